@@ -1,0 +1,37 @@
+# Python >= 3.11 and make are all that a bare machine needs: `make test`.
+PYTHON ?= $(firstword $(foreach python,python3 python3.11 python3.12 python3.13,$(shell \
+  $(python) -c 'import sys; sys.version_info >= (3, 11) and print("$(python)")' 2>/dev/null)))
+RUN = .venv/bin/python -m
+EXTRAS = dev
+
+.PHONY: check test bench format constraints clean
+
+# The stamp is newer than what it was made from: a second call installs nothing.
+.venv/installed: pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer found; name one: make PYTHON=/path/to/python3" >&2; exit 2; }
+	test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	$(RUN) pip install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'
+	@touch $@
+
+check: .venv/installed  ## style, formatting, types
+	$(RUN) ruff check .
+	$(RUN) ruff format --check .
+	$(RUN) mypy
+
+test: .venv/installed  ## all tests
+	$(RUN) pytest
+
+format: .venv/installed  ## put style right where a machine can
+	$(RUN) ruff check --fix .
+	$(RUN) ruff format .
+
+bench: .venv/installed  ## measure; takes long
+	$(RUN) benchmarks
+
+constraints: .venv/installed  ## pin what is installed now, every extra included
+	$(RUN) pip install --quiet --editable '.[all,dev]'
+	(head -1 constraints.txt && $(RUN) pip freeze --exclude-editable | sed 's/+cpu//') > constraints.new
+	mv constraints.new constraints.txt
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,93 @@
+"""A user's own parallel questions and passages, as JSON lines, in; a `Collection` out."""
+
+from pathlib import Path
+from typing import Any
+
+from beir_hybrid.collection.lines import json_lines, string
+from beir_hybrid.collection.model import Collection, Origin
+from beir_hybrid.collection.writer import CollectionWriter, cached
+from beir_hybrid.errors import BadData
+from beir_hybrid.files import sha256
+
+
+def read_jsonl(path: str | Path, *, name: str = "", licence: str = "") -> Collection:
+    """Read a parallel collection from a file of JSON lines; ``docs/jsonl.md`` has the format.
+
+    A passage is ``{"passage": "p1", "text": {"en": "...", "de": "..."}}``, with a ``"title"`` of
+    the same shape if it has one. A question is ``{"question": "q1", "text": {"en": "..."},
+    "relevant": ["p1"]}``; every language version of a relevant passage answers it. Any text may be
+    missing in any language, and a line's passages may come after the questions that they answer.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise BadData(f"there is no file {path}")
+    name = name or path.name.removesuffix(".gz").removesuffix(".jsonl")
+    origin = Origin(str(path), sha256(path))
+    recipe = {"jsonl": origin.sha256, "name": name, "licence": licence, "path": str(path)}
+
+    def build(writer: CollectionWriter) -> None:
+        _read(path, writer)
+        writer.finish(licence=licence, provenance=[origin])
+
+    return cached(name, recipe, build)
+
+
+def _read(path: Path, writer: CollectionWriter) -> None:
+    """Go through the file twice: for the passages that questions name, then for everything."""
+    wanted: dict[str, list[str]] = {}  # such passages' ids in every language
+    for number, row in json_lines(path):
+        if "question" in row:
+            wanted.update((key, []) for key in _relevant(row, f"{path} line {number}"))
+    questions: list[tuple[list[str], dict[str, int]]] = []
+    for number, row in json_lines(path):
+        where = f"{path} line {number}"
+        key, texts = string(row, _kind(row, where), where), _texts(row, "text", where)
+        if "question" in row:
+            ids = [writer.query(lang, key, text, key) for lang, text in texts.items()]
+            questions.append((ids, _relevant(row, where)))
+        else:
+            titles = _texts(row, "title", where, needed=False)
+            if untold := titles.keys() - texts.keys():
+                raise BadData(f"{where}: 'title' has {min(untold)!r}, which 'text' lacks")
+            for lang, text in texts.items():
+                identity = writer.passage(lang, key, titles.get(lang, ""), text)
+                if key in wanted:
+                    wanted[key].append(identity)
+    writer.lacks("passages", (key for key, passages in wanted.items() if not passages))
+    for ids, relevant in questions:
+        for key, relevance in relevant.items():
+            for passage in wanted[key]:
+                for query in ids:
+                    writer.judge(query, passage, relevance)
+
+
+def _kind(row: dict[str, Any], where: str) -> str:
+    kinds = [kind for kind in ("question", "passage") if kind in row]
+    if len(kinds) != 1:
+        raise BadData(f"{where}: there must be either a 'question' or a 'passage'")
+    return kinds[0]
+
+
+def _texts(row: dict[str, Any], key: str, where: str, *, needed: bool = True) -> dict[str, str]:
+    texts = row.get(key, None if needed else {})
+    if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
+        raise BadData(f"{where}: {key!r} must map languages to texts")
+    if needed and not texts:
+        raise BadData(f"{where}: {key!r} is empty")
+    return texts
+
+
+def _relevant(row: dict[str, Any], where: str) -> dict[str, int]:
+    relevant = row.get("relevant")
+    if isinstance(relevant, list):
+        listed = relevant
+        relevant = {key if isinstance(key, str) else None: 1 for key in listed}
+        if None not in relevant and len(relevant) < len(listed):
+            raise BadData(f"{where}: 'relevant' names a passage twice")
+    if (
+        not isinstance(relevant, dict)
+        or None in relevant
+        or not all(type(grade) is int for grade in relevant.values())
+    ):
+        raise BadData(f"{where}: 'relevant' must list passages, or map them to whole numbers")
+    return relevant

@@ -1,0 +1,61 @@
+"""A file of JSON lines in, plain or gzipped, its objects out, every complaint with its line."""
+
+import gzip
+import json
+import re
+import zlib
+from collections.abc import Iterator
+from io import BufferedReader
+from pathlib import Path
+from typing import Any
+
+from beir_hybrid.errors import BadData
+
+# Half of a character that UTF-16 writes in two: JSON can escape it, UTF-8 cannot write it.
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Yield each line's number, from 1, and its object."""
+    number = 0
+    try:
+        with _opened(path) as file:
+            for number, line in enumerate(file, start=1):
+                if not line.isspace():
+                    yield number, _object(line, path, number)
+    except FileNotFoundError as error:
+        raise BadData(f"there is no file {path}") from error
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise BadData(f"{path} is truncated or no gzip file, after line {number}") from error
+
+
+def _opened(path: Path) -> BufferedReader | gzip.GzipFile:
+    if path.suffix != ".gz":
+        return path.open("rb")
+    if not path.stat().st_size:
+        raise EOFError  # gzip itself takes nothing at all for an empty file
+    return gzip.open(path, "rb")
+
+
+def string(row: dict[str, Any], key: str, where: str, default: str | None = None) -> str:
+    """Return a field that must be text; an absent or null one is `default`, if that is given."""
+    value = row.get(key)
+    if value is None and default is not None:
+        return default
+    if not isinstance(value, str):
+        found = "is missing" if value is None else f"is {value!r:.60}, not text"
+        raise BadData(f"{where}: {key!r} {found}")
+    return value
+
+
+def _object(line: bytes, path: Path, number: int) -> dict[str, Any]:
+    try:
+        row = json.loads(line.removeprefix(_BYTE_ORDER_MARK).decode("utf-8"))
+        if _SURROGATE.search(line):
+            json.dumps(row, ensure_ascii=False).encode("utf-8")
+    except (ValueError, RecursionError) as error:  # bad JSON and bad UTF-8
+        raise BadData(f"{path} line {number} is not JSON: {error}") from error
+    if not isinstance(row, dict):
+        raise BadData(f"{path} line {number} holds {type(row).__name__}, not an object")
+    return row

@@ -1,0 +1,229 @@
+"""A collection in several languages in, every evaluation setting as a view of it out."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from beir_hybrid.languages import choose
+
+Kind = Literal["mono", "cross", "multi"]
+TitlePolicy = Literal["title+text", "text"]
+Triple = tuple[dict[str, dict[str, str]], dict[str, str], dict[str, dict[str, int]]]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a file of a collection came from: its address or path, revision and checksum."""
+
+    file: str
+    sha256: str
+    revision: str = ""
+
+
+@dataclass(frozen=True)
+class Collection:
+    """Queries, passages and judgements in several languages, each text stored once.
+
+    Rows are Arrow tables, memory-mapped when they come from disk, and lie language by language
+    in the order of `languages`; so the passages of a language are a slice, not a selection.
+
+    Attributes
+    ----------
+    queries
+        Columns ``id``, ``lang``, ``text`` and ``group``: the question that a query translates.
+    passages
+        Columns ``id``, ``lang``, ``title``, ``text``, and ``image`` where there are any.
+    judgements
+        Columns ``query`` and ``passage`` (row numbers in the two tables) and ``relevance``.
+    title_policy
+        Whether a passage's text for retrieval includes its title.
+    original_ids
+        Whether the origin had ids of its own: then an id is ``lang:`` (``lang:q:`` for queries)
+        followed by the origin's, and exports restore the latter.
+    caveat
+        Why figures on this collection cannot be compared with published ones; empty if they can.
+    """
+
+    name: str
+    languages: tuple[str, ...]
+    queries: pa.Table
+    passages: pa.Table
+    judgements: pa.Table
+    query_counts: dict[str, int]
+    passage_counts: dict[str, int]
+    licence: str = ""
+    citation: str = ""
+    provenance: tuple[Origin, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+    title_policy: TitlePolicy = "title+text"
+    original_ids: bool = False
+    caveat: str = ""
+
+    def __repr__(self) -> str:
+        """Say in a line what is in it."""
+        return (
+            f"Collection({self.name!r}, {len(self.languages)} languages, "
+            f"{len(self.queries):,} queries, {len(self.passages):,} passages)"
+        )
+
+    def query_rows(self, lang: str) -> range:
+        """Return the row numbers of the queries in a language."""
+        return _span(self.query_counts, lang)
+
+    def passage_rows(self, lang: str) -> range:
+        """Return the row numbers of the passages in a language."""
+        return _span(self.passage_counts, lang)
+
+    def view(
+        self,
+        query_lang: str | Iterable[str] | None = None,
+        passage_lang: str | Iterable[str] | None = None,
+    ) -> "View":
+        """Return one evaluation setting: some languages' queries against some languages' passages.
+
+        ``view("en", "en")`` is monolingual, ``view("en", "de")`` cross-lingual and ``view("en")``
+        the multilingual pool; either side may be several languages, and ``None`` means all.
+        """
+        return View(self, self._chosen(query_lang), self._chosen(passage_lang))
+
+    def settings(self, kind: Kind | None = None) -> "list[View]":
+        """Return the views of one language's queries in which at least one query is judged.
+
+        A query is judged where a passage of the view is relevant to it. Monolingual views come
+        first, then cross-lingual ones, then the pools. A collection in one language has no pool
+        beside its monolingual setting.
+        """
+        pairs = [(q, p) for q in self.languages for p in self.languages]
+        views = [self.view(q, p) for q, p in sorted(pairs, key=lambda pair: pair[0] != pair[1])]
+        if len(self.languages) > 1:
+            views += [self.view(q) for q in self.languages]
+        return [view for view in views if kind in (None, view.kind) and len(view.query_rows)]
+
+    def _chosen(self, langs: str | Iterable[str] | None) -> tuple[str, ...]:
+        if langs is None:
+            return self.languages
+        return choose(f"language of {self.name}", langs, self.languages)
+
+
+@dataclass(frozen=True)
+class View:
+    """One evaluation setting of a collection; nothing is copied until a table is asked for."""
+
+    collection: Collection
+    query_langs: tuple[str, ...]
+    passage_langs: tuple[str, ...]
+
+    @property
+    def kind(self) -> Kind:
+        """``mono``, ``cross``, or ``multi`` where there are several passage languages."""
+        if len(self.passage_langs) > 1:
+            return "multi"
+        return "mono" if self.query_langs == self.passage_langs else "cross"
+
+    @property
+    def name(self) -> str:
+        """A short name such as ``en-de``, or ``en-all`` for the pool of all languages."""
+        sides = []
+        for langs in (self.query_langs, self.passage_langs):
+            whole = len(langs) > 1 and set(langs) == set(self.collection.languages)
+            sides.append("all" if whole else "+".join(langs))
+        return "-".join(sides)
+
+    @cached_property
+    def judgements(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Row numbers of queries and of passages, and the relevance, one judgement a place.
+
+        Those of queries without a relevant passage in the view are left out.
+        """
+        table = self.collection.judgements
+        query, passage, relevance = (
+            table[name].to_numpy() for name in ("query", "passage", "relevance")
+        )
+        inside = _inside(query, [self.collection.query_rows(lang) for lang in self.query_langs])
+        inside &= _inside(passage, self.passage_ranges)
+        query, passage, relevance = query[inside], passage[inside], relevance[inside]
+        answered = np.isin(query, query[relevance > 0])
+        return query[answered], passage[answered], relevance[answered]
+
+    @cached_property
+    def query_rows(self) -> np.ndarray:
+        """Row numbers of the judged queries: those with a relevant passage in the view."""
+        return np.unique(self.judgements[0])
+
+    @property
+    def passage_ranges(self) -> list[range]:
+        """Row numbers of the passages, a range for each language."""
+        return [self.collection.passage_rows(lang) for lang in self.passage_langs]
+
+    @property
+    def queries(self) -> pa.Table:
+        """The judged queries."""
+        return self.collection.queries.take(self.query_rows)
+
+    @property
+    def documents(self) -> pa.Table:
+        """The passages, with a ``title`` only where the title policy includes it."""
+        table = pa.concat_tables(
+            self.collection.passages.slice(rows.start, len(rows)) for rows in self.passage_ranges
+        )
+        if self.collection.title_policy == "text":
+            blank = pa.repeat("", len(table))
+            table = table.set_column(table.schema.get_field_index("title"), "title", blank)
+        return table
+
+    @property
+    def qrels(self) -> pa.Table:
+        """The judgements by id: columns ``query_id``, ``passage_id`` and ``relevance``."""
+        query, passage, relevance = self.judgements
+        return pa.table(
+            {
+                "query_id": _ids(self.collection.queries, query),
+                "passage_id": _ids(self.collection.passages, passage),
+                "relevance": relevance,
+            }
+        )
+
+    def beir(self) -> Triple:
+        """Return BEIR's ``(corpus, queries, qrels)`` dicts; query and passage ids are disjoint."""
+        documents = self.documents
+        ids = documents["id"].to_pylist()
+        corpus = dict(zip(ids, documents.select(["title", "text"]).to_pylist(), strict=True))
+        asked = self.queries
+        queries = dict(zip(asked["id"].to_pylist(), asked["text"].to_pylist(), strict=True))
+        qrels: dict[str, dict[str, int]] = {key: {} for key in queries}
+        for row in self.qrels.to_pylist():
+            qrels[row["query_id"]][row["passage_id"]] = row["relevance"]
+        return corpus, queries, qrels
+
+
+def retrieval_texts(documents: pa.Table) -> pa.ChunkedArray:
+    """Return what a model reads of each passage: title and text, or the text where no title is."""
+    joined = pc.binary_join_element_wise(documents["title"], documents["text"], " ")
+    return pc.if_else(pc.equal(documents["title"], ""), documents["text"], joined)
+
+
+def _span(counts: dict[str, int], lang: str) -> range:
+    before = 0
+    for other, count in counts.items():
+        if other == lang:
+            return range(before, before + count)
+        before += count
+    return range(before, before)
+
+
+def _inside(rows: np.ndarray, ranges: Sequence[range]) -> np.ndarray:
+    inside = np.zeros(len(rows), dtype=bool)
+    for span in ranges:
+        inside |= (rows >= span.start) & (rows < span.stop)
+    return inside
+
+
+def _ids(table: pa.Table, rows: np.ndarray) -> pa.ChunkedArray:
+    """Look each distinct row's id up once."""
+    distinct, places = np.unique(rows, return_inverse=True)
+    return table["id"].take(distinct).combine_chunks().take(pa.array(places))

@@ -1,0 +1,267 @@
+"""Rows in any order in, a checked collection on disk out; memory does not grow with the rows."""
+
+import json
+import logging
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterable
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from beir_hybrid.collection.model import Collection, Origin, TitlePolicy
+from beir_hybrid.collection.shards import (
+    IMAGES,
+    JUDGEMENTS,
+    PASSAGES,
+    QUERIES,
+    ROWS,
+    Problems,
+    ShardWriter,
+    note_duplicates,
+    read_shards,
+    rows_of,
+)
+from beir_hybrid.collection.store import (
+    FORMAT,
+    MANIFEST,
+    Shard,
+    open_collection,
+    write_manifest,
+)
+from beir_hybrid.errors import BadData
+from beir_hybrid.files import cache_folder, locked, writing
+from beir_hybrid.languages import normalise
+
+logger = logging.getLogger(__name__)
+
+_GRADES = 1 << 31
+_LOST = "{} that judgements name and the collection lacks"
+
+
+class CollectionWriter:
+    """Takes queries, passages and judgements one by one, and writes them language by language.
+
+    `finish` checks the whole and raises `BadData` with the first offender and the count of every
+    kind of complaint; nothing is dropped silently.
+    """
+
+    def __init__(self, folder: Path, name: str, *, images: bool = False) -> None:
+        self.folder, self.name = folder, name
+        self._problems = Problems()
+        self._passage_schema = IMAGES if images else PASSAGES
+        self._writers: dict[tuple[str, str], ShardWriter] = {}
+        self._attached: list[Shard] = []
+        self._judged: list[tuple[str, str, int]] = []
+        self._judgements: list[pa.Table] = []
+
+    def query(self, lang: str | None, key: str, text: str, group: str) -> str:
+        """Add a query and return its id, ``lang:q:key``."""
+        writer = self._writer("queries", lang, QUERIES, key)
+        if writer is None:
+            return ""
+        identity = f"{writer.lang}:q:{key}"
+        writer.append(identity, text, group)
+        return identity
+
+    def passage(
+        self, lang: str | None, key: str, title: str, text: str, image: str | None = None
+    ) -> str:
+        """Add a passage and return its id, ``lang:key``."""
+        writer = self._writer("passages", lang, self._passage_schema, key)
+        if writer is None:
+            return ""
+        identity = f"{writer.lang}:{key}"
+        row = (identity, title, text)
+        writer.append(*row, *([image] if self._passage_schema is IMAGES else []))
+        return identity
+
+    def judge(self, query: str, passage: str, relevance: int = 1) -> None:
+        """Say how relevant a passage is to a query, both by their ids."""
+        if not -_GRADES <= relevance < _GRADES:
+            self._problems.note("relevances beyond 32 bits", query)
+            return
+        self._judged.append((query, passage, relevance))
+        if len(self._judged) >= ROWS:
+            self._flush_judgements()
+
+    def lacks(self, kind: str, keys: Iterable[str]) -> None:
+        """Complain of judged queries or passages that have no row."""
+        for key in keys:
+            self._problems.note(_LOST.format(kind), key)
+
+    def attach(self, lang: str, path: Path, rows: int) -> None:
+        """Add a file of passages that a `ShardWriter` wrote and checked earlier."""
+        place = os.path.relpath(path, self.folder)
+        self._attached.append(Shard(place, lang, rows, path.stat().st_size))
+
+    def finish(
+        self,
+        *,
+        licence: str = "",
+        citation: str = "",
+        provenance: Iterable[Origin] = (),
+        options: dict[str, Any] | None = None,
+        title_policy: TitlePolicy = "title+text",
+        original_ids: bool = False,
+        caveat: str = "",
+    ) -> None:
+        """Check everything and write judgements and manifest."""
+        self.close()
+        queries, passages = self._shards("queries"), self._shards("passages")
+        query_ids, passage_ids = (
+            read_shards([self.folder / shard.path for shard in shards], schema)["id"]
+            for shards, schema in ((queries, QUERIES), (passages, PASSAGES))
+        )
+        note_duplicates(query_ids, "query", self._problems)
+        note_duplicates(passage_ids, "passage", self._problems)
+        self._problems.raise_for(self.name)
+        for kind, shards in (("queries", queries), ("passages", passages)):
+            if not shards:
+                raise BadData(f"{self.name}: there are no {kind}")
+        self._write_judgements(query_ids, passage_ids)
+        known = {
+            "name": self.name,
+            "licence": licence,
+            "citation": citation,
+            "options": options or {},
+            "title_policy": title_policy,
+            "original_ids": original_ids,
+            "caveat": caveat,
+            "provenance": [vars(origin) for origin in provenance],
+        }
+        write_manifest(self.folder, known, queries, passages)
+
+    def close(self) -> None:
+        """Write what is held and close the files."""
+        for writer in self._writers.values():
+            writer.close()
+
+    def abandon(self) -> None:
+        """Close the files as they are."""
+        for writer in self._writers.values():
+            writer.abandon()
+
+    def _writer(
+        self, kind: str, lang: str | None, schema: pa.Schema, key: str
+    ) -> ShardWriter | None:
+        try:
+            code = normalise(lang or "")
+        except BadData:
+            what = f"with unknown language {lang!r}" if lang else "without language"
+            self._problems.note(f"{kind} {what}", key)
+            return None
+        writer = self._writers.get((kind, code))
+        if writer is None:
+            path = self.folder / f"{kind}-{code}.arrow"
+            writer = self._writers[kind, code] = ShardWriter(path, schema, code, self._problems)
+        return writer
+
+    def _shards(self, kind: str) -> list[Shard]:
+        own = [
+            Shard(writer.path.name, code, writer.rows, writer.path.stat().st_size)
+            for (written, code), writer in self._writers.items()
+            if written == kind
+        ]
+        shards = own + (self._attached if kind == "passages" else [])
+        return sorted(shards, key=lambda shard: shard.lang)
+
+    def _flush_judgements(self) -> None:
+        if self._judged:
+            names = ["query", "passage", "relevance"]
+            columns = zip(*self._judged, strict=True)
+            self._judgements.append(pa.table([pa.array(column) for column in columns], names))
+            self._judged.clear()
+
+    def _write_judgements(self, query_ids: pa.ChunkedArray, passage_ids: pa.ChunkedArray) -> None:
+        problems = self._problems
+        self._flush_judgements()
+        if not self._judgements:
+            raise BadData(f"{self.name}: there are no judgements")
+        judged = pa.concat_tables(self._judgements)
+        query = _resolved(judged["query"], query_ids, "queries", problems)
+        passage = _resolved(judged["passage"], passage_ids, "passages", problems)
+        relevance = judged["relevance"].to_numpy()
+        answered = np.zeros(len(query_ids), dtype=bool)
+        answered[query[(relevance > 0) & (query >= 0)]] = True
+        if not answered.all():
+            missing = np.flatnonzero(~answered)
+            first = query_ids[int(missing[0])].as_py()
+            problems.note("queries without a relevant passage", first, len(missing))
+        order = np.lexsort((passage, query))
+        order = order[(query[order] >= 0) & (passage[order] >= 0)]
+        query, passage, relevance = query[order], passage[order], relevance[order]
+        twice = np.flatnonzero((np.diff(query) == 0) & (np.diff(passage) == 0))
+        if len(twice):
+            first = query_ids[int(query[twice[0]])].as_py()
+            problems.note("judgements given twice", first, len(twice))
+        problems.raise_for(self.name)
+        table = pa.table([query, passage, relevance.astype(np.int32)], schema=JUDGEMENTS)
+        with (
+            (self.folder / "judgements.arrow").open("wb") as file,
+            pa.ipc.new_file(file, JUDGEMENTS) as writer,
+        ):
+            writer.write_table(table)
+
+
+def cached(
+    name: str, recipe: dict[str, Any], build: Callable[[CollectionWriter], None], **kind: bool
+) -> Collection:
+    """Return the collection of a recipe, building it once; equal recipes share one folder."""
+    known = json.dumps({"format": FORMAT, **recipe}, sort_keys=True, ensure_ascii=False)
+    digest = sha256(known.encode()).hexdigest()[:16]
+    slug = re.sub(r"[^A-Za-z0-9-]+", "_", name)[:60]
+    folder = cache_folder() / "collections" / f"{slug}-{digest}"
+    if ready := _opened(folder):
+        return ready
+    with locked(folder):
+        if ready := _opened(folder):  # another process was faster
+            return ready
+        # What a killed run left is cleared away and built anew.
+        building = folder.with_name(f"{folder.name}.building")
+        with writing(folder):
+            shutil.rmtree(building, ignore_errors=True)
+            shutil.rmtree(folder, ignore_errors=True)
+            building.mkdir(parents=True)
+            writer = CollectionWriter(building, name, **kind)
+            try:
+                build(writer)
+                building.rename(folder)
+            except BaseException:
+                try:
+                    writer.abandon()
+                finally:
+                    shutil.rmtree(building, ignore_errors=True)
+                raise
+    return open_collection(folder)
+
+
+def _opened(folder: Path) -> Collection | None:
+    if not (folder / MANIFEST).is_file():
+        return None
+    try:
+        return open_collection(folder)
+    # A damaged manifest may be no JSON or lack a key, and a rival may just be clearing the folder.
+    except (BadData, ValueError, KeyError, TypeError, FileNotFoundError) as error:
+        logger.warning("building %s anew: %s", folder, error)
+        return None
+
+
+def _resolved(
+    wanted: pa.ChunkedArray, ids: pa.ChunkedArray, kind: str, problems: Problems
+) -> np.ndarray:
+    """Return row numbers for ids, noting those that point nowhere."""
+    encoded = pc.dictionary_encode(wanted).combine_chunks()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.chunk(0)
+    rows = rows_of(ids, encoded.dictionary)
+    lost = np.flatnonzero(rows < 0)
+    if len(lost):
+        first = encoded.dictionary[int(lost[0])].as_py()
+        problems.note(_LOST.format(kind), first, len(lost))
+    return np.asarray(rows[encoded.indices.to_numpy(zero_copy_only=False)])

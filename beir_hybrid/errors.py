@@ -1,0 +1,50 @@
+"""What a user can put right, as one tree of exceptions, and a lookup by name."""
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class BeirHybridError(Exception):
+    """Anything that a user can put right; the command line prints it as one line."""
+
+
+class BadData(BeirHybridError):  # noqa: N818 - the data is bad; "Error" would add nothing
+    """A file or a row is not what it has to be."""
+
+
+class BadOption(BeirHybridError):  # noqa: N818
+    """An argument has a value that makes no sense."""
+
+
+class UnknownName(BadOption):
+    """A name that no table holds."""
+
+
+class MissingExtra(BeirHybridError):  # noqa: N818
+    """A feature needs packages that are not installed."""
+
+
+class Unreachable(BeirHybridError):  # noqa: N818
+    """A file is neither here, nor in the mirror, nor to be had from its origin."""
+
+
+class NotWritable(BeirHybridError):  # noqa: N818
+    """A folder that has to be written to is read-only, or its disk is full."""
+
+
+def lookup(kind: str, name: str, table: Mapping[str, T]) -> T:
+    """Return ``table[name]``, or raise `UnknownName` with the nearest name.
+
+    >>> lookup("dataset", "xquadr", {"xquad-r": 1, "mlqa-r": 2})
+    Traceback (most recent call last):
+    ...
+    beir_hybrid.errors.UnknownName: no dataset 'xquadr'; did you mean 'xquad-r'?
+    """
+    if name in table:
+        return table[name]
+    near = get_close_matches(name, table, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(table))}"
+    raise UnknownName(f"no {kind} {name!r}; {hint}")

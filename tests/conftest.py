@@ -1,0 +1,34 @@
+"""Every test has a cache of its own, and no network."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+MIRROR = os.environ.get("BEIR_HYBRID_MIRROR")
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Keep each test's cache apart."""
+    cache = tmp_path / "cache"
+    monkeypatch.setenv("BEIR_HYBRID_CACHE", str(cache))
+    monkeypatch.delenv("BEIR_HYBRID_MIRROR", raising=False)
+    monkeypatch.delenv("BEIR_HYBRID_OFFLINE", raising=False)
+    return cache
+
+
+@pytest.fixture(scope="session")
+def real_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache for the real datasets, which no test writes to otherwise."""
+    return tmp_path_factory.mktemp("real")
+
+
+@pytest.fixture
+def mirror(real_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give the folder of real files; skip, saying so, where there is none."""
+    if MIRROR is None:
+        pytest.skip("needs real files: set BEIR_HYBRID_MIRROR to a mirror of them")
+    monkeypatch.setenv("BEIR_HYBRID_MIRROR", MIRROR)
+    monkeypatch.setenv("BEIR_HYBRID_CACHE", str(real_cache))
+    return Path(MIRROR).resolve()

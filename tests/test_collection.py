@@ -1,0 +1,469 @@
+"""Queries, passages and judgements in several languages become every evaluation setting."""
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from beir_hybrid.collection import Collection, CollectionWriter, Origin, open_collection
+from beir_hybrid.collection.model import retrieval_texts
+from beir_hybrid.errors import BadData, BadOption, UnknownName
+
+Fill = Callable[[CollectionWriter], object]
+
+
+def small(writer: CollectionWriter) -> None:
+    """Write four passages in three languages, and three queries, two of them translations."""
+    writer.passage("en", "p1", "Rome", "All roads lead there.")
+    writer.passage("es", "p1", "Roma", "Todos los caminos llevan.")
+    writer.passage("en", "p2", "", "A river runs.")
+    writer.passage("de", "p1", "Rom", "Alle Wege führen dorthin.")
+    english = writer.query("en", "a", "Where do roads lead?", "a")
+    german = writer.query("de", "a", "Wohin führen Wege?", "a")
+    river = writer.query("en", "b", "What runs?", "b")
+    for query in (english, german):
+        for passage in ("en:p1", "de:p1", "es:p1"):
+            writer.judge(query, passage)
+    writer.judge(river, "en:p2", 2)
+    writer.judge(river, "en:p1", 0)
+    writer.judge(river, "de:p1", 0)
+
+
+def judge(writer: CollectionWriter, *judgements: tuple[str, str, int]) -> None:
+    for query, passage, relevance in judgements:
+        writer.judge(query, passage, relevance)
+
+
+def collect(folder: Path, fill: Fill, title_policy: str = "title+text") -> Collection:
+    folder.mkdir(exist_ok=True)
+    writer = CollectionWriter(folder, "tiny")
+    fill(writer)
+    writer.finish(title_policy="text" if title_policy == "text" else "title+text")
+    return open_collection(folder)
+
+
+def complaint(folder: Path, fill: Fill) -> str:
+    writer = CollectionWriter(folder, "tiny")
+    small(writer)
+    fill(writer)
+    with pytest.raises(BadData) as caught:
+        writer.finish()
+    assert not (folder / "collection.json").exists()
+    return str(caught.value)
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Collection:
+    return collect(tmp_path / "tiny", small)
+
+
+def test_rows_lie_language_by_language(tiny: Collection) -> None:
+    assert repr(tiny) == "Collection('tiny', 3 languages, 3 queries, 4 passages)"
+    assert tiny.languages == ("de", "en", "es")
+    assert tiny.passages.to_pylist() == [
+        {"id": "de:p1", "lang": "de", "title": "Rom", "text": "Alle Wege führen dorthin."},
+        {"id": "en:p1", "lang": "en", "title": "Rome", "text": "All roads lead there."},
+        {"id": "en:p2", "lang": "en", "title": "", "text": "A river runs."},
+        {"id": "es:p1", "lang": "es", "title": "Roma", "text": "Todos los caminos llevan."},
+    ]
+    assert tiny.queries.to_pylist() == [
+        {"id": "de:q:a", "lang": "de", "text": "Wohin führen Wege?", "group": "a"},
+        {"id": "en:q:a", "lang": "en", "text": "Where do roads lead?", "group": "a"},
+        {"id": "en:q:b", "lang": "en", "text": "What runs?", "group": "b"},
+    ]
+    assert [tiny.passage_rows(lang) for lang in ("de", "en", "es", "fr")] == [
+        range(1),
+        range(1, 3),
+        range(3, 4),
+        range(4, 4),
+    ]
+    assert [tiny.query_rows(lang) for lang in ("de", "en", "es")] == [
+        range(1),
+        range(1, 3),
+        range(3, 3),
+    ]
+    assert tiny.judgements.to_pylist() == [
+        {"query": query, "passage": passage, "relevance": relevance}
+        for query, passage, relevance in [
+            *[(0, 0, 1), (0, 1, 1), (0, 3, 1)],
+            *[(1, 0, 1), (1, 1, 1), (1, 3, 1)],
+            *[(2, 0, 0), (2, 1, 0), (2, 2, 2)],
+        ]
+    ]
+
+
+def test_monolingual_view_is_beirs_triple(tiny: Collection) -> None:
+    view = tiny.view("en", "en")
+    assert (view.name, view.kind) == ("en-en", "mono")
+    corpus, queries, qrels = view.beir()
+    assert corpus == {
+        "en:p1": {"title": "Rome", "text": "All roads lead there."},
+        "en:p2": {"title": "", "text": "A river runs."},
+    }
+    assert queries == {"en:q:a": "Where do roads lead?", "en:q:b": "What runs?"}
+    assert qrels == {"en:q:a": {"en:p1": 1}, "en:q:b": {"en:p1": 0, "en:p2": 2}}
+
+
+def test_a_query_with_nothing_relevant_in_the_view_is_left_out(tiny: Collection) -> None:
+    view = tiny.view("en", "de")
+    assert (view.name, view.kind) == ("en-de", "cross")
+    assert view.beir() == (
+        {"de:p1": {"title": "Rom", "text": "Alle Wege führen dorthin."}},
+        {"en:q:a": "Where do roads lead?"},
+        {"en:q:a": {"de:p1": 1}},
+    )
+
+
+def test_pool_holds_every_language(tiny: Collection) -> None:
+    view = tiny.view("en")
+    assert (view.name, view.kind) == ("en-all", "multi")
+    assert view.documents["id"].to_pylist() == ["de:p1", "en:p1", "en:p2", "es:p1"]
+    assert view.qrels.to_pylist() == [
+        {"query_id": "en:q:a", "passage_id": "de:p1", "relevance": 1},
+        {"query_id": "en:q:a", "passage_id": "en:p1", "relevance": 1},
+        {"query_id": "en:q:a", "passage_id": "es:p1", "relevance": 1},
+        {"query_id": "en:q:b", "passage_id": "de:p1", "relevance": 0},
+        {"query_id": "en:q:b", "passage_id": "en:p1", "relevance": 0},
+        {"query_id": "en:q:b", "passage_id": "en:p2", "relevance": 2},
+    ]
+
+
+def test_subsets_of_languages_on_either_side(tiny: Collection) -> None:
+    view = tiny.view(["en", "deu"], ("spa", "de-AT"))
+    assert (view.query_langs, view.passage_langs) == (("en", "de"), ("es", "de"))
+    assert (view.name, view.kind) == ("en+de-es+de", "multi")
+    corpus, queries, qrels = view.beir()
+    assert list(corpus) == ["es:p1", "de:p1"]
+    assert queries == {"de:q:a": "Wohin führen Wege?", "en:q:a": "Where do roads lead?"}
+    assert qrels == {
+        "de:q:a": {"de:p1": 1, "es:p1": 1},
+        "en:q:a": {"de:p1": 1, "es:p1": 1},
+    }
+    assert (tiny.view().name, tiny.view().kind) == ("all-all", "multi")
+    assert tiny.view(["en", "de"], "es").kind == "cross"
+
+
+def test_settings_are_those_with_a_judged_query(tiny: Collection) -> None:
+    # No query is Spanish, so nothing starts with es.
+    assert [view.name for view in tiny.settings()] == [
+        *["de-de", "en-en"],
+        *["de-en", "de-es", "en-de", "en-es"],
+        *["de-all", "en-all"],
+    ]
+    assert [view.name for view in tiny.settings("mono")] == ["de-de", "en-en"]
+    assert [view.name for view in tiny.settings("cross")] == ["de-en", "de-es", "en-de", "en-es"]
+    assert [view.name for view in tiny.settings("multi")] == ["de-all", "en-all"]
+
+
+def test_one_language_has_no_pool(tmp_path: Path) -> None:
+    def fill(writer: CollectionWriter) -> None:
+        writer.judge(writer.query("en", "1", "Who?", "1"), writer.passage("en", "1", "", "She."))
+
+    collection = collect(tmp_path / "one", fill)
+    assert [(view.name, view.kind) for view in collection.settings()] == [("en-en", "mono")]
+
+
+def test_title_policy_keeps_titles_from_the_models(tiny: Collection, tmp_path: Path) -> None:
+    assert retrieval_texts(tiny.view("en").documents).to_pylist() == [
+        "Rom Alle Wege führen dorthin.",
+        "Rome All roads lead there.",
+        "A river runs.",
+        "Roma Todos los caminos llevan.",
+    ]
+    untitled = collect(tmp_path / "text", small, "text")
+    assert untitled.title_policy == "text"
+    corpus, _, _ = untitled.view("en", "en").beir()
+    assert corpus == {
+        "en:p1": {"title": "", "text": "All roads lead there."},
+        "en:p2": {"title": "", "text": "A river runs."},
+    }
+    assert retrieval_texts(untitled.view("de", "de").documents).to_pylist() == [
+        "Alle Wege führen dorthin."
+    ]
+    assert untitled.passages["title"].to_pylist() == ["Rom", "Rome", "", "Roma"]
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ("fr", "no language of tiny 'fr'; there are de, en, es"),
+        ("dd", "no language of tiny 'dd'; did you mean 'de'?"),
+        (["en", "xx"], "no language of tiny 'xx'; there are de, en, es"),
+    ],
+)
+def test_unknown_language_of_a_view_is_named(
+    tiny: Collection, asked: str | list[str], message: str
+) -> None:
+    for sides in ((asked, "en"), ("en", asked)):
+        with pytest.raises(UnknownName) as caught:
+            tiny.view(*sides)
+        assert str(caught.value) == message
+
+
+def test_a_view_of_no_language_is_refused(tiny: Collection) -> None:
+    with pytest.raises(BadOption, match=r"^no language of tiny is named; there are de, en, es$"):
+        tiny.view([])
+
+
+def test_facts_are_kept(tmp_path: Path) -> None:
+    writer = CollectionWriter(tmp_path, "tiny")
+    small(writer)
+    writer.finish(
+        licence="CC0",
+        citation="Me 2024",
+        provenance=[Origin("a.json", "0f", "r1")],
+        options={"split": "dev"},
+        original_ids=True,
+        caveat="mind this",
+    )
+    read = open_collection(tmp_path)
+    assert (read.licence, read.citation, read.caveat) == ("CC0", "Me 2024", "mind this")
+    assert read.provenance == (Origin("a.json", "0f", "r1"),)
+    assert (read.options, read.original_ids) == ({"split": "dev"}, True)
+
+
+COMPLAINTS: list[tuple[str, Fill, str]] = [
+    (
+        "query twice",
+        lambda w: [w.query("eng", "a", "Again?", "a") for _ in range(2)],
+        "1 query ids occur more than once, first 'en:q:a'",
+    ),
+    (
+        "passages twice",
+        lambda w: [w.passage("en", key, "", "Again.") for key in ("p1", "p2", "p1")],
+        "2 passage ids occur more than once, first 'en:p1'",
+    ),
+    (
+        "passage without text",
+        lambda w: [w.passage("en", key, " ", "\n\u2003\t") for key in ("e1", "e2")],
+        "2 passages without text, first 'en:e1'",
+    ),
+    (
+        "query without text",
+        lambda w: w.query("de", "c", " \u3000", "c"),
+        "1 queries without text, first 'de:q:c'",
+    ),
+    (
+        "unknown language",
+        lambda w: [w.passage(lang, "u", "", "Text") for lang in ("xx", "xx")],
+        "2 passages with unknown language 'xx', first 'u'",
+    ),
+    (
+        "no language",
+        lambda w: [w.query(lang, f"u{lang}", "Text", "u") for lang in (None, "")],
+        "2 queries without language, first 'uNone'",
+    ),
+    (
+        "no passage's id",
+        lambda w: w.passage("en", "", "", "Text"),
+        "1 passages without an id, first 'en:'",
+    ),
+    (
+        "no query's id",
+        lambda w: w.query("en", "", "Text", "c"),
+        "1 queries without an id, first 'en:q:'",
+    ),
+    (
+        "a passage that looks like a query",
+        lambda w: [w.passage("en", key, "", "Text") for key in ("q:a", "q:")],
+        "2 passage ids that start with 'q:' as query ids do, first 'en:q:a'",
+    ),
+    (
+        "judged passages that are not there",
+        lambda w: judge(w, *(("en:q:a", f"en:{key}", 1) for key in ("p9", "p8", "p9"))),
+        "2 passages that judgements name and the collection lacks, first 'en:p9'",
+    ),
+    (
+        "judged query that is not there",
+        lambda w: judge(w, ("fr:q:a", "en:p1", 1)),
+        "1 queries that judgements name and the collection lacks, first 'fr:q:a'",
+    ),
+    (
+        "a question without an answer",
+        lambda w: [w.query("es", key, "¿Qué?", key) for key in ("c", "d")],
+        "2 queries without a relevant passage, first 'es:q:c'",
+    ),
+    (
+        "judged twice",
+        lambda w: judge(w, ("en:q:a", "en:p1", 0), ("en:q:b", "en:p2", 2)),
+        "2 judgements given twice, first 'en:q:a'",
+    ),
+    (
+        "a grade that no column holds",
+        lambda w: judge(w, *(("en:q:b", "es:p1", grade) for grade in (1 << 31, 1 << 80))),
+        "2 relevances beyond 32 bits, first 'en:q:b'",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("fill", "message"),
+    [(fill, message) for _, fill, message in COMPLAINTS],
+    ids=[name for name, _, _ in COMPLAINTS],
+)
+def test_complaints_name_the_first_offender_and_count(
+    fill: Fill, message: str, tmp_path: Path
+) -> None:
+    assert complaint(tmp_path, fill) == f"tiny: {message}"
+
+
+def test_several_complaints_come_together(tmp_path: Path) -> None:
+    def rows(writer: CollectionWriter) -> None:
+        writer.passage("en", "a b", "", "")
+        writer.passage("de", "p1", "", "Wieder.")
+        writer.query("xx", "c", "Text", "c")
+        writer.query("es", "d", "", "d")
+
+    first = complaint(tmp_path, rows).removeprefix("tiny: ").split("; ")
+    assert sorted(first) == [
+        "1 passage ids occur more than once, first 'de:p1'",
+        "1 passage ids with white space, first 'en:a b'",
+        "1 passages without text, first 'en:a b'",
+        "1 queries with unknown language 'xx', first 'c'",
+        "1 queries without text, first 'es:q:d'",
+    ]
+
+
+def test_several_complaints_of_judgements_come_together(tmp_path: Path) -> None:
+    def rows(writer: CollectionWriter) -> None:
+        writer.query("es", "c", "¿Qué?", "c")
+        writer.judge("en:q:z", "en:p7")
+        writer.judge("en:q:a", "en:p8")
+        writer.judge("en:q:a", "en:p9")
+
+    first = complaint(tmp_path, rows).removeprefix("tiny: ").split("; ")
+    # Two missing passages are no passage judged twice.
+    assert first == [
+        "1 queries that judgements name and the collection lacks, first 'en:q:z'",
+        "3 passages that judgements name and the collection lacks, first 'en:p7'",
+        "1 queries without a relevant passage, first 'es:q:c'",
+    ]
+
+
+def test_every_white_space_is_refused_in_ids(tmp_path: Path) -> None:
+    spaces = [chr(code) for code in range(sys.maxunicode + 1) if chr(code).isspace()]
+    assert {" ", "\n", "\r", "\x1f", "\x85", "\xa0", "\u2028", "\u3000"} <= set(spaces)
+
+    def spaced(writer: CollectionWriter, key: str) -> None:
+        writer.passage("en", key, "", "Text")
+
+    for number, space in enumerate(spaces):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        message = complaint(folder, partial(spaced, key=f"x{space}y"))
+        assert message == f"tiny: 1 passage ids with white space, first {f'en:x{space}y'!r}"
+    (tmp_path / "query").mkdir()
+    message = complaint(tmp_path / "query", lambda w: w.query("en", "x\n", "Text", "x"))
+    assert message == "tiny: 1 query ids with white space, first 'en:q:x\\n'"
+
+
+def test_odd_ids_are_taken_as_they_are(tmp_path: Path) -> None:
+    keys = ["a:", ":", "q", 'say"so"', "日本#1", "../x", "\u200b", "q,1", "Q:1"]
+
+    def fill(writer: CollectionWriter) -> None:
+        for key in keys:
+            passage = writer.passage("en", key, "", "Text")
+            writer.judge(writer.query("en", key, "Text?", key), passage)
+
+    _, queries, qrels = collect(tmp_path / "odd", fill).view("en", "en").beir()
+    assert list(queries) == [f"en:q:{key}" for key in keys]
+    assert qrels == {f"en:q:{key}": {f"en:{key}": 1} for key in keys}
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (lambda w: w.query("en", "1", "Who?", "1"), "there are no passages"),
+        (lambda w: w.passage("en", "1", "", "She."), "there are no queries"),
+        (
+            lambda w: [w.query("en", "1", "Who?", "1"), w.passage("en", "1", "", "She.")],
+            "there are no judgements",
+        ),
+    ],
+)
+def test_what_is_empty_is_refused(rows: Fill, message: str, tmp_path: Path) -> None:
+    writer = CollectionWriter(tmp_path, "tiny")
+    rows(writer)
+    with pytest.raises(BadData) as caught:
+        writer.finish()
+    assert str(caught.value) == f"tiny: {message}"
+
+
+def test_damaged_files_are_named(tmp_path: Path) -> None:
+    collect(tmp_path, small)
+    path = tmp_path / "passages-en.arrow"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1])
+    with pytest.raises(BadData, match=r"passages-en.arrow is missing or damaged$"):
+        open_collection(tmp_path)
+    path.write_bytes(b"\0" * len(whole))
+    with pytest.raises(BadData, match=r"passages-en.arrow is damaged: "):
+        open_collection(tmp_path)
+    path.write_bytes(whole)
+    (tmp_path / "judgements.arrow").unlink()
+    with pytest.raises(BadData, match=r"judgements.arrow is damaged: "):
+        open_collection(tmp_path)
+
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(str.strip)
+# Neither white space nor control characters.
+KEY = st.text(st.characters(exclude_categories=["Cs", "Z", "Cc"]), min_size=1, max_size=4).filter(
+    lambda key: not key.startswith("q:")
+)
+LANG = st.sampled_from(["ar", "en", "th", "zh"])
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data())
+def test_every_view_equals_brute_force(data: st.DataObject) -> None:
+    passages: dict[tuple[str, str], tuple[str, str]] = data.draw(
+        st.dictionaries(st.tuples(LANG, KEY), st.tuples(st.one_of(st.just(""), TEXT), TEXT))
+        .filter(bool)
+        .map(dict)
+    )
+    queries: dict[tuple[str, str], str] = data.draw(
+        st.dictionaries(st.tuples(LANG, KEY), TEXT, min_size=1)
+    )
+    pair = st.tuples(st.sampled_from(sorted(queries)), st.sampled_from(sorted(passages)))
+    judged = data.draw(st.dictionaries(pair, st.integers(-1, 3)))
+    for query in queries:
+        judged[query, data.draw(st.sampled_from(sorted(passages)))] = 1
+    with TemporaryDirectory() as folder:
+        writer = CollectionWriter(Path(folder), "random")
+        ids = {row: writer.query(*row, text, row[1]) for row, text in queries.items()}
+        answers = {row: writer.passage(*row, *texts) for row, texts in passages.items()}
+        for (query, passage), relevance in judged.items():
+            writer.judge(ids[query], answers[passage], relevance)
+        writer.finish()
+        collection = open_collection(Path(folder))
+        langs = sorted({lang for lang, _ in [*queries, *passages]})
+        assert collection.languages == tuple(langs)
+        assert set(collection.queries["group"].to_pylist()) == {key for _, key in queries}
+        for asked in [*([lang] for lang in langs), langs[:2], langs]:
+            for answered in [*([lang] for lang in langs), langs[::-1][:2], langs]:
+                inside = {
+                    (query, passage): relevance
+                    for (query, passage), relevance in judged.items()
+                    if query[0] in asked and passage[0] in answered
+                }
+                kept = {query for (query, _), relevance in inside.items() if relevance > 0}
+                corpus, shown, qrels = collection.view(asked, answered).beir()
+                assert corpus == {
+                    f"{lang}:{key}": {"title": title, "text": text}
+                    for (lang, key), (title, text) in passages.items()
+                    if lang in answered
+                }
+                assert shown == {f"{q[0]}:q:{q[1]}": queries[q] for q in kept}
+                assert qrels == {
+                    f"{q[0]}:q:{q[1]}": {
+                        f"{p[0]}:{p[1]}": relevance
+                        for (query, p), relevance in inside.items()
+                        if query == q
+                    }
+                    for q in kept
+                }

@@ -1,0 +1,297 @@
+"""Collections become folders that BEIR's own loader reads, and come back without a loss."""
+
+import json
+import warnings
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from beir_hybrid import Collection, CollectionWriter, read_folder, write_folder
+from beir_hybrid.collection import Origin, open_collection
+from beir_hybrid.collection.model import TitlePolicy, Triple
+from beir_hybrid.collection.store import facts
+from beir_hybrid.errors import BadData, BadOption
+
+ODD = ['say"so"', '"', "日本#1", "a:b", "it's,2", "<b>", "q"]
+
+
+def tiny(
+    folder: Path, title_policy: TitlePolicy = "title+text", *, original_ids: bool = False
+) -> Collection:
+    """Return a collection in two languages whose ids and texts are odd."""
+    folder.mkdir(parents=True)
+    writer = CollectionWriter(folder, "tiny")
+    for number, key in enumerate(ODD):
+        for lang in ("en", "zh"):
+            writer.passage(lang, key, f"Title\t{number}", f'{lang} "text"\n{number}\u2028 \x85')
+            writer.query(lang, key, f"{lang} question\r\n{number}?", f"group {number}")
+        for lang in ("en", "zh"):
+            writer.judge(f"{lang}:q:{key}", f"en:{key}", number)
+            writer.judge(f"{lang}:q:{key}", f"zh:{key}", 3)
+    writer.judge("en:q:a:b", "en:q", -1)
+    writer.passage("zh", "unjudged", "", "Nobody asked.")
+    writer.finish(
+        licence="CC0",
+        citation="Me 2024",
+        provenance=[Origin("a.json", "0f", "r1"), Origin("b.json", "1f")],
+        options={"split": "dev", "n": 3},
+        title_policy=title_policy,
+        original_ids=original_ids,
+        caveat="mind this",
+    )
+    return open_collection(folder)
+
+
+def beirs_own(folder: Path, split: str = "test") -> Triple:
+    with warnings.catch_warnings():
+        # BEIR's loader warns of its progress bar and leaves the qrels file to be closed.
+        warnings.simplefilter("ignore")
+        from beir.datasets.data_loader import GenericDataLoader
+
+        triple: Triple = GenericDataLoader(data_folder=str(folder)).load(split=split)
+    return triple
+
+
+def rows(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text("utf-8").split("\n")[:-1]]
+
+
+@pytest.mark.parametrize("title_policy", ["title+text", "text"])
+@pytest.mark.parametrize("langs", [("en", "en"), ("en", "zh"), ("zh", None), (None, None)])
+def test_beirs_loader_gives_the_very_triple(
+    tmp_path: Path, langs: tuple[str | None, str | None], title_policy: TitlePolicy
+) -> None:
+    view = tiny(tmp_path / "c", title_policy).view(*langs)
+    assert write_folder(view, tmp_path / "out", "dev") == tmp_path / "out"
+    assert beirs_own(tmp_path / "out", "dev") == view.beir()
+    assert read_folder(tmp_path / "out", "dev").view(*langs).beir() == view.beir()
+
+
+@pytest.mark.parametrize("title_policy", ["title+text", "text"])
+@pytest.mark.parametrize("original_ids", [False, True])
+def test_nothing_is_lost(tmp_path: Path, title_policy: TitlePolicy, original_ids: bool) -> None:
+    collection = tiny(tmp_path / "c", title_policy, original_ids=original_ids)
+    read = read_folder(write_folder(collection, tmp_path / "out"))
+    assert facts(read) == facts(collection)
+    assert read.languages == ("en", "zh")
+    assert read.queries.to_pylist() == collection.queries.to_pylist()
+    assert read.passages.to_pylist() == collection.passages.to_pylist()
+    assert read.judgements.to_pylist() == collection.judgements.to_pylist()
+    again = write_folder(read, tmp_path / "again")
+    for file in ("corpus.jsonl", "queries.jsonl", "qrels/test.tsv", "collection.json"):
+        assert (again / file).read_bytes() == (tmp_path / "out" / file).read_bytes()
+
+
+def test_files_are_as_beir_lays_them_out(tmp_path: Path) -> None:
+    view = tiny(tmp_path / "c", "text").view("en", "zh")
+    out = write_folder(view, tmp_path / "out")
+    assert rows(out / "corpus.jsonl")[0] == {
+        "_id": 'zh:say"so"',
+        "title": "",
+        "text": 'zh "text"\n0\u2028 \x85',
+        "metadata": {"lang": "zh", "title": "Title\t0"},
+    }
+    assert rows(out / "queries.jsonl")[2] == {
+        "_id": "en:q:日本#1",
+        "text": "en question\r\n2?",
+        "metadata": {"lang": "en", "group": "group 2"},
+    }
+    assert (out / "qrels" / "test.tsv").read_text("utf-8").split("\n")[:3] == [
+        "query-id\tcorpus-id\tscore",
+        '"en:q:say""so"""\t"zh:say""so"""\t3',
+        '"en:q:"""\t"zh:"""\t3',
+    ]
+    assert read_folder(out).name == "tiny.en-zh"
+    assert read_folder(out, name="mine").name == "mine"
+
+
+def test_one_setting_restores_original_ids(tmp_path: Path) -> None:
+    collection = tiny(tmp_path / "c", original_ids=True)
+    view = collection.view("en", "zh")
+    out = write_folder(view, tmp_path / "out")
+    corpus, queries, qrels = beirs_own(out)
+    assert list(corpus) == [*ODD, "unjudged"]
+    assert list(queries) == ODD
+    assert qrels == {key: {key: 3} for key in ODD}
+    read = read_folder(out)
+    assert read.original_ids
+    assert read.view("en", "zh").beir() == view.beir()
+    # Over several languages they would not be unique.
+    pool = write_folder(collection.view("en"), tmp_path / "pool")
+    assert rows(pool / "queries.jsonl")[0]["_id"] == 'en:q:say"so"'
+    assert read_folder(pool).view("en").beir() == collection.view("en").beir()
+
+
+def test_images_are_kept(tmp_path: Path) -> None:
+    (tmp_path / "c").mkdir()
+    writer = CollectionWriter(tmp_path / "c", "pictures", images=True)
+    query = writer.query("en", "1", "A cat", "1")
+    writer.judge(query, writer.passage("en", "1", "", "", "cat.jpg"))
+    writer.passage("en", "2", "Dog", "A dog", None)
+    writer.finish()
+    collection = open_collection(tmp_path / "c")
+    read = read_folder(write_folder(collection, tmp_path / "out"))
+    assert read.passages.to_pylist() == [
+        {"id": "en:1", "lang": "en", "title": "", "text": "", "image": "cat.jpg"},
+        {"id": "en:2", "lang": "en", "title": "Dog", "text": "A dog", "image": None},
+    ]
+    # A whole collection in one language keeps its name.
+    assert (collection.view().name, read.name) == ("en-en", "pictures")
+
+
+def plain(
+    folder: Path,
+    corpus: list[dict[str, Any]] | None = None,
+    queries: list[dict[str, Any]] | None = None,
+    qrels: str = 'query-id\tcorpus-id\tscore\n1\td"1\t2\n1\tdé:2\t0\n"2"\tdé:2\t1\n',
+) -> Path:
+    """Write a BEIR folder as others do; the third query is of another split."""
+    (folder / "qrels").mkdir(parents=True)
+    rows = corpus or [
+        {"_id": 'd"1', "title": "One", "text": "First.", "metadata": {"url": "x", "lang": None}},
+        {"_id": "dé:2", "title": "", "text": "Second."},
+        {"_id": "d3", "text": "Third.", "title": None, "metadata": "none"},
+    ]
+    (folder / "corpus.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    rows = queries or [{"_id": str(n), "text": f"Question {n}?", "metadata": {}} for n in (1, 2, 3)]
+    (folder / "queries.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    (folder / "qrels" / "test.tsv").write_text(qrels, "utf-8")
+    return folder
+
+
+def test_somebody_elses_folder_keeps_its_ids(tmp_path: Path) -> None:
+    folder = plain(tmp_path / "theirs")
+    theirs = read_folder(folder, language="eng-Latn")
+    assert (theirs.name, theirs.languages, theirs.original_ids) == ("theirs", ("en",), True)
+    files = [folder / name for name in ("corpus.jsonl", "queries.jsonl", "qrels/test.tsv")]
+    assert theirs.provenance == tuple(
+        Origin(str(path), sha256(path.read_bytes()).hexdigest()) for path in files
+    )
+    view = theirs.view("en", "en")
+    assert view.beir() == (
+        {
+            'en:d"1': {"title": "One", "text": "First."},
+            "en:dé:2": {"title": "", "text": "Second."},
+            "en:d3": {"title": "", "text": "Third."},
+        },
+        {"en:q:1": "Question 1?", "en:q:2": "Question 2?"},
+        {"en:q:1": {'en:d"1': 2, "en:dé:2": 0}, "en:q:2": {"en:dé:2": 1}},
+    )
+    out = write_folder(theirs, tmp_path / "out")
+    corpus, queries, qrels = beirs_own(folder)
+    for document in corpus.values():
+        document["title"] = document["title"] or ""
+    assert beirs_own(out) == (corpus, queries, qrels)
+    assert list(queries) == ["1", "2"]
+    assert read_folder(out).view("en", "en").beir() == view.beir()
+
+
+def test_languages_may_stand_in_the_metadata(tmp_path: Path) -> None:
+    corpus: list[dict[str, Any]] = [
+        {"_id": "a", "title": "", "text": "Eins.", "metadata": {"lang": "deu"}},
+        {"_id": "b", "title": "", "text": "One."},
+    ]
+    queries = [{"_id": "1", "text": "Who?", "metadata": {"group": "g"}}]
+    folder = plain(tmp_path / "x", corpus, queries, "1\ta\t1\n1\tb\t1\n")  # and there is no header
+    read = read_folder(folder, language="en")
+    assert read.view("en").beir()[2] == {"en:q:1": {"de:a": 1, "en:b": 1}}
+    assert read.queries["group"].to_pylist() == ["g"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"qrels": "h\nx\ty\n"}, "{}/qrels/test.tsv line 2: expected query, passage and a whole "),
+        ({"qrels": "h\n1\tb\t0.5\n"}, "{}/qrels/test.tsv line 2: expected query, passage and a "),
+        ({"qrels": "h\n1\tz9\t1\n"}, "x: 1 passages that judgements name and the collection lacks"),
+        ({"qrels": "h\n9\td3\t1\n"}, "x: 1 queries that judgements name and the collection lacks"),
+        ({"qrels": "h\n1\ten:d3\t1\n"}, "x: 1 passages that judgements name and the collection "),
+        ({"qrels": "h\n1\td3\t0\n"}, "x: 1 queries without a relevant passage, first 'en:q:1'"),
+        ({"qrels": "h\n1\td3\t1\n1\td3\t1\n"}, "x: 1 judgements given twice, first 'en:q:1'"),
+        ({"qrels": "h\n"}, "x: there are no queries"),
+        ({"queries": [{"_id": 1, "text": "?"}]}, "{}/queries.jsonl line 1: '_id' is 1, not text"),
+        ({"queries": [{"_id": "1"}]}, "{}/queries.jsonl line 1: 'text' is missing"),
+        ({"corpus": [{"_id": "a", "text": 3}]}, "{}/corpus.jsonl line 1: 'text' is 3, not text"),
+        (
+            {"corpus": [{"_id": "a", "text": "A", "metadata": {"lang": 1}}]},
+            "{}/corpus.jsonl line 1: 'lang' is 1, not text",
+        ),
+        (
+            {
+                "corpus": [
+                    {"_id": "d3", "text": "A", "metadata": {"lang": "en"}},
+                    {"_id": "d3", "text": "B", "metadata": {"lang": "de"}},
+                ],
+                "qrels": "h\n1\td3\t1\n",
+            },
+            "{}/corpus.jsonl line 2: the judged id 'd3' is there in two languages",
+        ),
+        (
+            {"corpus": [{"_id": "d3", "text": "A"}] * 2, "qrels": "h\n1\td3\t1\n"},
+            "x: 1 passage ids occur more than once, first 'en:d3'",
+        ),
+    ],
+)
+def test_bad_folders_are_named(change: dict[str, Any], message: str, tmp_path: Path) -> None:
+    folder = plain(tmp_path / "x", **change)
+    with pytest.raises(BadData) as caught:
+        read_folder(folder, language="en")
+    assert str(caught.value).startswith(message.format(folder))
+
+
+def test_rows_without_language_are_counted(tmp_path: Path) -> None:
+    with pytest.raises(BadData) as caught:
+        read_folder(plain(tmp_path / "x"))
+    message = "3 passages without language, first 'd\"1'; 2 queries without language, first '1'"
+    assert str(caught.value) == f"x: {message}"
+
+
+def test_missing_and_unreadable_files_are_named(tmp_path: Path) -> None:
+    folder = plain(tmp_path / "x")
+    with pytest.raises(BadData) as caught:
+        read_folder(folder, "dev", language="en")
+    assert str(caught.value) == f"{folder} is no BEIR folder with split 'dev': it lacks dev.tsv"
+    (folder / "qrels" / "test.tsv").write_bytes(b"h\n\xff\t1\t1\n")
+    with pytest.raises(BadData, match=r"test\.tsv is no table with tabs in UTF-8: "):
+        read_folder(folder, language="en")
+    for text in ("{", "[]", '{"provenance": [{"x": 1}]}', '{"provenance": 3}'):
+        (folder / "collection.json").write_text(text, "utf-8")
+        with pytest.raises(BadData, match=r"collection\.json is not what write_folder writes: "):
+            read_folder(folder, language="en")
+
+
+def test_hostile_names_stay_inside_the_cache(tmp_path: Path, own_cache: Path) -> None:
+    names = ["../../x", "<script>", "a b", "..", "/etc/x", "a\0b\n", "x" * 300, "日本"]
+    corpus = [{"_id": "d3", "text": "Text."}]
+    folder = plain(tmp_path / "<script> ..", corpus, qrels="h\n1\td3\t1\n")
+    before = {path for path in tmp_path.rglob("*") if own_cache not in path.parents}
+    for name in names:
+        assert read_folder(folder, language="en", name=name).name == name
+    after = {path for path in tmp_path.rglob("*") if own_cache not in path.parents}
+    assert after - {own_cache} == before
+    made = [path for path in (own_cache / "collections").iterdir() if path.is_dir()]
+    assert len(made) == len(names)
+    assert {path.parent for path in own_cache.rglob("collection.json")} == set(made)
+    assert read_folder(folder, language="en").name == "<script> .."
+
+
+def test_an_existing_target_is_left_as_it_is(tmp_path: Path) -> None:
+    collection = tiny(tmp_path / "c")
+    out = tmp_path / "out"
+    for make in (out.mkdir, out.touch):
+        make()
+        with pytest.raises(BadOption, match=r"out is there already; name a new folder or remove"):
+            write_folder(collection, out)
+        assert out.is_file() or list(out.iterdir()) == []
+        if out.is_dir():
+            out.rmdir()
+    assert out.read_bytes() == b""
+
+
+@pytest.mark.parametrize("split", ["../test", "a/b", "", "/x"])
+def test_a_split_is_a_files_name(tmp_path: Path, split: str) -> None:
+    with pytest.raises(BadOption, match=r"^a split's name becomes a file's: it cannot be '"):
+        write_folder(tiny(tmp_path / "c"), tmp_path / "out", split)
+    assert not (tmp_path / "out").exists()

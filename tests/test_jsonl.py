@@ -1,0 +1,198 @@
+"""A user's own parallel texts, as JSON lines, become a collection; every slip is named."""
+
+import gzip
+import json
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from beir_hybrid import read_jsonl
+from beir_hybrid.collection import Origin
+from beir_hybrid.errors import BadData
+
+ROWS: list[dict[str, Any]] = [
+    {"question": "q1", "text": {"en": "Where?", "deu": "Wo?"}, "relevant": ["p1"]},
+    {"passage": "p1", "text": {"en": "Here.", "de": "Hier.", "th": "ที่นี่"}, "title": {"en": "Place"}},
+    {"passage": "p2", "text": {"de": "Dort."}},
+    {"question": "q2", "text": {"zho-CN": "谁?"}, "relevant": {"p2": 3, "p1": 0}},
+]
+
+
+def written(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows), "utf-8")
+    return path
+
+
+def test_every_version_of_a_passage_answers(tmp_path: Path) -> None:
+    path = written(tmp_path / "mine.jsonl", ROWS)
+    mine = read_jsonl(path, licence="CC0")
+    assert (mine.name, mine.licence, mine.languages) == ("mine", "CC0", ("de", "en", "th", "zh"))
+    assert mine.provenance == (Origin(str(path), sha256(path.read_bytes()).hexdigest()),)
+    assert mine.queries["group"].to_pylist() == ["q1", "q1", "q2"]
+    assert mine.view().beir() == (
+        {
+            "de:p1": {"title": "", "text": "Hier."},
+            "de:p2": {"title": "", "text": "Dort."},
+            "en:p1": {"title": "Place", "text": "Here."},
+            "th:p1": {"title": "", "text": "ที่นี่"},
+        },
+        {"de:q:q1": "Wo?", "en:q:q1": "Where?", "zh:q:q2": "谁?"},
+        {
+            "de:q:q1": {"de:p1": 1, "en:p1": 1, "th:p1": 1},
+            "en:q:q1": {"de:p1": 1, "en:p1": 1, "th:p1": 1},
+            "zh:q:q2": {"de:p1": 0, "de:p2": 3, "en:p1": 0, "th:p1": 0},
+        },
+    )
+    # q2's only relevant passage is German.
+    assert [view.name for view in mine.settings()] == [
+        *["de-de", "en-en"],
+        *["de-en", "de-th", "en-de", "en-th", "zh-de"],
+        *["de-all", "en-all", "zh-all"],
+    ]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (1, 2, 0, 3), (0, 3, 2, 1)])
+def test_lines_come_in_any_order_plain_or_gzipped(tmp_path: Path, order: tuple[int, ...]) -> None:
+    expected = read_jsonl(written(tmp_path / "a.jsonl", ROWS)).view().beir()
+    plain = written(tmp_path / "b.jsonl", [ROWS[number] for number in order])
+    packed = tmp_path / "c.jsonl.gz"
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    assert read_jsonl(plain).view().beir() == expected
+    assert read_jsonl(packed).view().beir() == expected
+    assert (read_jsonl(packed).name, read_jsonl(packed, name="other").name) == ("c", "other")
+
+
+def test_blank_lines_and_a_byte_order_mark_are_passed_over(tmp_path: Path) -> None:
+    path = written(tmp_path / "mine.jsonl", ROWS)
+    text = "\r\n\n".join(path.read_text("utf-8").splitlines())
+    path.write_bytes(b"\xef\xbb\xbf" + text.encode() + b"\n \n")
+    assert read_jsonl(path).queries["id"].to_pylist() == ["de:q:q1", "en:q:q1", "zh:q:q2"]
+
+
+QUESTION = '{"question": "q", "text": {"en": "Who?"}, "relevant": ["p"]}'
+PASSAGE = '{"passage": "p", "text": {"en": "She."}}'
+RELEVANT = "'relevant' must list passages, or map them to whole numbers"
+TEXTS = "'text' must map languages to texts"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("[1]", "holds list, not an object"),
+        ('{"text": {"en": "?"}}', "there must be either a 'question' or a 'passage'"),
+        (
+            '{"question": "q", "passage": "p", "relevant": []}',
+            "there must be either a 'question' or a 'passage'",
+        ),
+        ('{"passage": 7, "text": {"en": "?"}}', "'passage' is 7, not text"),
+        ('{"passage": null, "text": {"en": "?"}}', "'passage' is missing"),
+        ('{"passage": "x", "text": "She."}', TEXTS),
+        ('{"passage": "x", "text": {"en": 1}}', TEXTS),
+        ('{"passage": "x", "text": {"en": null}}', TEXTS),
+        ('{"passage": "x"}', TEXTS),
+        ('{"passage": "x", "text": {}}', "'text' is empty"),
+        (
+            '{"passage": "x", "text": {"en": "?"}, "title": "T"}',
+            "'title' must map languages to texts",
+        ),
+        (
+            '{"passage": "x", "text": {"en": "?"}, "title": {"de": "T"}}',
+            "'title' has 'de', which 'text' lacks",
+        ),
+        ('{"question": "x", "text": {"en": "?"}}', RELEVANT),
+        ('{"question": "x", "text": {"en": "?"}, "relevant": "p"}', RELEVANT),
+        ('{"question": "x", "text": {"en": "?"}, "relevant": [1]}', RELEVANT),
+        ('{"question": "x", "text": {"en": "?"}, "relevant": {"p": 0.5}}', RELEVANT),
+        ('{"question": "x", "text": {"en": "?"}, "relevant": {"p": true}}', RELEVANT),
+        (
+            '{"question": "x", "text": {"en": "?"}, "relevant": ["p", "p"]}',
+            "'relevant' names a passage twice",
+        ),
+    ],
+)
+def test_a_bad_line_is_named(tmp_path: Path, line: str, message: str) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_text(f"{QUESTION}\n{PASSAGE}\n{line}\n", "utf-8")
+    with pytest.raises(BadData) as caught:
+        read_jsonl(path)
+    assert str(caught.value).replace(" line 3:", " line 3") == f"{path} line 3 {message}"
+    assert list((tmp_path / "cache" / "collections").glob("mine*")) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b'{"passage": "x", "text": {"en": "cut o',
+        b'{"passage": "x", "text": {"en": "\xff\xfe"}}',
+        b'{"passage": "x", "text": {"en": "\xed\xa0\x80"}}',
+        b'{"passage": "x", "text": {"en": "\\uD83D"}}',
+        b"[" * 100_000,
+    ],
+    ids=["truncated", "no UTF-8", "half a character", "half a character escaped", "too deep"],
+)
+def test_a_line_that_is_no_json_is_named(tmp_path: Path, line: bytes) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_bytes(f"{QUESTION}\n{PASSAGE}\n".encode() + line)
+    with pytest.raises(BadData) as caught:
+        read_jsonl(path)
+    assert str(caught.value).startswith(f"{path} line 3 is not JSON: ")
+
+
+def test_both_halves_of_an_escaped_character_are_one(tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    passage = PASSAGE.replace("She", "\\ud83d\\ude00")
+    path.write_text(f"{QUESTION}\n{passage}", "utf-8")
+    assert read_jsonl(path).passages["text"].to_pylist() == ["😀."]
+
+
+def test_broken_gzip_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl.gz"
+    whole = gzip.compress(f"{QUESTION}\n{PASSAGE}\n".encode())
+    for broken in (whole[:-1], whole[: len(whole) // 2], whole[:-8] + bytes(8), b"", b"text"):
+        path.write_bytes(broken)
+        with pytest.raises(BadData) as caught:
+            read_jsonl(path)
+        message = str(caught.value)
+        assert message.startswith(f"{path} is truncated or no gzip file, after line "), broken
+
+
+def test_no_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadData) as caught:
+        read_jsonl(tmp_path / "none.jsonl")
+    assert str(caught.value) == f"there is no file {tmp_path / 'none.jsonl'}"
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (
+            '{"question": "r", "text": {"en": "?"}, "relevant": ["en:p", "z", "z2"]}',
+            "3 passages that judgements name and the collection lacks, first 'en:p'",
+        ),
+        (
+            '{"question": "r", "text": {"en": "?"}, "relevant": []}',
+            "1 queries without a relevant passage, first 'en:q:r'",
+        ),
+        (
+            '{"question": "r", "text": {"qq": "?"}, "relevant": ["p"]}',
+            "1 queries with unknown language 'qq', first 'r'",
+        ),
+        (
+            '{"passage": "r", "text": {"en": "a", "eng": "b"}}',
+            "1 passage ids occur more than once, first 'en:r'",
+        ),
+        ('{"passage": "r", "text": {"en": " "}}', "1 passages without text, first 'en:r'"),
+        (
+            '{"passage": "r s", "text": {"en": "a"}}',
+            "1 passage ids with white space, first 'en:r s'",
+        ),
+    ],
+)
+def test_what_does_not_fit_together_is_named(tmp_path: Path, line: str, message: str) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_text(f"{QUESTION}\n{PASSAGE}\n{line}\n", "utf-8")
+    with pytest.raises(BadData) as caught:
+        read_jsonl(path)
+    assert str(caught.value) == f"mine: {message}"
