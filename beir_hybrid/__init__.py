@@ -15,13 +15,19 @@ if TYPE_CHECKING:
     from beir_hybrid.collection import read_folder as read_folder
     from beir_hybrid.collection import read_jsonl as read_jsonl
     from beir_hybrid.collection import write_folder as write_folder
+    from beir_hybrid.sources import Dataset as Dataset
+    from beir_hybrid.sources import datasets as datasets
+    from beir_hybrid.sources import load as load
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Collection": "collection",
     "CollectionWriter": "collection",
+    "Dataset": "sources",
     "View": "collection",
+    "datasets": "sources",
+    "load": "sources",
     "read_folder": "collection",
     "read_jsonl": "collection",
     "write_folder": "collection",

@@ -1,0 +1,49 @@
+"""The user's own files as datasets: a folder in BEIR's layout, or parallel texts as JSON lines."""
+
+from pathlib import Path
+
+from beir_hybrid.collection import Collection, read_folder, read_jsonl
+from beir_hybrid.errors import BadOption
+from beir_hybrid.sources.spec import Dataset
+
+
+def _folder(
+    languages: tuple[str, ...] | None = None,
+    *,
+    path: str | Path,
+    split: str = "test",
+    language: str | None = None,
+    name: str = "",
+) -> Collection:
+    _whole("beir-folder", languages)
+    return read_folder(path, split, language=language, name=name)
+
+
+def _jsonl(
+    languages: tuple[str, ...] | None = None,
+    *,
+    path: str | Path,
+    name: str = "",
+    licence: str = "",
+) -> Collection:
+    _whole("jsonl", languages)
+    return read_jsonl(path, name=name, licence=licence)
+
+
+def _whole(name: str, languages: tuple[str, ...] | None) -> None:
+    if languages is not None:
+        raise BadOption(f"{name} loads every language of the files; choose some with view(...)")
+
+
+BEIR_FOLDER = Dataset(
+    name="beir-folder",
+    summary="a folder with corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv",
+    load=_folder,
+    licence="your own",
+)
+JSONL = Dataset(
+    name="jsonl",
+    summary="your own parallel questions and passages, a file of JSON lines",
+    load=_jsonl,
+    licence="your own",
+)

@@ -1,0 +1,336 @@
+"""XQuAD-R and MLQA-R: the published counts, every gold derived anew, and oddities kept."""
+
+import json
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import beir_hybrid as bh
+from beir_hybrid.collection import CollectionWriter, open_collection
+from beir_hybrid.errors import BadData, BadOption, UnknownName
+from beir_hybrid.sources.lareqa import PassageText, convert
+
+ORIGIN = "raw.githubusercontent.com/google-research-datasets/lareqa"
+FILES = {
+    "xquad-r": f"{ORIGIN}/9bc8c7fb6dd8d01d72a05a93c2cb96882b0d299c/xquad-r",
+    "mlqa-r": f"{ORIGIN}/354d67d1cd066854cdfbf5ad0e6105528976141d/mlqa-r",
+}
+# The published counts: questions and candidates of each language.
+COUNTS = {
+    "xquad-r": {
+        "ar": (1190, 1222),
+        "de": (1190, 1276),
+        "el": (1190, 1234),
+        "en": (1190, 1180),
+        "es": (1190, 1215),
+        "hi": (1190, 1244),
+        "ru": (1190, 1219),
+        "th": (1190, 852),
+        "tr": (1190, 1167),
+        "vi": (1190, 1209),
+        "zh": (1190, 1196),
+    },
+    "mlqa-r": {
+        "ar": (517, 2545),
+        "de": (512, 2362),
+        "en": (1148, 6264),
+        "es": (500, 1787),
+        "hi": (507, 2426),
+        "vi": (511, 2828),
+        "zh": (504, 2322),
+    },
+}
+SETTINGS = {"xquad-r": (11, 110, 11), "mlqa-r": (7, 42, 7)}
+Candidate = tuple[str, str, str]  # id, title, text
+
+
+def derived(path: Path, lang: str) -> tuple[list[Candidate], dict[str, tuple[str, str, int]]]:
+    """Read a file by LAReQA's rules: candidates, and of each question text, gold and overshoot."""
+    candidates: list[Candidate] = []
+    questions: dict[str, tuple[str, str, int]] = {}
+    paragraphs = -1
+    for article in json.loads(path.read_text("utf-8"))["data"]:
+        for paragraph in article["paragraphs"]:
+            paragraphs += 1
+            ends = [end for _, end in paragraph["sentence_breaks"]]
+            starts = [start for start, _ in paragraph["sentence_breaks"]]
+            ids = [f"{lang}:{paragraphs}-{position}" for position in range(len(starts))]
+            candidates += [
+                (key, article["title"], paragraph["context"][start:end])
+                for key, start, end in zip(ids, starts, ends, strict=True)
+            ]
+            for question in paragraph["qas"]:
+                [answer] = question["answers"]
+                at = answer["answer_start"]
+                inside = [n for n in range(len(ids)) if at in range(starts[n], ends[n])]
+                over = at + len(answer["text"]) - ends[inside[0]]
+                assert question["id"] not in questions
+                questions[question["id"]] = (question["question"], ids[inside[0]], over)
+    return candidates, questions
+
+
+@pytest.mark.parametrize("name", ["xquad-r", "mlqa-r"])
+def test_counts_and_every_gold(name: str, mirror: Path) -> None:
+    collection = bh.load(name)
+    assert collection.languages == tuple(COUNTS[name])
+    golds: dict[str, list[str]] = {}
+    asked: dict[str, tuple[str, str, str]] = {}
+    passages: list[tuple[str, str, str, str]] = []
+    for lang, counts in COUNTS[name].items():
+        candidates, questions = derived(mirror / FILES[name] / f"{lang}.json", lang)
+        assert (len(questions), len(candidates)) == counts
+        passages += [(key, lang, title, text) for key, title, text in candidates]
+        for key, (text, gold, _) in questions.items():
+            golds.setdefault(key, []).append(gold)
+            asked[f"{lang}:q:{key}"] = (lang, text, key)
+    assert [tuple(row.values()) for row in collection.passages.to_pylist()] == passages
+    assert {
+        row["id"]: (row["lang"], row["text"], row["group"])
+        for row in collection.queries.to_pylist()
+    } == asked
+    qrels = collection.view().qrels
+    assert set(qrels["relevance"].to_pylist()) == {1}
+    found: dict[str, set[str]] = {query: set() for query in asked}
+    for query, passage in zip(
+        qrels["query_id"].to_pylist(), qrels["passage_id"].to_pylist(), strict=True
+    ):
+        found[query].add(passage)
+    assert found == {query: set(golds[key]) for query, (_, _, key) in asked.items()}
+    assert len(qrels) == sum(len(golds[key]) for _, _, key in asked.values())
+    assert {lang: len(collection.query_rows(lang)) for lang in COUNTS[name]} == {
+        lang: questions for lang, (questions, _) in COUNTS[name].items()
+    }
+    assert (len(collection.queries), len(collection.passages)) == {
+        "xquad-r": (13_090, 13_014),
+        "mlqa-r": (4_199, 20_534),
+    }[name]
+    assert all(text.strip() for _, _, _, text in passages)
+
+
+@pytest.mark.parametrize("name", ["xquad-r", "mlqa-r"])
+def test_settings_follow_from_the_data(name: str, mirror: Path) -> None:
+    assert mirror.is_dir()
+    collection = bh.load(name)
+    kinds = Counter(view.kind for view in collection.settings())
+    assert (kinds["mono"], kinds["cross"], kinds["multi"]) == SETTINGS[name]
+    for view in collection.settings("mono"):
+        [lang] = view.query_langs
+        assert len(view.query_rows) == COUNTS[name][lang][0], view.name
+
+
+def test_oddities_are_kept(mirror: Path) -> None:
+    collection = bh.load("xquad-r")
+    over, repeated, golds = 0, {}, {}
+    for lang in collection.languages:
+        candidates, questions = derived(mirror / FILES["xquad-r"] / f"{lang}.json", lang)
+        texts = {key: text for key, _, text in candidates}
+        over += sum(past > 0 for _, _, past in questions.values())
+        view = collection.view(lang, lang)
+        mine = view.queries["text"].to_pylist()
+        repeated[lang] = len(mine) - len(set(mine))
+        assert repeated[lang] == 1190 - len({text for text, _, _ in questions.values()})
+        _, _, qrels = view.beir()
+        documents = dict(
+            zip(view.documents["id"].to_pylist(), view.documents["text"].to_pylist(), strict=True)
+        )
+        assert documents == texts
+        golds[lang] = len({documents[gold] for answers in qrels.values() for gold in answers})
+    assert over == 112
+    assert min(repeated.values()) >= 3
+    assert max(repeated.values()) <= 9
+    assert (golds["th"], golds["de"]) == (603, 818)
+    assert (min(golds.values()), max(golds.values())) == (603, 818)
+    short = [text for text in collection.passages["text"].to_pylist() if len(text) == 1]
+    assert short
+    assert all(not text.isspace() for text in short)
+
+
+def test_context_may_stand_behind_the_sentence(mirror: Path) -> None:
+    plain = bh.load("xquad-r", languages="en")
+    whole = bh.load("xquad-r", languages=["eng"], passage_text="sentence+context")
+    assert (plain.options, whole.options) == (
+        {"passage_text": "sentence"},
+        {"passage_text": "sentence+context"},
+    )
+    file = json.loads((mirror / FILES["xquad-r"] / "en.json").read_text("utf-8"))
+    paragraphs = [paragraph for article in file["data"] for paragraph in article["paragraphs"]]
+    contexts = [
+        paragraph["context"] for paragraph in paragraphs for _ in paragraph["sentence_breaks"]
+    ]
+    assert whole.passages["text"].to_pylist() == [
+        f"{text} {context}"
+        for text, context in zip(plain.passages["text"].to_pylist(), contexts, strict=True)
+    ]
+    assert whole.passages["id"] == plain.passages["id"]
+    assert whole.judgements == plain.judgements
+
+
+def test_a_subset_of_languages(mirror: Path) -> None:
+    some = bh.load("mlqa-r", languages=["vi", "deu", "vi"])
+    assert some.languages == ("de", "vi")
+    assert [origin.file.rsplit("/", 1)[1] for origin in some.provenance] == ["vi.json", "de.json"]
+    assert [origin.revision for origin in some.provenance] == [FILES["mlqa-r"].split("/")[3]] * 2
+    whole = bh.load("mlqa-r").view("de", "vi")
+    assert some.view("de", "vi").beir() == whole.beir()
+    _, german = derived(mirror / FILES["mlqa-r"] / "de.json", "de")
+    _, vietnamese = derived(mirror / FILES["mlqa-r"] / "vi.json", "vi")
+    both = [key for key in german if key in vietnamese]
+    assert whole.beir()[2] == {f"de:q:{key}": {vietnamese[key][1]: 1} for key in both}
+    assert some.title_policy == "text"
+    assert {row["title"] for row in whole.documents.to_pylist()} == {""}
+
+
+def test_what_they_do_not_have_is_refused() -> None:
+    with pytest.raises(UnknownName, match=r"^no language of mlqa-r 'el'; did you mean "):
+        bh.load("mlqa-r", languages="ell")
+    with pytest.raises(UnknownName, match=r"^no language of xquad-r 'ja'; "):
+        bh.load("xquad-r", languages=["en", "jp"])
+    with pytest.raises(BadOption, match=r"^no language of xquad-r is named; "):
+        bh.load("xquad-r", languages=[])
+    with pytest.raises(UnknownName, match=r"'pasage_text'; did you mean 'passage_text'\?$"):
+        bh.load("xquad-r", pasage_text="sentence")
+    with pytest.raises(BadOption, match=r"^passage_text is 'all'; use one of "):
+        bh.load("xquad-r", passage_text="all")
+
+
+def squad(lang: str) -> dict[str, Any]:
+    """Return two paragraphs of a made-up file; the breaks leave some text uncovered."""
+    # "A bc. De f." has its sentences at 0-5 and 6-11.
+    question = {
+        "id": "1",
+        "question": f"{lang} one?",
+        "answers": [{"answer_start": 8, "text": "f"}],
+    }
+    long = {
+        "id": "2",
+        "question": f"{lang} two?",
+        "answers": [{"answer_start": 0, "text": "A bc. De"}],
+    }
+    last = {"id": "3", "question": f"{lang} one?", "answers": [{"answer_start": 5, "text": "!"}]}
+    first = {
+        "context": "A bc. De f.",
+        "sentence_breaks": [[0, 5], [6, 11]],
+        "qas": [question, long],
+    }
+    second = {"context": "Also ! odd", "sentence_breaks": [[0, 4], [5, 6]], "qas": [last]}
+    return {"data": [{"title": f"T {lang}", "paragraphs": [first, second]}]}
+
+
+def converted(
+    folder: Path, files: dict[str, Any], passage_text: PassageText = "sentence"
+) -> CollectionWriter:
+    paths = {lang: folder / f"{lang}.json" for lang in files}
+    for lang, path in paths.items():
+        text = files[lang]
+        path.write_text(text if isinstance(text, str) else json.dumps(text), "utf-8")
+    writer = CollectionWriter(folder, "mini")
+    try:
+        convert(paths, writer, passage_text)
+    except BadData:
+        writer.abandon()
+        raise
+    return writer
+
+
+def test_rules_on_a_file_made_by_hand(tmp_path: Path) -> None:
+    converted(tmp_path, {"en": squad("en"), "de": squad("de")}).finish()
+    mini = open_collection(tmp_path)
+    assert mini.view("en", "de").beir() == (
+        {
+            "de:0-0": {"title": "T de", "text": "A bc."},
+            "de:0-1": {"title": "T de", "text": "De f."},
+            "de:1-0": {"title": "T de", "text": "Also"},
+            "de:1-1": {"title": "T de", "text": "!"},
+        },
+        {"en:q:1": "en one?", "en:q:2": "en two?", "en:q:3": "en one?"},
+        {"en:q:1": {"de:0-1": 1}, "en:q:2": {"de:0-0": 1}, "en:q:3": {"de:1-1": 1}},
+    )
+    assert mini.view("de").beir()[2]["de:q:1"] == {"de:0-1": 1, "en:0-1": 1}
+
+
+def test_context_on_a_file_made_by_hand(tmp_path: Path) -> None:
+    converted(tmp_path, {"en": squad("en")}, "sentence+context").finish()
+    assert open_collection(tmp_path).passages["text"].to_pylist() == [
+        "A bc. A bc. De f.",
+        "De f. A bc. De f.",
+        "Also Also ! odd",
+        "! Also ! odd",
+    ]
+
+
+Break = Callable[[dict[str, Any], dict[str, Any]], object]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda _, q: q.update(answers=[]), "question '1' has 0 answers, not one"),
+        (
+            lambda _, q: q.update(answers=q["answers"] * 2),
+            "question '1' has 2 answers, not one",
+        ),
+        (
+            lambda _, q: q["answers"][0].update(answer_start=5),
+            "the answer to '1', at 5, is outside every sentence",
+        ),
+        (
+            lambda _, q: q["answers"][0].update(answer_start=-1),
+            "the answer to '1', at -1, is outside every sentence",
+        ),
+        (
+            lambda p, _: p.update(sentence_breaks=[[0, 5], [5, 6], [6, 11]]),
+            "there is no text from 5 to 6",
+        ),
+    ],
+)
+def test_broken_questions_are_named(change: Break, message: str, tmp_path: Path) -> None:
+    file = squad("en")
+    paragraph = file["data"][0]["paragraphs"][0]
+    change(paragraph, paragraph["qas"][0])
+    with pytest.raises(BadData) as caught:
+        converted(tmp_path, {"en": file})
+    assert str(caught.value) == f"{tmp_path / 'en.json'}, paragraph 0: {message}"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda p, _: p.pop("context"),
+        lambda p, _: p.update(context=3),
+        lambda p, _: p.pop("sentence_breaks"),
+        lambda p, _: p.update(sentence_breaks=[[0]]),
+        lambda p, _: p.update(sentence_breaks=[[0, 1.5]]),
+        lambda p, _: p.update(qas=None),
+        lambda _, q: q.pop("id"),
+        lambda _, q: q.update(id=7),
+        lambda _, q: q.pop("question"),
+        lambda _, q: q.pop("answers"),
+        lambda _, q: q["answers"][0].update(answer_start="8"),
+    ],
+)
+def test_wrong_schema_is_named_with_its_paragraph(change: Break, tmp_path: Path) -> None:
+    file = squad("en")
+    paragraph = file["data"][0]["paragraphs"][1]
+    change(paragraph, paragraph["qas"][0])
+    with pytest.raises(BadData) as caught:
+        converted(tmp_path, {"en": file})
+    place = f"{tmp_path / 'en.json'}, paragraph 1"
+    assert str(caught.value).startswith(f"{place} is not SQuAD-shaped JSON: ")
+
+
+@pytest.mark.parametrize("text", ['{"data": [', "", "[]", '{"version": 1}', '{"data": [{}]}', "\0"])
+def test_what_is_no_squad_file_is_named(text: str, tmp_path: Path) -> None:
+    with pytest.raises(BadData) as caught:
+        converted(tmp_path, {"en": text})
+    assert str(caught.value).startswith(f"{tmp_path / 'en.json'} is not SQuAD-shaped JSON: ")
+
+
+def test_one_question_twice_in_one_language_is_named(tmp_path: Path) -> None:
+    file = squad("en")
+    file["data"][0]["paragraphs"][1]["qas"][0]["id"] = "2"
+    with pytest.raises(BadData) as caught:
+        converted(tmp_path, {"en": file, "de": squad("de")}).finish()
+    assert str(caught.value) == "mini: 1 query ids occur more than once, first 'en:q:2'"
