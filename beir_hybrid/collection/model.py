@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from beir_hybrid.collection.arrays import empty_texts, to_arrow, to_numpy
 from beir_hybrid.languages import choose
 
 Kind = Literal["mono", "cross", "multi"]
@@ -142,7 +143,7 @@ class View:
         """
         table = self.collection.judgements
         query, passage, relevance = (
-            table[name].to_numpy() for name in ("query", "passage", "relevance")
+            to_numpy(table[name]) for name in ("query", "passage", "relevance")
         )
         inside = _inside(query, [self.collection.query_rows(lang) for lang in self.query_langs])
         inside &= _inside(passage, self.passage_ranges)
@@ -163,7 +164,7 @@ class View:
     @property
     def queries(self) -> pa.Table:
         """The judged queries."""
-        return self.collection.queries.take(self.query_rows)
+        return self.collection.queries.take(to_arrow(self.query_rows))
 
     @property
     def documents(self) -> pa.Table:
@@ -172,8 +173,8 @@ class View:
             self.collection.passages.slice(rows.start, len(rows)) for rows in self.passage_ranges
         )
         if self.collection.title_policy == "text":
-            blank = pa.repeat("", len(table))
-            table = table.set_column(table.schema.get_field_index("title"), "title", blank)
+            at = table.schema.get_field_index("title")
+            table = table.set_column(at, "title", empty_texts(len(table)))
         return table
 
     @property
@@ -184,7 +185,7 @@ class View:
             {
                 "query_id": _ids(self.collection.queries, query),
                 "passage_id": _ids(self.collection.passages, passage),
-                "relevance": relevance,
+                "relevance": to_arrow(relevance),
             }
         )
 
@@ -226,4 +227,4 @@ def _inside(rows: np.ndarray, ranges: Sequence[range]) -> np.ndarray:
 def _ids(table: pa.Table, rows: np.ndarray) -> pa.ChunkedArray:
     """Look each distinct row's id up once."""
     distinct, places = np.unique(rows, return_inverse=True)
-    return table["id"].take(distinct).combine_chunks().take(pa.array(places))
+    return table["id"].take(to_arrow(distinct)).combine_chunks().take(to_arrow(places))

@@ -1,0 +1,107 @@
+"""XQuAD-R from the cache in, seconds to a usable collection and milliseconds a view out.
+
+Every run is a fresh process, measured from its start to its end, the interpreter's own start and
+all imports included: ``python -m benchmarks.loading STEP FOLDER`` prints JSON.
+"""
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import MIB, child, estimate, pairs, table, versions
+
+PAIRS = 9
+
+
+def main() -> None:
+    """Measure loading beside the peer's, then every view."""
+    print(f"Peer: GenericDataLoader on the same pool in a folder. {versions('beir', 'pyarrow')}.\n")
+    with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as name:
+        cache, pool = f"{name}/cache", f"{name}/pool"
+        child("loading", "prepare", pool, BEIR_HYBRID_CACHE=cache)
+        runs = pairs(
+            lambda: child("loading", "ours", pool, BEIR_HYBRID_CACHE=cache),
+            lambda: child("loading", "peer", pool),
+            PAIRS,
+        )
+        views = [child("loading", "views", pool, BEIR_HYBRID_CACHE=cache) for _ in range(PAIRS)]
+    ours, theirs = zip(*runs, strict=True)
+    wall, other = (estimate([run.wall for run in side]) for side in (ours, theirs))
+    ratio = estimate([peer.wall / mine.wall for mine, peer in runs])
+    first, slowest, pooled = (
+        estimate([run.result[key] for run in views]) for key in ("first", "slowest", "beir")
+    )
+    print(f"{PAIRS} interleaved pairs of fresh processes; the views in {PAIRS} processes more:\n")
+    table(
+        ("", f"median [{wall.confidence:.0%} interval]", "target", "verdict"),
+        ("ours, s", wall.show(), "< 1", wall.verdict(below=1)),
+        ("peer, s", other.show(), "-", "-"),
+        ("peer / ours", ratio.show(), "-", "-"),
+        ("ours, peak MiB", estimate([run.peak / MIB for run in ours]).show(".0f"), "-", "-"),
+        ("peer, peak MiB", estimate([run.peak / MIB for run in theirs]).show(".0f"), "-", "-"),
+        ("first view of a process, ms", first.show(), "< 50", first.verdict(below=50)),
+        ("slowest of the 131 after it, ms", slowest.show(), "< 50", slowest.verdict(below=50)),
+        ("en against all as BEIR's dicts, ms", pooled.show(), "-", "-"),
+    )
+
+
+def prepare(pool: str) -> dict[str, Any]:
+    """Fill the cache and export the pool of all languages."""
+    import beir_hybrid as bh
+
+    bh.write_folder(bh.load("xquad-r"), pool)
+    return {}
+
+
+def ours(_pool: str) -> dict[str, Any]:
+    """Load the collection and read from each of its tables."""
+    import beir_hybrid as bh
+
+    collection = bh.load("xquad-r")
+    for rows in (collection.queries, collection.passages, collection.judgements):
+        rows.slice(len(rows) - 1).to_pylist()
+    return {"passages": len(collection.passages)}
+
+
+def peer(pool: str) -> dict[str, Any]:
+    """Do the same through BEIR."""
+    from beir.datasets.data_loader import GenericDataLoader
+
+    corpus, _, _ = GenericDataLoader(pool).load(split="test")
+    return {"passages": len(corpus)}
+
+
+def views(_pool: str) -> dict[str, Any]:
+    """Time every setting's tables: judged queries, passages and judgements by id."""
+    import beir_hybrid as bh
+
+    collection = bh.load("xquad-r")
+    codes = collection.languages
+    sides: list[tuple[str, str | None]] = [(q, p) for q in codes for p in (*codes, None)]
+    taken = []
+    for query_lang, passage_lang in sides:
+        begun = time.perf_counter()
+        view = collection.view(query_lang, passage_lang)
+        sizes = len(view.queries), len(view.documents), len(view.qrels)
+        taken.append((time.perf_counter() - begun) * 1000)
+        if not all(sizes):
+            raise ValueError(f"{view.name} is empty")
+    begun = time.perf_counter()
+    collection.view("en").beir()
+    pooled = (time.perf_counter() - begun) * 1000
+    return {"first": taken[0], "slowest": max(taken[1:]), "beir": pooled}
+
+
+if __name__ == "__main__":
+    STEPS: dict[str, Callable[[str], dict[str, Any]]] = {
+        "prepare": prepare,
+        "ours": ours,
+        "peer": peer,
+        "views": views,
+    }
+    step, place = sys.argv[1:]
+    print(json.dumps(STEPS[step](str(Path(place)))))
