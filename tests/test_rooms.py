@@ -20,6 +20,10 @@ ROOMS = [
     "fetch",
     "collection",
     "sources",
+    "encoding",
+    "retrieval",
+    "evaluation",
+    "beir",
     "cli",
     "__main__",
 ]

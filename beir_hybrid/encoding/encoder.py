@@ -1,0 +1,246 @@
+"""A model of any make in, an `Encoder` out: texts to rows whose inner products are the scores."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+
+from beir_hybrid.encoding.presets import BY_MODEL, PRESETS, Preset
+from beir_hybrid.errors import BadData, BadOption, UnknownName, lookup
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+Role = Literal["queries", "passages"]
+DType = Literal["float32", "float16", "bfloat16"]
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """What evaluation and indexing need of a model.
+
+    `fingerprint` is JSON that says everything on which the vectors depend: equal fingerprints mean
+    equal vectors. An entry ``"prompts"`` maps ``"queries"`` and ``"passages"`` to their prompts;
+    where the two are equal, a text that occurs in both roles is encoded once.
+    """
+
+    @property
+    def fingerprint(self) -> Mapping[str, Any]:
+        """Everything on which the vectors depend, as JSON can hold it."""
+
+    def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
+        """Return (n, dim) rows; their inner products with passages' rows are the scores."""
+
+    def encode_passages(self, texts: Sequence[str]) -> np.ndarray:
+        """Return (n, dim) rows."""
+
+
+class SentenceTransformerEncoder:
+    """A sentence-transformers model as an `Encoder`.
+
+    Parameters
+    ----------
+    model
+        A name on the hub, a folder, or a loaded ``SentenceTransformer``.
+    query_prompt, passage_prompt
+        What goes before the texts. Left out, the model's own prompts count, then `preset`, then
+        the preset of exactly this hub name, and otherwise nothing is put before them.
+    preset
+        A row of `beir_hybrid.encoding.presets.PRESETS`, such as ``"e5"`` or ``"hybrid"``.
+    max_length
+        Tokens a text is cut to, prompt included; the model's own limit by default.
+    dtype
+        The arithmetic of the model: ``float32``, ``float16`` or ``bfloat16``.
+    normalize
+        Whether rows get unit length, so that scores are cosines. By default they do, unless the
+        model itself names the dot product as its similarity.
+    truncate_dim
+        Keep so many dimensions (Matryoshka models).
+    """
+
+    def __init__(
+        self,
+        model: "str | Path | SentenceTransformer",
+        *,
+        revision: str | None = None,
+        query_prompt: str | None = None,
+        passage_prompt: str | None = None,
+        preset: str | None = None,
+        max_length: int | None = None,
+        dtype: DType | None = None,
+        device: str | None = None,
+        normalize: bool | None = None,
+        truncate_dim: int | None = None,
+        batch_size: int = 32,
+        trust_remote_code: bool = False,
+    ) -> None:
+        import torch
+        from sentence_transformers import SentenceTransformer
+
+        self.name = "" if isinstance(model, SentenceTransformer) else str(model)
+        self.revision = revision or ""
+        if isinstance(model, SentenceTransformer):
+            self.model = model
+            self.name = model.model_card_data.base_model or ""
+        else:
+            self.model = _loaded(str(model), revision, device, trust_remote_code)
+        if dtype is not None:
+            self.model.to(getattr(torch, lookup("dtype", dtype, dict.fromkeys(_DTYPES, dtype))))
+        if max_length is not None:
+            if max_length < 1:
+                raise BadOption(f"max_length is {max_length}; it must be at least 1")
+            self.model.max_seq_length = max_length
+        if truncate_dim is not None and truncate_dim < 1:
+            raise BadOption(f"truncate_dim is {truncate_dim}; it must be at least 1")
+        self.truncate_dim = truncate_dim or self.model.truncate_dim
+        similarity = str(self.model.similarity_fn_name or "cosine")
+        self.normalize = similarity != "dot" if normalize is None else normalize
+        self.batch_size = batch_size
+        own = self.model.prompts or {}
+        known = _preset(preset, self.name)
+        self.prompts: dict[Role, str] = {
+            "queries": _first(query_prompt, own.get("query"), known.query),
+            "passages": _first(
+                passage_prompt, own.get("document"), own.get("passage"), known.passage
+            ),
+        }
+
+    def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
+        """Return a row for each query."""
+        return self._encode(self.model.encode_query, texts, "queries")
+
+    def encode_passages(self, texts: Sequence[str]) -> np.ndarray:
+        """Return a row for each passage."""
+        return self._encode(self.model.encode_document, texts, "passages")
+
+    def _encode(self, encode: Any, texts: Sequence[str], role: Role) -> np.ndarray:
+        rows: np.ndarray = encode(
+            list(texts),
+            prompt=self.prompts[role],
+            batch_size=self.batch_size,
+            show_progress_bar=False,
+            convert_to_numpy=True,
+            normalize_embeddings=self.normalize,
+            truncate_dim=self.truncate_dim,
+        )
+        return rows
+
+    def count_cut(self, texts: Sequence[str], role: Role) -> int:
+        """Return how many texts are longer than the model reads."""
+        limit = self.model.max_seq_length
+        if not limit or not np.isfinite(limit):
+            return 0
+        # A token is at least a byte, so most texts need no tokenizer to be cleared.
+        prompt = self.prompts[role]
+        suspects = [text for text in texts if len((prompt + text).encode()) > limit - 2]
+        tokenizer = self.model.tokenizer
+        if not suspects or not hasattr(tokenizer, "pad_token"):
+            return 0
+        ids = tokenizer([prompt + text for text in suspects], truncation=False, verbose=False)
+        return sum(len(tokens) > limit for tokens in ids["input_ids"])
+
+    @cached_property
+    def fingerprint(self) -> Mapping[str, Any]:
+        """Weights, tokenizer, modules, prompts, length, arithmetic and versions."""
+        modules = [
+            {"class": f"{type(part).__module__}.{type(part).__qualname__}", "config": _config(part)}
+            for part in self.model
+        ]
+        return {
+            "kind": "sentence-transformers",
+            "weights": _weights_hash(self.model),
+            "tokenizer": _tokenizer_hash(self.model.tokenizer),
+            "modules": modules,
+            "prompts": dict(self.prompts),
+            "max_length": _finite(self.model.max_seq_length),
+            "dtype": str(self.model.dtype).removeprefix("torch."),
+            "normalize": self.normalize,
+            "truncate_dim": self.truncate_dim,
+            "versions": {name: version(name) for name in ("sentence-transformers", "transformers")},
+        }
+
+
+_DTYPES = ("float32", "float16", "bfloat16")
+
+
+def as_encoder(model: Any, **options: Any) -> Encoder:
+    """Return an `Encoder` of a model: itself, or an adapter with `options`.
+
+    Takes hub names, folders, ``SentenceTransformer`` objects, mteb models and `Encoder` objects.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    if isinstance(model, Encoder):
+        if given:
+            raise BadOption(f"options {sorted(given)} do not apply to {type(model).__name__}")
+        return model
+    if hasattr(model, "mteb_model_meta"):
+        from beir_hybrid.encoding.mteb_models import MtebEncoder
+
+        return MtebEncoder(model, **given)
+    return SentenceTransformerEncoder(model, **given)
+
+
+def _loaded(
+    name: str,
+    revision: str | None,
+    device: str | None,
+    trust_remote_code: bool,
+) -> "SentenceTransformer":
+    from sentence_transformers import SentenceTransformer
+
+    if not Path(name).exists() and name.count("/") > 1:
+        raise UnknownName(f"there is no folder {name!r}, and a hub name has one slash")
+    try:
+        return SentenceTransformer(
+            name, revision=revision, device=device, trust_remote_code=trust_remote_code
+        )
+    except (OSError, ValueError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise BadData(f"cannot load the model {name!r}: {first}") from error
+
+
+def _preset(preset: str | None, name: str) -> Preset:
+    return lookup("preset", preset, PRESETS) if preset else BY_MODEL.get(name, Preset())
+
+
+def _first(explicit: str | None, *others: str | None) -> str:
+    """Return what was asked for, even if empty, or the first of the others that is not."""
+    return explicit if explicit is not None else next((text for text in others if text), "")
+
+
+def _config(part: Any) -> Any:
+    known = part.get_config_dict() if hasattr(part, "get_config_dict") else {}
+    return json.loads(json.dumps(known, default=str, sort_keys=True))
+
+
+def _finite(limit: float | None) -> int | None:
+    return int(limit) if limit and np.isfinite(limit) else None
+
+
+def _weights_hash(model: "SentenceTransformer") -> str:
+    """Hash names, shapes, types and bytes of all parameters and buffers."""
+    import torch
+
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        # Through bytes, for numpy knows no bfloat16.
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def _tokenizer_hash(tokenizer: Any) -> str:
+    backend = getattr(tokenizer, "backend_tokenizer", tokenizer)
+    if hasattr(backend, "to_str"):
+        known = json.loads(backend.to_str())
+        # The last call's settings, no property of the tokenizer.
+        known.pop("truncation", None), known.pop("padding", None)
+        text = json.dumps(known, sort_keys=True)
+    else:
+        text = f"{type(tokenizer)} {sorted(getattr(tokenizer, 'get_vocab', dict)().items())}"
+    return hashlib.sha256(text.encode()).hexdigest()

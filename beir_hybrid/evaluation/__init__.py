@@ -1,0 +1,1 @@
+"""Ranks and runs in, measures, language bias and statistics out."""

@@ -1,0 +1,724 @@
+"""Measures of language bias: worked by hand, by a second implementation, and within ir-measures."""
+
+import math
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import combinations, permutations
+from pathlib import Path
+from typing import Any
+
+import ir_measures
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ir_measures import AP, RR, Measure, Qrel, ScoredDoc, nDCG
+from scipy.spatial.distance import jensenshannon
+from scipy.stats import chi2, kruskal
+
+from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.evaluation.bias import (
+    JudgedPassage,
+    QueryRanking,
+    informative,
+    kruskal_wallis,
+    unbiased,
+    value,
+)
+from beir_hybrid.evaluation.measures import (
+    BIAS_MEASURES,
+    PEER,
+    BiasMeasure,
+    LanguageExposure,
+    LanguagePreference,
+    RankDistance,
+    SameLanguageShare,
+)
+
+Qrels = dict[str, dict[str, int]]
+Run = dict[str, dict[str, float]]
+
+
+def scored(order: str) -> dict[str, float]:
+    """Give passages falling scores in the order in which they stand."""
+    return {one: 1.0 - 0.125 * place for place, one in enumerate(order.split())}
+
+
+def per_query(measure: Measure, qrels: Any, run: Any) -> dict[str, float]:
+    return {one.query_id: one.value for one in ir_measures.iter_calc([measure], qrels, run)}
+
+
+def one(measure: Measure, relevant: str, order: str, query: str = "de:q:1") -> float:
+    qrels = {query: dict.fromkeys(relevant.split(), 1)}
+    return per_query(measure, qrels, {query: scored(order)})[query]
+
+
+# One German question, answered in three languages; the six passages in the order of a run.
+# Relevant passages have ranks 1, 3 and 6; languages of the top four are de en en de.
+GOLDS = "de:1 en:1 fr:1"
+ORDER = "de:1 en:9 en:1 de:9 fr:9 fr:1"
+
+
+@pytest.mark.parametrize(
+    ("measure", "expected"),
+    [
+        (RankDistance, 5.0),  # 6 - 1
+        (RankDistance @ 4, 4.0),  # fr:1 clipped to 5: 5 - 1
+        (RankDistance @ 2, 2.0),  # 3 and 6 clipped to 3: 3 - 1
+        # best 2, random 2 * 7 / 4 = 3.5: (5 - 2) / 1.5
+        (RankDistance(normalized=True, pool=6), 2.0),
+        # best 2, random 2 * 14 / 4 = 7: (5 - 2) / 5
+        (RankDistance(normalized=True, pool=13), 0.6),
+        (LanguagePreference, 1.0),
+        (SameLanguageShare @ 4, 0.5),
+        (SameLanguageShare @ 10, 2 / 6),  # only six are ranked
+        # e = (1, 0, 0), t = (1/3, 1/3, 1/3), middle (2/3, 1/6, 1/6):
+        # JS = 1/2 log2(3/2) + 1/2 (1/3 log2(1/2) + 2/3 log2(2)) = 0.29248 + 0.16667
+        (LanguageExposure @ 1, 1 - math.sqrt(math.log2(1.5) / 2 + 1 / 6)),
+        # Weights 1, .5, .25 for de en en: e = (4/7, 3/7, 0), middle (19/42, 16/42, 7/42)
+        (
+            LanguageExposure(discount="geometric") @ 3,
+            1
+            - math.sqrt(
+                sum(
+                    part * math.log2(part / middle) / 2
+                    for part, middle in [
+                        (4 / 7, 19 / 42),
+                        (3 / 7, 16 / 42),
+                        (1 / 3, 19 / 42),
+                        (1 / 3, 16 / 42),
+                        (1 / 3, 7 / 42),
+                    ]
+                )
+            ),
+        ),
+        (PEER, math.nan),  # one passage a language: no information
+    ],
+    ids=str,
+)
+def test_by_hand(measure: BiasMeasure, expected: float) -> None:
+    assert one(measure, GOLDS, ORDER) == pytest.approx(expected, abs=1e-12, nan_ok=True)
+
+
+def test_logarithmic_exposure_by_hand() -> None:
+    # Two languages, one passage each: weights 1 and 1/log2(3) = .6309, so e = (.6131, .3869).
+    # Middle (.5566, .4434); JS = (.6131 log2(.6131/.5566) + .3869 log2(.3869/.4434)
+    #   + .5 log2(.5/.5566) + .5 log2(.5/.4434)) / 2 = .009376; 1 - sqrt(.009376) = .9032
+    assert one(LanguageExposure @ 2, "de:1 en:1", "de:1 en:1") == pytest.approx(0.9032, abs=1e-4)
+    # Patience .999999: both languages get the same exposure.
+    patient = LanguageExposure(discount="geometric", p=0.999999) @ 2
+    assert one(patient, "de:1 en:1", "de:1 en:1") == pytest.approx(1, abs=1e-6)
+    assert one(LanguageExposure @ 2, "fr:1", "de:1 en:1") == 0.0  # no exposure to French
+
+
+def test_peer_by_hand() -> None:
+    # de 1 and 2, en 3, fr 4; mean 2.5: H = 3 (2 * 1 + .25 + 2.25) / 5 = 2.7, and with two degrees
+    # of freedom chi-squared exceeds it with probability exp(-1.35).
+    golds = "de:1 de:2 en:1 fr:1"
+    assert one(PEER, golds, "de:1 de:2 en:1 fr:1") == pytest.approx(math.exp(-1.35), abs=1e-12)
+    # What is ranked between them changes nothing.
+    between = "de:1 xx:1 de:2 xx:2 xx:3 en:1 fr:1"
+    assert one(PEER, golds, between) == pytest.approx(math.exp(-1.35), abs=1e-12)
+    # en and fr not retrieved: both 3.5. H = 3 (2 * 1 + 1 + 1) / (2.25 + .25 + 1 + 1) = 8/3
+    expected = pytest.approx(math.exp(-4 / 3), abs=1e-12)
+    assert one(PEER, golds, "de:1 de:2") == expected
+    assert one(PEER @ 2, golds, "de:1 de:2 en:1 fr:1") == expected
+
+
+def test_peer_weighs_relevance_levels() -> None:
+    # Level 1: de 1 2, en 3, fr 4 (p = exp(-1.35)). Level 2: de 1 4, en 2, fr 3, so
+    # H = 3 (0 + .25 + .25) / 5 = .3. Level 0: de 1 2, en 3.5, fr 3.5, not retrieved (exp(-4/3)).
+    # Level 3 has one passage a language, and says nothing.
+    ones, twos = "de:a de:b en:a fr:a", "de:c en:c fr:c de:d"
+    noughts, threes = "de:e de:f en:e fr:e", "de:g en:g fr:g"
+    judged = {
+        identity: level
+        for level, group in enumerate([noughts, ones, twos, threes])
+        for identity in group.split()
+    }
+    run = {"de:q:1": scored(f"{ones} de:e {twos} de:f {threes}")}
+
+    def weighted(measure: Measure) -> float:
+        return per_query(measure, {"de:q:1": judged}, run)["de:q:1"]
+
+    first, second, nought = math.exp(-1.35), math.exp(-0.15), math.exp(-4 / 3)
+    assert weighted(PEER) == pytest.approx((first + second) / 2)
+    assert weighted(PEER(weights={1: 3, 2: 1})) == pytest.approx((3 * first + second) / 4)
+    assert weighted(PEER(weights={0: 1.0, 1: 1.0})) == pytest.approx((nought + first) / 2)
+    assert weighted(PEER(weights={1: 0.5, 3: 0.5})) == pytest.approx(first)
+    assert math.isnan(weighted(PEER(weights={3: 1.0})))
+
+
+def test_several_sets_of_parallel_passages() -> None:
+    # Sets 1 (ranks 1, 4) and 2 (ranks 2, 3, 6); fr:3 is parallel to nothing.
+    golds, order = "de:1 en:1 de:2 en:2 fr:2 fr:3", "de:1 en:2 de:2 en:1 fr:3 fr:2"
+    assert one(RankDistance, golds, order) == (3 + 4) / 2
+    # de:1 leads its set; de:2 does not.
+    assert one(LanguagePreference, golds, order) == 0.5
+    # French is in set 2 alone, and last there.
+    assert one(LanguagePreference, golds, order, query="fr:q:1") == 0.0
+    # 1/2 in set 1 and 1/3 in set 2, for German.
+    assert unbiased(LanguagePreference, placed("de", golds, order)) == pytest.approx(5 / 12)
+    assert unbiased(RankDistance, placed("de", golds, order)) == 1.5
+    # No id is parallel to another: all are one set, with ranks 1, 2 and 4. Two of the three
+    # are German, and the best of all is.
+    golds, order = "de:1 de:2 en:3", "de:1 en:3 de:9 de:2"
+    assert one(RankDistance, golds, order) == 3.0
+    assert one(LanguagePreference, golds, order) == 1.0
+    assert unbiased(LanguagePreference, placed("de", golds, order)) == pytest.approx(2 / 3)
+
+
+def placed(lang: str, relevant: str, order: str, pool: int | None = None) -> QueryRanking:
+    """Return a ranking in the arithmetic's own terms."""
+    ranked = order.split()
+    passages = tuple(
+        JudgedPassage(gold[:2], gold[3:], 1, ranked.index(gold) + 1 if gold in ranked else None)
+        for gold in relevant.split()
+    )
+    langs = [identity.split(":")[0] for identity in ranked]
+    return QueryRanking(lang, passages, langs, len(ranked), pool or len(ranked) + 1)
+
+
+ALL = [
+    RankDistance,
+    RankDistance @ 3,
+    RankDistance(pool=100),
+    RankDistance(normalized=True, pool=9),
+    LanguagePreference,
+    SameLanguageShare @ 5,
+    LanguageExposure @ 5,
+    PEER(weights={0: 1.0}),
+]
+
+
+@pytest.mark.parametrize("mixed", [[], [AP, nDCG @ 10]], ids=["alone", "mixed"])
+@pytest.mark.parametrize("empty", [False, True], ids=["lacking", "empty"])
+def test_a_query_that_the_run_lacks_is_as_biased_as_can_be(
+    mixed: list[Measure], *, empty: bool
+) -> None:
+    judged = {"de:1": 1, "en:1": 1, "de:2": 0, "de:3": 0, "en:2": 0}
+    qrels = {"de:q:1": judged, "de:q:2": judged}
+    run: Run = {"de:q:1": scored("de:1 en:1 de:2 en:2 de:3")}
+    if empty:
+        run["de:q:2"] = {}
+    values = {
+        found.measure: found.value
+        for found in ir_measures.iter_calc([*ALL, *mixed], qrels, run)
+        if found.query_id == "de:q:2"
+    }
+    assert {measure: values[measure] for measure in ALL} == {
+        RankDistance: 5.0,  # the longest ranking has five passages, so N = 6
+        RankDistance @ 3: 3.0,
+        RankDistance(pool=100): 99.0,
+        RankDistance(normalized=True, pool=9): 3.0,  # (n + 1) / (n - 1)
+        LanguagePreference: 1.0,
+        SameLanguageShare @ 5: 1.0,
+        LanguageExposure @ 5: 0.0,
+        PEER(weights={0: 1.0}): 0.0,
+    }
+
+
+def test_an_empty_run_is_not_unbiased() -> None:
+    qrels = {"de:q:1": {"de:1": 1, "en:1": 1, "fr:1": 1}}
+    assert per_query(RankDistance, qrels, {}) == {"de:q:1": 3.0}  # unbiased would be 2
+    assert per_query(LanguagePreference, qrels, {}) == {"de:q:1": 1.0}
+
+
+def test_unretrieved_passages() -> None:
+    # Ranks 1 and 2, and fr:1 at the end: N = 4 + 1, or the pool.
+    order = "de:1 en:1 de:8 de:9"
+    assert one(RankDistance, GOLDS, order) == 4.0
+    assert one(RankDistance(pool=50), GOLDS, order) == 49.0
+    assert one(RankDistance @ 2, GOLDS, order) == 2.0
+    assert one(LanguagePreference, GOLDS, order) == 1.0
+    # The query's own is missing while others are there.
+    assert one(LanguagePreference, GOLDS, "en:1 de:8") == 0.0
+    # None is there: that all share the last place is no evenness.
+    assert one(RankDistance, GOLDS, "de:7 de:8 de:9") == 3.0
+    assert one(RankDistance(pool=50), GOLDS, "de:7 de:8 de:9") == 49.0
+    assert one(LanguagePreference, GOLDS, "en:7 de:8 de:9") == 1.0
+    assert one(PEER, f"{GOLDS} de:2", "de:7 de:8 de:9") == 0.0
+    # The same where the cutoff hides them.
+    assert one(RankDistance @ 2, GOLDS, f"de:8 de:9 {GOLDS}") == 2.0
+
+
+def test_queries_without_a_value_are_nan_and_left_out_of_the_mean() -> None:
+    qrels = {
+        "de:q:1": {"de:1": 1, "en:1": 1},
+        "de:q:2": {"de:1": 1},  # one relevant passage
+        "de:q:3": {"en:1": 1, "fr:1": 1},  # none in German
+        "de:q:4": {"de:1": 0},  # none at all
+    }
+    run = dict.fromkeys(qrels, scored("de:1 de:9 en:1 fr:1"))
+    measures = [RankDistance, LanguagePreference, LanguageExposure @ 2, SameLanguageShare @ 3]
+    preference = per_query(LanguagePreference, qrels, run)
+    assert preference["de:q:1"] == 1.0
+    assert [math.isnan(preference[f"de:q:{n}"]) for n in (2, 3, 4)] == [True] * 3
+    distance = per_query(RankDistance, qrels, run)
+    assert (distance["de:q:1"], distance["de:q:3"]) == (2.0, 1.0)
+    assert math.isnan(distance["de:q:2"])
+    assert math.isnan(per_query(LanguageExposure @ 2, qrels, run)["de:q:4"])
+    # The same alone and beside measures of other providers.
+    for others in ([], [AP, nDCG @ 10]):
+        found = ir_measures.calc_aggregate([*measures, *others], qrels, run)
+        assert found[RankDistance] == 1.5
+        assert found[LanguagePreference] == 1.0
+        assert found[SameLanguageShare @ 3] == pytest.approx(2 / 3)
+    # AP: (1 + 2/3) / 2, 1, (1/3 + 2/4) / 2, and 0.
+    assert found[AP] == pytest.approx((5 / 6 + 1 + 5 / 12 + 0) / 4)
+    assert math.isnan(ir_measures.calc_aggregate([PEER], qrels, run)[PEER])
+
+
+def test_ties_are_trec_evals() -> None:
+    # As float32 the scores of de:1 and en:1 are equal, and en:1 comes first as the later id.
+    run = {"de:q:1": {"de:1": 0.5 + 1e-9, "en:1": 0.5, "de:2": 0.25, "fr:1": 0.25}}
+    assert per_query(LanguagePreference, {"de:q:1": {"de:1": 1, "en:1": 1}}, run)["de:q:1"] == 0.0
+    # Ranks 2 of de:1 and 3 of fr:1, which precedes de:2; trec_eval's reciprocal ranks agree.
+    assert per_query(RankDistance, {"de:q:1": {"de:1": 1, "fr:1": 1}}, run)["de:q:1"] == 1.0
+    assert per_query(RR, {"de:q:1": {"de:1": 1}}, run)["de:q:1"] == 0.5
+    assert per_query(RR, {"de:q:1": {"fr:1": 1}}, run)["de:q:1"] == pytest.approx(1 / 3)
+    # Scores beyond float32 are infinite there, and so tie.
+    run = {"de:q:1": {"de:1": 1e300, "en:1": 1e200}}
+    assert per_query(SameLanguageShare @ 1, {"de:q:1": {"de:1": 1}}, run)["de:q:1"] == 0.0
+
+
+@pytest.mark.parametrize("n", [2, 3, 4])
+@pytest.mark.parametrize("pool", [5, 7])
+def test_a_random_ranking_has_normalized_distance_one(n: int, pool: int) -> None:
+    # Every way of placing n relevant passages in the pool is equally likely.
+    langs, measure = ["de", "en", "fr", "ru"], RankDistance(normalized=True)
+    values = []
+    for places in combinations(range(1, pool + 1), n):
+        judged = tuple(JudgedPassage(langs[at], "1", 1, rank) for at, rank in enumerate(places))
+        values.append(value(measure, QueryRanking("de", judged, [], pool, pool)) or 0)
+    assert sum(values) / len(values) == pytest.approx(1, abs=1e-12)
+    assert min(values) == 0
+    assert max(values) == pytest.approx((n + 1) / (n - 1))
+
+
+def test_normalized_distance_in_a_pool_of_relevant_passages_has_no_value() -> None:
+    measure = RankDistance(normalized=True)
+    assert value(measure, placed("de", GOLDS, GOLDS, pool=3)) is None
+    assert unbiased(measure, placed("de", GOLDS, GOLDS, pool=3)) is None
+    assert unbiased(measure, placed("de", GOLDS, GOLDS, pool=4)) == 0.0
+
+
+@pytest.mark.parametrize("relevant", ["de:1 en:1 fr:1", "de:1 en:1 de:2 fr:2", "de:1 de:2 en:3"])
+def test_unbiased_preference_is_the_mean_over_all_rankings(relevant: str) -> None:
+    rankings = [
+        placed("de", relevant, " ".join(o)) for o in permutations([*relevant.split(), "x:"])
+    ]
+    values = [value(LanguagePreference, ranking) for ranking in rankings]
+    mean = sum(found or 0 for found in values) / len(values)
+    assert mean == pytest.approx(unbiased(LanguagePreference, rankings[0]), abs=1e-12)
+
+
+def test_unbiased_values() -> None:
+    ranking = placed("de", "de:1 en:1 fr:1 fr:2", ORDER)
+    assert unbiased(SameLanguageShare @ 3, ranking) == 0.25
+    assert unbiased(LanguageExposure @ 3, ranking) == 1.0
+    assert unbiased(PEER, ranking) == 1.0
+    assert unbiased(RankDistance, placed("de", GOLDS, ORDER)) == 2.0
+    assert unbiased(RankDistance @ 1, placed("de", GOLDS, ORDER)) == 1.0
+    assert unbiased(PEER, placed("de", GOLDS, ORDER)) is None
+    assert unbiased(LanguagePreference, placed("ru", GOLDS, ORDER)) is None
+    nothing = QueryRanking("de", (), ["de"], 1, 2)
+    assert [
+        unbiased(measure @ 1, nothing) for measure in (SameLanguageShare, LanguageExposure)
+    ] == [
+        None,
+        None,
+    ]
+
+
+def test_whether_peer_says_anything() -> None:
+    # With one passage a language H is N - 1 = 10 for eleven languages, whatever the ranking.
+    ranks = np.random.default_rng(0).permutation(11) + 1.0
+    assert kruskal_wallis([[rank] for rank in ranks]) == pytest.approx(10, abs=1e-12)
+    assert chi2.sf(10, 10) == pytest.approx(0.4405, abs=5e-5)
+    assert not informative(PEER, placed("de", GOLDS, ORDER))
+    assert not informative(PEER, placed("de", "de:1 de:2", ORDER))  # one language
+    assert informative(PEER, placed("de", f"{GOLDS} fr:2", ORDER))
+    assert informative(RankDistance, placed("de", GOLDS, ORDER))
+    assert not informative(LanguagePreference, placed("ru", GOLDS, ORDER))
+
+
+# A second implementation, straight from judgements and a run, which shares no code with the first.
+
+
+def brute_ranks(scores: dict[str, float]) -> dict[str, int]:
+    single = {identity: np.float32(score) for identity, score in scores.items()}
+    return {
+        a: 1
+        + sum(bool(single[b] > single[a]) or (single[b] == single[a] and b > a) for b in scores)
+        for a in scores
+    }
+
+
+def brute_sets(relevant: list[str]) -> list[list[str]]:
+    per_lang = [sum(r.startswith(lang) for r in relevant) for lang in ("de", "en", "fr")]
+    groups = [[r for r in relevant if r[3:] == key] for key in ("1", "2", "3")]
+    groups = [group for group in groups if len(group) > 1]
+    if max(per_lang) <= 1 or not groups:
+        groups = [relevant]
+    return [group for group in groups if len(group) > 1]
+
+
+def brute(
+    measure: BiasMeasure, judged: dict[str, int], scores: dict[str, float], end: int
+) -> float | None:
+    """Return the value for a German query; unretrieved passages have rank ``end``."""
+    ranks = brute_ranks(scores)
+    relevant = [passage for passage, relevance in judged.items() if relevance >= measure["rel"]]
+    return {
+        "RankDistance": brute_distance,
+        "LanguagePreference": brute_preference,
+        "SameLanguageShare": brute_share,
+        "LanguageExposure": brute_exposure,
+    }[str(measure.NAME)](measure, relevant, ranks, end)
+
+
+def brute_distance(
+    measure: BiasMeasure, relevant: list[str], ranks: dict[str, int], end: int
+) -> float | None:
+    values = []
+    end = measure["pool"] or end
+    k = measure["cutoff"] or 10**9
+    for group in brute_sets(relevant):
+        n = len(group)
+        clipped = [min(ranks.get(p, end), k + 1) for p in group]
+        found: float = max(abs(a - b) for a in clipped for b in clipped)
+        if not any(ranks.get(p, 10**10) <= k for p in group):
+            found = min(end - 1, k)
+        if measure["normalized"]:
+            found = (found - (n - 1)) / ((n - 1) * (end + 1) / (n + 1) - (n - 1))
+        values.append(found)
+    return sum(values) / len(values) if values else None
+
+
+def brute_preference(
+    _: BiasMeasure, relevant: list[str], ranks: dict[str, int], _end: int
+) -> float | None:
+    values = []
+    for group in brute_sets(relevant):
+        own = [p for p in group if p.startswith("de")]
+        others = [p for p in group if not p.startswith("de")]
+        if own and others:
+            first = any(all(ranks.get(a, 99) < ranks.get(b, 99) for b in others) for a in own)
+            values.append(first or not any(p in ranks for p in group))
+    return sum(values) / len(values) if values else None
+
+
+def brute_share(
+    measure: BiasMeasure, _: list[str], ranks: dict[str, int], _end: int
+) -> float | None:
+    top = [p for p, rank in ranks.items() if rank <= measure["cutoff"]]
+    return sum(p.startswith("de") for p in top) / len(top) if top else 1.0
+
+
+def brute_exposure(
+    measure: BiasMeasure, relevant: list[str], ranks: dict[str, int], _end: int
+) -> float | None:
+    if not relevant:
+        return None
+    exposure, target = np.zeros(3), np.zeros(3)
+    for at, lang in enumerate(("de", "en", "fr")):
+        target[at] = sum(p.startswith(lang) for p in relevant)
+        for p, rank in ranks.items():
+            if p.startswith(lang) and rank <= measure["cutoff"]:
+                log = measure["discount"] == "log"
+                exposure[at] += math.log(2) / math.log(rank + 1) if log else measure["p"] ** rank
+    return 1 - float(jensenshannon(exposure, target, base=2)) if exposure.any() else 0.0
+
+
+IDS = [f"{lang}:{key}" for lang in ("de", "en", "fr") for key in ("1", "2", "3")]
+SCORES = st.sampled_from([0.0, 0.25, 0.5, 0.5 + 1e-9, 0.75, 1.0, -2.0])
+JUDGED = st.dictionaries(st.sampled_from(IDS), st.integers(-1, 2), min_size=1)
+SCORED = st.dictionaries(st.sampled_from([*IDS, "de:4", "en:4", "fr:4"]), SCORES)
+TRIED = [
+    RankDistance,
+    RankDistance(rel=2),
+    RankDistance @ 2,
+    RankDistance(pool=40) @ 5,
+    RankDistance(normalized=True, pool=20),
+    LanguagePreference,
+    LanguagePreference(rel=2),
+    SameLanguageShare @ 1,
+    SameLanguageShare @ 4,
+    LanguageExposure @ 2,
+    LanguageExposure @ 20,
+    LanguageExposure(discount="geometric", p=0.75) @ 4,
+]
+
+
+@settings(deadline=None)
+@given(JUDGED, JUDGED, SCORED, SCORED)
+def test_a_second_implementation_agrees(
+    judged: dict[str, int],
+    other: dict[str, int],
+    scores: dict[str, float],
+    more: dict[str, float],
+) -> None:
+    qrels = {"de:q:1": judged, "de:q:2": other}
+    run = {"de:q:1": scores, "en:q:9": more}
+    relevant = max(sum(grade > 0 for grade in grades.values()) for grades in qrels.values())
+    end = 1 + max(len(scores), len(more), relevant)
+    found = {
+        (metric.measure, metric.query_id): metric.value
+        for metric in ir_measures.iter_calc(TRIED, qrels, run)
+    }
+    for measure in TRIED:
+        for query, judgements in qrels.items():
+            expected = brute(measure, judgements, run.get(query, {}), end)
+            assert found[measure, query] == pytest.approx(
+                math.nan if expected is None else expected, abs=1e-9, nan_ok=True
+            ), measure
+
+
+@settings(deadline=None)
+@given(JUDGED, SCORED, st.none() | st.integers(1, 12))
+def test_peer_is_scipys_kruskal(
+    judged: dict[str, int], scores: dict[str, float], cutoff: int | None
+) -> None:
+    ranks = {p: r for p, r in brute_ranks(scores).items() if r <= (cutoff or 99)}
+    parts = []
+    for level in (1, 2):
+        passages = [p for p, grade in judged.items() if grade == level]
+        groups = [[p for p in passages if p.startswith(lang)] for lang in ("de", "en", "fr")]
+        groups = [group for group in groups if group]
+        if len(groups) < 2 or max(map(len, groups)) < 2:
+            continue
+        if not any(p in ranks for p in passages):
+            parts.append(0.0)
+            continue
+        samples = [[ranks.get(p, 1000) for p in group] for group in groups]
+        statistic, p_value = kruskal(*samples)
+        parts.append(float(p_value))
+        assert p_value == pytest.approx(chi2.sf(statistic, len(groups) - 1))
+    expected = sum(parts) / len(parts) if parts else math.nan
+    found = per_query(PEER(cutoff=cutoff), {"de:q:1": judged}, {"de:q:1": scores})
+    assert found["de:q:1"] == pytest.approx(expected, abs=1e-9, nan_ok=True)
+
+
+@given(st.lists(st.lists(st.integers(1, 5), min_size=1, max_size=4), min_size=2, max_size=4))
+def test_h_is_scipys_with_ties(values: list[list[int]]) -> None:
+    pooled = [one for group in values for one in group]
+    if len(set(pooled)) == 1:
+        return
+    # Tied values share the mean of the ranks that they take up.
+    groups = [
+        [sum(b < a for b in pooled) + (1 + pooled.count(a)) / 2 for a in group] for group in values
+    ]
+    assert kruskal_wallis(groups) == pytest.approx(kruskal(*values).statistic, abs=1e-9)
+
+
+# Within ir-measures.
+
+
+@pytest.mark.parametrize(
+    ("text", "measure"),
+    [
+        ("RankDistance", RankDistance),
+        ("RankDistance(normalized=True,pool=13014)", RankDistance(pool=13014, normalized=True)),
+        ("RankDistance(rel=2)@100", RankDistance(cutoff=100, rel=2)),
+        ("LanguagePreference", LanguagePreference(rel=1, langs={"a": "de"})),
+        ("SameLanguageShare@10", SameLanguageShare @ 10),
+        ("LanguageExposure(discount='geometric',p=0.8)@10", (LanguageExposure @ 10)(p=0.8)),
+        ("PEER(weights={0:0.0,1:1.0,3:0.5})@20", PEER(weights={3: 0.5, 1: 1.0, 0: 0.0}) @ 20),
+    ],
+)
+def test_names_are_parsed_and_printed(text: str, measure: BiasMeasure) -> None:
+    if measure.NAME == "LanguageExposure":
+        measure = measure(discount="geometric")
+    assert ir_measures.parse_measure(text) == measure
+    assert str(measure) == text
+    assert hash(ir_measures.parse_measure(text)) == hash(measure)
+    assert measure != measure(rel=5, weights={1: 1.0})
+
+
+def test_weights_are_told_apart() -> None:
+    assert PEER(weights={1: 1}) != PEER(weights={2: 2})
+    assert PEER(weights={1: 1.0, 2: 3.0}) != PEER(weights={2: 3.0})
+
+
+def as_qrels(qrels: Qrels) -> Iterator[Qrel]:
+    return (Qrel(q, d, r) for q, judged in qrels.items() for d, r in judged.items())
+
+
+def as_run(run: Run) -> Iterator[ScoredDoc]:
+    return (ScoredDoc(q, d, s) for q, scores in run.items() for d, s in scores.items())
+
+
+def test_every_form_of_input_and_other_measures_beside() -> None:
+    frames = pytest.importorskip("pandas")
+    qrels = {"de:q:1": dict.fromkeys(GOLDS.split(), 1), "en:q:1": {"en:1": 1, "de:1": 1}}
+    run = {"de:q:1": scored(ORDER)}
+    measures: list[Measure] = [RankDistance, AP, SameLanguageShare @ 4, nDCG @ 10]
+    # AP = (1 + 2/3 + 3/6) / 3; nDCG = (1 + 1/2 + 1/log2(7)) / (1 + 1/log2(3) + 1/2); the English
+    # query is missing: 0 for both, and N - 1 = 6 and 1 for the measures of bias.
+    gain = (1.5 + 1 / math.log2(7)) / (1.5 + 1 / math.log2(3))
+    expected = {
+        RankDistance: (5 + 6) / 2,
+        AP: (1 + 2 / 3 + 1 / 2) / 3 / 2,
+        SameLanguageShare @ 4: (0.5 + 1) / 2,
+        nDCG @ 10: gain / 2,
+    }
+    forms: Iterable[tuple[Any, Any]] = [
+        (qrels, run),
+        (as_qrels(qrels), as_run(run)),
+        (frames.DataFrame(as_qrels(qrels)), frames.DataFrame(as_run(run))),
+    ]
+    for judged, ranked in forms:
+        found = ir_measures.calc(measures, judged, ranked)
+        assert found.aggregated == pytest.approx(expected)
+        assert len(found.per_query) == 8
+    assert RankDistance.calc_aggregate(qrels, run) == 5.5
+    evaluator = RankDistance.evaluator(qrels)
+    assert evaluator.calc_aggregate(run)[RankDistance] == 5.5
+    assert evaluator.calc_aggregate({})[RankDistance] == 3.0  # N = 4, of three relevant passages
+
+
+def test_languages_may_come_from_a_mapping() -> None:
+    langs = {"q1": "de", "a": "de", "b": "en", "c": "en"}
+    qrels, run = {"q1": {"a": 1, "b": 1}}, {"q1": {"b": 3.0, "c": 2.0, "a": 1.0}}
+    assert per_query(LanguagePreference(langs=langs), qrels, run) == {"q1": 0.0}
+    assert per_query(RankDistance(langs=langs), qrels, run) == {"q1": 2.0}
+    assert per_query((SameLanguageShare @ 3)(langs=langs), qrels, run) == {"q1": 1 / 3}
+    assert str(RankDistance(langs=langs)) == "RankDistance"
+    # The mapping wins over an id's own language, and the id then is no version of another.
+    swapped = {"de:q:1": "en", "de:1": "en", "en:1": "de"}
+    qrels, run = {"de:q:1": {"de:1": 1, "en:1": 1}}, {"de:q:1": scored("de:1 en:1")}
+    assert per_query(LanguagePreference(langs=swapped), qrels, run) == {"de:q:1": 1.0}
+    # So de:1 and en:1 are no pair here, and all three passages are one set, ranks 1, 2 and 4.
+    three = {"de:q:1": {"de:1": 1, "en:1": 1, "de:2": 1}}
+    far = {"de:q:1": scored("de:1 en:1 de:9 de:2")}
+    assert per_query(RankDistance(langs={"en:1": "fr"}), three, far) == {"de:q:1": 3.0}
+    assert per_query(RankDistance(langs={"en:1": "en"}), three, far) == {"de:q:1": 1.0}
+    # Different mappings in one call do not mix.
+    both = [LanguagePreference(langs=swapped), (SameLanguageShare @ 1)(rel=1)]
+    found = ir_measures.calc_aggregate(both, qrels, run)
+    assert found == {LanguagePreference: 1.0, (SameLanguageShare @ 1)(rel=1): 1.0}
+    found = ir_measures.calc_aggregate([(SameLanguageShare @ 1)(langs={"de:1": "en"})], qrels, run)
+    assert list(found.values()) == [0.0]
+
+
+@pytest.mark.parametrize(
+    ("measure", "message"),
+    [
+        (SameLanguageShare, "SameLanguageShare needs a cutoff, such as SameLanguageShare@10"),
+        (LanguageExposure(p=0.5), "LanguageExposure needs a cutoff, such as LanguageExposure@10"),
+        (RankDistance @ 0, "RankDistance: cutoff is 0; it must be a whole number from 1 on"),
+        (RankDistance(pool=True), "pool is True; it must be a whole number"),
+        (RankDistance(normalized=1), "normalized is 1; it must be True or False"),
+        (RankDistance(normalised=True), "no parameter of RankDistance 'normalised'; did you mean"),
+        (RankDistance(normalized=True), r"needs the number of passages in the pool.*pool=13014"),
+        (RankDistance(normalized=True, pool=9) @ 5, "a normalized distance takes no cutoff"),
+        (RankDistance(pool=5), "the pool has 5 passages, and a query at least 6"),
+        ((LanguageExposure @ 5)(p=1.0), "p is 1.0; it must be a number between 0 and 1"),
+        ((LanguageExposure @ 5)(discount="linear"), "discount is 'linear'; it must be 'log' or"),
+        (PEER(weights={}), "weights is {}; it must be a mapping"),
+        (PEER(weights={1: -1.0}), "none negative"),
+        (PEER(weights={1: "a lot"}), "none negative"),
+        (LanguagePreference(langs=["de"]), "it must be a mapping of ids to languages"),
+    ],
+    ids=str,
+)
+def test_measures_that_make_no_sense(measure: BiasMeasure, message: str) -> None:
+    qrels = {"de:q:1": dict.fromkeys(GOLDS.split(), 1)}
+    for others in ([], [AP]):
+        with pytest.raises(BadOption, match=message):
+            ir_measures.calc_aggregate([measure, *others], qrels, {"de:q:1": scored(ORDER)})
+
+
+def test_the_arithmetic_refuses_what_it_cannot_know() -> None:
+    ranking = QueryRanking("de", (), ["de", "en"], 1000, 13014)
+    with pytest.raises(BadOption, match="needs the 10 best passages, and only 2 are kept"):
+        value(SameLanguageShare @ 10, ranking)
+    assert value(SameLanguageShare @ 2, ranking) == 0.5
+    with pytest.raises(BadOption, match="the pool has 9 passages, and a query at least 1000"):
+        value(RankDistance(pool=9), ranking)
+    with pytest.raises(BadOption, match="the pool has 2 passages, and a query at least 3"):
+        value(RankDistance(pool=2), placed("de", GOLDS, ""))
+    with pytest.raises(BadOption, match="no measure of language bias 'AP'"):
+        value(AP, ranking)
+    with pytest.raises(BadOption, match="SameLanguageShare needs a cutoff"):
+        value(SameLanguageShare, ranking)
+
+
+@pytest.mark.parametrize(
+    ("qrels", "run", "message"),
+    [
+        ({"q1": {"de:1": 1}}, {}, "the language of 'q1' is unknown"),
+        ({"de:q:1": {"MED-10": 1}}, {}, "the language of 'MED-10' is unknown: ids start with"),
+        ({"de:q:1": {"http://a": 1}}, {}, "the language of 'http://a' is unknown"),
+        ({"de:q:1": {"de:1": 1}}, {"de:q:1": {"x": 1.0}}, "the language of 'x' is unknown"),
+        ({"de:q:1": {"de:1": 0.5}}, {}, "the relevance of 'de:1' to 'de:q:1' is 0.5, no integer"),
+        (
+            {"de:q:1": {"de:1": 1}},
+            {"de:q:1": {"de:1": 1.0, "en:1": math.nan}},
+            "the run's score of 'en:1' for 'de:q:1' is not a number",
+        ),
+    ],
+)
+def test_data_that_make_no_sense(qrels: Any, run: Any, message: str) -> None:
+    with pytest.raises(BadData, match=message):
+        ir_measures.calc_aggregate([SameLanguageShare @ 2], qrels, run)
+
+
+def test_languages_of_passages_that_no_measure_reads_may_be_unknown() -> None:
+    qrels, run = {"de:q:1": {"de:1": 1, "en:1": 1}}, {"de:q:1": scored("de:1 en:1 x")}
+    assert per_query(SameLanguageShare @ 2, qrels, run) == {"de:q:1": 0.5}
+    assert per_query(RankDistance, qrels, run) == {"de:q:1": 1.0}
+
+
+def python(code: str, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code, *arguments],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+def test_ir_measures_own_command_line(tmp_path: Path) -> None:
+    qrels, run = tmp_path / "qrels", tmp_path / "run"
+    qrels.write_text("".join(f"de:q:1 0 {gold} 1\n" for gold in GOLDS.split()))
+    lines = [f"de:q:1 Q0 {one} 1 {score} x\n" for one, score in scored(ORDER).items()]
+    run.write_text("".join(lines))
+    code = (
+        "import beir_hybrid.evaluation.measures\n"
+        "from ir_measures.__main__ import main_cli; main_cli()"
+    )
+    measures = ["RankDistance(normalized=True,pool=6)", "SameLanguageShare@4", "AP"]
+    printed = python(code, str(qrels), str(run), *measures)
+    assert dict(line.split("\t") for line in printed.splitlines()) == {
+        "RankDistance(normalized=True,pool=6)": "2.0000",
+        "SameLanguageShare@4": "0.5000",
+        "AP": "0.7222",
+    }
+    printed = python(code, str(qrels), str(run), "LanguagePreference", "AP", "--by_query")
+    assert "all\tLanguagePreference\t1.0000" in printed.splitlines()
+
+
+def test_importing_is_light_and_may_be_repeated() -> None:
+    code = """
+import sys, importlib, ir_measures
+import beir_hybrid.evaluation.measures as measures
+print(sorted({"numpy", "scipy", "pandas", "torch"} & set(sys.modules)))
+importlib.reload(measures)
+print(sum(one.NAME == "beir_hybrid" for one in ir_measures.DefaultPipeline.providers))
+known = ir_measures.parse_measure("RankDistance")
+print(type(known) is type(measures.RankDistance), known == measures.RankDistance)
+qrels = {"de:q:1": {"de:1": 1, "en:1": 1}}
+print(ir_measures.calc_aggregate([known], qrels, {"de:q:1": {"de:1": 2.0, "en:1": 1.0}}))
+"""
+    assert python(code).splitlines() == ["[]", "1", "True True", "{RankDistance: 1.0}"]
+
+
+def test_each_measure_is_documented() -> None:
+    for measure in BIAS_MEASURES:
+        text = " ".join((type(measure).__doc__ or "").split())
+        for part in ("is unbiased", "better", "retrieved", "that the run lacks"):
+            assert part in text, (measure, part)

@@ -1,0 +1,411 @@
+"""Averages, intervals, tests and ranks, against cases by hand, scipy and plain definitions."""
+
+import tracemalloc
+from itertools import combinations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from beir_hybrid.errors import BadData, BadOption, UnknownName
+from beir_hybrid.evaluation.statistics import (
+    Values,
+    average,
+    compare,
+    draw,
+    holm,
+    interval,
+    tied_ranks,
+)
+
+
+def values(*rows: tuple[int, int, float]) -> Values:
+    """Make values from rows of question, setting and value."""
+    question, setting, value = zip(*rows, strict=True)
+    return Values(np.array(question), np.array(setting), np.array(value))
+
+
+def single(*numbers: float) -> Values:
+    """Make values with one row for each question, in one setting."""
+    return values(*((q, 0, value) for q, value in enumerate(numbers)))
+
+
+# Question 9 is asked in setting 4 only, questions 2 and 5 in both; 5 twice in setting 1.
+UNEVEN = values((9, 4, 0.9), (2, 4, 0.0), (5, 4, 0.3), (2, 1, 1.0), (5, 1, 0.2), (5, 1, 0.6))
+
+
+def random_values(seed: int, n_questions: int = 12, n_settings: int = 4) -> Values:
+    """Make values of which a third are missing; the last two settings have the same questions."""
+    generator = np.random.default_rng(seed)
+    question, setting = np.divmod(np.arange(n_questions * n_settings), n_settings)
+    there = generator.random((n_questions, n_settings)) > 0.35
+    there[:, -1] = there[:, -2]
+    keep = there.ravel()
+    return Values(question[keep] * 3 + 1, setting[keep], generator.random(keep.sum()))
+
+
+def plain_average(rows: list[tuple[int, float]], macro: bool) -> float:
+    """Average rows of setting and value by the definition."""
+    if not macro:
+        return sum(value for _, value in rows) / len(rows)
+    means = []
+    for wanted in {setting for setting, _ in rows}:
+        found = [value for setting, value in rows if setting == wanted]
+        means.append(sum(found) / len(found))
+    return sum(means) / len(means)
+
+
+def test_averages_by_hand() -> None:
+    assert average(UNEVEN) == pytest.approx(((0.9 + 0.0 + 0.3) / 3 + (1.0 + 0.2 + 0.6) / 3) / 2)
+    uneven = values((0, 0, 1.0), (1, 0, 0.0), (2, 0, 0.0), (0, 7, 0.5))
+    assert average(uneven) == pytest.approx((1 / 3 + 1 / 2) / 2)
+    assert average(uneven, macro=False) == pytest.approx(1.5 / 4)
+
+
+def test_an_interval_of_two_questions_by_hand() -> None:
+    # Averages of resamples: 0 for a quarter of them, 0.5 for a half, 1 for a quarter.
+    both = single(0.0, 1.0)
+    assert interval(both, samples=2000) == (0.0, 1.0)
+    assert interval(both, samples=2000, confidence=0.4) == (0.5, 0.5)
+    averages = draw(2, samples=4000, seed=3) @ [0, 0.5]
+    shares = [float(np.mean(averages == value)) for value in (0, 0.5, 1)]
+    assert shares == pytest.approx([0.25, 0.5, 0.25], abs=0.025)
+
+
+def test_one_question_has_no_spread() -> None:
+    alone = values((3, 0, 0.25), (3, 1, 0.5), (3, 1, 1.0))
+    assert interval(alone) == (0.5, 0.5)
+    found = compare(alone, values((3, 0, 0.0), (3, 1, 0.0), (3, 1, 0.0)))
+    assert (found.difference, found.low, found.high) == (0.5, 0.5, 0.5)
+    assert (found.p, found.effect) == (1, 0)
+    assert compare(alone, alone, test="t").p == 1
+
+
+@pytest.mark.parametrize("macro", [True, False])
+@pytest.mark.parametrize("seed", range(4))
+def test_an_interval_is_the_quantiles_of_resampled_rows(macro: bool, seed: int) -> None:
+    some = random_values(seed, n_questions=5)  # so few that settings go missing
+    numbers = np.unique(some.question)
+    weights = draw(len(numbers), samples=150, seed=seed)
+    averages = []
+    for times in weights:
+        rows = [
+            (int(s), float(v))
+            for number, count in zip(numbers, times, strict=True)
+            for q, s, v in zip(some.question, some.setting, some.value, strict=True)
+            for _ in range(int(count))
+            if q == number
+        ]
+        averages.append(plain_average(rows, macro))
+    expected = np.percentile(averages, [5, 95])
+    found = interval(some, macro=macro, confidence=0.9, weights=weights)
+    assert found == pytest.approx(tuple(expected), abs=1e-12)
+    assert interval(some, macro=macro, confidence=0.9, samples=150, seed=seed) == found
+
+
+def test_weights_are_draws_with_replacement() -> None:
+    n = 50
+    weights = draw(n, samples=4000, seed=1)
+    assert weights.shape == (4000, n)
+    assert np.array_equal(weights.sum(axis=1), np.full(4000, n))
+    assert weights.mean(axis=0) == pytest.approx(np.ones(n), abs=0.08)
+    assert weights.var() == pytest.approx(1 - 1 / n, abs=0.02)  # of a multinomial
+    # Two questions compete for the same n draws: covariance -1/n.
+    covariance = np.cov(weights.T)[~np.eye(n, dtype=bool)].mean()
+    assert covariance == pytest.approx(-1 / n, rel=0.05)
+    assert np.array_equal(weights, draw(n, samples=4000, seed=1))
+    assert not np.array_equal(weights, draw(n, samples=4000, seed=2))
+
+
+def test_intervals_agree_with_scipy() -> None:
+    numbers = np.random.default_rng(5).beta(2, 3, size=80)
+    theirs = stats.bootstrap(
+        (numbers,), np.mean, n_resamples=20_000, method="percentile", rng=np.random.default_rng(1)
+    ).confidence_interval
+    ours = interval(single(*numbers), samples=20_000)
+    assert ours == pytest.approx((theirs.low, theirs.high), abs=0.002)
+
+
+def translations(seed: int, n_questions: int, languages: int) -> Values:
+    """Make values of expectation 0 whose translations share most of their luck."""
+    generator = np.random.default_rng(seed)
+    luck = generator.normal(size=(n_questions, 1))
+    value = luck + 0.5 * generator.normal(size=(n_questions, languages))
+    question, setting = np.indices(value.shape)
+    return Values(question.ravel(), setting.ravel(), value.ravel())
+
+
+def test_intervals_cover_when_questions_are_resampled_and_not_when_rows_are() -> None:
+    covered, naively = 0, 0
+    for seed in range(400):
+        some = translations(seed, n_questions=60, languages=11)
+        low, high = interval(some, samples=400, seed=seed)
+        covered += low <= 0 <= high
+        rows = Values(np.arange(len(some.value)), some.setting, some.value)
+        low, high = interval(rows, macro=False, samples=100, seed=seed)
+        naively += low <= 0 <= high
+    assert 0.92 <= covered / 400 <= 0.97
+    # The width falls by sqrt((1 + .25 / 11) / (1.25 / 11)) = 3: 1.96 / 3 deviations cover .49.
+    assert 0.40 <= naively / 400 <= 0.57
+
+
+def test_no_difference_is_found_in_one_of_twenty_cases() -> None:
+    false = {"randomisation": 0, "t": 0}
+    for seed in range(300):
+        a, b = (translations(2 * seed + i, n_questions=30, languages=6) for i in (0, 1))
+        false["randomisation"] += compare(a, b, samples=199, seed=seed).p <= 0.05
+        false["t"] += compare(a, b, test="t", samples=9).p <= 0.05
+    assert 0.02 <= false["randomisation"] / 300 <= 0.085
+    assert 0.02 <= false["t"] / 300 <= 0.085
+
+
+def test_a_comparison_by_hand() -> None:
+    a, b = single(0.5, 0.7, 0.9), single(0.4, 0.5, 0.6)
+    found = compare(a, b)
+    assert (found.mean_a, found.mean_b) == pytest.approx((0.7, 0.5))
+    assert found.difference == pytest.approx(0.2)
+    assert found.p == 2 / 8  # only all as they are, and all flipped, are as far from 0
+    assert found.effect == pytest.approx(0.2 / 0.1)
+    assert found.n_questions == 3
+    assert (found.low, found.high) == pytest.approx((0.1, 0.3))  # 1/27 of the resamples each
+    # Student's distribution has a closed form for two degrees of freedom.
+    t = 0.2 / (0.1 / 3**0.5)
+    assert compare(a, b, test="t").p == pytest.approx(1 - t / (t**2 + 2) ** 0.5)
+    turned = compare(b, a)
+    assert (turned.difference, turned.effect) == pytest.approx((-0.2, -2.0))
+    assert (turned.low, turned.high, turned.p) == pytest.approx((-0.3, -0.1, 0.25))
+
+
+def test_questions_count_as_their_settings_do() -> None:
+    # Setting 0 has three questions, setting 1 one: that one makes half of the average.
+    a = values((0, 0, 0.3), (1, 0, 0.0), (2, 0, 0.0), (3, 1, 0.1))
+    b = values((0, 0, 0.0), (1, 0, 0.0), (2, 0, 0.0), (3, 1, 0.0))
+    found = compare(a, b)
+    # Shares of the questions, times four: .2, 0, 0, .2.
+    assert found.difference == pytest.approx(0.1)
+    assert found.p == 8 / 16  # the two that matter have equal signs in half of the flips
+    assert found.effect == pytest.approx(0.1 / (0.04 / 3) ** 0.5)
+    expected = stats.ttest_1samp([0.2, 0.0, 0.0, 0.2], 0).pvalue
+    assert compare(a, b, test="t").p == pytest.approx(expected)
+    micro = compare(a, b, macro=False)  # .3, 0, 0, .1: .3 outweighs .1 whatever its sign
+    assert (micro.difference, micro.p) == pytest.approx((0.1, 8 / 16))
+    assert micro.effect == pytest.approx(0.1 / (0.06 / 3) ** 0.5)
+
+
+def test_a_comparison_has_the_interval_of_its_differences() -> None:
+    a = random_values(7)
+    b = Values(a.question, a.setting, np.random.default_rng(8).random(len(a.value)))
+    found = compare(a, b, samples=500, seed=4, confidence=0.8)
+    differences = Values(a.question, a.setting, a.value - b.value)
+    expected = interval(differences, samples=500, seed=4, confidence=0.8)
+    assert (found.low, found.high) == pytest.approx(expected)
+    drawn = draw(found.n_questions, samples=500, seed=4)
+    assert compare(a, b, weights=drawn, samples=500, seed=4, confidence=0.8) == found
+
+
+def test_rows_may_come_in_any_order() -> None:
+    a = random_values(1)
+    b = Values(a.question, a.setting, a.value**2)
+    mixed = np.random.default_rng(0).permutation(len(a.value))
+    shuffled = Values(b.question[mixed], b.setting[mixed], b.value[mixed])
+    first, second = compare(a, b), compare(a, shuffled)
+    assert second.p == first.p
+    assert second.difference == pytest.approx(first.difference)
+    assert (second.low, second.high) == pytest.approx((first.low, first.high))
+
+
+def test_systems_that_differ_by_rounding_do_not_differ() -> None:
+    some = random_values(2)
+    again = Values(some.question, some.setting, some.value * 3 / 3)
+    assert not np.array_equal(again.value, some.value)
+    found = compare(some, again)
+    assert (found.p, found.effect) == (1, 0)
+    assert compare(some, again, test="t").p == 1
+
+
+def test_equal_differences_have_no_effect_size() -> None:
+    a, b = single(*np.arange(1, 31) / 10), single(*np.arange(30) / 10)
+    found = compare(a, b, samples=999)
+    assert found.difference == pytest.approx(0.1)
+    assert found.effect == 0
+    assert found.p == 1 / 1000  # no flip of 30 questions was as far: only the +1 is left
+    assert compare(a, b, test="t").p == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_exact_randomisation_agrees_with_scipy(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    a = np.round(generator.random(10), 1)  # so coarse that many flips tie with what was observed
+    b = np.round(generator.random(10) * 0.8, 1)
+    theirs = stats.permutation_test(
+        (a - b,),
+        lambda x, axis: np.mean(x, axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=1024,
+    )
+    assert compare(single(*a), single(*b), samples=1024).p == pytest.approx(theirs.pvalue)
+    sampled = compare(single(*a), single(*b), samples=1023).p
+    assert sampled == pytest.approx(theirs.pvalue, abs=0.06)
+
+
+def test_sampled_randomisation_agrees_with_scipy() -> None:
+    generator = np.random.default_rng(3)
+    a, b = generator.random(40), generator.random(40) * 0.65
+    theirs = stats.permutation_test(
+        (a - b,),
+        lambda x, axis: np.mean(x, axis=axis),
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=20_000,
+        rng=np.random.default_rng(1),
+    )
+    found = compare(single(*a), single(*b), samples=20_000)
+    assert 0.005 < theirs.pvalue < 0.3  # else the comparison says little
+    assert found.p == pytest.approx(theirs.pvalue, abs=0.01)
+    assert compare(single(*a), single(*b), samples=20_000) == found
+    assert compare(single(*a), single(*b), samples=20_000, seed=1).p != found.p
+
+
+def test_flips_turn_all_rows_of_a_question_together() -> None:
+    # Six languages each: were rows flipped one by one, p would be far below 2 / 2^4.
+    rows = [(q, s) for q in range(4) for s in range(6)]
+    a = values(*((q, s, 1.0 + q) for q, s in rows))
+    b = values(*((q, s, 0.5) for q, s in rows))
+    assert compare(a, b).p == 2 / 16
+
+
+def test_the_t_test_agrees_with_scipy_on_means_of_questions() -> None:
+    a, b = (translations(seed, n_questions=25, languages=4) for seed in (1, 2))
+    means = [some.value.reshape(25, 4).mean(axis=1) for some in (a, b)]
+    found = compare(a, b, test="t", samples=50)
+    assert found.p == pytest.approx(stats.ttest_rel(*means).pvalue)
+    delta = means[0] - means[1]
+    assert found.effect == pytest.approx(delta.mean() / delta.std(ddof=1))
+
+
+def test_systems_must_hold_the_same_rows() -> None:
+    fewer = values((2, 4, 0.0), (5, 4, 0.3), (2, 1, 1.0), (5, 1, 0.2), (7, 1, 0.1))
+    with pytest.raises(
+        BadData,
+        match="2 rows are only in the first and 1 only in the second; 4 in both",
+    ):
+        compare(UNEVEN, fewer)
+    with pytest.raises(BadData, match="1 rows are only in b and 0 only in a; 2 in both"):
+        tied_ranks({"a": single(0.1, 0.2), "b": single(0.5, 0.5, 0.5)})
+
+
+def test_holm_by_hand() -> None:
+    # Ascending .005, .01, .03, .04 times 4, 3, 2, 1; the last may not fall below the third.
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.6]).tolist() == [1, 1]
+    assert holm(np.array([[0.01, 0.04], [0.03, 0.005]])) == pytest.approx(
+        np.array([[0.03, 0.06], [0.06, 0.02]])
+    )
+    assert holm([]).tolist() == []
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=6))
+@settings(max_examples=60, deadline=None)
+def test_holm_is_bonferroni_over_every_set_of_hypotheses(p: list[float]) -> None:
+    # Closed testing: a hypothesis falls when every set that holds it falls by Bonferroni.
+    sets = [s for k in range(1, len(p) + 1) for s in combinations(range(len(p)), k)]
+    expected = [
+        min(1, max(len(s) * min(p[j] for j in s) for s in sets if i in s)) for i in range(len(p))
+    ]
+    assert holm(p) == pytest.approx(expected)
+
+
+NEAR = np.array([0.01, -0.01, 0.02, -0.02, 0.01, -0.01, 0.005, -0.01])
+
+
+def test_ranks_are_shared_and_the_next_is_skipped() -> None:
+    systems = {
+        "low": single(*np.full(8, 0.3)),
+        "near": single(*(0.5 + NEAR)),
+        "best": single(*np.full(8, 0.5)),
+    }
+    # All signs agree against "low": p = 2 / 256, times 3 below .05; "near" has both signs.
+    ranks = tied_ranks(systems)
+    assert ranks == {"best": 1, "near": 1, "low": 3}
+    assert list(ranks) == ["best", "near", "low"]
+    assert tied_ranks(systems, higher=False) == {"low": 1, "near": 2, "best": 2}
+    # Holm's factor is 3 for the smallest: 6 / 256 = .0234 stands at the border.
+    assert tied_ranks(systems, alpha=0.0235)["low"] == 3
+    assert tied_ranks(systems, alpha=0.0234) == {"best": 1, "near": 1, "low": 1}
+    assert tied_ranks(systems, test="t") == {"best": 1, "near": 1, "low": 3}
+
+
+def test_a_group_is_held_together_by_its_best() -> None:
+    noise = np.array([1, -1, 1, -1, 1, -1, 1, -1, 1, -1])
+    systems = {
+        "a": single(*np.full(10, 0.60)),
+        "b": single(*np.full(10, 0.50)),
+        "c": single(*(0.45 + 0.4 * noise)),  # differs from neither a nor b
+        "d": single(*np.full(10, 0.40)),  # differs from b, not from c
+    }
+    assert tied_ranks(systems) == {"a": 1, "b": 2, "c": 2, "d": 4}
+    del systems["b"]
+    assert tied_ranks(systems) == {"a": 1, "c": 1, "d": 3}
+
+
+def test_ranks_of_one_system_and_of_equal_ones() -> None:
+    assert tied_ranks({"only": single(0.1, 0.3)}) == {"only": 1}
+    same = {"z": single(0.1, 0.3), "a": single(0.3, 0.1)}
+    assert list(tied_ranks(same).items()) == [("a", 1), ("z", 1)]
+
+
+def test_too_few_flips_for_many_systems_are_refused() -> None:
+    generator = np.random.default_rng(0)
+    systems = {str(i): single(*(generator.random(12) + i)) for i in range(5)}
+    with pytest.raises(BadOption, match=r"10 pairs .* give at least samples=4000, or test='t'"):
+        tied_ranks(systems, samples=100)
+    assert list(tied_ranks(systems, samples=4000).values()) == [1, 2, 3, 4, 5]
+    assert list(tied_ranks(systems, samples=100, test="t").values()) == [1, 2, 3, 4, 5]
+    # Eight or fewer questions are a finding: no number of flips would help.
+    few = {name: single(*some.value[:3]) for name, some in systems.items()}
+    assert set(tied_ranks(few, samples=100).values()) == {1}
+
+
+def test_bad_values_are_refused() -> None:
+    one = np.array([1])
+    with pytest.raises(BadData, match="no values"):
+        Values(np.array([], int), np.array([], int), np.array([]))
+    with pytest.raises(BadData, match="2 of 4 values are NaN or infinite, the first in row 1"):
+        single(0.1, np.nan, 0.2, np.inf)
+    with pytest.raises(BadData, match=r"shapes \[\(1,\), \(1,\), \(2,\)\]"):
+        Values(one, one, np.array([0.1, 0.2]))
+    with pytest.raises(BadData, match="question needs whole numbers, not float64"):
+        Values(np.array([1.0]), one, np.array([0.1]))
+    with pytest.raises(BadData, match="2 of 3 p-values"):
+        holm([0.1, np.nan, 1.5])
+    with pytest.raises(BadData, match="no systems"):
+        tied_ranks({})
+
+
+def test_bad_options_are_refused() -> None:
+    some = single(0.1, 0.2, 0.4)
+    with pytest.raises(BadOption, match="confidence lies between 0 and 1, not at 95"):
+        interval(some, confidence=95)
+    with pytest.raises(BadOption, match="alpha lies between 0 and 1, not at 0"):
+        tied_ranks({"a": some}, alpha=0)
+    with pytest.raises(BadOption, match="0 samples of 3 questions"):
+        interval(some, samples=0)
+    with pytest.raises(BadOption, match="0 samples of 3 questions"):
+        compare(some, some, samples=0)
+    with pytest.raises(BadOption, match=r"shape \(10, 4\) do not fit 3 questions"):
+        interval(some, weights=draw(4, samples=10))
+    with pytest.raises(UnknownName, match="did you mean 'randomisation'"):
+        compare(some, some, test="randomization")  # type: ignore[arg-type]
+
+
+def test_memory_does_not_grow_with_the_samples() -> None:
+    n = 20_000
+    many = Values(np.arange(n), np.arange(n) % 3, np.random.default_rng(0).random(n))
+    tracemalloc.start()
+    compare(many, Values(many.question, many.setting, many.value**2), samples=1000)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100e6  # the weights of all samples alone take 160 MB
