@@ -8,6 +8,9 @@ Names are resolved when they are first used, so that importing this package impo
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from beir_hybrid import errors as errors
+from beir_hybrid.errors import BeirHybridError as BeirHybridError
+
 if TYPE_CHECKING:
     from beir_hybrid.collection import Collection as Collection
     from beir_hybrid.collection import CollectionWriter as CollectionWriter
@@ -33,7 +36,7 @@ _HOMES = {
     "write_folder": "collection",
 }
 
-__all__ = [*_HOMES, "__version__"]  # noqa: PLE0604 - the table's keys are strings
+__all__ = [*_HOMES, "BeirHybridError", "__version__", "errors"]  # noqa: PLE0604 - the table's keys are strings
 
 
 def __getattr__(name: str) -> object:

@@ -2,12 +2,19 @@
 
 import logging
 import sys
+import traceback
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
 from beir_hybrid.errors import BadOption, BeirHybridError
+
+if TYPE_CHECKING:
+    from beir_hybrid.collection import Collection
+
+# What typer raises of a line that it cannot make sense of; it has no public name for it.
+UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
 
 app = typer.Typer(
     name="beir-hybrid",
@@ -40,11 +47,16 @@ Offline = Annotated[
 
 @app.callback()
 def common(
-    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks and details.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show tracebacks and details; anywhere on the line.")
+    ] = False,
 ) -> None:
     """Train, judge and serve language-agnostic retrievers."""
-    level = logging.DEBUG if debug else logging.WARNING
-    logging.basicConfig(level=level, format="%(message)s")
+    # Only our own lines: other libraries keep theirs to themselves.
+    logger = logging.getLogger("beir_hybrid")
+    logger.setLevel(logging.DEBUG if debug else logging.WARNING)
+    logger.handlers = [logging.StreamHandler()]
+    logger.propagate = False
 
 
 @datasets.command("list")
@@ -53,18 +65,13 @@ def list_datasets() -> None:
 
     Example: `beir-hybrid datasets list`
     """
-    from rich.console import Console
-    from rich.table import Table
-
     from beir_hybrid.sources import datasets as known
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("name", "languages", "licence", "what it is"):
-        table.add_column(heading, overflow="fold", no_wrap=heading == "name")
-    for dataset in known().values():
-        count = str(len(dataset.languages) or "")
-        table.add_row(dataset.name, count, dataset.licence, dataset.summary)
-    Console().print(table)
+    rows = [
+        [dataset.name, str(len(dataset.languages) or ""), dataset.licence, dataset.summary]
+        for dataset in known().values()
+    ]
+    _print_table(["name", "languages", "licence", "what it is"], rows)
 
 
 @datasets.command()
@@ -73,15 +80,12 @@ def show(name: Name) -> None:
 
     Example: `beir-hybrid datasets show miracl`
     """
-    from rich.console import Console
-    from rich.table import Table
-
     from beir_hybrid.languages import english_name
     from beir_hybrid.sources import find
 
     dataset = find(name)
     named = ", ".join(f"{lang} ({english_name(lang)})" for lang in dataset.languages)
-    options = ", ".join(str(option) for option in dataset.options.values())
+    options = "\n".join(str(option) for option in dataset.options.values())
     rows = {
         "name": dataset.name,
         "what it is": dataset.summary,
@@ -91,11 +95,7 @@ def show(name: Name) -> None:
         "please cite": dataset.citation,
         "homepage": dataset.homepage,
     }
-    table = Table(box=None, show_header=False, pad_edge=False)
-    for heading, value in rows.items():
-        if value:
-            table.add_row(f"[bold]{heading}[/bold]", value)
-    Console().print(table)
+    _print_table([], [[heading, value] for heading, value in rows.items() if value])
 
 
 @datasets.command("fetch")
@@ -109,7 +109,7 @@ def fetch_dataset(
 
     Example: `beir-hybrid datasets fetch mlqa-r --languages en,de,es`
     """
-    collection = _load(name, languages, option, offline)
+    collection = _load(name, _split(languages), option, offline)
     typer.echo(
         f"{name}: {len(collection.queries):,} queries, {len(collection.passages):,} passages"
     )
@@ -123,11 +123,17 @@ def fetch_dataset(
 @datasets.command()
 def export(
     name: Name,
-    folder: Annotated[Path, typer.Argument(help="The folder to write; it must not exist yet.")],
-    queries: Annotated[str | None, typer.Option(help="Query languages; all by default.")] = None,
+    folder: Annotated[
+        Path, typer.Argument(help="The folder to write; it must not exist yet.", metavar="FOLDER")
+    ],
+    queries: Annotated[
+        str | None, typer.Option(help="Query languages, with commas between; all by default.")
+    ] = None,
     passages: Annotated[str | None, typer.Option(help="Passage languages; all by default.")] = None,
     split: Annotated[str, typer.Option(help="The name of the qrels file.")] = "test",
-    languages: Languages = None,
+    languages: Annotated[
+        str | None, typer.Option(help="Languages to load; by default those of both sides, or all.")
+    ] = None,
     option: Options = None,
     offline: Offline = False,
 ) -> None:
@@ -136,28 +142,50 @@ def export(
     Example: `beir-hybrid datasets export xquad-r en-de --queries en --passages de`
     """
     from beir_hybrid.collection import write_folder
+    from beir_hybrid.sources import find
 
-    collection = _load(name, languages, option, offline)
-    view = collection.view(_split(queries), _split(passages))
+    asked, answered, loaded = _split(queries), _split(passages), _split(languages)
+    # The other languages need not be fetched; the user's own files are read as a whole.
+    if loaded is None and asked and answered and find(name).languages:
+        loaded = [*asked, *answered]
+    view = _load(name, loaded, option, offline).view(asked, answered)
     write_folder(view, folder, split)
     documents = sum(len(rows) for rows in view.passage_ranges)
     typer.echo(f"{folder}: {len(view.query_rows):,} queries, {documents:,} passages")
 
 
-def _load(name: str, languages: str | None, option: list[str] | None, offline: bool) -> Any:
+def _print_table(headings: list[str], rows: list[list[str]]) -> None:
+    """Print a table that folds what is too wide; what stands in its cells is no markup."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, show_header=bool(headings), header_style="bold")
+    for number, heading in enumerate(headings or rows[0]):
+        first = number == 0
+        style = "bold" if first and not headings else ""
+        table.add_column(heading, overflow="fold", no_wrap=first, style=style)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    Console().print(table)
+
+
+def _load(
+    name: str, languages: list[str] | None, option: list[str] | None, offline: bool
+) -> "Collection":
     import os
 
-    from beir_hybrid.sources import load
+    from beir_hybrid.sources import find
 
     if offline:
         os.environ["BEIR_HYBRID_OFFLINE"] = "1"
-    options = {}
+    options: dict[str, str] = {}
     for pair in option or []:
         key, equals, value = pair.partition("=")
         if not equals:
             raise BadOption(f"--option takes KEY=VALUE, not {pair!r}")
         options[key.replace("-", "_")] = value
-    return load(name, languages=_split(languages), **options)
+    return find(name)(languages, **options)
 
 
 def _split(langs: str | None) -> list[str] | None:
@@ -166,10 +194,31 @@ def _split(langs: str | None) -> list[str] | None:
 
 def main() -> None:
     """Run the command line; what a user can put right ends in one line and exit code 2."""
+    arguments = sys.argv[1:]
+    options = arguments[: arguments.index("--")] if "--" in arguments else arguments
+    debug = "--debug" in options
+    if debug:  # wherever it stands, it is the program's own option
+        rest = [argument for argument in options if argument != "--debug"]
+        arguments = ["--debug", *rest, *arguments[len(options) :]]
     try:
-        app()
-    except BeirHybridError as error:
-        if "--debug" in sys.argv:
-            raise
-        typer.echo(f"{type(error).__name__}: {error}", err=True)
-        sys.exit(2)
+        sys.exit(app(arguments, standalone_mode=False))
+    except (BeirHybridError, UsageError, typer.Abort) as error:
+        if debug:
+            traceback.print_exc()
+        sys.exit(_report(error))
+
+
+def _report(error: Exception) -> int:
+    """Say in one line what went wrong, and return the exit code."""
+    if isinstance(error, typer.Abort):
+        typer.echo("Aborted", err=True)
+        return 1
+    kind, message = type(error).__name__, str(error)
+    if isinstance(error, UsageError):
+        kind, message = "Usage", error.format_message()
+        if not message:  # there were no arguments, and the help has been shown
+            return 2
+        if error.ctx:
+            message = f"{message} See {error.ctx.command_path} --help"
+    typer.echo(f"{kind}: {' '.join(message.split())}", err=True)
+    return 2

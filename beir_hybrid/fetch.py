@@ -2,18 +2,33 @@
 
 import logging
 import os
+import re
+import shutil
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote, urlsplit
 
-from beir_hybrid.errors import BadData, Unreachable
-from beir_hybrid.files import cache_folder, locked, sha256, writing
+from beir_hybrid.errors import BadData, BadOption, Unreachable
+from beir_hybrid.files import cache_folder, locked, replacing, sha256, writing
 
+if TYPE_CHECKING:
+    import httpx
+
+T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 ATTEMPTS = 5
+HUB_ATTEMPTS = 3  # to reach the hub at all; what breaks later, it resumes by itself
+HUB_TIMEOUT = 5.0  # seconds
 BACK_OFF = 0.5  # seconds before the second attempt, doubled before each further one
+_PASSING = {408, 429, 500, 502, 503, 504}  # statuses of servers that may answer later
+# What of the environment decides how the network is reached, and may be wrong.
+_NETWORK = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "SSL_CERT_FILE", "SSL_CERT_DIR")
 
 
 @dataclass(frozen=True)
@@ -35,12 +50,17 @@ class Remote:
 def mirror_folder() -> Path | None:
     """Return the folder that ``BEIR_HYBRID_MIRROR`` names, if it names one."""
     name = os.environ.get("BEIR_HYBRID_MIRROR")
-    return Path(name).expanduser() if name else None
+    if not name:
+        return None
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        raise BadOption(f"BEIR_HYBRID_MIRROR is {name!r}, which is no folder; mend or unset it")
+    return folder
 
 
 def is_offline() -> bool:
     """Tell whether ``BEIR_HYBRID_OFFLINE`` asks to keep off the network."""
-    return os.environ.get("BEIR_HYBRID_OFFLINE", "").lower() not in ("", "0", "false", "no")
+    return os.environ.get("BEIR_HYBRID_OFFLINE", "").lower() not in ("", "0", "false", "no", "off")
 
 
 def fetch(remote: Remote) -> Path:
@@ -49,13 +69,13 @@ def fetch(remote: Remote) -> Path:
     A download that stops half-way is taken up where it stopped. Two processes that want the same
     file download it once.
     """
-    if (mirror := mirror_folder()) and (mirror / remote.place).is_file():
-        return _verified(mirror / remote.place, remote)
+    if mirrored := _mirrored(remote.place):
+        return _verified(mirrored, remote)
     path = cache_folder() / "files" / remote.place
     if path.is_file() and sha256(path) == remote.sha256:
         return path
     if is_offline():
-        raise Unreachable(f"{remote.url} is not in the cache, and BEIR_HYBRID_OFFLINE is set")
+        raise _offline(remote.url, remote.place)
     with locked(path):
         if path.is_file():  # another process may have been faster
             if sha256(path) == remote.sha256:
@@ -65,37 +85,123 @@ def fetch(remote: Remote) -> Path:
     return path
 
 
-def fetch_hub(repository: str, file: str, revision: str) -> tuple[Path, str]:
-    """Return a local path of a file of a hub dataset, and the commit that it is of.
+def fetch_hub(repository: str, file: str, commit: str) -> Path:
+    """Return a local path of a file of a hub dataset at a commit (see `hub_commit`).
 
-    The mirror is looked up first; otherwise ``huggingface_hub`` downloads into its own cache.
+    Mirror and cache are looked up first. Otherwise ``huggingface_hub`` downloads into a cache of
+    its own, and the file is linked into ours, where it lies as in a mirror.
     """
-    from huggingface_hub import constants, hf_hub_download
+    place = Path("huggingface.co", "datasets", repository, "resolve", commit, file)
+    path = cache_folder() / "files" / place
+    if found := _mirrored(place) or (path if path.is_file() else None):
+        return found
+    with locked(path):
+        if not path.is_file():  # another process may have been faster
+            downloaded = _hub_file(repository, file, commit, place)
+            with replacing(path) as temporary:
+                try:
+                    os.link(downloaded.resolve(), temporary)
+                except OSError:  # another disk, or one without links
+                    shutil.copyfile(downloaded, temporary)
+    return path
 
+
+def hub_commit(repository: str, revision: str) -> str:
+    """Return the commit that a revision (a branch, a tag) of a hub dataset stands for now."""
+    if re.fullmatch("[0-9a-f]{40}", revision):
+        return revision
+    what = f"which commit {revision!r} of the hub's dataset {repository} is"
+    cure = "name a commit (40 hexadecimal digits) as the revision"
+    if is_offline():
+        raise Unreachable(f"cannot ask {what}: BEIR_HYBRID_OFFLINE is set; {cure}")
+    from huggingface_hub import HfApi
+
+    with _hub(f"cannot ask {what}", cure):
+        ask = partial(HfApi().dataset_info, repository, revision=revision, timeout=HUB_TIMEOUT)
+        return str(_patiently(ask).sha)
+
+
+def _hub_file(repository: str, file: str, commit: str, place: Path) -> Path:
+    """Return where the hub's own cache holds a file, downloading it if it has to."""
+    from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url
+
+    what = f"{file} of the hub's dataset {repository}"
+    known = {"repo_type": "dataset", "revision": commit}
+    download = partial(hf_hub_download, repository, file, **known)
+    try:
+        return Path(download(local_files_only=True))
+    except OSError as error:
+        if is_offline():
+            raise _offline(what, place) from error
+    home, cache = Path(constants.HF_HOME), Path(constants.HF_HUB_CACHE)
+    with (
+        _hub(f"cannot fetch {what}", _mirror_cure(place)),
+        writing(home, "HF_HOME"),
+        writing(cache, "HF_HOME"),
+    ):
+        # The download asks for long before it says that there is no hub: ask it briefly first.
+        url = hf_hub_url(repository, file, **known)
+        _patiently(partial(get_hf_file_metadata, url, timeout=HUB_TIMEOUT))
+        return Path(download())
+
+
+@contextmanager
+def _hub(what: str, cure: str) -> Iterator[None]:
+    """Turn what goes wrong between us and the hub into `Unreachable`; keep its log to errors."""
     # The root of httpx's errors or of httpx2's: the hub's versions differ in which one they use.
     from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
 
-    place = Path("huggingface.co", "datasets", repository, "resolve", revision, file)
-    if (mirror := mirror_folder()) and (mirror / place).is_file():
-        return mirror / place, revision
+    talk = logging.getLogger("huggingface_hub")
+    level = talk.level
+    talk.setLevel(logging.ERROR)
     try:
-        with writing(Path(constants.HF_HUB_CACHE), "HF_HOME"):
-            path = hf_hub_download(
-                repository,
-                file,
-                repo_type="dataset",
-                revision=revision,
-                local_files_only=is_offline(),
-            )
-    except (HTTPError, OSError) as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise Unreachable(
-            f"cannot fetch {file} of the hub's dataset {repository}: {reason}; on a machine "
-            f"without internet, set BEIR_HYBRID_MIRROR to a folder that holds {place}"
-        ) from error
-    # The hub's cache keeps files under snapshots/COMMIT/.
-    parts = Path(path).parts
-    return Path(path), parts[parts.index("snapshots") + 1]
+        yield
+    except (HTTPError, OSError, ImportError, ValueError) as error:
+        raise Unreachable(f"{what}: {_reason(error)}; {cure}") from error
+    finally:
+        talk.setLevel(level)
+
+
+def _patiently(ask: Callable[[], T]) -> T:
+    """Ask the hub something, and again after a while if it cannot be reached."""
+    from huggingface_hub.errors import HfHubHTTPError, HTTPError  # type: ignore[attr-defined]
+
+    for wait in [BACK_OFF * 2**attempt for attempt in range(HUB_ATTEMPTS - 1)]:
+        try:
+            return ask()
+        except HTTPError as error:
+            if isinstance(error, HfHubHTTPError) and error.response.status_code not in _PASSING:
+                raise
+            logger.info("the hub cannot be reached: %s", error)
+            time.sleep(wait)
+    return ask()
+
+
+def _mirrored(place: Path) -> Path | None:
+    mirror = mirror_folder()
+    return mirror / place if mirror and (mirror / place).is_file() else None
+
+
+def _mirror_cure(place: Path) -> str:
+    return f"on a machine without internet, set BEIR_HYBRID_MIRROR to a folder that holds {place}"
+
+
+def _offline(what: str, place: Path) -> Unreachable:
+    return Unreachable(
+        f"{what} is not in the cache {cache_folder()}, and BEIR_HYBRID_OFFLINE is set; fetch it on "
+        "a connected machine and set BEIR_HYBRID_MIRROR to the folder 'files' of its cache, or to "
+        f"another one that holds {place}"
+    )
+
+
+def _reason(error: Exception) -> str:
+    reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+    settings = [name for name in os.environ if name.upper() in _NETWORK]
+    # The values are left out: a proxy's address may hold a password.
+    refused = isinstance(error, ImportError | OSError | ValueError)  # before anybody was asked
+    if settings and refused and not hasattr(error, "response"):
+        reason += f" (the environment sets {', '.join(sorted(settings))})"
+    return reason
 
 
 def _verified(path: Path, remote: Remote) -> Path:
@@ -126,39 +232,37 @@ def _download(remote: Remote, path: Path) -> None:
 def _fill(url: str, part: Path) -> None:
     import httpx
 
-    for attempt in range(ATTEMPTS):
-        if attempt:
-            time.sleep(BACK_OFF * 2 ** (attempt - 1))
-        try:
-            return _stream(url, part)
-        except httpx.HTTPStatusError as error:
-            status = error.response.status_code
-            reason = f"the server answers {status} {error.response.reason_phrase}"
-            if status == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
-                part.unlink(missing_ok=True)
-            elif status < httpx.codes.INTERNAL_SERVER_ERROR and status not in (408, 429):
-                break
-        except httpx.HTTPError as error:
-            reason = str(error) or type(error).__name__
-        logger.info("%s: %s (attempt %d of %d)", url, reason, attempt + 1, ATTEMPTS)
-    raise Unreachable(
-        f"cannot fetch {url}: {reason}; on a machine without internet, set BEIR_HYBRID_MIRROR "
-        f"to a folder that holds {Remote(url, '').place}"
-    )
+    cure = _mirror_cure(Remote(url, "").place)
+    try:
+        client = httpx.Client(follow_redirects=True, timeout=30)
+    except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
+        raise Unreachable(f"cannot fetch {url}: {_reason(error)}; {cure}") from error
+    with client:
+        for attempt in range(ATTEMPTS):
+            if attempt:
+                time.sleep(BACK_OFF * 2 ** (attempt - 1))
+            try:
+                return _stream(client, url, part)
+            except httpx.HTTPStatusError as error:
+                status = error.response.status_code
+                reason = f"the server answers {status} {error.response.reason_phrase}"
+                if status == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
+                    part.unlink(missing_ok=True)
+                elif status not in _PASSING:
+                    break
+            except httpx.HTTPError as error:
+                reason = _reason(error)
+            logger.info("%s: %s (attempt %d of %d)", url, reason, attempt + 1, ATTEMPTS)
+    raise Unreachable(f"cannot fetch {url}: {reason}; {cure}")
 
 
-def _stream(url: str, part: Path) -> None:
+def _stream(client: "httpx.Client", url: str, part: Path) -> None:
     """Append to `part` what it lacks, or write it anew where the server cannot resume."""
-    import httpx
-
     from beir_hybrid.progress import progress
 
     have = part.stat().st_size if part.exists() else 0
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
-    with (
-        httpx.Client(follow_redirects=True, timeout=30) as client,
-        client.stream("GET", url, headers=headers) as response,
-    ):
+    with client.stream("GET", url, headers=headers) as response:
         response.raise_for_status()
         resumes = response.headers.get("Content-Range", "").startswith(f"bytes {have}-")
         rest = response.headers.get("Content-Length", "")

@@ -3,11 +3,13 @@
 import contextlib
 import doctest
 import io
+import itertools
 import os
 import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,7 +37,7 @@ def expected_output(code: str) -> str:
     """Return what the comments promise: those on a line of `print`, and those on the next one."""
     promised = []
     for line, following in zip(code.splitlines(), [*code.splitlines()[1:], ""], strict=True):
-        if line.startswith("print("):
+        if line.lstrip().startswith("print("):
             _, hash_, comment = (line if " # " in line else following).partition("# ")
             promised.append(comment if hash_ else "...")
     return "".join(f"{line}\n" for line in promised)
@@ -63,6 +65,18 @@ def test_shell_block(name: str, tmp_path: Path) -> None:
             subprocess.run([programs / words[0], *words[1:]], cwd=tmp_path, check=True)
         else:
             assert not words or words[0] in ("make", "pip", "git")
+
+
+def test_python_blocks_need_only_what_the_page_installs() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    needed = re.findall(r"^([\w-]+)", "\n".join(project["dependencies"]), re.MULTILINE)
+    shown = [line.split()[2:] for code in SHELL.values() for line in code.splitlines()]
+    named = {
+        word.replace("-", "_") for word in [*needed, project["name"], *itertools.chain(*shown)]
+    }
+    for code in PYTHON.values():
+        for module in re.findall(r"^(?:import|from) (\w+)", code, re.MULTILINE):
+            assert module in named
 
 
 def test_ci_calls_the_commands_of_the_readme() -> None:

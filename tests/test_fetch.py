@@ -1,6 +1,8 @@
 """A pinned address in, a verified file out, whatever server, network and earlier runs did."""
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -11,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from beir_hybrid import fetch as fetching
-from beir_hybrid.errors import BadData, NotWritable, Unreachable
+from beir_hybrid.errors import BadData, BadOption, NotWritable, Unreachable
 from beir_hybrid.fetch import Remote, fetch, fetch_hub
 from tests.http_server import Server, closed_port, serving
 
@@ -25,15 +27,21 @@ from beir_hybrid.fetch import Remote, fetch
 print(fetch(Remote(sys.argv[1], sys.argv[2])).read_bytes() == open(sys.argv[3], "rb").read())
 """
 HUB = """
+import logging
 import sys
+import time
 from beir_hybrid.errors import BeirHybridError
-from beir_hybrid.fetch import fetch_hub
+from beir_hybrid.fetch import fetch_hub, hub_commit
+logging.basicConfig()
+started = time.monotonic()
 for file in sys.argv[2:]:
     try:
-        path, commit = fetch_hub("miracl/miracl-corpus", file, sys.argv[1])
+        commit = hub_commit("miracl/miracl-corpus", sys.argv[1])
+        path = fetch_hub("miracl/miracl-corpus", file, commit)
         print(path.read_text(), commit)
     except BeirHybridError as error:
         print(type(error).__name__, error)
+print(time.monotonic() - started)
 """
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 HUB_FILE = "miracl-corpus-v1.0-sw/docs-0.jsonl.gz"
@@ -246,14 +254,22 @@ def test_a_mirror_without_the_file_is_passed_over(
 
 
 def test_offline_uses_the_cache_and_asks_nobody(
-    server: Server, remote: Remote, path: Path, monkeypatch: pytest.MonkeyPatch
+    server: Server,
+    remote: Remote,
+    path: Path,
+    own_cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("BEIR_HYBRID_OFFLINE", "1")
     with pytest.raises(Unreachable) as raised:
         fetch(remote)
-    assert str(raised.value) == f"{remote.url} is not in the cache, and BEIR_HYBRID_OFFLINE is set"
+    assert str(raised.value) == (
+        f"{remote.url} is not in the cache {own_cache}, and BEIR_HYBRID_OFFLINE is set; fetch it "
+        "on a connected machine and set BEIR_HYBRID_MIRROR to the folder 'files' of its cache, or "
+        f"to another one that holds {remote.place}"
+    )
     assert server.requests == []
-    monkeypatch.setenv("BEIR_HYBRID_OFFLINE", "0")
+    monkeypatch.setenv("BEIR_HYBRID_OFFLINE", "Off")
     assert fetch(remote) == path
     monkeypatch.setenv("BEIR_HYBRID_OFFLINE", "1")
     assert fetch(remote) == path
@@ -299,77 +315,187 @@ def test_a_killed_fetch_is_taken_up(
     assert _names(path.parent) == ["b.bin"]
 
 
+@pytest.mark.parametrize("file", ["nowhere", "file"])
+def test_a_mirror_that_is_no_folder_is_an_error(
+    server: Server, remote: Remote, tmp_path: Path, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("BEIR_HYBRID_MIRROR", f"{tmp_path}/{file}")
+    message = f"BEIR_HYBRID_MIRROR is '{tmp_path}/{file}', which is no folder; mend or unset it"
+    with pytest.raises(BadOption) as raised:
+        fetch(remote)
+    assert str(raised.value) == message
+    with pytest.raises(BadOption) as raised:
+        fetch_hub("some/corpus", "a.gz", COMMIT)
+    assert str(raised.value) == message
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "reason"),
+    [
+        ("ALL_PROXY", "socks5://me:secret@127.0.0.1:9", "SOCKS"),
+        ("ALL_PROXY", "ftp://127.0.0.1:9", "ftp"),
+        ("SSL_CERT_FILE", "/nowhere/certificates.pem", "No such file or directory"),
+    ],
+)
+def test_an_environment_that_cannot_reach_anything_is_named(
+    setting: str, value: str, reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(setting, value)
+    url = "https://localhost.invalid/a.bin"
+    with pytest.raises(Unreachable) as raised:
+        fetch(Remote(url, "0" * 64))
+    (hub,) = _hub("https://localhost.invalid", tmp_path, COMMIT, "a.gz")
+    for message, what in (
+        (str(raised.value), f"cannot fetch {url}: "),
+        (hub, "Unreachable cannot fetch a.gz of the hub's dataset miracl/miracl-corpus: "),
+    ):
+        assert message.startswith(what)
+        assert reason in message
+        assert setting in message.partition("(the environment sets ")[2]
+        assert "secret" not in message
+        assert "set BEIR_HYBRID_MIRROR to a folder that holds " in message
+
+
 def _hub(endpoint: str, home: Path, revision: str, *files: str) -> list[str]:
     """Fetch files of the hub in a process of its own, and return a line about each."""
     env = {"HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_HUB_DISABLE_XET": "1"}
     env |= {"HF_HUB_DISABLE_TELEMETRY": "1", "NO_PROXY": "127.0.0.1"}
     command = [sys.executable, "-c", HUB, revision, *files]
-    done = subprocess.run(
-        command, env=os.environ | env, stdout=subprocess.PIPE, text=True, check=True
-    )
-    return done.stdout.splitlines()
+    done = subprocess.run(command, env=os.environ | env, capture_output=True, text=True, check=True)
+    *lines, seconds = done.stdout.splitlines()
+    assert done.stderr == ""
+    assert float(seconds) < 8
+    return lines
 
 
-def _hub_place(revision: str, file: str = HUB_FILE) -> str:
-    return f"/datasets/miracl/miracl-corpus/resolve/{revision}/{file}"
+def _hub_place(file: str = HUB_FILE) -> str:
+    return f"/datasets/miracl/miracl-corpus/resolve/{COMMIT}/{file}"
 
 
-def test_a_hub_file_comes_with_the_commit_it_is_of(tmp_path: Path) -> None:
-    with serving({_hub_place("main"): b"passages"}) as server:
+@pytest.fixture
+def hub() -> Iterator[Server]:
+    """Serve a file of the hub and say what commit the branch ``main`` stands at."""
+    facts = {"id": "miracl/miracl-corpus", "sha": COMMIT}
+    files = {
+        _hub_place(): b"passages",
+        "/api/datasets/miracl/miracl-corpus/revision/main": json.dumps(facts).encode(),
+    }
+    with serving(files) as server:
         server.headers = {"X-Repo-Commit": COMMIT, "ETag": '"e1"'}
         server.headers["X-Error-Code"] = "EntryNotFound"  # said by the hub where it answers 404
-        lines = _hub(server.url, tmp_path, "main", HUB_FILE, "docs-9.gz")
-        assert lines[0] == f"passages {COMMIT}"
-        assert lines[1].startswith(
-            "Unreachable cannot fetch docs-9.gz of the hub's dataset miracl/"
-        )
-        assert "404" in lines[1]
-        assert lines[1].endswith(
-            "set BEIR_HYBRID_MIRROR to a folder that holds "
-            "huggingface.co/datasets/miracl/miracl-corpus/resolve/main/docs-9.gz"
-        )
-        gets = [request.path for request in server.requests if request.method == "GET"]
-        assert gets == [_hub_place("main")]
+        yield server
 
 
-def test_a_hub_file_is_found_again_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with serving({_hub_place("main"): b"passages"}) as server:
-        server.headers = {"X-Repo-Commit": COMMIT, "ETag": '"e1"'}
-        assert _hub(server.url, tmp_path, "main", HUB_FILE) == [f"passages {COMMIT}"]
-        asked = len(server.requests)
-        monkeypatch.setenv("BEIR_HYBRID_OFFLINE", "1")
-        found, missing = _hub(server.url, tmp_path, COMMIT, HUB_FILE, "docs-9.gz")
-        assert found == f"passages {COMMIT}"
-        assert missing.startswith("Unreachable cannot fetch docs-9.gz of the hub's dataset")
-        assert len(server.requests) == asked
+def test_a_branch_of_the_hub_stands_for_a_commit(hub: Server, tmp_path: Path) -> None:
+    assert _hub(hub.url, tmp_path, "main", HUB_FILE) == [f"passages {COMMIT}"]
+    (line,) = _hub(hub.url, tmp_path, "mian", HUB_FILE)
+    assert line.startswith(
+        "Unreachable cannot ask which commit 'mian' of the hub's dataset miracl/miracl-corpus is: "
+    )
+    assert "404" in line
+    assert line.endswith("; name a commit (40 hexadecimal digits) as the revision")
 
 
-def test_a_hub_whose_connection_breaks_is_unreachable(tmp_path: Path) -> None:
-    with serving({_hub_place("main"): DATA}) as server:
-        server.headers = {"X-Repo-Commit": COMMIT, "ETag": '"e1"'}
-        server.reset, server.drops = True, [1000]
-        (line,) = _hub(server.url, tmp_path, "main", HUB_FILE)
+def test_a_hub_file_lands_where_a_mirror_has_it(
+    hub: Server, tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _hub(hub.url, tmp_path / "home", COMMIT, HUB_FILE) == [f"passages {COMMIT}"]
+    gets = [request.path for request in hub.requests if request.method == "GET"]
+    assert gets == [_hub_place()]
+    landed = Path(f"{own_cache}/files/huggingface.co{_hub_place()}")
+    assert landed.read_bytes() == b"passages"
+    assert not landed.is_symlink()
+    assert _names(landed.parent) == ["docs-0.jsonl.gz"]
+    # It is one with the hub's own file, not a second one on the disk.
+    (blob,) = (tmp_path / "home" / "hub").rglob("blobs/*")
+    assert blob.samefile(landed)
+    # Without the hub's cache, and as another machine's mirror, it goes on to serve.
+    asked = len(hub.requests)
+    assert _hub(hub.url, tmp_path / "empty", COMMIT, HUB_FILE) == [f"passages {COMMIT}"]
+    monkeypatch.setenv("BEIR_HYBRID_MIRROR", str(own_cache / "files"))
+    monkeypatch.setenv("BEIR_HYBRID_CACHE", str(tmp_path / "another"))
+    assert fetch_hub("miracl/miracl-corpus", HUB_FILE, COMMIT) == landed
+    assert len(hub.requests) == asked
+
+
+def test_a_hub_file_that_is_not_there_is_named(hub: Server, tmp_path: Path) -> None:
+    (line,) = _hub(hub.url, tmp_path, COMMIT, "docs-9.gz")
+    assert line.startswith("Unreachable cannot fetch docs-9.gz of the hub's dataset miracl/")
+    assert "404" in line
+    assert line.endswith(
+        "set BEIR_HYBRID_MIRROR to a folder that holds "
+        f"huggingface.co/datasets/miracl/miracl-corpus/resolve/{COMMIT}/docs-9.gz"
+    )
+
+
+def test_a_hub_file_of_the_hubs_own_cache_serves_offline(
+    hub: Server, tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert _hub(hub.url, tmp_path, COMMIT, HUB_FILE) == [f"passages {COMMIT}"]
+    asked = len(hub.requests)
+    shutil.rmtree(own_cache)
+    monkeypatch.setenv("BEIR_HYBRID_OFFLINE", "1")
+    found, missing = _hub(hub.url, tmp_path, COMMIT, HUB_FILE, "docs-9.gz")
+    assert found == f"passages {COMMIT}"
+    assert missing == (
+        f"Unreachable docs-9.gz of the hub's dataset miracl/miracl-corpus is not in the cache "
+        f"{own_cache}, and BEIR_HYBRID_OFFLINE is set; fetch it on a connected machine and set "
+        "BEIR_HYBRID_MIRROR to the folder 'files' of its cache, or to another one that holds "
+        f"huggingface.co/datasets/miracl/miracl-corpus/resolve/{COMMIT}/docs-9.gz"
+    )
+    (line,) = _hub(hub.url, tmp_path, "main", HUB_FILE)
+    assert line == (
+        "Unreachable cannot ask which commit 'main' of the hub's dataset miracl/miracl-corpus is: "
+        "BEIR_HYBRID_OFFLINE is set; name a commit (40 hexadecimal digits) as the revision"
+    )
+    assert len(hub.requests) == asked
+
+
+@pytest.mark.parametrize(
+    ("revision", "what"),
+    [
+        (COMMIT, f"fetch {HUB_FILE} of the hub's dataset miracl/miracl-corpus"),
+        ("main", "ask which commit 'main' of the hub's dataset miracl/miracl-corpus is"),
+    ],
+)
+def test_an_unreachable_hub_is_one_line_soon(revision: str, what: str, tmp_path: Path) -> None:
+    (line,) = _hub(f"http://127.0.0.1:{closed_port()}", tmp_path, revision, HUB_FILE)
+    assert line.startswith(f"Unreachable cannot {what}: [Errno 111] Connection refused; ")
+
+
+def test_a_hub_that_fails_for_a_moment_is_asked_again(hub: Server, tmp_path: Path) -> None:
+    hub.failures = [503, 503]
+    assert _hub(hub.url, tmp_path, COMMIT, HUB_FILE) == [f"passages {COMMIT}"]
+    assert [request.method for request in hub.requests[:3]] == ["HEAD"] * 3
+
+
+def test_a_hub_whose_connection_breaks_is_unreachable(hub: Server, tmp_path: Path) -> None:
+    hub.files[_hub_place()] = DATA
+    hub.reset, hub.drops = True, [1000]
+    (line,) = _hub(hub.url, tmp_path, COMMIT, HUB_FILE)
     assert line.startswith(f"Unreachable cannot fetch {HUB_FILE} of the hub's dataset")
 
 
-def test_a_hub_cache_that_cannot_be_written_names_its_own_setting(tmp_path: Path) -> None:
+def test_a_hub_cache_that_cannot_be_written_names_its_own_setting(
+    hub: Server, tmp_path: Path
+) -> None:
     home = tmp_path / "file" / "home"
     home.parent.touch()
-    with serving({_hub_place("main"): b"passages"}) as server:
-        server.headers = {"X-Repo-Commit": COMMIT, "ETag": '"e1"'}
-        (line,) = _hub(server.url, home, "main", HUB_FILE)
+    (line,) = _hub(hub.url, home, COMMIT, HUB_FILE)
     assert line == (
-        f"NotWritable cannot write {home / 'hub'}: Not a directory; make it writable, "
+        f"NotWritable cannot write {home}: Not a directory; make it writable, "
         "or set HF_HOME if the cache should live elsewhere"
     )
 
 
 def test_the_mirror_holds_hub_files_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    mirrored = Path(f"{tmp_path}/huggingface.co{_hub_place(COMMIT)}")
+    mirrored = Path(f"{tmp_path}/huggingface.co{_hub_place()}")
     mirrored.parent.mkdir(parents=True)
     mirrored.write_bytes(b"passages")
     monkeypatch.setenv("BEIR_HYBRID_MIRROR", str(tmp_path))
-    assert fetch_hub("miracl/miracl-corpus", HUB_FILE, COMMIT) == (mirrored, COMMIT)
+    assert fetch_hub("miracl/miracl-corpus", HUB_FILE, COMMIT) == mirrored
 
 
 def test_a_cache_that_cannot_be_written_asks_for_another(

@@ -14,6 +14,7 @@ from beir_hybrid.collection.model import TitlePolicy, Triple
 from beir_hybrid.collection.store import facts
 from beir_hybrid.errors import BadData, BadOption
 
+H = "query-id\tcorpus-id\tscore\n"
 ODD = ['say"so"', '"', "日本#1", "a:b", "it's,2", "<b>", "q"]
 
 
@@ -200,17 +201,89 @@ def test_languages_may_stand_in_the_metadata(tmp_path: Path) -> None:
     assert read.queries["group"].to_pylist() == ["g"]
 
 
+NO_JUDGEMENT = "expected query, passage and a whole number between tabs, found "
+TREC = "; in TREC's qrels, leave the second of the four columns out"
+
+
+@pytest.mark.parametrize(
+    ("first", "complaint"),
+    [
+        ("1\td3\t0.5", "['1', 'd3', '0.5']"),
+        ("1\td3\t", "['1', 'd3', '']"),  # query 1 is there: this is a judgement with no grade
+        ("1\td3\thigh", "['1', 'd3', 'high']"),
+        ("x\ty\t1e3", "['x', 'y', '1e3']"),
+        ("1\td3", "['1', 'd3']"),
+        ("h", "['h']"),
+        ("1\t0\td3\t1", f"['1', '0', 'd3', '1']{TREC}"),
+        ("1 0 d3 1", f"['1 0 d3 1']{TREC}"),
+    ],
+)
+def test_a_first_row_that_is_no_header_is_named(tmp_path: Path, first: str, complaint: str) -> None:
+    folder = plain(tmp_path / "x", qrels=f"{first}\n1\td3\t1\n")
+    with pytest.raises(BadData) as caught:
+        read_folder(folder, language="en")
+    assert str(caught.value) == f"{folder}/qrels/test.tsv line 1: {NO_JUDGEMENT}{complaint}"
+
+
+@pytest.mark.parametrize(
+    "first", ["Query-ID\tCorpus-ID\tScore", "qid\tdocid\trelevance", "1\td3\t2"]
+)
+def test_a_header_may_be_any_or_none(tmp_path: Path, first: str) -> None:
+    folder = plain(tmp_path / "x", qrels=f"{first}\n2\td3\t1\n")
+    qrels = read_folder(folder, language="en").view("en", "en").beir()[2]
+    judged = {"en:q:1": {"en:d3": 2}} if first.startswith("1") else {}
+    assert qrels == judged | {"en:q:2": {"en:d3": 1}}
+
+
+def test_a_query_may_be_called_as_the_header_is(tmp_path: Path) -> None:
+    queries = [{"_id": "query-id", "text": "Which?"}]
+    folder = plain(tmp_path / "x", queries=queries, qrels=H + "query-id\td3\t1\n")
+    assert read_folder(folder, language="en").queries["id"].to_pylist() == ["en:q:query-id"]
+
+
+def test_one_folder_under_two_spellings_is_built_once(
+    tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = plain(tmp_path / "x")
+    monkeypatch.chdir(tmp_path)
+    spellings: list[str | Path] = [folder, "x", "./x/../x"]
+    one, two, three = (read_folder(path, language="en", name="x") for path in spellings)
+    assert one.provenance == two.provenance == three.provenance
+    assert one.provenance[0].file == str(folder / "corpus.jsonl")
+    assert len([path for path in (own_cache / "collections").iterdir() if path.is_dir()]) == 1
+
+
+def test_a_setting_names_the_files_of_its_languages(tmp_path: Path) -> None:
+    origins = {lang: Origin(f"{lang}.json", "0f", "", lang) for lang in ("de", "en", "", "tr")}
+    writer = CollectionWriter(tmp_path, "tiny")
+    for lang in ("de", "en", "tr"):
+        writer.passage(lang, "1", "", "!")
+        query = writer.query(lang, "1", "?", "1")
+        for passages in {lang, "de"}:
+            writer.judge(query, f"{passages}:1")
+    writer.finish(provenance=origins.values())
+    collection = open_collection(tmp_path)
+    assert collection.provenance == tuple(origins.values())
+    read = read_folder(write_folder(collection.view("en", "de"), tmp_path / "en-de"))
+    assert read.provenance == (origins["de"], origins["en"], origins[""])
+    whole = read_folder(write_folder(collection, tmp_path / "all"))
+    assert whole.provenance == collection.provenance
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"qrels": "h\nx\ty\n"}, "{}/qrels/test.tsv line 2: expected query, passage and a whole "),
-        ({"qrels": "h\n1\tb\t0.5\n"}, "{}/qrels/test.tsv line 2: expected query, passage and a "),
-        ({"qrels": "h\n1\tz9\t1\n"}, "x: 1 passages that judgements name and the collection lacks"),
-        ({"qrels": "h\n9\td3\t1\n"}, "x: 1 queries that judgements name and the collection lacks"),
-        ({"qrels": "h\n1\ten:d3\t1\n"}, "x: 1 passages that judgements name and the collection "),
-        ({"qrels": "h\n1\td3\t0\n"}, "x: 1 queries without a relevant passage, first 'en:q:1'"),
-        ({"qrels": "h\n1\td3\t1\n1\td3\t1\n"}, "x: 1 judgements given twice, first 'en:q:1'"),
-        ({"qrels": "h\n"}, "x: there are no queries"),
+        ({"qrels": H + "x\ty\n"}, "{}/qrels/test.tsv line 2: expected query, passage and a whole "),
+        ({"qrels": H + "1\tb\t0.5\n"}, "{}/qrels/test.tsv line 2: expected query, passage and a "),
+        (
+            {"qrels": H + "1\tz9\t1\n"},
+            "x: 1 passages that judgements name and the collection lacks",
+        ),
+        ({"qrels": H + "9\td3\t1\n"}, "x: 1 queries that judgements name and the collection lacks"),
+        ({"qrels": H + "1\ten:d3\t1\n"}, "x: 1 passages that judgements name and the collection "),
+        ({"qrels": H + "1\td3\t0\n"}, "x: 1 queries without a relevant passage, first 'en:q:1'"),
+        ({"qrels": H + "1\td3\t1\n1\td3\t1\n"}, "x: 1 judgements given twice, first 'en:q:1'"),
+        ({"qrels": H + ""}, "x: there are no queries"),
         ({"queries": [{"_id": 1, "text": "?"}]}, "{}/queries.jsonl line 1: '_id' is 1, not text"),
         ({"queries": [{"_id": "1"}]}, "{}/queries.jsonl line 1: 'text' is missing"),
         ({"corpus": [{"_id": "a", "text": 3}]}, "{}/corpus.jsonl line 1: 'text' is 3, not text"),
@@ -224,12 +297,12 @@ def test_languages_may_stand_in_the_metadata(tmp_path: Path) -> None:
                     {"_id": "d3", "text": "A", "metadata": {"lang": "en"}},
                     {"_id": "d3", "text": "B", "metadata": {"lang": "de"}},
                 ],
-                "qrels": "h\n1\td3\t1\n",
+                "qrels": H + "1\td3\t1\n",
             },
             "{}/corpus.jsonl line 2: the judged id 'd3' is there in two languages",
         ),
         (
-            {"corpus": [{"_id": "d3", "text": "A"}] * 2, "qrels": "h\n1\td3\t1\n"},
+            {"corpus": [{"_id": "d3", "text": "A"}] * 2, "qrels": H + "1\td3\t1\n"},
             "x: 1 passage ids occur more than once, first 'en:d3'",
         ),
     ],
@@ -253,7 +326,7 @@ def test_missing_and_unreadable_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(BadData) as caught:
         read_folder(folder, "dev", language="en")
     assert str(caught.value) == f"{folder} is no BEIR folder with split 'dev': it lacks dev.tsv"
-    (folder / "qrels" / "test.tsv").write_bytes(b"h\n\xff\t1\t1\n")
+    (folder / "qrels" / "test.tsv").write_bytes(H.encode() + b"\xff\t1\t1\n")
     with pytest.raises(BadData, match=r"test\.tsv is no table with tabs in UTF-8: "):
         read_folder(folder, language="en")
     for text in ("{", "[]", '{"provenance": [{"x": 1}]}', '{"provenance": 3}'):
@@ -265,7 +338,7 @@ def test_missing_and_unreadable_files_are_named(tmp_path: Path) -> None:
 def test_hostile_names_stay_inside_the_cache(tmp_path: Path, own_cache: Path) -> None:
     names = ["../../x", "<script>", "a b", "..", "/etc/x", "a\0b\n", "x" * 300, "日本"]
     corpus = [{"_id": "d3", "text": "Text."}]
-    folder = plain(tmp_path / "<script> ..", corpus, qrels="h\n1\td3\t1\n")
+    folder = plain(tmp_path / "<script> ..", corpus, qrels=H + "1\td3\t1\n")
     before = {path for path in tmp_path.rglob("*") if own_cache not in path.parents}
     for name in names:
         assert read_folder(folder, language="en", name=name).name == name

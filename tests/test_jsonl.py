@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import tracemalloc
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,59 @@ def test_broken_gzip_is_named(tmp_path: Path) -> None:
             read_jsonl(path)
         message = str(caught.value)
         assert message.startswith(f"{path} is truncated or no gzip file, after line "), broken
+
+
+def test_a_passage_may_stand_on_a_line_for_each_language(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {"passage": "p", "text": {"en": "She."}},
+        {"question": "q", "text": {"en": "Who?"}, "relevant": {"p": 2}},
+        {"passage": "p", "text": {"de": "Sie."}},
+    ]
+    mine = read_jsonl(written(tmp_path / "mine.jsonl", rows))
+    assert mine.view().beir()[2] == {"en:q:q": {"de:p": 2, "en:p": 2}}
+
+
+def test_one_file_under_two_spellings_is_built_once(
+    tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(tmp_path / "mine.jsonl", ROWS)
+    monkeypatch.chdir(tmp_path)
+    assert read_jsonl("mine.jsonl").provenance == read_jsonl(path).provenance
+    assert len(list((own_cache / "collections").glob("mine-*[0-9a-f]"))) == 1
+
+
+def test_a_damaged_collection_is_complained_of_once(
+    tmp_path: Path, own_cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = written(tmp_path / "mine.jsonl", ROWS)
+    read_jsonl(path)
+    (folder,) = (own_cache / "collections").glob("mine-*[0-9a-f]")
+    (folder / "passages-de.arrow").unlink()
+    with caplog.at_level("WARNING"):
+        read_jsonl(path)
+    message = f"building {folder} anew: {folder}/passages-de.arrow is missing or damaged"
+    assert caplog.messages == [message]
+
+
+def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
+    """Every passage is judged, and a batch of 16,384 rows is what is held at a time."""
+    peaks = []
+    for batches in (1, 3):
+        path = tmp_path / f"{batches}.jsonl"
+        with path.open("w") as file:
+            for number in range(batches << 14):
+                key = f"passage-{number:09}"
+                file.write(f'{{"passage": "{key}", "text": {{"en": "She."}}}}\n')
+                text = f'"text": {{"en": "Who?"}}, "relevant": ["{key}"]'
+                file.write(f'{{"question": "{number}", {text}}}\n')
+        tracemalloc.start()
+        collection = read_jsonl(path)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        last = (batches << 14) - 1
+        assert collection.passages["id"][-1].as_py() == f"en:passage-{last:09}"
+        assert collection.judgements["passage"][-1].as_py() == last
+    assert peaks[1] < 1.3 * peaks[0]
 
 
 def test_no_file_is_named(tmp_path: Path) -> None:

@@ -1,5 +1,9 @@
 """Language tags of every fashion become one short code."""
 
+import re
+from functools import partial
+from typing import Any
+
 import pytest
 
 from beir_hybrid.errors import BadData, BadOption, UnknownName
@@ -17,12 +21,15 @@ ALIASES = {
     "id": ["id", "ind", "in"],
     "ja": ["ja", "jp", "jpn", "ja-JP", "JP"],
     "ko": ["ko", "kor"],
-    "no": ["no"],
+    "nb": ["nb", "nob", "nb-NO", "no-bok"],
+    "nn": ["nn", "nno"],
+    "no": ["no", "nor"],
     "pt": ["pt", "pt-BR", "pt_PT", "por"],
     "sw": ["sw", "swa", "swh"],
     "uk": ["uk", "ua", "ukr"],
     "vi": ["vi", "vn", "vie"],
     "yo": ["yo", "yor"],
+    "yue": ["yue", "zh-yue", "zh_YUE", "yue-Hant-HK"],
     "zh": ["zh", "zho", "chi", "cmn", "cn", "zho-CN", "zh-Hant-TW", "zh_cn", "zho_Hans"],
 }
 
@@ -37,11 +44,34 @@ def test_languages_that_share_a_larger_one_stay_apart() -> None:
     assert [normalise(tag) for tag in apart] == apart
 
 
-@pytest.mark.parametrize("tag", ["", " ", "xx", "english", "und", "C", "en.UTF-8", "x-foo", "12"])
+@pytest.mark.parametrize(
+    "tag", ["", " ", "xx", "english", "C", "en.UTF-8", "x-foo", "i-klingon", "12"]
+)
 def test_unknown_codes_are_refused(tag: str) -> None:
     with pytest.raises(BadData) as caught:
         normalise(tag)
     assert str(caught.value) == f"unknown language code {tag!r}"
+
+
+@pytest.mark.parametrize("tag", ["und", "mul", "zxx", "mis", "art", "qaa", "qtz-Latn", "MUL"])
+def test_codes_of_no_single_language_are_refused(tag: str) -> None:
+    with pytest.raises(BadData) as caught:
+        normalise(tag)
+    assert str(caught.value) == f"{tag!r} is the code of no single language"
+
+
+@pytest.mark.parametrize("what", [None, 5, b"en", ["en"]])
+def test_what_is_no_text_is_refused(what: Any) -> None:
+    message = re.escape(f"a language is a code such as 'en', not {what!r}")
+    with pytest.raises(BadOption, match=f"^{message}$"):
+        normalise(what)
+    for asking in (normalise_all, partial(choose, "language", known=["en"])):
+        with pytest.raises(BadOption, match=f"^{message}$"):
+            asking(["en", what])
+    if what in (None, 5):
+        listed = f"^a language is a code such as 'en', or several in a list, not {what!r}$"
+        with pytest.raises(BadOption, match=listed):
+            choose("language", what, ["en"])
 
 
 def test_several_keep_their_order_and_come_once() -> None:
@@ -52,12 +82,29 @@ def test_several_keep_their_order_and_come_once() -> None:
 def test_choice_among_known_codes() -> None:
     assert choose("language", ["zho", "en", "zh"], ["ar", "en", "zh"]) == ("zh", "en")
     assert choose("language", "ara", ["ar", "en"]) == ("ar",)
-    with pytest.raises(UnknownName, match=r"^no language 'fr'; there are de, en$"):
+    with pytest.raises(
+        UnknownName, match=r"^no language is 'fra'; there are de \(German\), en \(English\)$"
+    ):
         choose("language", "fra", ["en", "de"])
-    with pytest.raises(UnknownName, match=r"^no language 'eb'; did you mean 'en'\?$"):
-        choose("language", "eb", ["en", "ar"])
-    with pytest.raises(BadOption, match=r"^no language is named; there are ar, en$"):
-        choose("language", [], ["en", "ar"])
+    with pytest.raises(BadOption, match=r"^no language is named; there are ar \(Arabic\)$"):
+        choose("language", [], ["ar"])
+
+
+@pytest.mark.parametrize(
+    ("tag", "named"),
+    [
+        # Like "ge" are "greek" (4 of 7 letters), and "german", "de", "en", "es" (half of them).
+        ("ge", "el (Greek), de (German), en (English), es (Spanish), ar (Arabic), hi (Hindi)"),
+        ("German", "de (German), en (English), ar (Arabic), el (Greek), es (Spanish), hi (Hindi)"),
+        ("zxx", "ar (Arabic), de (German), el (Greek), en (English), es (Spanish), hi (Hindi)"),
+    ],
+)
+def test_an_unknown_language_is_answered_with_the_nearest(tag: str, named: str) -> None:
+    codes = ["zh", "vi", "tr", "th", "ru", "hi", "es", "en", "el", "de", "ar"]
+    with pytest.raises(UnknownName) as caught:
+        choose("language of xquad-r", tag, codes)
+    message = f"no language of xquad-r is {tag!r}; there are {named} and 5 more"
+    assert str(caught.value) == message
 
 
 def test_english_names() -> None:

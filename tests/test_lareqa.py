@@ -171,7 +171,8 @@ def test_context_may_stand_behind_the_sentence(mirror: Path) -> None:
 def test_a_subset_of_languages(mirror: Path) -> None:
     some = bh.load("mlqa-r", languages=["vi", "deu", "vi"])
     assert some.languages == ("de", "vi")
-    assert [origin.file.rsplit("/", 1)[1] for origin in some.provenance] == ["vi.json", "de.json"]
+    assert [origin.file.rsplit("/", 1)[1] for origin in some.provenance] == ["de.json", "vi.json"]
+    assert bh.load("mlqa-r", languages=["deu", "vie"]).provenance == some.provenance
     assert [origin.revision for origin in some.provenance] == [FILES["mlqa-r"].split("/")[3]] * 2
     whole = bh.load("mlqa-r").view("de", "vi")
     assert some.view("de", "vi").beir() == whole.beir()
@@ -183,10 +184,36 @@ def test_a_subset_of_languages(mirror: Path) -> None:
     assert {row["title"] for row in whole.documents.to_pylist()} == {""}
 
 
+def test_licence_and_citation_are_shown_once_for_every_cache(
+    mirror: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    assert mirror.is_dir()
+
+    def shown(name: str, *languages: str) -> list[str]:
+        caplog.clear()
+        bh.load(name, languages)
+        return [message.partition(".")[0] for message in caplog.messages]
+
+    licensed = "mlqa-r is licensed CC BY-NC 4"
+    monkeypatch.setenv("BEIR_HYBRID_CACHE", str(tmp_path / "one"))
+    assert shown("mlqa-r", "de", "vi") == [licensed]
+    assert "Please cite: Roy, Constant, Al-Rfou" in caplog.text
+    assert shown("mlqa-r", "de") == shown("mlqa-r", "vi", "de") == []
+    assert shown("xquad-r", "de") == ["xquad-r is licensed CC BY-SA 4"]
+    # Both orders of the languages are one collection.
+    collections = (tmp_path / "one" / "collections").iterdir()
+    assert len([path for path in collections if path.is_dir()]) == 3
+    monkeypatch.setenv("BEIR_HYBRID_CACHE", str(tmp_path / "two"))
+    assert shown("mlqa-r", "de") == [licensed]
+
+
 def test_what_they_do_not_have_is_refused() -> None:
-    with pytest.raises(UnknownName, match=r"^no language of mlqa-r 'el'; did you mean "):
+    with pytest.raises(UnknownName, match=r"^no language of mlqa-r is 'ell'; there are "):
         bh.load("mlqa-r", languages="ell")
-    with pytest.raises(UnknownName, match=r"^no language of xquad-r 'ja'; "):
+    with pytest.raises(UnknownName, match=r"^no language of xquad-r is 'jp'; there are "):
         bh.load("xquad-r", languages=["en", "jp"])
     with pytest.raises(BadOption, match=r"^no language of xquad-r is named; "):
         bh.load("xquad-r", languages=[])

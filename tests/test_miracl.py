@@ -1,23 +1,57 @@
-"""MIRACL's real topics and judgements over miniature corpora: nothing changed, nothing redone."""
+"""MIRACL's real topics, and made ones, over miniature corpora: nothing changed or redone."""
 
 import gzip
 import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import pyarrow as pa
 import pytest
 
 import beir_hybrid as bh
-from beir_hybrid.collection import Origin
-from beir_hybrid.collection.model import retrieval_texts
+from beir_hybrid.collection import CollectionWriter, Origin, open_collection
+from beir_hybrid.collection.model import Triple, retrieval_texts
 from beir_hybrid.errors import BadData, BadOption, UnknownName
-from beir_hybrid.sources.miracl import CORPUS_REVISION, SHARDS, TOOLS
+from beir_hybrid.fetch import Remote
+from beir_hybrid.sources.miracl import (
+    CORPUS_REVISION,
+    SHARDS,
+    TOOLS,
+    Passages,
+    arrow_shard,
+    convert,
+)
+from tests.http_server import serving
 
 DOCS = (
     "huggingface.co/datasets/miracl/miracl-corpus/resolve/{}/miracl-corpus-v1.0-{}/docs-{}.jsonl.gz"
 )
 Row = dict[str, Any]
+# Judged are the first, the second and the third.
+ROWS: list[Row] = [
+    {"docid": "10#0", "title": "T", "text": "Ade ẹ"},
+    {"docid": "11#2", "title": "", "text": "Bola"},
+    {"docid": "12#0", "title": "U", "text": "Dayo"},
+    {"docid": "12#1", "title": "U", "text": "Efe"},
+    {"docid": "13#0", "title": "V", "text": ""},
+]
+BRANCH = """
+import beir_hybrid as bh
+miracl = bh.load("miracl", "yo", revision="main")
+print(miracl.options["revision"], miracl.passages["text"][0])
+"""
+SHARD = """
+import sys
+from pathlib import Path
+from beir_hybrid.sources.miracl import arrow_shard
+arrow_shard(Path(sys.argv[1]), "en", Path(sys.argv[2]))
+"""
 
 
 class Origins:
@@ -63,6 +97,65 @@ def write(path: Path, rows: list[Row]) -> None:
     path.write_bytes(gzip.compress(text.encode(), 1))
 
 
+def triple(lang: str, rows: list[Row]) -> Triple:
+    """Return what BEIR is to get of the corpus that `Made` makes."""
+    return (
+        {f"{lang}:{row['docid']}": {"title": row["title"], "text": row["text"]} for row in rows},
+        {f"{lang}:q:1": "First?", f"{lang}:q:2": "Second?"},
+        {f"{lang}:q:1": {f"{lang}:10#0": 1, f"{lang}:11#2": 0}, f"{lang}:q:2": {f"{lang}:12#0": 1}},
+    )
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.suffix != ".lock")
+
+
+class Made:
+    """A mirror that a test makes whole: topics, judgements and corpora."""
+
+    def __init__(self, folder: Path, cache: Path) -> None:
+        self.folder, self.cache = folder, cache
+        self.texts = {
+            "topics": "1\tFirst?\n2\tSecond?\n",
+            "qrels": "1\tQ0\t10#0\t1\n1\tQ0\t11#2\t0\n2\tQ0\t12#0\t1\n",
+        }
+
+    def docs(self, lang: str, number: int = 0) -> Path:
+        return self.folder / DOCS.format(CORPUS_REVISION, lang, number)
+
+    def corpus(self, lang: str, rows: list[Row] = ROWS) -> None:
+        for number in range(SHARDS[lang]):
+            write(self.docs(lang, number), rows[number :: SHARDS[lang]])
+
+    def remote(self, kind: str, lang: str) -> Remote:
+        data = self.texts[kind].encode()
+        remote = Remote(f"https://example.org/{kind}/{lang}.tsv", sha256(data).hexdigest())
+        path = self.folder / remote.place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+        return remote
+
+    def converted(self, *langs: str, passages: Passages = "all") -> bh.Collection:
+        folder = Path(tempfile.mkdtemp(dir=self.cache))
+        writer, provenance = CollectionWriter(folder, "miracl"), list[Origin]()
+        try:
+            for lang in langs:
+                remotes = self.remote("topics", lang), self.remote("qrels", lang)
+                provenance += convert(lang, *remotes, CORPUS_REVISION, passages, writer)
+            writer.finish(provenance=provenance, original_ids=True)
+        finally:
+            writer.abandon()
+        return open_collection(folder)
+
+
+@pytest.fixture
+def made(tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
+    own_cache.mkdir()
+    (tmp_path / "made").mkdir()
+    monkeypatch.setenv("BEIR_HYBRID_MIRROR", str(tmp_path / "made"))
+    return Made(tmp_path / "made", own_cache)
+
+
 @pytest.fixture
 def origins(
     tmp_path: Path, mirror: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
@@ -98,6 +191,7 @@ def test_judgements_are_the_origins(origins: Origins) -> None:
                 f"{tools}/{TOOLS}/{name}",
                 sha256((origins.tools / name).read_bytes()).hexdigest(),
                 TOOLS,
+                "yo",
             )
             for name in names
         ),
@@ -105,6 +199,7 @@ def test_judgements_are_the_origins(origins: Origins) -> None:
             "hf://datasets/miracl/miracl-corpus/miracl-corpus-v1.0-yo/docs-0.jsonl.gz",
             sha256(origins.docs("yo").read_bytes()).hexdigest(),
             CORPUS_REVISION,
+            "yo",
         ),
     )
 
@@ -154,16 +249,6 @@ def test_judged_passages_only(origins: Origins) -> None:
     ]
 
 
-def test_two_languages_have_no_cross_lingual_setting(origins: Origins) -> None:
-    for lang in ("yo", "te"):
-        origins.corpus(lang)
-    both = bh.load("miracl", languages=["yo", "te"], passages="judged")
-    assert [view.name for view in both.settings()] == ["te-te", "yo-yo", "te-all", "yo-all"]
-    alone = bh.load("miracl", languages="yo", passages="judged")
-    assert both.view("yo", "yo").beir() == alone.view("yo", "yo").beir()
-    assert both.view("yo").beir()[2] == alone.view("yo", "yo").beir()[2]
-
-
 def test_all_languages_have_13495_topics(origins: Origins) -> None:
     for lang, shards in SHARDS.items():
         judged = sorted({key for answers in origins.qrels(lang).values() for key in answers})
@@ -183,41 +268,77 @@ def test_all_languages_have_13495_topics(origins: Origins) -> None:
 
 
 def test_a_revision_of_ones_own_is_recorded(origins: Origins) -> None:
-    origins.corpus("yo", "abc123")
-    miracl = bh.load("miracl", languages="yo", revision="abc123")
-    assert miracl.options["revision"] == "abc123"
-    assert [origin.revision for origin in miracl.provenance] == [TOOLS, TOOLS, "abc123"]
+    commit = "abcdef0123" * 4
+    origins.corpus("yo", commit)
+    miracl = bh.load("miracl", languages="yo", revision=commit)
+    assert miracl.options["revision"] == commit
+    assert [origin.revision for origin in miracl.provenance] == [TOOLS, TOOLS, commit]
 
 
-def test_missing_passages_are_counted(origins: Origins) -> None:
-    rows = origins.corpus("yo")
-    judged = sorted({key for answers in origins.qrels("yo").values() for key in answers})
-    lost = {judged[3], judged[7], judged[7] + "x"}
-    write(origins.docs("yo"), [row for key, row in rows.items() if key not in lost])
-    for passages in ("all", "judged"):
+def test_a_branch_is_what_it_stands_at_now(origins: Origins, tmp_path: Path) -> None:
+    branch = "/api/datasets/miracl/miracl-corpus/revision/main"
+    with serving({}) as hub:
+        env = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), "NO_PROXY": "127.0.0.1"}
+        for commit in ("a" * 40, "b" * 40):
+            rows = list(origins.corpus("yo", commit).values())
+            rows[0]["text"] = f"at {commit}"
+            write(origins.docs("yo", 0, commit), rows)
+            facts = {"id": "miracl/miracl-corpus", "sha": commit}
+            hub.files[branch] = json.dumps(facts).encode()
+            command = [sys.executable, "-c", BRANCH]
+            done = subprocess.run(command, env=os.environ | env, stdout=subprocess.PIPE, check=True)
+            assert done.stdout.decode() == f"{commit} at {commit}\n"
+        assert [request.path for request in hub.requests].count(branch) == 2
+
+
+def test_missing_passages_are_counted(made: Made) -> None:
+    made.corpus("yo", [row for row in ROWS if row["docid"] not in ("11#2", "12#0", "12#1")])
+    for passages in get_args(Passages):
         with pytest.raises(BadData) as caught:
-            bh.load("miracl", languages="yo", passages=passages)
-        message = str(caught.value)
-        asked = [key for answers in origins.qrels("yo").values() for key in answers if key in lost]
-        complaint = "2 passages that judgements name and the collection lacks"
-        assert message == f"miracl: {complaint}, first 'yo:{asked[0]}'"
+            made.converted("yo", passages=passages)
+        complaint = "2 passages that judgements name and the collection lacks, first 'yo:11#2'"
+        assert str(caught.value) == f"miracl: {complaint}"
 
 
-def test_a_passage_in_two_files_is_counted(origins: Origins) -> None:
-    rows = list(origins.corpus("te").values())
-    write(origins.docs("te", 1), rows[1::2] + rows[:4:2])
+def test_a_passage_in_two_files_is_counted(made: Made) -> None:
+    made.corpus("te")
+    write(made.docs("te", 1), [*ROWS[1::2], ROWS[0], ROWS[2]])
     with pytest.raises(BadData) as caught:
-        bh.load("miracl", languages="te")
-    message = f"2 passage ids occur more than once, first 'te:{rows[0]['docid']}'"
+        made.converted("te")
+    message = "2 passage ids occur more than once, first 'te:10#0'"
     assert str(caught.value) == f"miracl: {message}"
 
 
+def test_every_passage_is_there_and_judged_ones_alone_if_asked(made: Made) -> None:
+    made.corpus("te")
+    made.corpus("yo")
+    whole, judged = made.converted("yo", "te"), made.converted("yo", "te", passages="judged")
+    # te has two files, between which the rows are dealt out.
+    dealt = [ROWS[n] for n in (0, 2, 4, 1, 3)]
+    assert whole.view("te", "te").beir() == triple("te", dealt)
+    assert whole.view("yo", "yo").beir() == triple("yo", ROWS)
+    assert judged.passages["id"].to_pylist() == [
+        *("te:10#0", "te:12#0", "te:11#2"),
+        *("yo:10#0", "yo:11#2", "yo:12#0"),
+    ]
+    assert judged.view("te", "te").beir()[1:] == whole.view("te", "te").beir()[1:]
+    assert whole.provenance == judged.provenance
+    place = "hf://datasets/miracl/miracl-corpus/miracl-corpus-v1.0"
+    assert [origin.file for origin in whole.provenance if origin.lang == "te"][2:] == [
+        f"{place}-te/docs-0.jsonl.gz",
+        f"{place}-te/docs-1.jsonl.gz",
+    ]
+    assert {origin.sha256 for origin in whole.provenance[2:3]} == {
+        sha256(made.docs("yo").read_bytes()).hexdigest()
+    }
+    assert [view.name for view in whole.settings()] == ["te-te", "yo-yo", "te-all", "yo-all"]
+    assert whole.view("yo").beir()[2] == whole.view("yo", "yo").beir()[2]
+
+
 @pytest.mark.parametrize("broken", ["cut", "half", "empty", "no gzip"])
-def test_an_interrupted_conversion_goes_on_where_it_stopped(
-    origins: Origins, own_cache: Path, broken: str
-) -> None:
-    rows = origins.corpus("te")
-    path = origins.docs("te", 1)
+def test_an_interrupted_conversion_goes_on_where_it_stopped(made: Made, broken: str) -> None:
+    made.corpus("te")
+    path = made.docs("te", 1)
     whole = path.read_bytes()
     path.write_bytes(
         {"cut": whole[:-4], "half": whole[: len(whole) // 2], "empty": b"", "no gzip": b"<html>"}[
@@ -225,29 +346,69 @@ def test_an_interrupted_conversion_goes_on_where_it_stopped(
         ]
     )
     with pytest.raises(BadData) as caught:
-        bh.load("miracl", languages="te")
+        made.converted("te")
     assert str(caught.value).startswith(f"{path} is truncated or no gzip file, after line ")
-    shards = own_cache / "corpora" / "miracl" / CORPUS_REVISION / "te"
-    made = [file for file in shards.iterdir() if not file.name.endswith(".lock")]
-    assert sorted(file.name for file in made) == ["docs-0.arrow", "docs-0.json"]
-    assert [path for path in (own_cache / "collections").iterdir() if path.is_dir()] == []
-    before = {file: file.stat().st_mtime_ns for file in made}
+    first = sha256(made.docs("te").read_bytes()).hexdigest()[:16]
+    shards = made.cache / "corpora" / "miracl" / CORPUS_REVISION / "te"
+    assert files(shards) == [f"docs-0.{first}.arrow", "docs-0.json"]
+    before = {name: (shards / name).stat().st_mtime_ns for name in files(shards)}
     path.write_bytes(whole)
-    miracl = bh.load("miracl", languages="te")
-    assert {file: file.stat().st_mtime_ns for file in made} == before
-    assert sorted(miracl.passages["id"].to_pylist()) == sorted(f"te:{key}" for key in rows)
-    assert miracl.view("te", "te").beir()[0] == {
-        f"te:{key}": {"title": row["title"], "text": row["text"]} for key, row in rows.items()
-    }
+    dealt = [ROWS[n] for n in (0, 2, 4, 1, 3)]
+    assert made.converted("te").view("te", "te").beir() == triple("te", dealt)
+    assert {name: (shards / name).stat().st_mtime_ns for name in before} == before
 
 
-def test_a_damaged_shard_is_made_anew(origins: Origins, own_cache: Path) -> None:
-    origins.corpus("yo")
-    expected = bh.load("miracl", languages="yo").passages.to_pylist()
-    [shard] = (own_cache / "corpora").rglob("docs-0.arrow")
+def test_a_damaged_shard_is_made_anew(made: Made) -> None:
+    made.corpus("yo")
+    expected = made.converted("yo").passages.to_pylist()
+    [shard] = (made.cache / "corpora").rglob("docs-0.*.arrow")
     shard.write_bytes(shard.read_bytes()[:-1])
-    again = bh.load("miracl", languages="yo")
-    assert again.passages.to_pylist() == expected
+    assert made.converted("yo").passages.to_pylist() == expected
+    shard.with_name("docs-0.json").write_text("{", "utf-8")
+    assert made.converted("yo").passages.to_pylist() == expected
+
+
+def test_a_shard_is_of_the_bytes_that_its_source_has_now(made: Made) -> None:
+    made.corpus("yo")
+    source, folder = made.docs("yo"), made.cache / "shards"
+    one = arrow_shard(source, "yo", folder)
+    assert one.path == folder / f"docs-0.{sha256(source.read_bytes()).hexdigest()[:16]}.arrow"
+    assert (one.rows, one.source) == (5, sha256(source.read_bytes()).hexdigest())
+    made_at = one.path.stat().st_mtime_ns
+    # Another time with the same bytes: nothing is converted.
+    os.utime(source, (1, 1))
+    assert arrow_shard(source, "yo", folder) == one
+    assert one.path.stat().st_mtime_ns == made_at
+    # Other bytes of the same length: the first shard stays for those who have it.
+    source.write_bytes(gzip.compress(gzip.decompress(source.read_bytes()).replace(b"Ade", b"Oye")))
+    two = arrow_shard(source, "yo", folder)
+    assert pa.ipc.open_file(two.path).read_all()["text"].to_pylist()[0] == "Oye ẹ"
+    assert pa.ipc.open_file(one.path).read_all()["text"].to_pylist()[0] == "Ade ẹ"
+
+
+def test_a_killed_conversion_leaves_nothing_once_it_is_run_again(tmp_path: Path) -> None:
+    source, folder = tmp_path / "docs-1.jsonl.gz", tmp_path / "arrow"
+    rows = [{"docid": f"{n}#0", "title": "T", "text": f"{n} {'x' * 100}"} for n in range(10_000)]
+    write(source, rows)
+    source.write_bytes(source.read_bytes() * 30)
+    folder.mkdir()
+    other = folder / f".docs-10.{'0' * 16}.arrow.{'0' * 8}.tmp"  # of another file's conversion
+    other.touch()
+    command = [sys.executable, "-c", SHARD, str(source), str(folder)]
+    with subprocess.Popen(command) as process:
+        while not any(path.stat().st_size for path in folder.glob(".docs-1.*.tmp")):
+            time.sleep(0.001)
+            assert process.poll() is None
+        process.kill()
+    assert len(list(folder.iterdir())) == 3  # the lock and a temporary file beside the other
+    shard = arrow_shard(source, "en", folder)
+    name = f"docs-1.{sha256(source.read_bytes()).hexdigest()[:16]}.arrow"
+    assert sorted(path.name for path in folder.iterdir()) == sorted(
+        [".docs-1.lock", other.name, "docs-1.json", name]
+    )
+    assert shard.rows == 300_000
+    ids = pa.ipc.open_file(folder / name).read_all()["id"]
+    assert (ids[0].as_py(), ids[299_999].as_py()) == ("en:0#0", "en:9999#0")
 
 
 @pytest.mark.parametrize(
@@ -263,12 +424,30 @@ def test_a_damaged_shard_is_made_anew(origins: Origins, own_cache: Path) -> None
         ),
     ],
 )
-def test_a_bad_passage_is_named(origins: Origins, row: Row, complaint: str) -> None:
-    rows = list(origins.corpus("yo").values())
-    write(origins.docs("yo"), [*rows[:2], row, *rows[2:]])
+def test_a_bad_passage_is_named(made: Made, row: Row, complaint: str) -> None:
+    made.corpus("yo", [*ROWS[:2], row, *ROWS[2:]])
     with pytest.raises(BadData) as caught:
-        bh.load("miracl", languages="yo")
-    assert str(caught.value) == complaint.format(origins.docs("yo"))
+        made.converted("yo")
+    assert str(caught.value) == complaint.format(made.docs("yo"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "complaint"),
+    [
+        ("topics", "1 First?\n", "expected an id, a tab and a question"),
+        ("qrels", "1 Q0 10#0\n", "is no judgement: '1 Q0 10#0'"),
+        ("qrels", "1 Q0 10#0 high\n", "is no judgement: '1 Q0 10#0 high'"),
+    ],
+)
+def test_a_bad_topic_or_judgement_is_named(
+    made: Made, kind: str, text: str, complaint: str
+) -> None:
+    made.corpus("yo")
+    made.texts[kind] = text
+    with pytest.raises(BadData) as caught:
+        made.converted("yo")
+    assert f"example.org/{kind}/yo.tsv line 1" in str(caught.value)
+    assert str(caught.value).endswith(complaint)
 
 
 def test_what_it_does_not_have_is_refused() -> None:
@@ -279,5 +458,5 @@ def test_what_it_does_not_have_is_refused() -> None:
     for option in ("split", "title_policy", "passages"):
         with pytest.raises(BadOption, match=rf"^{option} is 'some'; use one of \('"):
             bh.load("miracl", languages="sw", **{option: "some"})
-    with pytest.raises(UnknownName, match=r"^no language of miracl 'el'; did you mean '"):
+    with pytest.raises(UnknownName, match=r"^no language of miracl is 'el'; there are "):
         bh.load("miracl", languages="el")

@@ -1,46 +1,73 @@
-"""An installed package adds a dataset by an entry point, and nothing else."""
+"""An installed package adds a dataset by an entry point, and nothing else; datasets' options."""
 
+import json
 import os
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
+from typing import Any, Literal
 
 import pytest
 
 import beir_hybrid
+from beir_hybrid import BeirHybridError, Collection, Dataset
+from beir_hybrid.errors import BadOption, UnknownName, Unreachable
+from beir_hybrid.sources import find
+from tests.http_server import serving
 
 SOURCE = """
-from beir_hybrid import Dataset, read_jsonl
+from typing import Literal
+
+from beir_hybrid.sources import Dataset, Remote, announce, cached, fetch
 
 
-def load(languages=None, *, folder):
-    return read_jsonl(f"{folder}/{languages[0]}.jsonl", name="toy")
+Case = Literal["as is", "low"]
 
 
-TOY = Dataset(name="NAME", summary="a toy", load=load, languages=("de", "en"), licence="CC0")
+def load(languages=None, *, url: str, checksum: str, most: int = 9, case: Case = "as is"):
+    def build(writer):
+        lines = fetch(Remote(url, checksum)).read_text("utf-8").splitlines()[:most]
+        announce(TOY)
+        for number, line in enumerate(lines):
+            for lang in languages:
+                text = line.lower() if case == "low" else line
+                passage = writer.passage(lang, str(number), "", text)
+                writer.judge(writer.query(lang, str(number), f"{line}?", str(number)), passage)
+        writer.finish()
+
+    return cached("toy", {"checksum": checksum, "most": most, "case": case, "of": languages}, build)
+
+
+TOY = Dataset(
+    name="toy", summary="a toy", load=load, languages=("de", "en"), licence="CC0", citation="Me."
+)
 NUMBER = 7
 """
-SHOW = """
+RUN = """
+import json
+import logging
 import sys
 import beir_hybrid as bh
-from beir_hybrid.errors import BeirHybridError
-try:
-    toy = bh.datasets()["toy"]
-    print(",".join(bh.datasets()))
-    print(toy.summary, toy.languages, list(toy.options))
-    collection = bh.load("toy", languages="deu", folder=sys.argv[1])
-    print(collection.view("de", "de").beir())
-    bh.load("toy", languages="fr", folder=sys.argv[1])
-except BeirHybridError as error:
-    print(f"{type(error).__name__}: {error}")
+logging.basicConfig(format="%(message)s", stream=sys.stdout)
+name, calls = sys.argv[1], json.loads(sys.argv[2])
+for languages, options in calls:
+    try:
+        print(bh.load(name, languages, **options).view().beir())
+    except bh.BeirHybridError as error:
+        print(f"{type(error).__name__}: {error}")
+print(",".join(bh.datasets()))
 """
+OURS = "xquad-r,mlqa-r,miracl,beir-folder,jsonl"
+TEXT = "One\nTwo\nThree\n"
 
 
-def installed(folder: Path, name: str, entry: str) -> Path:
-    """Build a package that declares a dataset, install it with pip, and return where it lies."""
+def installed(folder: Path, entries: dict[str, str]) -> Path:
+    """Build a package that declares datasets, install it with pip, and return where it lies."""
     package = folder / "package"
     (package / "toy_datasets").mkdir(parents=True)
-    (package / "toy_datasets" / "__init__.py").write_text(SOURCE.replace("NAME", name), "utf-8")
+    (package / "toy_datasets" / "__init__.py").write_text(SOURCE, "utf-8")
+    (package / "toy_datasets" / "broken.py").write_text("1 / 0\n", "utf-8")
     (package / "pyproject.toml").write_text(
         f"""
 [build-system]
@@ -52,7 +79,7 @@ name = "toy-datasets"
 version = "1.0"
 
 [project.entry-points."beir_hybrid.datasets"]
-toy = "{entry}"
+{"".join(f"{name} = {value!r}{chr(10)}" for name, value in entries.items())}
 """,
         "utf-8",
     )
@@ -66,54 +93,208 @@ toy = "{entry}"
     return site
 
 
-def shown(site: Path, folder: Path) -> list[str]:
+def ran(site: Path, name: str, *calls: tuple[str | list[str] | None, dict[str, Any]]) -> list[str]:
     home = str(Path(beir_hybrid.__file__).parents[1])
     process = subprocess.run(
-        [sys.executable, "-c", SHOW, folder],
+        [sys.executable, "-c", RUN, name, json.dumps(calls)],
         env=os.environ | {"PYTHONPATH": os.pathsep.join([str(site), home])},
         check=True,
         capture_output=True,
         text=True,
     )
-    return process.stdout.splitlines()
+    *lines, names = process.stdout.splitlines()
+    assert set(OURS.split(",")) <= set(names.split(","))
+    return [*lines, ",".join(name for name in names.split(",") if name not in OURS.split(","))]
+
+
+def _triple(langs: list[str], texts: list[str]) -> str:
+    corpus = {
+        f"{lang}:{number}": {"title": "", "text": text}
+        for lang in langs
+        for number, text in enumerate(texts)
+    }
+    lines = TEXT.split()
+    queries = {f"{lang}:q:{n}": f"{lines[n]}?" for lang in langs for n in range(len(texts))}
+    # A question is judged in each language for itself.
+    qrels = {query: {query.replace(":q:", ":"): 1} for query in queries}
+    return str((corpus, queries, qrels))
 
 
 def test_an_installed_package_adds_a_dataset(tmp_path: Path) -> None:
-    site = installed(tmp_path, "toy", "toy_datasets:TOY")
-    (tmp_path / "de.jsonl").write_text(
+    site = installed(tmp_path, {"toy": "toy_datasets:TOY"})
+    with serving({"/toy.txt": TEXT.encode()}) as server:
+        about = {"url": f"{server.url}/toy.txt", "checksum": sha256(TEXT.encode()).hexdigest()}
+        lines = ran(
+            site,
+            "toy",
+            ("deu", about),
+            (["en", "de"], about | {"most": "2", "case": "low"}),
+            ("fr", about),
+            ("en", about | {"most": "two"}),
+            ("en", about | {"mots": "2"}),
+            ("en", {"url": "x"}),
+        )
+        assert len(server.requests) == 1
+    announced, german, both, french, *bad, name = lines
+    assert announced == "toy is licensed CC0. Please cite: Me."
+    assert german == _triple(["de"], ["One", "Two", "Three"])
+    assert both == _triple(["de", "en"], ["one", "two"])
+    assert french == "UnknownName: no language of toy is 'fr'; there are de (German), en (English)"
+    assert bad == [
+        "BadOption: most is 'two'; it has to be a whole number",
+        "UnknownName: no option of toy 'mots'; did you mean 'most'?",
+        "BadOption: toy needs the option 'checksum'",
+    ]
+    assert name == "toy"
+
+
+def test_a_broken_package_harms_no_other_dataset(tmp_path: Path) -> None:
+    entries = {
+        "toy": "toy_datasets:TOY",
+        "jsonl": "toy_datasets:TOY",
+        "misnamed": "toy_datasets:TOY",
+        "number": "toy_datasets:NUMBER",
+        "missing": "toy_datasets.none:TOY",
+        "broken": "toy_datasets.broken:TOY",
+    }
+    site = installed(tmp_path, entries)
+    wrong = {
+        "jsonl": "'toy_datasets:TOY' declares 'jsonl', as this package does",
+        "misnamed": "'toy_datasets:TOY' is named 'misnamed', but its dataset 'toy'",
+        "number": "'toy_datasets:NUMBER' is no Dataset but int",
+        "missing": "'toy_datasets.none:TOY' cannot be loaded: "
+        "ModuleNotFoundError: No module named 'toy_datasets.none'",
+        "broken": "'toy_datasets.broken:TOY' cannot be loaded: ZeroDivisionError: division by zero",
+    }
+    *left_out, names = ran(site, "toy")
+    assert left_out == [
+        f"a dataset is left out: entry point {wrong[name]}" for name in sorted(wrong)
+    ]
+    assert names == "toy"
+    assert ran(site, "number", ("de", {}))[0] == f"BadData: entry point {wrong['number']}"
+    assert ran(site, "broken", ("de", {}))[0] == f"BadData: entry point {wrong['broken']}"
+    # Asked for by its name, one that works is all that is loaded.
+    assert ran(site, "toy", ("de", {}))[0] == "BadOption: toy needs the option 'url'"
+    assert ran(site, "jsonl", (None, {}))[0] == "BadOption: jsonl needs the option 'path'"
+
+
+def _given() -> Dataset:
+    def load(
+        languages: tuple[str, ...] | None = None,
+        *,
+        most: int = 1,
+        share: float = 0.5,
+        strict: bool = False,
+        kind: Literal["a", "b"] = "a",
+        size: Literal[1, 2] = 1,
+        parts: tuple[str, ...] = (),
+        path: str | Path = "",
+        name: str | None = None,
+        limit: int | None = None,
+        untold: Any = None,
+        **rest: str,
+    ) -> Collection:
+        raise BeirHybridError(repr((languages, _changed(locals()))))
+
+    return Dataset("given", "", load)
+
+
+def _changed(found: dict[str, Any]) -> dict[str, Any]:
+    plain = {"most": 1, "share": 0.5, "strict": False, "kind": "a", "size": 1, "parts": ()}
+    plain |= {"path": "", "name": None, "limit": None, "untold": None, "rest": {}}
+    return {name: found[name] for name, value in plain.items() if found[name] != value}
+
+
+@pytest.mark.parametrize(
+    ("option", "text", "value"),
+    [
+        ("most", "12", 12),
+        ("most", 12, 12),
+        ("share", "0.25", 0.25),
+        ("strict", "yes", True),
+        ("strict", True, True),
+        ("kind", "b", "b"),
+        ("size", "2", 2),
+        ("parts", "x,y", ("x", "y")),
+        ("parts", ["x", "y"], ("x", "y")),
+        ("path", "a/b", Path("a/b")),
+        ("name", "7", "7"),
+        ("limit", "7", 7),
+        ("untold", "7", "7"),
+    ],
+)
+def test_options_become_what_their_annotations_say(option: str, text: Any, value: Any) -> None:
+    with pytest.raises(BeirHybridError) as raised:
+        _given()(["eng", "de", "en"], **{option: text})
+    assert str(raised.value) == repr((("de", "en"), {option: value}))
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("most", "many", "most is 'many'; it has to be a whole number"),
+        ("most", True, "most is True; it has to be a whole number"),
+        ("most", 1.5, "most is 1.5; it has to be a whole number"),
+        ("share", "half", "share is 'half'; it has to be a number"),
+        ("strict", "maybe", "strict is 'maybe'; it has to be true or false"),
+        ("strict", 1, "strict is 1; it has to be true or false"),
+        ("kind", "c", "kind is 'c'; use one of ('a', 'b')"),
+        ("size", "3", "size is '3'; use one of (1, 2)"),
+        ("parts", [1], "parts is [1]; it has to be texts with commas between"),
+        ("path", 3, "path is 3; it has to be text"),
+        ("name", 3, "name is 3; it has to be text"),
+        ("languages", "en", "languages are no option of a dataset; name them beside the options"),
+        ("rest", "x", "no option of given 'rest'; did you mean "),
+        ("self", "x", "no option of given 'self'; "),
+        ("strikt", "x", "no option of given 'strikt'; did you mean 'strict'?"),
+    ],
+)
+def test_options_that_make_no_sense_are_refused(option: str, value: Any, message: str) -> None:
+    with pytest.raises(BadOption) as raised:
+        _given()(None, **{option: value})
+    assert str(raised.value).startswith(message)
+
+
+def test_a_revision_that_is_no_text_is_refused() -> None:
+    with pytest.raises(BadOption) as raised:
+        beir_hybrid.load("miracl", "sw", revision=3)
+    assert str(raised.value) == "revision is 3; it has to be text"
+
+
+def test_every_option_that_is_shown_can_be_passed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BEIR_HYBRID_OFFLINE", "1")
+    path = tmp_path / "one.jsonl"
+    path.write_text(
         '{"question": "q", "text": {"de": "Wer?"}, "relevant": ["p"]}\n'
         '{"passage": "p", "text": {"de": "Sie."}}\n',
         "utf-8",
     )
-    triple = ({"de:p": {"title": "", "text": "Sie."}}, {"de:q:q": "Wer?"}, {"de:q:q": {"de:p": 1}})
-    names, facts, loaded, refused = shown(site, tmp_path)
-    assert names.split(",")[-1] == "toy"
-    assert {"xquad-r", "mlqa-r", "miracl", "beir-folder", "jsonl"} <= set(names.split(","))
-    assert facts == "a toy ('de', 'en') ['folder']"
-    assert loaded == str(triple)
-    assert refused == "UnknownName: no language of toy 'fr'; there are de, en"
+    one = beir_hybrid.load("jsonl", path=str(path), name="mine", licence="CC0")
+    assert (one.name, one.licence) == ("mine", "CC0")
+    beir_hybrid.write_folder(one, tmp_path / "folder", "test")
+    paths = {"jsonl": path, "beir-folder": tmp_path / "folder"}
+    shown = {}
+    for name, dataset in beir_hybrid.datasets().items():
+        options = {key: option.default for key, option in dataset.options.items()}
+        if name in paths:
+            options["path"] = paths[name]
+            assert beir_hybrid.load(name, **options).view().beir() == one.view().beir()
+        else:  # what it asks for is fetched next, which is as far as it gets
+            with pytest.raises(Unreachable):
+                beir_hybrid.load(name, dataset.languages[:1], **options)
+        shown[name] = sorted(options)
+    assert shown == {
+        "xquad-r": ["passage_text"],
+        "mlqa-r": ["passage_text"],
+        "miracl": ["passages", "revision", "split", "title_policy"],
+        "beir-folder": ["language", "name", "path", "split"],
+        "jsonl": ["licence", "name", "path"],
+    }
 
 
-@pytest.mark.parametrize(
-    ("name", "entry", "message"),
-    [
-        (
-            "xquad-r",
-            "toy_datasets:TOY",
-            "BadData: entry point 'toy_datasets:TOY' declares 'xquad-r' a second time",
-        ),
-        (
-            "toy",
-            "toy_datasets:NUMBER",
-            "BadData: entry point 'toy_datasets:NUMBER' is no Dataset but int",
-        ),
-        (
-            "toy",
-            "toy_datasets.none:TOY",
-            "BadData: entry point 'toy_datasets.none:TOY' cannot be loaded: No module named "
-            + repr("toy_datasets.none"),
-        ),
-    ],
-)
-def test_a_bad_entry_point_is_named(tmp_path: Path, name: str, entry: str, message: str) -> None:
-    assert shown(installed(tmp_path, name, entry), tmp_path) == [message]
+def test_names_of_datasets_are_no_keywords() -> None:
+    assert find("jsonl").name == "jsonl"
+    with pytest.raises(UnknownName, match=r"^no dataset 'xquadr'; did you mean 'xquad-r'\?$"):
+        beir_hybrid.load("xquadr", name="mine")

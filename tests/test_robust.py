@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 
 import beir_hybrid as bh
+from beir_hybrid.collection.writer import cached
 from beir_hybrid.errors import NotWritable
 from beir_hybrid.fetch import Remote, fetch
+from beir_hybrid.files import replacing_folder
 from tests.http_server import serving
 
 PAGE = 4096  # what a tmpfs hands out at a time
@@ -25,6 +27,16 @@ import sys
 import beir_hybrid as bh
 found = bh.read_jsonl(sys.argv[1])
 print(len(found.queries), len(found.passages), len(found.judgements))
+"""
+EXPORT = """
+import sys
+import time
+from pathlib import Path
+from beir_hybrid.files import replacing_folder
+with replacing_folder(Path(sys.argv[1])) as folder:
+    (folder / "corpus.jsonl").write_text("half")
+    print("written", flush=True)
+    time.sleep(60)
 """
 
 
@@ -196,6 +208,83 @@ def test_a_cache_below_a_file_asks_for_another(
     assert "Not a directory; make it writable, or set BEIR_HYBRID_CACHE" in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("place", "reason"),
+    [
+        ("{}/file/out", "Not a directory; make it writable, or name another place"),
+        ("/proc/nothing/out", "No such file or directory; name another place"),
+        ("/proc/out", "No such file or directory; name another place"),
+        (f"{{}}/{'x' * 300}", "File name too long; name another place"),
+    ],
+)
+def test_an_export_that_cannot_be_written_asks_for_another_place(
+    place: str, reason: str, source: Path, tmp_path: Path
+) -> None:
+    if place.startswith("/proc") and not Path("/proc/self").exists():
+        pytest.skip("needs Linux's folder /proc, in which nobody can write")
+    (tmp_path / "file").touch()
+    folder = place.format(tmp_path)
+    four = bh.read_jsonl(source)
+    with pytest.raises(NotWritable) as raised:
+        bh.write_folder(four, folder)
+    assert str(raised.value) == f"cannot write {folder}: {reason}"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "file", "four.jsonl"]
+
+
+def test_an_export_onto_a_full_disk_asks_for_another_place(
+    disk: Path, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BEIR_HYBRID_CACHE", str(tmp_path / "roomy"))
+    four = bh.read_jsonl(source)
+    taken = _fill(disk / "ballast")
+    os.truncate(disk / "ballast", taken - 2 * PAGE)
+    with pytest.raises(NotWritable) as raised:
+        bh.write_folder(four, disk / "out")
+    assert str(raised.value) == (
+        f"cannot write {disk}/out: No space left on device; free some room, or name another place"
+    )
+    assert [path.name for path in disk.iterdir()] == ["ballast"]
+
+
+def test_a_source_that_cannot_be_read_is_no_matter_of_the_cache(
+    own_cache: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+
+    def build(_: bh.CollectionWriter) -> None:
+        (tmp_path / "file" / "topics.tsv").read_bytes()
+
+    with pytest.raises(NotADirectoryError):
+        cached("toy", {}, build)
+    with pytest.raises(NotADirectoryError), replacing_folder(tmp_path / "out"):
+        (tmp_path / "file" / "topics.tsv").read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "file"]
+    assert _built(own_cache) == []
+
+
+def test_a_killed_export_leaves_nothing_once_it_is_run_again(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "exports" / "out"
+    other = out.with_name(".out.notes.tmp")  # not ours
+    command = [sys.executable, "-c", EXPORT, str(out)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stdout.readline() == "written\n"
+        process.kill()
+    other.touch()
+    (left,) = out.parent.glob(".out.????????.tmp")
+    assert (left / "corpus.jsonl").read_text() == "half"
+    bh.write_folder(bh.read_jsonl(source), out)
+    assert sorted(path.name for path in out.parent.iterdir()) == [".out.notes.tmp", "out"]
+    assert sorted(str(path.relative_to(out)) for path in out.rglob("*")) == [
+        "collection.json",
+        "corpus.jsonl",
+        "qrels",
+        "qrels/test.tsv",
+        "queries.jsonl",
+    ]
+    assert _is_four(bh.read_folder(out))
+
+
 def test_a_killed_building_is_started_over(
     tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -266,7 +355,7 @@ def test_a_damaged_collection_is_built_anew(
     assert (folder / file).read_bytes() == whole
     assert _built(own_cache) == [folder]
     if (file, damage) != ("collection.json", Path.unlink):  # without one it never was whole
-        assert f"building {folder} anew: " in caplog.text
+        assert caplog.text.count(f"building {folder} anew: ") == 1
     caplog.clear()
     assert _is_four(bh.read_jsonl(source))
     assert caplog.text == ""

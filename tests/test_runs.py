@@ -90,7 +90,7 @@ def test_ranks_in_the_file_are_those_trec_eval_counts(tmp_path: Path) -> None:
         reciprocal = ir_measures.calc_aggregate([ir_measures.RR], qrels, {"q": found})
         assert reciprocal[ir_measures.RR] == pytest.approx(1 / int(rank))
     back = {"q": read_run(path)["q"]}
-    theirs = list(ir_measures.read_trec_run(str(path)))  # type: ignore[no-untyped-call]
+    theirs = list(ir_measures.read_trec_run(str(path)))
     assert {row.doc_id: row.score for row in theirs} == back["q"]
 
 

@@ -2,9 +2,10 @@
 
 import csv
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pyarrow as pa
 
@@ -16,6 +17,8 @@ from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.files import replacing_folder, sha256
 
 _BATCH = 1 << 14
+_HEADER = ["query-id", "corpus-id", "score"]
+_TREC = 4  # columns of TREC's qrels: query, iteration, passage, relevance
 
 
 def write_folder(data: Collection | View, folder: str | Path, split: str = "test") -> Path:
@@ -30,7 +33,7 @@ def write_folder(data: Collection | View, folder: str | Path, split: str = "test
     folder = Path(folder)
     if not split or Path(split).name != split:
         raise BadOption(f"a split's name becomes a file's: it cannot be {split!r}")
-    if folder.exists():
+    if os.path.lexists(folder):
         raise BadOption(f"{folder} is there already; name a new folder or remove it")
     with replacing_folder(folder) as temporary:
         _write(view, temporary, split)
@@ -39,11 +42,7 @@ def write_folder(data: Collection | View, folder: str | Path, split: str = "test
 
 def _write(view: View, folder: Path, split: str) -> None:
     collection = view.collection
-    single = len(view.query_langs) == len(view.passage_langs) == 1
-    cut = collection.original_ids and single
-    queries, passages = (
-        (f"{view.query_langs[0]}:q:", f"{view.passage_langs[0]}:") if cut else ("", "")
-    )
+    queries, passages = view.prefixes
     titled = collection.title_policy == "title+text"
     with (folder / "corpus.jsonl").open("w", encoding="utf-8") as file:
         for rows in view.passage_ranges:
@@ -61,16 +60,18 @@ def _write(view: View, folder: Path, split: str) -> None:
     (folder / "qrels").mkdir()
     with (folder / "qrels" / f"{split}.tsv").open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, delimiter="\t", lineterminator="\n")
-        table.writerow(["query-id", "corpus-id", "score"])
+        table.writerow(_HEADER)
         for row in _rows(view.qrels):
             judged = row["query_id"].removeprefix(queries), row["passage_id"].removeprefix(passages)
             table.writerow([*judged, row["relevance"]])
     known = facts(collection) | {
-        "ids": "original" if cut else "ours",
+        "ids": "original" if queries else "ours",
         "images": "image" in collection.passages.schema.names,
     }
     if {*view.query_langs} != {*collection.languages} or view.passage_langs != view.query_langs:
         known["name"] = f"{collection.name}.{view.name}"
+    shown = {"", *view.query_langs, *view.passage_langs}
+    known["provenance"] = [origin for origin in known["provenance"] if origin["lang"] in shown]
     (folder / MANIFEST).write_text(json.dumps(known, ensure_ascii=False, indent=1), "utf-8")
 
 
@@ -79,7 +80,7 @@ def _rows(table: pa.Table) -> Iterator[dict[str, Any]]:
         yield from batch.to_pylist()
 
 
-def _line(file: Any, **row: Any) -> None:
+def _line(file: TextIO, **row: object) -> None:
     file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
@@ -105,13 +106,15 @@ def read_folder(
     manifest = folder / MANIFEST
     stored, known = _facts(manifest)
     known["name"] = name or known.get("name") or folder.resolve().name
+    checksums = [sha256(path) for path in files]
+    paths = [str(path.resolve()) for path in files]
     if not stored:
-        known["provenance"] = tuple(Origin(str(path), sha256(path)) for path in files)
+        known["provenance"] = tuple(map(Origin, paths, checksums))
     recipe = {
-        "folder": [sha256(path) for path in (*files, *([manifest] if stored else []))],
+        "folder": [*checksums, *([sha256(manifest)] if stored else [])],
         "language": language,
         "name": known["name"],
-        "paths": [] if stored else [str(path) for path in files],
+        "paths": [] if stored else paths,
     }
 
     def build(writer: CollectionWriter) -> None:
@@ -140,7 +143,7 @@ class _Reader:
         self.ids: dict[tuple[str, str], str] = {}  # of what is judged
 
     def read(self, corpus: Path, queries: Path, qrels: Path) -> None:
-        judged = list(_judgements(qrels))
+        header, judged = _judgements(qrels)
         wanted = dict.fromkeys(query for query, _, _ in judged)
         answers = dict.fromkeys(passage for _, passage, _ in judged)
         for where, row, about in _lines(corpus):
@@ -153,6 +156,8 @@ class _Reader:
                 self._found("passages", key, identity, where)
         for where, row, about in _lines(queries):
             key, text = string(row, "_id", where), string(row, "text", where)
+            if header and key == header[0]:
+                raise _no_judgement(f"{qrels} line 1", header)
             if key in wanted:
                 lang = string(about, "lang", where, "") or self.language
                 local = self._local(key, lang, "q:")
@@ -174,28 +179,46 @@ class _Reader:
         return key.removeprefix(f"{lang}:{part}") if self.ours else key
 
 
-def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+def _lines(path: Path) -> Iterator[tuple[str, dict[str, object], dict[str, object]]]:
     """Yield where a row stands, the row and its metadata."""
     for number, row in json_lines(path):
         about = row.get("metadata")
         yield f"{path} line {number}", row, about if isinstance(about, dict) else {}
 
 
-def _judgements(path: Path) -> Iterator[tuple[str, str, int]]:
+def _judgements(path: Path) -> tuple[list[str], list[tuple[str, str, int]]]:
+    """Return the judgements, and a first row that is a header unless it names a query."""
+    header: list[str] = []
+    judged = []
     with path.open(encoding="utf-8", newline="") as file:
         rows = csv.reader(file, delimiter="\t")
         for number, row in enumerate(_readable(rows, path), start=1):
             try:
                 query, passage, relevance = row
-                judged = query, passage, int(relevance)
+                judged.append((query, passage, int(relevance)))
             except ValueError as error:
-                if number == 1:  # the header
-                    continue
-                raise BadData(
-                    f"{path} line {number}: expected query, passage and a whole number "
-                    f"between tabs, found {row}"
-                ) from error
-            yield judged
+                if number > 1 or not _may_be_header(row):
+                    raise _no_judgement(f"{path} line {number}", row) from error
+                if [name.lower() for name in row] != _HEADER:
+                    header = row
+    return header, judged
+
+
+def _may_be_header(row: list[str]) -> bool:
+    if len(row) != len(_HEADER):
+        return False
+    try:
+        float(row[-1])
+    except ValueError:
+        return True
+    return False
+
+
+def _no_judgement(where: str, row: list[str]) -> BadData:
+    found = f"{where}: expected query, passage and a whole number between tabs, found {row}"
+    if _TREC in (len(row), len(" ".join(row).split())):
+        found += "; in TREC's qrels, leave the second of the four columns out"
+    return BadData(found)
 
 
 def _readable(rows: Iterator[list[str]], path: Path) -> Iterator[list[str]]:

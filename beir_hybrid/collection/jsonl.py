@@ -1,7 +1,6 @@
 """A user's own parallel questions and passages, as JSON lines, in; a `Collection` out."""
 
 from pathlib import Path
-from typing import Any
 
 from beir_hybrid.collection.lines import json_lines, string
 from beir_hybrid.collection.model import Collection, Origin
@@ -22,8 +21,8 @@ def read_jsonl(path: str | Path, *, name: str = "", licence: str = "") -> Collec
     if not path.is_file():
         raise BadData(f"there is no file {path}")
     name = name or path.name.removesuffix(".gz").removesuffix(".jsonl")
-    origin = Origin(str(path), sha256(path))
-    recipe = {"jsonl": origin.sha256, "name": name, "licence": licence, "path": str(path)}
+    origin = Origin(str(path.resolve()), sha256(path))
+    recipe = {"jsonl": origin.sha256, "name": name, "licence": licence, "path": origin.file}
 
     def build(writer: CollectionWriter) -> None:
         _read(path, writer)
@@ -33,42 +32,32 @@ def read_jsonl(path: str | Path, *, name: str = "", licence: str = "") -> Collec
 
 
 def _read(path: Path, writer: CollectionWriter) -> None:
-    """Go through the file twice: for the passages that questions name, then for everything."""
-    wanted: dict[str, list[str]] = {}  # such passages' ids in every language
-    for number, row in json_lines(path):
-        if "question" in row:
-            wanted.update((key, []) for key in _relevant(row, f"{path} line {number}"))
-    questions: list[tuple[list[str], dict[str, int]]] = []
     for number, row in json_lines(path):
         where = f"{path} line {number}"
         key, texts = string(row, _kind(row, where), where), _texts(row, "text", where)
         if "question" in row:
-            ids = [writer.query(lang, key, text, key) for lang, text in texts.items()]
-            questions.append((ids, _relevant(row, where)))
+            relevant = _relevant(row, where)
+            for lang, text in texts.items():
+                query = writer.query(lang, key, text, key)
+                for passage, relevance in relevant.items():
+                    writer.judge(query, passage, relevance)
         else:
             titles = _texts(row, "title", where, needed=False)
             if untold := titles.keys() - texts.keys():
                 raise BadData(f"{where}: 'title' has {min(untold)!r}, which 'text' lacks")
             for lang, text in texts.items():
-                identity = writer.passage(lang, key, titles.get(lang, ""), text)
-                if key in wanted:
-                    wanted[key].append(identity)
-    writer.lacks("passages", (key for key, passages in wanted.items() if not passages))
-    for ids, relevant in questions:
-        for key, relevance in relevant.items():
-            for passage in wanted[key]:
-                for query in ids:
-                    writer.judge(query, passage, relevance)
+                writer.passage(lang, key, titles.get(lang, ""), text)
+    writer.spread()
 
 
-def _kind(row: dict[str, Any], where: str) -> str:
+def _kind(row: dict[str, object], where: str) -> str:
     kinds = [kind for kind in ("question", "passage") if kind in row]
     if len(kinds) != 1:
         raise BadData(f"{where}: there must be either a 'question' or a 'passage'")
     return kinds[0]
 
 
-def _texts(row: dict[str, Any], key: str, where: str, *, needed: bool = True) -> dict[str, str]:
+def _texts(row: dict[str, object], key: str, where: str, *, needed: bool = True) -> dict[str, str]:
     texts = row.get(key, None if needed else {})
     if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
         raise BadData(f"{where}: {key!r} must map languages to texts")
@@ -77,7 +66,7 @@ def _texts(row: dict[str, Any], key: str, where: str, *, needed: bool = True) ->
     return texts
 
 
-def _relevant(row: dict[str, Any], where: str) -> dict[str, int]:
+def _relevant(row: dict[str, object], where: str) -> dict[str, int]:
     relevant = row.get("relevant")
     if isinstance(relevant, list):
         listed = relevant

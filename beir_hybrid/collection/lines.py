@@ -7,7 +7,6 @@ import zlib
 from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
-from typing import Any
 
 from beir_hybrid.errors import BadData
 
@@ -16,14 +15,20 @@ _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield each line's number, from 1, and its object."""
+def json_lines(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
+    """Yield each line's number, from 1, and its object; blank lines are passed over."""
+    for number, line in numbered_lines(path):
+        if not line.isspace():
+            yield number, _object(line, path, number)
+
+
+def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield the lines of a file, plain or gzipped, and their numbers, from 1."""
     number = 0
     try:
         with _opened(path) as file:
             for number, line in enumerate(file, start=1):
-                if not line.isspace():
-                    yield number, _object(line, path, number)
+                yield number, line
     except FileNotFoundError as error:
         raise BadData(f"there is no file {path}") from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -38,7 +43,7 @@ def _opened(path: Path) -> BufferedReader | gzip.GzipFile:
     return gzip.open(path, "rb")
 
 
-def string(row: dict[str, Any], key: str, where: str, default: str | None = None) -> str:
+def string(row: dict[str, object], key: str, where: str, default: str | None = None) -> str:
     """Return a field that must be text; an absent or null one is `default`, if that is given."""
     value = row.get(key)
     if value is None and default is not None:
@@ -49,7 +54,7 @@ def string(row: dict[str, Any], key: str, where: str, default: str | None = None
     return value
 
 
-def _object(line: bytes, path: Path, number: int) -> dict[str, Any]:
+def _object(line: bytes, path: Path, number: int) -> dict[str, object]:
     try:
         row = json.loads(line.removeprefix(_BYTE_ORDER_MARK).decode("utf-8"))
         if _SURROGATE.search(line):

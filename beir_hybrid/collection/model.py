@@ -3,13 +3,14 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from beir_hybrid.collection.arrays import empty_texts, to_arrow, to_numpy
+from beir_hybrid.errors import lookup
 from beir_hybrid.languages import choose
 
 Kind = Literal["mono", "cross", "multi"]
@@ -19,14 +20,26 @@ Triple = tuple[dict[str, dict[str, str]], dict[str, str], dict[str, dict[str, in
 
 @dataclass(frozen=True)
 class Origin:
-    """Where a file of a collection came from: its address or path, revision and checksum."""
+    """Where a file of a collection came from: its address or path, checksum and revision.
+
+    `lang` is the language that all its rows are in, if there is one and the origin says so.
+    """
 
     file: str
     sha256: str
     revision: str = ""
+    lang: str = ""
 
 
-@dataclass(frozen=True)
+class Prefixes(NamedTuple):
+    """What stands before the origin's own ids to make them ours; empty where ours are used."""
+
+    queries: str = ""
+    documents: str = ""
+
+
+# Compared by identity: tables can be millions of rows long, and arrays have no truth value.
+@dataclass(frozen=True, eq=False)
 class Collection:
     """Queries, passages and judgements in several languages, each text stored once.
 
@@ -74,11 +87,11 @@ class Collection:
 
     def query_rows(self, lang: str) -> range:
         """Return the row numbers of the queries in a language."""
-        return _span(self.query_counts, lang)
+        return _span(self.query_counts, *self._chosen([lang]))
 
     def passage_rows(self, lang: str) -> range:
         """Return the row numbers of the passages in a language."""
-        return _span(self.passage_counts, lang)
+        return _span(self.passage_counts, *self._chosen([lang]))
 
     def view(
         self,
@@ -99,6 +112,8 @@ class Collection:
         first, then cross-lingual ones, then the pools. A collection in one language has no pool
         beside its monolingual setting.
         """
+        if kind is not None:
+            lookup("kind of setting", kind, dict.fromkeys(get_args(Kind)))
         pairs = [(q, p) for q in self.languages for p in self.languages]
         views = [self.view(q, p) for q, p in sorted(pairs, key=lambda pair: pair[0] != pair[1])]
         if len(self.languages) > 1:
@@ -111,7 +126,7 @@ class Collection:
         return choose(f"language of {self.name}", langs, self.languages)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class View:
     """One evaluation setting of a collection; nothing is copied until a table is asked for."""
 
@@ -121,8 +136,12 @@ class View:
 
     @property
     def kind(self) -> Kind:
-        """``mono``, ``cross``, or ``multi`` where there are several passage languages."""
-        if len(self.passage_langs) > 1:
+        """``mono``, ``cross``, or ``multi`` where either side is in several languages.
+
+        Only one query language against one passage language is ``mono`` or ``cross``: several
+        query languages would mix the two.
+        """
+        if len(self.query_langs) > 1 or len(self.passage_langs) > 1:
             return "multi"
         return "mono" if self.query_langs == self.passage_langs else "cross"
 
@@ -188,6 +207,17 @@ class View:
                 "relevance": to_arrow(relevance),
             }
         )
+
+    @property
+    def prefixes(self) -> Prefixes:
+        """What files of this view leave out of the ids.
+
+        They hold the origin's own ids, if it had any and either side is in one language; over
+        several languages those would not be unique.
+        """
+        if not self.collection.original_ids or self.kind == "multi":
+            return Prefixes()
+        return Prefixes(f"{self.query_langs[0]}:q:", f"{self.passage_langs[0]}:")
 
     def beir(self) -> Triple:
         """Return BEIR's ``(corpus, queries, qrels)`` dicts; query and passage ids are disjoint."""

@@ -25,6 +25,7 @@ JUDGEMENTS = pa.schema(
     {"query": pa.int64(), "passage": pa.int64(), "relevance": pa.int32()}.items()
 )
 
+_PIECE = 1 << 18  # rows looked through at a time
 ROWS = 1 << 14  # rows held as Python objects before they become an Arrow batch
 # What pyserini, trec_eval and `str.split` take for white space, and control characters.
 _SPACE = r"[\s\p{Z}\x{85}\x00-\x1f\x7f]"
@@ -139,10 +140,12 @@ def rows_of(column: pa.ChunkedArray, wanted: pa.Array) -> np.ndarray:
     Memory grows with `wanted`, not with the column.
     """
     rows = np.full(len(wanted), -1, dtype=np.int64)
-    for start, chunk in chunks(column):
-        places = pc.index_in(chunk, value_set=wanted)
-        hits = np.flatnonzero(pc.is_valid(places).to_numpy(zero_copy_only=False))
-        rows[places.take(pa.array(hits)).to_numpy(zero_copy_only=False)] = hits + start
+    # Arrow hashes `wanted` anew for every piece: the larger it is, the larger the pieces are.
+    piece = max(4 * len(wanted), _PIECE)
+    for start in range(0, len(column), piece):
+        places = pc.index_in(column.slice(start, piece), value_set=wanted)
+        hits = np.flatnonzero(pc.is_valid(places).to_numpy())
+        rows[pc.drop_null(places).to_numpy()] = hits + start
     return rows
 
 
@@ -174,10 +177,10 @@ def _check_rows(batch: pa.RecordBatch, problems: Problems) -> None:
     ids = batch["id"]
     _note(pc.match_substring_regex(ids, _SPACE), ids, f"{one} ids with white space", problems)
     _note(pc.match_substring_regex(ids, bare), ids, f"{many} without an id", problems)
-    empty = _blank(batch["text"])
+    empty = blank(batch["text"])
     for name in ("title", "image"):
         if name in batch.schema.names:
-            empty = pc.and_(empty, _blank(batch[name]))
+            empty = pc.and_(empty, blank(batch[name]))
     _note(empty, ids, f"{many} without text", problems)
     if one == "passage":
         # A query's id is `lang:q:...`; BEIR drops documents whose id is the query's.
@@ -185,7 +188,8 @@ def _check_rows(batch: pa.RecordBatch, problems: Problems) -> None:
         _note(clash, ids, "passage ids that start with 'q:' as query ids do", problems)
 
 
-def _blank(texts: pa.Array) -> pa.Array:
+def blank(texts: pa.Array) -> pa.Array:
+    """Return which texts are missing or nothing but white space."""
     return pc.fill_null(pc.equal(pc.utf8_trim_whitespace(texts), ""), fill_value=True)
 
 

@@ -5,7 +5,7 @@ import logging
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from beir_hybrid.collection.shards import (
     ROWS,
     Problems,
     ShardWriter,
+    blank,
     note_duplicates,
     read_shards,
     rows_of,
@@ -90,6 +91,29 @@ class CollectionWriter:
         if len(self._judged) >= ROWS:
             self._flush_judgements()
 
+    def spread(self) -> None:
+        """Take the passages judged so far for keys: whatever their language, each is meant.
+
+        All passages have to be added before.
+        """
+        self.close()
+        self._flush_judgements()
+        if not self._judgements:
+            return
+        judged = pa.concat_tables(self._judgements)
+        keys, places = _encoded(judged["passage"])
+        self._judgements = []
+        found = np.zeros(len(keys), dtype=bool)
+        for shard in self._shards("passages"):
+            wanted = pc.binary_join_element_wise(f"{shard.lang}:", keys, "")
+            ids = read_shards([self.folder / shard.path], self._passage_schema)["id"]
+            here = rows_of(ids, wanted) >= 0
+            found |= here
+            rows = np.flatnonzero(here[places])
+            passages = pa.chunked_array([wanted.take(places[rows])])
+            self._judgements.append(judged.take(rows).set_column(1, "passage", passages))
+        self.lacks("passages", keys.filter(pa.array(~found)).to_pylist())
+
     def lacks(self, kind: str, keys: Iterable[str]) -> None:
         """Complain of judged queries or passages that have no row."""
         for key in keys:
@@ -114,12 +138,15 @@ class CollectionWriter:
         """Check everything and write judgements and manifest."""
         self.close()
         queries, passages = self._shards("queries"), self._shards("passages")
-        query_ids, passage_ids = (
-            read_shards([self.folder / shard.path for shard in shards], schema)["id"]
+        asked, answering = (
+            read_shards([self.folder / shard.path for shard in shards], schema)
             for shards, schema in ((queries, QUERIES), (passages, PASSAGES))
         )
+        query_ids, passage_ids = asked["id"], answering["id"]
         note_duplicates(query_ids, "query", self._problems)
         note_duplicates(passage_ids, "passage", self._problems)
+        if title_policy == "text":
+            _note_titles_alone(answering, self._problems)
         self._problems.raise_for(self.name)
         for kind, shards in (("queries", queries), ("passages", passages)):
             if not shards:
@@ -210,14 +237,18 @@ class CollectionWriter:
 
 
 def cached(
-    name: str, recipe: dict[str, Any], build: Callable[[CollectionWriter], None], **kind: bool
+    name: str,
+    recipe: Mapping[str, object],
+    build: Callable[[CollectionWriter], None],
+    *,
+    images: bool = False,
 ) -> Collection:
     """Return the collection of a recipe, building it once; equal recipes share one folder."""
     known = json.dumps({"format": FORMAT, **recipe}, sort_keys=True, ensure_ascii=False)
     digest = sha256(known.encode()).hexdigest()[:16]
     slug = re.sub(r"[^A-Za-z0-9-]+", "_", name)[:60]
     folder = cache_folder() / "collections" / f"{slug}-{digest}"
-    if ready := _opened(folder):
+    if ready := _opened(folder, logging.DEBUG):
         return ready
     with locked(folder):
         if ready := _opened(folder):  # another process was faster
@@ -228,7 +259,7 @@ def cached(
             shutil.rmtree(building, ignore_errors=True)
             shutil.rmtree(folder, ignore_errors=True)
             building.mkdir(parents=True)
-            writer = CollectionWriter(building, name, **kind)
+            writer = CollectionWriter(building, name, images=images)
             try:
                 build(writer)
                 building.rename(folder)
@@ -241,27 +272,44 @@ def cached(
     return open_collection(folder)
 
 
-def _opened(folder: Path) -> Collection | None:
+def _opened(folder: Path, level: int = logging.WARNING) -> Collection | None:
     if not (folder / MANIFEST).is_file():
         return None
     try:
         return open_collection(folder)
     # A damaged manifest may be no JSON or lack a key, and a rival may just be clearing the folder.
     except (BadData, ValueError, KeyError, TypeError, FileNotFoundError) as error:
-        logger.warning("building %s anew: %s", folder, error)
+        logger.log(level, "building %s anew: %s", folder, error)
         return None
+
+
+def _note_titles_alone(passages: pa.Table, problems: Problems) -> None:
+    """Note passages of which models would read nothing, as the title policy leaves titles out."""
+    for batch in passages.to_batches():
+        # Where the title is blank as well, the complaint stands already.
+        bare = pc.and_not(blank(batch["text"]), blank(batch["title"]))
+        if "image" in batch.schema.names:
+            bare = pc.and_(bare, blank(batch["image"]))
+        if count := pc.sum(bare).as_py():
+            first = batch["id"][pc.index(bare, value=True).as_py()].as_py()
+            problems.note("passages with a title, which is not read, and no text", first, count)
 
 
 def _resolved(
     wanted: pa.ChunkedArray, ids: pa.ChunkedArray, kind: str, problems: Problems
 ) -> np.ndarray:
     """Return row numbers for ids, noting those that point nowhere."""
-    encoded = pc.dictionary_encode(wanted).combine_chunks()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.chunk(0)
-    rows = rows_of(ids, encoded.dictionary)
+    distinct, places = _encoded(wanted)
+    rows = rows_of(ids, distinct)
     lost = np.flatnonzero(rows < 0)
     if len(lost):
-        first = encoded.dictionary[int(lost[0])].as_py()
-        problems.note(_LOST.format(kind), first, len(lost))
-    return np.asarray(rows[encoded.indices.to_numpy(zero_copy_only=False)])
+        problems.note(_LOST.format(kind), distinct[int(lost[0])].as_py(), len(lost))
+    return np.asarray(rows[places])
+
+
+def _encoded(texts: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
+    """Return the distinct texts in the order in which they come, and where each text is there."""
+    encoded = pc.dictionary_encode(texts).combine_chunks()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.chunk(0)
+    return encoded.dictionary, encoded.indices.to_numpy(zero_copy_only=False)

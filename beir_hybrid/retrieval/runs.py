@@ -2,18 +2,18 @@
 
 import gzip
 import math
-import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from io import BufferedReader, BufferedWriter
+from io import BufferedWriter
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from beir_hybrid.collection import View
 from beir_hybrid.collection.arrays import to_arrow
+from beir_hybrid.collection.lines import numbered_lines
+from beir_hybrid.collection.model import Prefixes
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.files import replacing
 from beir_hybrid.retrieval.rank import Best
@@ -23,22 +23,6 @@ Rows = Iterable[tuple[str, Iterable[tuple[str, float]]]]
 
 _COLUMNS = 6  # query, Q0, document, rank, score, tag
 _BATCH = 256  # queries whose documents' ids are looked up together
-
-
-class Prefixes(NamedTuple):
-    """What stands before the origin's own ids to make them ours; empty where ours are used."""
-
-    queries: str = ""
-    documents: str = ""
-
-
-def prefixes(view: View | None) -> Prefixes:
-    """Return what files of a view leave out of the ids: they hold the origin's, if it had any."""
-    if view is None or not view.collection.original_ids:
-        return Prefixes()
-    if len(view.query_langs) > 1 or len(view.passage_langs) > 1:
-        return Prefixes()
-    return Prefixes(f"{view.query_langs[0]}:q:", f"{view.passage_langs[0]}:")
 
 
 def best_to_run(
@@ -88,7 +72,7 @@ def write_run(
     view
         The setting that was ranked: where its origin had ids of its own, those are written.
     """
-    path, cut = Path(path), prefixes(view)
+    path, cut = Path(path), view.prefixes if view else Prefixes()
     if tag.split() != [tag]:
         raise BadOption(f"the tag {tag!r} must be one word")
     seen: set[str] = set()
@@ -162,11 +146,11 @@ def read_run(
     known_documents, known_queries
         All ids that the run may name (sets, or mappings with them as keys).
     """
-    path, before = Path(path), prefixes(view)
+    path, before = Path(path), view.prefixes if view else Prefixes()
     queries = _Ids("queries", before.queries, known_queries)
     documents = _Ids("documents", before.documents, known_documents)
     run: Run = {}
-    for number, line in _lines(path):
+    for number, line in numbered_lines(path):
         if line.isspace():
             continue
         where = f"{path} line {number}"
@@ -225,23 +209,3 @@ def _number(raw: bytes, where: str) -> float:
     if math.isnan(score):
         raise BadData(f"{where}: the score {raw.decode(errors='replace')!r} is no number")
     return score
-
-
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    number = 0
-    try:
-        with _opened(path) as file:
-            for number, line in enumerate(file, start=1):
-                yield number, line
-    except FileNotFoundError as error:
-        raise BadData(f"there is no file {path}") from error
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise BadData(f"{path} is truncated or no gzip file, after line {number}") from error
-
-
-def _opened(path: Path) -> BufferedReader | gzip.GzipFile:
-    if path.suffix != ".gz":
-        return path.open("rb")
-    if not path.stat().st_size:
-        raise EOFError  # gzip itself takes nothing at all for an empty file
-    return gzip.open(path, "rb")

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from functools import partial
 from operator import index
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import Literal, NamedTuple
 
 from beir_hybrid.collection import Collection, CollectionWriter, Origin
 from beir_hybrid.collection.writer import cached
-from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.errors import BadData
 from beir_hybrid.fetch import Remote, fetch
 from beir_hybrid.sources.spec import Dataset, announce
 
@@ -59,15 +59,13 @@ def load(
     ``passage_text="sentence+context"`` appends to each sentence the paragraph that it stands in,
     as LAReQA's own models read it.
     """
-    if passage_text not in get_args(PassageText):
-        raise BadOption(f"passage_text is {passage_text!r}; use one of {get_args(PassageText)}")
     chosen = languages or tuple(_SHA256[name])
     revision = _REVISIONS[name]
     remotes = {
         lang: Remote(f"{_ORIGIN}/{revision}/{name}/{lang}.json", _SHA256[name][lang], revision)
         for lang in chosen
     }
-    origins = [Origin(remote.url, remote.sha256, revision) for remote in remotes.values()]
+    origins = [Origin(one.url, one.sha256, revision, lang) for lang, one in remotes.items()]
     options = {"passage_text": passage_text}
     recipe = {"dataset": name, "files": [o.sha256 for o in origins], "options": options}
 

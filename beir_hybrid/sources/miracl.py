@@ -9,9 +9,9 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -23,7 +23,7 @@ from beir_hybrid.collection.model import TitlePolicy
 from beir_hybrid.collection.shards import PASSAGES, ROWS, Problems, ShardWriter
 from beir_hybrid.collection.writer import cached
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.fetch import Remote, fetch, fetch_hub
+from beir_hybrid.fetch import Remote, fetch, fetch_hub, hub_commit
 from beir_hybrid.files import cache_folder, locked, replacing, sha256
 from beir_hybrid.progress import progress
 from beir_hybrid.sources.spec import Dataset, announce
@@ -63,26 +63,26 @@ def load(
 
     ``title_policy="text"`` keeps titles from the models. ``passages="judged"`` restricts the
     corpora to judged passages: good for trying things out, not comparable with anything. `revision`
-    is the corpus's commit on the hub.
+    is the corpus's commit on the hub, or a branch or tag, whose commit the hub is asked for.
     """
-    for name, value, allowed in (
-        ("split", split, get_args(Split)),
-        ("title_policy", title_policy, get_args(TitlePolicy)),
-        ("passages", passages, get_args(Passages)),
-    ):
-        if value not in allowed:
-            raise BadOption(f"{name} is {value!r}; use one of {allowed}")
     chosen = languages or tuple(la for la in SHARDS if split == "dev" or la not in _UNTRAINED)
     if split == "train" and (untrained := _UNTRAINED.intersection(chosen)):
         raise BadOption(f"miracl has no train split for {', '.join(sorted(untrained))}")
-    options = {"split": split, "passages": passages, "revision": revision}
+    commit = hub_commit(CORPUS, revision)
+    options = {"split": split, "passages": passages, "revision": commit}
     recipe = {"dataset": "miracl", "languages": chosen, "options": options, "title": title_policy}
 
+    remotes = {
+        lang: (_remote("topics", lang, split), _remote("qrels", lang, split)) for lang in chosen
+    }
+
     def build(writer: CollectionWriter) -> None:
-        origins: list[Origin] = []
-        for lang in chosen:
-            origins += _convert(lang, split, passages, revision, writer)
+        for remote in chain.from_iterable(remotes.values()):
+            fetch(remote)
         announce(MIRACL)
+        origins: list[Origin] = []
+        for lang, (topics, qrels) in remotes.items():
+            origins += convert(lang, topics, qrels, commit, passages, writer)
         judged = "the corpora hold judged passages only: not comparable with published figures"
         writer.finish(
             licence=MIRACL.licence,
@@ -97,11 +97,15 @@ def load(
     return cached("miracl", recipe, build)
 
 
-def _convert(
-    lang: str, split: str, passages: Passages, revision: str, writer: CollectionWriter
+def convert(
+    lang: str,
+    topics: Remote,
+    qrels: Remote,
+    commit: str,
+    passages: Passages,
+    writer: CollectionWriter,
 ) -> Iterator[Origin]:
     """Write one language's topics, judgements and passages; yield where they came from."""
-    topics, qrels = (_remote(kind, lang, split) for kind in ("topics", "qrels"))
     for number, line in _lines(fetch(topics)):
         key, tab, text = line.partition("\t")
         if not tab:
@@ -117,10 +121,10 @@ def _convert(
             raise BadData(f"{qrels.place} line {number} is no judgement: {line!r}") from error
         judged.add(passage)
     for remote in (topics, qrels):
-        yield Origin(remote.url, remote.sha256, TOOLS)
+        yield Origin(remote.url, remote.sha256, TOOLS, lang)
     for number in range(SHARDS[lang]):
         file = f"miracl-corpus-v1.0-{lang}/docs-{number}.jsonl.gz"
-        path, commit = fetch_hub(CORPUS, file, revision)
+        path = fetch_hub(CORPUS, file, commit)
         if passages == "judged":
             checksum = sha256(path)
             for docid, title, text in _passages(path):
@@ -130,7 +134,7 @@ def _convert(
             shard = arrow_shard(path, lang, cache_folder() / "corpora" / "miracl" / commit / lang)
             writer.attach(lang, shard.path, shard.rows)
             checksum = shard.source
-        yield Origin(f"hf://datasets/{CORPUS}/{file}", checksum, commit)
+        yield Origin(f"hf://datasets/{CORPUS}/{file}", checksum, commit, lang)
 
 
 @dataclass(frozen=True)
@@ -143,30 +147,52 @@ class ArrowShard:
 
 
 def arrow_shard(source: Path, lang: str, folder: Path) -> ArrowShard:
-    """Convert ``docs-N.jsonl.gz`` to ``docs-N.arrow`` once; the note beside it is written last."""
-    path = folder / source.name.replace(".jsonl.gz", ".arrow")
-    note = path.with_suffix(".json")
-    with locked(path):
-        if note.is_file() and path.is_file():
-            known = json.loads(note.read_text("utf-8"))
-            if known["bytes"] == path.stat().st_size:
-                return ArrowShard(path, known["rows"], known["source"])
-        problems = Problems()
-        with (
-            replacing(path) as temporary,
-            ShardWriter(temporary, PASSAGES, lang, problems) as shard,
-            progress(f"{lang} {source.name}", None, unit="passages") as advance,
-        ):
-            prefix = f"{lang}:"
-            for docids, titles, texts in _blocks(source):
-                shard.extend(pc.binary_join_element_wise(prefix, docids, ""), titles, texts)
-                advance(len(docids))
-            shard.close()
-            problems.raise_for(str(source))
-        known = {"rows": shard.rows, "source": sha256(source), "bytes": path.stat().st_size}
-        with replacing(note) as temporary:
-            temporary.write_text(json.dumps(known), "utf-8")
-    return ArrowShard(path, known["rows"], known["source"])
+    """Convert ``docs-N.jsonl.gz`` to ``docs-N.CHECKSUM.arrow`` once.
+
+    The note beside it is written last. While the source's size and time are those of the note, the
+    source is not read at all.
+    """
+    name = source.name.removesuffix(".jsonl.gz")
+    note = folder / f"{name}.json"
+    with locked(folder / name):
+        known = _noted(note)
+        seen = [source.stat().st_size, source.stat().st_mtime_ns]
+        checksum = known["source"] if known.get("seen") == seen else sha256(source)
+        path = folder / f"{name}.{checksum[:16]}.arrow"
+        made = {"source": checksum, "bytes": path.stat().st_size if path.is_file() else 0}
+        if made.items() <= known.items():
+            rows = known["rows"]
+        else:
+            rows = _write_shard(source, lang, path)
+            made["bytes"] = path.stat().st_size
+        if known != (now := made | {"rows": rows, "seen": seen}):
+            with replacing(note) as temporary:
+                temporary.write_text(json.dumps(now), "utf-8")
+    return ArrowShard(path, rows, checksum)
+
+
+def _noted(note: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(note.read_text("utf-8")))
+    except (FileNotFoundError, ValueError, TypeError):
+        return {}
+
+
+def _write_shard(source: Path, lang: str, path: Path) -> int:
+    """Convert a corpus file and return how many passages it has."""
+    problems = Problems()
+    with (
+        replacing(path) as temporary,
+        ShardWriter(temporary, PASSAGES, lang, problems) as shard,
+        progress(f"{lang} {source.name}", None, unit="passages") as advance,
+    ):
+        prefix = f"{lang}:"
+        for docids, titles, texts in _blocks(source):
+            shard.extend(pc.binary_join_element_wise(prefix, docids, ""), titles, texts)
+            advance(len(docids))
+        shard.close()
+        problems.raise_for(str(source))
+    return shard.rows
 
 
 def _blocks(path: Path) -> Iterator[tuple[pa.Array, pa.Array, pa.Array]]:

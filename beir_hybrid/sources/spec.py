@@ -8,7 +8,9 @@ from typing import Any
 
 from beir_hybrid.collection import Collection
 from beir_hybrid.errors import BadOption, lookup
+from beir_hybrid.files import cache_folder, locked, replacing
 from beir_hybrid.languages import choose, normalise_all
+from beir_hybrid.sources.options import fitted
 
 logger = logging.getLogger(__name__)
 
@@ -20,8 +22,9 @@ class Dataset:
     Attributes
     ----------
     load
-        Called with ``languages`` (a tuple of codes, or ``None`` for all) and the dataset's own
-        options by keyword; what it accepts beside ``languages`` are the options.
+        Called with ``languages`` (a tuple of codes in the order of `languages`, or ``None`` for
+        all) and the dataset's own options by keyword: every other parameter that has a name.
+        Options given as text, as on the command line, are turned into what their annotations say.
     languages
         The codes it comes in; empty where the user's files decide.
     """
@@ -37,27 +40,48 @@ class Dataset:
     @property
     def options(self) -> dict[str, inspect.Parameter]:
         """The options of `load` by name."""
-        parameters = inspect.signature(self.load).parameters
-        return {name: value for name, value in parameters.items() if name != "languages"}
+        try:
+            signature = inspect.signature(self.load, eval_str=True)
+        except NameError:  # annotations of names that are only imported for type checkers
+            signature = inspect.signature(self.load)
+        by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+        return {
+            name: parameter
+            for name, parameter in signature.parameters.items()
+            if name != "languages" and parameter.kind in by_name
+        }
 
-    def __call__(self, languages: str | Iterable[str] | None, **options: Any) -> Collection:
+    def __call__(
+        self, languages: str | Iterable[str] | None = None, /, **options: Any
+    ) -> Collection:
         """Load it, refusing options and languages that it does not have."""
-        for name in options:
-            lookup(f"option of {self.name}", name, self.options)
-        for name, parameter in self.options.items():
+        if "languages" in options:
+            raise BadOption("languages are no option of a dataset; name them beside the options")
+        known = self.options
+        for name, value in options.items():
+            parameter = lookup(f"option of {self.name}", name, known)
+            options[name] = fitted(name, value, parameter.annotation)
+        for name, parameter in known.items():
             if parameter.default is inspect.Parameter.empty and name not in options:
                 raise BadOption(f"{self.name} needs the option {name!r}")
         if languages is None:
             return self.load(languages=None, **options)
         if self.languages:
-            chosen = choose(f"language of {self.name}", languages, self.languages)
+            named = choose(f"language of {self.name}", languages, self.languages)
+            # In one order, so that however they are named, one collection is built.
+            chosen = tuple(lang for lang in self.languages if lang in named)
         else:
-            chosen = normalise_all(languages)
+            chosen = tuple(sorted(normalise_all(languages)))
         return self.load(languages=chosen, **options)
 
 
 def announce(dataset: Dataset) -> None:
-    """Show licence and citation; called when a dataset is first fetched."""
-    logger.warning(
-        "%s is licensed %s. Please cite: %s", dataset.name, dataset.licence, dataset.citation
-    )
+    """Show licence and citation, once for every cache; called when a dataset has been fetched."""
+    shown = cache_folder() / "announced" / dataset.name
+    with locked(shown):
+        if shown.exists():
+            return
+        facts = f"{dataset.name} is licensed {dataset.licence}. Please cite: {dataset.citation}"
+        logger.warning("%s", facts)
+        with replacing(shown) as temporary:
+            temporary.write_text(f"{facts}\n", "utf-8")

@@ -1,0 +1,83 @@
+"""An option's value, maybe as text, and its parameter's annotation in; the value to pass out."""
+
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, Union, get_args, get_origin
+
+from beir_hybrid.errors import BadOption
+
+_WORDS = {"true": True, "yes": True, "on": True, "1": True}
+_WORDS |= {"false": False, "no": False, "off": False, "0": False}
+
+
+def fitted(name: str, value: object, annotation: Any) -> object:
+    """Return a value as the annotation wants it, or raise `BadOption`.
+
+    Annotations that are not understood let every value through.
+
+    >>> fitted("k", "10", int), fitted("strict", "no", bool), fitted("of", "a,b", tuple[str, ...])
+    (10, False, ('a', 'b'))
+    """
+    kind = get_origin(annotation) or annotation
+    if kind is Literal:
+        return _choice(name, value, get_args(annotation))
+    if kind in (Union, types.UnionType):
+        return _any_of(name, value, get_args(annotation))
+    if kind in (None, types.NoneType) and value is not None:
+        raise BadOption(f"{name} is {value!r}; leave it out")
+    if kind in _KINDS:
+        what, convert = _KINDS[kind]
+        try:
+            return convert(value)
+        except (TypeError, ValueError, KeyError) as error:
+            raise BadOption(f"{name} is {value!r}; it has to be {what}") from error
+    return value
+
+
+def _choice(name: str, value: object, allowed: tuple[object, ...]) -> object:
+    for choice in allowed:
+        if value == choice or value == str(choice):
+            return choice
+    raise BadOption(f"{name} is {value!r}; use one of {allowed}")
+
+
+def _any_of(name: str, value: object, annotations: tuple[Any, ...]) -> object:
+    refusals = []
+    # Anything is text, so text comes last.
+    for annotation in sorted(annotations, key=lambda one: one is str):
+        try:
+            return fitted(name, value, annotation)
+        except BadOption as error:
+            refusals.append(error)
+    raise refusals[-1]
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
+
+
+def _whole(value: Any) -> int:
+    if isinstance(value, bool | float):
+        raise TypeError
+    return int(value)
+
+
+def _truth(value: Any) -> bool:
+    return value if isinstance(value, bool) else _WORDS[_text(value).lower()]
+
+
+def _texts(value: Any) -> tuple[str, ...]:
+    return tuple(_text(part) for part in (value.split(",") if isinstance(value, str) else value))
+
+
+_KINDS: dict[type, tuple[str, Callable[[Any], object]]] = {
+    str: ("text", _text),
+    Path: ("a path", Path),
+    int: ("a whole number", _whole),
+    float: ("a number", float),
+    bool: ("true or false", _truth),
+    tuple: ("texts with commas between", _texts),
+}

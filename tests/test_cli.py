@@ -1,0 +1,198 @@
+"""The command line: readable tables, one line for an error, and exit codes."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from beir_hybrid import read_folder
+
+PROGRAM = Path(sys.executable).with_name("beir-hybrid")
+
+
+def ran(*arguments: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [PROGRAM, *arguments],
+        env=os.environ | {"COLUMNS": "80"} | env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Path:
+    """Give a file of parallel texts in three languages."""
+    path = tmp_path / "mine.jsonl"
+    path.write_text(
+        '{"passage": "p", "text": {"en": "She.", "de": "Sie.", "tr": "O."}}\n'
+        '{"question": "q", "text": {"en": "Who?", "de": "Wer?"}, "relevant": ["p"]}\n',
+        "utf-8",
+    )
+    return path
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("--nope", "Usage: No such option: --nope See beir-hybrid --help"),
+        (
+            "datasets shw",
+            "Usage: No such command 'shw'. Did you mean 'show'? See beir-hybrid datasets --help",
+        ),
+        (
+            "datasets show",
+            "Usage: Missing argument 'NAME'. See beir-hybrid datasets show --help",
+        ),
+        (
+            "datasets show xquadr",
+            "UnknownName: no dataset 'xquadr'; did you mean 'xquad-r'?",
+        ),
+        (
+            "datasets fetch jsonl -o path",
+            "BadOption: --option takes KEY=VALUE, not 'path'",
+        ),
+        (
+            "datasets fetch xquad-r --languages ja",
+            "UnknownName: no language of xquad-r is 'ja'; there are ar (Arabic), ",
+        ),
+        ("datasets fetch jsonl -o path=none.jsonl", "BadData: there is no file none.jsonl"),
+        ("datasets show -- --debug", "UnknownName: no dataset '--debug'; there are "),
+    ],
+)
+def test_an_error_is_one_line_and_exit_code_2(line: str, message: str) -> None:
+    done = ran(*line.split(), COLUMNS="40")
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    if message.endswith(" "):
+        assert done.stderr.startswith(message)
+    else:
+        assert done.stderr == f"{message}\n"
+
+
+@pytest.mark.parametrize("line", ["", "datasets"])
+def test_without_a_command_there_is_help_and_exit_code_2(line: str) -> None:
+    done = ran(*line.split())
+    asked = ran(*line.split(), "--help")
+    assert (done.returncode, asked.returncode) == (2, 0)
+    assert "Usage: beir-hybrid" in asked.stdout
+    assert (done.stdout + done.stderr).strip() == asked.stdout.strip()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--debug datasets show xquadr",
+        "datasets --debug show xquadr",
+        "datasets show --debug xquadr",
+        "datasets show xquadr --debug",
+    ],
+)
+def test_debug_shows_the_traceback_wherever_it_stands(line: str) -> None:
+    done = ran(*line.split())
+    assert done.returncode == 2
+    assert done.stderr.startswith("Traceback (most recent call last):\n")
+    message = "UnknownName: no dataset 'xquadr'; did you mean 'xquad-r'?"
+    assert done.stderr.splitlines()[-2:] == [f"beir_hybrid.errors.{message}", message]
+
+
+NOISY = """
+import logging, sys
+from beir_hybrid.cli import app
+try:
+    app(sys.argv[1:], standalone_mode=False)
+finally:
+    logging.basicConfig()  # as some libraries do when they are imported
+    logging.getLogger("beir_hybrid.sources").warning("ours")
+    logging.getLogger("beir_hybrid.sources").debug("our detail")
+    logging.getLogger("httpx").info("theirs")
+    logging.getLogger("httpx").debug("their detail")
+"""
+
+
+@pytest.mark.parametrize(("debug", "shown"), [([], "ours\n"), (["--debug"], "ours\nour detail\n")])
+def test_our_own_log_is_shown_once_and_no_other(debug: list[str], shown: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", NOISY, *debug, "datasets", "list"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == shown
+
+
+@pytest.mark.parametrize("columns", ["40", "50", "120"])
+def test_tables_fold_and_lose_nothing(columns: str) -> None:
+    listed = ran("datasets", "list", COLUMNS=columns).stdout
+    assert "…" not in listed
+    assert max(map(len, listed.splitlines())) <= int(columns)
+    assert [line.split()[0] for line in listed.splitlines() if not line.startswith(" ")] == [
+        *["name", "xquad-r", "mlqa-r", "miracl", "beir-folder", "jsonl"]
+    ]
+    shown = ran("datasets", "show", "xquad-r", COLUMNS=columns).stdout
+    assert max(map(len, shown.splitlines())) <= int(columns)
+    values = "".join(line[len("please cite  ") :].strip() for line in shown.splitlines())
+    assert "https://github.com/google-research-datasets/lareqa" in values
+    assert "passage_text:Literal['sentence','sentence+context']='sentence'" in values.replace(
+        " ", ""
+    )
+
+
+MARKUP = """
+from beir_hybrid import cli
+cli._print_table(["name"], [["[bold]a[/bold] [/red] :smile:"]])
+cli._print_table([], [["[b]", "[link=x]y"]])
+"""
+
+
+def test_what_looks_like_markup_is_shown_as_it_is() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", MARKUP], capture_output=True, text=True, check=True
+    )
+    lines = [line.rstrip() for line in done.stdout.splitlines()]
+    assert lines == ["name", "[bold]a[/bold] [/red] :smile:", "[b]  [link=x]y"]
+
+
+def test_fetch_says_what_is_there(mine: Path) -> None:
+    done = ran("datasets", "fetch", "jsonl", "-o", f"path={mine}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines() == [
+        "jsonl: 2 queries, 3 passages",
+        "  de          1 queries            1 passages",
+        "  en          1 queries            1 passages",
+        "  tr          0 queries            1 passages",
+    ]
+
+
+def test_export_writes_one_setting(mine: Path, tmp_path: Path) -> None:
+    sides = ["--queries", "en", "--passages", "deu,tr"]
+    done = ran("datasets", "export", "jsonl", tmp_path / "out", *sides, "-o", f"path={mine}")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{tmp_path / 'out'}: 1 queries, 2 passages\n"
+    assert read_folder(tmp_path / "out").view().beir() == (
+        {"de:p": {"title": "", "text": "Sie."}, "tr:p": {"title": "", "text": "O."}},
+        {"en:q:q": "Who?"},
+        {"en:q:q": {"de:p": 1, "tr:p": 1}},
+    )
+
+
+@pytest.mark.usefixtures("mirror")
+def test_export_fetches_the_languages_of_both_sides_alone(tmp_path: Path) -> None:
+    """Fetching from a mirror builds a collection of what was loaded, and of nothing else."""
+    cache = tmp_path / "cache"
+    sides = ["--queries", "en", "--passages", "de"]
+    done = ran(
+        "datasets", "export", "xquad-r", tmp_path / "out", *sides, BEIR_HYBRID_CACHE=str(cache)
+    )
+    assert done.stdout == f"{tmp_path / 'out'}: 1,190 queries, 1,276 passages\n"
+    built = {path.name for path in cache.glob("collections/*/*.arrow")}
+    assert built == {
+        *("judgements.arrow", "passages-de.arrow", "passages-en.arrow"),
+        *("queries-de.arrow", "queries-en.arrow"),
+    }
+    origins = json.loads((tmp_path / "out" / "collection.json").read_text("utf-8"))["provenance"]
+    assert {origin["file"].rsplit("/")[-1] for origin in origins} == {"en.json", "de.json"}
