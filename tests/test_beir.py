@@ -7,30 +7,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import StaticEmbedding
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Whitespace
 
 from beir_hybrid.beir import Retriever, ScoreFunction
 from beir_hybrid.encoding import SentenceTransformerEncoder
 from beir_hybrid.errors import BadData, BadOption, UnknownName
 from beir_hybrid.retrieval.runs import Run
+from tests.models import WORDS, static_model
 
-WORDS = [f"w{number}" for number in range(400)]
 K_VALUES = [1, 3, 10, 100]
-
-
-def static_model(**options: Any) -> SentenceTransformer:
-    """Return a small model of real make whose vectors differ in length."""
-    vocabulary = {word: number for number, word in enumerate(["?", *WORDS])}
-    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="?"))  # noqa: S106
-    tokenizer.pre_tokenizer = Whitespace()
-    torch.manual_seed(7)
-    embedding = StaticEmbedding(tokenizer, embedding_dim=16)
-    return SentenceTransformer(modules=[embedding], device="cpu", **options)
 
 
 def text(draw: np.random.Generator, words: int) -> str:

@@ -15,27 +15,14 @@ from mteb.models import ModelMeta, SentenceTransformerEncoderWrapper
 from mteb.models.cache_wrappers import CachedEmbeddingWrapper
 from mteb.results import TaskResult
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import StaticEmbedding
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Whitespace
 
 from beir_hybrid.encoding import Encoded, Encoder, SentenceTransformerEncoder, as_encoder, encode
 from beir_hybrid.encoding.mteb_models import MtebEncoder
 from beir_hybrid.errors import BadData, BadOption, MissingExtra
 from beir_hybrid.evaluation.mteb import Score, read_mteb, write_mteb
+from tests.models import static_model
 
 TEXTS = ["w3", "w1 w2 w5 w5", "", "w4 w9 unknown", "w7 w8"]
-
-
-def static_model(seed: int = 7, **options: Any) -> SentenceTransformer:
-    """Return a small model of real make whose vectors differ in length."""
-    vocabulary = {word: n for n, word in enumerate(["?", *(f"w{n}" for n in range(50))])}
-    tokenizer = Tokenizer(WordLevel(vocabulary, unk_token="?"))  # noqa: S106
-    tokenizer.pre_tokenizer = Whitespace()
-    torch.manual_seed(seed)
-    embedding = StaticEmbedding(tokenizer, embedding_dim=16)
-    return SentenceTransformer(modules=[embedding], device="cpu", **options)
 
 
 def mtebs(model: SentenceTransformer, **options: Any) -> SentenceTransformerEncoderWrapper:

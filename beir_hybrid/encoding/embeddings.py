@@ -1,7 +1,7 @@
 """Vectors that lie in several files, each distinct text's once, read as one matrix in blocks."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -42,31 +42,47 @@ class Embeddings:
         """The length of a vector."""
         return int(self.shards[0].shape[1]) if len(self.shards) else 0
 
+    def part(self, rows: range) -> "Embeddings":
+        """Return some rows that lie side by side."""
+        within = slice(rows.start, rows.stop)
+        return replace(self, shard=self.shard[within], place=self.place[within])
+
     def take(self, rows: np.ndarray | slice) -> np.ndarray:
-        """Return some rows as float32, (n, dim)."""
+        """Return some rows as float32, (n, dim): a view where they lie side by side."""
         shard, place = self.shard[rows], self.place[rows]
+        if len(shard) and (shard == shard[0]).all() and (np.diff(place) == 1).all():
+            source = np.asarray(self.shards[shard[0]][place[0] : place[0] + len(place)])
+            return source.astype(np.float32, copy=False)
         taken = np.empty((len(shard), self.dim), dtype=np.float32)
         for number in np.unique(shard):
             mine = np.flatnonzero(shard == number)
-            source, wanted = self.shards[number], place[mine]
-            first, last = int(wanted[0]), int(wanted[-1])
-            if last - first + 1 == len(wanted) and (np.diff(wanted) == 1).all():
-                if len(mine) == len(shard):
-                    taken[:] = source[first : last + 1]
-                else:
-                    taken[mine] = source[first : last + 1]
-            else:
-                taken[mine] = source[wanted]
+            taken[mine] = self.shards[number][place[mine]]
         return taken
 
 
-def check_rows(rows: np.ndarray, n: int) -> np.ndarray:
-    """Return the rows if they are n vectors of finite numbers, else raise `BadData`."""
+class BadRows(BadData):
+    """Vectors that cannot be used; `row` is the first such."""
+
+    def __init__(self, message: str, row: int = 0) -> None:
+        super().__init__(message)
+        self.row = row
+
+
+def check_rows(rows: np.ndarray, n: int, dim: int = 0) -> np.ndarray:
+    """Return the rows if they are n vectors of finite float32 numbers, else raise `BadRows`.
+
+    Where `dim` is not 0, they must have so many dimensions.
+    """
+    shape = getattr(rows, "shape", type(rows).__name__)
     if not isinstance(rows, np.ndarray) or rows.ndim != 2 or len(rows) != n:  # noqa: PLR2004
-        shape = getattr(rows, "shape", type(rows).__name__)
-        raise BadData(f"embeddings have shape {shape}; expected ({n}, dimensions)")
-    finite = np.isfinite(rows).all(axis=1)
+        raise BadRows(f"embeddings have shape {shape}; expected ({n}, dimensions)")
+    if dim and rows.shape[1] != dim:
+        raise BadRows(f"embeddings have {rows.shape[1]} dimensions, those before them {dim}")
+    finite = (np.abs(rows) <= np.finfo(np.float32).max).all(axis=1)
     if not finite.all():
         bad = np.flatnonzero(~finite)
-        raise BadData(f"{len(bad):,} of {n:,} embeddings hold NaN or infinity, first row {bad[0]}")
+        raise BadRows(
+            f"{len(bad):,} of {n:,} embeddings hold NaN or infinity, first row {bad[0]}",
+            int(bad[0]),
+        )
     return rows

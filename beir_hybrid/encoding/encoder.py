@@ -1,5 +1,6 @@
 """A model of any make in, an `Encoder` out: texts to rows whose inner products are the scores."""
 
+import copy
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,7 @@ from beir_hybrid.errors import BadData, BadOption, UnknownName, lookup
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
+    from torch.nn import Module
 
 Role = Literal["queries", "passages"]
 DType = Literal["float32", "float16", "bfloat16"]
@@ -85,29 +87,30 @@ class SentenceTransformerEncoder:
         self.name = "" if isinstance(model, SentenceTransformer) else str(model)
         self.revision = revision or ""
         if isinstance(model, SentenceTransformer):
-            self.model = model
+            if unused := [name for name, value in (("revision", revision), ("device", device),
+                                                   ("trust_remote_code", trust_remote_code))
+                          if value]:  # fmt: skip
+                raise BadOption(f"{unused[0]} is for models by name; this one is loaded already")
+            # The model remains as it is for everybody else who holds it.
+            self.model = copy.deepcopy(model) if dtype or max_length is not None else model
             self.name = model.model_card_data.base_model or ""
         else:
             self.model = _loaded(str(model), revision, device, trust_remote_code)
         if dtype is not None:
             self.model.to(getattr(torch, lookup("dtype", dtype, dict.fromkeys(_DTYPES, dtype))))
         if max_length is not None:
-            if max_length < 1:
-                raise BadOption(f"max_length is {max_length}; it must be at least 1")
-            self.model.max_seq_length = max_length
+            _limit(self.model, max_length)
         if truncate_dim is not None and truncate_dim < 1:
             raise BadOption(f"truncate_dim is {truncate_dim}; it must be at least 1")
         self.truncate_dim = truncate_dim or self.model.truncate_dim
         similarity = str(self.model.similarity_fn_name or "cosine")
         self.normalize = similarity != "dot" if normalize is None else normalize
         self.batch_size = batch_size
-        own = self.model.prompts or {}
-        known = _preset(preset, self.name)
+        known, own = _preset(preset, self.name), _own_prompts(self.model)
+        chosen = own if own.query or own.passage else known
         self.prompts: dict[Role, str] = {
-            "queries": _first(query_prompt, own.get("query"), known.query),
-            "passages": _first(
-                passage_prompt, own.get("document"), own.get("passage"), known.passage
-            ),
+            "queries": chosen.query if query_prompt is None else query_prompt,
+            "passages": chosen.passage if passage_prompt is None else passage_prompt,
         }
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
@@ -130,19 +133,23 @@ class SentenceTransformerEncoder:
         )
         return rows
 
-    def count_cut(self, texts: Sequence[str], role: Role) -> int:
-        """Return how many texts are longer than the model reads."""
+    def find_cut(self, texts: Sequence[str], role: Role) -> list[int]:
+        """Return the places of the texts that are longer than the model reads."""
         limit = self.model.max_seq_length
-        if not limit or not np.isfinite(limit):
-            return 0
-        # A token is at least a byte, so most texts need no tokenizer to be cleared.
-        prompt = self.prompts[role]
-        suspects = [text for text in texts if len((prompt + text).encode()) > limit - 2]
         tokenizer = self.model.tokenizer
-        if not suspects or not hasattr(tokenizer, "pad_token"):
-            return 0
-        ids = tokenizer([prompt + text for text in suspects], truncation=False, verbose=False)
-        return sum(len(tokens) > limit for tokens in ids["input_ids"])
+        if not limit or not np.isfinite(limit) or not hasattr(tokenizer, "pad_token"):
+            return []
+        # A token is at least a byte, but for rare signs that stand for words and for what the
+        # tokenizer itself adds; so most texts need no tokenizer to be cleared.
+        prompt = self.prompts[role]
+        suspects = [
+            at for at, text in enumerate(texts) if len((prompt + text).encode()) > limit // 2
+        ]
+        if not suspects:
+            return []
+        ids = tokenizer([prompt + texts[at] for at in suspects], truncation=False, verbose=False)
+        found = zip(suspects, ids["input_ids"], strict=True)
+        return [at for at, tokens in found if len(tokens) > limit]
 
     @cached_property
     def fingerprint(self) -> Mapping[str, Any]:
@@ -153,7 +160,7 @@ class SentenceTransformerEncoder:
         ]
         return {
             "kind": "sentence-transformers",
-            "weights": _weights_hash(self.model),
+            "weights": weights_hash(self.model),
             "tokenizer": _tokenizer_hash(self.model.tokenizer),
             "modules": modules,
             "prompts": dict(self.prompts),
@@ -181,6 +188,11 @@ def as_encoder(model: Any, **options: Any) -> Encoder:
     if hasattr(model, "mteb_model_meta"):
         from beir_hybrid.encoding.mteb_models import MtebEncoder
 
+        if unknown := sorted(given.keys() - {"normalize", "batch_size", "task_metadata"}):
+            raise BadOption(
+                f"{unknown[0]} does not apply to {type(model).__name__}, a model of mteb's: "
+                "give it to mteb.get_model, or name the model as a string"
+            )
         return MtebEncoder(model, **given)
     return SentenceTransformerEncoder(model, **given)
 
@@ -208,13 +220,27 @@ def _preset(preset: str | None, name: str) -> Preset:
     return lookup("preset", preset, PRESETS) if preset else BY_MODEL.get(name, Preset())
 
 
-def _first(explicit: str | None, *others: str | None) -> str:
-    """Return what was asked for, even if empty, or the first of the others that is not."""
-    return explicit if explicit is not None else next((text for text in others if text), "")
+def _own_prompts(model: "SentenceTransformer") -> Preset:
+    own = model.prompts or {}
+    return Preset(own.get("query") or "", own.get("document") or own.get("passage") or "")
+
+
+def _limit(model: "SentenceTransformer", max_length: int) -> None:
+    """Let the model read at most so many tokens."""
+    if max_length < 1:
+        raise BadOption(f"max_length is {max_length}; it must be at least 1")
+    try:
+        model.max_seq_length = max_length
+    except AttributeError as error:
+        raise BadOption(f"max_length: a {type(model[0]).__name__} has no limit to set") from error
 
 
 def _config(part: Any) -> Any:
+    """Return a module's settings, and those of the transformer in it: heads, activation, ..."""
     known = part.get_config_dict() if hasattr(part, "get_config_dict") else {}
+    inside = getattr(getattr(part, "model", None), "config", None)
+    if inside is not None and hasattr(inside, "to_diff_dict"):
+        known = known | {"transformer": inside.to_diff_dict()}
     return json.loads(json.dumps(known, default=str, sort_keys=True))
 
 
@@ -222,7 +248,7 @@ def _finite(limit: float | None) -> int | None:
     return int(limit) if limit and np.isfinite(limit) else None
 
 
-def _weights_hash(model: "SentenceTransformer") -> str:
+def weights_hash(model: "Module") -> str:
     """Hash names, shapes, types and bytes of all parameters and buffers."""
     import torch
 

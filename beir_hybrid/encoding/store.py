@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from beir_hybrid.encoding.embeddings import Embeddings, check_rows
+from beir_hybrid.encoding.embeddings import BadRows, Embeddings, check_rows
 from beir_hybrid.encoding.encoder import Encoder, Role
 from beir_hybrid.errors import BadData
 from beir_hybrid.files import cache_folder, locked, replacing, sha256
@@ -69,18 +69,20 @@ def encode(
     number[order] = np.arange(len(order))
     distinct, first = number[inverse], first[order]
 
-    shards = _Shards(space)
+    shards = Shards(space)
     missing = np.flatnonzero(shards.find(keys[first])[0] < 0)
     size = min(max(_SMALLEST, len(first) // 32), _LARGEST)
     with progress(f"encoding {role}", len(missing), unit="texts") as advance:
         for start in range(0, len(missing), size):
             rows = first[missing[start : start + size]]
-            shards.add(_encode_shard(encoder, column, keys[rows], rows, role, space, encoded))
+            work = _Work(encoder, role, space, shards.dim)
+            shards.add(work.shard(keys[rows], column.take(rows), encoded))
             advance(len(rows))
     shard, place = shards.find(keys[first])
-    return Embeddings(
-        shards.vectors, shard[distinct], place[distinct], shards.cut(np.unique(shard))
-    )
+    if (shard < 0).any():
+        raise BadData(f"{space} changed while it was read; run again")
+    cut = shards.count_cut(shard, place)
+    return Embeddings(shards, shard[distinct], place[distinct], cut)
 
 
 def space_folder(encoder: Encoder, role: Role, folder: Path | None = None) -> Path:
@@ -112,23 +114,33 @@ def _keys(column: pa.ChunkedArray) -> np.ndarray:
     return keys
 
 
-class _Shards:
-    """The whole shards of a space: which texts they hold and where."""
+class Shards(Sequence[np.ndarray]):
+    """The whole shards of a space: which texts they hold and where.
+
+    As a sequence, their vectors; a file is open only while somebody holds its array.
+    """
 
     def __init__(self, space: Path) -> None:
-        self.vectors: list[np.ndarray] = []
-        self._cut: list[int] = []
+        self.dim = 0
+        self._paths: list[Path] = []
+        self._cut: list[np.ndarray] = []
         self._keys: list[np.ndarray] = []
         for note in sorted(space.glob("*.note.json")):
             self.add(note)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __getitem__(self, number: Any) -> Any:
+        return np.load(self._paths[number], mmap_mode="r", allow_pickle=False)
 
     def add(self, note: Path) -> None:
         """Take a shard in, or remove it if it is damaged."""
         opened = _open(note)
         if opened is None:
             return
-        vectors, keys, cut = opened
-        self.vectors.append(vectors)
+        path, keys, cut, self.dim = opened
+        self._paths.append(path)
         self._cut.append(cut)
         self._keys.append(keys)
 
@@ -149,69 +161,81 @@ class _Shards:
             place[hit] = found - starts[shard[hit]]
         return shard, place
 
-    def cut(self, shards: np.ndarray) -> int:
-        """Return how many texts of some shards were longer than the model reads."""
-        return sum(self._cut[number] for number in shards.tolist())
+    def count_cut(self, shard: np.ndarray, place: np.ndarray) -> int:
+        """Return how many of some texts were longer than the model reads."""
+        wanted = {int(number): place[shard == number] for number in np.unique(shard)}
+        return sum(int(np.isin(at, self._cut[number]).sum()) for number, at in wanted.items())
 
 
-def _encode_shard(
-    encoder: Encoder,
-    column: pa.ChunkedArray,
-    keys: np.ndarray,
-    rows: np.ndarray,
-    role: Role,
-    space: Path,
-    encoded: Encoded | None,
-) -> Path:
-    """Encode the texts of some rows and return the shard's note."""
-    name = hashlib.sha256(keys.tobytes()).hexdigest()[:16]
-    note = space / f"{name}.note.json"
-    with locked(note):
-        if _open(note):  # another process was faster
-            return note
-        texts = column.take(rows).to_pylist()
-        started = time.perf_counter()
-        method = encoder.encode_queries if role == "queries" else encoder.encode_passages
+@dataclass(frozen=True)
+class _Work:
+    """What encodes texts into the shards of a space."""
+
+    encoder: Encoder
+    role: Role
+    space: Path
+    dim: int  # of the vectors that are there, or 0
+
+    def shard(self, keys: np.ndarray, column: pa.ChunkedArray, encoded: Encoded | None) -> Path:
+        """Encode texts and return the shard's note."""
+        name = hashlib.sha256(keys.tobytes()).hexdigest()[:16]
+        note = self.space / f"{name}.note.json"
+        with locked(note):
+            if _open(note):  # another process was faster
+                return note
+            texts = column.to_pylist()
+            started = time.perf_counter()
+            vectors = self._vectors(texts)
+            if encoded is not None:
+                encoded.texts += len(texts)
+                encoded.seconds += time.perf_counter() - started
+            files = {}
+            for suffix, array in (("keys", keys), ("vectors", vectors)):
+                path = self.space / f"{name}.{suffix}.npy"
+                _save(path, array)
+                files[suffix] = sha256(path)
+            find: Callable[[list[str], Role], list[int]]
+            find = getattr(self.encoder, "find_cut", lambda _texts, _role: [])
+            about = {"rows": len(texts), "cut": find(texts, self.role), "sha256": files}
+            with replacing(note) as temporary:
+                temporary.write_text(json.dumps(about), "utf-8")
+        return note
+
+    def _vectors(self, texts: list[str]) -> np.ndarray:
+        encoder = self.encoder
+        encode = encoder.encode_queries if self.role == "queries" else encoder.encode_passages
         try:
-            vectors = check_rows(method(texts), len(texts))
-        except BadData as error:
-            raise BadData(f"{error}; the shard starts with {texts[0]!r:.80}") from error
-        if encoded is not None:
-            encoded.texts += len(texts)
-            encoded.seconds += time.perf_counter() - started
-        count: Callable[[list[str], Role], int] = getattr(encoder, "count_cut", _nothing)
-        files = {}
-        for suffix, array in (("keys", keys), ("vectors", vectors)):
-            path = space / f"{name}.{suffix}.npy"
-            with replacing(path) as temporary, temporary.open("wb") as file:
-                np.save(file, array, allow_pickle=False)
-            files[suffix] = sha256(path)
-        about: dict[str, Any] = {"rows": len(texts), "cut": count(texts, role), "sha256": files}
-        with replacing(note) as temporary:
-            temporary.write_text(json.dumps(about), "utf-8")
-    return note
+            return check_rows(encode(texts), len(texts), self.dim)
+        except BadRows as error:
+            text = texts[error.row]
+            raise BadData(f"{type(encoder).__name__}: {error}; the text is {text!r:.80}") from error
 
 
-def _nothing(_texts: list[str], _role: Role) -> int:
-    return 0
+def _save(path: Path, array: np.ndarray) -> None:
+    """Write an ``.npy`` file; unlike `np.save` it says what the disk refused."""
+    whole, npy = np.ascontiguousarray(array), np.lib.format
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        npy.write_array_header_1_0(file, npy.header_data_from_array_1_0(whole))
+        file.write(whole.view(np.uint8).data)
 
 
-def _open(note: Path) -> tuple[np.ndarray, np.ndarray, int] | None:
-    """Return vectors, keys and the number of cut texts, or nothing if the shard is not whole."""
+def _open(note: Path) -> tuple[Path, np.ndarray, np.ndarray, int] | None:
+    """Return vectors' path, keys, places of cut texts, and dimensions; nothing if not whole."""
     if not note.is_file():
         return None
+    paths = {
+        part: note.with_name(note.name.replace("note.json", f"{part}.npy"))
+        for part in ("vectors", "keys")
+    }
     try:
         about = json.loads(note.read_text("utf-8"))
-        paths = {part: note.with_name(note.name.replace("note.json", f"{part}.npy"))
-                 for part in ("vectors", "keys")}  # fmt: skip
         if {part: sha256(path) for part, path in paths.items()} != about["sha256"]:
-            logger.warning("%s has a wrong checksum and its texts are encoded again", note)
-            note.unlink()
-            return None
-        vectors = np.load(paths["vectors"], mmap_mode="r", allow_pickle=False)
+            raise ValueError("wrong checksum")  # noqa: TRY301 - one way out for all damage
         keys = np.load(paths["keys"], allow_pickle=False).view(_KEY)
-    except (OSError, ValueError, KeyError) as error:
-        logger.warning("%s is damaged (%s) and its texts are encoded again", note.parent, error)
+        vectors = np.load(paths["vectors"], mmap_mode="r", allow_pickle=False)
+        cut = np.array(about["cut"], dtype=np.int32)
+    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+        logger.warning("%s is damaged (%s); its texts are encoded again", note, error)
         note.unlink(missing_ok=True)
         return None
-    return vectors, keys, about["cut"]
+    return paths["vectors"], keys, cut, int(vectors.shape[1])

@@ -19,6 +19,7 @@ from beir_hybrid.progress import progress
 QUERIES = 1024  # queries a batch
 PASSAGES = 4096  # passages a block: with a batch of queries its scores fit a processor's cache
 _UNIT = 2.0**-24  # half the distance from 1 to the next float32
+_TINY = 2.0**-126  # what a product loses at most where processors take smaller numbers for zero
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,8 @@ def rank(
     sizes = {"": len(passages)} | {name: len(rows) for name, rows in groups.items()}
     wanted = ([""] + list(groups) * per_group) if k else []
     best = {name: Best.empty(len(queries), min(k, sizes[name])) for name in wanted}
-    longest = max((_longest(passages, block) for block in _blocks(groups)), default=0.0)
+    # By numpy, for unlike Python's `max` it does not lose a NaN.
+    longest = np.max([_longest(passages, block) for block in _blocks(groups)], initial=0.0)
     with (
         ThreadPoolExecutor(_threads()) as threads,
         progress("ranking", len(queries) * len(passages), unit="scores") as advance,
@@ -140,19 +142,26 @@ class _Batch:
     """Some queries against all passages, block by block."""
 
     def __init__(
-        self, job: _Job, rows: np.ndarray, query: np.ndarray, passage: np.ndarray, longest: float
+        self,
+        job: _Job,
+        rows: np.ndarray,
+        query: np.ndarray,
+        passage: np.ndarray,
+        longest: np.floating,
     ) -> None:
-        from beir_hybrid.retrieval.kernels import pair_scores
-
         self.job, self.rows, self.query, self.passage = job, rows, query, passage
         self.vectors = job.queries.take(rows)
         norms = np.sqrt(np.einsum("ij,ij->i", self.vectors, self.vectors, dtype=np.float64))
+        if not (norms * longest < np.finfo(np.float32).max).all():
+            raise BadData(
+                "embeddings hold NaN, infinity, or numbers so large that scores are no float32; "
+                "is the model damaged, or its arithmetic too narrow?"
+            )
         # Rounding errors of dim products and sums, whatever their order; 16 for the roundings here.
-        self.margin = (norms * longest * (job.queries.dim + 16) * _UNIT).astype(np.float32)
+        margin = (norms * longest * _UNIT + _TINY) * (job.queries.dim + 16)
+        self.margin = margin.astype(np.float32)
         self.bounds = np.searchsorted(query, np.arange(len(rows) + 1)).astype(np.int64)
-        distinct, place = np.unique(passage, return_inverse=True)
-        golds = job.passages.take(distinct)
-        self.gold_scores = pair_scores(self.vectors, golds, query, place)
+        self.gold_scores = _scores(self.vectors, query, job.passages, passage)
         self.gold_order = job.order[passage]
         self.own = np.zeros((len(query), 3), np.int64)
         self.pool = np.zeros((len(query), 3), np.int64)
@@ -178,7 +187,8 @@ class _Batch:
                     state = (some.scores[part], some.rows[part], some.filled[part], some.bar[part])
                     collect_best(fast[part], block.start, self.margin[part], some.k, *state)
 
-        edges = np.linspace(0, len(self.vectors), 4 * _threads() + 1).astype(int).tolist()
+        # Few enough queries at a time that their scores stay close to the processor.
+        edges = [*range(0, len(self.vectors), 32), len(self.vectors)]
         list(threads.map(work, edges[:-1], edges[1:]))
         self.pool += counts
         rows = job.groups[name]
@@ -187,7 +197,7 @@ class _Batch:
 
     def finish(self, part: slice, kept: "_Kept", found: Best, scope: range) -> None:
         """Score what was kept for some queries exactly, and write the best in order."""
-        from beir_hybrid.retrieval.kernels import pair_scores, prune
+        from beir_hybrid.retrieval.kernels import prune
 
         filled, rows = kept.filled[part], kept.rows[part]
         prune(kept.k, kept.scores[part], rows, filled, self.margin[part])
@@ -196,11 +206,9 @@ class _Batch:
         filled[lost] = 0
         inside = np.arange(filled.max(initial=0)) < filled[:, None]
         rows = rows[:, : inside.shape[1]]
-        distinct, place = np.unique(rows[inside], return_inverse=True)
         query = np.repeat(np.arange(part.start, part.stop), filled)
-        passages = self.job.passages.take(distinct)
         keys = np.full(inside.shape, np.iinfo(np.int64).min)
-        exact = pair_scores(self.vectors, passages, query, place)
+        exact = _scores(self.vectors, query, self.job.passages, rows[inside])
         keys[inside] = _packed(exact, self.job.order[rows[inside]])
         keys.sort(axis=1)
         whole = np.flatnonzero(filled)
@@ -208,21 +216,25 @@ class _Batch:
         if len(whole):
             scores, order = _unpacked(keys[whole, ::-1][:, : kept.k])
             found.scores[mine[whole]], found.rows[mine[whole]] = scores, self.job.by_order[order]
-        for i in lost:
-            found.rows[mine[i]], found.scores[mine[i]] = self._slowly(part.start + i, kept.k, scope)
+        if len(lost):
+            found.scores[mine[lost]], found.rows[mine[lost]] = self._slowly(
+                part.start + lost, kept.k, scope
+            )
 
-    def _slowly(self, i: int, k: int, scope: range) -> tuple[np.ndarray, np.ndarray]:
-        """Return the k best of one query, by the scores of all passages."""
+    def _slowly(self, some: np.ndarray, k: int, scope: range) -> tuple[np.ndarray, np.ndarray]:
+        """Return the scores and rows of the k best of some queries, by the scores of all."""
         from beir_hybrid.retrieval.kernels import all_scores
 
-        best, best_scores = np.empty(0, np.int64), np.empty(0, np.float32)
+        best = [np.empty(0, np.int64) for _ in some]
         for block in _blocks({"": scope}):
             vectors = self.job.passages.take(slice(block.start, block.stop))
-            best_scores = np.concatenate([best_scores, all_scores(self.vectors[i], vectors)])
-            best = np.concatenate([best, np.arange(block.start, block.stop)])
-            top = np.lexsort((-self.job.order[best], -best_scores))[:k]
-            best, best_scores = best[top], best_scores[top]
-        return best, best_scores
+            order = self.job.order[block.start : block.stop]
+            for place, i in enumerate(some.tolist()):
+                keys = _packed(all_scores(self.vectors[i], vectors), order)
+                keys = np.concatenate([best[place], keys])
+                best[place] = np.partition(keys, len(keys) - k)[-k:] if len(keys) > k else keys
+        scores, order = _unpacked(np.sort(np.stack(best), axis=1)[:, ::-1])
+        return scores, self.job.by_order[order]
 
 
 class _Kept:
@@ -244,6 +256,23 @@ def _blocks(groups: dict[str, range]) -> Iterator[range]:
     for rows in groups.values():
         for start in range(rows.start, rows.stop, PASSAGES):
             yield range(start, min(start + PASSAGES, rows.stop))
+
+
+def _scores(
+    queries: np.ndarray, query: np.ndarray, passages: Embeddings, passage: np.ndarray
+) -> np.ndarray:
+    """Return the score of each pair of rows, read from where the passages lie."""
+    from beir_hybrid.retrieval.kernels import pair_scores
+
+    scores = np.empty(len(query), np.float32)
+    shard, place = passages.shard[passage], passages.place[passage]
+    for number in np.unique(shard):
+        mine = np.flatnonzero(shard == number)
+        rows, at = np.asarray(passages.shards[number]), place[mine]
+        if rows.dtype != np.float32:
+            rows, at = rows[at].astype(np.float32), np.arange(len(at), dtype=at.dtype)
+        scores[mine] = pair_scores(queries, rows, query[mine], at)
+    return scores
 
 
 def _product(queries: np.ndarray, passages: np.ndarray, device: str) -> np.ndarray:
@@ -273,7 +302,7 @@ def _flipped(bits: np.ndarray) -> np.ndarray:
 
 
 def _longest(passages: Embeddings, block: range) -> float:
-    """Return the length of a block's longest vector."""
+    """Return the length of a block's longest vector; NaN if one of its numbers is."""
     rows = passages.take(slice(block.start, block.stop))
     return float(np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64).max()))
 

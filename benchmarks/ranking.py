@@ -1,0 +1,147 @@
+"""A million vectors in clusters and 10,000 queries in, seconds of exact ranking beside faiss out.
+
+Ours finds the exact ranks of 11 golds a query and the top 1000; the peer the top 1000 alone. Every
+run is a fresh process: ``python -m benchmarks.ranking STEP FOLDER PASSAGES QUERIES`` prints JSON.
+"""
+
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.measure import MIB, Usage, child, estimate, pairs, table, versions
+
+DIM = 384
+GOLDS = 11
+TOP = 1000
+PASSAGES, QUERIES = 1_000_000, 10_000
+CURVE = (10_000, 30_000, 100_000, 300_000, 1_000_000)  # passages
+CURVE_QUERIES = 1_000
+CENTRES = 2_000
+PAIRS = 3
+LANGS = 10
+
+
+def main() -> None:
+    """Measure one large ranking beside the peer's, then the cost against the corpus."""
+    print(f"Peer: IndexFlatIP.search, vectors in memory. {versions('faiss-cpu', 'numpy')}.\n")
+    with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as name:
+        folder = Path(name)
+        child("ranking", "generate", folder, str(PASSAGES), str(QUERIES))
+        _beside(folder, PASSAGES, QUERIES)
+        _curve(folder)
+
+
+def _beside(folder: Path, passages: int, queries: int) -> None:
+    sizes = str(passages), str(queries)
+    runs = pairs(
+        lambda: child("ranking", "ours", folder, *sizes),
+        lambda: child("ranking", "peer", folder, *sizes),
+        PAIRS,
+    )
+    ours, theirs = ([run.result["seconds"] for run in side] for side in zip(*runs, strict=True))
+    mine, peer = estimate(ours), estimate(theirs)
+    ratio = estimate([mine / peer for mine, peer in zip(ours, theirs, strict=True)])
+    beyond = estimate([run.anonymous / MIB for run, _ in runs])
+    print(
+        f"{passages:,} x {DIM} float32 passages, memory-mapped, {queries:,} queries with "
+        f"{GOLDS} golds each,\ntop {TOP:,}, {PAIRS} interleaved pairs:\n"
+    )
+    table(
+        ("", f"median [{mine.confidence:.0%} interval]", "target", "verdict"),
+        ("ours, s", mine.show(), "-", "-"),
+        ("peer, s", peer.show(), "-", "-"),
+        ("ours / peer", ratio.show(), "<= 1.2", ratio.verdict(below=1.2)),
+        ("ours beyond the map, MiB", beyond.show(",.0f"), "< 3,072", beyond.verdict(below=3072)),
+    )
+
+
+def _curve(folder: Path) -> None:
+    print(f"\nCost against the corpus, {CURVE_QUERIES:,} queries, one run each:\n")
+    rows = [("passages", "seconds", "us a passage", "beyond the map, MiB", "seconds as a bar")]
+    runs: list[tuple[int, Usage]] = [
+        (size, child("ranking", "ours", folder, str(size), str(CURVE_QUERIES))) for size in CURVE
+    ]
+    longest = max(run.result["seconds"] for _, run in runs)
+    for size, run in runs:
+        seconds = run.result["seconds"]
+        bar = "#" * max(1, round(40 * seconds / longest))
+        rows.append(
+            (
+                f"{size:,}",
+                f"{seconds:.2f}",
+                f"{seconds / size * 1e6:.2f}",
+                f"{run.anonymous / MIB:,.0f}",
+                bar.ljust(40),
+            )
+        )
+    table(*rows)
+
+
+def generate(folder: Path, passages: int, queries: int) -> dict[str, Any]:
+    """Write unit vectors around shared centres, some at a time."""
+    draw = np.random.default_rng(3)
+    centres = draw.standard_normal((CENTRES, DIM)).astype(np.float32)
+    for name, rows in (("passages", passages), ("queries", queries)):
+        shape = (rows, DIM)
+        array = np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.float32, shape)
+        for start in range(0, rows, 50_000):
+            n = min(50_000, rows - start)
+            some = draw.standard_normal((n, DIM), dtype=np.float32)
+            some += centres[draw.integers(0, CENTRES, n)]
+            array[start : start + n] = some / np.linalg.norm(some, axis=1, keepdims=True)
+        array.flush()
+    return {}
+
+
+def ours(folder: Path, passages: int, queries: int) -> dict[str, Any]:
+    """Rank exactly; golds are drawn at random and passages are in ten languages."""
+    from beir_hybrid.encoding import Embeddings
+    from beir_hybrid.retrieval import rank
+
+    draw = np.random.default_rng(4)
+    mapped = np.load(folder / "passages.npy", mmap_mode="r")[:passages]
+    places = np.arange(passages, dtype=np.int32)
+    corpus = Embeddings([mapped], np.zeros(passages, np.int32), places)
+    asked = Embeddings.of(np.load(folder / "queries.npy")[:queries])
+    judged = np.repeat(np.arange(queries), GOLDS), draw.integers(0, passages, queries * GOLDS)
+    edges = np.linspace(0, passages, LANGS + 1).astype(int).tolist()
+    groups = {str(a): range(a, b) for a, b in pairwise(edges)}
+    order = draw.permutation(passages).astype(np.int32)
+    few = Embeddings.of(np.eye(2, DIM, dtype=np.float32))
+    # Compiled code is loaded here: it is kept between processes.
+    rank(few, few, (places[:1], places[:1]), {"": range(2)}, places[:2], k=1)
+    return _timed(lambda: rank(asked, corpus, judged, groups, order, k=TOP))
+
+
+def peer(folder: Path, passages: int, queries: int) -> dict[str, Any]:
+    """Search the top 1000 alone, by faiss."""
+    import faiss
+
+    index = faiss.IndexFlatIP(DIM)
+    index.add(np.load(folder / "passages.npy", mmap_mode="r")[:passages])
+    asked = np.load(folder / "queries.npy")[:queries]
+    return _timed(partial(index.search, asked, TOP))
+
+
+def _timed(work: Callable[[], object]) -> dict[str, Any]:
+    begun = time.perf_counter()
+    work()
+    return {"seconds": time.perf_counter() - begun}
+
+
+if __name__ == "__main__":
+    STEPS: dict[str, Callable[[Path, int, int], dict[str, Any]]] = {
+        "generate": generate,
+        "ours": ours,
+        "peer": peer,
+    }
+    step, place, *counts = sys.argv[1:]
+    print(json.dumps(STEPS[step](Path(place), *map(int, counts))))
