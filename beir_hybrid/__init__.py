@@ -18,6 +18,20 @@ if TYPE_CHECKING:
     from beir_hybrid.collection import read_folder as read_folder
     from beir_hybrid.collection import read_jsonl as read_jsonl
     from beir_hybrid.collection import write_folder as write_folder
+    from beir_hybrid.collection.triple import from_beir as from_beir
+    from beir_hybrid.encoding import Encoder as Encoder
+    from beir_hybrid.encoding import SentenceTransformerEncoder as SentenceTransformerEncoder
+    from beir_hybrid.encoding import encode as encode
+    from beir_hybrid.evaluation.evaluate import evaluate as evaluate
+    from beir_hybrid.evaluation.evaluator import HybridEvaluator as HybridEvaluator
+    from beir_hybrid.evaluation.given import evaluate_runs as evaluate_runs
+    from beir_hybrid.evaluation.given import read_vectors as read_vectors
+    from beir_hybrid.evaluation.measures import PEER as PEER
+    from beir_hybrid.evaluation.measures import LanguageExposure as LanguageExposure
+    from beir_hybrid.evaluation.measures import LanguagePreference as LanguagePreference
+    from beir_hybrid.evaluation.measures import RankDistance as RankDistance
+    from beir_hybrid.evaluation.measures import SameLanguageShare as SameLanguageShare
+    from beir_hybrid.evaluation.results import Results as Results
     from beir_hybrid.sources import Dataset as Dataset
     from beir_hybrid.sources import datasets as datasets
     from beir_hybrid.sources import load as load
@@ -28,11 +42,25 @@ _HOMES = {
     "Collection": "collection",
     "CollectionWriter": "collection",
     "Dataset": "sources",
+    "Encoder": "encoding",
+    "HybridEvaluator": "evaluation.evaluator",
+    "LanguageExposure": "evaluation.measures",
+    "LanguagePreference": "evaluation.measures",
+    "PEER": "evaluation.measures",
+    "RankDistance": "evaluation.measures",
+    "Results": "evaluation.results",
+    "SameLanguageShare": "evaluation.measures",
+    "SentenceTransformerEncoder": "encoding",
     "View": "collection",
     "datasets": "sources",
+    "encode": "encoding",
+    "evaluate": "evaluation.evaluate",
+    "evaluate_runs": "evaluation.given",
+    "from_beir": "collection.triple",
     "load": "sources",
     "read_folder": "collection",
     "read_jsonl": "collection",
+    "read_vectors": "evaluation.given",
     "write_folder": "collection",
 }
 

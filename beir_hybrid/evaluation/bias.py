@@ -1,265 +1,289 @@
-"""One query's ranking in, the value of a measure of language bias out."""
+"""Rankings in, the values of measures of language bias out, a query each."""
 
-import math
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from statistics import fmean
 from typing import Any
 
+import numpy as np
 from ir_measures import Measure
 
 from beir_hybrid.errors import BadOption, lookup
+from beir_hybrid.evaluation.judged import Judged, ratio
+
+_FAR = np.iinfo(np.int64).max  # the rank of what is not retrieved, where any rank is nearer
 
 
-@dataclass(frozen=True)
-class JudgedPassage:
-    """A judged passage and where it stands.
-
-    Attributes
-    ----------
-    key
-        Its id without the language: parallel passages share it.
-    rank
-        From 1, ties in descending order of ids; ``None`` if it is not retrieved.
-    """
-
-    lang: str
-    key: str
-    relevance: int
-    rank: int | None
+def values(measure: Measure, judged: Judged) -> np.ndarray:
+    """Return the measure's value for each query, NaN where it does not apply; (n,) float64."""
+    return _arithmetic(measure).value(measure, judged)
 
 
-@dataclass(frozen=True)
-class QueryRanking:
-    """What the measures see of a query.
-
-    Attributes
-    ----------
-    top_langs
-        Languages of the best passages, as many as the largest cutoff asks for.
-    retrieved
-        How many passages are ranked; 0 if the run lacks the query.
-    pool
-        How many there were to rank: the rank of an unretrieved passage.
-    """
-
-    lang: str
-    judged: tuple[JudgedPassage, ...]
-    top_langs: Sequence[str]
-    retrieved: int
-    pool: int
-
-
-_Set = list[JudgedPassage]
-
-
-def value(measure: Measure, ranking: QueryRanking) -> float | None:
-    """Return the measure's value, or ``None`` if it does not apply to the query."""
-    return _arithmetic(measure).value(measure, ranking)
-
-
-def unbiased(measure: Measure, ranking: QueryRanking) -> float | None:
-    """Return the value that a ranking without bias has, or ``None`` if the measure has none here.
+def unbiased(measure: Measure, judged: Judged) -> np.ndarray:
+    """Return the value of a ranking without bias, NaN where the measure has none; (n,) float64.
 
     n - 1 for a rank distance, 0 if it is normalised; 1/n for the language preference; the query
     language's share of the relevant passages for the same-language share; 1 for the others.
     """
-    return _arithmetic(measure).unbiased(measure, ranking)
+    return _arithmetic(measure).unbiased(measure, judged)
 
 
-def informative(measure: Measure, ranking: QueryRanking) -> bool:
-    """Return whether the measure can tell rankings of this query's judged passages apart."""
-    return value(measure, ranking) is not None
+@dataclass(frozen=True)
+class _Sets:
+    """Sets of parallel passages; see `RankDistance`. A set's rows lie side by side."""
+
+    rows: np.ndarray  # (members,) numbers of judgements
+    starts: np.ndarray  # (sets,) where in `rows` a set begins
+    sizes: np.ndarray  # (sets,)
+    query: np.ndarray  # (sets,) whose they are
+
+    def reduce(self, function: np.ufunc, members: np.ndarray) -> np.ndarray:
+        """Reduce the members of each set to a number."""
+        if not len(self.starts):
+            return members[:0]
+        reduced: np.ndarray = function.reduceat(members, self.starts)
+        return reduced
+
+    def mean(self, of_sets: np.ndarray, n: int) -> np.ndarray:
+        """Average over the sets of each query that have a value."""
+        there = ~np.isnan(of_sets)
+        query = self.query[there]
+        return ratio(np.bincount(query, of_sets[there], n), np.bincount(query, minlength=n))
 
 
-def _rank_distance(measure: Measure, ranking: QueryRanking) -> float | None:
-    pool = _pool(measure, ranking)
-    cutoff = measure["cutoff"] or pool
-    distances = []
-    for members in _parallel_sets(_relevant(measure, ranking)):
-        distance: float = _distance(members, pool, cutoff)
-        if measure["normalized"]:
-            best = len(members) - 1
-            random = best * (pool + 1) / (len(members) + 1)
-            if len(members) == pool:  # every ranking has the best distance
-                continue
-            distance = (distance - best) / (random - best)
-        distances.append(distance)
-    return _mean(distances)
+def _sets(measure: Measure, judged: Judged) -> _Sets:
+    rows = np.flatnonzero(judged.relevance >= measure["rel"])
+    query, lang, key = judged.query[rows], judged.lang[rows], judged.key[rows]
+    _, pair, count = np.unique(_codes(query, lang), return_inverse=True, return_counts=True)
+    by_key = np.isin(query, query[count[pair] > 1])  # some language has several
+    _, place, count = np.unique(_codes(query, key), return_inverse=True, return_counts=True)
+    parallel = count[place] > 1
+    by_key &= np.isin(query, query[parallel])
+    code = _codes(query, np.where(by_key, key + 1, 0))
+    kept = parallel | ~by_key
+    order = np.flatnonzero(kept)[np.argsort(code[kept], kind="stable")]
+    _, starts, sizes = np.unique(code[order], return_index=True, return_counts=True)
+    several = np.repeat(sizes > 1, sizes)
+    order, sizes = order[several], sizes[sizes > 1]
+    starts = np.cumsum(sizes) - sizes
+    return _Sets(rows[order], starts, sizes, query[order][starts])
 
 
-def _distance(members: _Set, pool: int, cutoff: int) -> int:
-    if all(one.rank is None or one.rank > cutoff for one in members):
-        return min(pool - 1, cutoff)
-    ranks = [min(pool if one.rank is None else one.rank, cutoff + 1) for one in members]
-    return max(ranks) - min(ranks)
+def _codes(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return a number for each pair of numbers; they sort as the pairs do."""
+    codes: np.ndarray = first * (int(second.max(initial=0)) + 1) + second
+    return codes
 
 
-def _unbiased_distance(measure: Measure, ranking: QueryRanking) -> float | None:
+def _rank_distance(measure: Measure, judged: Judged) -> np.ndarray:
+    sets = _sets(measure, judged)
+    pool = _pool(measure, judged)[sets.query]
+    cutoff = np.minimum(measure["cutoff"] or pool, pool)
+    rank = judged.rank[sets.rows]
+    ends, cuts = np.repeat(pool, sets.sizes), np.repeat(cutoff, sets.sizes)
+    clipped = np.where(rank == 0, np.minimum(ends, cuts + 1), np.minimum(rank, cuts + 1))
+    spread = sets.reduce(np.maximum, clipped) - sets.reduce(np.minimum, clipped)
+    seen = sets.reduce(np.logical_or, (rank > 0) & (rank <= cuts))
+    distance = np.where(seen, spread, np.minimum(pool - 1, cutoff)).astype(np.float64)
     if measure["normalized"]:
-        return None if _rank_distance(measure, ranking) is None else 0.0
-    cutoff = measure["cutoff"] or _pool(measure, ranking)
-    sets = _parallel_sets(_relevant(measure, ranking))
-    return _mean(min(len(members) - 1, cutoff) for members in sets)
+        best = sets.sizes - 1
+        random = best * (pool + 1) / (sets.sizes + 1)
+        # Where all of the pool is relevant, every ranking has the best distance.
+        distance = ratio(distance - best, np.where(sets.sizes == pool, 0, random - best))
+    return sets.mean(distance, len(judged))
 
 
-def _language_preference(measure: Measure, ranking: QueryRanking) -> float | None:
-    return _mean(_preferred(ranking.lang, members) for members in _mixed_sets(measure, ranking))
+def _unbiased_distance(measure: Measure, judged: Judged) -> np.ndarray:
+    if measure["normalized"]:
+        return np.where(np.isnan(_rank_distance(measure, judged)), np.nan, 0.0)
+    sets = _sets(measure, judged)
+    pool = _pool(measure, judged)[sets.query]
+    best = np.minimum(sets.sizes - 1, measure["cutoff"] or pool)
+    return sets.mean(best.astype(np.float64), len(judged))
 
 
-def _preferred(lang: str, members: _Set) -> float:
-    ranks = [(one.rank, one.lang == lang) for one in members if one.rank is not None]
-    return float(min(ranks)[1]) if ranks else 1.0
+def _language_preference(measure: Measure, judged: Judged) -> np.ndarray:
+    sets, own = _mixed_sets(measure, judged)
+    rank = np.where(judged.rank[sets.rows] == 0, _FAR, judged.rank[sets.rows])
+    nearest = [sets.reduce(np.minimum, np.where(side, rank, _FAR)) for side in (own, ~own)]
+    return sets.mean((nearest[0] <= nearest[1]).astype(np.float64), len(judged))
 
 
-def _unbiased_preference(measure: Measure, ranking: QueryRanking) -> float | None:
-    sets = _mixed_sets(measure, ranking)
-    return _mean(_share(ranking.lang, (one.lang for one in members)) for members in sets)
+def _unbiased_preference(measure: Measure, judged: Judged) -> np.ndarray:
+    sets, own = _mixed_sets(measure, judged)
+    return sets.mean(sets.reduce(np.add, own.astype(np.int64)) / sets.sizes, len(judged))
 
 
-def _mixed_sets(measure: Measure, ranking: QueryRanking) -> list[_Set]:
-    """Return the parallel sets that hold the query's language and another."""
-    sets = _parallel_sets(_relevant(measure, ranking))
-    return [some for some in sets if {one.lang == ranking.lang for one in some} == {True, False}]
+def _mixed_sets(measure: Measure, judged: Judged) -> tuple[_Sets, np.ndarray]:
+    """Return the parallel sets with the query's language and another, and which rows are in it."""
+    sets = _sets(measure, judged)
+    own = _own(judged, sets.rows)
+    share = sets.reduce(np.add, own.astype(np.int64))
+    mixed = (share > 0) & (share < sets.sizes)
+    inside = np.repeat(mixed, sets.sizes)
+    sizes = sets.sizes[mixed]
+    kept = _Sets(sets.rows[inside], np.cumsum(sizes) - sizes, sizes, sets.query[mixed])
+    return kept, own[inside]
 
 
-def _same_language_share(measure: Measure, ranking: QueryRanking) -> float | None:
-    return _share(ranking.lang, _top(measure, ranking)) if ranking.retrieved else 1.0
+def _same_language_share(measure: Measure, judged: Judged) -> np.ndarray:
+    top, seen = _top(measure, judged)
+    same = (top == judged.query_lang[:, None]).sum(axis=1)
+    return ratio(same, seen, otherwise=1.0)
 
 
-def _unbiased_share(measure: Measure, ranking: QueryRanking) -> float | None:
-    relevant = _relevant(measure, ranking)
-    return _share(ranking.lang, (one.lang for one in relevant)) if relevant else None
+def _unbiased_share(measure: Measure, judged: Judged) -> np.ndarray:
+    rows = _relevant(measure, judged)
+    return ratio(judged.total(rows[_own(judged, rows)]), judged.total(rows))
 
 
-def _language_exposure(measure: Measure, ranking: QueryRanking) -> float | None:
-    target = Counter(one.lang for one in _relevant(measure, ranking))
-    if not target:
-        return None
-    exposure: dict[str, float] = defaultdict(float)
-    for place, lang in enumerate(_top(measure, ranking)):
-        geometric = measure["discount"] == "geometric"
-        exposure[lang] += measure["p"] ** place if geometric else 1 / math.log2(place + 2)
-    return 1 - _jensen_shannon(exposure, target) if exposure else 0.0
-
-
-def _unbiased_exposure(measure: Measure, ranking: QueryRanking) -> float | None:
-    return 1.0 if _relevant(measure, ranking) else None
-
-
-def _jensen_shannon(left: dict[str, float], right: Counter[str]) -> float:
-    """Return the Jensen-Shannon distance of two distributions, from 0 to 1."""
-    totals = sum(left.values()), right.total()
-    divergence = 0.0
-    for lang in left.keys() | right.keys():
-        one, other = left.get(lang, 0) / totals[0], right[lang] / totals[1]
-        middle = (one + other) / 2
-        divergence += sum(part * math.log2(part / middle) / 2 for part in (one, other) if part)
-    return math.sqrt(min(max(divergence, 0.0), 1.0))
-
-
-def _peer(measure: Measure, ranking: QueryRanking) -> float | None:
-    from scipy.special import chdtrc
-
-    total = weighted = 0.0
-    for weight, level in _levels(measure, ranking):
-        ranks = _midranks(level, measure["cutoff"] or math.inf)
-        total += weight
-        if ranks:
-            groups: dict[str, list[float]] = defaultdict(list)
-            for one, rank in zip(level, ranks, strict=True):
-                groups[one.lang].append(rank)
-            weighted += weight * float(chdtrc(len(groups) - 1, kruskal_wallis(groups.values())))
-    return weighted / total if total else None
-
-
-def _unbiased_peer(measure: Measure, ranking: QueryRanking) -> float | None:
-    return 1.0 if _levels(measure, ranking) else None
-
-
-def _levels(measure: Measure, ranking: QueryRanking) -> list[tuple[float, _Set]]:
-    """Return the relevance levels that say something, and their weights."""
-    levels: dict[int, _Set] = defaultdict(list)
-    for one in ranking.judged:
-        levels[one.relevance].append(one)
-    weights = measure["weights"] or {level: 1.0 for level in levels if level > 0}
-    found = []
-    for level, members in levels.items():
-        langs = Counter(one.lang for one in members)
-        if weights.get(level) and 1 < len(langs) < len(members):
-            found.append((weights[level], members))
+def _language_exposure(measure: Measure, judged: Judged) -> np.ndarray:
+    n, rows = len(judged), _relevant(measure, judged)
+    top, _ = _top(measure, judged)
+    width = 1 + max(int(some.max(initial=0)) for some in (judged.lang, top))
+    place = np.arange(top.shape[1])
+    geometric = measure["discount"] == "geometric"
+    attention = measure["p"] ** place if geometric else 1 / np.log2(place + 2)
+    seen, at = np.nonzero(top >= 0)
+    exposure = _spread(seen, top[seen, at], attention[at], (n, width))
+    target = _spread(judged.query[rows], judged.lang[rows], np.ones(len(rows)), (n, width))
+    found = 1 - _jensen_shannon(exposure, target)
+    found[judged.retrieved == 0] = 0
+    found[~target.any(axis=1)] = np.nan
     return found
 
 
-def _midranks(members: _Set, cutoff: float) -> list[float]:
-    """Return the ranks among these passages, unretrieved ones tied at the end; none if all are."""
-    raw = [math.inf if one.rank is None or one.rank > cutoff else one.rank for one in members]
-    seen = sorted(rank for rank in raw if rank < math.inf)
-    last = (len(seen) + 1 + len(raw)) / 2
-    places = {rank: place for place, rank in enumerate(seen, start=1)}
-    return [places.get(rank, last) for rank in raw] if seen else []
+def _unbiased_exposure(measure: Measure, judged: Judged) -> np.ndarray:
+    return np.where(judged.total(_relevant(measure, judged)) > 0, 1.0, np.nan)
 
 
-def kruskal_wallis(groups: Iterable[Sequence[float]]) -> float:
-    """Return H of ranks by group; ties have to share the mean of their ranks already.
-
-    >>> round(kruskal_wallis([[1, 2], [3, 4]]), 6)
-    2.4
-    """
-    kept = list(groups)
-    ranks = [rank for group in kept for rank in group]
-    mean = fmean(ranks)
-    between = sum(len(group) * (fmean(group) - mean) ** 2 for group in kept)
-    return (len(ranks) - 1) * between / sum((rank - mean) ** 2 for rank in ranks)
+def _spread(
+    row: np.ndarray, column: np.ndarray, weight: np.ndarray, shape: tuple[int, int]
+) -> np.ndarray:
+    """Add weights up in a matrix."""
+    at = row * shape[1] + column
+    return np.bincount(at, weight, shape[0] * shape[1]).reshape(shape)
 
 
-def _relevant(measure: Measure, ranking: QueryRanking) -> _Set:
-    return [one for one in ranking.judged if one.relevance >= measure["rel"]]
+def _jensen_shannon(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return the Jensen-Shannon distances of rows, from 0 to 1; rows need not add up to 1."""
+    left, right = (ratio(side, side.sum(axis=1, keepdims=True), 0.0) for side in (left, right))
+    middle = (left + right) / 2
+    divergence = np.zeros(len(left))
+    for side in (left, right):
+        quotient = np.where(side > 0, ratio(side, middle, 1.0), 1.0)
+        divergence += (side * np.log2(quotient)).sum(axis=1) / 2
+    return np.sqrt(np.clip(divergence, 0, 1))
 
 
-def _parallel_sets(relevant: _Set) -> list[_Set]:
-    """Return the sets of parallel passages; see `RankDistance`."""
-    if len({one.lang for one in relevant}) < len(relevant):
-        by_key: dict[str, _Set] = defaultdict(list)
-        for one in relevant:
-            by_key[one.key].append(one)
-        several = [members for members in by_key.values() if len(members) > 1]
-        if several:
-            return several
-    return [relevant] if len(relevant) > 1 else []
+def _peer(measure: Measure, judged: Judged) -> np.ndarray:
+    from scipy.special import chdtrc
+
+    levels = _levels(measure, judged)
+    ranks, seen = _midranks(measure, judged, levels)
+    langs, statistic = _kruskal_wallis(levels, judged.lang[levels.rows], ranks)
+    p = np.where(seen, chdtrc(langs - 1, statistic), 0.0)
+    weight = _level_weights(measure, judged.relevance[levels.rows][levels.starts])
+    n = len(judged)
+    return ratio(np.bincount(levels.query, weight * p, n), np.bincount(levels.query, weight, n))
 
 
-def _pool(measure: Measure, ranking: QueryRanking) -> int:
-    pool: int = measure["pool"] or ranking.pool
-    deepest = max((one.rank for one in ranking.judged if one.rank), default=0)
-    least = max(ranking.retrieved, deepest, len(_relevant(measure, ranking)))
-    if least > pool:
-        raise BadOption(f"{measure}: the pool has {pool} passages, and a query at least {least}")
+def _unbiased_peer(measure: Measure, judged: Judged) -> np.ndarray:
+    there = np.bincount(_levels(measure, judged).query, minlength=len(judged)) > 0
+    return np.where(there, 1.0, np.nan)
+
+
+def _levels(measure: Measure, judged: Judged) -> _Sets:
+    """Return the relevance levels that say something, as sets of judgements."""
+    rows = np.flatnonzero(_level_weights(measure, judged.relevance) > 0)
+    level = judged.relevance[rows] - judged.relevance.min(initial=0)
+    code = _codes(judged.query[rows], level)
+    order = np.argsort(code, kind="stable")
+    rows, code = rows[order], code[order]
+    _, starts, sizes = np.unique(code, return_index=True, return_counts=True)
+    # Languages of a level: distinct pairs of level and language.
+    number = np.repeat(np.arange(len(sizes)), sizes)
+    pairs = np.unique(np.stack([number, judged.lang[rows]]), axis=1)
+    langs = np.bincount(pairs[0], minlength=len(sizes))
+    telling = (langs > 1) & (langs < sizes)
+    rows, sizes = rows[np.repeat(telling, sizes)], sizes[telling]
+    starts = np.cumsum(sizes) - sizes
+    return _Sets(rows, starts, sizes, judged.query[rows][starts])
+
+
+def _level_weights(measure: Measure, relevance: np.ndarray) -> np.ndarray:
+    weights: Mapping[int, float] | None = measure["weights"]
+    if weights is None:
+        return (relevance > 0).astype(np.float64)
+    levels, place = np.unique(relevance, return_inverse=True)
+    found = [float(weights.get(level, 0)) for level in levels.tolist()]
+    return np.array(found, np.float64)[place]
+
+
+def _midranks(measure: Measure, judged: Judged, levels: _Sets) -> tuple[np.ndarray, np.ndarray]:
+    """Return ranks within levels, unretrieved passages tied at the end, and levels with any."""
+    rank = judged.rank[levels.rows]
+    there = (rank > 0) & (rank <= (measure["cutoff"] or _FAR))
+    number = np.repeat(np.arange(len(levels.sizes)), levels.sizes)
+    order = np.lexsort((np.where(there, rank, _FAR), number))
+    ranks = np.empty(len(rank))
+    ranks[order] = np.arange(len(rank)) - np.repeat(levels.starts, levels.sizes) + 1
+    seen = levels.reduce(np.add, there.astype(np.int64))
+    last = (seen + 1 + levels.sizes) / 2
+    return np.where(there, ranks, np.repeat(last, levels.sizes)), seen > 0
+
+
+def _kruskal_wallis(
+    levels: _Sets, lang: np.ndarray, ranks: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the number of languages and H of each level; tied ranks share their mean already."""
+    n = len(levels.sizes)
+    number = np.repeat(np.arange(n), levels.sizes)
+    _, first, group, count = np.unique(
+        _codes(number, lang), return_index=True, return_inverse=True, return_counts=True
+    )
+    level = number[first]
+    mean = (levels.sizes + 1) / 2
+    off = np.bincount(group, ranks) / count - mean[level] if n else np.empty(0)
+    between = np.bincount(level, count * off**2, n)
+    total = np.bincount(number, (ranks - mean[number]) ** 2, n)
+    return np.bincount(level, minlength=n), ratio((levels.sizes - 1) * between, total, 0.0)
+
+
+def _relevant(measure: Measure, judged: Judged) -> np.ndarray:
+    return np.flatnonzero(judged.relevance >= measure["rel"])
+
+
+def _own(judged: Judged, rows: np.ndarray) -> np.ndarray:
+    """Return which judgements are of passages in the query's language."""
+    own: np.ndarray = judged.lang[rows] == judged.query_lang[judged.query[rows]]
+    return own
+
+
+def _pool(measure: Measure, judged: Judged) -> np.ndarray:
+    pool = np.broadcast_to(measure["pool"] or judged.pool, len(judged))
+    least = np.maximum(judged.retrieved, judged.total(_relevant(measure, judged)))
+    np.maximum.at(least, judged.query, judged.rank)
+    wrong = np.flatnonzero(least > pool)
+    if len(wrong):
+        small, large = pool[wrong[0]], least[wrong[0]]
+        raise BadOption(f"{measure}: the pool has {small} passages, and a query at least {large}")
     return pool
 
 
-def _top(measure: Measure, ranking: QueryRanking) -> Sequence[str]:
-    k = min(measure["cutoff"], ranking.retrieved)
-    if len(ranking.top_langs) < k:
-        kept = len(ranking.top_langs)
-        raise BadOption(f"{measure} needs the {k} best passages, and only {kept} are kept")
-    return ranking.top_langs[:k]
-
-
-def _share(lang: str, langs: Iterable[str]) -> float:
-    return fmean(other == lang for other in langs)
-
-
-def _mean(values: Iterable[float]) -> float | None:
-    kept = list(values)
-    return fmean(kept) if kept else None
+def _top(measure: Measure, judged: Judged) -> tuple[np.ndarray, np.ndarray]:
+    """Return the best passages' languages, -1 past the cutoff, and how many there are."""
+    seen = np.minimum(measure["cutoff"], judged.retrieved)
+    needed, kept = int(seen.max(initial=0)), judged.top.shape[1]
+    if kept < needed:
+        raise BadOption(f"{measure} needs the {needed} best passages, and only {kept} are kept")
+    top = judged.top[:, :needed]
+    return np.where(np.arange(needed) < seen[:, None], top, -1), seen
 
 
 @dataclass(frozen=True)
 class _Arithmetic:
-    value: Callable[[Any, QueryRanking], float | None]
-    unbiased: Callable[[Any, QueryRanking], float | None]
+    value: Callable[[Any, Judged], np.ndarray]
+    unbiased: Callable[[Any, Judged], np.ndarray]
 
 
 _TABLE = {
@@ -273,5 +297,5 @@ _TABLE = {
 
 def _arithmetic(measure: Measure) -> _Arithmetic:
     found = lookup("measure of language bias", str(measure.NAME), _TABLE)
-    measure.validate_params()  # type: ignore[no-untyped-call] # ir_measures leaves it without
+    measure.validate_params()
     return found

@@ -302,7 +302,7 @@ class _PEER(BiasMeasure):
     A level says something only if at least two languages have a passage in it and one of them two;
     with one passage a language H is N - 1 whatever the ranking. Such levels are left out, and
     queries without another level have no value: on XQuAD-R, which has one relevant passage a
-    language, that is every query. `beir_hybrid.evaluation.bias.informative` tells.
+    language, that is every query.
 
     Unretrieved passages (with a cutoff, also those behind it) share the last place. A level of
     which nothing is retrieved counts 0, and so does a query that the run lacks. Retrieved passages

@@ -2,9 +2,9 @@
 # mypy: allow-untyped-calls
 # (ir_measures says that it is typed, and leaves most functions without types.)
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,8 @@ from ir_measures.providers import Evaluator
 from ir_measures.util import QrelsConverter, RunConverter
 
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.evaluation.bias import JudgedPassage, QueryRanking, value
+from beir_hybrid.evaluation.bias import values
+from beir_hybrid.evaluation.judged import Judged
 
 _PREFIX = re.compile(r"([A-Za-z]{2,3}(?:[-_][A-Za-z0-9]+)*):")
 
@@ -37,23 +38,14 @@ class BiasEvaluator(Evaluator):
 
     def _iter_calc(self, run: Any) -> Iterator[Metric]:
         scores: dict[str, dict[str, float]] = RunConverter(run).as_dict_of_dict()
-        relevant = (sum(one > 0 for one in judged.values()) for judged in self.qrels.values())
-        # Behind all that is ranked; an empty run must not make the worst distance 0.
-        pool = 1 + max(chain(map(len, scores.values()), relevant), default=0)
-        kept = max(
-            (measure["cutoff"] for measure in self.measures if _reads_top(measure)), default=0
-        )
-        mappings = {id(measure["langs"]): measure["langs"] for measure in self.measures}
-        for query, judged in self.qrels.items():
-            order = _ordered(query, scores.get(query, {}))
-            rankings = {
-                key: _ranking(query, judged, order, kept, pool, langs or {})
-                for key, langs in mappings.items()
-            }
-            for measure in self.measures:
-                found = value(measure, rankings[id(measure["langs"])])
-                if found is not None:
-                    yield Metric(query_id=query, measure=measure, value=found)
+        for langs in {id(measure["langs"]): measure["langs"] for measure in self.measures}.values():
+            mine = [measure for measure in self.measures if measure["langs"] is langs]
+            kept = max((measure["cutoff"] for measure in mine if _reads_top(measure)), default=0)
+            judged = judged_by(self.qrels, scores, langs or {}, kept)
+            for measure in mine:
+                for query, found in zip(self.qrels, values(measure, judged), strict=True):
+                    if not math.isnan(found):
+                        yield Metric(query_id=query, measure=measure, value=float(found))
 
 
 def language(identity: str, langs: Mapping[str, str]) -> tuple[str, str]:
@@ -79,7 +71,7 @@ def _reads_top(measure: Measure) -> bool:
     return measure.NAME in ("SameLanguageShare", "LanguageExposure")
 
 
-def _ordered(query: str, scores: dict[str, float]) -> list[str]:
+def _ordered(query: str, scores: Mapping[str, float]) -> list[str]:
     """Return ids in trec_eval's order: by score as float32, ties by descending id."""
     with np.errstate(over="ignore"):
         single = np.array(list(scores.values()), np.float64).astype(np.float32)
@@ -90,20 +82,40 @@ def _ordered(query: str, scores: dict[str, float]) -> list[str]:
     return [identity for _, identity in pairs]
 
 
-def _ranking(
-    query: str,
-    judged: dict[str, int],
-    order: list[str],
-    kept: int,
-    pool: int,
+def judged_by(
+    qrels: Mapping[str, Mapping[str, int]],
+    run: Mapping[str, Mapping[str, float]],
     langs: Mapping[str, str],
-) -> QueryRanking:
-    ranks = {identity: rank for rank, identity in enumerate(order, start=1) if identity in judged}
-    passages = []
-    for identity, relevance in judged.items():
-        if relevance != int(relevance):
-            raise BadData(f"the relevance of {identity!r} to {query!r} is {relevance}, no integer")
-        lang, key = language(identity, langs)
-        passages.append(JudgedPassage(lang, key, int(relevance), ranks.get(identity)))
-    top = [language(identity, langs)[0] for identity in order[:kept]]
-    return QueryRanking(language(query, langs)[0], tuple(passages), top, len(order), pool)
+    kept: int,
+) -> Judged:
+    """Return where a run ranks the judged passages, and the languages of the best `kept`."""
+    numbers: dict[str, int] = {}  # of languages
+    keys: dict[str, int] = {}
+    rows: list[tuple[int, int, int, int, int]] = []
+    top = np.full((len(qrels), kept), -1)
+    for number, (query, judged) in enumerate(qrels.items()):
+        order = _ordered(query, run.get(query, {}))
+        ranks = {passage: rank for rank, passage in enumerate(order, start=1)}
+        best = [language(passage, langs)[0] for passage in order[:kept]]
+        top[number, : len(best)] = [_number(lang, numbers) for lang in best]
+        for passage, relevance in judged.items():
+            if relevance != int(relevance):
+                raise BadData(
+                    f"the relevance of {passage!r} to {query!r} is {relevance}, no integer"
+                )
+            lang, key = language(passage, langs)
+            found = ranks.get(passage, 0), _number(lang, numbers), _number(key, keys)
+            rows.append((number, int(relevance), *found))
+    of, grades, places, codes, parallel = np.array(rows, np.int64).reshape(-1, 5).T
+    retrieved = np.array([len(run.get(name, {})) for name in qrels], np.int64)
+    relevant = int(np.bincount(of[grades > 0], minlength=1).max())
+    # Behind all that is ranked; an empty run must not make the worst distance 0.
+    pool = 1 + max(relevant, *map(len, run.values()), 0)
+    own = np.array([_number(language(name, langs)[0], numbers) for name in qrels], np.int64)
+    ascending = np.zeros_like(places)  # no measure of bias breaks ties that way
+    pools = np.full(len(qrels), pool)
+    return Judged(of, grades, places, ascending, codes, parallel, own, retrieved, pools, top)
+
+
+def _number(name: str, numbers: dict[str, int]) -> int:
+    return numbers.setdefault(name, len(numbers))

@@ -1,0 +1,95 @@
+"""A collection in, an evaluator for sentence-transformers' trainer out."""
+
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from ir_measures import Measure
+from sentence_transformers.base.evaluation import BaseEvaluator
+
+from beir_hybrid.collection import Collection
+from beir_hybrid.errors import lookup
+from beir_hybrid.evaluation.evaluate import MEASURES, evaluate, parsed
+from beir_hybrid.evaluation.measures import BiasMeasure
+from beir_hybrid.evaluation.settings import Judgements, Kind, kinds_of
+
+
+class HybridEvaluator(BaseEvaluator):
+    """Scores a model in every setting while it trains.
+
+    Values are named ``KIND_MEASURE``, such as ``mono_AP`` and ``multi_RankDistance``, with the name
+    of the evaluator before them, and the trainer logs them. Nothing is kept in the embedding store,
+    for the weights change from call to call.
+
+    Parameters
+    ----------
+    primary
+        The value that chooses the best checkpoint.
+    options
+        Of the encoder; see `SentenceTransformerEncoder`.
+    """
+
+    def __init__(
+        self,
+        collection: Collection,
+        *,
+        measures: Iterable[Measure | str] = MEASURES,
+        settings: Iterable[Kind] | None = None,
+        primary: str | None = None,
+        name: str = "",
+        **options: Any,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call] # theirs has no types
+        self.collection, self.options = collection, options
+        self.name = name or collection.name
+        self.measures = parsed(measures)
+        self.kinds = kinds_of(Judgements.of(collection), settings)
+        table = {
+            f"{kind}_{measure}": measure
+            for kind in self.kinds
+            for measure in self.measures
+            if kind == "multi" or not isinstance(measure, BiasMeasure)
+        }
+        first = primary or next(iter(table))
+        # A measure of bias is better the smaller it is, as far as it has a better at all.
+        self.greater_is_better = _rises(lookup("value to choose by", first, table))
+        self.primary_metric = f"{self.name}_{first}"
+
+    def __call__(
+        self,
+        model: Any,  # a SentenceTransformer; the base class says less
+        output_path: str | None = None,
+        epoch: float = -1,
+        steps: int = -1,
+    ) -> dict[str, float]:
+        """Return every value's average; save the results in `output_path` if there is one."""
+        with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as store:
+            results = evaluate(
+                model,
+                self.collection,
+                measures=self.measures,
+                settings=self.kinds,
+                store=store,
+                **self.options,
+            )
+        if output_path is not None:
+            results.save(Path(output_path) / f"{self.name}-{epoch:g}-{steps}")
+        metrics = self.prefix_name_to_metrics(
+            {
+                f"{kind}_{measure}": found.mean
+                for kind, row in results.summary().items()
+                for measure, found in row.items()
+            },
+            self.name,
+        )
+        self.store_metrics_in_model_card_data(model, metrics, int(epoch), steps)
+        return metrics
+
+    def get_config_dict(self) -> dict[str, Any]:
+        """Return what the model card says of it."""
+        return {"collection": self.collection.name, "settings": list(self.kinds)}
+
+
+def _rises(measure: Measure) -> bool:
+    return measure.NAME not in ("RankDistance", "LanguagePreference", "SameLanguageShare")

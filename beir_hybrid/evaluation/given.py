@@ -1,0 +1,164 @@
+"""What other tools made in, `Results` out: runs in TREC files, vectors in arrays."""
+# mypy: allow-untyped-calls
+# (ir_measures says that it is typed, and leaves most functions without types.)
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from ir_measures import Measure
+
+from beir_hybrid.collection import Collection, View
+from beir_hybrid.collection.arrays import to_numpy
+from beir_hybrid.encoding import Embeddings
+from beir_hybrid.encoding.embeddings import check_rows
+from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.evaluation.evaluate import MEASURES, Vectors, about_collection, parsed
+from beir_hybrid.evaluation.measures import BiasMeasure
+from beir_hybrid.evaluation.provider import BiasEvaluator
+from beir_hybrid.evaluation.results import Results, table_of
+from beir_hybrid.evaluation.scoring import Rows, from_pipeline, qrels_of, unbiased
+from beir_hybrid.evaluation.settings import Judgements
+from beir_hybrid.files import sha256
+from beir_hybrid.retrieval import Places, Ranked
+from beir_hybrid.retrieval.runs import read_run
+
+
+def read_vectors(folder: str | Path, collection: Collection) -> Vectors:
+    """Read vectors that another tool made of a collection's queries and passages.
+
+    The folder holds ``queries.npy`` and ``passages.npy``, arrays of shape (n, dim) whose inner
+    products are the scores, and ``queries.txt`` and ``passages.txt``, which name an id of each row
+    a line. Order is free; every query and passage must be there once.
+    """
+    folder = Path(folder)
+    found = {
+        "queries": _rows(folder, "queries", collection.queries["id"]),
+        "passages": _rows(folder, "passages", collection.passages["id"]),
+    }
+    sums = {kind: sha256(folder / f"{kind}.npy") for kind in found}
+    about = {"name": folder.name, "revision": "", "fingerprint": {"kind": "vectors", **sums}}
+    return Vectors(found["queries"], found["passages"], about)
+
+
+def _rows(folder: Path, kind: str, ids: pa.ChunkedArray) -> Embeddings:
+    array, names = folder / f"{kind}.npy", folder / f"{kind}.txt"
+    for path in (array, names):
+        if not path.is_file():
+            raise BadData(f"{folder} lacks {path.name}: it takes {kind}.npy and {kind}.txt")
+    try:
+        rows = np.load(array, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise BadData(f"{array} is no array: {error}") from error
+    lines = pa.chunked_array([pa.array(names.read_text("utf-8").splitlines(), pa.string())])
+    check_rows(rows, len(lines))
+    if len(lines) != len(ids) or len(lines.unique()) < len(lines):
+        distinct = len(lines.unique())
+        raise BadData(f"{names} has {distinct:,} ids in {len(lines):,} lines; wanted {len(ids):,}")
+    place = pc.index_in(ids, lines.combine_chunks())
+    if place.null_count:
+        first = ids.filter(pc.is_null(place))[0].as_py()
+        raise BadData(f"{names} lacks {place.null_count:,} {kind}, first {first!r}")
+    places = to_numpy(pa.chunked_array(place.chunks) if hasattr(place, "chunks") else place)
+    return Embeddings([rows], np.zeros(len(ids), np.int32), places.astype(np.int32))
+
+
+def evaluate_runs(
+    paths: str | Path | Iterable[str | Path],
+    collection: Collection,
+    *,
+    measures: Iterable[Measure | str] = MEASURES,
+    name: str = "",
+) -> Results:
+    """Score TREC runs of a collection's settings, as ir-measures scores them.
+
+    A run of one language's passages is of ``mono`` or ``cross`` settings, a run of several is of
+    ``multi`` ones; it may hold queries of several languages. A file that is called as a view
+    (``en-de.trec``, ``en-all.trec``) is of that setting and may hold the origin's own ids.
+    Queries that the run lacks count as ir-measures counts them, and as biased as can be.
+    """
+    chosen = parsed(measures)
+    files = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
+    if not files:
+        raise BadOption("no run is named")
+    judgements = Judgements.of(collection)
+    rows: Rows = []
+    seen: set[str] = set()
+    for path in files:
+        for view, run in _settings(path, collection):
+            if view.name in seen:
+                raise BadData(f"{path}: there are two runs of {view.name}")
+            seen.add(view.name)
+            rows += _score(view, run, judgements, chosen)
+    about = {
+        "model": {
+            "name": name or files[0].stem,
+            "revision": "",
+            "fingerprint": {"kind": "runs", "files": [sha256(path) for path in files]},
+        },
+        "collection": about_collection(collection),
+        "unbiased": unbiased(rows, chosen),
+    }
+    return Results.of(table_of(collection, rows, chosen), chosen, about, {})
+
+
+def _settings(path: Path, collection: Collection) -> list[tuple[View, dict[str, dict[str, float]]]]:
+    """Split a run into the settings that it is of."""
+    langs = [*collection.languages, None]
+    views = {collection.view(q, p).name: (q, p) for q in collection.languages for p in langs}
+    stem = path.name.removesuffix(".gz").rpartition(".")[0]
+    named = collection.view(*views[stem]) if stem in views else None
+    queries = dict.fromkeys(collection.queries["id"].to_pylist())
+    passages = set(collection.passages["id"].to_pylist())
+    run = read_run(path, view=named, known_queries=queries, known_documents=passages)
+    if named is not None:
+        return [(named, run)]
+    targets = {document.partition(":")[0] for found in run.values() for document in found}
+    target = targets.pop() if len(targets) == 1 else None
+    by_lang: dict[str, dict[str, dict[str, float]]] = {}
+    for query, found in run.items():
+        by_lang.setdefault(query.partition(":")[0], {})[query] = found
+    if not by_lang:
+        raise BadData(f"{path} is empty: a run has a line for each query and document")
+    return [(collection.view(lang, target), some) for lang, some in by_lang.items()]
+
+
+def _score(
+    view: View,
+    run: Mapping[str, Mapping[str, float]],
+    judgements: Judgements,
+    measures: Sequence[Measure],
+) -> Rows:
+    """Return what ir-measures says of a setting's run, in the shape that results have."""
+    collection = view.collection
+    mine = judgements.among(collection.query_rows(view.query_langs[0]))
+    nowhere = Places(*np.zeros((3, len(mine.query)), np.int64))
+    ranked = Ranked(np.zeros(len(mine.query), np.float32), nowhere, nowhere, {})
+    scored = mine.scored(view.kind, ranked)
+    target = len(collection.languages)
+    if view.kind != "multi":
+        target = collection.languages.index(view.passage_langs[0])
+    scored = scored.only(scored.target == target)
+    ids = collection.queries["id"].take(pa.array(scored.row.tolist(), pa.int64())).to_pylist()
+    places = {query: place for place, query in enumerate(ids)}
+    qrels = qrels_of(view, ids)
+    pool = sum(len(rows) for rows in view.passage_ranges)
+    found = {measure: np.full(len(ids), np.nan) for measure in measures}
+    kept = {query: dict(documents) for query, documents in run.items()}
+    plain = [measure for measure in measures if not isinstance(measure, BiasMeasure)]
+    for measure, query, value in from_pipeline(plain, qrels, kept):
+        found[measure][places[query]] = value
+    if view.kind == "multi":
+        asked = {_in_pool(m, pool): m for m in measures if isinstance(m, BiasMeasure)}
+        for metric in BiasEvaluator(list(asked), qrels).iter_calc(kept):
+            found[asked[metric.measure]][places[metric.query_id]] = metric.value
+    return [(scored, found)]
+
+
+def _in_pool(measure: Measure, pool: int) -> Measure:
+    """Tell a rank distance how many passages there are: a run does not hold them all."""
+    if isinstance(measure, BiasMeasure) and "pool" in measure.SUPPORTED_PARAMS:
+        return measure(pool=measure["pool"] or pool)
+    return measure

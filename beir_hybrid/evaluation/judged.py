@@ -1,0 +1,64 @@
+"""Judged passages of many queries and where they stand, as flat columns that measures read."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """Rankings of n queries, of which only the judged passages and the languages on top are kept.
+
+    Languages are numbered from 0. Ranks are from 1, and 0 where a passage is not retrieved.
+
+    Attributes
+    ----------
+    query
+        Which query a judgement is of, ascending from 0.
+    rank, rank_ascending
+        Where the passage stands if ties are in descending order of ids, as trec_eval has them, and
+        if they are in ascending order, as MS MARCO's evaluation does.
+    key
+        Numbers a passage's id without the language: parallel passages share it.
+    retrieved
+        How many passages are ranked; 0 if the run lacks the query.
+    pool
+        How many there were to rank: the rank of an unretrieved passage.
+    top
+        Languages of the best passages, as many as the largest cutoff asks for; -1 past the last.
+    """
+
+    query: np.ndarray  # (judgements,) int64
+    relevance: np.ndarray  # (judgements,) int64
+    rank: np.ndarray  # (judgements,) int64
+    rank_ascending: np.ndarray  # (judgements,) int64
+    lang: np.ndarray  # (judgements,) int64
+    key: np.ndarray  # (judgements,) int64
+    query_lang: np.ndarray  # (n,) int64
+    retrieved: np.ndarray  # (n,) int64
+    pool: np.ndarray  # (n,) int64
+    top: np.ndarray  # (n, kept) int64
+
+    def __len__(self) -> int:
+        return len(self.query_lang)
+
+    def only(self, kept: np.ndarray) -> "Judged":
+        """Return some of the queries; (n,) bool."""
+        inside = kept[self.query]
+        of_judgements = ("relevance", "rank", "rank_ascending", "lang", "key")
+        of_queries = ("query_lang", "retrieved", "pool", "top")
+        columns = {name: getattr(self, name)[inside] for name in of_judgements}
+        columns |= {name: getattr(self, name)[kept] for name in of_queries}
+        return Judged(query=(np.cumsum(kept) - 1)[self.query[inside]], **columns)
+
+    def total(self, rows: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+        """Add up, for each query, weights of some judgements (by number), or count them."""
+        return np.bincount(self.query[rows], weights, len(self))
+
+
+def ratio(above: np.ndarray, below: np.ndarray, otherwise: float = np.nan) -> np.ndarray:
+    """Divide, where there is something to divide by."""
+    shape = np.broadcast_shapes(above.shape, below.shape)
+    quotient = np.full(shape, otherwise)
+    np.divide(above, below, out=quotient, where=below != 0)
+    return quotient

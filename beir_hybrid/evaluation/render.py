@@ -1,0 +1,115 @@
+"""Results in, the same table for a terminal and for a notebook out."""
+
+from collections.abc import Callable
+from html import escape
+from typing import TYPE_CHECKING
+
+from beir_hybrid.evaluation.results import Estimate, Results
+from beir_hybrid.evaluation.settings import Kind
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+TITLES: dict[Kind, str] = {
+    "mono": "monolingual",
+    "cross": "cross-lingual",
+    "multi": "multilingual",
+    "one-target": "one target",
+}
+
+
+def figure(value: float) -> str:
+    """Return a figure with the digits that it deserves.
+
+    >>> figure(0.79183), figure(10846.04), figure(1.0)
+    ('.7918', '10,846.0', '1.0000')
+    """
+    if abs(value) >= 10:  # noqa: PLR2004 - a number of ranks, no share
+        return f"{value:,.1f}"
+    return f"{value:.4f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.4f}"
+
+
+def cells(results: Results, cell: Callable[[Estimate], str]) -> tuple[list[str], list[list[str]]]:
+    """Return the headings and rows: a measure each, with its averages by kind of setting."""
+    summary = results.summary()
+    biased = any(one.unbiased is not None for row in summary.values() for one in row.values())
+    headings = ["measure", *(TITLES[kind] for kind in summary), *["unbiased"] * biased]
+    rows = []
+    for measure in results.measures:
+        found = [summary[kind].get(measure) for kind in summary]
+        if any(found):
+            free = [one.unbiased for one in found if one and one.unbiased is not None]
+            unbiased = [figure(free[0]) if free else ""] * biased
+            rows.append([str(measure), *(cell(one) if one else "" for one in found), *unbiased])
+    return headings, rows
+
+
+def _whole(found: Estimate) -> str:
+    return f"{figure(found.mean)} [{figure(found.low)}, {figure(found.high)}]"
+
+
+def _short(found: Estimate) -> str:
+    return f"{figure(found.mean)} ±{figure((found.high - found.low) / 2)}"
+
+
+def notes(results: Results) -> list[str]:
+    """Return what a reader must know beside the figures."""
+    known = []
+    if caveat := results.about["collection"].get("caveat"):
+        known.append(caveat)
+    cut = results.about.get("truncated", {})
+    if any(cut.values()):
+        texts = " and ".join(f"{count:,} {kind}" for kind, count in cut.items() if count)
+        known.append(f"{texts} are longer than the model reads, and were cut")
+    silent = [
+        str(m) for m in results.measures if not any(m in row for row in results.summary().values())
+    ]
+    if silent:
+        known.append(f"no value of {', '.join(silent)}: nothing in these settings that it tells")
+    return known
+
+
+def heading(results: Results) -> str:
+    """Return the line above the table."""
+    about = results.about["collection"]
+    return (
+        f"{results.model} on {results.collection}: {len(about['languages'])} languages, "
+        f"{about['queries']:,} queries, {about['passages']:,} passages, "
+        f"{len(results.settings)} settings"
+    )
+
+
+def terminal_table(results: Results) -> "Table":
+    """Return a table for rich's console."""
+    from rich.markup import escape as plain
+    from rich.table import Table
+
+    headings, rows = cells(results, _short)
+    table = Table(
+        title=plain(heading(results)),
+        caption="± half of the 95% interval, resampling questions",
+        box=None,
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
+        title_justify="left",
+        caption_justify="left",
+    )
+    for number, name in enumerate(headings):
+        table.add_column(name, justify="right" if number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(plain(cell) for cell in row))
+    return table
+
+
+def html_table(results: Results) -> str:
+    """Return a table for a notebook."""
+    headings, rows = cells(results, _whole)
+    head = "".join(f"<th>{escape(name)}</th>" for name in headings)
+    body = "".join(
+        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows
+    )
+    below = "".join(f"<p>{escape(note)}</p>" for note in notes(results))
+    return (
+        f"<table><caption>{escape(heading(results))}</caption>"
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{below}"
+    )

@@ -1,0 +1,147 @@
+"""The best passages of each ranking in, the same in a cross-encoder's order out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from beir_hybrid.collection import Collection
+from beir_hybrid.collection.arrays import to_arrow
+from beir_hybrid.collection.model import retrieval_texts
+from beir_hybrid.encoding import Encoded, encode
+from beir_hybrid.encoding.encoder import weights_hash
+from beir_hybrid.errors import BadData
+from beir_hybrid.evaluation.settings import Scored, language_numbers, passage_groups
+from beir_hybrid.retrieval import Best
+
+if TYPE_CHECKING:
+    from sentence_transformers import CrossEncoder
+
+_BETWEEN = "\x00"  # no text holds it
+
+
+class CrossEncoderScores:
+    """A cross-encoder as the store sees it: a pair of texts is a text, its score a vector."""
+
+    def __init__(self, model: "str | CrossEncoder", batch_size: int = 32) -> None:
+        from sentence_transformers import CrossEncoder
+
+        loaded: Any = model if isinstance(model, CrossEncoder) else _loaded(str(model))
+        self.model = loaded  # untyped: its own types name every kind of input
+        self.name = type(model).__name__ if isinstance(model, CrossEncoder) else str(model)
+        if self.model.num_labels != 1:
+            raise BadData(
+                f"{self.name} gives {self.model.num_labels} labels; a reranker gives one score"
+            )
+        self.batch_size = batch_size
+        self.fingerprint: Mapping[str, Any] = {
+            "kind": "cross-encoder",
+            "weights": weights_hash(self.model.model),
+            "max_length": self.model.max_length,
+            "activation": str(self.model.activation_fn),
+        }
+
+    def encode_passages(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the score of each pair, (n, 1)."""
+        pairs = [tuple(text.split(_BETWEEN)) for text in texts]
+        scores = self.model.predict(pairs, batch_size=self.batch_size, show_progress_bar=False)
+        return np.asarray(scores, np.float32).reshape(-1, 1)
+
+    encode_queries = encode_passages
+
+
+def _loaded(name: str) -> "CrossEncoder":
+    from sentence_transformers import CrossEncoder
+
+    try:
+        return CrossEncoder(name)
+    except (OSError, ValueError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise BadData(f"cannot load the cross-encoder {name!r}: {first}") from error
+
+
+@dataclass(frozen=True)
+class Reranker:
+    """Puts the `depth` best passages of a ranking into a cross-encoder's order."""
+
+    scores: CrossEncoderScores
+    depth: int = 100
+    store: Path | None = None
+
+    def about(self) -> dict[str, Any]:
+        """Return what results say of it."""
+        return {"reranker": self.scores.name, "depth": self.depth, **self.scores.fingerprint}
+
+    def reranked(
+        self,
+        collection: Collection,
+        scored: Scored,
+        best: Best,
+        order: np.ndarray,
+        encoded: Encoded,
+    ) -> tuple[Scored, Best]:
+        """Return rankings whose first `depth` passages are reranked, and those passages.
+
+        `best` has the best passages of each ranking; none from behind the first `depth` rises.
+        """
+        rows = best.rows[:, : self.depth]
+        ranking, place = np.nonzero(rows >= 0)
+        passage, sizes = rows[ranking, place], (rows >= 0).sum(axis=1)
+        found = self._scores(collection, scored.row[ranking], passage, encoded)
+        descending = _places(ranking, found, order[passage], sizes)
+        ascending = _places(ranking, found, -order[passage], sizes)
+        judged = scored.judged
+        at = _find(ranking, passage, judged.query, scored.passage)
+        ranks = {
+            name: np.where(at < 0, getattr(judged, name), places[at] + 1)
+            for name, places in (("rank", descending), ("rank_ascending", ascending))
+        }
+        rows, scores = np.full_like(rows, -1), np.full(rows.shape, -np.inf, np.float32)
+        rows[ranking, descending], scores[ranking, descending] = passage, found
+        top = judged.top
+        if top.shape[1]:
+            top = top.copy()
+            cut = min(top.shape[1], rows.shape[1])
+            top[:, :cut] = language_numbers(rows[:, :cut], passage_groups(collection))
+        return replace(scored, judged=replace(judged, top=top, **ranks)), Best(rows, scores)
+
+    def _scores(
+        self, collection: Collection, query: np.ndarray, passage: np.ndarray, encoded: Encoded
+    ) -> np.ndarray:
+        questions = collection.queries["text"].take(to_arrow(query)).to_pylist()
+        distinct, place = np.unique(passage, return_inverse=True)
+        documents = collection.view().documents.take(to_arrow(distinct))
+        texts = retrieval_texts(documents).to_pylist()
+        pairs = [
+            f"{question}{_BETWEEN}{texts[at]}"
+            for question, at in zip(questions, place.tolist(), strict=True)
+        ]
+        column = pa.chunked_array([pa.array(pairs, pa.large_string())])
+        rows = encode(self.scores, column, "passages", folder=self.store, encoded=encoded)
+        return rows.take(slice(None))[:, 0]
+
+
+def _places(
+    ranking: np.ndarray, scores: np.ndarray, order: np.ndarray, sizes: np.ndarray
+) -> np.ndarray:
+    """Return each passage's place from 0 in its ranking; of equal scores the later id first."""
+    by_score = np.lexsort((-order, -scores, ranking))
+    places = np.empty(len(scores), np.int64)
+    starts = np.repeat(np.cumsum(sizes) - sizes, sizes)
+    places[by_score] = np.arange(len(scores)) - starts
+    return places
+
+
+def _find(
+    ranking: np.ndarray, passage: np.ndarray, of: np.ndarray, wanted: np.ndarray
+) -> np.ndarray:
+    """Return where (ranking, passage) is each wanted pair, -1 where it is not."""
+    width = 1 + max(int(passage.max(initial=0)), int(wanted.max(initial=0)))
+    code = ranking * width + passage
+    order = np.argsort(code)
+    at = np.minimum(np.searchsorted(code, of * width + wanted, sorter=order), len(code) - 1)
+    hit = code[order[at]] == of * width + wanted
+    return np.where(hit, order[at], -1)

@@ -1,0 +1,303 @@
+"""Evaluation in every setting equals ir-measures on whole rankings, made by brute force."""
+# mypy: allow-untyped-calls
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import ir_measures
+import numpy as np
+import pyarrow.compute as pc
+import pytest
+from ir_measures import AP, RR, Bpref, Judged, Measure, P, R, Rprec, Success, nDCG
+
+import beir_hybrid as bh
+from beir_hybrid.collection import Collection
+from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.evaluation.evaluate import evaluate, parsed
+from beir_hybrid.evaluation.measures import (
+    BIAS_MEASURES,
+    LanguageExposure,
+    LanguagePreference,
+    RankDistance,
+    SameLanguageShare,
+)
+from beir_hybrid.evaluation.results import Results
+from beir_hybrid.evaluation.settings import Kind, Setting
+from beir_hybrid.retrieval.runs import read_run
+
+FROM_RANKS: list[Measure] = [AP, nDCG @ 10, R @ 1, R @ 10, RR, RR @ 10, P @ 5, Success @ 5, Rprec]
+BIASED: list[Measure] = [
+    RankDistance,
+    RankDistance @ 100,
+    LanguagePreference,
+    SameLanguageShare @ 10,
+    LanguageExposure @ 10,
+]
+
+
+class Trigrams:
+    """An encoder of hashed letter trigrams, in few steps, so that many scores tie."""
+
+    name = "trigrams"
+    fingerprint: Mapping[str, Any] = {"kind": "trigrams"}
+
+    def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
+        rows = np.zeros((len(texts), 48), np.float32)
+        for row, text in zip(rows, texts, strict=True):
+            letters = np.frombuffer(text.encode("utf-32-le"), np.uint32)
+            hashed = (961 * letters[:-2] + 31 * letters[1:-1] + letters[2:]) % 48
+            row[:] = np.minimum(np.bincount(hashed, minlength=48), 2)
+        return rows
+
+    encode_passages = encode_queries
+
+
+def whole_run(collection: Collection, rows: Sequence[int], langs: Sequence[str]) -> Any:
+    """Rank all passages of some languages for some queries: every score, in plain numpy."""
+    encoder = Trigrams()
+    queries = collection.queries.take(list(rows)).to_pylist()
+    passages = [row for row in collection.passages.to_pylist() if row["lang"] in langs]
+    texts = [
+        f"{row['title']} {row['text']}"
+        if row["title"] and collection.title_policy == "title+text"
+        else row["text"]
+        for row in passages
+    ]
+    asked = encoder.encode_queries([row["text"] for row in queries]).astype(np.float64)
+    scores = (asked @ encoder.encode_passages(texts).astype(np.float64).T).astype(np.float32)
+    ids = [row["id"] for row in passages]
+    return {
+        query["id"]: dict(zip(ids, line, strict=True))
+        for query, line in zip(queries, scores.tolist(), strict=True)
+    }
+
+
+def per_query(results: Results, measure: Measure, setting: Setting) -> dict[str, float]:
+    table = results.per_query().select(["kind", "queries", "passages", "query", str(measure)])
+    inside = pc.scalar(value=True)
+    for name, wanted in zip(("kind", "queries", "passages"), setting, strict=True):
+        inside = inside & (pc.field(name) == wanted)
+    rows = table.filter(inside)
+    values = rows[str(measure)].to_pylist()
+    return dict(zip(rows["query"].to_pylist(), values, strict=True))
+
+
+def agree(
+    results: Results,
+    setting: Setting,
+    run: dict[str, dict[str, float]],
+    qrels: dict[str, dict[str, int]],
+    measures: Sequence[Measure],
+) -> None:
+    # Some of ir-measures' providers want numbers for ids, and ours a language before them.
+    before = f"{setting.queries}:q:" if RankDistance in measures else ""
+    names = {query: f"{before}{number}" for number, query in enumerate(run)}
+    asked = {name: qrels[query] for query, name in names.items()}
+    runs = {name: run[query] for query, name in names.items()}
+    expected: dict[Measure, dict[str, float]] = {measure: {} for measure in measures}
+    for metric in ir_measures.iter_calc(measures, asked, runs):
+        expected[metric.measure][metric.query_id] = metric.value
+    for measure in measures:
+        found = per_query(results, measure, setting)
+        for query in run:
+            wanted = expected[measure][names[query]]
+            assert found[query] == pytest.approx(wanted, abs=1e-9, nan_ok=True), (setting, measure)
+
+
+def parallel(n: int = 12, seed: int = 0) -> Collection:
+    """Make questions in three languages; some lack a translation, some have two answers."""
+    draw = np.random.default_rng(seed)
+    corpus, queries, qrels, groups = {}, {}, {}, {}
+    words = ["ab", "abc", "bca", "cab", "xyz", "zyx", "aaa"]
+    for lang in ("de", "en", "th"):
+        for number in range(4 * n):
+            corpus[f"{lang}:{number}"] = {
+                "title": "t" if number % 5 == 0 else "",
+                "text": " ".join(draw.choice(words, 3)),
+            }
+    for number, lang in product(range(n), ("de", "en", "th")):
+        if number % 4 == 3 and lang == "th":
+            continue
+        key = f"{lang}:q:{number}"
+        queries[key], groups[key] = " ".join(draw.choice(words, 2)), f"g{number}"
+        golds = {f"{other}:{number}": 1 for other in ("de", "en", "th")}
+        if number % 3 == 0:
+            golds |= {f"en:{n + number}": 2, f"de:{n + number}": 1}
+        if number % 4 == 3:
+            del golds[f"th:{number}"]
+        qrels[key] = golds | {f"de:{2 * n + number}": 0, f"en:{2 * n + number}": -1}
+    return bh.from_beir(corpus, queries, qrels, groups=groups, name="small")
+
+
+def test_every_setting_equals_ir_measures_on_the_whole_ranking() -> None:
+    collection = parallel()
+    results = evaluate(
+        Trigrams(), collection, measures=[*FROM_RANKS, Judged @ 10, *BIASED], depth=5
+    )
+    kinds = [setting.kind for setting in results.settings]
+    assert {kind: kinds.count(kind) for kind in kinds} == {"mono": 3, "cross": 6, "multi": 3}
+    for setting in results.settings:
+        target = None if setting.passages == "all" else setting.passages
+        view = collection.view(setting.queries, target)
+        _, _, qrels = view.beir()
+        qrels = {query: {p: max(g, 0) for p, g in some.items()} for query, some in qrels.items()}
+        run = whole_run(collection, view.query_rows.tolist(), view.passage_langs)
+        biased = BIASED if setting.kind == "multi" else []
+        agree(results, setting, run, qrels, [*FROM_RANKS, Judged @ 10, *biased])
+
+
+def test_one_target_is_the_pool_without_other_languages_golds() -> None:
+    collection = parallel()
+    results = evaluate(
+        Trigrams(), collection, measures=FROM_RANKS, settings=["one-target", "multi"]
+    )
+    _, _, every = collection.view().beir()
+    for query_lang, target in product(collection.languages, repeat=2):
+        view = collection.view(query_lang, target)
+        _, _, qrels = view.beir()
+        run = whole_run(collection, view.query_rows.tolist(), collection.languages)
+        for query, scores in run.items():
+            for passage, grade in every[query].items():
+                if grade > 0 and not passage.startswith(target):
+                    del scores[passage]
+        qrels = {q: {p: max(g, 0) for p, g in some.items()} for q, some in qrels.items()}
+        agree(results, Setting("one-target", query_lang, target), run, qrels, FROM_RANKS)
+
+
+def test_other_measures_see_the_runs(tmp_path: Path) -> None:
+    collection = parallel()
+    measures: list[Measure] = [Bpref, nDCG(dcg="exp-log2") @ 3, P(judged_only=True) @ 2]
+    results = evaluate(Trigrams(), collection, measures=measures, depth=7, runs=tmp_path / "runs")
+    assert len(list((tmp_path / "runs").iterdir())) == 12
+    for setting in results.settings:
+        target = None if setting.passages == "all" else setting.passages
+        view = collection.view(setting.queries, target)
+        _, _, qrels = view.beir()
+        qrels = {query: {p: max(g, 0) for p, g in some.items()} for query, some in qrels.items()}
+        whole = whole_run(collection, view.query_rows.tolist(), view.passage_langs)
+        run = {
+            query: dict(sorted(scores.items(), key=lambda pair: (pair[1], pair[0]))[:-8:-1])
+            for query, scores in whole.items()
+        }
+        agree(results, setting, run, qrels, measures)
+        assert read_run(tmp_path / "runs" / f"{view.name}.trec") == run
+
+
+def test_averages_by_hand() -> None:
+    # German: ranks 1 and 2. English: rank 1. Scores are counts of shared words.
+    corpus = {
+        "de:1": {"text": "aaa"},
+        "de:2": {"text": "abb"},
+        "en:1": {"text": "aaa"},
+        "en:2": {"text": "acc"},
+    }
+    queries = {"de:q:1": "aaa", "de:q:2": "aaa", "en:q:1": "aaa"}
+    qrels = {"de:q:1": {"de:1": 1}, "de:q:2": {"de:2": 1}, "en:q:1": {"en:1": 1}}
+    groups = {"de:q:1": "one", "en:q:1": "one", "de:q:2": "two"}
+    collection = bh.from_beir(corpus, queries, qrels, groups=groups)
+    results = evaluate(Trigrams(), collection, measures=[RR, R @ 1], settings=["mono", "multi"])
+    mono = results.summary()["mono"][RR]
+    assert (mono.mean, mono.micro, mono.queries) == ((0.75 + 1) / 2, 2.5 / 3, 3)
+    # In the pool en:1 ties with de:1, and of equal scores the later id comes first. de:2 ties
+    # with en:2, likewise.
+    pool = per_query(results, RR, Setting("multi", "de", "all"))
+    assert pool == {"de:q:1": 1 / 2, "de:q:2": 1 / 4}
+    assert per_query(results, RR, Setting("multi", "en", "all")) == {"en:q:1": 1.0}
+    # Questions "one" and "two": the German mean is .75 if both are drawn, 1 or .5 if one is, and
+    # English is left out where only "two" is. So the macro averages are .875, 1 and .5.
+    assert (mono.low, mono.high) == (0.5, 1.0)
+    matrix = results.matrix(RR)
+    assert (matrix["de", "de"], matrix["en", "en"]) == (0.75, 1.0)
+    assert np.isnan(matrix["de", "en"])
+
+
+def test_real_questions_with_ties(mirror: Path) -> None:
+    assert mirror
+    collection = bh.load("xquad-r")
+    results = evaluate(Trigrams(), collection, measures=[*FROM_RANKS, Judged @ 10, *BIASED])
+    assert len(results.settings) == 132
+    for query_lang, passage_lang in (("en", "en"), ("de", "th")):
+        view = collection.view(query_lang, passage_lang)
+        _, _, qrels = view.beir()
+        run = whole_run(collection, view.query_rows[:300].tolist(), [passage_lang])
+        kind: Kind = "mono" if query_lang == passage_lang else "cross"
+        agree(results, Setting(kind, query_lang, passage_lang), run, qrels, FROM_RANKS)
+    view = collection.view("hi")
+    _, _, qrels = view.beir()
+    run = whole_run(collection, view.query_rows[:40].tolist(), collection.languages)
+    agree(results, Setting("multi", "hi", "all"), run, qrels, [*FROM_RANKS, *BIASED])
+
+
+def test_results_survive_saving(tmp_path: Path) -> None:
+    results = evaluate(Trigrams(), parallel(), measures=[AP, RankDistance(normalized=True)])
+    results.save(tmp_path / "a")
+    loaded = Results.load(tmp_path / "a")
+    assert loaded.summary() == results.summary()
+    first, second = (some.per_query().to_pydict() for some in (loaded, results))
+    for name, column in first.items():
+        assert column == pytest.approx(second[name], abs=0, nan_ok=True)
+    assert loaded.about == results.about
+    np.testing.assert_array_equal(loaded.matrix(AP).values, results.matrix(AP).values)
+    again = evaluate(Trigrams(), parallel(), measures=[AP, RankDistance(normalized=True)])
+    again.save(tmp_path / "b")
+    for name in ("results.json", "per_query.parquet"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_the_order_of_kinds_settings_and_queries() -> None:
+    table = evaluate(Trigrams(), parallel(), measures=[AP]).per_query()
+    rows = [(row["kind"], row["queries"], row["passages"]) for row in table.to_pylist()]
+    order = ["mono", "cross", "multi"]
+    assert rows == sorted(rows, key=lambda row: (order.index(row[0]), *row[1:]))
+    first = table.slice(0, 3).to_pylist()
+    assert [row["query"] for row in first] == ["de:q:0", "de:q:1", "de:q:2"]
+    assert [row["question"] for row in first] == ["g0", "g1", "g2"]
+
+
+@pytest.mark.parametrize(
+    ("measures", "message"),
+    [
+        (["R"], "no measure R: it needs a cutoff, as in R@10"),
+        (["SameLanguageShare"], "SameLanguageShare needs a cutoff"),
+        (["nDGC@10"], "no measure nDGC@10"),
+        (["AP; import os"], "no measure AP; import os"),
+        ([], "no measure is named"),
+    ],
+)
+def test_measures_that_cannot_be(measures: list[str], message: str) -> None:
+    with pytest.raises(BadOption, match=message):
+        parsed(measures)
+
+
+def test_measures_of_bias_have_no_value_in_one_language() -> None:
+    results = evaluate(Trigrams(), parallel(), measures=[AP, *[m @ 3 for m in BIAS_MEASURES[2:4]]])
+    assert list(results.summary()["mono"]) == [AP]
+    assert list(results.summary()["multi"]) == [AP, SameLanguageShare @ 3, LanguageExposure @ 3]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        (["multy"], "no kind of setting 'multy'; did you mean 'multi'"),
+        ([], "no kind of setting is named"),
+    ],
+)
+def test_settings_that_cannot_be(settings: Any, message: str) -> None:
+    with pytest.raises(BadOption, match=message):
+        evaluate(Trigrams(), parallel(), settings=settings)
+
+
+def test_a_collection_in_one_language() -> None:
+    corpus, queries = {"1": {"text": "aaa"}}, {"q": "aaa"}
+    collection = bh.from_beir(corpus, queries, {"q": {"1": 1}}, "en", name="english")
+    results = evaluate(Trigrams(), collection)
+    assert results.kinds == ("mono",)
+    with pytest.raises(BadOption, match="english has no cross settings; it has mono"):
+        evaluate(Trigrams(), collection, settings=["cross"])
+
+
+def test_no_relevant_passage() -> None:
+    with pytest.raises(BadData, match="x: 1 queries without a relevant passage, first 'en:q:q'"):
+        bh.from_beir({"1": {"text": "aaa"}}, {"q": "aaa"}, {"q": {"1": 0}}, "en", name="x")
