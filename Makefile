@@ -2,12 +2,12 @@
 PYTHON ?= $(firstword $(foreach python,python3 python3.11 python3.12 python3.13,$(shell \
   $(python) -c 'import sys; sys.version_info >= (3, 11) and print("$(python)")' 2>/dev/null)))
 RUN = .venv/bin/python -m
-EXTRAS = dev
+EXTRAS = dev,train
 
 .PHONY: check test bench format constraints clean
 
 # The stamp is newer than what it was made from: a second call installs nothing.
-.venv/installed: pyproject.toml constraints.txt
+.venv/installed: pyproject.toml constraints.txt Makefile
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 or newer found; name one: make PYTHON=/path/to/python3" >&2; exit 2; }
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	$(RUN) pip install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'

@@ -8,6 +8,8 @@ Names are resolved when they are first used, so that importing this package impo
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+# ir-measures knows the measures of bias once this package is imported; it is light.
+import beir_hybrid.evaluation.measures  # noqa: F401 - for what it registers
 from beir_hybrid import errors as errors
 from beir_hybrid.errors import BeirHybridError as BeirHybridError
 
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from beir_hybrid.encoding import Encoder as Encoder
     from beir_hybrid.encoding import SentenceTransformerEncoder as SentenceTransformerEncoder
     from beir_hybrid.encoding import encode as encode
+    from beir_hybrid.evaluation.compare import compare as compare
+    from beir_hybrid.evaluation.compare import tied_ranks as tied_ranks
     from beir_hybrid.evaluation.evaluate import evaluate as evaluate
     from beir_hybrid.evaluation.evaluator import HybridEvaluator as HybridEvaluator
     from beir_hybrid.evaluation.given import evaluate_runs as evaluate_runs
@@ -52,6 +56,7 @@ _HOMES = {
     "SameLanguageShare": "evaluation.measures",
     "SentenceTransformerEncoder": "encoding",
     "View": "collection",
+    "compare": "evaluation.compare",
     "datasets": "sources",
     "encode": "encoding",
     "evaluate": "evaluation.evaluate",
@@ -61,6 +66,7 @@ _HOMES = {
     "read_folder": "collection",
     "read_jsonl": "collection",
     "read_vectors": "evaluation.given",
+    "tied_ranks": "evaluation.compare",
     "write_folder": "collection",
 }
 

@@ -121,6 +121,44 @@ def hub_commit(repository: str, revision: str) -> str:
         return str(_patiently(ask).sha)
 
 
+def model_commit(name: str, revision: str | None = None) -> str:
+    """Return the commit at which the hub's own cache holds a model; empty if it does not."""
+    from huggingface_hub import try_to_load_from_cache
+
+    for file in ("modules.json", "config.json"):
+        known = try_to_load_from_cache(name, file, revision=revision or "main")
+        if isinstance(known, str):  # .../snapshots/COMMIT/FILE
+            return Path(known).parent.name
+    return ""
+
+
+def hub_has_model(name: str, revision: str | None = None) -> bool:
+    """Return whether the hub has a model, or has to be spared: then its cache holds the model.
+
+    Its own client would ask for a minute before it says that there is no hub.
+    """
+    from huggingface_hub import HfApi
+
+    cached = model_commit(name, revision)
+    cure = "name a folder, or bring the hub's cache (HF_HOME) from a machine that has the model"
+    if is_offline() and not cached:
+        raise Unreachable(
+            f"the model {name} is not in the hub's cache, and BEIR_HYBRID_OFFLINE is set; {cure}"
+        )
+    if is_offline() or (cached and revision == cached):
+        return False
+    try:
+        with _hub(f"cannot ask the hub for the model {name}", cure):
+            ask = partial(HfApi().model_info, name, revision=revision, timeout=HUB_TIMEOUT)
+            _patiently(ask)
+    except Unreachable as error:
+        if not cached:
+            raise
+        logger.warning("%s; what the hub's cache has of it is used", error)
+        return False
+    return True
+
+
 def _hub_file(repository: str, file: str, commit: str, place: Path) -> Path:
     """Return where the hub's own cache holds a file, downloading it if it has to."""
     from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url

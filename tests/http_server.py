@@ -1,5 +1,6 @@
 """A local HTTP server that serves bytes, resumes them, and misbehaves where it is told to."""
 
+import hashlib
 import re
 import socket
 import struct
@@ -28,6 +29,7 @@ class Server:
     files: dict[str, bytes]  # by path, with its leading slash
     url: str = ""
     headers: dict[str, str] = field(default_factory=dict)  # sent with every answer
+    tags: bool = False  # whether each file has an `ETag` of its own
     ranges: bool = True  # whether `Range` is heeded
     failures: list[int] = field(default_factory=list)  # statuses of the next answers
     drops: list[int] = field(default_factory=list)  # the next bodies end after so many bytes
@@ -104,6 +106,8 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.send_response(200)
         self.send_header("Content-Length", str(len(data) - start))
+        if server.tags:
+            self.send_header("ETag", f'"{hashlib.sha256(data).hexdigest()}"')
         self.end_headers()
         if self.command == "GET":
             self._send(data[start:])

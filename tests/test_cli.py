@@ -143,9 +143,9 @@ def test_tables_fold_and_lose_nothing(columns: str) -> None:
 
 
 MARKUP = """
-from beir_hybrid import cli
-cli._print_table(["name"], [["[bold]a[/bold] [/red] :smile:"]])
-cli._print_table([], [["[b]", "[link=x]y"]])
+from beir_hybrid.cli.shared import print_table
+print_table(["name"], [["[bold]a[/bold] [/red] :smile:"]])
+print_table([], [["[b]", "[link=x]y"]])
 """
 
 

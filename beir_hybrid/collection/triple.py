@@ -3,6 +3,8 @@
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
+from numbers import Real
+from typing import Any
 
 from beir_hybrid.collection.model import Collection
 from beir_hybrid.collection.writer import CollectionWriter, cached
@@ -28,11 +30,14 @@ def from_beir(
         The language of each query's and passage's id, or the one that all are in. Left out, ids
         start with it, as in ``de:12-3``.
     groups
-        For ids of queries: what question they translate. Queries left out stand alone.
+        For ids of queries: what question they translate. Queries left out stand alone, so that
+        statistics take translations for independent; `View.beir` does not hold groups.
 
-    Queries that `qrels` does not judge are left out, as BEIR leaves them out.
+    Of a passage its title and text count. Queries that `qrels` does not judge are left out, as
+    BEIR leaves them out.
     """
     asked = [key for key in queries if qrels.get(key)]
+    _check(corpus, queries, qrels, name)
     known = _languages([*asked, *corpus], languages)
     ours = all(key.startswith(f"{lang}:") for key, lang in known.items())
     groups = groups or {}
@@ -42,25 +47,56 @@ def from_beir(
         for key, document in corpus.items():
             lang = known[key]
             local = key.removeprefix(f"{lang}:") if ours else key
-            title, text = document.get("title") or "", document.get("text") or ""
-            ids[key] = writer.passage(lang, local, title, text)
+            ids[key] = writer.passage(lang, local, *_texts(document))
         for key in asked:
             lang = known[key]
             local = key.removeprefix(f"{lang}:").removeprefix("q:") if ours else key
             query = writer.query(lang, local, queries[key], groups.get(key, key))
             for passage, relevance in qrels[key].items():
                 if passage in ids:
-                    writer.judge(query, ids[passage], relevance)
+                    writer.judge(query, ids[passage], int(relevance))
                 else:
                     writer.lacks("passages", [passage])
+        writer.lacks("queries", [key for key in qrels if qrels[key] and key not in queries])
         writer.finish(original_ids=not ours)
 
     content = hashlib.sha256()
-    for part in (corpus, {key: queries[key] for key in asked}, {k: qrels[k] for k in asked}):
-        for item in part.items():
-            content.update(json.dumps(item, ensure_ascii=False, sort_keys=True).encode())
+    passages = ((key, *_texts(document)) for key, document in corpus.items())
+    questions = ((key, queries[key]) for key in asked)
+    judged = ((key, {p: int(r) for p, r in found.items()}) for key, found in qrels.items())
+    for part in (passages, questions, judged):
+        for item in part:
+            content.update(json.dumps(item).encode())
     recipe = {"triple": content.hexdigest(), "languages": _digest(known), "groups": _digest(groups)}
     return cached(name, recipe, build)
+
+
+def _texts(document: Mapping[str, str]) -> tuple[str, str]:
+    return document.get("title") or "", document.get("text") or ""
+
+
+def _check(
+    corpus: Mapping[Any, Any],
+    queries: Mapping[Any, Any],
+    qrels: Mapping[Any, Mapping[Any, Any]],
+    name: str,
+) -> None:
+    """Raise `BadData` where something is of another type than BEIR's loaders give."""
+    for kind, table, wanted in (
+        ("passage", corpus, Mapping),
+        ("query", queries, str | None),
+        ("judgements of", qrels, Mapping),
+    ):
+        for key, value in table.items():
+            if not isinstance(key, str):
+                raise BadData(f"{name}: the id {key!r} is of type {type(key).__name__}, not str")
+            if not isinstance(value, wanted):
+                raise BadData(f"{name}: {kind} {key!r} is {value!r:.{_SHOWN}}")
+    for query, judged in qrels.items():
+        for passage, relevance in judged.items():
+            if not isinstance(relevance, Real) or relevance % 1:
+                place = f"the relevance of {passage!r} to {query!r}"
+                raise BadData(f"{name}: {place} is {relevance!r}, no integer")
 
 
 def _languages(ids: Iterable[str], languages: Mapping[str, str] | str | None) -> dict[str, str]:
@@ -70,7 +106,10 @@ def _languages(ids: Iterable[str], languages: Mapping[str, str] | str | None) ->
         languages = {key: key.partition(":")[0] for key in ids if ":" in key}
     lost = [key for key in ids if key not in languages]
     if lost:
-        raise BadData(f"{len(lost):,} ids have no language, first {lost[0]!r:.{_SHOWN}}")
+        raise BadData(
+            f"{len(lost):,} ids have no language, first {lost[0]!r:.{_SHOWN}}: "
+            "`languages` takes a map of ids to languages, or the one of all"
+        )
     return {key: languages[key] for key in ids}
 
 

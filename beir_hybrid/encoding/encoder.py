@@ -3,6 +3,7 @@
 import copy
 import hashlib
 import json
+import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from importlib.metadata import version
@@ -13,6 +14,7 @@ import numpy as np
 
 from beir_hybrid.encoding.presets import BY_MODEL, PRESETS, Preset
 from beir_hybrid.errors import BadData, BadOption, UnknownName, lookup
+from beir_hybrid.fetch import hub_has_model, is_offline, model_commit
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -81,11 +83,13 @@ class SentenceTransformerEncoder:
         batch_size: int = 32,
         trust_remote_code: bool = False,
     ) -> None:
+        if is_offline():  # before the hub's client is imported: it has questions of its own
+            os.environ["HF_HUB_OFFLINE"] = "1"
         import torch
         from sentence_transformers import SentenceTransformer
 
         self.name = "" if isinstance(model, SentenceTransformer) else str(model)
-        self.revision = revision or ""
+        self.revision = ""
         if isinstance(model, SentenceTransformer):
             if unused := [name for name, value in (("revision", revision), ("device", device),
                                                    ("trust_remote_code", trust_remote_code))
@@ -95,7 +99,7 @@ class SentenceTransformerEncoder:
             self.model = copy.deepcopy(model) if dtype or max_length is not None else model
             self.name = model.model_card_data.base_model or ""
         else:
-            self.model = _loaded(str(model), revision, device, trust_remote_code)
+            self.model, self.revision = _loaded(str(model), revision, device, trust_remote_code)
         if dtype is not None:
             self.model.to(getattr(torch, lookup("dtype", dtype, dict.fromkeys(_DTYPES, dtype))))
         if max_length is not None:
@@ -154,21 +158,12 @@ class SentenceTransformerEncoder:
     @cached_property
     def fingerprint(self) -> Mapping[str, Any]:
         """Weights, tokenizer, modules, prompts, length, arithmetic and versions."""
-        modules = [
-            {"class": f"{type(part).__module__}.{type(part).__qualname__}", "config": _config(part)}
-            for part in self.model
-        ]
         return {
             "kind": "sentence-transformers",
-            "weights": weights_hash(self.model),
-            "tokenizer": _tokenizer_hash(self.model.tokenizer),
-            "modules": modules,
+            **parts_of(self.model),
             "prompts": dict(self.prompts),
-            "max_length": _finite(self.model.max_seq_length),
-            "dtype": str(self.model.dtype).removeprefix("torch."),
             "normalize": self.normalize,
             "truncate_dim": self.truncate_dim,
-            "versions": {name: version(name) for name in ("sentence-transformers", "transformers")},
         }
 
 
@@ -202,18 +197,28 @@ def _loaded(
     revision: str | None,
     device: str | None,
     trust_remote_code: bool,
-) -> "SentenceTransformer":
+) -> "tuple[SentenceTransformer, str]":
+    """Return a model and, if it is the hub's, its commit."""
     from sentence_transformers import SentenceTransformer
 
-    if not Path(name).exists() and name.count("/") > 1:
-        raise UnknownName(f"there is no folder {name!r}, and a hub name has one slash")
+    hub = not Path(name).is_dir()
+    if hub:
+        if name.count("/") > 1 or name.startswith((".", "/", "~")):
+            raise UnknownName(f"there is no folder {name!r}, and a hub name has one slash")
+        # sentence-transformers' own models are known by their last names alone.
+        name = name if "/" in name else f"sentence-transformers/{name}"
     try:
-        return SentenceTransformer(
-            name, revision=revision, device=device, trust_remote_code=trust_remote_code
+        model = SentenceTransformer(
+            name,
+            revision=revision,
+            device=device,
+            trust_remote_code=trust_remote_code,
+            local_files_only=not (hub and hub_has_model(name, revision)),
         )
     except (OSError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
         raise BadData(f"cannot load the model {name!r}: {first}") from error
+    return model, model_commit(name, revision) if hub else ""
 
 
 def _preset(preset: str | None, name: str) -> Preset:
@@ -246,6 +251,22 @@ def _config(part: Any) -> Any:
 
 def _finite(limit: float | None) -> int | None:
     return int(limit) if limit and np.isfinite(limit) else None
+
+
+def parts_of(model: Any) -> dict[str, Any]:
+    """Return what the outputs of any sentence-transformers model depend on: all of its parts."""
+    modules = [
+        {"class": f"{type(part).__module__}.{type(part).__qualname__}", "config": _config(part)}
+        for part in model
+    ]
+    return {
+        "weights": weights_hash(model),
+        "tokenizer": _tokenizer_hash(model.tokenizer),
+        "modules": modules,
+        "max_length": _finite(model.max_seq_length),
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "versions": {name: version(name) for name in ("sentence-transformers", "transformers")},
+    }
 
 
 def weights_hash(model: "Module") -> str:

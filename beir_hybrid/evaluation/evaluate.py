@@ -58,8 +58,9 @@ def evaluate(
     model: Any,
     collection: Collection,
     *,
-    measures: Iterable[Measure | str] = MEASURES,
+    measures: Iterable[Measure | str] | None = None,
     settings: Iterable[Kind] | None = None,
+    name: str = "",
     runs: str | Path | None = None,
     depth: int | None = None,
     rerank: Any = None,
@@ -77,10 +78,13 @@ def evaluate(
         A hub name, a folder, a ``SentenceTransformer``, an mteb model, an `Encoder`, or `Vectors`.
     measures
         ir-measures' measures, or their names. Those that depend on the ranks of judged passages
-        alone are computed from exact ranks; others see runs of the `depth` best passages.
+        alone are computed from exact ranks; others see runs of the `depth` best passages. By
+        default `MEASURES`, those of bias only where there is a pool.
     settings
         ``mono``, ``cross``, ``multi``, ``one-target``; by default the first three, as far as the
         collection has them.
+    name
+        What to call the model in the results; by default its name on the hub or folder.
     runs
         A folder to write each setting's run to, `depth` passages a query.
     depth
@@ -93,8 +97,11 @@ def evaluate(
     options
         Of the encoder; see `SentenceTransformerEncoder`.
     """
-    chosen, judgements = parsed(measures), Judgements.of(collection)
+    judgements = Judgements.of(collection)
     kinds = kinds_of(judgements, settings)
+    chosen = parsed(MEASURES if measures is None else measures)
+    if measures is None and "multi" not in kinds:
+        chosen = [measure for measure in chosen if not isinstance(measure, BiasMeasure)]
     if depth is None:
         depth = DEPTH if rerank is None else RERANKED
     if depth < 1:
@@ -102,7 +109,8 @@ def evaluate(
     seconds: dict[str, float] = {}
     with _timed(seconds, "encoding"):
         vectors = _vectors(model, collection, store, options)
-    about = {"model": vectors.about, "collection": about_collection(collection), "depth": depth}
+    named = vectors.about | ({"name": name} if name else {})
+    about = {"model": named, "collection": about_collection(collection), "depth": depth}
     reranker = None
     if rerank is not None:
         reranker = Reranker(CrossEncoderScores(rerank), depth, Path(store) if store else None)
@@ -118,6 +126,7 @@ def evaluate(
     timing = {
         "seconds": {name: round(spent, 3) for name, spent in seconds.items()},
         "texts encoded": vectors.encoded.texts,
+        **({"pairs reranked": scoring.encoded.texts} if reranker else {}),
         "machine": {"system": platform.platform(), "python": platform.python_version()},
     }
     return Results.of(table, chosen, about, timing)
@@ -185,8 +194,13 @@ def _vectors(
     asked = collection.queries["text"]
     queries = encode(encoder, asked, "queries", folder=folder, encoded=encoded)
     about = {
-        "name": getattr(encoder, "name", "") or type(encoder).__name__,
+        "name": _short(getattr(encoder, "name", "") or type(encoder).__name__),
         "revision": getattr(encoder, "revision", ""),
         "fingerprint": dict(encoder.fingerprint),
     }
     return Vectors(queries, passages, about, encoded)
+
+
+def _short(name: str) -> str:
+    """Return a hub name as it is, and of a folder the last two parts: results may travel."""
+    return "/".join(Path(name).parts[-2:]) if Path(name).is_dir() else name

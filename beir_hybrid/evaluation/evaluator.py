@@ -9,7 +9,8 @@ from ir_measures import Measure
 from sentence_transformers.base.evaluation import BaseEvaluator
 
 from beir_hybrid.collection import Collection
-from beir_hybrid.errors import lookup
+from beir_hybrid.errors import BadOption, lookup
+from beir_hybrid.evaluation.compare import rises
 from beir_hybrid.evaluation.evaluate import MEASURES, evaluate, parsed
 from beir_hybrid.evaluation.measures import BiasMeasure
 from beir_hybrid.evaluation.settings import Judgements, Kind, kinds_of
@@ -51,9 +52,11 @@ class HybridEvaluator(BaseEvaluator):
             for measure in self.measures
             if kind == "multi" or not isinstance(measure, BiasMeasure)
         }
+        if not table:
+            named = ", ".join(map(str, self.measures))
+            raise BadOption(f"there is nothing to measure: {named} needs the settings 'multi'")
         first = primary or next(iter(table))
-        # A measure of bias is better the smaller it is, as far as it has a better at all.
-        self.greater_is_better = _rises(lookup("value to choose by", first, table))
+        self.greater_is_better = rises(lookup("value to choose by", first, table))
         self.primary_metric = f"{self.name}_{first}"
 
     def __call__(
@@ -89,7 +92,3 @@ class HybridEvaluator(BaseEvaluator):
     def get_config_dict(self) -> dict[str, Any]:
         """Return what the model card says of it."""
         return {"collection": self.collection.name, "settings": list(self.kinds)}
-
-
-def _rises(measure: Measure) -> bool:
-    return measure.NAME not in ("RankDistance", "LanguagePreference", "SameLanguageShare")

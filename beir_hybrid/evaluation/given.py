@@ -50,10 +50,18 @@ def _rows(folder: Path, kind: str, ids: pa.ChunkedArray) -> Embeddings:
             raise BadData(f"{folder} lacks {path.name}: it takes {kind}.npy and {kind}.txt")
     try:
         rows = np.load(array, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise BadData(f"{array} is no array: {error}") from error
-    lines = pa.chunked_array([pa.array(names.read_text("utf-8").splitlines(), pa.string())])
-    check_rows(rows, len(lines))
+        if rows.dtype.kind not in "fiu":
+            raise BadData(f"{array} holds {rows.dtype}, no numbers")
+    except (ValueError, OSError, EOFError, AttributeError) as error:
+        raise BadData(f"{array} is no array of numbers: {error}") from error
+    try:
+        lines = pa.chunked_array([pa.array(names.read_text("utf-8").splitlines(), pa.string())])
+    except UnicodeDecodeError as error:
+        raise BadData(f"{names} is not UTF-8: {error}") from error
+    try:
+        check_rows(rows, len(lines))
+    except BadData as error:
+        raise BadData(f"{array}: {error}") from error
     if len(lines) != len(ids) or len(lines.unique()) < len(lines):
         distinct = len(lines.unique())
         raise BadData(f"{names} has {distinct:,} ids in {len(lines):,} lines; wanted {len(ids):,}")
@@ -87,6 +95,8 @@ def evaluate_runs(
     rows: Rows = []
     seen: set[str] = set()
     for path in files:
+        if not path.is_file():
+            raise BadData(f"{path} is no file: a run is one in TREC's layout")
         for view, run in _settings(path, collection):
             if view.name in seen:
                 raise BadData(f"{path}: there are two runs of {view.name}")
@@ -94,7 +104,7 @@ def evaluate_runs(
             rows += _score(view, run, judgements, chosen)
     about = {
         "model": {
-            "name": name or files[0].stem,
+            "name": name or (files[0].stem if len(files) == 1 else files[0].absolute().parent.name),
             "revision": "",
             "fingerprint": {"kind": "runs", "files": [sha256(path) for path in files]},
         },
@@ -108,11 +118,19 @@ def _settings(path: Path, collection: Collection) -> list[tuple[View, dict[str, 
     """Split a run into the settings that it is of."""
     langs = [*collection.languages, None]
     views = {collection.view(q, p).name: (q, p) for q in collection.languages for p in langs}
-    stem = path.name.removesuffix(".gz").rpartition(".")[0]
+    stem = Path(path.name.removesuffix(".gz")).stem
     named = collection.view(*views[stem]) if stem in views else None
-    queries = dict.fromkeys(collection.queries["id"].to_pylist())
-    passages = set(collection.passages["id"].to_pylist())
+    view = named or collection.view()
+    queries, passages = (
+        {key for rows in ranges for key in table["id"].slice(rows.start, len(rows)).to_pylist()}
+        for table, ranges in (
+            (collection.queries, [collection.query_rows(lang) for lang in view.query_langs]),
+            (collection.passages, view.passage_ranges),
+        )
+    )
     run = read_run(path, view=named, known_queries=queries, known_documents=passages)
+    if not run:
+        raise BadData(f"{path} is empty: a run has a line for each query and document")
     if named is not None:
         return [(named, run)]
     targets = {document.partition(":")[0] for found in run.values() for document in found}
@@ -120,8 +138,6 @@ def _settings(path: Path, collection: Collection) -> list[tuple[View, dict[str, 
     by_lang: dict[str, dict[str, dict[str, float]]] = {}
     for query, found in run.items():
         by_lang.setdefault(query.partition(":")[0], {})[query] = found
-    if not by_lang:
-        raise BadData(f"{path} is empty: a run has a line for each query and document")
     return [(collection.view(lang, target), some) for lang, some in by_lang.items()]
 
 
@@ -141,6 +157,8 @@ def _score(
     if view.kind != "multi":
         target = collection.languages.index(view.passage_langs[0])
     scored = scored.only(scored.target == target)
+    if not len(scored.row):
+        raise BadData(f"{collection.name} has no relevant passage in {view.name}: nothing to score")
     ids = collection.queries["id"].take(pa.array(scored.row.tolist(), pa.int64())).to_pylist()
     places = {query: place for place, query in enumerate(ids)}
     qrels = qrels_of(view, ids)
@@ -148,12 +166,14 @@ def _score(
     found = {measure: np.full(len(ids), np.nan) for measure in measures}
     kept = {query: dict(documents) for query, documents in run.items()}
     plain = [measure for measure in measures if not isinstance(measure, BiasMeasure)]
-    for measure, query, value in from_pipeline(plain, qrels, kept):
+    for measure, query, value in from_pipeline(plain, qrels, kept) if plain else ():
         found[measure][places[query]] = value
     if view.kind == "multi":
-        asked = {_in_pool(m, pool): m for m in measures if isinstance(m, BiasMeasure)}
-        for metric in BiasEvaluator(list(asked), qrels).iter_calc(kept):
-            found[asked[metric.measure]][places[metric.query_id]] = metric.value
+        asked = {m: _in_pool(m, pool) for m in measures if isinstance(m, BiasMeasure)}
+        values = {measure: np.full(len(ids), np.nan) for measure in asked.values()}
+        for metric in BiasEvaluator(list(values), qrels).iter_calc(kept):
+            values[metric.measure][places[metric.query_id]] = metric.value
+        found |= {measure: values[pooled] for measure, pooled in asked.items()}
     return [(scored, found)]
 
 

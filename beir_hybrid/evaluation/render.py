@@ -8,7 +8,7 @@ from beir_hybrid.evaluation.results import Estimate, Results
 from beir_hybrid.evaluation.settings import Kind
 
 if TYPE_CHECKING:
-    from rich.table import Table
+    from rich.console import Group
 
 TITLES: dict[Kind, str] = {
     "mono": "monolingual",
@@ -79,26 +79,23 @@ def heading(results: Results) -> str:
     )
 
 
-def terminal_table(results: Results) -> "Table":
-    """Return a table for rich's console."""
-    from rich.markup import escape as plain
+def terminal_table(results: Results) -> "Group":
+    """Return a table for rich's console; what is too wide for it is folded, never cut."""
+    from rich.console import Group
     from rich.table import Table
+    from rich.text import Text
 
     headings, rows = cells(results, _short)
-    table = Table(
-        title=plain(heading(results)),
-        caption="± half of the 95% interval, resampling questions",
-        box=None,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-        title_justify="left",
-        caption_justify="left",
-    )
+    short = {title: kind for kind, title in TITLES.items()}  # as the command line names them
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
     for number, name in enumerate(headings):
-        table.add_column(name, justify="right" if number else "left", overflow="fold")
+        table.add_column(
+            short.get(name, name), justify="right" if number else "left", overflow="fold"
+        )
     for row in rows:
-        table.add_row(*(plain(cell) for cell in row))
-    return table
+        table.add_row(*map(Text, row))  # what stands in cells is no markup
+    below = "± half of the 95% interval, resampling questions"
+    return Group(Text(heading(results)), table, Text(below, style="dim italic"))
 
 
 def html_table(results: Results) -> str:

@@ -1,5 +1,6 @@
 """The best passages of each ranking in, the same in a cross-encoder's order out."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,15 +13,13 @@ from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import to_arrow
 from beir_hybrid.collection.model import retrieval_texts
 from beir_hybrid.encoding import Encoded, encode
-from beir_hybrid.encoding.encoder import weights_hash
+from beir_hybrid.encoding.encoder import parts_of
 from beir_hybrid.errors import BadData
 from beir_hybrid.evaluation.settings import Scored, language_numbers, passage_groups
 from beir_hybrid.retrieval import Best
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder
-
-_BETWEEN = "\x00"  # no text holds it
 
 
 class CrossEncoderScores:
@@ -39,14 +38,14 @@ class CrossEncoderScores:
         self.batch_size = batch_size
         self.fingerprint: Mapping[str, Any] = {
             "kind": "cross-encoder",
-            "weights": weights_hash(self.model.model),
-            "max_length": self.model.max_length,
+            **parts_of(self.model),
+            "prompt": self.model.prompts.get(self.model.default_prompt_name, ""),
             "activation": str(self.model.activation_fn),
         }
 
     def encode_passages(self, texts: Sequence[str]) -> np.ndarray:
         """Return the score of each pair, (n, 1)."""
-        pairs = [tuple(text.split(_BETWEEN)) for text in texts]
+        pairs = [tuple(json.loads(text)) for text in texts]
         scores = self.model.predict(pairs, batch_size=self.batch_size, show_progress_bar=False)
         return np.asarray(scores, np.float32).reshape(-1, 1)
 
@@ -85,7 +84,8 @@ class Reranker:
     ) -> tuple[Scored, Best]:
         """Return rankings whose first `depth` passages are reranked, and those passages.
 
-        `best` has the best passages of each ranking; none from behind the first `depth` rises.
+        `best` has the best passages of each ranking, which keeps its order behind the first
+        `depth`: none from there rises, whichever way a measure breaks ties.
         """
         rows = best.rows[:, : self.depth]
         ranking, place = np.nonzero(rows >= 0)
@@ -96,7 +96,7 @@ class Reranker:
         judged = scored.judged
         at = _find(ranking, passage, judged.query, scored.passage)
         ranks = {
-            name: np.where(at < 0, getattr(judged, name), places[at] + 1)
+            name: np.where(at < 0, judged.rank, places[at] + 1)
             for name, places in (("rank", descending), ("rank_ascending", ascending))
         }
         rows, scores = np.full_like(rows, -1), np.full(rows.shape, -np.inf, np.float32)
@@ -116,7 +116,7 @@ class Reranker:
         documents = collection.view().documents.take(to_arrow(distinct))
         texts = retrieval_texts(documents).to_pylist()
         pairs = [
-            f"{question}{_BETWEEN}{texts[at]}"
+            json.dumps([question, texts[at]], ensure_ascii=False)
             for question, at in zip(questions, place.tolist(), strict=True)
         ]
         column = pa.chunked_array([pa.array(pairs, pa.large_string())])

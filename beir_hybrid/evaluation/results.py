@@ -20,10 +20,11 @@ from beir_hybrid.collection.arrays import to_arrow, to_numpy
 from beir_hybrid.errors import BadData, BadOption, lookup
 from beir_hybrid.evaluation.settings import ALL, KINDS, Kind, Scored, Setting
 from beir_hybrid.evaluation.statistics import Values, average, draw, interval
-from beir_hybrid.files import replacing, sha256
+from beir_hybrid.files import locked, replacing, sha256, writing
 
 FORMAT = 1
 RESULTS, PER_QUERY, TIMING = "results.json", "per_query.parquet", "timing.json"
+COMING = "results.coming.parquet"  # where the table lies until `RESULTS` names it
 SAMPLES = 1000  # of the bootstrap
 _FEW = 5000  # questions, up to which all resamples are drawn at once
 _KEYS = ("kind", "queries", "passages", "query", "question")
@@ -147,7 +148,7 @@ class Results:
     def values(self, measure: Measure | str, kind: Kind) -> Values | None:
         """Return a measure's values in the settings of a kind, or nothing if it has none there.
 
-        Questions are numbered in the order of their ids.
+        Questions are numbered in the order of their ids, settings in that of `means`.
         """
         column, rows = self._column(measure), self._rows(kind)
         value = column[rows]
@@ -155,7 +156,8 @@ class Results:
         if not there.any():
             return None
         question, setting = self._codes
-        return Values(question[rows][there], setting[rows][there], value[there])
+        _, setting = np.unique(setting[rows][there], return_inverse=True)
+        return Values(question[rows][there], setting, value[there])
 
     def matrix(self, measure: Measure | str, *, one_target: bool = False) -> Matrix:
         """Return a measure by query language and passage language.
@@ -252,17 +254,27 @@ class Results:
     def save(self, folder: str | Path) -> Path:
         """Write ``results.json``, ``per_query.parquet`` and ``timing.json`` into a folder.
 
-        The first two have the same bytes whenever the values are the same. ``results.json`` is
-        written last, so a folder that has it is whole.
+        The first two have the same bytes whenever the values are the same. Killed at any moment,
+        it leaves the whole results that were there, or these.
         """
         import pyarrow.parquet as pq
 
         folder = Path(folder)
-        with replacing(folder / PER_QUERY) as temporary:
-            pq.write_table(self.table, temporary, compression="zstd")
-        with replacing(folder / TIMING) as temporary:
-            temporary.write_text(_json(self.timing), "utf-8")
-        stored = {
+        path, coming = folder / RESULTS, folder / COMING
+        # The lock sweeps what a killed run left of `RESULTS` and `COMING`.
+        with locked(folder / "results"), writing(path):
+            _settle(folder)
+            with replacing(coming) as temporary:
+                pq.write_table(self.table, temporary, compression="zstd")
+            with replacing(folder / TIMING) as temporary:
+                temporary.write_text(_json(self.timing), "utf-8")
+            with replacing(path) as temporary:
+                temporary.write_text(_json(self._stored(sha256(coming))), "utf-8")
+            _settle(folder)
+        return folder
+
+    def _stored(self, per_query: str) -> dict[str, Any]:
+        return {
             "format": FORMAT,
             "about": self.about,
             "measures": [str(measure) for measure in self.measures],
@@ -271,11 +283,8 @@ class Results:
                 for kind, row in self._summary.items()
             },
             "settings": list(self._stored_settings()),
-            "per_query": sha256(folder / PER_QUERY),
+            "per_query": per_query,
         }
-        with replacing(folder / RESULTS) as temporary:
-            temporary.write_text(_json(stored), "utf-8")
-        return folder
 
     def _stored_settings(self) -> Iterator[dict[str, Any]]:
         means = {str(measure): self.means(measure) for measure in self.measures}
@@ -285,7 +294,10 @@ class Results:
 
     @classmethod
     def load(cls, folder: str | Path) -> "Results":
-        """Read what `save` wrote; raise `BadData` if it is damaged or of a newer version."""
+        """Read what `save` wrote; raise `BadData` if it is damaged or of a newer version.
+
+        ``timing.json`` may be missing.
+        """
         import pyarrow.parquet as pq
 
         folder = Path(folder)
@@ -304,15 +316,42 @@ class Results:
                 KINDS[kind]: {parse_measure(name): Estimate(**one) for name, one in row.items()}
                 for kind, row in stored["summary"].items()
             }
-            timing = json.loads((folder / TIMING).read_bytes())
-            if sha256(folder / PER_QUERY) != stored["per_query"]:
-                raise BadData(
-                    f"{folder / PER_QUERY} is damaged: its checksum is not the stored one"
-                )
-            table = pq.read_table(folder / PER_QUERY)
-            return cls(table, measures, stored["about"], timing, summary)
-        except (ValueError, KeyError, TypeError, NameError, FileNotFoundError) as error:
+            timing = folder / TIMING
+            table = pq.read_table(_whole(folder, stored["per_query"]))
+            known = json.loads(timing.read_bytes()) if timing.is_file() else {}
+            return cls(table, measures, stored["about"], known, summary)
+        except _DAMAGE as error:
             raise BadData(f"{path} is no results file: {error!r}") from error
+
+
+# What reading something else than results raises, parsing of measures included.
+_DAMAGE = (ValueError, KeyError, TypeError, NameError, AttributeError)
+
+
+def _settle(folder: Path) -> None:
+    """Give the table its name if `RESULTS` means it; a killed run may have left that undone."""
+    coming, path = folder / COMING, folder / RESULTS
+    if coming.is_file() and path.is_file():
+        try:
+            meant = json.loads(path.read_bytes())["per_query"]
+        except (ValueError, KeyError, TypeError):
+            return
+        if meant == sha256(coming):
+            coming.replace(folder / PER_QUERY)
+
+
+def _whole(folder: Path, checksum: str) -> Path:
+    """Return the file of the table with a checksum."""
+    # The last again, for a save may just have renamed it.
+    for path in (folder / PER_QUERY, folder / COMING, folder / PER_QUERY):
+        try:
+            if sha256(path) == checksum:
+                return path
+        except FileNotFoundError:
+            continue
+    path = folder / PER_QUERY
+    reason = "is damaged: its checksum is not the stored one" if path.is_file() else "is not there"
+    raise BadData(f"{path} {reason}")
 
 
 def _json(stored: object) -> str:

@@ -1,0 +1,204 @@
+"""The command that judges a model, vectors or runs in every setting."""
+
+import re
+import sys
+import tempfile
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+import typer
+
+from beir_hybrid.cli.shared import Languages, Offline, Options, load, split
+from beir_hybrid.errors import BadOption
+
+if TYPE_CHECKING:
+    from beir_hybrid.collection import Collection
+    from beir_hybrid.evaluation.results import Results
+
+_MODEL = "The model"
+
+
+def _of_model(text: str, *names: str) -> Any:
+    return typer.Option(*names, help=text, rich_help_panel=_MODEL)
+
+
+Preset = Annotated[str | None, _of_model("Prompts by name, such as e5 or hybrid.")]
+QueryPrompt = Annotated[str | None, _of_model("What goes before a query.")]
+PassagePrompt = Annotated[str | None, _of_model("What goes before a passage.")]
+MaxLength = Annotated[int | None, _of_model("Tokens that are read of a text.")]
+DType = Annotated[str | None, _of_model("float32, float16 or bfloat16.")]
+Normalize = Annotated[bool | None, _of_model("Whether vectors get unit length.")]
+TruncateDim = Annotated[int | None, _of_model("Dimensions to keep.")]
+BatchSize = Annotated[int | None, _of_model("Texts a batch.")]
+Device = Annotated[str | None, _of_model("Such as cpu or cuda:1.")]
+Revision = Annotated[str | None, _of_model("A commit of the model on the hub.")]
+TrustRemoteCode = Annotated[bool, _of_model("Run code the model brings.", "--trust-remote-code")]
+
+
+def evaluate(
+    model: Annotated[
+        str | None, typer.Argument(help="A name on the hub, or a folder.", metavar="MODEL")
+    ] = None,
+    dataset: Annotated[
+        str, typer.Option(help="A dataset's name, such as xquad-r.", metavar="NAME")
+    ] = "",
+    languages: Languages = None,
+    option: Options = None,
+    settings: Annotated[
+        str | None,
+        typer.Option(help="Of mono,cross,multi,one-target; the first three by default."),
+    ] = None,
+    measures: Annotated[
+        str | None, typer.Option(help="ir-measures' names, with spaces or commas between.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="What to call the model in the results.")] = "",
+    output: Annotated[
+        Path | None, typer.Option(help="The folder for the results.", metavar="DIR")
+    ] = None,
+    runs: Annotated[
+        bool, typer.Option("--runs", help="Write each setting's run into DIR/runs, too.")
+    ] = False,
+    depth: Annotated[
+        int | None, typer.Option(help="Passages of a run: 1000, or 100 with --rerank.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option(help="Use the embeddings that are there, or encode all anew.")
+    ] = True,
+    run: Annotated[
+        list[Path] | None,
+        typer.Option(help="Judge a TREC run, not a model; may be repeated.", metavar="FILE"),
+    ] = None,
+    embeddings: Annotated[
+        Path | None,
+        typer.Option(
+            help="Judge vectors: queries.npy, queries.txt (ids), passages.npy, passages.txt.",
+            metavar="DIR",
+        ),
+    ] = None,
+    rerank: Annotated[
+        str | None,
+        typer.Option(help="A cross-encoder that reorders the best passages.", metavar="MODEL"),
+    ] = None,
+    preset: Preset = None,
+    query_prompt: QueryPrompt = None,
+    passage_prompt: PassagePrompt = None,
+    max_length: MaxLength = None,
+    dtype: DType = None,
+    normalize: Normalize = None,
+    truncate_dim: TruncateDim = None,
+    batch_size: BatchSize = None,
+    device: Device = None,
+    revision: Revision = None,
+    trust_remote_code: TrustRemoteCode = False,
+    offline: Offline = False,
+) -> None:
+    """Judge a model in every setting: effectiveness, and bias towards languages.
+
+    Texts are encoded once and kept in the cache: a killed evaluation goes on where it stopped.
+
+    Examples
+    --------
+    `beir-hybrid evaluate intfloat/multilingual-e5-small --dataset xquad-r --output e5`
+
+    `beir-hybrid evaluate my-model --dataset mlqa-r --languages de,en --measures "RR nDCG@10"`
+
+    `beir-hybrid evaluate --run de-all.trec --dataset xquad-r`
+    """
+    encoder = {
+        "preset": preset,
+        "query_prompt": query_prompt,
+        "passage_prompt": passage_prompt,
+        "max_length": max_length,
+        "dtype": dtype,
+        "normalize": normalize,
+        "truncate_dim": truncate_dim,
+        "batch_size": batch_size,
+        "device": device,
+        "revision": revision,
+        "trust_remote_code": trust_remote_code or None,
+    }
+    of_ranking = {"settings": split(settings), "depth": depth, "rerank": rerank}
+    given: list[dict[str, Any]] = [
+        {name: value for name, value in table.items() if value is not None}
+        for table in (encoder, of_ranking)
+    ]
+    _refuse(model, run, embeddings, dataset, *given)
+    if runs:
+        if output is None or run:
+            raise BadOption("--runs takes a model and --output, the folder that runs go to")
+        given[1]["runs"] = output / "runs"
+    chosen = {"measures": _names(measures)} if measures else {}
+    collection = load(dataset, split(languages), option, offline)
+    if run:
+        from beir_hybrid.evaluation.given import evaluate_runs
+
+        results = evaluate_runs(run, collection, name=name, **cast("Any", chosen))
+    else:
+        judged = _model(model, embeddings, collection)
+        # What is encoded anew is not kept: the cache keeps what it has.
+        with nullcontext() if resume else tempfile.TemporaryDirectory() as store:
+            results = _evaluated(judged, collection, store, name, chosen | given[0] | given[1])
+    _show(results, output)
+
+
+def _refuse(
+    model: str | None,
+    run: list[Path] | None,
+    embeddings: Path | None,
+    dataset: str,
+    encoder: dict[str, Any],
+    of_ranking: dict[str, Any],
+) -> None:
+    """Raise `BadOption` where options do not fit together."""
+    named = {"MODEL": model, "--run": run, "--embeddings": embeddings}
+    found = [name for name, value in named.items() if value]
+    if len(found) != 1:
+        raise BadOption(f"name one of MODEL, --run, --embeddings; found {found or 'none'}")
+    if not dataset:
+        raise BadOption("--dataset is needed, such as --dataset xquad-r")
+    for what, options, useless in (
+        ("a model", encoder, not model),
+        ("a ranking", of_ranking, bool(run)),
+    ):
+        if options and useless:
+            name = next(iter(options)).replace("_", "-")
+            raise BadOption(f"--{name} is an option of {what}, and {found[0]} needs none")
+
+
+def _names(measures: str) -> list[str]:
+    """Split at spaces and commas outside brackets."""
+    return [name for name in re.split(r"[\s,]+(?![^()]*\))", measures) if name]
+
+
+def _model(model: str | None, vectors: Path | None, collection: "Collection") -> Any:
+    if vectors is None:
+        return model
+    from beir_hybrid.evaluation.given import read_vectors
+
+    return read_vectors(vectors, collection)
+
+
+def _evaluated(
+    model: Any, collection: "Collection", store: str | None, name: str, options: dict[str, Any]
+) -> "Results":
+    from transformers.utils import logging
+
+    from beir_hybrid.evaluation.evaluate import evaluate
+
+    if not sys.stderr.isatty():
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call] # theirs has no types
+    return evaluate(model, collection, store=store, name=name, **options)
+
+
+def _show(results: "Results", output: Path | None) -> None:
+    from rich.console import Console
+
+    from beir_hybrid.evaluation.render import notes, terminal_table
+
+    Console().print(terminal_table(results))
+    for note in notes(results):
+        typer.echo(f"note: {note}")
+    if output is not None:
+        results.save(output)
+        typer.echo(f"saved in {output}")

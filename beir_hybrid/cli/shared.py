@@ -1,0 +1,63 @@
+"""What the commands share: options, loading a dataset, printing a table."""
+
+import os
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from beir_hybrid.errors import BadOption
+
+if TYPE_CHECKING:
+    from beir_hybrid.collection import Collection
+
+Name = Annotated[str, typer.Argument(help="A dataset's name, such as xquad-r.", metavar="NAME")]
+Languages = Annotated[
+    str | None, typer.Option(help="Languages to load, with commas between; all by default.")
+]
+Options = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option", "-o", metavar="KEY=VALUE", help="An option of the dataset; may be repeated."
+    ),
+]
+Offline = Annotated[
+    bool, typer.Option("--offline", help="Use mirror and cache only, never the network.")
+]
+
+
+def print_table(headings: list[str], rows: list[list[str]]) -> None:
+    """Print a table that folds what is too wide; what stands in its cells is no markup."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, pad_edge=False, show_header=bool(headings), header_style="bold")
+    for number, heading in enumerate(headings or rows[0]):
+        first = number == 0
+        style = "bold" if first and not headings else ""
+        table.add_column(heading, overflow="fold", no_wrap=first, style=style)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    Console().print(table)
+
+
+def load(
+    name: str, languages: list[str] | None, option: list[str] | None, offline: bool
+) -> "Collection":
+    """Load a dataset, with ``KEY=VALUE`` texts as its options."""
+    from beir_hybrid.sources import find
+
+    if offline:
+        os.environ["BEIR_HYBRID_OFFLINE"] = "1"
+    options: dict[str, str] = {}
+    for pair in option or []:
+        key, equals, value = pair.partition("=")
+        if not equals:
+            raise BadOption(f"--option takes KEY=VALUE, not {pair!r}")
+        options[key.replace("-", "_")] = value
+    return find(name)(languages, **options)
+
+
+def split(langs: str | None) -> list[str] | None:
+    """Return the words between commas."""
+    return None if langs is None else [lang for lang in langs.split(",") if lang]

@@ -1,0 +1,155 @@
+"""Results of several systems in; differences, tests and tied ranks out."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from ir_measures import Measure
+
+from beir_hybrid.errors import BadData, BadOption, lookup
+from beir_hybrid.evaluation.measures import BiasMeasure
+from beir_hybrid.evaluation.results import Results
+from beir_hybrid.evaluation.settings import Kind, Setting
+from beir_hybrid.evaluation.statistics import Difference, Test, Values, holm
+from beir_hybrid.evaluation.statistics import compare as compare_values
+from beir_hybrid.evaluation.statistics import tied_ranks as rank_values
+
+By = Literal["kind", "setting"]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How two systems differ by a measure in a setting, or over the settings of a kind.
+
+    Attributes
+    ----------
+    where
+        The setting, or the kind of settings.
+    found
+        Averages, difference, interval, p and effect size; see `Difference`.
+    p_holm
+        p, corrected by Holm's method for all comparisons by this measure.
+    """
+
+    measure: Measure
+    where: Kind | Setting
+    found: Difference
+    p_holm: float
+
+
+def compare(
+    first: Results,
+    second: Results,
+    *,
+    measures: Iterable[Measure | str] | None = None,
+    by: By = "kind",
+    test: Test = "randomisation",
+    samples: int = 10_000,
+    seed: int = 0,
+) -> list[Comparison]:
+    """Compare two systems on the same collection, question by question.
+
+    Differences are first less second. Questions are resampled and flipped with all their
+    translations, for those are not independent.
+
+    Parameters
+    ----------
+    measures
+        Those of both results by default.
+    by
+        ``"kind"`` compares averages over the settings of a kind; ``"setting"`` every setting on its
+        own, the language matrix. Holm's correction is over what is compared by one measure.
+    """
+    _same_collection([first, second])
+    lookup("way to compare", by, {"kind": by, "setting": by})
+    table = {str(m): m for m in first.measures if m in second.measures}
+    wanted = list(table) if measures is None else [str(measure) for measure in measures]
+    rows: list[Comparison] = []
+    for name in wanted:
+        measure = lookup("measure of both results", name, table)
+        pairs = list(_pairs(first, second, name, by))
+        if not pairs and measures is not None:
+            raise BadOption(f"the results have no setting with values of {name} in common")
+        found = [compare_values(a, b, test=test, samples=samples, seed=seed) for _, a, b in pairs]
+        corrected = holm([one.p for one in found]).tolist()
+        rows += [
+            Comparison(measure, where, one, p)
+            for (where, _, _), one, p in zip(pairs, found, corrected, strict=True)
+        ]
+    return rows
+
+
+def tied_ranks(
+    systems: Mapping[str, Results],
+    measure: Measure | str,
+    kind: Kind,
+    *,
+    alpha: float = 0.05,
+    test: Test = "randomisation",
+    samples: int = 10_000,
+    seed: int = 0,
+) -> dict[str, int]:
+    """Rank systems by a measure over the settings of a kind; those not told apart share a rank.
+
+    Best first, which is lowest for `RankDistance`; see `beir_hybrid.evaluation.statistics`.
+    """
+    _same_collection(list(systems.values()))
+    found = {}
+    for name, results in systems.items():
+        values = results.values(measure, kind)
+        if values is None:
+            raise BadOption(f"{name} has no values of {measure} in {kind} settings")
+        found[name] = values
+    higher = all(
+        rises(known)
+        for results in systems.values()
+        for known in results.measures
+        if str(known) == str(measure)
+    )
+    return rank_values(found, alpha=alpha, test=test, samples=samples, seed=seed, higher=higher)
+
+
+def rises(measure: Measure) -> bool:
+    """Return whether more of a measure is better, as far as it has a better at all."""
+    two_sided = ("LanguagePreference", "SameLanguageShare")  # less means less of the usual bias
+    return not (isinstance(measure, BiasMeasure) and measure.NAME in ("RankDistance", *two_sided))
+
+
+def _pairs(
+    first: Results, second: Results, name: str, by: By
+) -> Iterable[tuple[Kind | Setting, Values, Values]]:
+    """Yield what both have values for."""
+    for kind in first.kinds:
+        if kind not in second.kinds:
+            continue
+        values = first.values(name, kind), second.values(name, kind)
+        if values[0] is None or values[1] is None:
+            continue
+        settings = [
+            [setting for setting in results.means(name) if setting.kind == kind]
+            for results in (first, second)
+        ]
+        if settings[0] != settings[1]:
+            raise BadData(f"the results have different {kind} settings")
+        if by == "kind":
+            yield kind, values[0], values[1]
+            continue
+        for number, setting in enumerate(settings[0]):
+            yield setting, _only(values[0], number), _only(values[1], number)
+
+
+def _only(values: Values, setting: int) -> Values:
+    mine = np.flatnonzero(values.setting == setting)
+    return Values(values.question[mine], values.setting[mine], values.value[mine])
+
+
+def _same_collection(results: Sequence[Results]) -> None:
+    about = [one.about["collection"] for one in results]
+    for other in about[1:]:
+        for what in ("name", "languages", "options", "title_policy", "provenance"):
+            if other.get(what) != about[0].get(what):
+                raise BadData(
+                    f"results are compared on one collection, but its {what} differs: "
+                    f"{about[0].get(what)!s:.80} and {other.get(what)!s:.80}"
+                )

@@ -1,0 +1,98 @@
+"""Comparisons of results are those of the statistics on the same questions, worked by hand."""
+
+import numpy as np
+import pytest
+from ir_measures import AP, RR, R
+
+import beir_hybrid as bh
+from beir_hybrid.collection import Collection
+from beir_hybrid.encoding import Embeddings
+from beir_hybrid.errors import BadData, BadOption, UnknownName
+from beir_hybrid.evaluation.evaluate import Vectors
+from beir_hybrid.evaluation.settings import Kind, Setting
+
+LANGS = ("de", "en")
+
+
+def parallel(n: int = 6, name: str = "parallel") -> Collection:
+    corpus = {f"{la}:{i}": {"text": f"{la} {i}"} for la in LANGS for i in range(n)}
+    queries = {f"{la}:q:{i}": f"{la}? {i}" for la in LANGS for i in range(n)}
+    qrels = {
+        f"{la}:q:{i}": {f"{other}:{i}": 1 for other in LANGS} for la in LANGS for i in range(n)
+    }
+    groups = {f"{la}:q:{i}": str(i) for la in LANGS for i in range(n)}
+    return bh.from_beir(corpus, queries, qrels, groups=groups, name=name)
+
+
+def system(collection: Collection, right: set[tuple[str, int]], name: str) -> bh.Results:
+    """Evaluate vectors by which some questions find their answers, and others find it last."""
+    n = len(collection.passages)
+    passages = np.eye(n, dtype=np.float32)
+    rows = []
+    for row in collection.queries.to_pylist():
+        number = int(row["group"])
+        golds = [place for place in range(n) if place % (n // 2) == number]
+        sign = 1.0 if (row["lang"], number) in right else -1.0
+        rows.append(sign * passages[golds].sum(axis=0))
+    vectors = Vectors(Embeddings.of(np.stack(rows)), Embeddings.of(passages), {"name": name})
+    return bh.evaluate(vectors, collection, measures=[RR, R @ 1, bh.RankDistance])
+
+
+ALL = {(lang, number) for lang in LANGS for number in range(6)}
+
+
+def test_a_difference_by_hand() -> None:
+    collection = parallel()
+    good = system(collection, ALL, "good")
+    # Without four German questions: their answers come last of 6, with a reciprocal rank of 1/6.
+    poor = system(collection, ALL - {("de", number) for number in range(4)}, "poor")
+    (mono, cross, multi) = bh.compare(good, poor, measures=[RR])
+    assert [one.where for one in (mono, cross, multi)] == ["mono", "cross", "multi"]
+    # 4 of 6 German questions lose 5/6, no English one does: 4/6 * 5/6 / 2.
+    assert mono.found.difference == pytest.approx(10 / 36)
+    # Four of six questions differ, all to one side: of 2^6 flips of signs, 2 * 4 are as extreme.
+    assert mono.found.p == pytest.approx(8 / 64)
+    assert mono.p_holm == pytest.approx(3 * 8 / 64)
+    d = np.array([5 / 12] * 4 + [0, 0])
+    assert mono.found.effect == pytest.approx(d.mean() / d.std(ddof=1))
+    matrix = {one.where: one for one in bh.compare(good, poor, measures=["RR"], by="setting")}
+    assert len(matrix) == 6
+    assert matrix[Setting("mono", "de", "de")].found.difference == pytest.approx(4 / 6 * 5 / 6)
+    assert matrix[Setting("mono", "en", "en")].found.difference == 0
+    # Three settings have English questions and p = 1, three German ones and 8/64.
+    assert [one.p_holm for one in matrix.values()].count(1.0) == 3
+    assert matrix[Setting("cross", "de", "en")].p_holm == pytest.approx(6 * 8 / 64)
+
+
+def test_ranks_with_ties_and_a_measure_that_is_better_low() -> None:
+    collection = parallel(n=12)
+    every = {(lang, number) for lang in LANGS for number in range(12)}
+    systems = {
+        "best": system(collection, every, "best"),
+        "twin": system(collection, every - {("de", 0)}, "twin"),
+        "worst": system(collection, set(), "worst"),
+    }
+    kind: Kind = "mono"
+    ranks = bh.tied_ranks(systems, RR, kind)
+    assert ranks == {"best": 1, "twin": 1, "worst": 3}
+    distance = bh.tied_ranks(
+        {name: systems[name] for name in ("worst", "best")}, "RankDistance", "multi"
+    )
+    # Golds of the best are side by side; so are the worst's, at the end: both 1.
+    assert distance == {"best": 1, "worst": 1}
+
+
+def test_what_cannot_be_compared() -> None:
+    first = system(parallel(), ALL, "a")
+    other = system(parallel(name="another"), ALL, "b")
+    with pytest.raises(BadData, match="one collection, but its name differs: parallel and another"):
+        bh.compare(first, other)
+    with pytest.raises(UnknownName, match="no measure of both results 'AP'"):
+        bh.compare(first, first, measures=[AP])
+    with pytest.raises(BadOption, match="no way to compare 'language'"):
+        bh.compare(first, first, by="language")  # type: ignore[arg-type] # on purpose
+    with pytest.raises(BadOption, match="a has no values of RankDistance in mono settings"):
+        bh.tied_ranks({"a": first}, bh.RankDistance, "mono")
+    other = system(parallel(n=5), ALL, "c")
+    with pytest.raises(BadData, match=r"differs|only in the first"):
+        bh.compare(first, other)

@@ -1,0 +1,168 @@
+"""A trainer sees, step by step, what `evaluate` says of the model."""
+# mypy: allow-untyped-calls
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from datasets import Dataset
+from ir_measures import AP, R
+from sentence_transformers import (
+    SentenceTransformer,
+    SentenceTransformerTrainer,
+    SentenceTransformerTrainingArguments,
+)
+from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
+
+import beir_hybrid as bh
+from beir_hybrid.collection import Collection
+from beir_hybrid.errors import BadOption
+from beir_hybrid.evaluation.evaluate import evaluate
+from beir_hybrid.evaluation.evaluator import HybridEvaluator
+from beir_hybrid.evaluation.measures import PEER, LanguagePreference, RankDistance
+from beir_hybrid.evaluation.results import Results
+from tests.models import static_model
+
+MEASURES: Any = [AP, R @ 2, RankDistance, LanguagePreference]
+
+
+def small() -> Collection:
+    corpus, queries, qrels = {}, {}, {}
+    for at, lang in enumerate(("de", "en")):
+        for number in range(12):
+            corpus[f"{lang}:{number}"] = {"text": f"w{20 * at + number} w{20 * at + number + 1}"}
+            queries[f"{lang}:q:{number}"] = f"w{60 + number} w{61 + number}"
+            qrels[f"{lang}:q:{number}"] = {f"de:{number}": 1, f"en:{number}": 1}
+    return bh.from_beir(corpus, queries, qrels, name="small")
+
+
+def expected(model: SentenceTransformer, store: Path) -> dict[str, float]:
+    results = evaluate(model, small(), measures=MEASURES, store=store)
+    return {
+        f"small_{kind}_{measure}": found.mean
+        for kind, row in results.summary().items()
+        for measure, found in row.items()
+    }
+
+
+@pytest.mark.filterwarnings("ignore:.*pin_memory.*:UserWarning")  # torch, where no GPU is
+def test_a_trainer_picks_the_best_checkpoint_by_it(tmp_path: Path, own_cache: Path) -> None:
+    pytest.importorskip("accelerate", reason="the trainer needs it: the extra 'train'")
+    model, collection = static_model(), small()
+    questions = [f"w{60 + n} w{61 + n}" for n in range(12)] * 4
+    answers = [f"w{n} w{n + 1}" for n in range(12)] * 4
+    evaluator = HybridEvaluator(collection, measures=MEASURES, primary="multi_AP")
+    arguments = SentenceTransformerTrainingArguments(
+        output_dir=str(tmp_path / "out"),
+        max_steps=4,
+        per_device_train_batch_size=12,
+        learning_rate=0.3,
+        eval_strategy="steps",
+        save_strategy="steps",
+        eval_steps=1,
+        save_steps=1,
+        load_best_model_at_end=True,
+        metric_for_best_model=f"eval_{evaluator.primary_metric}",
+        greater_is_better=evaluator.greater_is_better,
+        report_to="none",
+        disable_tqdm=True,
+        use_cpu=True,
+    )
+    trainer = SentenceTransformerTrainer(
+        model=model,
+        args=arguments,
+        train_dataset=Dataset.from_dict({"anchor": questions, "positive": answers}),
+        loss=MultipleNegativesRankingLoss(model),
+        evaluator=evaluator,
+    )
+    trainer.train()
+    logged = [entry for entry in trainer.state.log_history if "eval_small_multi_AP" in entry]
+    assert [entry["step"] for entry in logged] == [1, 2, 3, 4]
+    values = [entry["eval_small_multi_AP"] for entry in logged]
+    assert len(set(values)) == 4  # changed weights, changed values
+    assert trainer.state.best_metric == max(values)
+    # Of every checkpoint, and of the best one that the trainer loaded in the end.
+    for entry in logged:
+        saved = SentenceTransformer(str(tmp_path / "out" / f"checkpoint-{entry['step']}"))
+        wanted = expected(saved, tmp_path / "store")
+        assert {name: entry[f"eval_{name}"] for name in wanted} == pytest.approx(wanted, abs=1e-12)
+    best = expected(model, tmp_path / "store")
+    assert best["small_multi_AP"] == pytest.approx(max(values), abs=1e-12)
+    assert set(best) == {
+        *(f"small_{kind}_{m}" for kind in ("mono", "cross", "multi") for m in ("AP", "R@2")),
+        "small_multi_RankDistance",
+        "small_multi_LanguagePreference",
+    }
+    assert not (own_cache / "embeddings").exists()
+
+
+def test_a_call_by_hand_and_its_results(tmp_path: Path, own_cache: Path) -> None:
+    model = static_model()
+    evaluator = HybridEvaluator(small(), measures=MEASURES, name="dev", settings=["multi"])
+    first = evaluator(model, str(tmp_path / "out"), epoch=0.5, steps=20)
+    saved = Results.load(tmp_path / "out" / "dev-0.5-20")
+    assert first == {
+        f"dev_multi_{measure}": one.mean for measure, one in saved.summary()["multi"].items()
+    }
+    assert list(first) == [f"dev_multi_{measure}" for measure in MEASURES]
+    assert evaluator.primary_metric == "dev_multi_AP"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["dev-0.5-20"]
+    card = model.model_card_data.eval_results_dict
+    assert card is not None
+    assert first.items() <= card[evaluator].items()
+    with torch.no_grad():
+        model[0].embedding.weight.copy_(model[0].embedding.weight.flip(0))  # type: ignore[operator, union-attr]
+    assert evaluator(model) != first
+    with torch.no_grad():
+        model[0].embedding.weight.copy_(model[0].embedding.weight.flip(0))  # type: ignore[operator, union-attr]
+    assert evaluator(model) == first
+    assert not (own_cache / "embeddings").exists()
+    assert evaluator.get_config_dict() == {"collection": "small", "settings": ["multi"]}
+
+
+def test_options_are_the_encoder_s() -> None:
+    model, plain = static_model(), HybridEvaluator(small(), measures=[AP])
+    short = HybridEvaluator(small(), measures=[AP], truncate_dim=2, query_prompt="w1 ")
+    wanted = evaluate(model, small(), measures=[AP], truncate_dim=2, query_prompt="w1 ")
+    assert short(model)["small_mono_AP"] == wanted.summary()["mono"][AP].mean
+    assert short(model) != plain(model)
+
+
+def test_which_way_is_better() -> None:
+    def rises(primary: str, measures: Any = MEASURES) -> bool:
+        return HybridEvaluator(small(), measures=measures, primary=primary).greater_is_better
+
+    assert rises("mono_AP")
+    assert rises("multi_PEER", [PEER])
+    assert not rises("multi_RankDistance")
+    assert not rises("multi_RankDistance(normalized=True)", [RankDistance(normalized=True)])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            {"primary": "mulit_AP"},
+            "no value to choose by 'mulit_AP'; did you mean 'multi_AP'",
+        ),
+        ({"primary": "mono_RankDistance"}, "did you mean 'multi_RankDistance'"),
+        ({"primary": "mono_AP", "settings": ["multi"]}, "did you mean 'multi_AP'"),
+        (
+            {"measures": [RankDistance], "settings": ["mono"]},
+            "nothing to measure: RankDistance needs the settings 'multi'",
+        ),
+    ],
+)
+def test_what_cannot_be_chosen_by(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadOption, match=message):
+        HybridEvaluator(small(), **({"measures": MEASURES} | options))
+
+
+def test_the_model_is_left_as_it_was() -> None:
+    model = static_model()
+    model.train()
+    before = copy.deepcopy(model.state_dict())
+    HybridEvaluator(small(), measures=[AP])(model)
+    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())

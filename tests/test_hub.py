@@ -1,0 +1,86 @@
+"""Models come from the hub once, at a commit that is recorded; without a hub, one line says so."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.http_server import Server, closed_port, serving
+from tests.models import static_model
+
+COMMIT = "c0ffee" + "0" * 34
+LOAD = """
+import sys
+from beir_hybrid.encoding import SentenceTransformerEncoder
+from beir_hybrid.errors import BeirHybridError
+try:
+    encoder = SentenceTransformerEncoder("org/tiny", device="cpu")
+    print(encoder.revision, encoder.encode_queries(["w1 w2"])[0, :3].tolist())
+except BeirHybridError as error:
+    print(type(error).__name__, error)
+"""
+
+
+@pytest.fixture
+def hub(tmp_path: Path) -> Iterator[Server]:
+    """Serve a model as the hub does."""
+    folder = tmp_path / "tiny"
+    static_model().save_pretrained(str(folder))
+    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    facts = {"id": "org/tiny", "sha": COMMIT, "siblings": [{"rfilename": name} for name in names]}
+    files = {f"/org/tiny/resolve/{COMMIT}/{name}": (folder / name).read_bytes() for name in names}
+    for path in ("", "/revision/main", f"/revision/{COMMIT}"):
+        files[f"/api/models/org/tiny{path}"] = json.dumps(facts).encode()
+    with serving(files) as server:
+        server.headers = {"X-Repo-Commit": COMMIT, "X-Error-Code": "EntryNotFound"}
+        # The hub's client files what it gets under its tag; each file needs its own.
+        server.tags = True
+        yield server
+
+
+def load(home: Path, endpoint: str, **more: str) -> str:
+    settings = {"HF_HOME": str(home), "HF_ENDPOINT": endpoint, "HF_HUB_DISABLE_XET": "1", **more}
+    command = [sys.executable, "-c", LOAD]
+    done = subprocess.run(
+        command, env=os.environ | settings, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def test_a_model_of_the_hub_and_its_commit(hub: Server, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    expected = static_model().encode_query("w1 w2", normalize_embeddings=True)[:3].tolist()
+    first = load(home, hub.url)
+    commit, _, vector = first.partition(" ")
+    assert commit == COMMIT
+    assert json.loads(vector) == pytest.approx(expected, abs=1e-6)
+    # With the hub gone, and when asked to keep off it, what was fetched serves.
+    gone = f"http://127.0.0.1:{closed_port()}"
+    assert load(home, gone) == first
+    asked = len(hub.requests)
+    assert load(home, hub.url, BEIR_HYBRID_OFFLINE="1") == first
+    assert len(hub.requests) == asked
+
+
+def test_no_hub_and_no_model(tmp_path: Path) -> None:
+    started = time.monotonic()
+    line = load(tmp_path, f"http://127.0.0.1:{closed_port()}")
+    assert line.startswith("Unreachable cannot ask the hub for the model org/tiny: ")
+    assert line.endswith("or bring the hub's cache (HF_HOME) from a machine that has the model")
+    assert "\n" not in line
+    assert time.monotonic() - started < 30  # the hub's own client retries for a minute
+    line = load(tmp_path, f"http://127.0.0.1:{closed_port()}", BEIR_HYBRID_OFFLINE="1")
+    assert line.startswith("Unreachable the model org/tiny is not in the hub's cache")
+
+
+def test_no_such_model(hub: Server, tmp_path: Path) -> None:
+    del hub.files["/api/models/org/tiny"]
+    hub.headers["X-Error-Code"] = "RepoNotFound"
+    line = load(tmp_path / "home", hub.url)
+    assert line.startswith("Unreachable cannot ask the hub for the model org/tiny: ")
+    assert "404" in line

@@ -1,0 +1,318 @@
+"""Results are saved whole or not at all, and say what they hold in a terminal and a notebook."""
+# mypy: allow-untyped-calls
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from io import StringIO
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from ir_measures import AP, RR, P, R, Success, nDCG
+from rich.console import Console
+
+import beir_hybrid as bh
+from beir_hybrid.errors import BadData, BadOption, NotWritable, UnknownName
+from beir_hybrid.evaluation.evaluate import MEASURES, evaluate
+from beir_hybrid.evaluation.measures import PEER, RankDistance, SameLanguageShare
+from beir_hybrid.evaluation.render import figure, html_table, notes, terminal_table
+from beir_hybrid.evaluation.results import Results
+from beir_hybrid.evaluation.settings import Setting
+
+
+class Words:
+    """An encoder that counts words."""
+
+    name = "words"
+    fingerprint: Mapping[str, Any] = {"kind": "words"}
+
+    def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
+        rows = np.zeros((len(texts), 12), np.float32)
+        for row, text in zip(rows, texts, strict=True):
+            for word in text.split():
+                row[int(word[1:])] += 1
+        return rows
+
+    encode_passages = encode_queries
+
+
+def small(**options: Any) -> Results:
+    """Evaluate two questions in two languages; scores count words."""
+    corpus = {"de:1": "w1 w1", "de:2": "w1 w4", "en:1": "w1 w2 w2", "en:2": "w2 w3 w4"}
+    queries = {"de:q:1": "w1", "de:q:2": "w5", "en:q:1": "w2", "en:q:2": "w4 w3"}
+    qrels = {key: {f"de:{key[-1]}": 1, f"en:{key[-1]}": 1} for key in queries}
+    documents = {key: {"text": text} for key, text in corpus.items()}
+    groups = {key: f"question {key[-1]}" for key in queries}
+    collection = bh.from_beir(documents, queries, qrels, groups=groups, name="small")
+    options = {"measures": [RR, R @ 1, RankDistance]} | options
+    return evaluate(Words(), collection, **options)
+
+
+def test_values_matrices_and_means_by_hand() -> None:
+    results = small(settings=["mono", "cross", "multi", "one-target"])
+    assert results.kinds == ("mono", "cross", "multi", "one-target")
+    # Scores of (de:1, de:2, en:1, en:2) and so ranks, of ties the later id first:
+    # de:q:1 (2, 1, 1, 0); de:q:2 all 0; en:q:1 (0, 0, 2, 1); en:q:2 (0, 1, 0, 2).
+    mono = results.values(RR, "mono")
+    assert mono is not None
+    assert mono.value.tolist() == [1, 1, 1, 1]
+    assert mono.question.tolist() == [0, 1, 0, 1]
+    assert mono.setting.tolist() == [0, 0, 1, 1]
+    cross = results.values("RR", "cross")
+    assert cross is not None
+    assert cross.value.tolist() == [1, 1, 1 / 2, 1]
+    pool = results.values(RR, "multi")
+    assert pool is not None
+    assert pool.value.tolist() == [1, 1, 1, 1]
+    distance = results.values(RankDistance, "multi")
+    assert distance is not None
+    # Ranks of the golds: de:1 1, en:1 2; en:2 1, de:2 3; en:1 1, de:1 4; en:2 1, de:2 2.
+    assert distance.value.tolist() == [1, 2, 3, 1]
+    assert results.values(RankDistance, "mono") is None
+    matrix = results.matrix(RR)
+    assert (matrix.rows, matrix.columns) == (("de", "en"), ("de", "en"))
+    assert matrix.values.tolist() == [[1, 1], [3 / 4, 1]]
+    assert matrix["en", "de"] == 3 / 4
+    # One target, in the pool: the gold of the other language is not there.
+    # de:q:1: de:1 first; en:1 before de:2. de:q:2: de:2 after en:1; en:2 first.
+    # en:q:1: de:1 last of three; en:1 first. en:q:2: de:2 first; en:2 first.
+    target = results.matrix(RR, one_target=True)
+    assert target.values.tolist() == [[(1 + 1 / 2) / 2, 1], [(1 / 3 + 1) / 2, 1]]
+    assert results.means(RR)[Setting("cross", "en", "de")] == 3 / 4
+    assert results.summary()["multi"][RankDistance].mean == (3 / 2 + 4 / 2) / 2
+    assert results.summary()["multi"][RankDistance].unbiased == 1
+
+
+@pytest.mark.parametrize(
+    ("ask", "error", "message"),
+    [
+        (lambda it: it.values("RRR", "mono"), UnknownName, "no measure .* 'RRR'; did you mean 'RR"),
+        (lambda it: it.means(R @ 2), UnknownName, "'R@2'; did you mean 'R@1'"),
+        (lambda it: it.values(RR, "mon"), UnknownName, "no kind of setting 'mon'; .* 'mono'"),
+        (lambda it: it.matrix("RD"), UnknownName, "no measure of these results 'RD'"),
+        (lambda it: it.matrix(RankDistance), BadOption, "no mono or cross settings with RankDist"),
+        (lambda it: it.matrix(RR, one_target=True), BadOption, "no one-target settings with RR"),
+        (lambda it: it.matrix(RR)["de", "fr"], UnknownName, "no language 'fr'; there are de, en"),
+        (lambda it: it.matrix(RR)["fr", "de"], UnknownName, "no query language 'fr'"),
+    ],
+)  # fmt: skip
+def test_what_results_do_not_hold(
+    ask: Callable[[Results], object], error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
+        ask(small())
+
+
+def test_a_kind_that_the_evaluation_left_out() -> None:
+    assert small(settings=["mono"]).values(RR, "cross") is None
+
+
+def test_a_measure_that_has_no_value_anywhere() -> None:
+    # One relevant passage a language tells PEER nothing.
+    results = small(measures=[RR, PEER, SameLanguageShare @ 2], settings=["mono", "multi"])
+    assert {kind: list(row) for kind, row in results.summary().items()} == {
+        "mono": [RR],
+        "multi": [RR, SameLanguageShare @ 2],
+    }
+    assert notes(results) == ["no value of PEER: nothing in these settings that it tells"]
+    assert results.means(PEER) == {}
+    assert results.per_query()["PEER"].to_pylist() == pytest.approx([np.nan] * 8, nan_ok=True)
+    nothing = small(measures=[PEER])
+    assert nothing.summary() == {"mono": {}, "cross": {}, "multi": {}}
+    assert "no value of PEER" in html_table(nothing)
+    assert shown(nothing, 80).splitlines()[1].split() == ["measure", "mono", "cross", "multi"]
+
+
+def saved(folder: Path, **options: Any) -> Path:
+    return small(**options).save(folder)
+
+
+def rewrite(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    path = folder / "results.json"
+    stored = json.loads(path.read_text())
+    change(stored)
+    path.write_text(json.dumps(stored))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda it: it.update(format=2), "has format 2, and this version reads 1: upgrade beir-"),
+        (lambda it: it.update(format="new"), "results.json is no results file: TypeError"),
+        (lambda it: it.pop("summary"), "results.json is no results file: KeyError"),
+        (lambda it: it.update(summary=[]), "results.json is no results file: AttributeError"),
+        (lambda it: it["summary"]["mono"]["RR"].pop("low"), "is no results file: TypeError"),
+        (lambda it: it["summary"].update(some={}), "is no results file: KeyError"),
+        (lambda it: it["measures"].append("RR("), "is no results file: ValueError"),
+        (lambda it: it["measures"].append("RRR"), "is no results file: NameError"),
+        (lambda it: it.update(per_query="00"), "per_query.parquet is damaged: its checksum"),
+    ],
+)
+def test_files_that_are_no_results(
+    tmp_path: Path, change: Callable[[dict[str, Any]], object], message: str
+) -> None:
+    folder = saved(tmp_path / "mine")
+    rewrite(folder, change)
+    with pytest.raises(BadData, match=message):
+        Results.load(folder)
+
+
+def test_damaged_and_missing_files(tmp_path: Path) -> None:
+    folder = saved(tmp_path / "mine")
+    table = folder / "per_query.parquet"
+    whole = table.read_bytes()
+    for damaged in (whole[:-9], whole[:100] + b"!" + whole[101:], b""):
+        table.write_bytes(damaged)
+        with pytest.raises(BadData, match=r"per_query\.parquet is damaged"):
+            Results.load(folder)
+    table.unlink()
+    with pytest.raises(BadData, match=r"per_query\.parquet is not there"):
+        Results.load(folder)
+    table.write_bytes(whole)
+    (folder / "timing.json").unlink()  # not what values depend on
+    assert Results.load(folder).timing == {}
+    assert Results.load(folder).summary() == small().summary()
+    text = (folder / "results.json").read_bytes()
+    for damaged in (text[:-20], b"", b"\xff\xfe", b"[]"):
+        (folder / "results.json").write_bytes(damaged)
+        with pytest.raises(BadData, match=r"results\.json is no results file"):
+            Results.load(folder)
+    (folder / "results.json").unlink()
+    with pytest.raises(BadData, match=r"mine holds no results: it lacks results\.json"):
+        Results.load(folder)
+
+
+def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(NotWritable, match=r"cannot write .*/file/mine/"):
+        small().save(tmp_path / "file" / "mine")
+
+
+def whole(results: Results) -> tuple[Any, ...]:
+    """Return everything that is saved of results, to be compared: NaN is text here."""
+    return results.about, results.summary(), repr(results.per_query().to_pydict())
+
+
+def test_a_save_cut_off_before_the_table_has_its_name(tmp_path: Path) -> None:
+    folder, other = saved(tmp_path / "mine"), small(measures=[R @ 1])
+    stored = {path.name: path.read_bytes() for path in folder.iterdir()}
+    other.save(folder)
+    # What there is after the new `results.json` and before the last step.
+    (folder / "per_query.parquet").rename(folder / "results.coming.parquet")
+    (folder / "per_query.parquet").write_bytes(stored["per_query.parquet"])
+    assert whole(Results.load(folder)) == whole(other)
+    # The next one, cut off before its `results.json`, must not take that table away.
+    broken = replace(small(), about={"model": {"name": object()}, "collection": {"name": "x"}})
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        broken.save(folder)
+    assert whole(Results.load(folder)) == whole(other)
+    small().save(folder)
+    assert {path.name for path in folder.iterdir()} == stored.keys()
+    assert whole(Results.load(folder)) == whole(small())
+
+
+SAVING = """
+import sys
+from beir_hybrid.evaluation.results import Results
+
+one, two = (Results.load(folder) for folder in sys.argv[1:3])
+print("loaded", flush=True)
+for _ in range(10_000):
+    one.save(sys.argv[3])
+    two.save(sys.argv[3])
+"""
+
+
+def test_processes_that_save_at_once_and_are_killed_leave_one_whole(tmp_path: Path) -> None:
+    one = saved(tmp_path / "one")
+    two = saved(tmp_path / "two", measures=[R @ 1, Success @ 1, RR, RankDistance, P @ 2])
+    either = [whole(Results.load(folder)) for folder in (one, two)]
+    draw = np.random.default_rng(3)
+    for _ in range(3):
+        arguments = [sys.executable, "-c", SAVING, str(one), str(two), str(tmp_path / "out")]
+        rivals = [subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+        for rival in rivals:
+            assert rival.stdout is not None
+            assert rival.stdout.readline() == "loaded\n"
+        time.sleep(0.3 + draw.random() * 0.1)
+        for rival in rivals:
+            os.kill(rival.pid, signal.SIGKILL)
+            rival.communicate()
+        assert whole(Results.load(tmp_path / "out")) in either
+    small().save(tmp_path / "out")
+    left = {path.name for path in (tmp_path / "out").iterdir() if "timing" not in path.name}
+    assert left == {".results.lock", "results.json", "per_query.parquet"}
+
+
+def shown(results: Results, width: int) -> str:
+    text = StringIO()
+    Console(file=text, width=width, force_terminal=False).print(terminal_table(results))
+    return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
+
+
+def test_the_table_in_a_terminal() -> None:
+    # A bootstrap of two questions draws both or either: R@1 of en-de is 1/2, 0 or 1 then.
+    assert shown(small(), 100).splitlines() == [
+        "words on small: 2 languages, 4 queries, 4 passages, 6 settings",
+        "measure               mono        cross         multi unbiased",
+        "RR           1.0000 ±.0000 .8750 ±.1250 1.0000 ±.0000",
+        "R@1          1.0000 ±.0000 .7500 ±.2500  .5000 ±.0000",
+        "RankDistance                            1.7500 ±.2500   1.0000",
+        "± half of the 95% interval, resampling questions",
+    ]
+
+
+@pytest.mark.parametrize(("width", "few"), [*product((40, 60, 80, 120), (True, False))])
+def test_no_figure_is_cut_off_or_broken(width: int, few: bool) -> None:
+    measures = MEASURES[:3] if few else (*MEASURES, P @ 5, Success @ 1)
+    results = small(measures=measures)
+    text = shown(results, width)
+    assert max(map(len, text.splitlines())) <= width
+    figures = [
+        word
+        for row in results.summary().values()
+        for one in row.values()
+        for word in (figure(one.mean), f"±{figure((one.high - one.low) / 2)}")
+    ]
+    words = text.split()
+    for word in set(figures):
+        assert words.count(word) >= figures.count(word), word
+    names = [str(measure) for measure in measures]
+    if width >= 80:
+        assert all(any(line.startswith(name) for line in text.splitlines()) for name in names)
+
+
+def hostile() -> Results:
+    about = small().about
+    about["model"]["name"] = "<script>alert('m')</script>[red]m[/red]"
+    about["collection"] |= {"name": "<b>c</b>[link=x]c[/link]", "caveat": "a < b & [bold]c[/bold]"}
+    about["truncated"] = {"queries": 1, "passages": 1234}
+    return replace(small(), about=about)
+
+
+def test_names_that_look_like_markup() -> None:
+    html = hostile()._repr_html_()
+    assert "&lt;script&gt;alert(&#x27;m&#x27;)&lt;/script&gt;[red]m[/red] on &lt;b&gt;c" in html
+    assert "<script" not in html
+    assert "<b>" not in html
+    assert "<p>a &lt; b &amp; [bold]c[/bold]</p>" in html
+    assert "<p>1 queries and 1,234 passages are longer than the model reads" in html
+    assert shown(hostile(), 200).splitlines()[0] == (
+        "<script>alert('m')</script>[red]m[/red] on <b>c</b>[link=x]c[/link]: "
+        "2 languages, 4 queries, 4 passages, 6 settings"
+    )
+
+
+def test_the_table_in_a_notebook() -> None:
+    html = small(measures=[AP, nDCG @ 10, RankDistance])._repr_html_()
+    assert "<tr><th>measure</th><th>monolingual</th><th>cross-lingual</th>" in html
+    assert "<tr><td>RankDistance</td><td></td><td></td><td>1.7500 [1.5000, 2.0000]</td>" in html
+    assert "<td>1.0000</td></tr>" in html

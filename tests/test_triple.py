@@ -1,0 +1,180 @@
+"""BEIR's dicts become a collection that evaluates as ir-measures does on the dicts themselves."""
+# mypy: allow-untyped-calls
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import Any
+
+import ir_measures
+import numpy as np
+import pytest
+from ir_measures import AP, RR, R, nDCG
+
+import beir_hybrid as bh
+from beir_hybrid.collection import Collection
+from beir_hybrid.errors import BadData
+from beir_hybrid.evaluation.evaluate import evaluate
+
+CORPUS: dict[str, dict[str, Any]] = {
+    "3#0": {"title": "River", "text": "Water flows"},
+    "3#1": {"title": "", "text": "das Meer"},
+    "4#0": {"text": "la mer", "title": None},
+}
+QUERIES = {"1": "What flows?", "2": "Was ist tief?", "3": "nobody judged this"}
+QRELS = {"1": {"3#0": 1, "3#1": 2}, "2": {"3#1": 1, "4#0": 0}}
+LANGUAGES = {"3#0": "en", "3#1": "de", "4#0": "fr", "1": "en", "2": "de", "3": "en"}
+
+
+def tables(collection: Collection) -> list[list[dict[str, Any]]]:
+    parts = (collection.queries, collection.passages, collection.judgements)
+    return [part.to_pylist() for part in parts]
+
+
+def test_a_map_of_languages() -> None:
+    collection = bh.from_beir(CORPUS, QUERIES, QRELS, LANGUAGES)
+    assert collection.languages == ("de", "en", "fr")
+    assert collection.original_ids
+    queries, passages, judgements = tables(collection)
+    assert queries == [
+        {"id": "de:q:2", "lang": "de", "text": "Was ist tief?", "group": "2"},
+        {"id": "en:q:1", "lang": "en", "text": "What flows?", "group": "1"},
+    ]
+    assert passages == [
+        {"id": "de:3#1", "lang": "de", "title": "", "text": "das Meer"},
+        {"id": "en:3#0", "lang": "en", "title": "River", "text": "Water flows"},
+        {"id": "fr:4#0", "lang": "fr", "title": "", "text": "la mer"},
+    ]
+    assert judgements == [
+        {"query": 0, "passage": 0, "relevance": 1},
+        {"query": 0, "passage": 2, "relevance": 0},
+        {"query": 1, "passage": 0, "relevance": 2},
+        {"query": 1, "passage": 1, "relevance": 1},
+    ]
+
+
+def parallel() -> Collection:
+    """Make a collection as XQuAD-R is: ids of ours, translations of a question in one group."""
+    langs, corpus, queries, qrels = ("de", "en", "th"), {}, {}, {}
+    for lang, number in product(langs, range(9)):
+        corpus[f"{lang}:{number // 3}-{number % 3}"] = {
+            "title": "head" if number % 2 else "",
+            "text": f"{lang} w{number} w{number * 5 % 7}",
+        }
+        queries[f"{lang}:q:56{number}"] = f"w{number} w{number * 3 % 7}?"
+        gold = f"{number // 3}-{number % 3}"
+        qrels[f"{lang}:q:56{number}"] = {f"{other}:{gold}": 1 for other in langs}
+    groups = {key: key.rpartition(":")[2] for key in queries}
+    return bh.from_beir(corpus, queries, qrels, groups=groups, name="parallel")
+
+
+def test_the_way_to_beir_and_back() -> None:
+    collection = parallel()
+    ids, groups = (collection.queries[name].to_pylist() for name in ("id", "group"))
+    kept = dict(zip(ids, groups, strict=True))
+    assert kept["th:q:561"] == "561"
+    again = bh.from_beir(*collection.view().beir(), groups=kept)
+    assert tables(again) == tables(collection)
+    assert (again.languages, again.original_ids) == (("de", "en", "th"), False)
+    # BEIR's dicts hold no groups: left out, each query stands alone.
+    alone = bh.from_beir(*collection.view().beir())
+    assert alone.queries["group"].to_pylist() == ids
+    # One setting makes the round as well.
+    part = bh.from_beir(*collection.view("en", "de").beir())
+    assert part.languages == ("de", "en")
+    assert part.view("en", "de").beir() == collection.view("en", "de").beir()
+
+
+def test_what_is_the_same_is_built_once_and_what_is_not_is_not() -> None:
+    first = bh.from_beir(CORPUS, QUERIES, QRELS, "en")
+    noted = {key: document | {"url": object()} for key, document in CORPUS.items()}
+    judged: Any = {key: {p: float(r) for p, r in row.items()} for key, row in QRELS.items()}
+    assert first.passages.equals(bh.from_beir(noted, QUERIES, judged, "en").passages)
+    from beir_hybrid.files import cache_folder
+
+    built = cache_folder() / "collections"
+    assert len([path for path in built.iterdir() if path.is_dir()]) == 1
+    other = QRELS | {"2": {"3#1": 1}}
+    assert len(bh.from_beir(CORPUS, QUERIES, other, "en").judgements) == 3
+    titled = CORPUS | {"4#0": {"title": "M", "text": "la mer"}}
+    changed = bh.from_beir(titled, QUERIES, QRELS, "en")
+    assert changed.passages["title"].to_pylist() == ["River", "", "M"]
+    german = bh.from_beir(CORPUS, QUERIES, QRELS, "de")
+    assert german.languages == ("de",)
+    grouped = bh.from_beir(CORPUS, QUERIES, QRELS, "en", groups={"1": "g", "2": "g"})
+    assert grouped.queries["group"].to_pylist() == ["g", "g"]
+
+
+class Letters:
+    """An encoder that counts letters, so that many scores tie."""
+
+    fingerprint: Mapping[str, Any] = {"kind": "letters"}
+
+    def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
+        rows = np.zeros((len(texts), 8), np.float32)
+        for row, text in zip(rows, texts, strict=True):
+            np.add.at(row, np.frombuffer(text.encode(), np.uint8) % 8, 1)
+        return rows
+
+    encode_passages = encode_queries
+
+
+def test_an_evaluation_is_what_ir_measures_says_of_the_dicts() -> None:
+    draw = np.random.default_rng(2)
+    words = ["ab", "bc", "cd", "da", "abc", "bcd"]
+    corpus = {
+        str(number): {"title": "ab" * (number % 3 == 0), "text": " ".join(draw.choice(words, 2))}
+        for number in range(40)
+    }
+    queries = {str(number): str(draw.choice(words)) for number in range(100, 112)}
+    qrels = {
+        key: dict(zip(draw.choice(list(corpus), 4, replace=False).tolist(), [1, 2, 1, 0],
+                      strict=True))
+        for key in queries
+    }  # fmt: skip
+    encoder = Letters()
+    texts = [f"{row['title']} {row['text']}".strip() for row in corpus.values()]
+    scores = encoder.encode_queries(list(queries.values())) @ encoder.encode_passages(texts).T
+    run = {
+        query: dict(zip(corpus, row, strict=True))
+        for query, row in zip(queries, scores.tolist(), strict=True)
+    }
+    measures = [AP, RR @ 10, nDCG @ 10, R @ 5]
+    results = evaluate(encoder, bh.from_beir(corpus, queries, qrels, "sw"), measures=measures)
+    assert results.kinds == ("mono",)
+    means = {measure: one.mean for measure, one in results.summary()["mono"].items()}
+    assert means == pytest.approx(ir_measures.calc_aggregate(measures, qrels, run), abs=1e-9)
+
+
+ONE: dict[str, Any] = {"1": {"text": "water"}}
+
+
+@pytest.mark.parametrize(
+    ("corpus", "queries", "qrels", "languages", "message"),
+    [
+        (ONE, {"q": "x"}, {"q": {"1": 1}}, None, "2 ids have no language, first 'q'"),
+        (ONE, {"q": "x"}, {"q": {"1": 1}}, {"q": "en"}, "1 ids have no language, first '1'"),
+        (ONE, {"q": "x"}, {"q": {"1": 1}}, "klingon", "passages with unknown language 'klingon'"),
+        (ONE, {"q": "x"}, {"q": {"8": 1, "9": 1}}, "en",
+         "beir: 2 passages that judgements name and the collection lacks, first '8'"),
+        (ONE, {"q": "x"}, {"q": {"1": 1}, "r": {"1": 1}}, "en",
+         "beir: 1 queries that judgements name and the collection lacks, first 'r'"),
+        (ONE, {"q": "x"}, {}, "en", "beir: there are no queries"),
+        ({"1": {"text": None}}, {"q": "x"}, {"q": {"1": 1}}, "en", "1 passages without text"),
+        (ONE, {"q": None}, {"q": {"1": 1}}, "en", "1 queries without text, first 'en:q:q'"),
+        ({1: {"text": "a"}}, {"q": "x"}, {"q": {1: 1}}, "en",
+         "beir: the id 1 is of type int, not str"),
+        ({"1": "water"}, {"q": "x"}, {"q": {"1": 1}}, "en", "beir: passage '1' is 'water'"),
+        (ONE, {"q": ["x"]}, {"q": {"1": 1}}, "en", r"beir: query 'q' is \['x'\]"),
+        (ONE, {"q": "x"}, {"q": ["1"]}, "en", r"beir: judgements of 'q' is \['1'\]"),
+        (ONE, {"q": "x"}, {"q": {"1": 0.5}}, "en",
+         "beir: the relevance of '1' to 'q' is 0.5, no integer"),
+        (ONE, {"q": "x"}, {"q": {"1": "1"}}, "en", "the relevance of '1' to 'q' is '1', no int"),
+        (ONE, {"q": "x"}, {"q": {"1": None}}, "en", "the relevance of '1' to 'q' is None, no int"),
+        (ONE, {"q": "x"}, {"q": {"1": float("nan")}}, "en", "to 'q' is nan, no integer"),
+    ],
+)  # fmt: skip
+def test_dicts_that_cannot_be(
+    corpus: Any, queries: Any, qrels: Any, languages: Any, message: str
+) -> None:
+    with pytest.raises(BadData, match=message):
+        bh.from_beir(corpus, queries, qrels, languages)
