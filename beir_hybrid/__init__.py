@@ -35,7 +35,11 @@ if TYPE_CHECKING:
     from beir_hybrid.evaluation.measures import LanguagePreference as LanguagePreference
     from beir_hybrid.evaluation.measures import RankDistance as RankDistance
     from beir_hybrid.evaluation.measures import SameLanguageShare as SameLanguageShare
+    from beir_hybrid.evaluation.mteb import read_mteb as read_mteb
+    from beir_hybrid.evaluation.mteb import write_mteb as write_mteb
     from beir_hybrid.evaluation.results import Results as Results
+    from beir_hybrid.retrieval.runs import read_run as read_run
+    from beir_hybrid.retrieval.runs import write_run as write_run
     from beir_hybrid.sources import Dataset as Dataset
     from beir_hybrid.sources import datasets as datasets
     from beir_hybrid.sources import load as load
@@ -65,9 +69,13 @@ _HOMES = {
     "load": "sources",
     "read_folder": "collection",
     "read_jsonl": "collection",
+    "read_mteb": "evaluation.mteb",
+    "read_run": "retrieval.runs",
     "read_vectors": "evaluation.given",
     "tied_ranks": "evaluation.compare",
     "write_folder": "collection",
+    "write_mteb": "evaluation.mteb",
+    "write_run": "retrieval.runs",
 }
 
 __all__ = [*_HOMES, "BeirHybridError", "__version__", "errors"]  # noqa: PLE0604 - the table's keys are strings

@@ -114,7 +114,7 @@ class _Timed:
     def encode_passages(self, texts: Sequence[str]) -> "np.ndarray":
         return self._timed("passages", texts)
 
-    def find_cut(self, texts: Sequence[str], role: "Role") -> list[int]:
+    def find_cut(self, texts: Sequence[str], role: "Role") -> list[int] | None:
         return self.encoder.find_cut(texts, role)
 
     def _timed(self, role: "Role", texts: Sequence[str]) -> "np.ndarray":

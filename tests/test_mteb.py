@@ -1,6 +1,7 @@
 """mteb's models become encoders of ours, and its result files rows; and rows such files."""
 
 import json
+import math
 import sys
 import warnings
 from collections.abc import Iterator
@@ -16,11 +17,12 @@ from mteb.models.cache_wrappers import CachedEmbeddingWrapper
 from mteb.results import TaskResult
 from sentence_transformers import SentenceTransformer
 
+import beir_hybrid as bh
 from beir_hybrid.encoding import Encoded, Encoder, SentenceTransformerEncoder, as_encoder, encode
 from beir_hybrid.encoding.mteb_models import MtebEncoder
 from beir_hybrid.errors import BadData, BadOption, MissingExtra
 from beir_hybrid.evaluation.mteb import Score, read_mteb, write_mteb
-from tests.models import static_model
+from tests.models import static_model, transformer_model
 
 TEXTS = ["w3", "w1 w2 w5 w5", "", "w4 w9 unknown", "w7 w8"]
 
@@ -132,6 +134,25 @@ def test_any_class_with_mtebs_encode_is_an_encoder() -> None:
     assert other.fingerprint != known
 
 
+def test_texts_that_a_model_of_sentence_transformers_cuts_are_told(tmp_path: Path) -> None:
+    # A text has a token a word, one before it and one after it; the model reads 16.
+    texts = ["w1 " * n for n in (1, 12, 13, 14, 15, 40)]
+    model = transformer_model(tmp_path)
+    plain = MtebEncoder(mtebs(model))
+    assert plain.find_cut(texts, "queries") == plain.find_cut(texts, "passages") == [4, 5]
+    prompts = {"query": "w2 ", "document": "", "SciFact-query": "w2 w3 "}
+    prompted = MtebEncoder(mtebs(transformer_model(tmp_path / "b"), model_prompts=prompts))
+    assert prompted.find_cut(texts, "queries") == [3, 4, 5]
+    assert prompted.find_cut(texts, "passages") == [4, 5]
+    model.prompts = {"query": "w2 ", "document": "", "passage": "w3 w4 "}
+    known = MtebEncoder(mtebs(model), task_metadata=mteb.get_task("SciFact").metadata)
+    assert known.find_cut(texts, "queries") == [3, 4, 5]
+    assert plain.name == "SentenceTransformer"
+    assert MtebEncoder(Lengths(name="me/a", revision="1")).find_cut(texts, "queries") is None
+    assert MtebEncoder(Lengths(name="me/a", revision="1")).name == "me/a"
+    assert MtebEncoder(Lengths(revision="1")).name == "Lengths"
+
+
 def test_a_model_without_name_weights_or_usable_similarity_is_refused() -> None:
     for meta in ({"name": "me/lengths"}, {"revision": "1"}):
         with pytest.raises(BadOption, match="Lengths has no name or no revision"):
@@ -241,6 +262,27 @@ def test_mteb_reads_what_we_write(tmp_path: Path) -> None:
     # German is in no subset, Greek in its pair and in all five pools.
     expected = np.mean([0.1 + 3 / 7] + [0.1 + n / 7 for n in range(5)])
     assert result.get_score(["test"], languages=["ell"]) == pytest.approx(expected)
+
+
+def test_results_become_a_file_that_mteb_reads(tmp_path: Path) -> None:
+    corpus = {"de:1": {"text": "w1"}, "de:2": {"text": "w2"}, "en:1": {"text": "w1"}}
+    queries = {"de:q:1": "w1", "en:q:1": "w1"}
+    qrels = {"de:q:1": {"de:2": 1, "en:1": 1}, "en:q:1": {"en:1": 1}}
+    collection = bh.from_beir(corpus, queries, qrels, name="small")
+    results = bh.evaluate(static_model(), collection, measures=["nDCG@10", "RR"])
+    result = TaskResult.from_disk(bh.write_mteb(tmp_path / "small.json", results))
+    found = {row["hf_subset"]: (row["ndcg_at_10"], row["RR"]) for row in result.scores["test"]}
+    # German on German: de:2 is second. On English passages there is but one. In the pool the two
+    # passages "w1" tie: en:1 before de:1, and de:2 is last; for English en:1 is first.
+    second = 1 / math.log2(3)
+    pool = (1 + 1 / 2) / (1 + second)
+    assert found == {
+        "de-de": pytest.approx((second, 1 / 2)),
+        "en-en": pytest.approx((1, 1)),
+        "en-de": pytest.approx((1, 1)),
+        "all-de": pytest.approx((pool, 1)),
+        "all-en": pytest.approx((1, 1)),
+    }
 
 
 @pytest.mark.parametrize(

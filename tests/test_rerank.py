@@ -1,6 +1,7 @@
 """Reranking is, to the last tie, the cross-encoder's own order of each ranking's first passages."""
 # mypy: allow-untyped-calls
 
+import json
 from collections.abc import Mapping, Sequence
 from itertools import pairwise, product
 from pathlib import Path
@@ -15,9 +16,11 @@ from sentence_transformers import CrossEncoder
 
 import beir_hybrid as bh
 from beir_hybrid.collection import Collection, View
+from beir_hybrid.encoding import encode
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.evaluate import evaluate
 from beir_hybrid.evaluation.measures import LanguageExposure, RankDistance, SameLanguageShare
+from beir_hybrid.evaluation.rerank import CrossEncoderScores
 from beir_hybrid.evaluation.results import Results
 from beir_hybrid.retrieval.runs import read_run
 from tests.models import transformer_model
@@ -208,6 +211,17 @@ def test_a_folder_s_name_is_enough(model: CrossEncoder, tmp_path: Path) -> None:
     assert by_name.per_query() == loaded.per_query()
     assert by_name.about["reranker"]["reranker"] == str(tmp_path / "model")
     assert by_name.about["reranker"]["depth"] == 9
+
+
+def test_pairs_that_are_cut_are_counted(model: CrossEncoder, tmp_path: Path) -> None:
+    # A pair has a token a word, one before it and one after; see `transformer_model`.
+    scores = CrossEncoderScores(model)
+    model.max_seq_length = 6
+    pairs = [json.dumps(["w1 w2", "w3 " * n]) for n in (1, 2, 3, 9)]
+    kept = [len(model.tokenizer(*json.loads(pair))["input_ids"]) for pair in pairs]
+    assert scores.find_cut(pairs, "passages") == [at for at, n in enumerate(kept) if n > 6]
+    assert kept[3] > 6 >= kept[0]
+    assert encode(scores, pairs, "passages", folder=tmp_path).cut == sum(n > 6 for n in kept)
 
 
 def test_texts_may_hold_any_character(model: CrossEncoder) -> None:

@@ -160,7 +160,7 @@ def test_killed_anywhere_it_goes_on_at_the_next_shard(tmp_path: Path) -> None:
     encoder = Hashes()
     assert_right(encode(encoder, texts(n), "queries", folder=folder), texts(n))
     assert encoder.seen == texts(n)[finished * SHARD :]
-    left = {name: content for name, content in tree(folder).items() if not name.endswith(".tmp")}
+    left = tree(folder)  # what the kills left under temporary names is gone
     assert left == tree(tmp_path / "whole")
     assert {name: left[name] for name in before if not name.endswith(".tmp")} == {
         name: content for name, content in before.items() if not name.endswith(".tmp")
@@ -207,6 +207,38 @@ def test_a_damaged_shard_is_redone_and_no_other(tmp_path: Path, damage: str) -> 
     assert tree(tmp_path) == whole
 
 
+def test_what_a_killed_run_left_of_a_shard_is_swept(tmp_path: Path) -> None:
+    encode(Hashes(), ["a"], "queries", folder=tmp_path)
+    whole = tree(tmp_path)
+    (note,) = tmp_path.rglob("*.note.json")
+    name = note.name.removesuffix(".note.json")
+    note.unlink()
+    for part in ("keys.npy", "vectors.npy", "note.json"):
+        note.with_name(f".{name}.{part}.0123abcd.tmp").write_bytes(b"half")
+    others = note.with_name(".0123456789abcdef.keys.npy.0123abcd.tmp")
+    others.write_bytes(b"half")  # of a process that is at work on another shard
+    encode(Hashes(), ["a"], "queries", folder=tmp_path)
+    assert tree(tmp_path) == whole | {str(others.relative_to(tmp_path)): b"half"}
+
+
+@pytest.mark.parametrize(
+    ("fingerprint", "message"),
+    [
+        ({"dim": np.int64(4)}, "Hashes: its fingerprint cannot .* at 'dim': .*int64"),
+        ({"fine": 1, "deep": [{"x": {1, 2}}]}, "at 'deep': .*set"),
+        ({3: 1}, "at '': .*not supported between"),
+    ],
+)
+def test_a_fingerprint_that_is_no_json_says_where(
+    tmp_path: Path, fingerprint: Any, message: str
+) -> None:
+    encoder = Hashes()
+    encoder.fingerprint = {"kind": "hashes"} | fingerprint
+    with pytest.raises(BadData, match=message):
+        encode(encoder, ["a"], "queries", folder=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e39])
 def test_numbers_that_are_none_name_the_text_and_leave_nothing(tmp_path: Path, bad: float) -> None:
     class Broken(Hashes):
@@ -227,6 +259,10 @@ def test_numbers_that_are_none_name_the_text_and_leave_nothing(tmp_path: Path, b
         (np.ones((2, DIM), np.float32), r"shape \(2, 4\); expected \(3, dimensions\)"),
         (np.ones(3, np.float32), r"shape \(3,\); expected \(3, dimensions\)"),
         ([[1.0]] * 3, r"shape list; expected \(3, dimensions\)"),
+        (np.ones((3, DIM), object), "are of type object; expected real numbers"),
+        (np.full((3, DIM), "1"), "are of type <U1; expected real numbers"),
+        (np.ones((3, DIM), np.complex64), "are of type complex64; expected real numbers"),
+        (np.ones((3, 0), np.float32), r"shape \(3, 0\): they have no dimensions"),
         (np.ones((3, DIM + 1), np.float32), "have 5 dimensions, those before them 4"),
     ],
 )

@@ -1,16 +1,16 @@
 """The command that judges a model, vectors or runs in every setting."""
 
-import re
 import sys
 import tempfile
 from contextlib import nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from beir_hybrid.cli.shared import Languages, Offline, Options, load, split
 from beir_hybrid.errors import BadOption
+from beir_hybrid.files import locked
 
 if TYPE_CHECKING:
     from beir_hybrid.collection import Collection
@@ -35,51 +35,64 @@ Device = Annotated[str | None, _of_model("Such as cpu or cuda:1.")]
 Revision = Annotated[str | None, _of_model("A commit of the model on the hub.")]
 TrustRemoteCode = Annotated[bool, _of_model("Run code the model brings.", "--trust-remote-code")]
 
+Model = Annotated[
+    str | None, typer.Argument(help="A name on the hub, or a folder.", metavar="MODEL")
+]
+Data = Annotated[str, typer.Option(help="A dataset's name, such as xquad-r.", metavar="NAME")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Of mono,cross,multi,one-target; the first three by default.", metavar="KINDS"
+    ),
+]
+Measures = Annotated[
+    list[str] | None,
+    typer.Option(help="ir-measures' names, with spaces or commas between.", metavar="NAMES"),
+]
+Called = Annotated[str, typer.Option(help="What to call the model in the results.")]
+Output = Annotated[Path | None, typer.Option(help="The folder for the results.", metavar="DIR")]
+Runs = Annotated[
+    bool,
+    typer.Option(
+        "--runs", help="Write each setting's run into DIR/runs, too, and remove earlier ones."
+    ),
+]
+Depth = Annotated[int | None, typer.Option(help="Passages of a run: 1000, or 100 with --rerank.")]
+Resume = Annotated[
+    bool, typer.Option(help="Use the embeddings that are there, or encode all anew.")
+]
+Run = Annotated[
+    list[Path] | None,
+    typer.Option(help="Judge a TREC run, not a model; may be repeated.", metavar="FILE"),
+]
+Vectors = Annotated[
+    Path | None,
+    typer.Option(
+        help="Judge vectors: queries.npy, queries.txt (ids), passages.npy, passages.txt.",
+        metavar="DIR",
+    ),
+]
+Rerank = Annotated[
+    str | None,
+    typer.Option(help="A cross-encoder that reorders the best passages.", metavar="MODEL"),
+]
+
 
 def evaluate(
-    model: Annotated[
-        str | None, typer.Argument(help="A name on the hub, or a folder.", metavar="MODEL")
-    ] = None,
-    dataset: Annotated[
-        str, typer.Option(help="A dataset's name, such as xquad-r.", metavar="NAME")
-    ] = "",
+    model: Model = None,
+    dataset: Data = "",
     languages: Languages = None,
     option: Options = None,
-    settings: Annotated[
-        str | None,
-        typer.Option(help="Of mono,cross,multi,one-target; the first three by default."),
-    ] = None,
-    measures: Annotated[
-        str | None, typer.Option(help="ir-measures' names, with spaces or commas between.")
-    ] = None,
-    name: Annotated[str, typer.Option(help="What to call the model in the results.")] = "",
-    output: Annotated[
-        Path | None, typer.Option(help="The folder for the results.", metavar="DIR")
-    ] = None,
-    runs: Annotated[
-        bool, typer.Option("--runs", help="Write each setting's run into DIR/runs, too.")
-    ] = False,
-    depth: Annotated[
-        int | None, typer.Option(help="Passages of a run: 1000, or 100 with --rerank.")
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option(help="Use the embeddings that are there, or encode all anew.")
-    ] = True,
-    run: Annotated[
-        list[Path] | None,
-        typer.Option(help="Judge a TREC run, not a model; may be repeated.", metavar="FILE"),
-    ] = None,
-    embeddings: Annotated[
-        Path | None,
-        typer.Option(
-            help="Judge vectors: queries.npy, queries.txt (ids), passages.npy, passages.txt.",
-            metavar="DIR",
-        ),
-    ] = None,
-    rerank: Annotated[
-        str | None,
-        typer.Option(help="A cross-encoder that reorders the best passages.", metavar="MODEL"),
-    ] = None,
+    settings: Settings = None,
+    measures: Measures = None,
+    name: Called = "",
+    output: Output = None,
+    runs: Runs = False,
+    depth: Depth = None,
+    resume: Resume = True,
+    run: Run = None,
+    embeddings: Vectors = None,
+    rerank: Rerank = None,
     preset: Preset = None,
     query_prompt: QueryPrompt = None,
     passage_prompt: PassagePrompt = None,
@@ -118,24 +131,30 @@ def evaluate(
         "revision": revision,
         "trust_remote_code": trust_remote_code or None,
     }
-    of_ranking = {"settings": split(settings), "depth": depth, "rerank": rerank}
+    of_ranking = {
+        "settings": None if settings is None else " ".join(settings),
+        "depth": depth,
+        "rerank": rerank,
+        "runs": output / "runs" if output and runs else None,
+    }
     given: list[dict[str, Any]] = [
         {name: value for name, value in table.items() if value is not None}
         for table in (encoder, of_ranking)
     ]
+    if runs and output is None:
+        raise BadOption("--runs takes a model and --output, the folder that runs go to")
     _refuse(model, run, embeddings, dataset, *given)
-    if runs:
-        if output is None or run:
-            raise BadOption("--runs takes a model and --output, the folder that runs go to")
-        given[1]["runs"] = output / "runs"
-    chosen = {"measures": _names(measures)} if measures else {}
+    chosen = _chosen(measures)
+    if output is not None:
+        with locked(output / "results"):  # or say that it cannot be written, before all the work
+            pass
     collection = load(dataset, split(languages), option, offline)
     if run:
         from beir_hybrid.evaluation.given import evaluate_runs
 
-        results = evaluate_runs(run, collection, name=name, **cast("Any", chosen))
+        results = evaluate_runs(run, collection, name=name, **chosen)
     else:
-        judged = _model(model, embeddings, collection)
+        judged = _judged(model, embeddings, collection)
         # What is encoded anew is not kept: the cache keeps what it has.
         with nullcontext() if resume else tempfile.TemporaryDirectory() as store:
             results = _evaluated(judged, collection, store, name, chosen | given[0] | given[1])
@@ -166,12 +185,16 @@ def _refuse(
             raise BadOption(f"--{name} is an option of {what}, and {found[0]} needs none")
 
 
-def _names(measures: str) -> list[str]:
-    """Split at spaces and commas outside brackets."""
-    return [name for name in re.split(r"[\s,]+(?![^()]*\))", measures) if name]
+def _chosen(measures: list[str] | None) -> dict[str, Any]:
+    """Read the names of measures, before anything is loaded."""
+    if measures is None:
+        return {}
+    from beir_hybrid.evaluation.evaluate import parsed
+
+    return {"measures": parsed(" ".join(measures))}
 
 
-def _model(model: str | None, vectors: Path | None, collection: "Collection") -> Any:
+def _judged(model: str | None, vectors: Path | None, collection: "Collection") -> Any:
     if vectors is None:
         return model
     from beir_hybrid.evaluation.given import read_vectors

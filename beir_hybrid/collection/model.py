@@ -239,12 +239,9 @@ def retrieval_texts(documents: pa.Table) -> pa.ChunkedArray:
 
 
 def _span(counts: dict[str, int], lang: str) -> range:
-    before = 0
-    for other, count in counts.items():
-        if other == lang:
-            return range(before, before + count)
-        before += count
-    return range(before, before)
+    """Return a language's rows; they lie in the order of codes, also where a language has none."""
+    before = sum(count for other, count in counts.items() if other < lang)
+    return range(before, before + counts.get(lang, 0))
 
 
 def _inside(rows: np.ndarray, ranges: Sequence[range]) -> np.ndarray:

@@ -19,13 +19,13 @@ class Embeddings:
     shard, place
         For each row: which array its vector is in, and where in it.
     cut
-        How many distinct texts were longer than the model reads.
+        How many distinct texts were longer than the model reads; ``None`` where it is not known.
     """
 
     shards: Sequence[np.ndarray]
     shard: np.ndarray  # (n_rows,) int32
     place: np.ndarray  # (n_rows,) int32
-    cut: int = 0
+    cut: int | None = None
 
     @classmethod
     def of(cls, rows: np.ndarray) -> "Embeddings":
@@ -76,6 +76,10 @@ def check_rows(rows: np.ndarray, n: int, dim: int = 0) -> np.ndarray:
     shape = getattr(rows, "shape", type(rows).__name__)
     if not isinstance(rows, np.ndarray) or rows.ndim != 2 or len(rows) != n:  # noqa: PLR2004
         raise BadRows(f"embeddings have shape {shape}; expected ({n}, dimensions)")
+    if rows.dtype.kind not in "biuf":
+        raise BadRows(f"embeddings are of type {rows.dtype}; expected real numbers")
+    if n and not rows.shape[1]:
+        raise BadRows(f"embeddings have shape {shape}: they have no dimensions")
     if dim and rows.shape[1] != dim:
         raise BadRows(f"embeddings have {rows.shape[1]} dimensions, those before them {dim}")
     finite = (np.abs(rows) <= np.finfo(np.float32).max).all(axis=1)

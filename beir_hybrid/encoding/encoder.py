@@ -1,24 +1,23 @@
 """A model of any make in, an `Encoder` out: texts to rows whose inner products are the scores."""
 
 import copy
-import hashlib
-import json
+import inspect
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
-from importlib.metadata import version
+from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
+from beir_hybrid.encoding.parts import find_long, parts_of, positions
 from beir_hybrid.encoding.presets import BY_MODEL, PRESETS, Preset
 from beir_hybrid.errors import BadData, BadOption, UnknownName, lookup
 from beir_hybrid.fetch import hub_has_model, is_offline, model_commit
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
-    from torch.nn import Module
 
 Role = Literal["queries", "passages"]
 DType = Literal["float32", "float16", "bfloat16"]
@@ -31,6 +30,11 @@ class Encoder(Protocol):
     `fingerprint` is JSON that says everything on which the vectors depend: equal fingerprints mean
     equal vectors. An entry ``"prompts"`` maps ``"queries"`` and ``"passages"`` to their prompts;
     where the two are equal, a text that occurs in both roles is encoded once.
+
+    Two more attributes are used where they are there: ``name``, for results, and
+    ``find_cut(texts, role) -> list[int] | None``, the places of those texts that are longer than
+    the model reads, with `role` ``"queries"`` or ``"passages"``. Without it, or where it returns
+    nothing, results say that the number of cut texts is not known.
     """
 
     @property
@@ -50,10 +54,13 @@ class SentenceTransformerEncoder:
     Parameters
     ----------
     model
-        A name on the hub, a folder, or a loaded ``SentenceTransformer``.
+        A name on the hub, a folder, or a loaded ``SentenceTransformer``. The loaded one is called
+        by its class: what it was loaded from it does not keep, or has been trained away from.
     query_prompt, passage_prompt
-        What goes before the texts. Left out, the model's own prompts count, then `preset`, then
+        What goes before the texts. Left out, `preset` counts, then the model's own prompts, then
         the preset of exactly this hub name, and otherwise nothing is put before them.
+    revision
+        A commit, branch or tag of the hub.
     preset
         A row of `beir_hybrid.encoding.presets.PRESETS`, such as ``"e5"`` or ``"hybrid"``.
     max_length
@@ -85,11 +92,10 @@ class SentenceTransformerEncoder:
     ) -> None:
         if is_offline():  # before the hub's client is imported: it has questions of its own
             os.environ["HF_HUB_OFFLINE"] = "1"
-        import torch
         from sentence_transformers import SentenceTransformer
 
-        self.name = "" if isinstance(model, SentenceTransformer) else str(model)
-        self.revision = ""
+        check_counts(batch_size=batch_size, max_length=max_length, truncate_dim=truncate_dim)
+        self.name, self.revision, automatic = type(model).__name__, "", Preset()
         if isinstance(model, SentenceTransformer):
             if unused := [name for name, value in (("revision", revision), ("device", device),
                                                    ("trust_remote_code", trust_remote_code))
@@ -97,21 +103,22 @@ class SentenceTransformerEncoder:
                 raise BadOption(f"{unused[0]} is for models by name; this one is loaded already")
             # The model remains as it is for everybody else who holds it.
             self.model = copy.deepcopy(model) if dtype or max_length is not None else model
-            self.name = model.model_card_data.base_model or ""
+        elif isinstance(model, str | Path):
+            self.name = str(model)
+            if not Path(model).is_dir():
+                automatic = BY_MODEL.get(self.name, automatic)
+            self.model, self.revision = _loaded(self.name, revision, device, trust_remote_code)
         else:
-            self.model, self.revision = _loaded(str(model), revision, device, trust_remote_code)
-        if dtype is not None:
-            self.model.to(getattr(torch, lookup("dtype", dtype, dict.fromkeys(_DTYPES, dtype))))
-        if max_length is not None:
-            _limit(self.model, max_length)
-        if truncate_dim is not None and truncate_dim < 1:
-            raise BadOption(f"truncate_dim is {truncate_dim}; it must be at least 1")
+            raise BadOption(f"{_MODELS}; {model!r:.80} is none of them")
+        _adapt(self.model, dtype, max_length, truncate_dim)
         self.truncate_dim = truncate_dim or self.model.truncate_dim
         similarity = str(self.model.similarity_fn_name or "cosine")
         self.normalize = similarity != "dot" if normalize is None else normalize
         self.batch_size = batch_size
-        known, own = _preset(preset, self.name), _own_prompts(self.model)
-        chosen = own if own.query or own.passage else known
+        own = own_prompts(self.model)
+        chosen = own if own.query or own.passage else automatic
+        if preset:
+            chosen = lookup("preset", preset, PRESETS)
         self.prompts: dict[Role, str] = {
             "queries": chosen.query if query_prompt is None else query_prompt,
             "passages": chosen.passage if passage_prompt is None else passage_prompt,
@@ -137,27 +144,17 @@ class SentenceTransformerEncoder:
         )
         return rows
 
-    def find_cut(self, texts: Sequence[str], role: Role) -> list[int]:
+    def find_cut(self, texts: Sequence[str], role: Role) -> list[int] | None:
         """Return the places of the texts that are longer than the model reads."""
-        limit = self.model.max_seq_length
-        tokenizer = self.model.tokenizer
-        if not limit or not np.isfinite(limit) or not hasattr(tokenizer, "pad_token"):
-            return []
-        # A token is at least a byte, but for rare signs that stand for words and for what the
-        # tokenizer itself adds; so most texts need no tokenizer to be cleared.
-        prompt = self.prompts[role]
-        suspects = [
-            at for at, text in enumerate(texts) if len((prompt + text).encode()) > limit // 2
-        ]
-        if not suspects:
-            return []
-        ids = tokenizer([prompt + texts[at] for at in suspects], truncation=False, verbose=False)
-        found = zip(suspects, ids["input_ids"], strict=True)
-        return [at for at, tokens in found if len(tokens) > limit]
+        return find_long(self.model, texts, self.prompts[role])
 
     @cached_property
     def fingerprint(self) -> Mapping[str, Any]:
-        """Weights, tokenizer, modules, prompts, length, arithmetic and versions."""
+        """Weights, tokenizer, modules, prompts, length, arithmetic, device and versions.
+
+        Not the batch size: padding changes the last bits of a row, but so does which texts share
+        its batch, and that changes with every text the store has already.
+        """
         return {
             "kind": "sentence-transformers",
             **parts_of(self.model),
@@ -170,12 +167,20 @@ class SentenceTransformerEncoder:
 _DTYPES = ("float32", "float16", "bfloat16")
 
 
+_MODELS = (
+    "a model is a name on the hub, a folder, a SentenceTransformer, a model of mteb's, or an "
+    "object with fingerprint, encode_queries and encode_passages"
+)
+
+
 def as_encoder(model: Any, **options: Any) -> Encoder:
     """Return an `Encoder` of a model: itself, or an adapter with `options`.
 
     Takes hub names, folders, ``SentenceTransformer`` objects, mteb models and `Encoder` objects.
     """
     given = {name: value for name, value in options.items() if value is not None}
+    if isinstance(model, type):
+        raise BadOption(f"{model.__name__} is a class; make an object of it")
     if isinstance(model, Encoder):
         if given:
             raise BadOption(f"options {sorted(given)} do not apply to {type(model).__name__}")
@@ -183,13 +188,24 @@ def as_encoder(model: Any, **options: Any) -> Encoder:
     if hasattr(model, "mteb_model_meta"):
         from beir_hybrid.encoding.mteb_models import MtebEncoder
 
-        if unknown := sorted(given.keys() - {"normalize", "batch_size", "task_metadata"}):
+        allowed = inspect.signature(MtebEncoder).parameters.keys() - {"model"}
+        check_options(sorted(given.keys() - allowed))
+        if unknown := sorted(given.keys() - allowed):
             raise BadOption(
                 f"{unknown[0]} does not apply to {type(model).__name__}, a model of mteb's: "
                 "give it to mteb.get_model, or name the model as a string"
             )
         return MtebEncoder(model, **given)
+    check_options(options)
     return SentenceTransformerEncoder(model, **given)
+
+
+def check_options(names: Iterable[str]) -> None:
+    """Raise `UnknownName` if one is no option of `SentenceTransformerEncoder`."""
+    known = dict.fromkeys(inspect.signature(SentenceTransformerEncoder).parameters)
+    known.pop("model")
+    for name in names:
+        lookup("option", name, known)
 
 
 def _loaded(
@@ -201,7 +217,10 @@ def _loaded(
     """Return a model and, if it is the hub's, its commit."""
     from sentence_transformers import SentenceTransformer
 
+    _check_device(device)
     hub = not Path(name).is_dir()
+    if not hub and revision is not None:
+        raise BadOption(f"revision is {revision!r}; it is of the hub, and {name} is a folder")
     if hub:
         if name.count("/") > 1 or name.startswith((".", "/", "~")):
             raise UnknownName(f"there is no folder {name!r}, and a hub name has one slash")
@@ -221,73 +240,52 @@ def _loaded(
     return model, model_commit(name, revision) if hub else ""
 
 
-def _preset(preset: str | None, name: str) -> Preset:
-    return lookup("preset", preset, PRESETS) if preset else BY_MODEL.get(name, Preset())
-
-
-def _own_prompts(model: "SentenceTransformer") -> Preset:
+def own_prompts(model: "SentenceTransformer") -> Preset:
+    """Return the prompts that a model brings along, by the names sentence-transformers tries."""
     own = model.prompts or {}
-    return Preset(own.get("query") or "", own.get("document") or own.get("passage") or "")
+    passage = next(filter(None, map(own.get, ("document", "passage", "corpus"))), "")
+    return Preset(own.get("query") or "", passage)
 
 
-def _limit(model: "SentenceTransformer", max_length: int) -> None:
-    """Let the model read at most so many tokens."""
-    if max_length < 1:
-        raise BadOption(f"max_length is {max_length}; it must be at least 1")
-    try:
-        model.max_seq_length = max_length
-    except AttributeError as error:
-        raise BadOption(f"max_length: a {type(model[0]).__name__} has no limit to set") from error
+def check_counts(**counts: int | None) -> None:
+    """Raise `BadOption` unless each is a whole number of at least 1, or left out."""
+    for name, count in counts.items():
+        if count is not None and (not isinstance(count, Integral) or count < 1):
+            raise BadOption(f"{name} is {count!r}; it must be at least 1, and whole")
 
 
-def _config(part: Any) -> Any:
-    """Return a module's settings, and those of the transformer in it: heads, activation, ..."""
-    known = part.get_config_dict() if hasattr(part, "get_config_dict") else {}
-    inside = getattr(getattr(part, "model", None), "config", None)
-    if inside is not None and hasattr(inside, "to_diff_dict"):
-        known = known | {"transformer": inside.to_diff_dict()}
-    return json.loads(json.dumps(known, default=str, sort_keys=True))
-
-
-def _finite(limit: float | None) -> int | None:
-    return int(limit) if limit and np.isfinite(limit) else None
-
-
-def parts_of(model: Any) -> dict[str, Any]:
-    """Return what the outputs of any sentence-transformers model depend on: all of its parts."""
-    modules = [
-        {"class": f"{type(part).__module__}.{type(part).__qualname__}", "config": _config(part)}
-        for part in model
-    ]
-    return {
-        "weights": weights_hash(model),
-        "tokenizer": _tokenizer_hash(model.tokenizer),
-        "modules": modules,
-        "max_length": _finite(model.max_seq_length),
-        "dtype": str(model.dtype).removeprefix("torch."),
-        "versions": {name: version(name) for name in ("sentence-transformers", "transformers")},
-    }
-
-
-def weights_hash(model: "Module") -> str:
-    """Hash names, shapes, types and bytes of all parameters and buffers."""
+def _check_device(device: str | None) -> None:
     import torch
 
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-        # Through bytes, for numpy knows no bfloat16.
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        usable = f"cpu{' or cuda' if torch.cuda.is_available() else ''}"
+        raise BadOption(
+            f"device is {device!r}, which torch does not have here; leave it out, or say {usable}"
+        ) from error
 
 
-def _tokenizer_hash(tokenizer: Any) -> str:
-    backend = getattr(tokenizer, "backend_tokenizer", tokenizer)
-    if hasattr(backend, "to_str"):
-        known = json.loads(backend.to_str())
-        # The last call's settings, no property of the tokenizer.
-        known.pop("truncation", None), known.pop("padding", None)
-        text = json.dumps(known, sort_keys=True)
-    else:
-        text = f"{type(tokenizer)} {sorted(getattr(tokenizer, 'get_vocab', dict)().items())}"
-    return hashlib.sha256(text.encode()).hexdigest()
+def _adapt(
+    model: "SentenceTransformer", dtype: str | None, length: int | None, dim: int | None
+) -> None:
+    """Give a model its arithmetic and the tokens that it may read; check the dimensions kept."""
+    import torch
+
+    if dtype is not None:
+        model.to(getattr(torch, lookup("dtype", dtype, dict.fromkeys(_DTYPES, dtype))))
+    if length is not None:
+        places = positions(model)
+        if places is not None and length > places:
+            raise BadOption(f"max_length is {length}; the model reads at most {places} tokens")
+        try:
+            model.max_seq_length = length
+        except AttributeError as error:
+            raise BadOption(
+                f"max_length: a {type(model[0]).__name__} has no limit to set"
+            ) from error
+    if dim is not None:
+        with model.truncate_embeddings(None):
+            whole = model.get_embedding_dimension()
+        if whole is not None and dim > whole:
+            raise BadOption(f"truncate_dim is {dim}; the model has only {whole} dimensions")

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from beir_hybrid.encoding.encoder import Role, SentenceTransformerEncoder
+from beir_hybrid.encoding.encoder import (
+    Role,
+    SentenceTransformerEncoder,
+    check_counts,
+    own_prompts,
+)
+from beir_hybrid.encoding.parts import find_long
 from beir_hybrid.errors import BadOption, MissingExtra
 
 if TYPE_CHECKING:
@@ -47,11 +53,14 @@ class MtebEncoder:
             raise MissingExtra(
                 f"{type(model).__name__} is a model of mteb's: pip install 'mteb>=2.26'"
             ) from error
+        check_counts(batch_size=batch_size)
         self.model = model
-        self.name = model.mteb_model_meta.name or type(model).__name__
         self.batch_size = batch_size
         self.task_metadata = task_metadata or _retrieval_task()
         self._inside = _sentence_transformer(model)
+        named = model.mteb_model_meta.name
+        nameless = type(model if self._inside is None else self._inside).__name__
+        self.name = nameless if named in _NOBODY else named
         similarity = self._similarity()
         if normalize is None and similarity not in ("cosine", "dot"):
             raise BadOption(
@@ -96,6 +105,21 @@ class MtebEncoder:
         vectors[order] = sorted_rows
         return vectors
 
+    def find_cut(self, texts: Sequence[str], role: Role) -> list[int] | None:
+        """Return the places of the texts that the model cuts, if it is of sentence-transformers."""
+        from mteb.types import PromptType
+
+        prompts = getattr(self.model, "model_prompts", None)
+        if self._inside is None:
+            return None
+        kind = PromptType.query if role == "queries" else PromptType.document
+        own = own_prompts(self._inside)
+        prompt = own.query if role == "queries" else own.passage
+        if prompts:
+            name = self.model.get_prompt_name(self.task_metadata, kind)
+            prompt = prompts.get(name, prompt)
+        return find_long(self._inside, texts, prompt)
+
     @cached_property
     def fingerprint(self) -> Mapping[str, Any]:
         """What names the model, the task it is told of and, where they can be seen, its weights."""
@@ -109,7 +133,7 @@ class MtebEncoder:
             "model_prompts": getattr(self.model, "model_prompts", None),
             "task": [self.task_metadata.name, self.task_metadata.type, self.task_metadata.prompt],
             "normalize": self.normalize,
-            "versions": {"mteb": version("mteb")},
+            "versions": {name: version(name) for name in ("mteb", "torch")},
         }
         if self._inside is not None:
             inside = SentenceTransformerEncoder(self._inside, normalize=self.normalize)

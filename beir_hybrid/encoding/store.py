@@ -36,10 +36,20 @@ _SMALLEST, _LARGEST = 1 << 10, 1 << 16
 
 @dataclass
 class Encoded:
-    """What `encode` did beside the vectors: texts it encoded, and the seconds that took."""
+    """What calls of `encode` did beside the vectors.
+
+    Attributes
+    ----------
+    texts, seconds
+        How many texts were encoded, the store's own left out, and how long that took.
+    cut
+        How many distinct texts of each call were longer than the model reads, added up; ``None``
+        where it is not known.
+    """
 
     texts: int = 0
     seconds: float = 0.0
+    cut: int | None = 0
 
 
 def encode(
@@ -57,7 +67,7 @@ def encode(
     folder
         Where spaces lie; ``embeddings`` in the cache by default.
     encoded
-        Told how many texts were encoded, and how long it took.
+        Told how many texts were encoded and how many are cut, and how long it took.
     """
     column = texts if isinstance(texts, pa.ChunkedArray) else pa.chunked_array([pa.array(texts)])
     space = space_folder(encoder, role, folder)
@@ -82,6 +92,8 @@ def encode(
     if (shard < 0).any():
         raise BadData(f"{space} changed while it was read; run again")
     cut = shards.count_cut(shard, place)
+    if encoded is not None:
+        encoded.cut = None if cut is None or encoded.cut is None else encoded.cut + cut
     return Embeddings(shards, shard[distinct], place[distinct], cut)
 
 
@@ -90,13 +102,31 @@ def space_folder(encoder: Encoder, role: Role, folder: Path | None = None) -> Pa
     known = dict(encoder.fingerprint)
     prompts = known.pop("prompts", None)
     known |= {"format": FORMAT} | ({"prompt": prompts[role]} if prompts else {"role": role})
-    text = json.dumps(known, sort_keys=True, ensure_ascii=False, indent=1)
+    text = _json(known, type(encoder).__name__)
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     space = (folder or cache_folder() / "embeddings") / digest
     if not (space / _MANIFEST).is_file():
         with replacing(space / _MANIFEST) as temporary:
             temporary.write_text(text, "utf-8")
     return space
+
+
+def _json(fingerprint: dict[str, Any], of: str) -> str:
+    try:
+        return json.dumps(fingerprint, sort_keys=True, ensure_ascii=False, indent=1)
+    except (TypeError, ValueError) as error:
+        where = next((name for name, value in fingerprint.items() if not _is_json(value)), "")
+        raise BadData(
+            f"{of}: its fingerprint cannot be written as JSON, at {where!r}: {error}"
+        ) from error
+
+
+def _is_json(value: Any) -> bool:
+    try:
+        json.dumps(value, sort_keys=True)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def _keys(column: pa.ChunkedArray) -> np.ndarray:
@@ -123,7 +153,7 @@ class Shards(Sequence[np.ndarray]):
     def __init__(self, space: Path) -> None:
         self.dim = 0
         self._paths: list[Path] = []
-        self._cut: list[np.ndarray] = []
+        self._cut: list[np.ndarray | None] = []
         self._keys: list[np.ndarray] = []
         for note in sorted(space.glob("*.note.json")):
             self.add(note)
@@ -161,10 +191,15 @@ class Shards(Sequence[np.ndarray]):
             place[hit] = found - starts[shard[hit]]
         return shard, place
 
-    def count_cut(self, shard: np.ndarray, place: np.ndarray) -> int:
-        """Return how many of some texts were longer than the model reads."""
-        wanted = {int(number): place[shard == number] for number in np.unique(shard)}
-        return sum(int(np.isin(at, self._cut[number]).sum()) for number, at in wanted.items())
+    def count_cut(self, shard: np.ndarray, place: np.ndarray) -> int | None:
+        """Return how many of some texts were longer than the model reads, if that is known."""
+        total = 0
+        for number in np.unique(shard):
+            cut = self._cut[number]
+            if cut is None:
+                return None
+            total += int(np.isin(place[shard == number], cut).sum())
+        return total
 
 
 @dataclass(frozen=True)
@@ -180,7 +215,7 @@ class _Work:
         """Encode texts and return the shard's note."""
         name = hashlib.sha256(keys.tobytes()).hexdigest()[:16]
         note = self.space / f"{name}.note.json"
-        with locked(note):
+        with locked(self.space / name):
             if _open(note):  # another process was faster
                 return note
             texts = column.to_pylist()
@@ -194,8 +229,8 @@ class _Work:
                 path = self.space / f"{name}.{suffix}.npy"
                 _save(path, array)
                 files[suffix] = sha256(path)
-            find: Callable[[list[str], Role], list[int]]
-            find = getattr(self.encoder, "find_cut", lambda _texts, _role: [])
+            find: Callable[[list[str], Role], list[int] | None]
+            find = getattr(self.encoder, "find_cut", lambda _texts, _role: None)
             about = {"rows": len(texts), "cut": find(texts, self.role), "sha256": files}
             with replacing(note) as temporary:
                 temporary.write_text(json.dumps(about), "utf-8")
@@ -219,8 +254,11 @@ def _save(path: Path, array: np.ndarray) -> None:
         file.write(whole.view(np.uint8).data)
 
 
-def _open(note: Path) -> tuple[Path, np.ndarray, np.ndarray, int] | None:
-    """Return vectors' path, keys, places of cut texts, and dimensions; nothing if not whole."""
+def _open(note: Path) -> tuple[Path, np.ndarray, np.ndarray | None, int] | None:
+    """Return vectors' path, keys, places of cut texts, and dimensions; nothing if not whole.
+
+    The places are ``None`` where the encoder did not tell.
+    """
     if not note.is_file():
         return None
     paths = {
@@ -233,7 +271,7 @@ def _open(note: Path) -> tuple[Path, np.ndarray, np.ndarray, int] | None:
             raise ValueError("wrong checksum")  # noqa: TRY301 - one way out for all damage
         keys = np.load(paths["keys"], allow_pickle=False).view(_KEY)
         vectors = np.load(paths["vectors"], mmap_mode="r", allow_pickle=False)
-        cut = np.array(about["cut"], dtype=np.int32)
+        cut = None if about["cut"] is None else np.array(about["cut"], dtype=np.int32)
     except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
         logger.warning("%s is damaged (%s); its texts are encoded again", note, error)
         note.unlink(missing_ok=True)

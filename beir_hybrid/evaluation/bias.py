@@ -52,6 +52,8 @@ class _Sets:
 
 def _sets(measure: Measure, judged: Judged) -> _Sets:
     rows = np.flatnonzero(judged.relevance >= measure["rel"])
+    if not len(rows):
+        return _Sets(rows, rows, rows, rows)
     query, lang, key = judged.query[rows], judged.lang[rows], judged.key[rows]
     _, pair, count = np.unique(_codes(query, lang), return_inverse=True, return_counts=True)
     by_key = np.isin(query, query[count[pair] > 1])  # some language has several
@@ -62,8 +64,9 @@ def _sets(measure: Measure, judged: Judged) -> _Sets:
     kept = parallel | ~by_key
     order = np.flatnonzero(kept)[np.argsort(code[kept], kind="stable")]
     _, starts, sizes = np.unique(code[order], return_index=True, return_counts=True)
-    several = np.repeat(sizes > 1, sizes)
-    order, sizes = order[several], sizes[sizes > 1]
+    edges = np.minimum.reduceat(lang[order], starts), np.maximum.reduceat(lang[order], starts)
+    several = edges[0] < edges[1]  # in one language there is nothing to prefer
+    order, sizes = order[np.repeat(several, sizes)], sizes[several]
     starts = np.cumsum(sizes) - sizes
     return _Sets(rows[order], starts, sizes, query[order][starts])
 

@@ -16,6 +16,7 @@ from beir_hybrid.evaluation.statistics import compare as compare_values
 from beir_hybrid.evaluation.statistics import tied_ranks as rank_values
 
 By = Literal["kind", "setting"]
+_NEITHER = ("LanguagePreference", "SameLanguageShare")
 
 
 @dataclass(frozen=True)
@@ -111,9 +112,13 @@ def tied_ranks(
 
 
 def rises(measure: Measure) -> bool:
-    """Return whether more of a measure is better, as far as it has a better at all."""
-    two_sided = ("LanguagePreference", "SameLanguageShare")  # less means less of the usual bias
-    return not (isinstance(measure, BiasMeasure) and measure.NAME in ("RankDistance", *two_sided))
+    """Return whether more of a measure is better; raise `BadOption` if neither more nor less is."""
+    if isinstance(measure, BiasMeasure) and measure.NAME in _NEITHER:
+        raise BadOption(
+            f"neither more nor less of {measure} is better, but what is near its unbiased value; "
+            "choose another measure"
+        )
+    return not (isinstance(measure, BiasMeasure) and measure.NAME == "RankDistance")
 
 
 def _pairs(
@@ -131,7 +136,11 @@ def _pairs(
             for results in (first, second)
         ]
         if settings[0] != settings[1]:
-            raise BadData(f"the results have different {kind} settings")
+            other = set(settings[0]).symmetric_difference(settings[1]).pop()
+            raise BadData(
+                f"the results have different {kind} settings: only one has {other.queries} to "
+                f"{other.passages}"
+            )
         if by == "kind":
             yield kind, values[0], values[1]
             continue

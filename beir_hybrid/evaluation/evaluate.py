@@ -2,11 +2,12 @@
 # mypy: allow-untyped-calls
 # (ir_measures says that it is typed, and leaves most functions without types.)
 
-import platform
+import re
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from beir_hybrid.collection import Collection
 from beir_hybrid.collection.model import retrieval_texts
 from beir_hybrid.collection.store import facts
 from beir_hybrid.encoding import Embeddings, Encoded, Encoder, as_encoder, encode
-from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.errors import BadData, BadOption, BeirHybridError, MissingExtra
+from beir_hybrid.evaluation.machine import machine, versions
 from beir_hybrid.evaluation.measures import (
     BiasMeasure,
     LanguageExposure,
@@ -28,6 +30,7 @@ from beir_hybrid.evaluation.rerank import CrossEncoderScores, Reranker
 from beir_hybrid.evaluation.results import Results, table_of
 from beir_hybrid.evaluation.scoring import Scoring, unbiased
 from beir_hybrid.evaluation.settings import Judgements, Kind, kinds_of
+from beir_hybrid.files import writing
 
 DEPTH, RERANKED = 1000, 100  # passages of a run, and of a reranked one
 MEASURES: tuple[Measure, ...] = (
@@ -58,8 +61,8 @@ def evaluate(
     model: Any,
     collection: Collection,
     *,
-    measures: Iterable[Measure | str] | None = None,
-    settings: Iterable[Kind] | None = None,
+    measures: str | Measure | Iterable[Measure | str] | None = None,
+    settings: str | Iterable[Kind] | None = None,
     name: str = "",
     runs: str | Path | None = None,
     depth: int | None = None,
@@ -77,16 +80,17 @@ def evaluate(
     model
         A hub name, a folder, a ``SentenceTransformer``, an mteb model, an `Encoder`, or `Vectors`.
     measures
-        ir-measures' measures, or their names. Those that depend on the ranks of judged passages
-        alone are computed from exact ranks; others see runs of the `depth` best passages. By
-        default `MEASURES`, those of bias only where there is a pool.
+        ir-measures' measures, or their names; one or several. Those that depend on the ranks of
+        judged passages alone are computed from exact ranks; others see runs of the `depth` best
+        passages. By default `MEASURES`, those of bias only where there is a pool.
     settings
-        ``mono``, ``cross``, ``multi``, ``one-target``; by default the first three, as far as the
-        collection has them.
+        ``mono``, ``cross``, ``multi``, ``one-target``, one or several; by default the first three,
+        as far as the collection has them.
     name
         What to call the model in the results; by default its name on the hub or folder.
     runs
-        A folder to write each setting's run to, `depth` passages a query.
+        A folder to write each setting's run to, `depth` passages a query; ``one-target`` has none.
+        Runs that an earlier evaluation left there are removed, other files are not.
     depth
         How many passages a run keeps of each query: 1000, or 100 where they are reranked.
     rerank
@@ -97,65 +101,146 @@ def evaluate(
     options
         Of the encoder; see `SentenceTransformerEncoder`.
     """
-    judgements = Judgements.of(collection)
-    kinds = kinds_of(judgements, settings)
     chosen = parsed(MEASURES if measures is None else measures)
+    judgements = Judgements.of(checked(collection))
+    kinds = kinds_of(judgements, _words(settings) if isinstance(settings, str) else settings)
     if measures is None and "multi" not in kinds:
         chosen = [measure for measure in chosen if not isinstance(measure, BiasMeasure)]
     if depth is None:
         depth = DEPTH if rerank is None else RERANKED
-    if depth < 1:
-        raise BadOption(f"depth is {depth}; it must be at least 1")
+    if not isinstance(depth, Integral) or depth < 1:
+        raise BadOption(f"depth is {depth!r}; it must be a whole number from 1 on")
+    folder = Path(runs) if runs is not None else None
+    if folder and kinds == ["one-target"]:
+        raise BadOption("one-target settings have no runs to write; name others, or leave runs out")
     seconds: dict[str, float] = {}
     with _timed(seconds, "encoding"):
         vectors = _vectors(model, collection, store, options)
-    named = vectors.about | ({"name": name} if name else {})
-    about = {"model": named, "collection": about_collection(collection), "depth": depth}
     reranker = None
     if rerank is not None:
         reranker = Reranker(CrossEncoderScores(rerank), depth, Path(store) if store else None)
-        about["reranker"] = reranker.about()
-    scoring = Scoring(chosen, kinds, depth, Path(runs) if runs is not None else None, reranker)
+    scoring = Scoring(chosen, kinds, depth, folder, reranker)
     with _timed(seconds, "ranking and scoring"):
+        if folder:
+            _clear(folder)
         rows = scoring.scored(vectors.queries, vectors.passages, judgements)
         table = table_of(collection, rows, chosen)
-    about |= {
+    about = {
+        "model": vectors.about | ({"name": name} if name else {}),
+        "collection": about_collection(collection),
+        "depth": int(depth),
+        **({"reranker": reranker.about()} if reranker else {}),
         "unbiased": unbiased(rows, chosen),
-        "truncated": {"queries": vectors.queries.cut, "passages": vectors.passages.cut},
+        "truncated": {
+            "queries": vectors.queries.cut,
+            "passages": vectors.passages.cut,
+            **({"pairs": scoring.encoded.cut} if reranker else {}),  # once in each setting
+        },
+        "versions": versions(),
     }
-    timing = {
+    return Results.of(table, chosen, about, _timing(seconds, vectors, scoring))
+
+
+def _timing(seconds: dict[str, float], vectors: Vectors, scoring: Scoring) -> dict[str, Any]:
+    return {
         "seconds": {name: round(spent, 3) for name, spent in seconds.items()},
         "texts encoded": vectors.encoded.texts,
-        **({"pairs reranked": scoring.encoded.texts} if reranker else {}),
-        "machine": {"system": platform.platform(), "python": platform.python_version()},
+        **({"pairs reranked": scoring.encoded.texts} if scoring.reranker else {}),
+        "machine": machine(),
     }
-    return Results.of(table, chosen, about, timing)
 
 
-def parsed(measures: Iterable[Measure | str]) -> list[Measure]:
-    """Return measures, each once and fit for use."""
-    found: dict[Measure, None] = {}
-    for given in measures:
-        try:
-            measure = parse_measure(given) if isinstance(given, str) else given
-            measure.validate_params()
-            known = isinstance(measure, BiasMeasure) or DefaultPipeline.supports(measure)
-        except (ValueError, NameError, SyntaxError, TypeError, AssertionError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise BadOption(f"no measure {given!s:.80}: {_readable(reason)}") from error
-        if not known:
-            raise BadOption(f"ir-measures has no provider for {measure}")
-        found[measure] = None
+def checked(collection: Any) -> Collection:
+    """Return a collection, or say how to make one of what was given."""
+    if isinstance(collection, Collection):
+        return collection
+    cure = "load one with bh.load, or make one with bh.from_beir"
+    if isinstance(collection, str):
+        cure = f"bh.load({collection!r}) loads the dataset of that name"
+    elif isinstance(collection, tuple):
+        cure = "bh.from_beir(corpus, queries, qrels, languages) makes one of BEIR's dicts"
+    raise BadOption(f"a collection is wanted, not a {type(collection).__name__}: {cure}")
+
+
+def parsed(measures: str | Measure | Iterable[Measure | str]) -> list[Measure]:
+    """Return measures, each once and fit for use.
+
+    A text may name several, with spaces or commas between.
+    """
+    if isinstance(measures, str):
+        measures = _words(measures)
+    elif isinstance(measures, Measure):
+        measures = [measures]
+    elif not isinstance(measures, Iterable):
+        raise BadOption(f"measures are ir-measures' or their names, not {measures!r}")
+    found = list(dict.fromkeys(_parsed(given) for given in measures))
     if not found:
         raise BadOption("no measure is named")
-    return list(found)
+    return found
+
+
+def _words(text: str) -> list[str]:
+    """Split at spaces and commas outside brackets."""
+    return [word for word in re.split(r"[\s,]+(?![^()]*\))", text) if word]
+
+
+def _parsed(given: Measure | str) -> Measure:
+    shown = f"{given!s:.80}"
+    try:
+        measure = parse_measure(given) if isinstance(given, str) else given
+        measure.validate_params()
+        known = isinstance(measure, BiasMeasure) or DefaultPipeline.supports(measure)
+    except _UNFIT as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BadOption(f"no measure {shown}: {_readable(reason)}") from error
+    if measure.params.get("cutoff", 1) < 1:
+        raise BadOption(f"no measure {shown}: its cutoff must be at least 1")
+    if not known:
+        raise _unsupported(measure, shown)
+    return measure
+
+
+# What ir-measures raises of a measure that cannot be, or of something else than a measure.
+_UNFIT = (ValueError, NameError, SyntaxError, TypeError, AssertionError, AttributeError)
+
+# What ir-measures' messages mean, by what stands in them; the first counts.
+_READABLE = {
+    "cutoff=<object object": "it needs a cutoff, as in R@10",
+    "<object object": "a parameter is missing",
+    "problem parsing measure values": (
+        "values are numbers from 0 on, True, False and texts in quotes, as in P(rel=2)@10"
+    ),
+    "problem parsing": "measures look like AP, nDCG@10 or P(rel=2)@10",
+    "has no attribute": "measures are ir-measures' or their names",
+}
 
 
 def _readable(reason: str) -> str:
-    """Say what ir-measures' message about a missing parameter means."""
-    if "<object object" in reason:
-        return "it needs a cutoff, as in R@10" if "cutoff" in reason else "a parameter is missing"
-    return reason
+    return next((text for part, text in _READABLE.items() if part in reason), reason)
+
+
+def _unsupported(measure: Measure, shown: str) -> BeirHybridError:
+    """Say which package a measure lacks, or which providers have one of that name."""
+    for provider in DefaultPipeline.providers:
+        if provider.supports(measure):
+            return MissingExtra(f"{shown} needs {provider.NAME}: {provider.install_instructions()}")
+    near = [
+        f"{provider.NAME} has {one}"
+        for provider in DefaultPipeline.providers
+        for one in provider.SUPPORTED_MEASURES
+        if one.NAME == measure.NAME
+    ]
+    return BadOption("; ".join([f"ir-measures has no provider for {shown}", *near]))
+
+
+def _clear(runs: Path) -> None:
+    """Remove the runs that an earlier evaluation wrote there, and nothing else."""
+    with writing(runs):
+        for path in sorted(runs.glob("*-*.trec")):
+            with path.open("rb") as file:
+                ours = file.readline().split()[-1:] == [b"beir-hybrid"]  # the tag of our runs
+            if ours:
+                path.unlink()
 
 
 def about_collection(collection: Collection) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from ir_measures import Measure
 from sentence_transformers.base.evaluation import BaseEvaluator
 
 from beir_hybrid.collection import Collection
+from beir_hybrid.encoding.encoder import check_options
 from beir_hybrid.errors import BadOption, lookup
 from beir_hybrid.evaluation.compare import rises
 from beir_hybrid.evaluation.evaluate import MEASURES, evaluate, parsed
@@ -41,6 +42,7 @@ class HybridEvaluator(BaseEvaluator):
         name: str = "",
         **options: Any,
     ) -> None:
+        check_options(options)
         super().__init__()  # type: ignore[no-untyped-call] # theirs has no types
         self.collection, self.options = collection, options
         self.name = name or collection.name

@@ -15,7 +15,14 @@ from beir_hybrid.collection.arrays import to_numpy
 from beir_hybrid.encoding import Embeddings
 from beir_hybrid.encoding.embeddings import check_rows
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.evaluation.evaluate import MEASURES, Vectors, about_collection, parsed
+from beir_hybrid.evaluation.evaluate import (
+    MEASURES,
+    Vectors,
+    about_collection,
+    checked,
+    parsed,
+)
+from beir_hybrid.evaluation.machine import versions
 from beir_hybrid.evaluation.measures import BiasMeasure
 from beir_hybrid.evaluation.provider import BiasEvaluator
 from beir_hybrid.evaluation.results import Results, table_of
@@ -85,15 +92,18 @@ def evaluate_runs(
     A run of one language's passages is of ``mono`` or ``cross`` settings, a run of several is of
     ``multi`` ones; it may hold queries of several languages. A file that is called as a view
     (``en-de.trec``, ``en-all.trec``) is of that setting and may hold the origin's own ids.
-    Queries that the run lacks count as ir-measures counts them, and as biased as can be.
+    Queries that the run lacks count as ir-measures counts them, and as biased as can be; results
+    say how many they are, and how many passages the run holds of a query, past which no measure
+    sees.
     """
     chosen = parsed(measures)
     files = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
     if not files:
         raise BadOption("no run is named")
-    judgements = Judgements.of(collection)
+    judgements = Judgements.of(checked(collection))
     rows: Rows = []
     seen: set[str] = set()
+    asked = missing = depth = 0
     for path in files:
         if not path.is_file():
             raise BadData(f"{path} is no file: a run is one in TREC's layout")
@@ -102,6 +112,9 @@ def evaluate_runs(
                 raise BadData(f"{path}: there are two runs of {view.name}")
             seen.add(view.name)
             rows += _score(view, run, judgements, chosen)
+            there = len(run.keys() & set(view.queries["id"].to_pylist()))
+            asked, missing = asked + len(view.query_rows), missing + len(view.query_rows) - there
+            depth = max(depth, *map(len, run.values()))
     about = {
         "model": {
             "name": name or (files[0].stem if len(files) == 1 else files[0].absolute().parent.name),
@@ -110,6 +123,8 @@ def evaluate_runs(
         },
         "collection": about_collection(collection),
         "unbiased": unbiased(rows, chosen),
+        "versions": versions(),
+        "runs": {"queries": asked, "missing": missing, "depth": depth},
     }
     return Results.of(table_of(collection, rows, chosen), chosen, about, {})
 

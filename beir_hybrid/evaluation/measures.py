@@ -183,8 +183,8 @@ class _RankDistance(BiasMeasure):
     ``RD = max rank - min rank`` over a set of n parallel passages. Where no language has more than
     one relevant passage they form one set; otherwise relevant passages whose ids differ only in
     their language form a set each, the value is the mean over sets of at least two, and if there
-    is none all relevant passages are one set. Queries with fewer than two relevant passages have
-    no value.
+    is none all relevant passages are one set. Queries whose relevant passages are in fewer than
+    two languages have no value: nothing could be preferred.
 
     Lower is better; n - 1, parallel passages side by side, is unbiased.
 

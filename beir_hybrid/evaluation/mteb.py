@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import langcodes
 
 from beir_hybrid.errors import BadData
+from beir_hybrid.evaluation.results import Results
+from beir_hybrid.evaluation.settings import ALL
 from beir_hybrid.files import replacing
 from beir_hybrid.languages import normalise
-
-ALL = "all"  # the passages' language where they are in several
 
 # What ir-measures and mteb call the same measure at a cutoff. Other names stay as they are.
 _MTEB_NAMES = {
@@ -100,9 +100,31 @@ def _sides(subset: str, languages: list[str]) -> tuple[str, str]:
             return ALL, ALL
 
 
+def mteb_scores(results: Results, split: str = "test") -> list[Score]:
+    """Return results as mteb's rows: each setting is a subset, the passages' language first.
+
+    The task is the collection, at the revision of its first file. mteb has no task for sentences of
+    XQuAD and MLQA, no pool and no bias, so these are comparable with our own figures alone.
+    ``one-target`` settings have no place in them, and are left out.
+    """
+    about = results.about["collection"]
+    origins = about.get("provenance", [])
+    revision = next((one["revision"] or one["sha256"] for one in origins), "unknown")
+    scores = []
+    for measure in results.measures:
+        for setting, value in results.means(measure).items():
+            query, passage = setting.queries, setting.passages
+            langs = tuple(about["languages"]) if passage == ALL else (passage, query)
+            where = (str(about["name"]), str(revision), split, f"{passage}-{query}")
+            distinct = tuple(dict.fromkeys(langs))
+            if setting.kind != "one-target":
+                scores.append(Score(*where, distinct, query, passage, str(measure), value))
+    return scores
+
+
 def write_mteb(
     path: str | Path,
-    scores: Iterable[Score],
+    scores: Results | Iterable[Score],
     *,
     main: str = "nDCG@10",
     mteb_version: str | None = None,
@@ -111,6 +133,8 @@ def write_mteb(
 
     Parameters
     ----------
+    scores
+        `Results`, whose settings are the task's subsets (see `mteb_scores`), or rows.
     main
         The measure that stands as ``main_score``; every subset must have it.
     mteb_version
@@ -119,7 +143,7 @@ def write_mteb(
     path = Path(path)
     splits: dict[str, dict[str, dict[str, Any]]] = {}
     of: tuple[str, str] | None = None
-    for score in scores:
+    for score in mteb_scores(scores) if isinstance(scores, Results) else scores:
         of = of or (score.task, score.revision)
         if of != (score.task, score.revision):
             raise BadData(f"a file is for one task: {of} and {(score.task, score.revision)}")

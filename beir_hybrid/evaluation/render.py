@@ -4,6 +4,7 @@ from collections.abc import Callable
 from html import escape
 from typing import TYPE_CHECKING
 
+from beir_hybrid.evaluation.measures import BiasMeasure
 from beir_hybrid.evaluation.results import Estimate, Results
 from beir_hybrid.evaluation.settings import Kind
 
@@ -61,22 +62,34 @@ def notes(results: Results) -> list[str]:
     if any(cut.values()):
         texts = " and ".join(f"{count:,} {kind}" for kind, count in cut.items() if count)
         known.append(f"{texts} are longer than the model reads, and were cut")
+    if runs := results.about.get("runs"):
+        known.append(f"runs hold {runs['depth']:,} passages a query at most: measures see no more")
+        if runs["missing"]:
+            known.append(f"{runs['missing']:,} of {runs['queries']:,} queries are missing")
     silent = [
         str(m) for m in results.measures if not any(m in row for row in results.summary().values())
     ]
     if silent:
         known.append(f"no value of {', '.join(silent)}: nothing in these settings that it tells")
+    if alone := results.summary().get("one-target"):
+        others = [m for m in results.measures if m not in alone and str(m) not in silent]
+        if unseen := [str(m) for m in others if not isinstance(m, BiasMeasure)]:
+            known.append(
+                f"no value of {', '.join(unseen)} in one-target: it needs a run to look at"
+            )
     return known
 
 
 def heading(results: Results) -> str:
     """Return the line above the table."""
     about = results.about["collection"]
-    return (
+    line = (
         f"{results.model} on {results.collection}: {len(about['languages'])} languages, "
         f"{about['queries']:,} queries, {about['passages']:,} passages, "
         f"{len(results.settings)} settings"
     )
+    # A name is anyone's: what would steer a terminal is shown, not sent.
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in line)
 
 
 def terminal_table(results: Results) -> "Group":

@@ -13,7 +13,8 @@ from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import to_arrow
 from beir_hybrid.collection.model import retrieval_texts
 from beir_hybrid.encoding import Encoded, encode
-from beir_hybrid.encoding.encoder import parts_of
+from beir_hybrid.encoding.encoder import Role
+from beir_hybrid.encoding.parts import find_long, parts_of
 from beir_hybrid.errors import BadData
 from beir_hybrid.evaluation.settings import Scored, language_numbers, passage_groups
 from beir_hybrid.retrieval import Best
@@ -45,11 +46,20 @@ class CrossEncoderScores:
 
     def encode_passages(self, texts: Sequence[str]) -> np.ndarray:
         """Return the score of each pair, (n, 1)."""
-        pairs = [tuple(json.loads(text)) for text in texts]
-        scores = self.model.predict(pairs, batch_size=self.batch_size, show_progress_bar=False)
+        scores = self.model.predict(
+            _pairs(texts), batch_size=self.batch_size, show_progress_bar=False
+        )
         return np.asarray(scores, np.float32).reshape(-1, 1)
 
     encode_queries = encode_passages
+
+    def find_cut(self, texts: Sequence[str], _role: Role) -> list[int] | None:
+        """Return the places of the pairs that are longer than the model reads."""
+        return find_long(self.model, _pairs(texts), self.fingerprint["prompt"])
+
+
+def _pairs(texts: Sequence[str]) -> list[tuple[str, str]]:
+    return [(query, passage) for query, passage in map(json.loads, texts)]
 
 
 def _loaded(name: str) -> "CrossEncoder":

@@ -119,7 +119,7 @@ class Results:
 
     def summary(self) -> dict[Kind, dict[Measure, Estimate]]:
         """Return each measure's average over the settings of each kind, with its interval."""
-        return dict(self._summary)
+        return {kind: dict(row) for kind, row in self._summary.items()}
 
     @cached_property
     def _summary(self) -> Mapping[Kind, dict[Measure, Estimate]]:

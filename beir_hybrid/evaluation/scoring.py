@@ -42,6 +42,9 @@ class Scoring:
             raise BadOption("one-target settings cannot be reranked")
         if self.reranker and self.depth < self._top:
             raise BadOption(f"measures see {self._top} passages, and {self.depth} are reranked")
+        for measure in self._on_run:
+            if "cutoff" in measure.params and measure["cutoff"] > self.depth:
+                raise BadOption(f"{measure} sees more than the {self.depth} passages of a run")
 
     @property
     def _on_run(self) -> list[Measure]:

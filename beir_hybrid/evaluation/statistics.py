@@ -5,7 +5,7 @@ in Spanish. So everything here resamples, flips and counts *questions*, all rows
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal
@@ -13,11 +13,9 @@ from typing import Literal
 import numpy as np
 
 from beir_hybrid.errors import BadData, BadOption, lookup
+from beir_hybrid.evaluation.resampling import TESTS, alike, all_flips, differences_of, weights_of
 
 Test = Literal["randomisation", "t"]
-
-_BLOCK = 2**21  # numbers held at once while resampling: 16 MiB an array
-_ROUNDING = 1e-12  # relative; what is smaller than this is an artefact of floating point
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +88,7 @@ def draw(n_questions: int, samples: int = 1000, seed: int = 0) -> np.ndarray:
     np.ndarray
         (samples, n_questions) float64.
     """
-    return np.concatenate(list(_weights(n_questions, samples, seed)))
+    return np.concatenate(list(weights_of(n_questions, samples, seed)))
 
 
 def interval(
@@ -153,17 +151,17 @@ def compare(
     BadData
         If the two do not hold the same rows of questions and settings.
     """
-    find_p = lookup("test", test, _TESTS)
+    find_p = lookup("test", test, TESTS)
     cells = _cells(a), _cells(b)
     _same_rows(*cells)
     first, second = (_gather(each, macro) for each in cells)
-    delta = _differences(first.shares, second.shares)
+    delta = differences_of(first.shares, second.shares)
     n = len(delta)
     sums = _Gathered(first.sums - second.sums, first.counts, first.sizes)
     low, high = _interval(sums, samples, confidence, seed, weights)
     means = average(a, macro), average(b, macro)
     p = find_p(delta[:, None], samples, seed)[0]
-    effect = 0.0 if _alike(delta) else delta.mean() / delta.std(ddof=1)
+    effect = 0.0 if alike(delta) else delta.mean() / delta.std(ddof=1)
     return Difference(*means, means[0] - means[1], low, high, float(p), float(effect), n)
 
 
@@ -231,11 +229,11 @@ def tied_ranks(
         _same_rows(cells[0], other, (names[0], name))
     shares = [_gather(each, macro).shares for each in cells]
     pairs = list(combinations(range(len(names)), 2))
-    find_p = lookup("test", test, _TESTS)
+    find_p = lookup("test", test, TESTS)
     _enough(len(pairs), len(shares[0]), alpha, samples, test)
     p: dict[tuple[int, int], float] = {}
     if pairs:
-        deltas = np.stack([_differences(shares[i], shares[j]) for i, j in pairs], axis=1)
+        deltas = np.stack([differences_of(shares[i], shares[j]) for i, j in pairs], axis=1)
         p = dict(zip(pairs, holm(find_p(deltas, samples, seed)).tolist(), strict=True))
     ranks, best = {}, 0
     for place, name in enumerate(names):
@@ -328,20 +326,13 @@ def _same_rows(a: _Cells, b: _Cells, names: tuple[str, str] = ("the first", "the
     )
 
 
-def _differences(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return a - b, and 0 where only rounding tells them apart."""
-    delta: np.ndarray = a - b
-    delta[np.abs(delta) <= _ROUNDING * np.maximum(np.abs(a), np.abs(b)).max()] = 0
-    return delta
-
-
 def _interval(
     gathered: _Gathered, samples: int, confidence: float, seed: int, weights: np.ndarray | None
 ) -> tuple[float, float]:
     _fraction("confidence", confidence)
     n = gathered.sums.shape[1]
     if weights is None:
-        blocks: Iterator[np.ndarray] = _weights(n, samples, seed)
+        blocks: Iterator[np.ndarray] = weights_of(n, samples, seed)
     elif weights.ndim == 2 and weights.shape[1] == n and len(weights):  # noqa: PLR2004
         blocks = iter([weights])
     else:
@@ -351,88 +342,14 @@ def _interval(
     return float(low), float(high)
 
 
-def _weights(n: int, samples: int, seed: int) -> Iterator[np.ndarray]:
-    """Yield blocks of bootstrap weights, each row a draw of n questions out of n."""
-    _positive(n, samples)
-    generator = np.random.default_rng(seed)
-    for rows in _blocks(n, samples):
-        drawn = generator.integers(n, size=(len(rows), n))
-        drawn += np.arange(len(rows))[:, None] * n
-        counts = np.bincount(drawn.ravel(), minlength=drawn.size).reshape(drawn.shape)
-        yield counts.astype(np.float64)
-
-
-def _flips(n: int, samples: int, seed: int) -> Iterator[np.ndarray]:
-    """Yield blocks of signs, +1 or -1 for each of n questions; every combination if few enough."""
-    if _all_flips(n, samples):
-        for rows in _blocks(n, 2**n):
-            yield (np.asarray(rows)[:, None] >> np.arange(n) & 1) * 2.0 - 1
-        return
-    generator = np.random.default_rng(seed)
-    for rows in _blocks(n, samples):
-        packed = generator.integers(256, size=(len(rows), -(-n // 8)), dtype=np.uint8)
-        yield np.unpackbits(packed, axis=1, count=n) * 2.0 - 1
-
-
-def _all_flips(n: int, samples: int) -> bool:
-    """Say whether all 2^n flips are no more than the samples asked for."""
-    return n < samples.bit_length()
-
-
-def _blocks(n: int, samples: int) -> Iterator[range]:
-    step = max(1, _BLOCK // n)
-    return (range(start, min(start + step, samples)) for start in range(0, samples, step))
-
-
-def _randomisation(differences: np.ndarray, samples: int, seed: int) -> np.ndarray:
-    """Return a p for each column of (Q, P) differences; all columns see the same flips."""
-    n = len(differences)
-    _positive(n, samples)
-    # A flip that gives the observed mean again must count, whatever the order of addition.
-    slack = _ROUNDING * np.abs(differences).sum(axis=0)
-    reach = np.abs(differences.sum(axis=0)) - slack
-    hits = np.zeros(differences.shape[1])
-    for signs in _flips(n, samples, seed):
-        hits += np.sum(np.abs(signs @ differences) >= reach, axis=0)
-    p: np.ndarray = hits / 2**n if _all_flips(n, samples) else (hits + 1) / (samples + 1)
-    return p
-
-
-def _t_test(differences: np.ndarray, samples: int, seed: int) -> np.ndarray:
-    """Return a p for each column of (Q, P) differences; draws nothing."""
-    del samples, seed
-    from scipy.stats import ttest_1samp
-
-    alike = np.array([_alike(column) for column in differences.T])
-    p = np.where((differences[0] == 0) | (len(differences) == 1), 1.0, 0.0)
-    if not alike.all():
-        p[~alike] = ttest_1samp(differences[:, ~alike], 0.0, axis=0).pvalue
-    return p
-
-
-_TESTS: dict[str, Callable[[np.ndarray, int, int], np.ndarray]] = {
-    "randomisation": _randomisation,
-    "t": _t_test,
-}
-
-
-def _alike(differences: np.ndarray) -> bool:
-    return bool(np.ptp(differences) <= _ROUNDING * np.abs(differences).max())
-
-
 def _enough(pairs: int, n: int, alpha: float, samples: int, test: Test) -> None:
     """Refuse flips so few that no pair could ever differ; with few questions that is a finding."""
-    if test == "t" or _all_flips(n, samples) or pairs <= alpha * (samples + 1):
+    if test == "t" or all_flips(n, samples) or pairs <= alpha * (samples + 1):
         return
     raise BadOption(
         f"{samples} samples give no p below {1 / (samples + 1):.2g}, too much for {pairs} pairs of "
         f"systems at alpha {alpha:g}: give at least samples={int(20 * pairs / alpha)}, or test='t'"
     )
-
-
-def _positive(n: int, samples: int) -> None:
-    if n < 1 or samples < 1:
-        raise BadOption(f"{samples} samples of {n} questions: both have to be at least 1")
 
 
 def _fraction(name: str, value: float) -> None:

@@ -1,0 +1,328 @@
+"""`beir-hybrid evaluate`, in this process, on vectors whose products can be worked out by hand.
+
+A text is the sum of its words' unit vectors, cut to unit length. English: p1 "w1", p2 "w3", asked
+"w1" and "w3"; German: p1 "w1 w2 w3", p2 "w4 w5", asked "w2" and "w4". Scores of 0 tie, and ties go
+by descending id. So the relevant passages stand at
+
+- mono: 1, 1 and 1, 1: AP 1
+- cross: en-de 1, 2; de-en 2, 1: AP .75
+- multi: en 1 2 and 1 4, AP 1 and .75; de 1 3 and 1 2, AP 5/6 and 1: on average .8958
+"""
+
+import json
+import logging
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import torch
+from sentence_transformers import SentenceTransformer
+
+import beir_hybrid as bh
+from beir_hybrid.cli import main
+from tests.models import static_model
+from tests.test_rerank import cross_encoder
+
+TEXTS = {
+    "passages": {"en:p1": "w1", "en:p2": "w3", "de:p1": "w1 w2 w3", "de:p2": "w4 w5"},
+    "queries": {"en:q:1": "w1", "en:q:2": "w3", "de:q:1": "w2", "de:q:2": "w4"},
+}
+AP = {"mono": 1.0, "cross": 0.75, "multi": (0.875 + 11 / 12) / 2}
+
+
+class Done(NamedTuple):
+    code: object
+    out: str
+    err: str
+
+
+Ran = Callable[..., Done]
+
+
+@pytest.fixture
+def ran(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Ran]:
+    """Run a command line in this process, where torch has been imported already."""
+    logger = logging.getLogger("beir_hybrid")
+    before = logger.level, logger.handlers, logger.propagate
+    monkeypatch.setenv("COLUMNS", "120")
+
+    def run(*arguments: object) -> Done:
+        monkeypatch.setattr(sys, "argv", ["beir-hybrid", *map(str, arguments)])
+        with pytest.raises(SystemExit) as stop:
+            main()
+        return Done(stop.value.code or 0, *capsys.readouterr())
+
+    yield run
+    logger.level, logger.handlers, logger.propagate = before
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the folder of a model in which each of the first words is a unit vector."""
+    made = static_model(dim=16)
+    with torch.no_grad():
+        made.get_parameter("0.embedding.weight").copy_(torch.eye(401, 16))
+    folder = tmp_path_factory.mktemp("models") / "units"
+    made.save(str(folder))
+    return folder
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> list[str]:
+    """Give the options that name the data."""
+    lines = [
+        {"passage": "p1", "text": {"en": "w1", "de": "w1 w2 w3"}},
+        {"passage": "p2", "text": {"en": "w3", "de": "w4 w5"}},
+        {"question": "1", "text": {"en": "w1", "de": "w2"}, "relevant": ["p1"]},
+        {"question": "2", "text": {"en": "w3", "de": "w4"}, "relevant": ["p2"]},
+    ]
+    path = tmp_path / "mine.jsonl"
+    path.write_text("".join(f"{json.dumps(line)}\n" for line in lines), "utf-8")
+    return ["--dataset", "jsonl", "-o", f"path={path}"]
+
+
+def shown(out: str, measure: str) -> list[str]:
+    """Return the figures in a measure's row."""
+    row = next(line for line in out.splitlines() if line.startswith(f"{measure} "))
+    return re.findall(r"(\S+) ±", row)
+
+
+def kinds(done: Done) -> list[str]:
+    """Return the headings of the columns."""
+    return done.out.splitlines()[1].split()[1:]
+
+
+def means(folder: Path, measure: str) -> dict[str, float]:
+    summary = json.loads((folder / "results.json").read_text("utf-8"))["summary"]
+    return {kind: row[measure]["mean"] for kind, row in summary.items() if measure in row}
+
+
+def test_a_table_and_files(ran: Ran, model: Path, data: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "new" / "out"
+    done = ran("evaluate", model, *data, "--output", out, "--name", "mine")
+    assert (done.code, done.err) == (0, "")
+    lines = done.out.splitlines()
+    assert lines[0] == "mine on mine: 2 languages, 4 queries, 4 passages, 6 settings"
+    assert kinds(done) == ["mono", "cross", "multi", "unbiased"]
+    assert shown(done.out, "AP") == ["1.0000", ".7500", ".8958"]
+    assert lines[-1] == f"saved in {out}"
+    assert means(out, "AP") == pytest.approx(AP)
+    assert bh.Results.load(out).model == "mine"
+    assert not (out / "runs").exists()
+
+
+def test_what_the_results_were_made_with(
+    ran: Ran, model: Path, data: list[str], tmp_path: Path
+) -> None:
+    ran("evaluate", model, *data, "--output", tmp_path / "out", "--measures", "AP")
+    results = bh.Results.load(tmp_path / "out")
+    assert results.about["versions"]["torch"] == torch.__version__
+    assert results.about["versions"]["numpy"] == np.__version__
+    assert results.about["versions"].keys() >= {"ir-measures", "sentence-transformers"}
+    assert results.timing["seconds"].keys() == {"encoding", "ranking and scoring"}
+    machine = results.timing["machine"]
+    assert machine["python"] == ".".join(map(str, sys.version_info[:3]))
+    cpus = Path("/proc/cpuinfo")
+    if cpus.is_file():
+        assert f": {machine['processor']}\n" in cpus.read_text("utf-8")
+        assert machine["cores"] >= cpus.read_text("utf-8").count("processor\t:")
+        memory = re.findall(r"MemTotal:\s+(\d+) kB", Path("/proc/meminfo").read_text("utf-8"))
+        assert machine["memory in GiB"] == pytest.approx(int(memory[0]) / 2**20, rel=0.01)
+    assert ("gpu" in machine) == torch.cuda.is_available()
+
+
+def test_measures_and_settings(ran: Ran, model: Path, data: list[str]) -> None:
+    done = ran("evaluate", model, *data, "--settings", "cross", "--measures", "RR,P@1 R@1")
+    assert (done.code, kinds(done)) == (0, ["cross"])
+    for name, value in (("RR", ".7500"), ("P@1", ".5000"), ("R@1", ".5000")):
+        assert shown(done.out, name) == [value]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["--settings", "mono", "--settings", "multi", "--measures", "AP", "--measures", "RR"],
+        ["--settings", "mono multi", "--measures", "AP RR"],
+        ["--settings", "multi, mono", "--measures", "AP, RR"],
+    ],
+)
+def test_options_repeat_and_take_spaces_and_commas(
+    ran: Ran, model: Path, data: list[str], line: list[str]
+) -> None:
+    done = ran("evaluate", model, *data, *line)
+    assert (done.code, kinds(done)) == (0, ["mono", "multi"])
+    assert shown(done.out, "AP") == ["1.0000", ".8958"]
+    assert shown(done.out, "RR") == ["1.0000", "1.0000"]
+
+
+def test_a_measure_that_one_target_cannot_have_is_named(
+    ran: Ran, model: Path, data: list[str]
+) -> None:
+    line = ["--settings", "mono,one-target", "--measures", "AP Bpref"]
+    done = ran("evaluate", model, *data, *line)
+    assert shown(done.out, "Bpref") == ["1.0000"]
+    assert len(shown(done.out, "AP")) == 2
+    assert done.out.splitlines()[-1] == (
+        "note: no value of Bpref in one-target: it needs a run to look at"
+    )
+    assert "note:" not in ran("evaluate", model, *data, "--measures", "AP Bpref").out
+
+
+def lines_of(path: Path) -> list[list[str]]:
+    return [line.split() for line in path.read_text("utf-8").splitlines()]
+
+
+def test_runs(ran: Ran, model: Path, data: list[str], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    done = ran("evaluate", model, *data, "--output", out, "--runs", "--depth", "3")
+    assert done.code == 0
+    written = {path.name for path in (out / "runs").iterdir()}
+    assert written == {
+        *("en-en.trec", "de-de.trec", "en-de.trec", "de-en.trec", "en-all.trec", "de-all.trec")
+    }
+    found = lines_of(out / "runs" / "en-de.trec")
+    root = "0.57735026"  # of a third, as float32
+    assert [(line[0][-1], line[2][-2:], *line[3:]) for line in found] == [
+        ("1", "p1", "1", root, "beir-hybrid"),
+        ("1", "p2", "2", "0.0", "beir-hybrid"),
+        ("2", "p1", "1", root, "beir-hybrid"),
+        ("2", "p2", "2", "0.0", "beir-hybrid"),
+    ]
+    assert len(lines_of(out / "runs" / "de-all.trec")) == 2 * 3
+    judged = [part for name in ("en-de", "de-en") for part in ("--run", out / f"runs/{name}.trec")]
+    again = ran("evaluate", *judged, *data, "--measures", "AP", "--name", "theirs")
+    assert again.out.startswith("theirs on mine: ")
+    assert (kinds(again), shown(again.out, "AP")) == (["cross"], [".7500"])
+
+
+def test_runs_of_an_earlier_evaluation_go_and_nothing_else(
+    ran: Ran, model: Path, data: list[str], tmp_path: Path
+) -> None:
+    runs = tmp_path / "out" / "runs"
+    ran("evaluate", model, *data, "--output", runs.parent, "--runs")
+    (runs / "en-fr.trec").write_text("1 Q0 p1 1 0.5 theirs\n", "utf-8")
+    (runs / "notes.txt").write_text("mine", "utf-8")
+    line = ["--output", runs.parent, "--runs", "--settings", "multi"]
+    assert ran("evaluate", model, *data, *line).code == 0
+    left = {path.name for path in runs.iterdir()}
+    assert left == {"en-all.trec", "de-all.trec", "en-fr.trec", "notes.txt"}
+
+
+def test_no_resume_encodes_anew_and_leaves_the_cache(
+    ran: Ran, model: Path, data: list[str], tmp_path: Path
+) -> None:
+    encoded = []
+    for line in ([], [], ["--no-resume"], []):
+        ran("evaluate", model, *data, "--measures", "AP", "--output", tmp_path / "out", *line)
+        encoded.append(bh.Results.load(tmp_path / "out").timing["texts encoded"])
+    assert encoded == [6, 0, 6, 0]  # of eight texts, two occur as query and passage
+
+
+def test_vectors(ran: Ran, data: list[str], tmp_path: Path) -> None:
+    folder = tmp_path / "vectors"
+    folder.mkdir()
+    for kind, texts in TEXTS.items():
+        words = [[int(word[1:]) for word in text.split()] for text in texts.values()]
+        rows = [np.eye(6, dtype=np.float32)[some].mean(axis=0) for some in words]
+        np.save(folder / f"{kind}.npy", np.stack(rows))
+        (folder / f"{kind}.txt").write_text("".join(f"{key}\n" for key in texts), "utf-8")
+    done = ran("evaluate", "--embeddings", folder, *data, "--measures", "AP")
+    assert (done.code, done.err) == (0, "")
+    assert shown(done.out, "AP") == ["1.0000", ".7500", ".8958"]
+
+
+def test_reranking_is_that_of_the_function(
+    ran: Ran, model: Path, data: list[str], tmp_path: Path
+) -> None:
+    judge = tmp_path / "judge"
+    cross_encoder(judge, seed=4)
+    line = ["--rerank", judge, "--depth", "4", "--measures", "AP", "--output", tmp_path / "out"]
+    assert ran("evaluate", model, *data, *line).code == 0
+    collection = bh.load("jsonl", path=data[-1].removeprefix("path="))
+    plain = SentenceTransformer(str(model), device="cpu")
+    results = bh.evaluate(plain, collection, measures="AP", rerank=str(judge), depth=4)
+    expected = {kind: row[results.measures[0]].mean for kind, row in results.summary().items()}
+    assert means(tmp_path / "out", "AP") == expected
+    assert expected["mono"] < 1  # it has another order than the model's
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (["--dataset", "jsonl"], "name one of MODEL, --run, --embeddings; found none"),
+        (["M"], "--dataset is needed, such as --dataset xquad-r"),
+        (
+            ["M", "--run", "x.trec", "DATA"],
+            "name one of MODEL, --run, --embeddings; found ['MODEL', '--run']",
+        ),
+        (
+            ["--run", "x.trec", "DATA", "--max-length", "9"],
+            "--max-length is an option of a model, and --run needs none",
+        ),
+        (
+            ["--run", "x.trec", "DATA", "--depth", "9"],
+            "--depth is an option of a ranking, and --run needs none",
+        ),
+        (
+            ["M", "DATA", "--runs"],
+            "--runs takes a model and --output, the folder that runs go to",
+        ),
+        (["M", "DATA", "--measures", ""], "no measure is named"),
+        (["M", "DATA", "--measures", "R@0"], "no measure R@0: its cutoff must be at least 1"),
+        (
+            ["M", "DATA", "--settings", ""],
+            "no kind of setting is named; there are mono, cross, multi, one-target",
+        ),
+        (["M", "DATA", "--depth", "0"], "depth is 0; it must be a whole number from 1 on"),
+        (
+            ["M", "DATA", "--settings", "one-target", "--runs", "--output", "OUT"],
+            "one-target settings have no runs to write; name others, or leave runs out",
+        ),
+        (
+            ["M", "DATA", "--settings", "one-target", "--rerank", "M"],
+            "one-target settings cannot be reranked",
+        ),
+    ],
+)
+def test_what_does_not_fit_together(
+    ran: Ran, model: Path, data: list[str], tmp_path: Path, line: list[str], message: str
+) -> None:
+    if line[-1] == "M":
+        cross_encoder(tmp_path / "judge")
+        line = [*line[:-1], str(tmp_path / "judge")]
+    places = {"M": [str(model)], "DATA": data, "OUT": [str(tmp_path / "out")]}
+    arguments = [part for word in line for part in places.get(word, [word])]
+    assert ran("evaluate", *arguments) == (2, "", f"BadOption: {message}\n")
+
+
+def test_names_that_are_nowhere(ran: Ran, model: Path, data: list[str], tmp_path: Path) -> None:
+    done = ran("evaluate", model, *data, "--settings", "multy")
+    message = "UnknownName: no kind of setting 'multy'; did you mean 'multi'?\n"
+    assert done == (2, "", message)
+    none = tmp_path / "none"
+    done = ran("evaluate", none, *data)
+    assert done[:2] == (2, "")
+    assert done.err.startswith(f"UnknownName: there is no folder '{none}'")
+    assert done.err.count("\n") == 1
+    done = ran("evaluate", "--run", none, *data)
+    assert done == (2, "", f"BadData: {none} is no file: a run is one in TREC's layout\n")
+
+
+def test_an_output_that_cannot_be_written_is_found_before_the_work(
+    ran: Ran, model: Path, data: list[str], tmp_path: Path, own_cache: Path
+) -> None:
+    (tmp_path / "file").write_text("mine", "utf-8")
+    done = ran("evaluate", model, *data, "--output", tmp_path / "file")
+    assert done[:2] == (2, "")
+    assert done.err.startswith(f"NotWritable: cannot write {tmp_path / 'file'}/results: Not a dir")
+    assert done.err.count("\n") == 1
+    assert not own_cache.exists()  # nothing was loaded or encoded
+
+
+def test_a_name_cannot_steer_the_terminal(ran: Ran, model: Path, data: list[str]) -> None:
+    done = ran("evaluate", model, *data, "--measures", "AP", "--name", "\x1b[31mhi\r\x07ä")
+    assert done.out.startswith(r"\x1b[31mhi\r\x07ä on mine: ")
