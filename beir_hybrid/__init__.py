@@ -43,6 +43,13 @@ if TYPE_CHECKING:
     from beir_hybrid.sources import Dataset as Dataset
     from beir_hybrid.sources import datasets as datasets
     from beir_hybrid.sources import load as load
+    from beir_hybrid.training.loss import HybridContrastiveLoss as HybridContrastiveLoss
+    from beir_hybrid.training.pairs import ParallelPairs as ParallelPairs
+    from beir_hybrid.training.rows import pairs_of as pairs_of
+    from beir_hybrid.training.rows import pairs_of_bitext as pairs_of_bitext
+    from beir_hybrid.training.rows import pairs_of_collection as pairs_of_collection
+    from beir_hybrid.training.rows import read_pairs as read_pairs
+    from beir_hybrid.training.sampler import HybridBatchSampler as HybridBatchSampler
 
 __version__ = "0.1.0"
 
@@ -51,10 +58,13 @@ _HOMES = {
     "CollectionWriter": "collection",
     "Dataset": "sources",
     "Encoder": "encoding",
+    "HybridBatchSampler": "training.sampler",
+    "HybridContrastiveLoss": "training.loss",
     "HybridEvaluator": "evaluation.evaluator",
     "LanguageExposure": "evaluation.measures",
     "LanguagePreference": "evaluation.measures",
     "PEER": "evaluation.measures",
+    "ParallelPairs": "training.pairs",
     "RankDistance": "evaluation.measures",
     "Results": "evaluation.results",
     "SameLanguageShare": "evaluation.measures",
@@ -67,9 +77,13 @@ _HOMES = {
     "evaluate_runs": "evaluation.given",
     "from_beir": "collection.triple",
     "load": "sources",
+    "pairs_of": "training.rows",
+    "pairs_of_bitext": "training.rows",
+    "pairs_of_collection": "training.rows",
     "read_folder": "collection",
     "read_jsonl": "collection",
     "read_mteb": "evaluation.mteb",
+    "read_pairs": "training.rows",
     "read_run": "retrieval.runs",
     "read_vectors": "evaluation.given",
     "tied_ranks": "evaluation.compare",

@@ -24,6 +24,7 @@ ROOMS = [
     "retrieval",
     "evaluation",
     "beir",
+    "training",
     "cli",
     "__main__",
 ]

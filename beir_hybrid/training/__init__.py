@@ -1,0 +1,1 @@
+"""Parallel texts and a strategy in, batches, losses and trained models out."""

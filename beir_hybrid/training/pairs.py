@@ -1,0 +1,256 @@
+"""Questions and passages in several languages in, a dataset that a trainer samples pairs from out.
+
+Each text is stored once for its language. A pair of languages is no row: it is a number, of which
+the dataset makes the row when the trainer asks for it.
+"""
+
+import copy
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+from weakref import WeakSet
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from datasets import Dataset, Features, List, Value
+
+from beir_hybrid.errors import BadData, BadOption, lookup
+from beir_hybrid.training.numbers import numbers_of
+
+
+class Drawn(NamedTuple):
+    """What a sampled number stands for: a group, and the languages of question and passage."""
+
+    group: int
+    query_lang: str
+    passage_lang: str
+
+
+class ParallelPairs(Dataset):  # type: ignore[misc] # datasets leaves its classes untyped
+    """Groups of a question and its passage, each in some languages, as a `datasets.Dataset`.
+
+    A plain index is a group, shown in the first language that it has both in; a number that `code`
+    makes is a group, a language for the question and one for the passage, and such numbers are what
+    `HybridBatchSampler` draws. Rows have the columns ``anchor``, ``positive``, ``negative_1`` ...
+    and ``label``: the number of the passage's text, those of the question's passages in each
+    language and of further ones (-1 where there is none), and those of the hard negatives. Equal
+    texts have equal numbers, so a loss can tell which candidates are no negatives.
+
+    Make one with `bh.read_pairs`, `bh.pairs_of_collection` or `bh.pairs_of`.
+    """
+
+    def __init__(
+        self,
+        table: pa.Table,
+        languages: Sequence[str],
+        *,
+        negatives: int = 0,
+        sources: Sequence[tuple[str, int]] = (),
+        further: np.ndarray | None = None,
+    ) -> None:
+        super().__init__(table)
+        n = table.num_rows
+        self.languages, self.negatives = tuple(languages), negatives
+        self.translations = False
+        self.sources = tuple(sources) or (("pairs", n),)
+        self.asked, self.answered = (  # (groups, languages) bool
+            np.stack([_there(table[f"{part}.{lang}"]) for lang in languages], axis=1)
+            for part in ("query", "positive")
+        )
+        golds = np.stack([numbers_of(table[f"positive.{lang}"]) for lang in languages], axis=1)
+        # Numbers of the texts that answer a question, by language and then further ones.
+        self.golds = golds if further is None else np.concatenate([golds, further], axis=1)
+        self.samplers: WeakSet[Any] = WeakSet()
+
+    def __len__(self) -> int:
+        """Return the number of groups."""
+        return int(self._data.num_rows)
+
+    @property
+    def groups(self) -> int:
+        """The number of groups."""
+        return len(self)
+
+    @property
+    def column_names(self) -> list[str]:
+        """The columns of a row, not those that texts are stored in."""
+        hard = [f"negative_{place + 1}" for place in range(self.negatives)]
+        return ["anchor", "positive", *hard, *["translation"] * self.translations, "label"]
+
+    @property
+    def features(self) -> Features:
+        """The types of a row's columns."""
+        texts = {name: Value("string") for name in self.column_names[:-1]}
+        return Features({**texts, "label": List(Value("int64"))})
+
+    def code(
+        self, group: np.ndarray | int, query_lang: np.ndarray | int, passage_lang: np.ndarray | int
+    ) -> Any:
+        """Return the numbers of groups with languages, all by number."""
+        width = len(self.languages)
+        return len(self) + (np.asarray(group) * width + query_lang) * width + passage_lang
+
+    def decode(self, code: int) -> Drawn:
+        """Return what a number stands for."""
+        group, query_lang, passage_lang = self._decoded(np.array([code]))
+        return Drawn(int(group[0]), self.languages[query_lang[0]], self.languages[passage_lang[0]])
+
+    def _decoded(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        width, n = len(self.languages), len(self)
+        drawn = codes - n
+        group, query_lang = drawn // (width * width), drawn // width % width
+        passage_lang = drawn % width
+        plain = codes < n
+        if plain.any():
+            group[plain] = codes[plain]
+            both = self.asked[group[plain]] & self.answered[group[plain]]
+            either = np.where(both.any(axis=1), both.argmax(axis=1), -1)
+            first_asked = self.asked[group[plain]].argmax(axis=1)
+            first_answered = self.answered[group[plain]].argmax(axis=1)
+            query_lang[plain] = np.where(either >= 0, either, first_asked)
+            passage_lang[plain] = np.where(either >= 0, either, first_answered)
+        return group, query_lang, passage_lang
+
+    def __getitems__(self, keys: Sequence[int]) -> list[dict[str, Any]]:
+        """Return the rows of numbers."""
+        codes = np.asarray(keys, np.int64)
+        n, width = len(self), len(self.languages)
+        wrong = codes[(codes < 0) | (codes >= n + n * width * width)]
+        if len(wrong):
+            raise IndexError(f"{wrong[0]} is no number of these {n} groups in {width} languages")
+        group, query_lang, passage_lang = self._decoded(codes)
+        anchors = self._texts("query", query_lang, group)
+        positives = self._texts("positive", passage_lang, group)
+        rows = []
+        for at in range(len(codes)):
+            g, p = int(group[at]), int(passage_lang[at])
+            row: dict[str, Any] = {"anchor": anchors[at], "positive": positives[at]}
+            label = [int(self.golds[g, p]), *self.golds[g].tolist()]
+            for place, text in enumerate(self._hard(g, p), start=1):
+                row[f"negative_{place}"] = text
+                label.append(int(numbers_of(pa.chunked_array([[text]]))[0]))
+            if self.translations:
+                row["translation"] = self._translation(g, int(query_lang[at]), p)
+            rows.append(row | {"label": label})
+        return rows
+
+    def _texts(self, part: str, langs: np.ndarray, groups: np.ndarray) -> list[str]:
+        columns = [self._data.table[f"{part}.{lang}"] for lang in self.languages]
+        return [columns[lang][group].as_py() for lang, group in zip(langs, groups, strict=True)]
+
+    def _hard(self, group: int, lang: int) -> list[str]:
+        """Return the hard negatives in a language, gone round where there are too few."""
+        if not self.negatives:
+            return []
+        found = self._data.table[f"negative.{self.languages[lang]}"][group].as_py()
+        return [found[i % len(found)] for i in range(self.negatives)]
+
+    def _translation(self, group: int, query_lang: int, passage_lang: int) -> str:
+        """Return the question in the passage's language, or else in the next that it has."""
+        there = np.flatnonzero(self.asked[group])
+        others = there[there != query_lang]
+        lang = query_lang
+        if passage_lang in others:
+            lang = passage_lang
+        elif len(others):
+            lang = int(others[np.searchsorted(others, query_lang) % len(others)])
+        return str(self._data.table[f"query.{self.languages[lang]}"][group].as_py())
+
+    def with_translations(self) -> "ParallelPairs":
+        """Return these pairs with a last column ``translation``: the question in another language.
+
+        It is in the passage's language, if that is another and has the question, or else in the
+        next one; the question itself where there is no other.
+        """
+        copied = copy.copy(self)
+        copied.translations, copied.samplers = True, WeakSet()
+        return copied
+
+    def __getitem__(self, key: Any) -> Any:
+        """Return a row, rows as columns, or a column, of plain indices."""
+        if isinstance(key, str):
+            lookup("column", key, dict.fromkeys(self.column_names))
+            return [row[key] for row in self]
+        if isinstance(key, int | np.integer):
+            return self.__getitems__([key + len(self) if key < 0 else int(key)])[0]
+        places = range(len(self))[key] if isinstance(key, slice) else list(key)
+        rows = self.__getitems__(places)
+        return {name: [row[name] for row in rows] for name in self.column_names}
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        """Yield every group in the first language that it has."""
+        for start in range(0, len(self), 1000):
+            yield from self.__getitems__(range(start, min(start + 1000, len(self))))
+
+    def select(self, indices: Any, *_args: Any, **_options: Any) -> Dataset:
+        """Return some groups, in the first language that each has, as a plain dataset."""
+        return Dataset.from_list(self.__getitems__(list(indices)), features=self.features)
+
+    def select_columns(self, column_names: Any, *_args: Any, **_options: Any) -> Dataset:
+        """Return a few thousand groups with some of the columns, as a plain dataset."""
+        rows = self.select(range(min(len(self), 1000)))
+        return rows.select_columns(column_names)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Tell the samplers of these pairs which epoch it is."""
+        for sampler in self.samplers:
+            sampler.set_epoch(epoch)
+
+    def sampled_by(self, sampler: Any) -> None:
+        """Remember a sampler, for `set_epoch`."""
+        self.samplers.add(sampler)
+
+
+def _there(texts: pa.ChunkedArray) -> np.ndarray:
+    """Return which texts there are."""
+    valid = [
+        np.unpackbits(np.frombuffer(pc.is_valid(chunk).buffers()[1], np.uint8), bitorder="little")[
+            : len(chunk)
+        ].astype(bool)
+        for chunk in texts.chunks
+    ]
+    return np.concatenate(valid) if valid else np.zeros(0, bool)
+
+
+def joined(parts: Sequence[ParallelPairs]) -> ParallelPairs:
+    """Return the groups of several sources as one dataset; their names and sizes are kept."""
+    if not parts:
+        raise BadOption("no pairs are named")
+    if len({part.negatives for part in parts}) > 1:
+        counts = [part.negatives for part in parts]
+        raise BadData(f"sources have different numbers of hard negatives: {counts}")
+    languages = sorted({lang for part in parts for lang in part.languages})
+    width = max(part.golds.shape[1] - len(part.languages) for part in parts)
+    further = [
+        np.pad(
+            part.golds[:, len(part.languages) :],
+            ((0, 0), (0, width - part.golds.shape[1] + len(part.languages))),
+            constant_values=-1,
+        )
+        for part in parts
+    ]
+    names = [name for part in parts for name, _ in part.sources]
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise BadData(f"two sources are called {twice!r}; give them names")
+    tables = [widened(part._data.table, languages, part.negatives) for part in parts]  # noqa: SLF001
+    return ParallelPairs(
+        pa.concat_tables(tables),
+        languages,
+        negatives=parts[0].negatives,
+        sources=[source for part in parts for source in part.sources],
+        further=np.concatenate(further) if width else None,
+    )
+
+
+def widened(table: pa.Table, languages: Sequence[str], negatives: int) -> pa.Table:
+    """Return a table with columns for all languages, in one order."""
+    columns = {"id": table["id"]}
+    for lang in languages:
+        for part in ("query", "positive", *(["negative"] if negatives else [])):
+            name = f"{part}.{lang}"
+            kind = pa.list_(pa.string()) if part == "negative" else pa.string()
+            there = name in table.schema.names
+            column = table[name] if there else pa.chunked_array([pa.nulls(len(table), kind)])
+            columns[name] = column
+    return pa.table(columns)

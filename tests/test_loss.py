@@ -1,0 +1,225 @@
+"""The loss and its gradients are those of the formula, written out with loops in float64."""
+
+import math
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+import torch
+from sentence_transformers.sentence_transformer.losses import (
+    CachedMultipleNegativesRankingLoss,
+    MatryoshkaLoss,
+    MultipleNegativesRankingLoss,
+)
+from torch import Tensor, nn
+
+from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.training.loss import HybridContrastiveLoss
+
+N, DIM = 6, 8
+
+
+def vectors(columns: int, seed: int = 0, n: int = N) -> list[Tensor]:
+    torch.manual_seed(seed)
+    made = [torch.randn(n, DIM, dtype=torch.float64) for _ in range(columns)]
+    return [column.requires_grad_() for column in made]
+
+
+def cosine(a: Tensor, b: Tensor) -> Tensor:
+    return (a * b).sum() / (a.norm() * b.norm())
+
+
+# Passage, the question's passages in three languages, a hard negative.
+# Row 1's passage answers row 0 in another language, row 3's hard negative answers row 2, and row 5
+# has the passage of row 4 though not the question's others.
+LABELS = torch.tensor([
+    [10, 10, 20, -1, 90],
+    [20, 21, 20, -1, 91],
+    [30, 30, 31, 32, 92],
+    [40, 40, -1, -1, 31],
+    [50, 50, 51, -1, 94],
+    [50, 50, -1, 52, 20],
+])  # fmt: skip
+
+
+def reference(
+    columns: list[Tensor], labels: Tensor | None, t: float, *, symmetric: bool, weight: float
+) -> Tensor:
+    """Write the formula out: sums of exponentials, one candidate after the other."""
+    translations = columns[-1] if weight else None
+    texts = columns[:-1] if weight else columns
+    q, d, hard = texts[0], texts[1], texts[2:]
+    total = torch.zeros((), dtype=torch.float64)
+    for i in range(len(q)):
+        golds = set() if labels is None else {int(x) for x in labels[i, 1:4] if x >= 0}
+
+        def number(column: int, j: int) -> int:
+            return -7 if labels is None else int(labels[j, 0 if column == 0 else 3 + column])
+
+        own = torch.exp(cosine(q[i], d[i]) / t)
+        below = own
+        for column, candidates in enumerate([d, *hard]):
+            for j in range(len(q)):
+                if (column, j) != (0, i) and number(column, j) not in golds:
+                    below = below + torch.exp(cosine(q[i], candidates[j]) / t)
+        loss = -torch.log(own / below)
+        if symmetric:
+            back = own
+            for j in range(len(q)):
+                answers = labels is not None and int(labels[i, 0]) in labels[j, 1:4].tolist()
+                if j != i and not answers:
+                    back = back + torch.exp(cosine(q[j], d[i]) / t)
+            loss = (loss - torch.log(own / back)) / 2
+        if translations is not None:
+            loss = loss + weight * (1 - cosine(q[i], translations[i]))
+        total = total + loss / len(q)
+    return total
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("weight", [0.0, 0.3])
+@pytest.mark.parametrize("hard", [0, 1])
+@pytest.mark.parametrize("t", [0.05, 1.0])
+def test_it_is_the_formula(
+    labelled: bool, symmetric: bool, weight: float, hard: int, t: float
+) -> None:
+    columns = vectors(2 + hard + bool(weight))
+    labels = LABELS[:, : 4 + hard] if labelled else None
+    loss = HybridContrastiveLoss(
+        None, temperature=t, symmetric=symmetric, consistency=weight
+    ).compute_loss_from_embeddings(columns, labels)
+    expected = reference(columns, labels, t, symmetric=symmetric, weight=weight)
+    assert loss.item() == pytest.approx(expected.item(), abs=1e-10)
+    found = torch.autograd.grad(loss, columns)
+    wanted = torch.autograd.grad(expected, columns)
+    for one, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-10)
+
+
+def test_by_hand() -> None:
+    # Two questions at right angles, each on its passage; at temperature 1: -log(e / (e + 1)).
+    eye = torch.eye(2, dtype=torch.float64)
+    loss = HybridContrastiveLoss(None, temperature=1.0)
+    value = loss.compute_loss_from_embeddings([eye, eye])
+    assert value.item() == pytest.approx(-math.log(math.e / (math.e + 1)))
+    # The other passage answers the question too: nothing is left to tell apart.
+    labels = torch.tensor([[1, 1, 2], [2, 1, 2]])
+    assert loss.compute_loss_from_embeddings([eye, eye], labels).item() == 0
+    unmasked = HybridContrastiveLoss(None, temperature=1.0, mask=False)
+    assert unmasked.compute_loss_from_embeddings([eye, eye], labels).item() == value.item()
+
+
+def test_a_shared_thai_passage_is_masked_and_a_german_one_is_not() -> None:
+    # Golds in German and Thai; the two questions share the Thai one alone.
+    labels = torch.tensor([[7, 1, 7], [7, 2, 7]])  # both rows are Thai
+    columns = vectors(2, n=2)
+    loss = HybridContrastiveLoss(None)
+    assert loss.compute_loss_from_embeddings(columns, labels).item() == 0
+    german = torch.tensor([[1, 1, 7], [2, 2, 7]])
+    plain = loss.compute_loss_from_embeddings(columns).item()
+    assert loss.compute_loss_from_embeddings(columns, german).item() == plain > 0
+
+
+@pytest.mark.parametrize("hard", [0, 2])
+def test_without_numbers_it_is_sentence_transformers_own(hard: int) -> None:
+    columns = vectors(2 + hard)
+    theirs = MultipleNegativesRankingLoss(None, scale=1 / 0.07)  # type: ignore[arg-type] # no model
+    expected = theirs.compute_loss_from_embeddings(columns, torch.empty(0))
+    found = HybridContrastiveLoss(None, temperature=0.07).compute_loss_from_embeddings(columns)
+    assert found.item() == pytest.approx(expected.item(), abs=1e-12)
+
+
+class Linear(nn.Module):
+    """A model of one layer with dropout, as the losses call it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(1)
+        self.layer = nn.Linear(DIM, DIM, dtype=torch.float64)
+        self.drop = nn.Dropout(0.5)
+
+    def __getitem__(self, place: int) -> nn.Module:
+        return [self.layer, self.drop][place]
+
+    def get_embedding_dimension(self) -> int:
+        return DIM
+
+    def forward(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {"sentence_embedding": self.drop(self.layer(features["x"]))}
+
+
+def gradients(loss: nn.Module, model: nn.Module, columns: Iterable[Tensor], labels: Any) -> Any:
+    model.zero_grad()
+    value = loss([{"x": column.detach()} for column in columns], labels)
+    value.backward()
+    return value.item(), [p.grad.clone() for p in model.parameters() if p.grad is not None]
+
+
+@pytest.mark.parametrize("size", [1, 4, 6, 9])
+@pytest.mark.parametrize("symmetric", [True, False])
+@pytest.mark.parametrize("weight", [0.0, 0.3])
+def test_cached_gradients_are_the_plain_ones(size: int, symmetric: bool, weight: float) -> None:
+    model = Linear().eval()  # dropout off: rows of a chunk would draw other masks
+    columns, labels = vectors(3 + bool(weight)), LABELS
+    options: Any = {"symmetric": symmetric, "consistency": weight}
+    plain = gradients(HybridContrastiveLoss(model, **options), model, columns, labels)
+    cached = HybridContrastiveLoss(model, mini_batch_size=size, **options)
+    found = gradients(cached, model, columns, labels)
+    assert found[0] == pytest.approx(plain[0], abs=1e-10)
+    for one, other in zip(found[1], plain[1], strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-10)
+
+
+def test_cached_with_dropout_is_sentence_transformers_own() -> None:
+    model = Linear().train()
+    columns = vectors(2)
+    theirs = CachedMultipleNegativesRankingLoss(model, scale=20, mini_batch_size=4)  # type: ignore[arg-type]
+    ours = HybridContrastiveLoss(model, mini_batch_size=4)
+    results = []
+    for loss in (theirs, ours):
+        torch.manual_seed(3)
+        results.append(gradients(loss, model, columns, torch.empty(0)))
+    assert results[0][0] == pytest.approx(results[1][0], abs=1e-12)
+    for one, other in zip(results[0][1], results[1][1], strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("size", [None, 4])
+def test_under_matryoshka(size: int | None) -> None:
+    model = Linear().eval()
+    columns = vectors(2)
+    loss = MatryoshkaLoss(
+        model,  # type: ignore[arg-type] # not theirs, but called alike
+        HybridContrastiveLoss(model, mini_batch_size=size),
+        matryoshka_dims=[DIM, 4],
+        matryoshka_weights=[1, 0.5],
+    )
+    value, _ = gradients(loss, model, columns, LABELS[:, :4])
+    made = [model({"x": column})["sentence_embedding"] for column in columns]
+    expected = sum(
+        part * reference([c[:, :dim] for c in made], LABELS[:, :4], 0.05, symmetric=False, weight=0)
+        for dim, part in ((DIM, 1), (4, 0.5))
+    )
+    assert value == pytest.approx(float(torch.as_tensor(expected).detach()), abs=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"temperature": 0}, "temperature is 0; it must be above 0"),
+        ({"consistency": -1}, "consistency is -1"),
+        ({"mini_batch_size": 0}, "mini_batch_size is 0"),
+    ],
+)
+def test_options_that_make_no_sense(options: Any, message: str) -> None:
+    with pytest.raises(BadOption, match=message):
+        HybridContrastiveLoss(None, **options)
+
+
+def test_data_that_make_no_sense() -> None:
+    loss = HybridContrastiveLoss(None)
+    with pytest.raises(BadData, match=r"labels of shape \(6, 2\) do not fit 6 rows with 1 hard"):
+        loss.compute_loss_from_embeddings(vectors(3), LABELS[:, :2])
+    with pytest.raises(BadData, match=r"needs questions and passages, not 1 column"):
+        loss.compute_loss_from_embeddings(vectors(1))

@@ -1,0 +1,226 @@
+"""Pairs keep each text once, make the rows that are asked for, and lose nothing silently."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import beir_hybrid as bh
+from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.training.numbers import numbers_of
+from beir_hybrid.training.pairs import Drawn, joined
+from beir_hybrid.training.rows import pairs_of, pairs_of_bitext, pairs_of_collection, read_pairs
+
+GROUPS: list[dict[str, Any]] = [
+    {
+        "id": "a",
+        "query": {"de": "Wer?", "en": "Who?"},
+        "positive": {"de": "Ada.", "en": "Ada.", "th": "เอดา"},
+        "negative": {"de": ["Bob.", "Cy."], "en": ["Bob."], "th": ["บ๊อบ"]},
+    },
+    {
+        "id": "b",
+        "query": {"en": "When?", "th": "เมื่อไร"},
+        "positive": {"th": "1843"},
+        "negative": {"th": ["1842", "1844"]},
+    },
+]
+
+
+def number(text: str) -> int:
+    """64-bit FNV-1a with a mixed end, in plain Python."""
+    state, whole = 0xCBF29CE484222325, (1 << 64) - 1
+    for byte in text.encode():
+        state = (state ^ byte) * 0x100000001B3 & whole
+    state ^= state >> 33
+    state = state * 0xFF51AFD7ED558CCD & whole
+    return (state ^ (state >> 33)) >> 1
+
+
+def test_numbers_of_texts() -> None:
+    texts = ["", "a", "Ada.", "เอดา", "x" * 1000, None, "a"]
+    column = pa.chunked_array([texts[:3], texts[3:]], pa.string())
+    expected = [-1 if text is None else number(text) for text in texts]
+    assert numbers_of(column).tolist() == expected
+    sliced = pa.chunked_array([pa.array(texts).slice(2, 4)])
+    assert numbers_of(sliced).tolist() == expected[2:6]
+    assert numbers_of(pa.chunked_array([], pa.string())).tolist() == []
+
+
+def test_rows_by_hand() -> None:
+    pairs = pairs_of(GROUPS)
+    assert (len(pairs), pairs.languages) == (2, ("de", "en", "th"))
+    code = pairs.code(0, 1, 2)  # Who?, and the Thai answer
+    assert pairs.decode(int(code)) == Drawn(0, "en", "th")
+    (row,) = pairs.__getitems__([int(code)])
+    ada, thai, year = number("Ada."), number("เอดา"), number("1843")
+    assert row == {"anchor": "Who?", "positive": "เอดา", "label": [thai, ada, ada, thai]}
+    assert list(row) == pairs.column_names == list(pairs.features)
+    # A plain index is the first language that has both, or else the first of each.
+    assert pairs[0] == {"anchor": "Wer?", "positive": "Ada.", "label": [ada, ada, ada, thai]}
+    assert pairs[-1] == {"anchor": "เมื่อไร", "positive": "1843", "label": [year, -1, -1, year]}
+    assert pairs["anchor"] == ["Wer?", "เมื่อไร"]
+    assert pairs[:1]["positive"] == ["Ada."]
+    with pytest.raises(IndexError, match="20 is no number of these 2 groups in 3 languages"):
+        pairs.__getitems__([20])
+
+
+def test_hard_negatives() -> None:
+    pairs = pairs_of(GROUPS, negatives=2)
+    assert pairs.column_names == ["anchor", "positive", "negative_1", "negative_2", "label"]
+    rows = pairs.__getitems__([int(pairs.code(0, 0, 0)), int(pairs.code(0, 0, 1))])
+    assert [(row["negative_1"], row["negative_2"]) for row in rows] == [
+        ("Bob.", "Cy."),
+        ("Bob.", "Bob."),  # gone round
+    ]
+    assert rows[0]["label"][-2:] == [number("Bob."), number("Cy.")]
+
+
+def test_translations() -> None:
+    pairs = pairs_of(GROUPS).with_translations()
+    codes = [pairs.code(0, 0, 0), pairs.code(0, 0, 1), pairs.code(1, 2, 2), pairs.code(1, 1, 2)]
+    rows = pairs.__getitems__([int(code) for code in codes])
+    assert [row["translation"] for row in rows] == ["Who?", "Who?", "When?", "เมื่อไร"]
+    assert list(rows[0]) == pairs.column_names
+    assert "translation" not in pairs_of(GROUPS).column_names
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "jsonl.gz", "parquet"])
+def test_files(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / f"groups.{kind}"
+    if kind == "parquet":
+        pq.write_table(pa.Table.from_pylist(GROUPS), path)
+    else:
+        import gzip
+
+        opened = gzip.open if kind.endswith("gz") else open
+        with opened(path, "wt", encoding="utf-8") as file:
+            file.writelines(json.dumps(group) + "\n" for group in GROUPS)
+    for _ in range(2):  # converted, and then from the cache
+        pairs = read_pairs(path, negatives=1)
+        expected = pairs_of(GROUPS, negatives=1)
+        assert pairs.languages == expected.languages
+        codes = [int(pairs.code(0, q, p)) for q in range(2) for p in range(3)]
+        assert pairs.__getitems__(codes) == expected.__getitems__(codes)
+        assert pairs.sources == (("groups", 2),)
+    assert len(list((tmp_path / "cache" / "pairs").glob("[!.]*"))) == 1
+
+
+def test_a_collection_with_its_golds() -> None:
+    corpus = {f"{lang}:{i}": {"text": f"{lang}{i}"} for lang in ("de", "en") for i in range(4)}
+    qrels = {
+        "de:q:1": {"de:0": 1, "en:0": 1, "en:1": 1, "en:3": 0},
+        "en:q:1": {"de:0": 1, "en:0": 1, "en:1": 1},
+        "en:q:2": {"en:2": 1},
+    }
+    queries = {"de:q:1": "frage", "en:q:1": "question", "en:q:2": "other"}
+    groups = {"de:q:1": "one", "en:q:1": "one", "en:q:2": "two"}
+    collection = bh.from_beir(corpus, queries, qrels, groups=groups)
+    pairs = pairs_of_collection(collection)
+    # Two English passages answer "one": a group for each, of which the second is English alone.
+    assert pairs.asked.tolist() == [[True, True], [True, True], [False, True]]
+    assert pairs.answered.tolist() == [[True, True], [False, True], [False, True]]
+    row = pairs.__getitems__([int(pairs.code(1, 0, 1))])[0]
+    de0, en0, en1 = number("de0"), number("en0"), number("en1")
+    assert (row["anchor"], row["positive"]) == ("frage", "en1")
+    # What answers the question: by language in this group, and the rest.
+    assert row["label"] == [en1, -1, en1, *sorted([de0, en0], key=lambda x: x != de0)]
+    assert pairs.golds[0].tolist() == [de0, en0, en1, -1]
+    some = pairs_of_collection(collection, queries=["two"])
+    assert some[0]["anchor"] == "other"
+    with pytest.raises(BadData, match="none of the questions"):
+        pairs_of_collection(collection, queries=["three"])
+
+
+def test_bitext_and_monolingual_pairs() -> None:
+    pairs = pairs_of_bitext({"de": ["eins", "zwei"], "en": ["one", None]})
+    assert pairs.__getitems__([int(pairs.code(0, 0, 1))])[0]["positive"] == "one"
+    assert pairs.asked.tolist() == [[True, True], [True, False]]
+    with pytest.raises(BadData, match=r"as many lines each, these have \{'de': 1, 'en': 2\}"):
+        pairs_of_bitext({"de": ["x"], "en": ["x", "y"]})
+    plain = pairs_of([{"query": "Who?", "positive": "Ada."}], language="eng-Latn")
+    assert plain.languages == ("en",)
+
+
+def test_sources_are_joined() -> None:
+    first, second = pairs_of(GROUPS, name="first"), pairs_of(GROUPS[1:], name="second")
+    pairs = joined([first, second])
+    assert (len(pairs), pairs.sources) == (3, (("first", 2), ("second", 1)))
+    assert pairs[2] == {**second[0], "label": [number("1843"), -1, -1, number("1843")]}
+    with pytest.raises(BadData, match="two sources are called 'first'"):
+        joined([first, first])
+    with pytest.raises(BadData, match=r"different numbers of hard negatives: \[0, 1\]"):
+        joined([first, pairs_of(GROUPS, negatives=1, name="x")])
+    with pytest.raises(BadOption, match="no pairs are named"):
+        joined([])
+
+
+def test_what_is_left_out_is_counted(caplog: pytest.LogCaptureFixture) -> None:
+    groups = [
+        {"query": {"de": "a", "en": "  "}, "positive": {"de": "b"}, "negative": {"de": ["b", "c"]}},
+        {"query": {"de": "d"}, "positive": {"de": "e", "en": ""}, "negative": {"de": ["f"]}},
+    ]
+    with caplog.at_level(logging.WARNING):
+        pairs = pairs_of(groups, negatives=1, name="mine")
+    assert [record.getMessage() for record in caplog.records] == [
+        "mine: 2 blank texts are taken for missing translations, first in mine, group '0'",
+        "mine: 1 hard negatives are the passage itself, and are left out, first in mine, group '0'",
+    ]
+    assert pairs[0]["negative_1"] == "c"
+    assert pairs.asked.tolist() == [[True], [True]]
+
+
+@pytest.mark.parametrize(
+    ("groups", "options", "message"),
+    [
+        ([], {}, "pairs has no groups"),
+        ([{"query": {"de": "a"}, "positive": {}}], {}, "group '0' has no positive in any language"),
+        ([{"query": {"de": " "}, "positive": {"de": "b"}}], {}, "group '0' has no query"),
+        ([{"query": "a", "positive": "b"}], {}, "query must map languages to texts, or be a text"),
+        ([{"query": {"xx-nope": "a"}, "positive": {"de": "b"}}], {}, "unknown language code"),
+        ([{"query": {"de": 3}, "positive": {"de": "b"}}], {}, "query in 'de' is 3, no text"),
+        ([GROUPS[0], GROUPS[0]], {}, "1 ids are there twice, first 'a'"),
+        (
+            [{"query": {"de": "a"}, "positive": {"de": "b"}, "negative": {"de": ["b"]}}],
+            {"negatives": 1},
+            "group '0' has no hard negative in 'de'",
+        ),
+        (
+            [{"query": {"de": "a"}, "positive": {"de": "b"}}],
+            {"negatives": 1},
+            "negative must map languages",
+        ),
+    ],
+)
+def test_groups_that_make_no_sense(groups: Any, options: Any, message: str) -> None:
+    with pytest.raises(BadData, match=message):
+        pairs_of(groups, **options)
+
+
+def test_files_that_make_no_sense(tmp_path: Path) -> None:
+    with pytest.raises(BadData, match="there is no file"):
+        read_pairs(tmp_path / "none.jsonl")
+    with pytest.raises(BadOption, match="must end in"):
+        read_pairs(tmp_path / "none.csv")
+    (tmp_path / "half.jsonl").write_text('{"query": {"de": "a"}, "pos')
+    with pytest.raises(BadData, match=r"half\.jsonl"):
+        read_pairs(tmp_path / "half.jsonl")
+    (tmp_path / "half.parquet").write_bytes(b"PAR1")
+    with pytest.raises(BadData, match="is no Parquet file"):
+        read_pairs(tmp_path / "half.parquet")
+    left = [path for path in (tmp_path / "cache").rglob("*") if path.name.endswith(".arrow")]
+    assert left == []
+
+
+def test_plain_datasets_of_some_groups() -> None:
+    pairs = pairs_of(GROUPS)
+    assert pairs.select([1]).to_list() == [pairs[1]]
+    assert pairs.select_columns(["anchor"]).to_list() == [
+        {"anchor": row["anchor"]} for row in pairs
+    ]
+    assert np.array_equal([len(row["label"]) for row in pairs], [4, 4])

@@ -1,0 +1,271 @@
+"""Every batch is of one kind, every group comes once, and what is drawn is what is promised."""
+
+from collections import Counter
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import chisquare
+
+import beir_hybrid as bh
+from beir_hybrid.errors import BadData, BadOption, UnknownName
+from beir_hybrid.training.pairs import Drawn, ParallelPairs, joined
+from beir_hybrid.training.rows import pairs_of, pairs_of_collection
+from beir_hybrid.training.sampler import HybridBatchSampler
+from beir_hybrid.training.strategies import STRATEGIES, strategy
+
+LANGS = ("de", "en", "es", "th")
+NAMES = list(STRATEGIES)
+
+
+def parallel(n: int, langs: tuple[str, ...] = LANGS, shared: int = 0, name: str = "p") -> Any:
+    """Make groups in all languages; the first `shared` pairs of them have a Thai passage alike."""
+    groups = []
+    for i in range(n):
+        positive = {lang: f"{lang} passage {name} {i}" for lang in langs}
+        if i < 2 * shared:
+            positive["th"] = f"th passage {name} {i // 2}"
+        query = {lang: f"{lang} question {name} {i}" for lang in langs}
+        groups.append({"id": str(i), "query": query, "positive": positive})
+    return pairs_of(groups, name=name)
+
+
+def drawn(pairs: ParallelPairs, batch: list[int]) -> list[Drawn]:
+    return [pairs.decode(code) for code in batch]
+
+
+def kind_of(rows: list[Drawn]) -> set[str]:
+    """Say which kinds a batch can be, by its languages alone."""
+    same = [query == passage for _, query, passage in rows]
+    one_pair = len({(query, passage) for _, query, passage in rows}) == 1
+    kinds = set()
+    if all(same):
+        kinds |= {"mono-rows"} | ({"mono"} if one_pair else set())
+    if not any(same):
+        kinds |= {"cross-rows"} | ({"cross"} if one_pair else set())
+    return kinds
+
+
+PROMISED = {
+    "en-en": {"mono"},
+    "x-x": {"mono-rows"},
+    "x-x-mono": {"mono"},
+    "x-y": {"cross-rows"},
+    "x-y-batch": {"cross"},
+    "hybrid": {"mono", "cross-rows"},
+}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_kinds_groups_and_passages(name: str) -> None:
+    pairs = parallel(100, shared=40)
+    sampler = HybridBatchSampler(pairs, 8, False, seed=3, strategy=name)
+    batches = list(sampler)
+    assert len(batches) == len(sampler)
+    seen: list[int] = []
+    for batch in batches:
+        rows = drawn(pairs, batch)
+        assert kind_of(rows) & PROMISED[name]
+        seen += [group for group, _, _ in rows]
+        # No passage of a row, in any language, is another row's.
+        passages = [pairs._data.table["positive.th"][group].as_py() for group, _, _ in rows]  # noqa: SLF001
+        assert len(set(passages)) == len(passages)
+        if name == "en-en":
+            assert {(query, passage) for _, query, passage in rows} == {("en", "en")}
+    assert sorted(seen) == list(range(100))
+    full = HybridBatchSampler(pairs, 8, True, seed=3, strategy=name)
+    assert {len(batch) for batch in full} == {8}
+    audit = full.audit()
+    assert sum(audit.rows.values()) + sum(audit.left_out.values()) == 100
+    assert sum(audit.batches.values()) == len(full)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(
+        st.tuples(*[st.sets(st.sampled_from("abc"), min_size=1)] * 2),
+        min_size=6, max_size=40,
+    ),
+    st.sampled_from(NAMES[1:]),
+    st.integers(1, 4),
+    st.integers(0, 3),
+    st.booleans(),
+)  # fmt: skip
+def test_the_audit_adds_up_whatever_is_missing(
+    groups: list[tuple[set[str], set[str]]], name: str, size: int, epoch: int, drop: bool
+) -> None:
+    codes = {"a": "de", "b": "en", "c": "th"}
+    pairs = pairs_of(
+        {"id": str(i),
+         "query": {codes[lang]: f"{lang}? {i % 7}" for lang in asked},
+         "positive": {codes[lang]: f"{lang} {i % 5}" for lang in answered}}
+        for i, (asked, answered) in enumerate(groups)
+    )  # fmt: skip
+    try:
+        sampler = HybridBatchSampler(pairs, size, drop, strategy=name)
+    except BadData:
+        return
+    sampler.set_epoch(epoch)
+    batches = [drawn(pairs, batch) for batch in sampler]
+    assert len(batches) == len(sampler)
+    rows = [row for batch in batches for row in batch]
+    assert len({group for group, _, _ in rows}) == len(rows)
+    for batch in batches:
+        assert kind_of(batch) & PROMISED[name]
+        for group, query, passage in batch:
+            asked, answered = groups[group]
+            assert query in {codes[lang] for lang in asked}
+            assert passage in {codes[lang] for lang in answered}
+        answers = [{f"{lang} {group % 5}" for lang in groups[group][1]} for group, _, _ in batch]
+        assert sum(map(len, answers)) == len(set().union(*answers))
+    audit = sampler.audit()
+    assert sum(audit.left_out.values()) + len(rows) == len(groups)
+    assert Counter(f"{query}-{passage}" for _, query, passage in rows) == audit.rows
+    # Without drop_last only those are left out that the strategy cannot use.
+    if not drop:
+        mono, cross = name in ("x-x", "x-x-mono", "hybrid"), name in ("x-y", "x-y-batch", "hybrid")
+        usable = sum(
+            (mono and bool(asked & answered))
+            or (cross and any(q != p for q in asked for p in answered))
+            for asked, answered in groups
+        )
+        assert len(rows) == usable
+
+
+def test_seed_and_epoch_alone_decide() -> None:
+    pairs = parallel(60)
+
+    def batches(seed: int, epoch: int) -> list[list[int]]:
+        sampler = HybridBatchSampler(pairs, 4, seed=seed, strategy="hybrid")
+        sampler.set_epoch(epoch)
+        np.random.seed(np.random.randint(99))  # noqa: NPY002 - the global state is to be of no use
+        return list(sampler)
+
+    assert batches(1, 0) == batches(1, 0)
+    assert batches(1, 0) != batches(1, 1)
+    assert batches(1, 0) != batches(2, 0)
+    assert batches(1, 1) == batches(1, 1)
+
+
+def test_languages_are_drawn_alike() -> None:
+    # A full batch of each language is left until the last few batches; 2,000 and more are drawn.
+    pairs = parallel(9000)
+    sampler = HybridBatchSampler(pairs, 4, True, strategy="x-x-mono")
+    batches = sampler.batches()
+    assert len(batches) == 2250
+    counts = Counter(pairs.decode(int(batch.codes[0])).query_lang for batch in batches)
+    assert chisquare([counts[lang] for lang in LANGS]).pvalue > 0.001
+    rows = HybridBatchSampler(pairs, 4, True, strategy="x-y").audit().rows
+    assert len(rows) == 12  # every pair of two languages
+    assert chisquare(list(rows.values())).pvalue > 0.001
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.25, 0.5, 1.0])
+def test_alpha_is_the_share_of_monolingual_batches(alpha: float) -> None:
+    pairs = parallel(6000)
+    audit = HybridBatchSampler(pairs, 3, True, strategy=strategy("hybrid", alpha=alpha)).audit()
+    mono = audit.batches.get("mono", 0)
+    deviation = (2000 * alpha * (1 - alpha)) ** 0.5
+    assert abs(mono - 2000 * alpha) <= 4 * deviation
+    assert set(audit.batches) == {k for k, p in (("mono", alpha), ("cross-rows", 1 - alpha)) if p}
+
+
+@pytest.mark.parametrize(("temperature", "share"), [(0.0, 1 / 2), (1.0, 3 / 4)])
+def test_languages_by_size(temperature: float, share: float) -> None:
+    # German is in 3,000 groups and English in 1,000 others. Of the first 200 batches of 2 rows...
+    groups = [
+        {"query": {lang: f"q{lang}{i}"}, "positive": {lang: f"{lang}{i}"}}
+        for lang, n in (("de", 3000), ("en", 1000))
+        for i in range(n)
+    ]
+    chosen = strategy("x-x-mono", temperature=temperature)
+    pairs = pairs_of(groups)
+    first = HybridBatchSampler(pairs, 2, True, strategy=chosen).batches()[:200]
+    german = sum(pairs.decode(int(batch.codes[0])).query_lang == "de" for batch in first)
+    assert abs(german - 200 * share) <= 4 * (200 * share * (1 - share)) ** 0.5
+
+
+def test_sources_in_proportion_to_their_sizes() -> None:
+    pairs = joined([parallel(3000, name="large"), parallel(1000, name="small")])
+    assert pairs.sources == (("large", 3000), ("small", 1000))
+    sampler = HybridBatchSampler(pairs, 4, True, strategy="hybrid")
+    batches = sampler.batches()
+    for batch in batches:  # a batch is of one source
+        groups = {pairs.decode(int(code)).group < 3000 for code in batch.codes}
+        assert groups == {batch.source == 0}
+    large = sum(batch.source == 0 for batch in batches[:400])
+    assert abs(large - 300) <= 4 * (400 * 3 / 16) ** 0.5
+    assert sampler.audit().sources == {"large": 3000, "small": 1000}
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("world", [2, 3])
+def test_processes_draw_together(name: str, world: int) -> None:
+    pairs = parallel(101, shared=40)
+    sampler = HybridBatchSampler(pairs, 4, False, strategy=name, world_size=world)
+    batches = list(sampler)
+    assert len(batches) == len(sampler)
+    assert len(batches) % world == 0
+    assert {len(batch) for batch in batches} == {4}
+    for start in range(0, len(batches), world):
+        rows = [row for batch in batches[start : start + world] for row in drawn(pairs, batch)]
+        assert kind_of(rows) & PROMISED[name]
+        thai = [pairs._data.table["positive.th"][group].as_py() for group, _, _ in rows]  # noqa: SLF001
+        assert len(set(thai)) == len(thai) == 4 * world
+    audit = sampler.audit()
+    assert sum(audit.rows.values()) + sum(audit.left_out.values()) == 101
+    assert audit.left_out["rows that fill no batch"] == 101 - 4 * len(batches)
+
+
+def test_real_passages_are_not_shared(mirror: Path) -> None:
+    assert mirror
+    pairs = pairs_of_collection(bh.load("xquad-r"))
+    assert (len(pairs), pairs.languages[0], len(pairs.languages)) == (1190, "ar", 11)
+    golds = [set(row[row >= 0].tolist()) for row in pairs.golds]
+    conflicts = sum(bool(golds[i] & golds[j]) for i in range(1190) for j in range(i))
+    assert conflicts == 1377
+    in_all = sum(golds[i] == golds[j] for i in range(1190) for j in range(i))
+    assert conflicts - in_all == 931
+    for name in NAMES:
+        sampler = HybridBatchSampler(pairs, 64, False, strategy=name)
+        groups = [[pairs.decode(code).group for code in batch] for batch in sampler]
+        assert sorted(chain.from_iterable(groups)) == list(range(1190))
+        for batch in groups:
+            assert sum(len(golds[g]) for g in batch) == len(set().union(*(golds[g] for g in batch)))
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"batch_size": 41}, BadData, "batches of 41 rows are too large: hybrid finds 40 groups"),
+        ({"batch_size": 0}, BadOption, "a batch of 0 rows"),
+        ({"strategy": "hybird"}, UnknownName, "no strategy 'hybird'; did you mean 'hybrid'"),
+    ],
+)
+def test_what_cannot_be_sampled(options: Any, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message):
+        HybridBatchSampler(parallel(40), **{"batch_size": 4, **options})
+
+
+def test_languages_that_a_strategy_lacks() -> None:
+    with pytest.raises(BadData, match="en-en needs 'en'; there are de"):
+        HybridBatchSampler(parallel(9, ("de",)), 2, strategy="en-en")
+    with pytest.raises(BadData, match="x-y makes cross-rows batches, and no group has languages"):
+        HybridBatchSampler(parallel(9, ("de",)), 2, strategy="x-y")
+    with pytest.raises(BadOption, match=r"alpha is 1\.5; it must be between 0 and 1"):
+        strategy("hybrid", alpha=1.5)
+    with pytest.raises(BadOption, match="x-y takes no alpha"):
+        strategy("x-y", alpha=0.5)
+    with pytest.raises(BadOption, match="temperature is -1"):
+        strategy("x-y", temperature=-1)
+    with pytest.raises(BadOption, match="draws from ParallelPairs, not from a list"):
+        HybridBatchSampler([1, 2], 1)  # type: ignore[arg-type] # on purpose
+
+
+def test_the_world_size_is_torchruns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    assert HybridBatchSampler(parallel(40), 4).world_size == 3
