@@ -43,17 +43,24 @@ if TYPE_CHECKING:
     from beir_hybrid.sources import Dataset as Dataset
     from beir_hybrid.sources import datasets as datasets
     from beir_hybrid.sources import load as load
+    from beir_hybrid.training.ablate import ablate as ablate
     from beir_hybrid.training.loss import HybridContrastiveLoss as HybridContrastiveLoss
     from beir_hybrid.training.pairs import ParallelPairs as ParallelPairs
+    from beir_hybrid.training.pairs import join_pairs as join_pairs
     from beir_hybrid.training.rows import pairs_of as pairs_of
     from beir_hybrid.training.rows import pairs_of_bitext as pairs_of_bitext
     from beir_hybrid.training.rows import pairs_of_collection as pairs_of_collection
     from beir_hybrid.training.rows import read_pairs as read_pairs
     from beir_hybrid.training.sampler import HybridBatchSampler as HybridBatchSampler
+    from beir_hybrid.training.strategies import strategy as strategy
+    from beir_hybrid.training.switching import code_switch as code_switch
+    from beir_hybrid.training.train import train as train
+    from beir_hybrid.training.watch import BatchAudit as BatchAudit
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "BatchAudit": "training.watch",
     "Collection": "collection",
     "CollectionWriter": "collection",
     "Dataset": "sources",
@@ -70,12 +77,15 @@ _HOMES = {
     "SameLanguageShare": "evaluation.measures",
     "SentenceTransformerEncoder": "encoding",
     "View": "collection",
+    "ablate": "training.ablate",
+    "code_switch": "training.switching",
     "compare": "evaluation.compare",
     "datasets": "sources",
     "encode": "encoding",
     "evaluate": "evaluation.evaluate",
     "evaluate_runs": "evaluation.given",
     "from_beir": "collection.triple",
+    "join_pairs": "training.pairs",
     "load": "sources",
     "pairs_of": "training.rows",
     "pairs_of_bitext": "training.rows",
@@ -86,7 +96,9 @@ _HOMES = {
     "read_pairs": "training.rows",
     "read_run": "retrieval.runs",
     "read_vectors": "evaluation.given",
+    "strategy": "training.strategies",
     "tied_ranks": "evaluation.compare",
+    "train": "training.train",
     "write_folder": "collection",
     "write_mteb": "evaluation.mteb",
     "write_run": "retrieval.runs",

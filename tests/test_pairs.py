@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import datasets
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,7 +14,7 @@ import pytest
 import beir_hybrid as bh
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.training.numbers import numbers_of
-from beir_hybrid.training.pairs import Drawn, joined
+from beir_hybrid.training.pairs import Drawn, join_pairs
 from beir_hybrid.training.rows import pairs_of, pairs_of_bitext, pairs_of_collection, read_pairs
 
 GROUPS: list[dict[str, Any]] = [
@@ -149,15 +150,15 @@ def test_bitext_and_monolingual_pairs() -> None:
 
 def test_sources_are_joined() -> None:
     first, second = pairs_of(GROUPS, name="first"), pairs_of(GROUPS[1:], name="second")
-    pairs = joined([first, second])
+    pairs = join_pairs([first, second])
     assert (len(pairs), pairs.sources) == (3, (("first", 2), ("second", 1)))
     assert pairs[2] == {**second[0], "label": [number("1843"), -1, -1, number("1843")]}
     with pytest.raises(BadData, match="two sources are called 'first'"):
-        joined([first, first])
+        join_pairs([first, first])
     with pytest.raises(BadData, match=r"different numbers of hard negatives: \[0, 1\]"):
-        joined([first, pairs_of(GROUPS, negatives=1, name="x")])
+        join_pairs([first, pairs_of(GROUPS, negatives=1, name="x")])
     with pytest.raises(BadOption, match="no pairs are named"):
-        joined([])
+        join_pairs([])
 
 
 def test_what_is_left_out_is_counted(caplog: pytest.LogCaptureFixture) -> None:
@@ -205,8 +206,11 @@ def test_groups_that_make_no_sense(groups: Any, options: Any, message: str) -> N
 def test_files_that_make_no_sense(tmp_path: Path) -> None:
     with pytest.raises(BadData, match="there is no file"):
         read_pairs(tmp_path / "none.jsonl")
+    (tmp_path / "some.csv").touch()
     with pytest.raises(BadOption, match="must end in"):
-        read_pairs(tmp_path / "none.csv")
+        read_pairs(tmp_path / "some.csv")
+    with pytest.raises(BadData, match="none is no file, folder or dataset to be had"):
+        read_pairs(tmp_path / "none")
     (tmp_path / "half.jsonl").write_text('{"query": {"de": "a"}, "pos')
     with pytest.raises(BadData, match=r"half\.jsonl"):
         read_pairs(tmp_path / "half.jsonl")
@@ -224,3 +228,19 @@ def test_plain_datasets_of_some_groups() -> None:
         {"anchor": row["anchor"]} for row in pairs
     ]
     assert np.array_equal([len(row["label"]) for row in pairs], [4, 4])
+
+
+def test_what_the_datasets_library_reads(tmp_path: Path) -> None:
+    """A folder is read as a dataset of the hub is: by ``datasets.load_dataset``."""
+    folder = tmp_path / "set"
+    folder.mkdir()
+    datasets.Dataset.from_list([dict(row) for row in GROUPS]).to_parquet(
+        folder / "train-00000-of-00001.parquet"
+    )
+    pairs = read_pairs(folder)
+    expected = pairs_of(GROUPS, name="set")
+    assert pairs.sources == expected.sources
+    assert list(pairs) == list(expected)
+    assert pairs.digest() == expected.digest()
+    with pytest.raises(BadData, match="no file, folder or dataset to be had"):
+        read_pairs(folder, split="test")

@@ -110,7 +110,7 @@ class SentenceTransformerEncoder:
             self.model, self.revision = _loaded(self.name, revision, device, trust_remote_code)
         else:
             raise BadOption(f"{_MODELS}; {model!r:.80} is none of them")
-        _adapt(self.model, dtype, max_length, truncate_dim)
+        adapt(self.model, dtype, max_length, truncate_dim)
         self.truncate_dim = truncate_dim or self.model.truncate_dim
         similarity = str(self.model.similarity_fn_name or "cosine")
         self.normalize = similarity != "dot" if normalize is None else normalize
@@ -266,7 +266,7 @@ def _check_device(device: str | None) -> None:
         ) from error
 
 
-def _adapt(
+def adapt(
     model: "SentenceTransformer", dtype: str | None, length: int | None, dim: int | None
 ) -> None:
     """Give a model its arithmetic and the tokens that it may read; check the dimensions kept."""

@@ -5,6 +5,7 @@ the dataset makes the row when the trainer asks for it.
 """
 
 import copy
+import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 from weakref import WeakSet
@@ -16,6 +17,10 @@ from datasets import Dataset, Features, List, Value
 
 from beir_hybrid.errors import BadData, BadOption, lookup
 from beir_hybrid.training.numbers import numbers_of
+from beir_hybrid.training.switching import CodeSwitch, Sides
+
+_SWITCHES = 8  # ways to switch the texts of one set of pairs, counting none
+TURN_BITS = 20
 
 
 class Drawn(NamedTuple):
@@ -57,10 +62,16 @@ class ParallelPairs(Dataset):  # type: ignore[misc] # datasets leaves its classe
             np.stack([_there(table[f"{part}.{lang}"]) for lang in languages], axis=1)
             for part in ("query", "positive")
         )
-        golds = np.stack([numbers_of(table[f"positive.{lang}"]) for lang in languages], axis=1)
         # Numbers of the texts that answer a question, by language and then further ones.
-        self.golds = golds if further is None else np.concatenate([golds, further], axis=1)
+        width = len(languages)
+        more = 0 if further is None else further.shape[1]
+        self.golds = np.empty((n, width + more), np.int64)
+        for at, lang in enumerate(languages):  # a column at a time: there are many rows
+            self.golds[:, at] = numbers_of(table[f"positive.{lang}"])
+        if further is not None:
+            self.golds[:, width:] = further
         self.samplers: WeakSet[Any] = WeakSet()
+        self.switches: list[CodeSwitch] = []
 
     def __len__(self) -> int:
         """Return the number of groups."""
@@ -84,55 +95,93 @@ class ParallelPairs(Dataset):  # type: ignore[misc] # datasets leaves its classe
         return Features({**texts, "label": List(Value("int64"))})
 
     def code(
-        self, group: np.ndarray | int, query_lang: np.ndarray | int, passage_lang: np.ndarray | int
+        self,
+        group: np.ndarray | int,
+        query_lang: np.ndarray | int,
+        passage_lang: np.ndarray | int,
+        draw: int = 0,
     ) -> Any:
-        """Return the numbers of groups with languages, all by number."""
-        width = len(self.languages)
-        return len(self) + (np.asarray(group) * width + query_lang) * width + passage_lang
+        """Return the numbers of groups with languages, all by number.
+
+        `draw` tells apart what one group with its languages is shown as: see `drawn_with`.
+        """
+        n, width = len(self), len(self.languages)
+        return n + ((draw * n + np.asarray(group)) * width + query_lang) * width + passage_lang
+
+    def drawn_with(self, switch: CodeSwitch | None, turn: int) -> int:
+        """Return the `draw` of texts that are switched, differently in each turn.
+
+        The number carries all that a row depends on: any process of a data loader makes the same.
+        """
+        if switch is None:
+            return 0
+        if switch not in self.switches:
+            self.switches.append(switch)
+        place = self.switches.index(switch) + 1
+        if place >= _SWITCHES:
+            raise BadOption(f"one set of pairs is switched in {_SWITCHES - 1} ways at most")
+        return turn * _SWITCHES + place
 
     def decode(self, code: int) -> Drawn:
         """Return what a number stands for."""
-        group, query_lang, passage_lang = self._decoded(np.array([code]))
+        group, query_lang, passage_lang, _ = self._decoded(np.array([code]))
         return Drawn(int(group[0]), self.languages[query_lang[0]], self.languages[passage_lang[0]])
 
-    def _decoded(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _decoded(self, codes: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Return groups, languages of questions and of passages, and draws."""
         width, n = len(self.languages), len(self)
         drawn = codes - n
-        group, query_lang = drawn // (width * width), drawn // width % width
-        passage_lang = drawn % width
+        query_lang, passage_lang = drawn // width % width, drawn % width
+        draw, group = np.divmod(drawn // (width * width), max(n, 1))
         plain = codes < n
         if plain.any():
-            group[plain] = codes[plain]
+            group[plain], draw[plain] = codes[plain], 0
             both = self.asked[group[plain]] & self.answered[group[plain]]
             either = np.where(both.any(axis=1), both.argmax(axis=1), -1)
             first_asked = self.asked[group[plain]].argmax(axis=1)
             first_answered = self.answered[group[plain]].argmax(axis=1)
             query_lang[plain] = np.where(either >= 0, either, first_asked)
             passage_lang[plain] = np.where(either >= 0, either, first_answered)
-        return group, query_lang, passage_lang
+        return group, query_lang, passage_lang, draw
 
     def __getitems__(self, keys: Sequence[int]) -> list[dict[str, Any]]:
         """Return the rows of numbers."""
         codes = np.asarray(keys, np.int64)
         n, width = len(self), len(self.languages)
-        wrong = codes[(codes < 0) | (codes >= n + n * width * width)]
+        draws = len(self.switches) and _SWITCHES << TURN_BITS
+        wrong = codes[(codes < 0) | (codes >= n + max(draws, 1) * n * width * width)]
         if len(wrong):
             raise IndexError(f"{wrong[0]} is no number of these {n} groups in {width} languages")
-        group, query_lang, passage_lang = self._decoded(codes)
+        group, query_lang, passage_lang, draw = self._decoded(codes)
         anchors = self._texts("query", query_lang, group)
         positives = self._texts("positive", passage_lang, group)
         rows = []
         for at in range(len(codes)):
-            g, p = int(group[at]), int(passage_lang[at])
+            g, q, p = int(group[at]), int(query_lang[at]), int(passage_lang[at])
+            hard = self._hard(g, p)
             row: dict[str, Any] = {"anchor": anchors[at], "positive": positives[at]}
+            row |= {f"negative_{place}": text for place, text in enumerate(hard, start=1)}
+            if draw[at]:
+                switch = self.switches[int(draw[at]) % _SWITCHES - 1]
+                row = self._switched(row, switch, (q, p), int(codes[at]))
             label = [int(self.golds[g, p]), *self.golds[g].tolist()]
-            for place, text in enumerate(self._hard(g, p), start=1):
-                row[f"negative_{place}"] = text
-                label.append(int(numbers_of(pa.chunked_array([[text]]))[0]))
+            label += [int(numbers_of(pa.chunked_array([[text]]))[0]) for text in hard]
             if self.translations:
-                row["translation"] = self._translation(g, int(query_lang[at]), p)
+                row["translation"] = self._translation(g, q, p)
             rows.append(row | {"label": label})
         return rows
+
+    def _switched(
+        self, row: dict[str, str], switch: CodeSwitch, langs: tuple[int, int], seed: int
+    ) -> dict[str, str]:
+        """Return a row's texts with some of their words in other languages."""
+        changed = dict(row)
+        for place, (name, text) in enumerate(row.items()):
+            side = "queries" if name == "anchor" else "passages"
+            if switch.on in (side, "both"):
+                lang = self.languages[langs[name != "anchor"]]
+                changed[name] = switch(text, lang, seed * len(row) + place)
+        return changed
 
     def _texts(self, part: str, langs: np.ndarray, groups: np.ndarray) -> list[str]:
         columns = [self._data.table[f"{part}.{lang}"] for lang in self.languages]
@@ -156,6 +205,27 @@ class ParallelPairs(Dataset):  # type: ignore[misc] # datasets leaves its classe
             lang = int(others[np.searchsorted(others, query_lang) % len(others)])
         return str(self._data.table[f"query.{self.languages[lang]}"][group].as_py())
 
+    def digest(self) -> str:
+        """Return a SHA-256 of all questions and passages and of what belongs together."""
+        found = hashlib.sha256(repr((self.languages, self.sources)).encode())
+        found.update(np.ascontiguousarray(self.golds).data)
+        columns = [f"query.{lang}" for lang in self.languages]
+        columns += [f"negative.{lang}" for lang in self.languages if self.negatives]
+        for name in columns:
+            column = self._data.table[name]
+            flat = pc.list_flatten(column) if name.startswith("negative.") else column
+            found.update(numbers_of(pa.chunked_array(flat.chunks, pa.string())).data)
+        return found.hexdigest()
+
+    def sample(self, groups: int, sides: Sides) -> Iterator[tuple[str, str]]:
+        """Yield the texts, and their languages, of the first groups: queries, passages or both."""
+        parts = {"queries": ["query"], "passages": ["positive"]}.get(sides, ["query", "positive"])
+        for part in parts:
+            for lang in self.languages:
+                for text in self._data.table[f"{part}.{lang}"].slice(0, groups).to_pylist():
+                    if text is not None:
+                        yield text, lang
+
     def with_translations(self) -> "ParallelPairs":
         """Return these pairs with a last column ``translation``: the question in another language.
 
@@ -163,7 +233,7 @@ class ParallelPairs(Dataset):  # type: ignore[misc] # datasets leaves its classe
         next one; the question itself where there is no other.
         """
         copied = copy.copy(self)
-        copied.translations, copied.samplers = True, WeakSet()
+        copied.translations, copied.samplers, copied.switches = True, WeakSet(), []
         return copied
 
     def __getitem__(self, key: Any) -> Any:
@@ -212,7 +282,7 @@ def _there(texts: pa.ChunkedArray) -> np.ndarray:
     return np.concatenate(valid) if valid else np.zeros(0, bool)
 
 
-def joined(parts: Sequence[ParallelPairs]) -> ParallelPairs:
+def join_pairs(parts: Sequence[ParallelPairs]) -> ParallelPairs:
     """Return the groups of several sources as one dataset; their names and sizes are kept."""
     if not parts:
         raise BadOption("no pairs are named")

@@ -48,8 +48,10 @@ class Epoch:
         strategy: Strategy,
         size: int,
         rng: np.random.Generator,
+        draw: int = 0,
     ) -> None:
         self.pairs, self.strategy, self.size, self.rng = pairs, strategy, size, rng
+        self.draw = draw  # see `ParallelPairs.drawn_with`
         allowed = np.array([
             not strategy.languages or lang in strategy.languages for lang in pairs.languages
         ])  # fmt: skip
@@ -193,7 +195,7 @@ class Epoch:
             total = np.cumsum((can * weights).reshape(len(groups), -1), axis=1)
             point = self.rng.random(len(groups))[:, None] * total[:, -1:]
             query, passage = np.divmod((total <= point).sum(axis=1), width)
-        return Batch(slot.kind, slot.source, self.pairs.code(groups, query, passage))
+        return Batch(slot.kind, slot.source, self.pairs.code(groups, query, passage, self.draw))
 
     def _usable(self) -> np.ndarray:
         """Return which groups can be drawn at all."""

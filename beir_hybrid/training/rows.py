@@ -48,26 +48,46 @@ def pairs_of(
 
 
 def read_pairs(
-    path: str | Path, *, negatives: int = 0, language: str | None = None, name: str = ""
+    path: str | Path,
+    *,
+    negatives: int = 0,
+    language: str | None = None,
+    name: str = "",
+    split: str = "train",
+    revision: str | None = None,
 ) -> ParallelPairs:
-    """Return pairs of a JSONL or Parquet file, with a group a row as `pairs_of` takes them.
+    """Return pairs of a file or a dataset of the hub, with a group a row as `pairs_of` takes them.
 
-    The file is converted once; its texts stay on disk.
+    What is read is converted once; its texts stay on disk.
+
+    Parameters
+    ----------
+    path
+        A JSONL or Parquet file; or else what ``datasets.load_dataset`` reads, a name on the hub or
+        a folder.
+    split, revision
+        Of a dataset.
     """
-    path = Path(path)
-    name = name or path.name.split(".")[0]
+    file = Path(path)
     kinds = {".jsonl": _from_json, ".gz": _from_json, ".parquet": _from_parquet}
-    if path.suffix not in kinds:
+    name = name or file.name.split(".")[0]
+    groups: Iterable[Group]
+    if file.suffix in kinds:
+        if not file.is_file():
+            raise BadData(f"there is no file {path}")
+        groups, identity = kinds[file.suffix](file), sha256(file)
+    elif file.is_file():
         raise BadOption(f"{path} must end in .jsonl, .jsonl.gz or .parquet")
-    if not path.is_file():
-        raise BadData(f"there is no file {path}")
-    recipe = f"1 {sha256(path)} {negatives} {language}"
+    else:
+        dataset = _from_hub(str(path), split, revision)
+        groups, identity = dataset, dataset._fingerprint  # noqa: SLF001 - it has no public name
+    recipe = f"1 {identity} {negatives} {language}"
     folder = cache_folder() / "pairs" / hashlib.sha256(recipe.encode()).hexdigest()[:16]
     with locked(folder.with_name(f"{folder.name}.building")):  # `replacing_folder` locks it, too
         if not folder.is_dir():
             checks = _Checks(name, negatives, language)
             with replacing_folder(folder) as building:
-                for number, table in enumerate(_tables(kinds[path.suffix](path), checks)):
+                for number, table in enumerate(_tables(groups, checks)):
                     _write(building / f"{number:05}.arrow", table)
     tables = [_mapped(part) for part in sorted(folder.glob("*.arrow"))]
     return _pairs(tables, negatives, name)
@@ -269,6 +289,17 @@ def _from_parquet(path: Path) -> Iterator[Group]:
         raise BadData(f"{path} is no Parquet file: {error}") from error
     for batch in file.iter_batches(_ROWS):
         yield from batch.to_pylist()
+
+
+def _from_hub(name: str, split: str, revision: str | None) -> Any:
+    """Return what `datasets` finds by this name."""
+    from datasets import load_dataset
+    from datasets.exceptions import DatasetsError
+
+    try:
+        return load_dataset(name, split=split, revision=revision)
+    except (DatasetsError, OSError, ValueError) as error:
+        raise BadData(f"{name} is no file, folder or dataset to be had: {error}") from error
 
 
 def _write(path: Path, table: pa.Table) -> None:

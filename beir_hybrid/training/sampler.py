@@ -3,7 +3,6 @@
 import logging
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -11,34 +10,14 @@ import numpy as np
 from sentence_transformers.base.sampler import DefaultBatchSampler
 
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.training.pairs import ParallelPairs
+from beir_hybrid.training.audit import Audit, counted
+from beir_hybrid.training.pairs import TURN_BITS, ParallelPairs
 from beir_hybrid.training.plan import Batch, Epoch
 from beir_hybrid.training.strategies import Strategy
 from beir_hybrid.training.strategies import strategy as strategy_of
+from beir_hybrid.training.switching import CodeSwitch
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Audit:
-    """What an epoch draws: numbers of batches and rows, and what it leaves out.
-
-    Attributes
-    ----------
-    batches
-        By kind.
-    rows
-        By the languages of question and passage, as in ``en-de``.
-    sources
-        Rows by source.
-    left_out
-        Groups that are not drawn, by reason; rows and these add up to all groups.
-    """
-
-    batches: dict[str, int]
-    rows: dict[str, int]
-    sources: dict[str, int]
-    left_out: dict[str, int]
 
 
 class HybridBatchSampler(DefaultBatchSampler):
@@ -88,8 +67,11 @@ class HybridBatchSampler(DefaultBatchSampler):
         )
         self.pairs, self.strategy = dataset, strategy_of(strategy)
         self.world_size = world_size or _world_size()
-        self._plan: tuple[int, list[Batch], dict[str, int]] | None = None
+        self._epoch: tuple[int, list[Batch]] | None = None
+        self._passes: dict[int, tuple[list[Batch], dict[str, int]]] = {}
+        self._lengths: dict[int, int] = {}
         _check(self.pairs, self.strategy, batch_size * self.world_size)
+        self.coverage = _coverage(self.pairs, self.strategy.code_switch)
         dataset.sampled_by(self)
 
     @classmethod
@@ -101,7 +83,8 @@ class HybridBatchSampler(DefaultBatchSampler):
         Parameters
         ----------
         options
-            ``alpha`` and ``cross`` of ``hybrid``, and ``temperature`` of any strategy.
+            ``alpha`` and ``cross`` of ``hybrid``; ``temperature`` and ``code_switch`` (see
+            `bh.code_switch`) of any strategy.
         """
         # No function of ours: the trainer pickles its arguments.
         return partial(cls, strategy=strategy_of(strategy, **options))
@@ -111,8 +94,8 @@ class HybridBatchSampler(DefaultBatchSampler):
         super().set_epoch(int(epoch))
 
     def __len__(self) -> int:
-        """Return how many batches this epoch has, over all processes."""
-        return len(self._batches()) * self.world_size
+        """Return how many batches an epoch has, over all processes; all have as many."""
+        return self._length(0) * self.world_size
 
     def __iter__(self) -> Iterator[list[int]]:
         """Yield the numbers of each batch's rows; see `ParallelPairs.code`."""
@@ -125,34 +108,55 @@ class HybridBatchSampler(DefaultBatchSampler):
         return list(self._batches())
 
     def audit(self) -> Audit:
-        """Return what this epoch draws, in numbers."""
-        batches: dict[str, int] = {}
-        sources = {name: 0 for name, _ in self.pairs.sources}
-        names, width = list(sources), len(self.pairs.languages)
-        counts = np.zeros(width * width, np.int64)
-        for batch in self._batches():
-            batches[batch.kind] = batches.get(batch.kind, 0) + self.world_size
-            sources[names[batch.source]] += len(batch.codes)
-            drawn = (batch.codes - len(self.pairs)) % (width * width)
-            counts += np.bincount(drawn, minlength=width * width)
-        langs = self.pairs.languages
-        rows = {
-            f"{langs[i // width]}-{langs[i % width]}": int(counts[i])
-            for i in np.flatnonzero(counts).tolist()
-        }
-        assert self._plan is not None  # noqa: S101 - made above
-        return Audit(batches, rows, sources, dict(self._plan[2]))
+        """Return what this pass over the groups draws, in numbers."""
+        batches, left_out = self._pass(self.epoch)
+        found = counted(batches, self.pairs, self.world_size)
+        found.left_out, found.coverage = left_out, self.coverage
+        return found
 
     def _batches(self) -> list[Batch]:
-        if self._plan is None or self._plan[0] != self.epoch:
-            rng = np.random.default_rng([self.seed or 0, self.epoch])
-            epoch = Epoch(self.pairs, self.strategy, self.batch_size * self.world_size, rng)
+        """Return an epoch of the passes over the groups, one after the other.
+
+        The trainer counts an epoch's batches once, and finds its place after a checkpoint by them:
+        each epoch has as many as the first pass. Where languages are missing a pass may have a few
+        more or less, so that later epochs begin a few batches before or after a pass.
+        """
+        if self._epoch is None or self._epoch[0] != self.epoch:
+            length, number = self._length(0), 0
+            skip = self.epoch * length
+            while skip and skip >= self._length(number):
+                skip, number = skip - self._length(number), number + 1
+            batches = self._pass(number)[0][skip:] if length else []
+            while len(batches) < length:
+                number += 1
+                batches = batches + self._pass(number)[0]
+            self._epoch = self.epoch, batches[:length]
+        return self._epoch[1]
+
+    def _length(self, number: int) -> int:
+        if number not in self._lengths:
+            self._pass(number)
+        return self._lengths[number]
+
+    def _pass(self, number: int) -> tuple[list[Batch], dict[str, int]]:
+        """Draw each group once; return the batches, and how many groups are left out, and why."""
+        if number not in self._passes:
+            seeds = [self.seed or 0, number]
+            rng = np.random.default_rng(seeds)
+            turn = int(np.random.default_rng([*seeds, 1]).integers(1 << TURN_BITS))
+            draw = self.pairs.drawn_with(self.strategy.code_switch, turn)
+            size = self.batch_size * self.world_size
+            epoch = Epoch(self.pairs, self.strategy, size, rng, draw)
             short = not self.drop_last and self.world_size == 1
             batches = list(epoch.batches(short=short))
-            self._plan = self.epoch, batches, {k: n for k, n in epoch.left_out.items() if n}
-            for reason, count in self._plan[2].items():
-                logger.warning("epoch %d leaves out %d groups: %s", self.epoch, count, reason)
-        return self._plan[1]
+            left_out = {reason: n for reason, n in epoch.left_out.items() if n}
+            if number not in self._lengths:
+                for reason, count in left_out.items():
+                    logger.warning("epoch %d leaves out %d groups: %s", number, count, reason)
+            self._lengths[number] = len(batches)
+            # No more than the trainer needs at once: of a large set they take much memory.
+            self._passes = dict([*self._passes.items(), (number, (batches, left_out))][-2:])
+        return self._passes[number]
 
 
 def _check(pairs: ParallelPairs, strategy: Strategy, size: int) -> None:
@@ -168,6 +172,20 @@ def _check(pairs: ParallelPairs, strategy: Strategy, size: int) -> None:
         raise BadData(f"{strategy.name} makes {what} batches, and no group has languages for them")
     if most < size:
         raise BadData(f"batches of {size} rows are too large: {strategy.name} finds {most} groups")
+
+
+def _coverage(pairs: ParallelPairs, switch: CodeSwitch | None) -> float | None:
+    """Return the share of words that a lexicon has; raise `BadData` where it has none of them."""
+    if switch is None:
+        return None
+    found = switch.coverage(pairs.sample(1000, switch.on))
+    if not found:
+        known = ", ".join(sorted(switch.lexicon.places))
+        raise BadData(
+            f"{switch.lexicon.name} has no word of the first thousand groups; it has words in "
+            f"{known}, and the groups are in {', '.join(pairs.languages)}"
+        )
+    return found
 
 
 def _world_size() -> int:

@@ -1,10 +1,12 @@
 """Names of strategies in, what kinds of batches they mix out: a table, a row each."""
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from beir_hybrid.errors import BadOption, lookup
+from beir_hybrid.training.switching import CodeSwitch
 
 # mono: question and passage in one language, the same for all rows of a batch
 # mono-rows: question and passage in one language, each row in its own
@@ -27,12 +29,15 @@ class Strategy:
     temperature
         A language is drawn in proportion to its number of groups to this power: 0 draws all
         languages alike, 1 by their size.
+    code_switch
+        What puts words of other languages into the texts, if anything.
     """
 
     name: str
     kinds: tuple[tuple[Kind, float], ...]
     languages: tuple[str, ...] = ()
     temperature: float = 0.0
+    code_switch: CodeSwitch | None = None
 
 
 def _hybrid(alpha: float = 0.5, cross: Kind = "cross-rows") -> Strategy:
@@ -58,18 +63,67 @@ STRATEGIES: dict[str, Callable[..., Strategy]] = {
 }
 
 
-def strategy(name: str | Strategy, *, temperature: float | None = None, **options: Any) -> Strategy:
-    """Return a strategy by name, with its options (``alpha`` and ``cross`` of ``hybrid``)."""
+def strategy(
+    name: str | Strategy,
+    *,
+    temperature: float | None = None,
+    code_switch: CodeSwitch | None = None,
+    **options: Any,
+) -> Strategy:
+    """Return a strategy by name, with its options.
+
+    Parameters
+    ----------
+    name
+        A row of the table, with options behind a colon if that is handier.
+    temperature
+        Draw a language in proportion to its number of groups to this power: 0, the default, draws
+        all languages alike, 1 by their size.
+    code_switch
+        What puts words of other languages into the texts; see `bh.code_switch`.
+    options
+        Of ``hybrid``: ``alpha``, the share of monolingual batches, and ``cross``, ``"cross-rows"``
+        or ``"cross"``: whether each row of a cross-lingual batch has two languages of its own.
+
+    Examples
+    --------
+    >>> strategy("hybrid", alpha=0.4) == strategy("hybrid:alpha=0.4")
+    True
+    >>> strategy("hybrid:alpha=0.4").kinds
+    (('mono', 0.4), ('cross-rows', 0.6))
+    """
     if isinstance(name, Strategy):
+        if options:
+            raise BadOption(f"{name.name} is made already; it takes no {', '.join(options)}")
         found = name
     else:
+        name, _, written = name.partition(":")
         make = lookup("strategy", name, STRATEGIES)
-        try:
-            found = make(**options)
-        except TypeError as error:
-            raise BadOption(f"{name} takes no {', '.join(options)}") from error
+        given = _read(written) | options
+        temperature = given.pop("temperature", temperature)
+        allowed = inspect.signature(make).parameters
+        if wrong := sorted(given.keys() - allowed.keys()):
+            some = f"there are {', '.join(allowed)}" if allowed else "it has none of its own"
+            raise BadOption(f"{name} has no option {wrong[0]!r}; {some}")
+        found = make(**given)
+    if code_switch is not None:
+        found = replace(found, code_switch=code_switch)
     if temperature is None:
         return found
-    if temperature < 0:
-        raise BadOption(f"temperature is {temperature}; it must not be negative")
-    return replace(found, temperature=temperature)
+    if not (isinstance(temperature, int | float) and temperature >= 0):
+        raise BadOption(f"temperature is {temperature!r}; it must be a number, not negative")
+    return replace(found, temperature=float(temperature))
+
+
+def _read(written: str) -> dict[str, Any]:
+    """Read options such as ``alpha=0.4,cross=cross``."""
+    found: dict[str, Any] = {}
+    for part in filter(None, written.split(",")):
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise BadOption(f"an option of a strategy is NAME=VALUE, not {part!r}")
+        try:
+            found[key.strip()] = float(value)
+        except ValueError:
+            found[key.strip()] = value.strip()
+    return found

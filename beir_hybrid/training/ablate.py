@@ -1,0 +1,156 @@
+"""Several strategies on the same data in, a trained model and results of each, by seed, out."""
+
+import copy
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ir_measures import Measure
+
+from beir_hybrid.collection import Collection
+from beir_hybrid.errors import BadOption
+from beir_hybrid.evaluation.evaluate import evaluate
+from beir_hybrid.evaluation.results import Results
+from beir_hybrid.evaluation.settings import Kind
+from beir_hybrid.files import locked
+from beir_hybrid.training.pairs import ParallelPairs, join_pairs
+from beir_hybrid.training.strategies import Strategy, strategy
+from beir_hybrid.training.train import CHECKPOINTS, train
+
+RUNS, RESULTS = "runs", "results"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One training of one strategy, and what it came to on one collection."""
+
+    strategy: str
+    seed: int
+    collection: str
+    results: Results
+
+
+def ablate(
+    model: Any,
+    pairs: ParallelPairs | Sequence[ParallelPairs],
+    output: str | Path,
+    *,
+    strategies: Mapping[str, Strategy | str] | Iterable[str],
+    test: Collection | Sequence[Collection],
+    max_steps: int,
+    seeds: Iterable[int] = (1, 2, 3),
+    measures: Iterable[Measure | str] | None = None,
+    **options: Any,
+) -> list[Trial]:
+    """Train a model with each strategy and seed, alike in all else, and judge what comes out.
+
+    `output` gets ``runs/STRATEGY-SEED``, a folder of `bh.train` each, without its checkpoints, and
+    ``results/COLLECTION/STRATEGY-SEED``, its `Results`. What is there already is not made again, so
+    that a run that was killed goes on where it was.
+
+    Parameters
+    ----------
+    strategies
+        Names such as ``"x-x-mono"`` and ``"hybrid:alpha=0.4"``, or a mapping from what to call each
+        to a strategy.
+    test
+        What to judge on; several have different names.
+    max_steps
+        Of each training: epochs of strategies differ in length.
+    options
+        Of `bh.train`, for all of them.
+    """
+    chosen = _named(strategies)
+    tests = [test] if isinstance(test, Collection) else list(test)
+    if not tests:
+        raise BadOption("ablate needs a collection to judge on")
+    if len({one.name for one in tests}) < len(tests):
+        raise BadOption("two of the collections to judge on have the same name")
+    numbers = list(seeds)
+    if not numbers or len(set(numbers)) < len(numbers):
+        raise BadOption(f"seeds are {numbers}; name one or more, each once")
+    if fixed := {"strategy", "seed", "output"} & options.keys():
+        raise BadOption(f"{min(fixed)} is what ablate varies; it is no option of it")
+    pairs = pairs if isinstance(pairs, ParallelPairs) else join_pairs(pairs)
+    trials = []
+    for seed in numbers:  # the first of every strategy before the second of any
+        for name, how in chosen.items():
+            run = Path(output) / RUNS / f"{name}-{seed}"
+            folders = [Path(output) / RESULTS / one.name / run.name for one in tests]
+            # A loaded model must be as it was for the next one.
+            start = model if isinstance(model, str | Path) else copy.deepcopy(model)
+            trained = train(
+                start, pairs, run, strategy=how, seed=seed, max_steps=max_steps, **options
+            )
+            shutil.rmtree(run / CHECKPOINTS, ignore_errors=True)
+            for collection, folder in zip(tests, folders, strict=True):
+                results = _results(trained, collection, folder, measures)
+                trials.append(Trial(name, seed, collection.name, results))
+    return trials
+
+
+def table(trials: Sequence[Trial], shown: Mapping[str, tuple[Measure | str, Kind]]) -> Iterator[
+    list[str]
+]:  # fmt: skip
+    """Yield a row for each collection and strategy: the mean over seeds, and their spread.
+
+    `shown` names columns, and the measure and kind of setting of each.
+    """
+    for collection in dict.fromkeys(trial.collection for trial in trials):
+        for name in dict.fromkeys(trial.strategy for trial in trials):
+            mine = [t for t in trials if t.strategy == name and t.collection == collection]
+            cells = [collection, name]
+            for measure, kind in shown.values():
+                found = [_mean(trial.results, measure, kind) for trial in mine]
+                cells.append(_spread([value for value in found if value is not None]))
+            yield cells
+
+
+def _mean(results: Results, measure: Measure | str, kind: Kind) -> float | None:
+    row = {str(one): estimate for one, estimate in results.summary().get(kind, {}).items()}
+    found = row.get(str(measure))
+    return None if found is None else found.mean
+
+
+def _spread(values: Sequence[float]) -> str:
+    """Return a mean, and the standard deviation if there is more than one value."""
+    if not values:
+        return "-"
+    digits = 4 if abs(np.mean(values)) < 10 else 1  # noqa: PLR2004 - shares, or ranks
+    mean = f"{np.mean(values):,.{digits}f}"
+    return mean if len(values) == 1 else f"{mean} ± {np.std(values, ddof=1):.{digits}f}"
+
+
+def _named(strategies: Mapping[str, Strategy | str] | Iterable[str]) -> dict[str, Strategy]:
+    """Return strategies by names that folders can have."""
+    if isinstance(strategies, str):
+        raise BadOption(f"strategies is the text {strategies!r}; give a list of names")
+    items = strategies.items() if isinstance(strategies, Mapping) else ((s, s) for s in strategies)
+    found: dict[str, Strategy] = {}
+    for name, how in items:
+        label = re.sub(r"[^\w.=-]+", "-", str(name)).strip(".-")
+        if not label or label in found:
+            raise BadOption(f"{name!r} is no name of its own for a strategy")
+        found[label] = strategy(how)
+    if not found:
+        raise BadOption("no strategies are named")
+    return found
+
+
+def _results(
+    model: Any, collection: Collection, folder: Path, measures: Iterable[Measure | str] | None
+) -> Results:
+    """Return the results that are there, or judge the model."""
+    with locked(folder):
+        if (folder / "results.json").exists():
+            return Results.load(folder)
+        # Of a model that is judged once the embeddings are not kept.
+        with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as store:
+            results = evaluate(model, collection, measures=measures, store=store, name=folder.name)
+        results.save(folder)
+    return results

@@ -1,0 +1,150 @@
+"""Code switching replaces what the lexicon has, as often as asked, and nothing else."""
+
+import json
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from scipy.stats import binomtest, chisquare
+
+from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.training.rows import pairs_of
+from beir_hybrid.training.sampler import HybridBatchSampler
+from beir_hybrid.training.strategies import strategy
+from beir_hybrid.training.switching import Entry, Lexicon, code_switch
+
+ENTRIES: list[Entry] = [
+    {"de": "Haus", "en": "house", "zh": "房子", "th": "บ้าน", "hi": "घर"},
+    {"de": "Katze", "en": ["cat", "kitty"]},
+    {"de": "Südafrika", "en": "South Africa"},
+    {"de": "Afrika", "en": "Africa"},
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "lang", "switched"),
+    [
+        ("Wo ist die Katze? DIE KATZE!", "de", {"Wo ist die cat? DIE cat!",
+            "Wo ist die kitty? DIE kitty!", "Wo ist die cat? DIE kitty!",
+            "Wo ist die kitty? DIE cat!"}),
+        ("South Africa, in Africa", "en", {"Südafrika, in Afrika"}),  # the longest first
+        ("Southern Africans", "en", {"Southern Africans"}),  # whole words alone
+        ("Hausboot", "de", {"Hausboot"}),
+        ("", "de", {""}),
+        ("我的房子很大", "zh", {f"我的{w}很大" for w in ("Haus", "house", "บ้าน", "घर")}),
+        ("บ้านของฉัน", "th", {f"{w}ของฉัน" for w in ("Haus", "house", "房子", "घर")}),
+        ("मेरा घर", "hi", {f"मेरा {w}" for w in ("Haus", "house", "房子", "บ้าน")}),
+        ("casa", "es", {"casa"}),  # a language that the lexicon has not
+    ],
+)  # fmt: skip
+def test_what_is_replaced(text: str, lang: str, switched: set[str]) -> None:
+    switch = code_switch(1.0, ENTRIES)
+    assert {switch(text, lang, seed) for seed in range(200)} == switched
+    assert {code_switch(0.0, ENTRIES)(text, lang, seed) for seed in range(20)} == {text}
+
+
+def test_how_often_and_into_what() -> None:
+    switch = code_switch(0.3, ENTRIES)
+    words = [switch("Haus", "de", seed) for seed in range(4000)]
+    assert words == [switch("Haus", "de", seed) for seed in range(4000)]
+    counts = Counter(words)
+    kept = counts.pop("Haus")
+    assert binomtest(4000 - kept, 4000, 0.3).pvalue > 0.001
+    assert set(counts) == {"house", "房子", "บ้าน", "घर"}
+    assert chisquare(list(counts.values())).pvalue > 0.001
+    # Of a language with two words, each as often as the other: the language is drawn first.
+    forms = Counter(code_switch(1.0, ENTRIES)("Katze", "de", seed) for seed in range(2000))
+    assert chisquare([forms["cat"], forms["kitty"]]).pvalue > 0.001
+
+
+def test_coverage_is_the_share_of_words() -> None:
+    lexicon = Lexicon(ENTRIES)
+    # Two of four words; a phrase is one.
+    switch = code_switch(0.5, lexicon)
+    assert switch.coverage([("The cat of South Africa", "en")]) == 2 / 4
+    assert switch.coverage([("房子大", "zh"), ("nichts", "de")]) == 1 / 3
+    assert switch.coverage([]) == 0
+
+
+def test_a_lexicon_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "words.jsonl"
+    path.write_text("".join(json.dumps(entry) + "\n" for entry in ENTRIES), "utf-8")
+    assert code_switch(1.0, path)("Afrika", "de", 0) == "Africa"
+    path.write_text('{"de": 3}\n')
+    with pytest.raises(BadData, match=r"words.jsonl, entry 1: 'de' has 3, no words"):
+        code_switch(1.0, path)
+    path.write_text("")
+    with pytest.raises(BadData, match="has no entries"):
+        code_switch(1.0, path)
+
+
+def test_bad_options() -> None:
+    with pytest.raises(BadOption, match=r"probability of a switch is 1.5"):
+        code_switch(1.5, ENTRIES)
+    with pytest.raises(BadOption, match="not on 'answers'"):
+        code_switch(0.5, ENTRIES, on="answers")  # type: ignore[arg-type]
+
+
+GROUPS = [
+    {
+        "id": str(i),
+        "query": {"de": f"Haus Frage {i}", "en": f"house question {i}"},
+        "positive": {"de": f"Haus Antwort {i}", "en": f"house answer {i}"},
+        "negative": {"de": [f"Haus falsch {i}"], "en": [f"house wrong {i}"]},
+    }
+    for i in range(40)
+]
+WORDS = [{"de": "Haus", "en": "house", "zh": "房子"}]
+
+
+def test_a_sampler_switches_its_rows_and_no_others() -> None:
+    pairs = pairs_of(GROUPS, negatives=1)
+    plain = HybridBatchSampler(pairs, 8, seed=1, strategy="hybrid")
+    found = {}
+    for on in ("queries", "passages", "both"):
+        switch = code_switch(1.0, WORDS, on=on)
+        sampler = HybridBatchSampler(
+            pairs, 8, seed=1, strategy=strategy("hybrid", code_switch=switch)
+        )
+        assert sampler.coverage == 1 / 3
+        assert sampler.audit().coverage == 1 / 3
+        found[on] = [row for batch in sampler for row in pairs.__getitems__(batch)]
+        # The same groups in the same languages as without switching.
+        assert [pairs.decode(code) for batch in sampler for code in batch] == [
+            pairs.decode(code) for batch in plain for code in batch
+        ]
+    originals = [row for batch in plain for row in pairs.__getitems__(batch)]
+    for at, row in enumerate(originals):
+        assert row["anchor"].split()[0] in ("Haus", "house")
+        assert found["queries"][at] | {"anchor": row["anchor"]} == row
+        assert found["passages"][at]["anchor"] == row["anchor"]
+        for name in ("anchor", "positive", "negative_1"):
+            words = found["both"][at][name].split()
+            assert words[0] in {"Haus", "house", "房子"} - {row[name].split()[0]}
+            assert words[1:] == row[name].split()[1:]
+        # Numbers are those of the texts themselves: what masks a passage masks it switched.
+        assert found["both"][at]["label"] == row["label"]
+
+
+def test_rows_are_switched_anew_in_each_epoch_and_alike_from_the_start() -> None:
+    chosen = strategy("x-x-mono", code_switch=code_switch(0.5, WORDS))
+
+    def epochs() -> list[list[str]]:
+        pairs = pairs_of(GROUPS)
+        sampler = HybridBatchSampler(pairs, 8, seed=3, strategy=chosen)
+        found = []
+        for epoch in range(2):
+            sampler.set_epoch(epoch)
+            rows = [row for batch in sampler for row in pairs.__getitems__(batch)]
+            found.append(sorted(row["anchor"] for row in rows))
+        return found
+
+    first, second = epochs()
+    assert first != second
+    assert epochs() == [first, second]
+
+
+def test_a_lexicon_that_matches_nothing_is_an_error() -> None:
+    switch = code_switch(0.5, [{"fr": "maison", "es": "casa"}])
+    with pytest.raises(BadData, match="has words in es, fr, and the groups are in de, en"):
+        HybridBatchSampler(pairs_of(GROUPS), 8, strategy=strategy("hybrid", code_switch=switch))
