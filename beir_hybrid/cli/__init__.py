@@ -1,6 +1,7 @@
 """The command line: thin over the public functions, one readable line for what a user can mend."""
 
 import logging
+import os
 import sys
 import traceback
 from typing import Annotated, cast
@@ -9,6 +10,7 @@ import typer
 
 from beir_hybrid.cli.datasets import datasets
 from beir_hybrid.cli.evaluate import evaluate
+from beir_hybrid.cli.train import EXTRA, ablate, train
 from beir_hybrid.errors import BeirHybridError
 
 # What typer raises of a line that it cannot make sense of; it has no public name for it.
@@ -25,6 +27,8 @@ app = typer.Typer(
 )
 app.add_typer(datasets, name="datasets")
 app.command()(evaluate)
+app.command(context_settings=EXTRA)(train)
+app.command(context_settings=EXTRA)(ablate)
 
 
 @app.callback()
@@ -49,6 +53,8 @@ def main() -> None:
     if debug:  # wherever it stands, it is the program's own option
         rest = [argument for argument in options if argument != "--debug"]
         arguments = ["--debug", *rest, *arguments[len(options) :]]
+    if not sys.stderr.isatty():  # before tqdm is imported: other libraries' bars, too
+        os.environ.setdefault("TQDM_DISABLE", "1")
     try:
         sys.exit(app(arguments, standalone_mode=False))
     except (BeirHybridError, UsageError, typer.Abort) as error:

@@ -1,0 +1,332 @@
+"""`train` and `ablate`: one call, a folder that says all, and nothing done twice."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+import torch
+from ir_measures import AP
+from sentence_transformers import SentenceTransformer
+
+import beir_hybrid as bh
+from beir_hybrid.collection import Collection
+from beir_hybrid.errors import BadData, BadOption, UnknownName
+from beir_hybrid.training.ablate import ablate, table
+from beir_hybrid.training.train import train
+from tests.models import static_model, transformer_model
+from tests.test_cli_evaluate import Ran, ran  # noqa: F401 - a fixture
+from tests.training_run import groups
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+pytest.importorskip("accelerate", reason="the trainer needs it: the extra 'train'")
+SMALL: dict[str, Any] = {
+    "per_device_train_batch_size": 4,
+    "learning_rate": 0.1,
+    "use_cpu": True,
+    "disable_tqdm": True,
+    "report_to": [],
+}
+
+
+def collection(n: int = 12) -> Collection:
+    """Return questions and passages in two languages, of the words that `groups` has."""
+    corpus, queries, qrels = {}, {}, {}
+    for row in groups(n):
+        for lang in ("de", "en"):
+            corpus[f"{lang}:{row['id']}"] = {"text": row["positive"][lang]}
+            queries[f"{lang}:q:{row['id']}"] = row["query"][lang]
+            qrels[f"{lang}:q:{row['id']}"] = {f"{one}:{row['id']}": 1 for one in ("de", "en")}
+    return bh.from_beir(corpus, queries, qrels, name="small")
+
+
+def saved(folder: Path) -> Path:
+    """Save the small model, for what takes models by name."""
+    static_model().save_pretrained(str(folder))
+    return folder
+
+
+def weights(model: SentenceTransformer) -> np.ndarray:
+    return torch.cat([one.flatten() for one in model.state_dict().values()]).numpy()
+
+
+def test_a_folder_that_says_all(tmp_path: Path) -> None:
+    start = saved(tmp_path / "start")
+    trained = train(
+        start, bh.pairs_of(groups(42)), tmp_path / "out", strategy="hybrid:alpha=0.4",
+        max_steps=7, seed=3, encoder={"query_prompt": "w1 "}, **SMALL,
+    )  # fmt: skip
+    assert not np.allclose(weights(trained), weights(SentenceTransformer(str(start), device="cpu")))
+    # A plain folder, whose model knows its prompts.
+    loaded = SentenceTransformer(str(tmp_path / "out" / "model"), device="cpu")
+    np.testing.assert_array_equal(weights(loaded), weights(trained))
+    assert loaded.prompts["query"] == "w1 "
+    np.testing.assert_allclose(
+        loaded.encode_query("w5"), loaded.encode("w1 w5", prompt=""), atol=1e-6
+    )
+    record = json.loads((tmp_path / "out" / "training.json").read_text())
+    assert record["steps"] == 7
+    assert record["recipe"]["strategy"]["kinds"] == [["mono", 0.4], ["cross-rows", 0.6]]
+    assert record["recipe"]["arguments"]["learning_rate"] == 0.1
+    assert record["recipe"]["arguments"]["weight_decay"] == 0.01
+    assert sum(record["audit"]["rows"].values()) == 7 * 4
+    lines = (tmp_path / "out" / "batches.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == list(range(1, 8))
+    card = (tmp_path / "out" / "model" / "README.md").read_text("utf-8")
+    assert "## Hybrid batch training" in card
+    assert "rows: 28" in card
+    assert not list((tmp_path / "out" / "model").glob("*.bin"))  # no pickles
+
+
+def test_what_is_finished_is_not_trained_again(tmp_path: Path) -> None:
+    start, pairs = saved(tmp_path / "start"), bh.pairs_of(groups(42))
+    first = train(start, pairs, tmp_path / "out", max_steps=3, **SMALL)
+    written = (tmp_path / "out" / "model" / "model.safetensors").stat().st_mtime_ns
+    again = train(start, bh.pairs_of(groups(42)), tmp_path / "out", max_steps=3, **SMALL)
+    assert (tmp_path / "out" / "model" / "model.safetensors").stat().st_mtime_ns == written
+    np.testing.assert_array_equal(weights(first), weights(again))
+    changes: list[tuple[str, Callable[[], Any]]] = [
+        ("arguments", lambda: train(start, pairs, tmp_path / "out", max_steps=4, **SMALL)),
+        ("strategy", lambda: train(start, pairs, tmp_path / "out", strategy="x-y", max_steps=3,
+                                   **SMALL)),
+        ("pairs", lambda: train(start, bh.pairs_of(groups(40)), tmp_path / "out", max_steps=3,
+                                **SMALL)),
+        ("loss", lambda: train(start, pairs, tmp_path / "out", loss={"temperature": 0.1},
+                               max_steps=3, **SMALL)),
+        ("model", lambda: train(static_model(seed=8), pairs, tmp_path / "out", max_steps=3,
+                                **SMALL)),
+    ]  # fmt: skip
+    for what, change in changes:
+        with pytest.raises(BadOption, match=f"another {what}; name another folder"):
+            change()
+    (tmp_path / "out" / "training.json").write_text("{")
+    with pytest.raises(BadData, match=r"training.json is damaged"):
+        train(start, pairs, tmp_path / "out", max_steps=3, **SMALL)
+    (tmp_path / "out" / "training.json").unlink()
+    with pytest.raises(BadOption, match="holds something else than a training"):
+        train(start, pairs, tmp_path / "out", max_steps=3, **SMALL)
+
+
+KILLED = """
+import sys
+from tests.test_train import SMALL, groups
+import beir_hybrid as bh
+bh.train(sys.argv[1], bh.pairs_of(groups(42)), sys.argv[2], max_steps=120, save_steps=30,
+         seed=5, **SMALL)
+"""
+
+
+def test_killed_and_run_again(tmp_path: Path) -> None:
+    start = saved(tmp_path / "start")
+    options: Any = SMALL | {"max_steps": 120, "save_steps": 30, "seed": 5}
+    whole = train(start, bh.pairs_of(groups(42)), tmp_path / "whole", **options)
+    command = [sys.executable, "-c", KILLED, str(start), str(tmp_path / "killed")]
+    checkpoints = tmp_path / "killed" / "checkpoints"
+    with subprocess.Popen(command, env=os.environ, stderr=subprocess.DEVNULL,
+                          stdout=subprocess.DEVNULL) as running:  # fmt: skip
+        while not list(checkpoints.glob("checkpoint-*/trainer_state.json")):
+            assert running.poll() is None
+            time.sleep(0.01)
+        running.kill()
+        assert running.wait() == -signal.SIGKILL
+    assert not (tmp_path / "killed" / "model").exists()
+    # A checkpoint that was being written is passed over.
+    (checkpoints / "checkpoint-999").mkdir()
+    (checkpoints / "checkpoint-999" / "trainer_state.json").write_text('{"global_st')
+    resumed = train(start, bh.pairs_of(groups(42)), tmp_path / "killed", **options)
+    np.testing.assert_allclose(weights(resumed), weights(whole), atol=1e-6)
+    assert (tmp_path / "killed" / "batches.jsonl").read_text() == (
+        tmp_path / "whole" / "batches.jsonl"
+    ).read_text()
+
+
+def test_the_best_checkpoint_is_kept(tmp_path: Path) -> None:
+    dev, options = collection(), SMALL | {"learning_rate": 3.0}  # too high: it gets worse
+    trained = train(
+        static_model(), bh.pairs_of(groups(42)), tmp_path / "out", dev=dev, primary="multi_AP",
+        max_steps=12, eval_strategy="steps", eval_steps=2, logging_steps=2, **options,
+    )  # fmt: skip
+    record = json.loads((tmp_path / "out" / "training.json").read_text())
+    state = json.loads(
+        (tmp_path / "out" / "checkpoints" / "checkpoint-12" / "trainer_state.json").read_text()
+    )
+    seen = {
+        entry["step"]: entry["eval_small_multi_AP"]
+        for entry in state["log_history"]
+        if "eval_small_multi_AP" in entry
+    }
+    assert list(seen) == [2, 4, 6, 8, 10, 12]
+    best = max(seen, key=lambda step: seen[step])
+    assert best != 12, seen
+    assert record["best"]["step"] == best
+    assert record["best"]["value"] == seen[best]
+    found = bh.evaluate(trained, dev, measures=[AP]).summary()["multi"][AP].mean
+    assert found == pytest.approx(seen[best])
+    # Bias is in the logs, too.
+    assert "eval_small_multi_RankDistance" in state["log_history"][-1]
+
+
+def test_patience_ends_a_training(tmp_path: Path) -> None:
+    options = SMALL | {"learning_rate": 0.0}  # no evaluation is better than the first
+    train(
+        static_model(), bh.pairs_of(groups(42)), tmp_path / "out", dev=collection(), patience=2,
+        max_steps=40, eval_strategy="steps", eval_steps=2, **options,
+    )  # fmt: skip
+    assert json.loads((tmp_path / "out" / "training.json").read_text())["steps"] == 6
+
+
+def test_adapters_are_trained_alone_and_merged(tmp_path: Path) -> None:
+    pytest.importorskip("peft")
+    start = tmp_path / "start"
+    transformer_model(tmp_path / "body").save_pretrained(str(start))
+    trained = train(
+        start, bh.pairs_of(groups(42)), tmp_path / "out", dev=collection(),
+        lora={"r": 2, "target_modules": ["query", "value"]}, max_steps=6,
+        eval_strategy="steps", eval_steps=3, **SMALL,
+    )  # fmt: skip
+    before = dict(SentenceTransformer(str(start), device="cpu").state_dict())
+    after = dict(trained.state_dict())
+    assert before.keys() == after.keys()  # a plain model
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed
+    assert all(name.endswith(("query.weight", "value.weight")) for name in changed), changed
+    # Merged, it gives what the best checkpoint gives with its adapters apart.
+    record = json.loads((tmp_path / "out" / "training.json").read_text())
+    checkpoint = tmp_path / "out" / "checkpoints" / f"checkpoint-{record['best']['step']}"
+    assert (checkpoint / "adapter_config.json").exists()
+    apart = SentenceTransformer(str(checkpoint), device="cpu")
+    texts = ["w1 w2", "w7"]
+    np.testing.assert_allclose(trained.encode(texts), apart.encode(texts), atol=1e-5)
+    with pytest.raises(BadOption, match="lora: a StaticEmbedding takes no such adapters"):
+        train(static_model(), bh.pairs_of(groups(9)), tmp_path / "no", lora={"r": 2}, max_steps=1,
+              **SMALL)  # fmt: skip
+
+
+def test_bad_options_are_named_before_anything_is_written(tmp_path: Path) -> None:
+    pairs = bh.pairs_of(groups(42))
+    for options, error, message in (
+        ({"learning_rat": 1}, UnknownName, "did you mean 'learning_rate'"),
+        ({"prompts": {}}, BadOption, "prompts is not to be set"),
+        ({"loss": {"scale": 20}}, UnknownName, "no option of the loss 'scale'"),
+        ({"patience": 2}, BadOption, "for a training with dev"),
+        ({"strategy": "hybird"}, UnknownName, "did you mean 'hybrid'"),
+        ({"strategy": "en-en:alpha=1"}, BadOption, "has no option 'alpha'; it has none"),
+        ({"strategy": "hybrid:beta=1"}, BadOption, "no option 'beta'; there are alpha, cross"),
+        ({"eval_strategy": "sometimes"}, BadOption, "arguments of the training: sometimes is not"),
+    ):
+        with pytest.raises(error, match=message):
+            train(static_model(), pairs, tmp_path / "out", **(options | {"max_steps": 1}))
+    assert not (tmp_path / "out" / "model").exists()
+
+
+def test_ablate_trains_each_alike_and_goes_on(tmp_path: Path) -> None:
+    def run(strategies: list[str], seeds: tuple[int, ...]) -> Any:
+        return ablate(
+            static_model(), bh.pairs_of(groups(42)), tmp_path / "out", strategies=strategies,
+            seeds=seeds, test=collection(), max_steps=5, **SMALL,
+        )  # fmt: skip
+
+    first = run(["x-x-mono", "hybrid:alpha=0.4"], (1,))
+    assert [(t.strategy, t.seed) for t in first] == [("x-x-mono", 1), ("hybrid-alpha=0.4", 1)]
+    one = tmp_path / "out" / "runs" / "x-x-mono-1"
+    written = (one / "training.json").stat().st_mtime_ns
+    trials = run(["x-x-mono", "hybrid:alpha=0.4"], (1, 2))
+    assert (one / "training.json").stat().st_mtime_ns == written
+    # Each is what training and judging it alone comes to.
+    for trial in trials:
+        strategy = trial.strategy.replace("-alpha", ":alpha")
+        alone = train(
+            static_model(), bh.pairs_of(groups(42)), tmp_path / f"{trial.strategy}{trial.seed}",
+            strategy=strategy, max_steps=5, seed=trial.seed, **SMALL,
+        )  # fmt: skip
+        expected = bh.evaluate(alone, collection()).summary()
+        folder = tmp_path / "out" / "results" / "small" / f"{trial.strategy}-{trial.seed}"
+        for found in (trial.results.summary(), bh.Results.load(folder).summary()):
+            assert found["multi"][AP].mean == pytest.approx(expected["multi"][AP].mean)
+    rows = list(table(trials, {"multi": (AP, "multi")}))
+    assert [row[:2] for row in rows] == [["small", "x-x-mono"], ["small", "hybrid-alpha=0.4"]]
+    values = [t.results.summary()["multi"][AP].mean for t in trials if t.strategy == "x-x-mono"]
+    assert rows[0][2] == f"{np.mean(values):.4f} ± {np.std(values, ddof=1):.4f}"
+    assert not list((tmp_path / "out").rglob("checkpoint-*"))
+    with pytest.raises(BadOption, match="no name of its own"):
+        run(["x-y", "x-y"], (1,))
+
+
+def test_the_command_line(
+    tmp_path: Path,
+    ran: Ran,  # noqa: F811
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    pairs = tmp_path / "pairs.jsonl"
+    pairs.write_text("".join(json.dumps(row) + "\n" for row in groups(42)))
+    start = saved(tmp_path / "start")
+    config = tmp_path / "train.yaml"
+    config.write_text(
+        f"train: [{pairs}]\nstrategy: x-y\ntemperature: 0.1\nmax-steps: 3\nlearning_rate: 1e-1\n"
+        "per_device_train_batch_size: 4\nuse_cpu: true\nreport_to: none\n"
+    )
+    done = ran("train", start, "--config", config, "--output", tmp_path / "a", "--max-steps", 4,
+               "--strategy", "hybrid:alpha=0.4", "--seed", 3)  # fmt: skip
+    assert done.code == 0, done.err
+    assert f"saved in {tmp_path / 'a' / 'model'}" in done.out
+    record = json.loads((tmp_path / "a" / "training.json").read_text())
+    assert record["steps"] == 4  # the line comes before the file
+    assert record["recipe"]["strategy"]["kinds"] == [["mono", 0.4], ["cross-rows", 0.6]]
+    assert record["recipe"]["loss"]["temperature"] == 0.1
+    assert record["recipe"]["arguments"]["learning_rate"] == 0.1
+    # The same as the function.
+    alone = train(
+        start, bh.read_pairs(pairs), tmp_path / "b", strategy="hybrid:alpha=0.4", max_steps=4,
+        seed=3, loss={"temperature": 0.1}, **SMALL,
+    )  # fmt: skip
+    made = SentenceTransformer(str(tmp_path / "a" / "model"), device="cpu")
+    capsys.readouterr()
+    np.testing.assert_array_equal(weights(made), weights(alone))
+    for words, message in (
+        (["train"], "MODEL is needed"),
+        (["train", start, "--output", tmp_path / "x"], "--train is needed"),
+        (["train", "--max-steps", 3, start], "MODEL comes before options such as --max-steps"),
+        (["train", start, "--config", config, "--output", tmp_path / "x", "--learning-rat", 1],
+         "did you mean 'learning_rate'"),
+        (["train", start, "--config", config, "--output", tmp_path / "x", "--lora", "r"],
+         "--lora takes KEY=VALUE"),
+        (["train", start, "--config", config, "--output", tmp_path / "x", "--switch", 0.5],
+         "--switch and --lexicon go together"),
+        (["train", start, "--config", tmp_path / "none.yaml"], "No such file"),
+        (["train", start, "--config", config, "--output", tmp_path / "x", "--max-steps", "few"],
+         "invalid int value: 'few'"),
+        (["train", start, "--train", tmp_path / "no.jsonl", "--output", tmp_path / "x"],
+         "there is no file"),
+        (["ablate", start, "--train", pairs, "--test", "xquad-r", "--output", tmp_path / "x",
+          "--strategy", "x-y"], "needs --max-steps"),
+    ):  # fmt: skip
+        done = ran(*words)
+        assert (done.code, message in done.err) == (2, True), done.err
+        assert len(done.err.splitlines()) == 1
+
+
+@pytest.mark.usefixtures("mirror")
+def test_ablate_on_the_command_line(tmp_path: Path, ran: Ran) -> None:  # noqa: F811
+    config = tmp_path / "ablation.yaml"
+    config.write_text("languages: de,es\nper-device-train-batch-size: 8\nuse_cpu: true\n")
+    done = ran(
+        "ablate", saved(tmp_path / "start"), "--train", "mlqa-r", "--test", "mlqa-r",
+        "--test-languages", "es,vi", "--strategy", "x-x-mono", "--strategy", "x-y", "--seed", 1,
+        "--max-steps", 2, "--config", config, "--output", tmp_path / "out",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    header, *rows, saved_in = done.out.splitlines()[-4:]
+    assert saved_in == f"saved in {tmp_path / 'out'}"
+    assert header.split("  ")[0] == "collection"
+    assert [row.split()[:2] for row in rows] == [["mlqa-r", "x-x-mono"], ["mlqa-r", "x-y"]]
+    record = json.loads((tmp_path / "out" / "runs" / "x-y-1" / "training.json").read_text())
+    assert record["recipe"]["pairs"]["languages"] == ["de", "es"]
+    assert set(record["audit"]["rows"]) <= {"de-es", "es-de"}
