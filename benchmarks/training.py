@@ -155,7 +155,7 @@ class _Peak:
     def _watch(self) -> None:
         while self.running:
             self.most = max(self.most, _anonymous())
-            time.sleep(0.005)
+            time.sleep(0.002)
 
     def beyond(self) -> int:
         self.running = False

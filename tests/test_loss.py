@@ -29,16 +29,16 @@ def cosine(a: Tensor, b: Tensor) -> Tensor:
     return (a * b).sum() / (a.norm() * b.norm())
 
 
-# Passage, the question's passages in three languages, a hard negative.
+# Passage, the question's passages in three languages, and behind a -2 a hard negative.
 # Row 1's passage answers row 0 in another language, row 3's hard negative answers row 2, and row 5
 # has the passage of row 4 though not the question's others.
 LABELS = torch.tensor([
-    [10, 10, 20, -1, 90],
-    [20, 21, 20, -1, 91],
-    [30, 30, 31, 32, 92],
-    [40, 40, -1, -1, 31],
-    [50, 50, 51, -1, 94],
-    [50, 50, -1, 52, 20],
+    [10, 10, 20, -1, -2, 90],
+    [20, 21, 20, -1, -2, 91],
+    [30, 30, 31, 32, -2, 92],
+    [40, 40, -1, -1, -2, 31],
+    [50, 50, 51, -1, -2, 94],
+    [50, 50, -1, 52, -2, 20],
 ])  # fmt: skip
 
 
@@ -54,7 +54,7 @@ def reference(
         golds = set() if labels is None else {int(x) for x in labels[i, 1:4] if x >= 0}
 
         def number(column: int, j: int) -> int:
-            return -7 if labels is None else int(labels[j, 0 if column == 0 else 3 + column])
+            return -7 if labels is None else int(labels[j, 0 if column == 0 else 4 + column])
 
         own = torch.exp(cosine(q[i], d[i]) / t)
         below = own
@@ -85,7 +85,7 @@ def test_it_is_the_formula(
     labelled: bool, symmetric: bool, weight: float, hard: int, t: float
 ) -> None:
     columns = vectors(2 + hard + bool(weight))
-    labels = LABELS[:, : 4 + hard] if labelled else None
+    labels = LABELS[:, : 4 + 2 * hard] if labelled else None
     loss = HybridContrastiveLoss(
         None, temperature=t, symmetric=symmetric, consistency=weight
     ).compute_loss_from_embeddings(columns, labels)
@@ -207,8 +207,13 @@ def test_under_matryoshka(size: int | None) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"temperature": 0}, "temperature is 0; it must be above 0"),
+        ({"temperature": 0}, "temperature is 0; it must be a number above 0"),
+        ({"temperature": math.inf}, "temperature is inf"),
+        ({"temperature": math.nan}, "temperature is nan"),
+        ({"temperature": "cold"}, "temperature is 'cold'"),
         ({"consistency": -1}, "consistency is -1"),
+        ({"consistency": math.nan}, "consistency is nan"),
+        ({"consistency": math.inf}, "consistency is inf"),
         ({"mini_batch_size": 0}, "mini_batch_size is 0"),
     ],
 )
@@ -219,7 +224,73 @@ def test_options_that_make_no_sense(options: Any, message: str) -> None:
 
 def test_data_that_make_no_sense() -> None:
     loss = HybridContrastiveLoss(None)
-    with pytest.raises(BadData, match=r"labels of shape \(6, 2\) do not fit 6 rows with 1 hard"):
-        loss.compute_loss_from_embeddings(vectors(3), LABELS[:, :2])
+    for labels in (LABELS[:, :1], LABELS[:5], torch.tensor([[1, 1, -2, 3]] * 5 + [[1, 1, 1, 3]])):
+        with pytest.raises(BadData, match=r"labels of shape .* do not fit 6 rows: they name the"):
+            loss.compute_loss_from_embeddings(vectors(3), labels)
     with pytest.raises(BadData, match=r"needs questions and passages, not 1 column"):
         loss.compute_loss_from_embeddings(vectors(1))
+
+
+@pytest.mark.parametrize("hard", [0, 1])
+@pytest.mark.parametrize("mask", [True, False])
+def test_a_translation_is_no_negative_nor_a_negative_a_translation(hard: int, mask: bool) -> None:
+    labels = LABELS[:, : 4 + 2 * hard]
+    consistent = HybridContrastiveLoss(None, consistency=0.5, mask=mask)
+    with pytest.raises(BadData, match=rf"a batch has {2 + hard} columns of texts, and by its "
+                       rf"labels, with {hard} hard negatives, it should have {3 + hard}; with "
+                       r"consistency .* train on with_translations\(\)"):  # fmt: skip
+        consistent.compute_loss_from_embeddings(vectors(2 + hard), labels)
+    plain = HybridContrastiveLoss(None, mask=mask)
+    with pytest.raises(BadData, match=rf"a batch has {3 + hard} columns .* should have {2 + hard}; "
+                       "translations are for a loss with consistency"):  # fmt: skip
+        plain.compute_loss_from_embeddings(vectors(3 + hard), labels)
+
+
+def test_a_negative_that_comes_again_in_its_row_counts_once() -> None:
+    queries, passages, first, second = vectors(4, n=2)
+    with torch.no_grad():
+        second[0] = first[0]  # gone round in the first row alone
+    labels = torch.tensor([[1, 1, -2, 7, 7], [2, 2, -2, 8, 9]])
+    loss = HybridContrastiveLoss(None, temperature=0.5)
+    found = loss.compute_loss_from_embeddings([queries, passages, first, second], labels)
+    expected = torch.zeros((), dtype=torch.float64)
+    for i in range(2):
+        candidates = [*passages, *first, second[1]]
+        below = sum(torch.exp(cosine(queries[i], one) / 0.5) for one in candidates)
+        expected -= torch.log(torch.exp(cosine(queries[i], passages[i]) / 0.5) / below) / 2
+    assert found.item() == pytest.approx(expected.item(), abs=1e-12)
+    # Two rows with one hard negative: it is a candidate of each.
+    both = torch.tensor([[1, 1, -2, 7], [2, 2, -2, 7]])
+    columns = [queries, passages, first]
+    assert loss.compute_loss_from_embeddings(columns, both).item() == pytest.approx(
+        reference(columns, None, 0.5, symmetric=False, weight=0).item(), abs=1e-12
+    )
+
+
+def test_labels_that_name_no_passages_are_warned_of_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    columns, labels = vectors(2), torch.arange(N)
+    for loss in (HybridContrastiveLoss(None, mask=False), HybridContrastiveLoss(None)):
+        plain = loss.compute_loss_from_embeddings(columns, torch.empty(0)).item()
+        assert not caplog.records
+        for _ in range(2):
+            assert loss.compute_loss_from_embeddings(columns, labels).item() == plain
+    assert [record.getMessage() for record in caplog.records] == [
+        "labels name no passages: nothing is masked; see ParallelPairs"
+    ]
+
+
+def test_similarities_are_of_single_precision() -> None:
+    torch.manual_seed(2)
+    base = torch.randn(32, 16)
+    halves = [base.bfloat16(), (base + 0.3 * torch.randn(32, 16)).bfloat16()]
+    loss = HybridContrastiveLoss(None, temperature=1.0)
+    exact = loss.compute_loss_from_embeddings([one.double() for one in halves]).item()
+    found = loss.compute_loss_from_embeddings(halves)
+    assert found.dtype == torch.float32
+    assert found.item() == pytest.approx(exact, rel=1e-6)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        under = loss.compute_loss_from_embeddings([one.float() for one in halves])
+    assert under.dtype == torch.float32
+    assert under.item() == pytest.approx(exact, rel=1e-6)

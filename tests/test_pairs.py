@@ -2,6 +2,9 @@
 
 import json
 import logging
+import pickle
+import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.training.numbers import numbers_of
 from beir_hybrid.training.pairs import Drawn, join_pairs
 from beir_hybrid.training.rows import pairs_of, pairs_of_bitext, pairs_of_collection, read_pairs
+from beir_hybrid.training.sampler import HybridBatchSampler
 
 GROUPS: list[dict[str, Any]] = [
     {
@@ -79,7 +83,9 @@ def test_hard_negatives() -> None:
         ("Bob.", "Cy."),
         ("Bob.", "Bob."),  # gone round
     ]
-    assert rows[0]["label"][-2:] == [number("Bob."), number("Cy.")]
+    ada, thai = number("Ada."), number("เอดา")
+    assert rows[0]["label"] == [ada, ada, ada, thai, -2, number("Bob."), number("Cy.")]
+    assert rows[1]["label"] == [ada, ada, ada, thai, -2, number("Bob."), number("Bob.")]
 
 
 def test_translations() -> None:
@@ -169,11 +175,106 @@ def test_what_is_left_out_is_counted(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         pairs = pairs_of(groups, negatives=1, name="mine")
     assert [record.getMessage() for record in caplog.records] == [
-        "mine: 2 blank texts are taken for missing translations, first in mine, group '0'",
-        "mine: 1 hard negatives are the passage itself, and are left out, first in mine, group '0'",
+        "mine: 2 blank texts are taken for missing translations, first in group '0'",
+        (
+            "mine: 1 hard negatives are passages of their question, and are left out, "
+            "first in group '0'"
+        ),
     ]
     assert pairs[0]["negative_1"] == "c"
     assert pairs.asked.tolist() == [[True], [True]]
+
+
+def test_a_negative_that_answers_in_another_language_is_left_out(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    group = {
+        "id": "x", "query": {"de": "q", "en": "q"}, "positive": {"de": "A", "en": "B"},
+        "negative": {"de": ["B", "C"], "en": ["D"]},
+    }  # fmt: skip
+    pairs = pairs_of([group], negatives=1)
+    assert pairs[0]["negative_1"] == "C"
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "pairs: 1 hard negatives are passages of their question, and are left out, "
+        "first in group 'x'"
+    )
+
+
+def test_what_was_left_out_is_told_again_of_the_cache(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_text('{"query": {"de": "a", "en": " "}, "positive": {"de": "b"}}\n')
+    for name in ("", "yours"):
+        caplog.clear()
+        read_pairs(path, name=name)
+        assert [record.getMessage() for record in caplog.records] == [
+            (
+                f"{name or 'mine'}: 1 blank texts are taken for missing translations, "
+                "first in group '0'"
+            )
+        ]
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone", "noted"])
+def test_a_damaged_cache_is_made_again(damage: str, tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_text("".join(json.dumps(group) + "\n" for group in GROUPS))
+    expected = list(read_pairs(path, negatives=1))
+    (table,) = (tmp_path / "cache").rglob("*.arrow")
+    if damage == "cut":
+        table.write_bytes(table.read_bytes()[:50])
+    elif damage == "gone":
+        table.unlink()
+    else:
+        (table.parent / "found.json").write_text("{")
+    assert list(read_pairs(path, negatives=1)) == expected
+    assert table.exists()
+
+
+def test_some_languages_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    groups = [*GROUPS, {**GROUPS[0], "id": "c", "positive": {"th": "เอดา"}}]
+    path = tmp_path / "mine.jsonl"
+    path.write_text("".join(json.dumps(group) + "\n" for group in groups))
+    told = "1 groups are left out, without question or passage in these languages, first in group"
+    makes: Any = (
+        ("pairs", pairs_of, groups),
+        ("mine", read_pairs, path),
+        ("mine", read_pairs, path),
+    )
+    for name, of, what in makes:
+        make = partial(of, what)
+        caplog.clear()
+        found = make(languages=["tha", "en"], negatives=1)
+        assert [found.languages, len(found), len(found[2:]["anchor"])] == [("en", "th"), 3, 1]
+        assert found[0] == {
+            "anchor": "Who?", "positive": "Ada.", "negative_1": "Bob.",
+            "label": [number("Ada."), number("Ada."), number("เอดา"), -2, number("Bob.")],
+        }  # fmt: skip
+        assert not caplog.records
+        # Of "b" the question is in English and the passage is not, as of "c".
+        some = make(languages=["en", "de"])
+        assert (some.languages, len(some)) == (("de", "en"), 1)
+        (record,) = caplog.records
+        assert record.getMessage() == f"{name}: {told.replace('1', '2')} 'b'"
+        with pytest.raises(BadOption, match=r"no language of the groups is 'fr'; there are .*de"):
+            make(languages=["de", "fr"])
+    left = {folder.name for folder in (tmp_path / "cache" / "pairs").glob("[!.]*")}
+    assert len(left) == 2
+
+
+def test_blank_lines_of_bitext_are_counted(caplog: pytest.LogCaptureFixture) -> None:
+    pairs = pairs_of_bitext({"de": ["a", "", "c"], "en": ["x", " ", ""]}, name="lines")
+    assert [pairs[i]["anchor"] for i in range(2)] == ["a", "c"]
+    assert pairs.asked.tolist() == [[True, True], [True, False]]
+    assert [record.getMessage() for record in caplog.records] == [
+        "lines: 3 blank texts are taken for missing translations, first in group '1'",
+        (
+            "lines: 1 groups are left out, without question or passage in these languages, "
+            "first in group '1'"
+        ),
+    ]
 
 
 @pytest.mark.parametrize(
@@ -186,10 +287,26 @@ def test_what_is_left_out_is_counted(caplog: pytest.LogCaptureFixture) -> None:
         ([{"query": {"xx-nope": "a"}, "positive": {"de": "b"}}], {}, "unknown language code"),
         ([{"query": {"de": 3}, "positive": {"de": "b"}}], {}, "query in 'de' is 3, no text"),
         ([GROUPS[0], GROUPS[0]], {}, "1 ids are there twice, first 'a'"),
+        ([["a", "b"]], {}, r"pairs, group '0' is \['a', 'b'\], and maps nothing"),
+        (
+            [{"query": {"zh-Hans": "a", "zh-Hant": "b"}, "positive": {"de": "c"}}],
+            {},
+            "group '0': query has 'zh-Hans' and 'zh-Hant', both 'zh'; leave one",
+        ),
+        (
+            [{"query": {"de": "a\ud800"}, "positive": {"de": "b"}}],
+            {},
+            r"pairs: 'a\\ud800' of query.de holds half a character, a lone surrogate",
+        ),
+        (
+            [{"query": {"de": "a"}, "positive": {"de": "b"}, "negative": {"de": "no list"}}],
+            {"negatives": 1},
+            "group '0': negative in 'de' is a text; it must be a list",
+        ),
         (
             [{"query": {"de": "a"}, "positive": {"de": "b"}, "negative": {"de": ["b"]}}],
             {"negatives": 1},
-            "group '0' has no hard negative in 'de'",
+            "group '0' has no hard negative in 'de' that does not answer the question",
         ),
         (
             [{"query": {"de": "a"}, "positive": {"de": "b"}}],
@@ -224,10 +341,123 @@ def test_files_that_make_no_sense(tmp_path: Path) -> None:
 def test_plain_datasets_of_some_groups() -> None:
     pairs = pairs_of(GROUPS)
     assert pairs.select([1]).to_list() == [pairs[1]]
-    assert pairs.select_columns(["anchor"]).to_list() == [
-        {"anchor": row["anchor"]} for row in pairs
-    ]
     assert np.array_equal([len(row["label"]) for row in pairs], [4, 4])
+
+
+def test_some_columns_of_all_groups() -> None:
+    pairs = pairs_of({"query": {"de": f"q{i}"}, "positive": {"de": f"p{i}"}} for i in range(2500))
+    some = pairs.select_columns(["positive"])
+    assert (len(some), some.shape, list(some.features)) == (2500, (2500, 1), ["positive"])
+    assert some[2499] == {"positive": "p2499"}
+    assert some.select([3, 2400]).to_list() == [{"positive": "p3"}, {"positive": "p2400"}]
+    assert some.__getitems__([int(pairs.code(7, 0, 0))]) == [{"positive": "p7"}]
+    assert pairs.column_names == ["anchor", "positive", "label"]
+    with pytest.raises(BadOption, match="no column 'negative'"):
+        pairs.select_columns(["negative"])
+
+
+def test_it_looks_like_what_its_rows_are() -> None:
+    pairs = pairs_of(GROUPS, negatives=1)
+    assert repr(pairs) == (
+        "ParallelPairs(2 groups in de, en, th; columns anchor, positive, negative_1, label)"
+    )
+    assert (pairs.shape, pairs.num_rows, pairs.num_columns) == ((2, 4), 2, 4)
+    assert pairs.to_list() == [pairs[0], pairs[1]]
+    assert pairs[[-1, 0]]["anchor"] == ["เมื่อไร", "Wer?"]
+    for place in (2, -3, int(pairs.code(0, 0, 0))):
+        with pytest.raises(IndexError, match=f"there is no group {place}: there are 2"):
+            pairs[place]
+        with pytest.raises(IndexError, match=f"there is no group {place}"):
+            pairs[[0, place]]
+
+
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [
+        ("map", "change the groups that the pairs are made of"),
+        ("rename_column", "change the groups"),
+        ("rename_columns", "change the groups"),
+        ("remove_columns", r"pairs.select_columns\(names\)"),
+        ("filter", r"pairs.subset\(indices\) are some of the groups"),
+        ("train_test_split", r"pairs.subset\(indices\)"),
+        ("shuffle", "HybridBatchSampler draws groups in an order of its own"),
+        ("sort", "HybridBatchSampler"),
+        ("to_pandas", r"pairs.select\(range\(len\(pairs\)\)\) is a plain dataset"),
+    ],
+)
+def test_what_would_change_the_stored_table_says_what_to_do(name: str, instead: str) -> None:
+    with pytest.raises(BadOption, match=f"ParallelPairs has no {name}: .*{instead}"):
+        getattr(pairs_of(GROUPS), name)(0.2)
+
+
+def test_they_travel_to_other_processes(tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_text("".join(json.dumps(group) + "\n" for group in GROUPS))
+    pairs = read_pairs(path, negatives=2)
+    sampler = HybridBatchSampler(pairs, 1, strategy="x-y")
+    codes = [code for batch in sampler for code in batch]
+    copied = pickle.loads(pickle.dumps(pairs))  # noqa: S301 - our own
+    assert copied.__getitems__(codes) == pairs.__getitems__(codes)
+    assert copied.digest() == pairs.digest()
+    copied.set_epoch(3)  # of no sampler
+    assert sampler.epoch == 0
+    pairs.set_epoch(3)
+    assert sampler.epoch == 3
+
+
+def test_groups_are_held_out() -> None:
+    def made(name: str, n: int) -> Any:
+        return pairs_of(
+            [{"id": f"{i}", "query": {"de": f"{name}{i}?", "en": f"{name}{i}?e"},
+              "positive": {"de": f"{name}{i}"}, "negative": {"de": ["no"]}} for i in range(n)],
+            name=name, negatives=1,
+        )  # fmt: skip
+
+    pairs = join_pairs([made("a", 3), made("b", 2), made("c", 2)]).with_translations()
+    some = pairs.subset([6, 1, 0, 5])
+    assert some.sources == (("a", 2), ("c", 2))
+    assert some.to_list() == [pairs[0], pairs[1], pairs[5], pairs[6]]
+    assert some[3]["translation"] == "c1?e"
+    assert pairs.subset(np.array([4])).sources == (("b", 1),)
+    whole = pairs.subset(range(7))
+    assert (whole.sources, whole.digest()) == (pairs.sources, pairs.digest())
+    for wrong, message in (
+        ([7], "groups from 0 to 6, not from 7 to 7"),
+        ([-1, 2], "not from -1 to 2"),
+        ([], "none at all"),
+        ([1, 1], "1 of the groups of a subset are named twice"),
+    ):
+        with pytest.raises(BadOption, match=message):
+            pairs.subset(wrong)
+
+
+def test_further_passages_are_held_out_with_their_groups() -> None:
+    corpus = {f"de:{i}": {"text": f"de{i}"} for i in range(3)}
+    queries = {"de:q:1": "frage", "de:q:2": "andere"}
+    qrels = {"de:q:1": {"de:0": 1, "de:1": 1}, "de:q:2": {"de:2": 1}}
+    pairs = pairs_of_collection(bh.from_beir(corpus, queries, qrels))
+    assert pairs.subset([1, 2]).golds.tolist() == pairs.golds[1:].tolist()
+    assert pairs.subset([1]).golds.tolist() == [[number("de1"), number("de0")]]
+
+
+def test_hard_negatives_are_numbered_at_once() -> None:
+    """Seven texts a row for two: a few times the work, not thirty times."""
+    groups = [
+        {"query": {"de": f"q{i}"}, "positive": {"de": f"p{i}"},
+         "negative": {"de": [f"n{i} {k}" for k in range(5)]}}
+        for i in range(256)
+    ]  # fmt: skip
+
+    def seconds(negatives: int) -> float:
+        pairs = pairs_of(groups, negatives=negatives)
+        times = []
+        for _ in range(20):
+            began = time.perf_counter()
+            pairs.__getitems__(range(256))
+            times.append(time.perf_counter() - began)
+        return min(times)
+
+    assert seconds(5) < 6 * seconds(0)
 
 
 def test_what_the_datasets_library_reads(tmp_path: Path) -> None:

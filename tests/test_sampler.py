@@ -199,6 +199,61 @@ def test_languages_by_size(temperature: float, share: float) -> None:
     assert abs(german - 200 * share) <= 4 * (200 * share * (1 - share)) ** 0.5
 
 
+def one_way(n: int, lang: str) -> list[dict[str, Any]]:
+    """Make groups of a question in one language, and a passage in English alone."""
+    return [
+        {"query": {lang: f"{lang} question {i}"}, "positive": {"en": f"{lang}'s passage {i}"}}
+        for i in range(n)
+    ]
+
+
+@pytest.mark.parametrize("name", ["x-y", "x-y-batch", "hybrid"])
+def test_languages_that_no_group_has_both_in(name: str) -> None:
+    pairs = pairs_of(one_way(40, "de"))
+    rows = [row for batch in HybridBatchSampler(pairs, 4, strategy=name) for row in batch]
+    assert sorted(pairs.decode(row) for row in rows) == [Drawn(i, "de", "en") for i in range(40)]
+    # Beside groups in English alone, which only monolingual batches have a use for.
+    english = [{"query": {"en": f"q{i}"}, "positive": {"en": f"p{i}"}} for i in range(40)]
+    pairs = pairs_of([*one_way(40, "de"), *english])
+    sampler = HybridBatchSampler(pairs, 4, strategy=name)
+    found = Counter(
+        (row >= 40, one.query_lang, one.passage_lang)
+        for batch in sampler
+        for one in drawn(pairs, batch)
+        for row in [one.group]
+    )
+    expected = Counter({(False, "de", "en"): 40})
+    if name == "hybrid":
+        expected[True, "en", "en"] = 40
+    assert found == expected
+    assert sampler.audit().left_out == ({} if name == "hybrid" else {
+        "groups that the strategy has no use for": 40
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("temperature", "share"), [(0.0, 1 / 2), (0.5, 3**0.5 / (1 + 3**0.5)), (1.0, 3 / 4)]
+)
+def test_questions_and_passages_are_weighed_each_by_their_own(
+    temperature: float, share: float
+) -> None:
+    pairs = pairs_of([*one_way(3000, "de"), *one_way(1000, "fr")])
+    chosen = strategy("x-y-batch", temperature=temperature)
+    first = HybridBatchSampler(pairs, 2, True, strategy=chosen).batches()[:200]
+    german = sum(pairs.decode(int(batch.codes[0])).query_lang == "de" for batch in first)
+    assert abs(german - 200 * share) <= 4 * (200 * share * (1 - share)) ** 0.5
+
+
+def test_a_steep_temperature_leaves_no_language_out() -> None:
+    groups = [
+        {"query": {lang: f"{lang}{i}"}, "positive": {lang: f"{lang}.{i}"}}
+        for lang, n in (("de", 400), ("en", 4))
+        for i in range(n)
+    ]
+    sampler = HybridBatchSampler(pairs_of(groups), 4, strategy=strategy("x-x", temperature=500))
+    assert sampler.audit().rows == {"de-de": 400, "en-en": 4}
+
+
 def test_sources_in_proportion_to_their_sizes() -> None:
     pairs = join_pairs([parallel(3000, name="large"), parallel(1000, name="small")])
     assert pairs.sources == (("large", 3000), ("small", 1000))
@@ -272,8 +327,43 @@ def test_languages_that_a_strategy_lacks() -> None:
         strategy("x-y", alpha=0.5)
     with pytest.raises(BadOption, match="temperature is -1"):
         strategy("x-y", temperature=-1)
+    for temperature in (float("inf"), float("nan"), "hot"):
+        with pytest.raises(BadOption, match=r"temperature is .* must be a number"):
+            strategy("x-y", temperature=temperature)  # type: ignore[arg-type] # on purpose
+    with pytest.raises(BadOption, match=r"one of en-en, x-x, x-x-mono, .*, not None"):
+        strategy(None)  # type: ignore[arg-type] # on purpose
     with pytest.raises(BadOption, match="draws from ParallelPairs, not from a list"):
         HybridBatchSampler([1, 2], 1)  # type: ignore[arg-type] # on purpose
+
+
+def one_answer(n: int) -> list[dict[str, Any]]:
+    """Make groups that all have the same passage, so that no two go together."""
+    return [{"query": {"de": f"q{i}"}, "positive": {"de": "yes"}} for i in range(n)]
+
+
+def test_a_sampler_without_batches_is_an_error() -> None:
+    with pytest.raises(BadData, match="x-x makes no batch of 8 rows: too many groups share"):
+        HybridBatchSampler(pairs_of(one_answer(20)), 8, True, strategy="x-x")
+
+
+def test_batches_of_a_single_row_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    sampler = HybridBatchSampler(pairs_of(one_answer(20)), 8, strategy="x-x")
+    assert [len(batch) for batch in sampler] == [1] * 20
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "epoch 0 has 20 batches of a single row: without hard negatives their loss is 0, and "
+        "nothing is learned of them"
+    )
+    caplog.clear()
+    groups = [{**group, "negative": {"de": ["no"]}} for group in one_answer(20)]
+    assert len(HybridBatchSampler(pairs_of(groups, negatives=1), 8, strategy="x-x")) == 20
+    assert not caplog.records
+
+
+def test_names_of_sources_steer_no_terminal_and_end_no_block() -> None:
+    pairs = parallel(8, name="a\n```\n<b>\x1b[31mré\u202e")
+    rows = HybridBatchSampler(pairs, 4, strategy="x-x").audit().lines()[1]
+    assert rows.endswith("by source: 8 a\\n'''\\n<b>\\x1b[31mré\\u202e")
 
 
 def test_the_world_size_is_torchruns(monkeypatch: pytest.MonkeyPatch) -> None:

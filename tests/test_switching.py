@@ -18,6 +18,7 @@ ENTRIES: list[Entry] = [
     {"de": "Katze", "en": ["cat", "kitty"]},
     {"de": "Südafrika", "en": "South Africa"},
     {"de": "Afrika", "en": "Africa"},
+    {"de": "Straße", "en": "street"},
 ]
 
 
@@ -34,6 +35,7 @@ ENTRIES: list[Entry] = [
         ("我的房子很大", "zh", {f"我的{w}很大" for w in ("Haus", "house", "บ้าน", "घर")}),
         ("บ้านของฉัน", "th", {f"{w}ของฉัน" for w in ("Haus", "house", "房子", "घर")}),
         ("मेरा घर", "hi", {f"मेरा {w}" for w in ("Haus", "house", "房子", "บ้าน")}),
+        ("STRASSE, strasse", "de", {"street, street"}),  # whatever the case
         ("casa", "es", {"casa"}),  # a language that the lexicon has not
     ],
 )  # fmt: skip
@@ -142,6 +144,23 @@ def test_rows_are_switched_anew_in_each_epoch_and_alike_from_the_start() -> None
     first, second = epochs()
     assert first != second
     assert epochs() == [first, second]
+
+
+def test_one_set_of_pairs_under_many_switches() -> None:
+    pairs = pairs_of(GROUPS)
+    # A switch for each of 255 words that are the translation: rows are of the sampler's own.
+    for i in range(255):
+        switch = code_switch(1.0, [{"de": "Haus", "en": f"house{i}"}], on="queries")
+        chosen = strategy("x-x-mono", code_switch=switch)
+        if i not in (0, 7, 254):
+            assert pairs.drawn_with(switch, 0) > 0
+            continue
+        batches = list(HybridBatchSampler(pairs, 8, strategy=chosen))
+        rows = [row for batch in batches for row in pairs.__getitems__(batch)]
+        german = [row["anchor"].split()[0] for row in rows if "Frage" in row["anchor"]]
+        assert set(german) == {f"house{i}"}
+    with pytest.raises(BadOption, match="switched in 255 ways at most"):
+        pairs.drawn_with(code_switch(1.0, WORDS), 0)
 
 
 def test_a_lexicon_that_matches_nothing_is_an_error() -> None:

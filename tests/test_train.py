@@ -1,7 +1,9 @@
 """`train` and `ablate`: one call, a folder that says all, and nothing done twice."""
 
+import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -105,7 +107,7 @@ def test_what_is_finished_is_not_trained_again(tmp_path: Path) -> None:
                                 **SMALL)),
     ]  # fmt: skip
     for what, change in changes:
-        with pytest.raises(BadOption, match=f"another {what}; name another folder"):
+        with pytest.raises(BadOption, match=f"another {what}.*; name another folder"):
             change()
     (tmp_path / "out" / "training.json").write_text("{")
     with pytest.raises(BadData, match=r"training.json is damaged"):
@@ -113,6 +115,92 @@ def test_what_is_finished_is_not_trained_again(tmp_path: Path) -> None:
     (tmp_path / "out" / "training.json").unlink()
     with pytest.raises(BadOption, match="holds something else than a training"):
         train(start, pairs, tmp_path / "out", max_steps=3, **SMALL)
+
+
+def test_what_changes_no_weights_may_change(tmp_path: Path) -> None:
+    start, pairs = saved(tmp_path / "start"), bh.pairs_of(groups(42))
+    first = train(
+        start,
+        pairs,
+        tmp_path / "out",
+        max_steps=3,
+        hub_token="hush",  # noqa: S106
+        **SMALL,
+    )
+    assert "hush" not in (tmp_path / "out" / "training.json").read_text()
+    free = SMALL | {"disable_tqdm": False, "logging_steps": 7, "dataloader_num_workers": 1}
+    again = train(
+        os.path.relpath(start), pairs, tmp_path / "out", max_steps=3, save_total_limit=9, **free
+    )
+    np.testing.assert_array_equal(weights(first), weights(again))
+
+
+def test_nothing_begun_blocks_nothing(tmp_path: Path) -> None:
+    pairs = bh.pairs_of(groups(42))
+    with pytest.raises(BadData, match="batches of 99 rows are too large"):
+        train(static_model(), pairs, tmp_path, max_steps=3,
+              **SMALL | {"per_device_train_batch_size": 99})  # fmt: skip
+    train(static_model(), pairs, tmp_path, max_steps=3, **SMALL)
+
+
+def test_other_data_to_judge_on_is_another_training(tmp_path: Path) -> None:
+    def run(n: int, measures: Any = (AP,)) -> Any:
+        return train(static_model(), bh.pairs_of(groups(42)), tmp_path / "out", max_steps=2,
+                     dev=collection(n), measures=measures, **SMALL)  # fmt: skip
+
+    run(12)
+    with pytest.raises(BadOption, match="another dev: sha256"):
+        run(11)
+    with pytest.raises(BadOption, match="another dev: measures"):
+        run(12, ("R@1",))
+    run(12)
+
+
+def test_a_damaged_checkpoint_is_passed_over(tmp_path: Path) -> None:
+    pairs, options = bh.pairs_of(groups(42)), SMALL | {"max_steps": 9, "save_steps": 3}
+    whole = train(static_model(), pairs, tmp_path / "out", **options)
+    shutil.rmtree(tmp_path / "out" / "model")
+    last = tmp_path / "out" / "checkpoints" / "checkpoint-9" / "model.safetensors"
+    last.write_bytes(last.read_bytes()[:-9])
+    again = train(static_model(), pairs, tmp_path / "out", **options)
+    np.testing.assert_allclose(weights(again), weights(whole), atol=1e-6)
+    lines = (tmp_path / "out" / "batches.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines] == list(range(1, 10))
+
+
+def test_prompts_that_are_switched_off_stay_off(tmp_path: Path) -> None:
+    model = static_model(prompts={"query": "w9 ", "passage": "w8 "})
+    off = {"query_prompt": "", "passage_prompt": ""}
+    trained = train(model, bh.pairs_of(groups(42)), tmp_path, max_steps=1, encoder=off, **SMALL)
+    assert trained.prompts["query"] == trained.prompts["document"] == ""
+    np.testing.assert_array_equal(trained.encode_query("w5"), trained.encode("w5", prompt=""))
+    assert bh.SentenceTransformerEncoder(trained).prompts == {"queries": "", "passages": ""}
+
+
+def test_two_processes_train_and_find_it_done(tmp_path: Path) -> None:
+    pairs = tmp_path / "pairs.jsonl"
+    pairs.write_text("".join(json.dumps(row) + "\n" for row in groups(42)))
+    words = ["train", str(saved(tmp_path / "start")), "--train", str(pairs), "--output",
+             str(tmp_path / "out"), "--max-steps", "3", "--use-cpu", "--ddp-backend", "gloo",
+             "--per-device-train-batch-size", "4", "--report-to", "none", "--gather"]  # fmt: skip
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2",
+               "--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0", "-m",
+               "beir_hybrid", *words]  # fmt: skip
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    for _ in range(2):
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=False, timeout=120
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+    assert "is trained already" in done.stderr
+    record = json.loads((tmp_path / "out" / "training.json").read_text())
+    assert sum(record["audit"]["rows"].values()) == 3 * 2 * 4
+    # One process alone would draw other batches.
+    with pytest.raises(BadOption, match="another processes"):
+        train(tmp_path / "start", bh.read_pairs(pairs), tmp_path / "out", max_steps=3,
+              loss={"temperature": 0.05, "symmetric": False, "consistency": 0.0, "mask": True,
+                    "mini_batch_size": None, "gather_across_devices": True},
+              per_device_train_batch_size=4, use_cpu=True)  # fmt: skip
 
 
 KILLED = """
@@ -214,7 +302,11 @@ def test_bad_options_are_named_before_anything_is_written(tmp_path: Path) -> Non
     pairs = bh.pairs_of(groups(42))
     for options, error, message in (
         ({"learning_rat": 1}, UnknownName, "did you mean 'learning_rate'"),
-        ({"prompts": {}}, BadOption, "prompts is not to be set"),
+        ({"prompts": {}}, BadOption, "prompts is not to be set; query_prompt and passage_prompt"),
+        ({"resume_from_checkpoint": "x"}, BadOption, "goes on by itself"),
+        ({"eval_strategy": "steps"}, BadOption, "eval_strategy is for a training with dev"),
+        ({"report_to": "nobody"}, BadOption, "the trainer refuses: .*nobody"),
+        ({"loss": {"mini_batch_size": 2}}, BadOption, "StaticEmbedding has no batches to cut"),
         ({"loss": {"scale": 20}}, UnknownName, "no option of the loss 'scale'"),
         ({"patience": 2}, BadOption, "for a training with dev"),
         ({"strategy": "hybird"}, UnknownName, "did you mean 'hybrid'"),
@@ -260,6 +352,23 @@ def test_ablate_trains_each_alike_and_goes_on(tmp_path: Path) -> None:
         run(["x-y", "x-y"], (1,))
 
 
+def test_ablate_judges_anew_what_is_judged_on_other_data(tmp_path: Path) -> None:
+    def run(test: Collection, measures: Any = None) -> Any:
+        (trial,) = ablate(
+            static_model(), bh.pairs_of(groups(42)), tmp_path / "out", strategies=["x-y"],
+            seeds=(1,), test=test, measures=measures, max_steps=2, **SMALL,
+        )  # fmt: skip
+        return trial.results
+
+    first, second = run(collection(12)), run(collection(9))
+    assert [one.about["collection"]["queries"] for one in (first, second)] == [24, 18]
+    assert [str(one) for one in run(collection(9), ["R@1"]).measures] == ["R@1"]
+    hostile = dataclasses.replace(collection(9), name="../../escaped")
+    run(hostile)
+    assert not (tmp_path / "escaped").exists()
+    assert (tmp_path / "out" / "results" / "escaped" / "x-y-1" / "results.json").exists()
+
+
 def test_the_command_line(
     tmp_path: Path,
     ran: Ran,  # noqa: F811
@@ -270,7 +379,8 @@ def test_the_command_line(
     start = saved(tmp_path / "start")
     config = tmp_path / "train.yaml"
     config.write_text(
-        f"train: [{pairs}]\nstrategy: x-y\ntemperature: 0.1\nmax-steps: 3\nlearning_rate: 1e-1\n"
+        f"train: {pairs}\nstrategy: [x-y]\ntemperature: 0.1\nmax-steps: 3\nlearning_rate: 1e-1\n"
+        "languages: [de, en, th]\nlora: null\nwarmup_ratio: null\n"
         "per_device_train_batch_size: 4\nuse_cpu: true\nreport_to: none\n"
     )
     done = ran("train", start, "--config", config, "--output", tmp_path / "a", "--max-steps", 4,
@@ -295,7 +405,13 @@ def test_the_command_line(
         (["train", start, "--output", tmp_path / "x"], "--train is needed"),
         (["train", "--max-steps", 3, start], "MODEL comes before options such as --max-steps"),
         (["train", start, "--config", config, "--output", tmp_path / "x", "--learning-rat", 1],
-         "did you mean 'learning_rate'"),
+         "did you mean --learning-rate?"),
+        (["train", start, "--config", config, "--output", tmp_path / "x", "--switch-on", "both"],
+         "--switch-on goes with --switch"),
+        (["train", start, "--config", config, "--output", tmp_path / "x", "--dev-languages", "de"],
+         "--dev-languages goes with --dev"),
+        (["train", start, "--config", config, "--output", tmp_path / "x", "-o", "split=dev"],
+         "--option changes nothing of"),
         (["train", start, "--config", config, "--output", tmp_path / "x", "--lora", "r"],
          "--lora takes KEY=VALUE"),
         (["train", start, "--config", config, "--output", tmp_path / "x", "--switch", 0.5],

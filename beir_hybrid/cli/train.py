@@ -5,15 +5,17 @@ import argparse
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from beir_hybrid.cli.shared import Languages, Offline, Options, load, print_table, split
-from beir_hybrid.errors import BadData, BadOption, lookup
+from beir_hybrid.errors import BadData, BadOption
 
 if TYPE_CHECKING:
+    from beir_hybrid.collection import Collection
     from beir_hybrid.training.pairs import ParallelPairs
 
 EXTRA = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -39,10 +41,28 @@ def _config(context: typer.Context, path: Path | None) -> Path | None:
     if not isinstance(found, dict):
         raise BadData(f"{path} must map options to values")
     given = {str(name).replace("-", "_"): value for name, value in found.items()}
-    ours = {param.name for param in context.command.params} - {"config"}
-    context.default_map = {name: value for name, value in given.items() if name in ours}
+    given = {name: value for name, value in given.items() if value is not None}
+    ours = {param.name: param for param in context.command.params if param.name != "config"}
+    context.default_map = {
+        name: _fitted(name, value, getattr(ours[name], "multiple", False))
+        for name, value in given.items()
+        if name in ours
+    }
     context.meta[_ARGUMENTS] = {name: value for name, value in given.items() if name not in ours}
     return path
+
+
+def _fitted(name: str, value: Any, multiple: bool) -> Any:
+    """Return a YAML value as the command line would have it."""
+    if isinstance(value, dict):
+        value = [f"{key}={one}" for key, one in value.items()]
+    if multiple:
+        return value if isinstance(value, list) else [value]
+    if not isinstance(value, list):
+        return value
+    if len(value) > 1 and "languages" not in name:
+        raise BadOption(f"{name} is one value, not {value!r}")
+    return ",".join(map(str, value))
 
 
 _LOSS, _DEV, _MODEL, _SWITCH = "The loss", "Judging on the way", "The model", "Code switching"
@@ -92,7 +112,9 @@ def train(
     lexicon: Annotated[
         Path | None, _panel(_SWITCH, 'Lines such as {"de": "Haus", "en": "house"}.', metavar="FILE")
     ] = None,
-    switch_on: Annotated[str, _panel(_SWITCH, "queries, passages or both.")] = "both",
+    switch_on: Annotated[
+        str | None, _panel(_SWITCH, "queries, passages or both, the default.")
+    ] = None,
     temperature: Annotated[float, _panel(_LOSS, "What similarities are divided by.")] = 0.05,
     symmetric: Annotated[
         bool, _panel(_LOSS, "Also from passages to questions.", "--symmetric")
@@ -108,7 +130,12 @@ def train(
         bool, _panel(_LOSS, "Passages of all processes are negatives.", "--gather")
     ] = False,
     dev: Annotated[
-        str | None, _panel(_DEV, "A dataset to choose the best checkpoint by.", metavar="NAME")
+        str | None,
+        _panel(
+            _DEV,
+            "A dataset, or a file as docs/jsonl.md has it, to choose the best checkpoint by.",
+            metavar="NAME",
+        ),
     ] = None,
     dev_languages: Annotated[
         str | None, _panel(_DEV, "Its languages, with commas between.")
@@ -161,7 +188,11 @@ def train(
 
 
 Test = Annotated[
-    list[str] | None, typer.Option(help="A dataset to judge on; may be repeated.", metavar="NAME")
+    list[str] | None,
+    typer.Option(
+        help="A dataset, or a file as docs/jsonl.md has it, to judge on; may be repeated.",
+        metavar="NAME",
+    ),
 ]
 TestLanguages = Annotated[
     str | None, typer.Option(help="The languages to judge on, with commas between; all by default.")
@@ -219,8 +250,7 @@ def ablate(
         strategies={name: _strategy(name, common) for name in given["strategy"]},
         seeds=given["seed"] or (1, 2, 3),
         test=[
-            load(name, split(given["test_languages"]), None, common["offline"])
-            for name in given["test"]
+            _collection(name, given["test_languages"], common["offline"]) for name in given["test"]
         ],
         **options,
         **arguments,
@@ -241,16 +271,35 @@ def _needed(given: Mapping[str, Any], *names: str) -> None:
             raise BadOption(f"{'MODEL' if name == 'model' else f'--{name}'} is needed")
 
 
+def _collection(name: str, languages: str | None, offline: bool) -> "Collection":
+    """Load a dataset by name, or a file of one's own."""
+    from beir_hybrid.sources import datasets
+
+    if name not in datasets() and Path(name).is_file():
+        if languages:
+            raise BadOption(f"{name} is judged on in all its languages")
+        return load("jsonl", None, [f"path={name}"], offline)
+    return load(name, split(languages), None, offline)
+
+
 def _read(given: Mapping[str, Any]) -> "list[ParallelPairs]":
     """Read what is trained on: datasets by name, or files and datasets of the hub."""
     from beir_hybrid.sources import datasets
     from beir_hybrid.training.rows import pairs_of_collection, read_pairs
 
+    known = [name for name in given["train"] if name in datasets()]
+    for option, needless in (
+        ("negatives", len(known) == len(given["train"])),
+        ("language", len(known) == len(given["train"])),
+        ("option", not known),
+    ):
+        if given[option] and needless:
+            raise BadOption(f"--{option} changes nothing of {', '.join(given['train'])}")
     langs, negatives, language = split(given["languages"]), given["negatives"], given["language"]
     return [
         pairs_of_collection(load(name, langs, given["option"], given["offline"]))
-        if name in datasets()
-        else read_pairs(name, negatives=negatives, language=language)
+        if name in known
+        else read_pairs(name, negatives=negatives, language=language, languages=langs)
         for name in given["train"]
     ]
 
@@ -262,20 +311,25 @@ def _strategy(name: str, given: Mapping[str, Any]) -> Any:
     if (given["switch"] is None) != (given["lexicon"] is None):
         raise BadOption("--switch and --lexicon go together")
     if given["switch"] is None:
+        if given["switch_on"]:
+            raise BadOption("--switch-on goes with --switch and --lexicon")
         return strategy(name)
-    switch = code_switch(given["switch"], given["lexicon"], given["switch_on"])
+    switch = code_switch(given["switch"], given["lexicon"], given["switch_on"] or "both")
     return strategy(name, code_switch=switch)
 
 
 def _options(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of the function `train`."""
     loss = ("temperature", "symmetric", "consistency", "mask", "mini_batch_size")
-    encoder = ("preset", "query_prompt", "passage_prompt", "revision", "trust_remote_code")
-    langs = split(given["dev_languages"])
+    encoder = ("preset", "query_prompt", "passage_prompt", "revision")
+    kept = {name: given[name] for name in encoder if given[name] is not None}
+    dev, langs = given["dev"], given["dev_languages"]
+    if langs and not dev:
+        raise BadOption("--dev-languages goes with --dev")
     return {
         "loss": {name: given[name] for name in loss} | {"gather_across_devices": given["gather"]},
-        "encoder": {name: given[name] for name in encoder if given[name]},
-        "dev": load(given["dev"], langs, None, given["offline"]) if given["dev"] else None,
+        "encoder": kept | ({"trust_remote_code": True} if given["trust_remote_code"] else {}),
+        "dev": _collection(dev, langs, given["offline"]) if dev else None,
         "lora": _values(given["lora"]) if given["lora"] else None,
         **{name: given[name] for name in ("primary", "patience", "max_length")},
     }
@@ -307,17 +361,26 @@ def _arguments(given: Mapping[str, Any], words: Sequence[str]) -> dict[str, Any]
     parser = Parser(dataclass, allow_abbrev=False, add_help=False)
     for action in parser._actions:  # noqa: SLF001 - argparse has no other way to say "if given"
         action.default, action.required = argparse.SUPPRESS, False
+    known = {action.dest for action in parser._actions}  # noqa: SLF001
     written = []
     for name, value in given.items():
-        lookup("option", name, {action.dest: action for action in parser._actions})  # noqa: SLF001
+        _is_known(name, known)
         many = isinstance(value, list)
         written += [f"--{name}", *(map(_word, value) if many else [_word(value)])]
     found, rest = parser.parse_known_args([*written, *words])
     if rest:
-        name = rest[0].lstrip("-").partition("=")[0].replace("-", "_")
-        lookup("option", name, {action.dest: action for action in parser._actions})  # noqa: SLF001
+        _is_known(rest[0].lstrip("-").partition("=")[0].replace("-", "_"), known)
         raise BadOption(f"{rest[0]!r} is no option")
     return {"disable_tqdm": not sys.stderr.isatty(), **vars(found)}
+
+
+def _is_known(name: str, known: set[str]) -> None:
+    """Raise `BadOption` for what is no argument of the trainer, with the nearest name."""
+    ours = {str(param.name) for param in TRAIN.params}
+    if name not in known:
+        near = get_close_matches(name, known | ours, n=1, cutoff=0.5)
+        hint = f"did you mean --{near[0].replace('_', '-')}?" if near else "see --help"
+        raise BadOption(f"there is no option {name!r}; {hint}")
 
 
 def _word(value: Any) -> str:

@@ -1,6 +1,7 @@
 """Several strategies on the same data in, a trained model and results of each, by seed, out."""
 
 import copy
+import json
 import re
 import shutil
 import tempfile
@@ -17,10 +18,11 @@ from beir_hybrid.errors import BadOption
 from beir_hybrid.evaluation.evaluate import evaluate
 from beir_hybrid.evaluation.results import Results
 from beir_hybrid.evaluation.settings import Kind
-from beir_hybrid.files import locked
+from beir_hybrid.files import locked, replacing
 from beir_hybrid.training.pairs import ParallelPairs, join_pairs
+from beir_hybrid.training.record import CHECKPOINTS, digest_of
 from beir_hybrid.training.strategies import Strategy, strategy
-from beir_hybrid.training.train import CHECKPOINTS, train
+from beir_hybrid.training.train import train
 
 RUNS, RESULTS = "runs", "results"
 
@@ -69,7 +71,7 @@ def ablate(
     tests = [test] if isinstance(test, Collection) else list(test)
     if not tests:
         raise BadOption("ablate needs a collection to judge on")
-    if len({one.name for one in tests}) < len(tests):
+    if len({_label(one.name) for one in tests}) < len(tests):
         raise BadOption("two of the collections to judge on have the same name")
     numbers = list(seeds)
     if not numbers or len(set(numbers)) < len(numbers):
@@ -81,7 +83,7 @@ def ablate(
     for seed in numbers:  # the first of every strategy before the second of any
         for name, how in chosen.items():
             run = Path(output) / RUNS / f"{name}-{seed}"
-            folders = [Path(output) / RESULTS / one.name / run.name for one in tests]
+            folders = [Path(output) / RESULTS / _label(one.name) / run.name for one in tests]
             # A loaded model must be as it was for the next one.
             start = model if isinstance(model, str | Path) else copy.deepcopy(model)
             trained = train(
@@ -133,7 +135,7 @@ def _named(strategies: Mapping[str, Strategy | str] | Iterable[str]) -> dict[str
     items = strategies.items() if isinstance(strategies, Mapping) else ((s, s) for s in strategies)
     found: dict[str, Strategy] = {}
     for name, how in items:
-        label = re.sub(r"[^\w.=-]+", "-", str(name)).strip(".-")
+        label = _label(str(name))
         if not label or label in found:
             raise BadOption(f"{name!r} is no name of its own for a strategy")
         found[label] = strategy(how)
@@ -142,15 +144,26 @@ def _named(strategies: Mapping[str, Strategy | str] | Iterable[str]) -> dict[str
     return found
 
 
+def _label(name: str) -> str:
+    """Return what a folder may be called."""
+    return re.sub(r"[^\w.=-]+", "-", name).strip(".-")
+
+
 def _results(
     model: Any, collection: Collection, folder: Path, measures: Iterable[Measure | str] | None
 ) -> Results:
-    """Return the results that are there, or judge the model."""
+    """Return the results that are there, if of the same data and measures, or judge the model."""
+    chosen = None if measures is None else [str(measure) for measure in measures]
+    key = json.dumps({"collection": digest_of(collection), "measures": chosen})
+    made = folder / "made.json"  # of what: the results themselves hold no texts
     with locked(folder):
-        if (folder / "results.json").exists():
+        if made.exists() and made.read_text("utf-8") == key:
             return Results.load(folder)
         # Of a model that is judged once the embeddings are not kept.
         with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as store:
-            results = evaluate(model, collection, measures=measures, store=store, name=folder.name)
+            results = evaluate(model, collection, measures=chosen, store=store, name=folder.name)
+        made.unlink(missing_ok=True)
         results.save(folder)
+        with replacing(made) as temporary:
+            temporary.write_text(key, "utf-8")
     return results

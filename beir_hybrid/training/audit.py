@@ -96,4 +96,10 @@ def _table(pairs: Mapping[tuple[Any, ...], int]) -> list[str]:
 
 
 def _listed(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{count:,} {name}" for name, count in counts.items()) or "none"
+    return ", ".join(f"{count:,} {_shown(name)}" for name, count in counts.items()) or "none"
+
+
+def _shown(name: str) -> str:
+    """Return a name, which is anyone's: it steers no terminal, and ends no block of Markdown."""
+    printable = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in name)
+    return printable.replace("```", "'" * 3)

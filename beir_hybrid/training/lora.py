@@ -12,6 +12,8 @@ def add_lora(model: Any, options: Mapping[str, Any]) -> None:
         from peft import LoraConfig, TaskType
     except ImportError as error:
         raise MissingExtra("LoRA needs peft: pip install 'beir-hybrid[train]'") from error
+    if options.get("modules_to_save"):
+        raise BadOption("lora: modules_to_save is not merged; leave it out, or train without LoRA")
     try:
         config = LoraConfig(task_type=TaskType.FEATURE_EXTRACTION, **options)
     except (TypeError, ValueError) as error:

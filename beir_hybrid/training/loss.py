@@ -1,5 +1,7 @@
 """Questions' and passages' vectors and their numbers in, the contrastive loss out."""
 
+import logging
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,6 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.training.numbers import HARD
+
+logger = logging.getLogger(__name__)
 
 
 class HybridContrastiveLoss(CachedLossMixin, nn.Module):
@@ -25,8 +30,9 @@ class HybridContrastiveLoss(CachedLossMixin, nn.Module):
     q_i's passages, in whatever language (Elmahdy, Lin and Ahmad, arXiv 2408.10536, leave open
     whether other questions' passages are negatives, and print no temperature; here they are, and it
     is 0.05). The numbers come from the column ``label`` of `ParallelPairs`: the passage's, those of
-    the question's passages (-1 for none), then those of the row's hard negatives. Without such a
-    column nothing is masked.
+    the question's passages (-1 for none), then, behind a -2, those of the row's hard negatives. A
+    row's hard negative that comes again in the row counts once. Without such a column nothing is
+    masked. Similarities are of single precision at least, whatever the model computes in.
 
     Parameters
     ----------
@@ -60,10 +66,10 @@ class HybridContrastiveLoss(CachedLossMixin, nn.Module):
         gather_across_devices: bool = False,
     ) -> None:
         super().__init__()
-        if not temperature > 0:
-            raise BadOption(f"temperature is {temperature}; it must be above 0")
-        if consistency < 0:
-            raise BadOption(f"consistency is {consistency}; it must not be negative")
+        if not (_is_finite(temperature) and temperature > 0):
+            raise BadOption(f"temperature is {temperature!r}; it must be a number above 0")
+        if not (_is_finite(consistency) and consistency >= 0):
+            raise BadOption(f"consistency is {consistency!r}; it must be a number, not negative")
         if mini_batch_size is not None and mini_batch_size < 1:
             raise BadOption(f"mini_batch_size is {mini_batch_size}; it must be at least 1")
         self.model, self.temperature, self.symmetric = model, temperature, symmetric
@@ -71,6 +77,7 @@ class HybridContrastiveLoss(CachedLossMixin, nn.Module):
         self.uses_gradient_cache = mini_batch_size is not None
         self.mini_batch_size = mini_batch_size or 0
         self.gather_across_devices = gather_across_devices
+        self._warned = False
 
     def forward(self, sentence_features: Iterable[dict[str, Tensor]], labels: Tensor) -> Tensor:
         """Return the loss of a batch as the trainer hands it over."""
@@ -91,13 +98,19 @@ class HybridContrastiveLoss(CachedLossMixin, nn.Module):
         self, reps: list[list[Tensor]], labels: Tensor | None = None, *, with_backward: bool = False
     ) -> Tensor:
         """Return the loss; `with_backward`, of some rows at a time, each with its gradients."""
-        columns = [functional.normalize(torch.cat(parts), dim=-1) for parts in reps]
+        with torch.autocast(reps[0][0].device.type, enabled=False):
+            columns = [_normalised(torch.cat(parts)) for parts in reps]
+            return self._of_columns(columns, labels, with_backward=with_backward)
+
+    def _of_columns(
+        self, columns: list[Tensor], labels: Tensor | None, *, with_backward: bool
+    ) -> Tensor:
+        numbers = self._numbers(labels, columns)
         translations = columns.pop() if self.consistency else None
         if len(columns) < 2:  # noqa: PLR2004 - questions and passages
             raise BadData(f"the loss needs questions and passages, not {len(columns)} column(s)")
         queries, documents = columns[0], columns[1:]
         n = len(queries)
-        numbers = self._numbers(labels, n, len(documents) - 1)
         if self.gather_across_devices:
             documents = [all_gather_with_grad(column) for column in documents]
             queries = all_gather_with_grad(queries)
@@ -130,6 +143,7 @@ class HybridContrastiveLoss(CachedLossMixin, nn.Module):
             passages, golds, hard = self._split(numbers, len(documents) - 1)
             known = torch.cat([passages, *hard.T]) if len(documents) > 1 else passages
             answers = _among(known, golds[rows])
+            answers[:, len(passages) :] |= _repeated(hard)
             answers[mine, rows] = False  # the passage that is to be found
             scores = scores.masked_fill(answers, -torch.inf)
         loss = torch.logsumexp(scores, dim=1) - scores[mine, rows]
@@ -142,22 +156,39 @@ class HybridContrastiveLoss(CachedLossMixin, nn.Module):
             loss = (loss + torch.logsumexp(back, dim=1) - back[mine, rows]) / 2
         return loss
 
-    def _numbers(self, labels: Tensor | None, n: int, hard: int) -> Tensor | None:
+    def _numbers(self, labels: Tensor | None, columns: list[Tensor]) -> Tensor | None:
         """Return the labels if they are to be used: vectors of numbers, a row each."""
-        if not self.mask or labels is None or labels.dim() < 2:  # noqa: PLR2004
+        if labels is None or labels.dim() < 2:  # noqa: PLR2004
+            if labels is not None and len(labels) and self.mask and not self._warned:
+                self._warned = True
+                logger.warning("labels name no passages: nothing is masked; see ParallelPairs")
             return None
-        if len(labels) != n or labels.shape[1] < 2 + hard:
+        n, marks = len(columns[0]), (labels[:1] == HARD).flatten().tolist()
+        place = marks.index(True) if True in marks else len(marks)
+        if len(labels) != n or place < 2 or not (labels[:, place : place + 1] == HARD).all():  # noqa: PLR2004
             raise BadData(
-                f"labels of shape {tuple(labels.shape)} do not fit {n} rows with {hard} hard "
-                "negatives: they name the passage, the question's passages and the negatives"
+                f"labels of shape {tuple(labels.shape)} do not fit {n} rows: they name the "
+                f"passage, the question's passages and, behind a {HARD}, the hard negatives"
             )
-        return labels
+        hard = len(marks[place + 1 :])
+        needed = 2 + hard + bool(self.consistency)
+        if len(columns) != needed:
+            cure = (
+                "with consistency the last one has translations: train on with_translations()"
+                if self.consistency
+                else "translations are for a loss with consistency"
+            )
+            raise BadData(
+                f"a batch has {len(columns)} columns of texts, and by its labels, with {hard} hard "
+                f"negatives, it should have {needed}; {cure}"
+            )
+        return labels if self.mask else None
 
     @staticmethod
     def _split(numbers: Tensor, hard: int) -> tuple[Tensor, Tensor, Tensor]:
         """Return the numbers of passages, of what answers each question, of hard negatives."""
         last = numbers.shape[1] - hard
-        return numbers[:, 0], numbers[:, 1:last], numbers[:, last:]
+        return numbers[:, 0], numbers[:, 1 : last - bool(hard)], numbers[:, last:]
 
     def get_config_dict(self) -> dict[str, Any]:
         """Return what the model card says of it."""
@@ -169,6 +200,22 @@ class HybridContrastiveLoss(CachedLossMixin, nn.Module):
             "mini_batch_size": self.mini_batch_size or None,
             "gather_across_devices": self.gather_across_devices,
         }
+
+
+def _is_finite(value: float) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _normalised(vectors: Tensor) -> Tensor:
+    """Return vectors of length 1; of half precision, similarities near 1 would all be alike."""
+    wide = vectors if vectors.dtype == torch.float64 else vectors.float()
+    return functional.normalize(wide, dim=-1)
+
+
+def _repeated(hard: Tensor) -> Tensor:
+    """Return which hard negatives are there before in their row, (rows * negatives,) by column."""
+    again = [(hard[:, :i] == hard[:, i : i + 1]).any(dim=1) for i in range(hard.shape[1])]
+    return torch.cat([*again, hard.new_zeros(0, dtype=torch.bool)])
 
 
 def _among(numbers: Tensor, golds: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ import numba as nb
 import numpy as np
 import pyarrow as pa
 
+HARD = -2  # in a row's numbers: those of its hard negatives follow
 _START = np.uint64(0xCBF29CE484222325)
 _PRIME = np.uint64(0x100000001B3)
 

@@ -6,7 +6,8 @@ the dataset makes the row when the trainer asks for it.
 
 import copy
 import hashlib
-from collections.abc import Iterator, Sequence
+import secrets
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 from weakref import WeakSet
 
@@ -16,11 +17,13 @@ import pyarrow.compute as pc
 from datasets import Dataset, Features, List, Value
 
 from beir_hybrid.errors import BadData, BadOption, lookup
-from beir_hybrid.training.numbers import numbers_of
+from beir_hybrid.training.numbers import HARD, numbers_of
+from beir_hybrid.training.refusing import refusing
 from beir_hybrid.training.switching import CodeSwitch, Sides
+from beir_hybrid.training.tables import taken, there, widened
 
-_SWITCHES = 8  # ways to switch the texts of one set of pairs, counting none
-TURN_BITS = 20
+_SWITCHES = 256  # ways to switch the texts of one set of pairs, counting none
+TURN_BITS = 16
 
 
 class Drawn(NamedTuple):
@@ -31,6 +34,7 @@ class Drawn(NamedTuple):
     passage_lang: str
 
 
+@refusing
 class ParallelPairs(Dataset):  # type: ignore[misc] # datasets leaves its classes untyped
     """Groups of a question and its passage, each in some languages, as a `datasets.Dataset`.
 
@@ -38,10 +42,11 @@ class ParallelPairs(Dataset):  # type: ignore[misc] # datasets leaves its classe
     makes is a group, a language for the question and one for the passage, and such numbers are what
     `HybridBatchSampler` draws. Rows have the columns ``anchor``, ``positive``, ``negative_1`` ...
     and ``label``: the number of the passage's text, those of the question's passages in each
-    language and of further ones (-1 where there is none), and those of the hard negatives. Equal
-    texts have equal numbers, so a loss can tell which candidates are no negatives.
+    language and of further ones (-1 where there is none), and, behind a -2, those of the hard
+    negatives. Equal texts have equal numbers, so a loss can tell which candidates are no negatives.
 
-    Make one with `bh.read_pairs`, `bh.pairs_of_collection` or `bh.pairs_of`.
+    Make one with `bh.read_pairs`, `bh.pairs_of_collection` or `bh.pairs_of`. To hold groups out,
+    take a `subset`; what changes texts or columns comes before: rows are made when asked for.
     """
 
     def __init__(
@@ -53,13 +58,15 @@ class ParallelPairs(Dataset):  # type: ignore[misc] # datasets leaves its classe
         sources: Sequence[tuple[str, int]] = (),
         further: np.ndarray | None = None,
     ) -> None:
-        super().__init__(table)
+        # Its own fingerprint would read all texts into memory; nothing here is cached by it.
+        super().__init__(table, fingerprint=secrets.token_hex(8))
         n = table.num_rows
         self.languages, self.negatives = tuple(languages), negatives
         self.translations = False
+        self.shown: tuple[str, ...] | None = None  # columns, if not all
         self.sources = tuple(sources) or (("pairs", n),)
         self.asked, self.answered = (  # (groups, languages) bool
-            np.stack([_there(table[f"{part}.{lang}"]) for lang in languages], axis=1)
+            np.stack([there(table[f"{part}.{lang}"]) for lang in languages], axis=1)
             for part in ("query", "positive")
         )
         # Numbers of the texts that answer a question, by language and then further ones.
@@ -77,22 +84,53 @@ class ParallelPairs(Dataset):  # type: ignore[misc] # datasets leaves its classe
         """Return the number of groups."""
         return int(self._data.num_rows)
 
+    def __repr__(self) -> str:
+        """Return what there is, in short."""
+        return (
+            f"ParallelPairs({len(self):,} groups in {', '.join(self.languages)}; "
+            f"columns {', '.join(self.column_names)})"
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return all but the samplers, which are of one process."""
+        return {name: value for name, value in self.__dict__.items() if name != "samplers"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take what `__getstate__` gave."""
+        super().__setstate__(state)
+        self.samplers = WeakSet()
+
     @property
-    def groups(self) -> int:
+    def num_rows(self) -> int:
         """The number of groups."""
         return len(self)
 
     @property
+    def num_columns(self) -> int:
+        """The number of columns of a row."""
+        return len(self.column_names)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The numbers of groups and of columns."""
+        return len(self), self.num_columns
+
+    @property
     def column_names(self) -> list[str]:
         """The columns of a row, not those that texts are stored in."""
+        return self._names() if self.shown is None else list(self.shown)
+
+    def _names(self) -> list[str]:
         hard = [f"negative_{place + 1}" for place in range(self.negatives)]
         return ["anchor", "positive", *hard, *["translation"] * self.translations, "label"]
 
     @property
     def features(self) -> Features:
         """The types of a row's columns."""
-        texts = {name: Value("string") for name in self.column_names[:-1]}
-        return Features({**texts, "label": List(Value("int64"))})
+        label = List(Value("int64"))
+        return Features(
+            {name: label if name == "label" else Value("string") for name in self.column_names}
+        )
 
     def code(
         self,
@@ -116,11 +154,10 @@ class ParallelPairs(Dataset):  # type: ignore[misc] # datasets leaves its classe
         if switch is None:
             return 0
         if switch not in self.switches:
+            if len(self.switches) == _SWITCHES - 1:
+                raise BadOption(f"one set of pairs is switched in {_SWITCHES - 1} ways at most")
             self.switches.append(switch)
-        place = self.switches.index(switch) + 1
-        if place >= _SWITCHES:
-            raise BadOption(f"one set of pairs is switched in {_SWITCHES - 1} ways at most")
-        return turn * _SWITCHES + place
+        return turn * _SWITCHES + self.switches.index(switch) + 1
 
     def decode(self, code: int) -> Drawn:
         """Return what a number stands for."""
@@ -153,23 +190,40 @@ class ParallelPairs(Dataset):  # type: ignore[misc] # datasets leaves its classe
         if len(wrong):
             raise IndexError(f"{wrong[0]} is no number of these {n} groups in {width} languages")
         group, query_lang, passage_lang, draw = self._decoded(codes)
-        anchors = self._texts("query", query_lang, group)
-        positives = self._texts("positive", passage_lang, group)
-        rows = []
-        for at in range(len(codes)):
-            g, q, p = int(group[at]), int(query_lang[at]), int(passage_lang[at])
-            hard = self._hard(g, p)
-            row: dict[str, Any] = {"anchor": anchors[at], "positive": positives[at]}
-            row |= {f"negative_{place}": text for place, text in enumerate(hard, start=1)}
-            if draw[at]:
-                switch = self.switches[int(draw[at]) % _SWITCHES - 1]
-                row = self._switched(row, switch, (q, p), int(codes[at]))
-            label = [int(self.golds[g, p]), *self.golds[g].tolist()]
-            label += [int(numbers_of(pa.chunked_array([[text]]))[0]) for text in hard]
-            if self.translations:
-                row["translation"] = self._translation(g, q, p)
-            rows.append(row | {"label": label})
+        hard = self._hard(passage_lang, group)
+        names = [name for name in self._names() if name not in ("translation", "label")]
+        texts = zip(
+            self._texts("query", query_lang, group),
+            self._texts("positive", passage_lang, group),
+            *zip(*hard, strict=True),
+            strict=True,
+        )
+        rows: list[dict[str, Any]] = [dict(zip(names, row, strict=True)) for row in texts]
+        for at in np.flatnonzero(draw).tolist():
+            switch = self.switches[int(draw[at]) % _SWITCHES - 1]
+            langs = int(query_lang[at]), int(passage_lang[at])
+            rows[at] = self._switched(rows[at], switch, langs, int(codes[at]))
+        if self.translations:
+            for row, *place in zip(rows, group, query_lang, passage_lang, strict=True):
+                row["translation"] = self._translation(*place)
+        for row, label in zip(rows, self._labels(group, passage_lang, hard), strict=True):
+            row["label"] = label
+        if self.shown is not None:
+            rows = [{name: row[name] for name in self.shown} for row in rows]
         return rows
+
+    def _labels(
+        self, groups: np.ndarray, langs: np.ndarray, hard: list[list[str]]
+    ) -> list[list[int]]:
+        """Return the numbers of passages, of what answers their questions, of hard negatives."""
+        golds = self.golds[groups]
+        parts = [golds[np.arange(len(golds)), langs][:, None], golds]
+        if self.negatives:  # all at once: an Arrow array of each is slow
+            flat = pa.chunked_array([[text for row in hard for text in row]], pa.string())
+            parts.append(np.full((len(golds), 1), HARD))
+            parts.append(numbers_of(flat).reshape(-1, self.negatives))
+        labels: list[list[int]] = np.concatenate(parts, axis=1).tolist()
+        return labels
 
     def _switched(
         self, row: dict[str, str], switch: CodeSwitch, langs: tuple[int, int], seed: int
@@ -183,16 +237,18 @@ class ParallelPairs(Dataset):  # type: ignore[misc] # datasets leaves its classe
                 changed[name] = switch(text, lang, seed * len(row) + place)
         return changed
 
-    def _texts(self, part: str, langs: np.ndarray, groups: np.ndarray) -> list[str]:
-        columns = [self._data.table[f"{part}.{lang}"] for lang in self.languages]
-        return [columns[lang][group].as_py() for lang, group in zip(langs, groups, strict=True)]
+    def _texts(self, part: str, langs: np.ndarray, groups: np.ndarray) -> list[Any]:
+        columns = {int(at): self._data.table[f"{part}.{self.languages[at]}"] for at in set(langs)}
+        return [columns[at][g].as_py() for at, g in zip(langs.tolist(), groups, strict=True)]
 
-    def _hard(self, group: int, lang: int) -> list[str]:
-        """Return the hard negatives in a language, gone round where there are too few."""
-        if not self.negatives:
-            return []
-        found = self._data.table[f"negative.{self.languages[lang]}"][group].as_py()
-        return [found[i % len(found)] for i in range(self.negatives)]
+    def _hard(self, langs: np.ndarray, groups: np.ndarray) -> list[list[str]]:
+        """Return the hard negatives of each row, gone round where there are too few."""
+        n = self.negatives
+        found = self._texts("negative", langs, groups) if n else [[] for _ in groups]
+        return [
+            texts[:n] if len(texts) >= n else [texts[i % len(texts)] for i in range(n)]
+            for texts in found
+        ]
 
     def _translation(self, group: int, query_lang: int, passage_lang: int) -> str:
         """Return the question in the passage's language, or else in the next that it has."""
@@ -233,19 +289,48 @@ class ParallelPairs(Dataset):  # type: ignore[misc] # datasets leaves its classe
         next one; the question itself where there is no other.
         """
         copied = copy.copy(self)
-        copied.translations, copied.samplers, copied.switches = True, WeakSet(), []
+        copied.translations, copied.switches = True, []
         return copied
+
+    def subset(self, indices: Iterable[int]) -> "ParallelPairs":
+        """Return some of the groups, in the order they are in, as to hold out the others.
+
+        Sources keep their names; those of which nothing is left are gone.
+
+        Examples
+        --------
+        >>> order = np.random.default_rng(0).permutation(len(pairs))  # doctest: +SKIP
+        >>> dev, train = pairs.subset(order[:100]), pairs.subset(order[100:])  # doctest: +SKIP
+        """
+        rows = np.unique(places := np.asarray(list(indices), np.int64))
+        if len(rows) < len(places):
+            raise BadOption(f"{len(places) - len(rows)} of the groups of a subset are named twice")
+        if not len(rows) or rows[0] < 0 or rows[-1] >= len(self):
+            shown = f"from {rows[0]} to {rows[-1]}" if len(rows) else "none at all"
+            raise BadOption(f"a subset is of groups from 0 to {len(self) - 1}, not {shown}")
+        bounds = np.cumsum([0, *(count for _, count in self.sources)])
+        counts = np.diff(np.searchsorted(rows, bounds)).tolist()
+        found = ParallelPairs(
+            taken(self._data.table, rows),
+            self.languages,
+            negatives=self.negatives,
+            sources=[(name, n) for (name, _), n in zip(self.sources, counts, strict=True) if n],
+            further=self.golds[rows, len(self.languages) :],
+        )
+        found.translations, found.shown = self.translations, self.shown
+        return found
 
     def __getitem__(self, key: Any) -> Any:
         """Return a row, rows as columns, or a column, of plain indices."""
         if isinstance(key, str):
             lookup("column", key, dict.fromkeys(self.column_names))
             return [row[key] for row in self]
-        if isinstance(key, int | np.integer):
-            return self.__getitems__([key + len(self) if key < 0 else int(key)])[0]
-        places = range(len(self))[key] if isinstance(key, slice) else list(key)
-        rows = self.__getitems__(places)
-        return {name: [row[name] for row in rows] for name in self.column_names}
+        n, one = len(self), isinstance(key, int | np.integer)
+        places = [key] if one else range(n)[key] if isinstance(key, slice) else list(key)
+        if wrong := [place for place in places if not -n <= place < n]:
+            raise IndexError(f"there is no group {wrong[0]}: there are {n}")
+        rows = self.__getitems__([place + n if place < 0 else place for place in places])
+        return rows[0] if one else {name: [row[name] for row in rows] for name in self.column_names}
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """Yield every group in the first language that it has."""
@@ -256,10 +341,18 @@ class ParallelPairs(Dataset):  # type: ignore[misc] # datasets leaves its classe
         """Return some groups, in the first language that each has, as a plain dataset."""
         return Dataset.from_list(self.__getitems__(list(indices)), features=self.features)
 
-    def select_columns(self, column_names: Any, *_args: Any, **_options: Any) -> Dataset:
-        """Return a few thousand groups with some of the columns, as a plain dataset."""
-        rows = self.select(range(min(len(self), 1000)))
-        return rows.select_columns(column_names)
+    def select_columns(self, column_names: Any, *_args: Any, **_options: Any) -> "ParallelPairs":
+        """Return these pairs with some of the columns alone."""
+        names = [column_names] if isinstance(column_names, str) else list(column_names)
+        for name in names:
+            lookup("column", name, dict.fromkeys(self.column_names))
+        copied = copy.copy(self)
+        copied.shown = tuple(names)
+        return copied
+
+    def to_list(self) -> list[dict[str, Any]]:
+        """Return every group in the first language that it has."""
+        return list(self)
 
     def set_epoch(self, epoch: int) -> None:
         """Tell the samplers of these pairs which epoch it is."""
@@ -269,17 +362,6 @@ class ParallelPairs(Dataset):  # type: ignore[misc] # datasets leaves its classe
     def sampled_by(self, sampler: Any) -> None:
         """Remember a sampler, for `set_epoch`."""
         self.samplers.add(sampler)
-
-
-def _there(texts: pa.ChunkedArray) -> np.ndarray:
-    """Return which texts there are."""
-    valid = [
-        np.unpackbits(np.frombuffer(pc.is_valid(chunk).buffers()[1], np.uint8), bitorder="little")[
-            : len(chunk)
-        ].astype(bool)
-        for chunk in texts.chunks
-    ]
-    return np.concatenate(valid) if valid else np.zeros(0, bool)
 
 
 def join_pairs(parts: Sequence[ParallelPairs]) -> ParallelPairs:
@@ -311,16 +393,3 @@ def join_pairs(parts: Sequence[ParallelPairs]) -> ParallelPairs:
         sources=[source for part in parts for source in part.sources],
         further=np.concatenate(further) if width else None,
     )
-
-
-def widened(table: pa.Table, languages: Sequence[str], negatives: int) -> pa.Table:
-    """Return a table with columns for all languages, in one order."""
-    columns = {"id": table["id"]}
-    for lang in languages:
-        for part in ("query", "positive", *(["negative"] if negatives else [])):
-            name = f"{part}.{lang}"
-            kind = pa.list_(pa.string()) if part == "negative" else pa.string()
-            there = name in table.schema.names
-            column = table[name] if there else pa.chunked_array([pa.nulls(len(table), kind)])
-            columns[name] = column
-    return pa.table(columns)

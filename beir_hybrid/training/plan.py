@@ -1,6 +1,6 @@
 """Parallel pairs, a strategy and a seed in, the batches of an epoch out."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,20 +20,36 @@ class Batch:
 
 
 @dataclass(eq=False)
-class _Slot:
-    """A kind of batch with its languages, in one source: which groups will do, and how many."""
+class _Slots:
+    """A kind of batch in one source, a slot for each choice of languages that its batches have."""
 
     kind: Kind
     source: int
-    left: np.ndarray
-    i: int
+    left: np.ndarray  # which groups have the question: see `draw`
     right: np.ndarray
-    j: int
-    weight: float  # among the slots of its kind
-    remaining: int
-    start: int = 0
-    deferred: np.ndarray = field(default_factory=lambda: np.empty(0, np.int64))
-    exhausted: bool = False
+    weights: np.ndarray  # of each slot
+    remaining: np.ndarray  # groups that will do for each slot
+    starts: np.ndarray = field(init=False)
+    exhausted: np.ndarray = field(init=False)
+    deferred: dict[int, np.ndarray] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.begin()
+
+    def begin(self) -> None:
+        """Look at all groups anew."""
+        self.starts = np.zeros(len(self.weights), np.int64)
+        self.exhausted = np.zeros(len(self.weights), bool)
+        self.deferred = {}
+
+    def columns(self, slot: int) -> tuple[int, int]:
+        """Return a slot's columns of `left` and `right`: languages, where it has one of each."""
+        return divmod(slot, self.right.shape[1]) if self.kind == "cross" else (slot, slot)
+
+    def there(self) -> np.ndarray:
+        """Return how many groups each slot could still draw; none where it has no weight."""
+        found: np.ndarray = np.where(self.weights > 0, self.remaining, 0)
+        return found
 
 
 class Epoch:
@@ -52,58 +68,65 @@ class Epoch:
     ) -> None:
         self.pairs, self.strategy, self.size, self.rng = pairs, strategy, size, rng
         self.draw = draw  # see `ParallelPairs.drawn_with`
-        allowed = np.array([
-            not strategy.languages or lang in strategy.languages for lang in pairs.languages
-        ])  # fmt: skip
-        self.asked, self.answered = pairs.asked & allowed, pairs.answered & allowed
-        sizes = (self.asked & self.answered).sum(axis=0).astype(np.float64)
-        self.weights = np.where(sizes > 0, np.maximum(sizes, 1) ** strategy.temperature, 0.0)
+        self.asked, self.answered = pairs.asked, pairs.answered  # no copies: they are large
+        if strategy.languages:
+            allowed = np.array([lang in strategy.languages for lang in pairs.languages])
+            self.asked, self.answered = self.asked & allowed, self.answered & allowed
+        # Cross-lingual kinds choose a question's language and a passage's, which need have no
+        # group with both.
+        self.query_weights, self.passage_weights, self.weights = (
+            _weights(there, strategy.temperature)
+            for there in (self.asked, self.answered, self.asked & self.answered)
+        )
         self.used = np.zeros(len(pairs), bool)
         self.orders: list[np.ndarray] = []
-        self.slots: list[_Slot] = []
+        self.slots: list[_Slots] = []
         self.unused = [count for _, count in pairs.sources]
         first = 0
         for source, (_, count) in enumerate(pairs.sources):
             groups = np.arange(first, first + count)
             self.orders.append(rng.permutation(groups))
-            self.slots += list(self._slots(source, slice(first, first + count)))
+            for kind, _ in strategy.kinds:
+                self.slots.append(self._slots(kind, source, slice(first, first + count)))
             first += count
         table = 1 << max(6, (4 * size * pairs.golds.shape[1] - 1).bit_length())
         self._keys, self._stamps = np.zeros(table, np.int64), np.zeros(table, np.int64)
         self._stamp = 0
         self.left_out: dict[str, int] = {}
 
-    def _slots(self, source: int, rows: slice) -> Iterator[_Slot]:
-        """Yield what batches of a source may be of."""
-        both = self.asked & self.answered
-        width = len(self.pairs.languages)
-        for kind, _ in self.strategy.kinds:
-            if kind == "mono":
-                for lang, count in enumerate(both[rows].sum(axis=0).tolist()):
-                    yield _Slot(kind, source, both, lang, both, lang, self.weights[lang], count)
-            elif kind == "cross":
-                counts = _together(self.asked[rows], self.answered[rows])
-                for q in range(width):
-                    for p in range(width):
-                        weight = self.weights[q] * self.weights[p] * (q != p)
-                        yield _Slot(
-                            kind, source, self.asked, q, self.answered, p, weight, counts[q, p]
-                        )
-            else:
-                can = both.any(axis=1) if kind == "mono-rows" else _crossing(
-                    self.asked, self.answered
-                )  # fmt: skip
-                column = can[:, None]
-                yield _Slot(kind, source, column, 0, column, 0, 1.0, int(can[rows].sum()))
+    def _slots(self, kind: Kind, source: int, rows: slice) -> _Slots:
+        """Return what batches of a kind and a source may be of."""
+        if kind == "mono":
+            left = right = self.asked & self.answered
+            weights = self.weights
+        elif kind == "cross":
+            left, right = self.asked, self.answered
+            weights = np.outer(self.query_weights, self.passage_weights)
+            np.fill_diagonal(weights, 0)
+            weights = weights.ravel()
+        else:
+            crossing = kind == "cross-rows"
+            ask, answer = self.asked, self.answered
+            can = _crossing(ask, answer) if crossing else (ask & answer).any(axis=1)
+            left = right = can[:, None]
+            weights = np.ones(1)
+        found = _Slots(kind, source, left, right, weights, np.zeros(len(weights), np.int64))
+        found.remaining = _counts(found, rows)
+        return found
+
+    def most(self) -> int:
+        """Return how many groups the slot has that has the most."""
+        return max((int(slots.there().max()) for slots in self.slots), default=0)
 
     def batches(self, *, short: bool) -> Iterator[Batch]:
         """Yield full batches while there are any, then, if `short`, what rows are left."""
-        while (slot := self._next(self.size)) is not None:
-            groups = self._draw(slot, self.size)
+        while (found := self._next()) is not None:
+            slots, slot = found
+            groups = self._draw(slots, slot, self.size)
             if groups is None:
-                slot.exhausted = True
+                slots.exhausted[slot] = True
             else:
-                yield self._batch(slot, groups)
+                yield self._batch(slots, slot, groups)
         usable = self._usable() & ~self.used
         if not short:
             self.left_out["rows that fill no batch"] = int(usable.sum())
@@ -112,100 +135,104 @@ class Epoch:
         self.left_out["groups that the strategy has no use for"] = int((~self._usable()).sum())
 
     def _rest(self) -> Iterator[Batch]:
-        for slot in self.slots:
-            slot.exhausted, slot.start, slot.deferred = False, 0, np.empty(0, np.int64)
         self.orders = [order[~self.used[order]] for order in self.orders]
-        while any(slot.remaining and slot.weight for slot in self.slots):
+        while self.most():
             # The fullest first: fewer batches are short.
-            slot = max(self.slots, key=lambda one: one.remaining * (one.weight > 0))
-            slot.start, slot.deferred = 0, np.empty(0, np.int64)
-            groups = self._draw(slot, 1)
+            slots = max(self.slots, key=lambda one: int(one.there().max()))
+            slots.begin()
+            slot = int(slots.there().argmax())
+            groups = self._draw(slots, slot, 1)
             assert groups is not None  # noqa: S101 - one group always fits an empty batch
-            yield self._batch(slot, groups)
+            yield self._batch(slots, slot, groups)
 
-    def _next(self, least: int) -> _Slot | None:
+    def _next(self) -> tuple[_Slots, int] | None:
         """Draw a source by what is left of it, a kind by the strategy, languages by weight."""
-        open_ = [
-            slot
-            for slot in self.slots
-            if not slot.exhausted and slot.weight and slot.remaining >= least
-        ]
+        full = [(slots, (slots.there() >= self.size) & ~slots.exhausted) for slots in self.slots]
+        open_ = [(slots, there) for slots, there in full if there.any()]
         if not open_:
             return None
-        sources = sorted({slot.source for slot in open_})
+        sources = sorted({slots.source for slots, _ in open_})
         if len(sources) > 1:
             source = sources[self._choice([float(self.unused[source]) for source in sources])]
-            open_ = [slot for slot in open_ if slot.source == source]
-        shares = {kind: share for kind, share in self.strategy.kinds if share}
-        kinds = [kind for kind in shares if any(slot.kind == kind for slot in open_)]
-        kind = kinds[self._choice([shares[kind] for kind in kinds])]
-        open_ = [slot for slot in open_ if slot.kind == kind]
-        return open_[self._choice([slot.weight for slot in open_])]
+            open_ = [(slots, there) for slots, there in open_ if slots.source == source]
+        shares = dict(self.strategy.kinds)
+        slots, there = open_[self._choice([shares[slots.kind] for slots, _ in open_])]
+        return slots, self._choice(np.where(there, slots.weights, 0))
 
-    def _choice(self, weights: list[float]) -> int:
+    def _choice(self, weights: Sequence[float] | np.ndarray) -> int:
         total = np.cumsum(weights)
         return int(np.searchsorted(total, self.rng.random() * total[-1], side="right"))
 
-    def _draw(self, slot: _Slot, least: int) -> np.ndarray | None:
+    def _draw(self, slots: _Slots, slot: int, least: int) -> np.ndarray | None:
         """Take `size` groups, or nothing if there are fewer than `least` that go together."""
         self._stamp += 1
         chosen = np.empty(self.size, np.int64)
+        i, j = slots.columns(slot)
         count, start, deferred = draw(
-            self.orders[slot.source], slot.start, slot.deferred, self.used,
-            slot.left, slot.i, slot.right, slot.j, self.pairs.golds,
+            self.orders[slots.source], int(slots.starts[slot]),
+            slots.deferred.get(slot, np.empty(0, np.int64)), self.used,
+            slots.left, i, slots.right, j, self.pairs.golds,
             chosen, self._keys, self._stamps, self._stamp,
         )  # fmt: skip
         if count < least:
             return None
-        slot.start, slot.deferred = start, deferred
+        slots.starts[slot], slots.deferred[slot] = start, deferred
         groups = chosen[:count]
         self.used[groups] = True
-        self._forget(groups, slot.source)
+        self.unused[slots.source] -= count
+        for other in self.slots:
+            if other.source == slots.source:
+                other.remaining -= _counts(other, groups)
         return groups
 
-    def _forget(self, groups: np.ndarray, source: int) -> None:
-        """Count groups out of what is left for each slot of their source."""
-        self.unused[source] -= len(groups)
-        asked, answered = self.asked[groups], self.answered[groups]
-        both = (asked & answered).sum(axis=0)
-        pairs: np.ndarray | None = None
-        for slot in self.slots:
-            if slot.source != source:
-                continue
-            if slot.kind == "mono":
-                slot.remaining -= int(both[slot.i])
-            elif slot.kind == "cross":
-                pairs = _together(asked, answered) if pairs is None else pairs
-                slot.remaining -= int(pairs[slot.i, slot.j])
-            else:
-                slot.remaining -= int(slot.left[groups, 0].sum())
-
-    def _batch(self, slot: _Slot, groups: np.ndarray) -> Batch:
-        width = len(self.pairs.languages)
-        if slot.kind in ("mono", "cross"):
-            query, passage = np.full(len(groups), slot.i), np.full(len(groups), slot.j)
+    def _batch(self, slots: _Slots, slot: int, groups: np.ndarray) -> Batch:
+        if slots.kind in ("mono", "cross"):
+            i, j = slots.columns(slot)
+            query, passage = np.full(len(groups), i), np.full(len(groups), j)
         else:
-            asked, answered = self.asked[groups], self.answered[groups]
-            can = asked[:, :, None] & answered[:, None, :]
-            same = np.eye(width, dtype=bool)
-            can &= same if slot.kind == "mono-rows" else ~same
-            weights = self.weights[:, None] if slot.kind == "mono-rows" else np.outer(
-                self.weights, self.weights
-            )  # fmt: skip
-            total = np.cumsum((can * weights).reshape(len(groups), -1), axis=1)
-            point = self.rng.random(len(groups))[:, None] * total[:, -1:]
-            query, passage = np.divmod((total <= point).sum(axis=1), width)
-        return Batch(slot.kind, slot.source, self.pairs.code(groups, query, passage, self.draw))
+            query, passage = self._languages(slots.kind, groups)
+        return Batch(slots.kind, slots.source, self.pairs.code(groups, query, passage, self.draw))
+
+    def _languages(self, kind: Kind, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Draw languages for each row of its own, of question and passage."""
+        same = np.eye(len(self.pairs.languages), dtype=bool)
+        if kind == "mono-rows":
+            allowed, weights = same, self.weights[:, None]
+        else:
+            allowed, weights = ~same, np.outer(self.query_weights, self.passage_weights)
+        can = self.asked[groups][:, :, None] & self.answered[groups][:, None, :] & allowed
+        total = np.cumsum((can * weights).reshape(len(groups), -1), axis=1)
+        point = self.rng.random(len(groups))[:, None] * total[:, -1:]
+        query, passage = np.divmod((total <= point).sum(axis=1), len(same))
+        if not (total[:, -1] > 0).all() or not can[np.arange(len(groups)), query, passage].all():
+            raise RuntimeError(f"a {kind} batch was drawn of groups that have no such pair")
+        return query, passage
 
     def _usable(self) -> np.ndarray:
         """Return which groups can be drawn at all."""
         usable = np.zeros(len(self.pairs), bool)
-        kinds = {slot.kind for slot in self.slots}
+        kinds = {slots.kind for slots in self.slots}
         if kinds & {"mono", "mono-rows"}:
             usable |= (self.asked & self.answered).any(axis=1)
         if kinds & {"cross", "cross-rows"}:
             usable |= _crossing(self.asked, self.answered)
         return usable
+
+
+def _weights(there: np.ndarray, temperature: float) -> np.ndarray:
+    """Return what languages weigh that some groups have, (L,); one that none has, 0."""
+    sizes = there.sum(axis=0)
+    # Shares of the largest: no power of them is too large, and no language vanishes.
+    found: np.ndarray = np.maximum((sizes / max(sizes.max(), 1)) ** temperature, 1e-100)
+    return np.where(sizes > 0, found, 0.0)
+
+
+def _counts(slots: _Slots, groups: np.ndarray | slice) -> np.ndarray:
+    """Return how many of some groups will do for each slot."""
+    if slots.kind == "cross":
+        return _together(slots.left[groups], slots.right[groups]).ravel()
+    found: np.ndarray = slots.left[groups].sum(axis=0)
+    return found
 
 
 def _together(asked: np.ndarray, answered: np.ndarray) -> np.ndarray:
@@ -219,7 +246,7 @@ def _together(asked: np.ndarray, answered: np.ndarray) -> np.ndarray:
 
 def _crossing(asked: np.ndarray, answered: np.ndarray) -> np.ndarray:
     """Return which groups have a question in one language and a passage in another."""
-    questions, passages = asked.sum(axis=1), answered.sum(axis=1)
+    questions, passages = asked.sum(axis=1, dtype=np.int32), answered.sum(axis=1, dtype=np.int32)
     alone = (questions == 1) & (passages == 1) & (asked & answered).any(axis=1)
     crossing: np.ndarray = (questions > 0) & (passages > 0) & ~alone
     return crossing

@@ -1,10 +1,9 @@
 """Groups of texts from files, collections and lists in, `ParallelPairs` out."""
 
 import hashlib
-import logging
+import json
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +17,21 @@ from beir_hybrid.collection.lines import json_lines
 from beir_hybrid.collection.model import retrieval_texts
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.files import cache_folder, locked, replacing_folder, sha256
-from beir_hybrid.languages import normalise
+from beir_hybrid.training.checks import ROWS, Checks, Group, tables
 from beir_hybrid.training.numbers import numbers_of
-from beir_hybrid.training.pairs import ParallelPairs, widened
+from beir_hybrid.training.pairs import ParallelPairs
+from beir_hybrid.training.tables import widened
 
-logger = logging.getLogger(__name__)
-
-Group = Mapping[str, Any]
-_ROWS = 1 << 15  # groups a file of the cache
+_FOUND = "found.json"  # beside cached tables: their sizes, and what was left out
 
 
 def pairs_of(
-    groups: Iterable[Group], *, negatives: int = 0, language: str | None = None, name: str = "pairs"
+    groups: Iterable[Group],
+    *,
+    negatives: int = 0,
+    language: str | None = None,
+    languages: Iterable[str] | None = None,
+    name: str = "pairs",
 ) -> ParallelPairs:
     """Return pairs of groups in memory.
 
@@ -42,9 +44,11 @@ def pairs_of(
         How many hard negatives a row has; every group must have one at least.
     language
         The language of plain texts, where ``query`` and ``positive`` are no mappings.
+    languages
+        The only ones to keep, if not all; groups with no question or no passage in them are left
+        out.
     """
-    tables = list(_tables(groups, _Checks(name, negatives, language)))
-    return _pairs(tables, negatives, name)
+    return _checked(groups, Checks(name, negatives, language, languages))
 
 
 def read_pairs(
@@ -52,6 +56,7 @@ def read_pairs(
     *,
     negatives: int = 0,
     language: str | None = None,
+    languages: Iterable[str] | None = None,
     name: str = "",
     split: str = "train",
     revision: str | None = None,
@@ -65,6 +70,8 @@ def read_pairs(
     path
         A JSONL or Parquet file; or else what ``datasets.load_dataset`` reads, a name on the hub or
         a folder.
+    negatives, language, languages
+        As `pairs_of` has them.
     split, revision
         Of a dataset.
     """
@@ -81,16 +88,10 @@ def read_pairs(
     else:
         dataset = _from_hub(str(path), split, revision)
         groups, identity = dataset, dataset._fingerprint  # noqa: SLF001 - it has no public name
-    recipe = f"1 {identity} {negatives} {language}"
+    checks = Checks(name, negatives, language, languages)
+    recipe = f"2 {identity} {negatives} {language} {sorted(checks.languages or ())}"
     folder = cache_folder() / "pairs" / hashlib.sha256(recipe.encode()).hexdigest()[:16]
-    with locked(folder.with_name(f"{folder.name}.building")):  # `replacing_folder` locks it, too
-        if not folder.is_dir():
-            checks = _Checks(name, negatives, language)
-            with replacing_folder(folder) as building:
-                for number, table in enumerate(_tables(groups, checks)):
-                    _write(building / f"{number:05}.arrow", table)
-    tables = [_mapped(part) for part in sorted(folder.glob("*.arrow"))]
-    return _pairs(tables, negatives, name)
+    return _pairs(_cached(folder, groups, checks), negatives, name)
 
 
 def pairs_of_collection(
@@ -135,7 +136,9 @@ def pairs_of_collection(
             others.append(sorted(every.difference(mine.values())))
     if not groups:
         raise BadData(f"{collection.name} has none of the questions that are asked for")
-    tables = list(_tables(groups, _Checks(collection.name, 0, None)))
+    checks = Checks(collection.name)
+    found = list(tables(groups, checks))
+    checks.report()
     width = max(map(len, others))
     further = None
     if width:
@@ -143,7 +146,7 @@ def pairs_of_collection(
         further = np.stack(
             [numbers_of(pa.chunked_array([pa.array(c, pa.string())])) for c in columns], axis=1
         )
-    return _pairs(tables, 0, collection.name, further)
+    return _pairs(found, 0, collection.name, further)
 
 
 def pairs_of_bitext(
@@ -156,120 +159,59 @@ def pairs_of_bitext(
     lengths = {lang: len(lines) for lang, lines in texts.items()}
     if len(set(lengths.values())) != 1:
         raise BadData(f"{name}: parallel texts have as many lines each, these have {lengths}")
-    count = next(iter(lengths.values()))
     groups = (
-        {"query": (line := {la: lines[i] for la, lines in texts.items() if lines[i]}),
-         "positive": line}
-        for i in range(count)
-    )  # fmt: skip
-    return pairs_of(groups, name=name)
+        {"query": (line := {lang: lines[i] for lang, lines in texts.items()}), "positive": line}
+        for i in range(next(iter(lengths.values())))
+    )
+    return _checked(groups, Checks(name, partial=True))
 
 
-@dataclass
-class _Checks:
-    """What is asked of the groups of a source, and what was found wrong with them."""
-
-    name: str
-    negatives: int
-    language: str | None
-    blank: int = 0
-    same: int = 0
-    first: dict[str, str] = field(default_factory=dict)
-
-    def texts(self, value: Any, part: str, where: str) -> dict[str, str]:
-        """Return a part's texts by language; those that are blank are left out, and counted."""
-        if isinstance(value, str) and self.language:
-            value = {self.language: value}
-        if not isinstance(value, Mapping):
-            raise BadData(
-                f"{where}: {part} must map languages to texts"
-                + ("" if self.language else ", or be a text of the language that language= names")
-            )
-        found = {}
-        for lang, text in value.items():
-            if text is None:
-                continue
-            if not isinstance(text, str):
-                raise BadData(f"{where}: {part} in {lang!r} is {text!r:.40}, no text")
-            if text.strip():
-                found[normalise(lang)] = text
-            else:
-                self.blank += 1
-                self.first.setdefault("blank", where)
-        return found
-
-    def hard(self, value: Any, positive: dict[str, str], where: str) -> dict[str, list[str]]:
-        """Return hard negatives by language; those that are the passage itself are left out."""
-        if not self.negatives:
-            return {}
-        if isinstance(value, list) and self.language:
-            value = {self.language: value}
-        if not isinstance(value, Mapping):
-            raise BadData(f"{where}: negative must map languages to lists of texts")
-        given = {normalise(lang): texts for lang, texts in value.items()}
-        found = {}
-        for lang, text in positive.items():
-            texts = given.get(lang) or []
-            if not all(isinstance(one, str) and one.strip() for one in texts):
-                raise BadData(f"{where}: a negative in {lang!r} is no text")
-            kept = [one for one in texts if one != text]
-            if len(kept) < len(texts):
-                self.same += len(texts) - len(kept)
-                self.first.setdefault("same", where)
-            if not kept:
-                raise BadData(f"{where} has no hard negative in {lang!r}; leave negatives=0")
-            found[lang] = kept
-        return found
-
-    def report(self) -> None:
-        """Warn of what was left out, once."""
-        for count, key, what in (
-            (self.blank, "blank", "blank texts are taken for missing translations"),
-            (self.same, "same", "hard negatives are the passage itself, and are left out"),
-        ):
-            if count:
-                logger.warning("%s: %d %s, first in %s", self.name, count, what, self.first[key])
-
-
-def _tables(groups: Iterable[Group], checks: _Checks) -> Iterator[pa.Table]:
-    """Yield tables with a column for the texts of each part and language."""
-    rest, start = iter(groups), 0
-    while some := list(islice(rest, _ROWS)):
-        ids: list[str] = []
-        columns: dict[str, list[Any]] = {}
-        for at, group in enumerate(some):
-            ids.append(str(group.get("id", start + at)))
-            where = f"{checks.name}, group {ids[-1]!r}"
-            query = checks.texts(group.get("query"), "query", where)
-            positive = checks.texts(group.get("positive"), "positive", where)
-            for part, found in (("query", query), ("positive", positive)):
-                if not found:
-                    raise BadData(f"{where} has no {part} in any language")
-            hard = checks.hard(group.get("negative"), positive, where)
-            for part, texts in (("query", query), ("positive", positive), ("negative", hard)):
-                for lang, text in texts.items():
-                    columns.setdefault(f"{part}.{lang}", [None] * len(some))[at] = text
-        start += len(some)
-        kinds = {name: pa.list_(pa.string()) if name.startswith("negative.") else pa.string()
-                 for name in columns}  # fmt: skip
-        arrays = {name: pa.array(texts, kinds[name]) for name, texts in columns.items()}
-        yield pa.table({"id": pa.array(ids, pa.string()), **arrays})
+def _checked(groups: Iterable[Group], checks: Checks) -> ParallelPairs:
+    found = list(tables(groups, checks))
     checks.report()
+    return _pairs(found, checks.negatives, checks.name)
+
+
+def _cached(folder: Path, groups: Iterable[Group], checks: Checks) -> list[pa.Table]:
+    """Return the tables of a folder of the cache, written anew if they are not whole."""
+    with locked(folder.with_name(f"{folder.name}.building")):  # `replacing_folder` locks it, too
+        if (found := _whole(folder)) is None:
+            shutil.rmtree(folder, ignore_errors=True)
+            with replacing_folder(folder) as building:
+                for number, table in enumerate(tables(groups, checks)):
+                    _write(building / f"{number:05}.arrow", table)
+                sizes = {path.name: path.stat().st_size for path in building.iterdir()}
+                found = {"sizes": sizes, "counts": checks.counts, "first": checks.first}
+                (building / _FOUND).write_text(json.dumps(found), "utf-8")
+    checks.counts, checks.first = found["counts"], found["first"]
+    checks.report()
+    return [_mapped(folder / name) for name in sorted(found["sizes"])]
+
+
+def _whole(folder: Path) -> dict[str, Any] | None:
+    """Return what was noted of a folder's tables, if they are all there."""
+    try:
+        found: dict[str, Any] = json.loads((folder / _FOUND).read_text("utf-8"))
+        sizes = {name: (folder / name).stat().st_size for name in found["sizes"]}
+    except (OSError, ValueError):
+        return None
+    return found if sizes == found["sizes"] else None
 
 
 def _pairs(
-    tables: Sequence[pa.Table], negatives: int, name: str, further: np.ndarray | None = None
+    parts: Sequence[pa.Table], negatives: int, name: str, further: np.ndarray | None = None
 ) -> ParallelPairs:
-    if not tables:
+    if not parts:
         raise BadData(f"{name} has no groups")
-    names = {column for table in tables for column in table.schema.names}
+    names = {column for table in parts for column in table.schema.names}
     langs = sorted({column.partition(".")[2] for column in names} - {""})
-    table = pa.concat_tables([widened(one, langs, negatives) for one in tables])
-    distinct = pc.count_distinct(table["id"]).as_py()
-    if distinct < len(table):
+    table = pa.concat_tables([widened(one, langs, negatives) for one in parts])
+    # Numbers take a tenth of the memory of a table of ids; only where two are alike do ids count.
+    if len(np.unique(numbers_of(table["id"]))) < len(table):
         counts = pc.value_counts(table["id"]).to_pylist()
-        twice = next(row["values"] for row in counts if row["counts"] > 1)
-        raise BadData(f"{name}: {len(table) - distinct} ids are there twice, first {twice!r}")
+        if twice := [row["values"] for row in counts if row["counts"] > 1]:
+            again = len(table) - len(counts)
+            raise BadData(f"{name}: {again} ids are there twice, first {twice[0]!r}")
     return ParallelPairs(
         table, langs, negatives=negatives, sources=[(name, len(table))], further=further
     )
@@ -287,7 +229,7 @@ def _from_parquet(path: Path) -> Iterator[Group]:
         file = pq.ParquetFile(path)
     except (pa.ArrowInvalid, OSError) as error:
         raise BadData(f"{path} is no Parquet file: {error}") from error
-    for batch in file.iter_batches(_ROWS):
+    for batch in file.iter_batches(ROWS):
         yield from batch.to_pylist()
 
 

@@ -34,6 +34,10 @@ class HybridBatchSampler(DefaultBatchSampler):
     a batch; what fills none makes short batches at the end, unless `drop_last`. Batches depend on
     the seed and the epoch alone.
 
+    Epochs of a trainer all have as many batches as the first pass over the groups. Where languages
+    are missing, passes differ by a few, so that an epoch may end a few batches before or after a
+    pass; the next one goes on from there. `audit` describes a pass, with the number of the epoch.
+
     Where several processes train, as many batches as there are processes are of one kind and of
     the same languages, and none of their rows have a passage in common; what does not fill a batch
     for each process is left out, whatever `drop_last` says, and `audit` counts it.
@@ -71,6 +75,11 @@ class HybridBatchSampler(DefaultBatchSampler):
         self._passes: dict[int, tuple[list[Batch], dict[str, int]]] = {}
         self._lengths: dict[int, int] = {}
         _check(self.pairs, self.strategy, batch_size * self.world_size)
+        if not self._length(0):
+            raise BadData(
+                f"{self.strategy.name} makes no batch of {batch_size * self.world_size} rows: too "
+                "many groups share passages, which no two rows of a batch do"
+            )
         self.coverage = _coverage(self.pairs, self.strategy.code_switch)
         dataset.sampled_by(self)
 
@@ -153,6 +162,14 @@ class HybridBatchSampler(DefaultBatchSampler):
             if number not in self._lengths:
                 for reason, count in left_out.items():
                     logger.warning("epoch %d leaves out %d groups: %s", number, count, reason)
+                alone = sum(len(batch.codes) == 1 for batch in batches)
+                if alone and not self.pairs.negatives:
+                    logger.warning(
+                        "epoch %d has %d batches of a single row: without hard negatives their "
+                        "loss is 0, and nothing is learned of them",
+                        number,
+                        alone,
+                    )
             self._lengths[number] = len(batches)
             # No more than the trainer needs at once: of a large set they take much memory.
             self._passes = dict([*self._passes.items(), (number, (batches, left_out))][-2:])
@@ -166,7 +183,7 @@ def _check(pairs: ParallelPairs, strategy: Strategy, size: int) -> None:
             f"{strategy.name} needs {missing[0]!r}; there are {', '.join(pairs.languages)}"
         )
     epoch = Epoch(pairs, strategy, size, np.random.default_rng(0))
-    most = max((slot.remaining for slot in epoch.slots if slot.weight), default=0)
+    most = epoch.most()
     if most == 0:
         what = ", ".join(kind for kind, _ in strategy.kinds)
         raise BadData(f"{strategy.name} makes {what} batches, and no group has languages for them")

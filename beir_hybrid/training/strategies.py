@@ -1,6 +1,7 @@
 """Names of strategies in, what kinds of batches they mix out: a table, a row each."""
 
 import inspect
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -13,7 +14,6 @@ from beir_hybrid.training.switching import CodeSwitch
 # cross-rows: question and passage in two languages, each row in its own two
 # cross: question and passage in two languages, the same two for all rows of a batch
 Kind = Literal["mono", "mono-rows", "cross-rows", "cross"]
-Draw = Literal["uniform", "size"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,8 @@ class Strategy:
         The only languages to draw, if not all.
     temperature
         A language is drawn in proportion to its number of groups to this power: 0 draws all
-        languages alike, 1 by their size.
+        languages alike, 1 by their size. Of one language alone, those count that have question and
+        passage in it; of two, those with the question for its language, and so for the passage's.
     code_switch
         What puts words of other languages into the texts, if anything.
     """
@@ -96,6 +97,8 @@ def strategy(
         if options:
             raise BadOption(f"{name.name} is made already; it takes no {', '.join(options)}")
         found = name
+    elif not isinstance(name, str):
+        raise BadOption(f"a strategy is one of {', '.join(STRATEGIES)}, not {name!r}")
     else:
         name, _, written = name.partition(":")
         make = lookup("strategy", name, STRATEGIES)
@@ -110,7 +113,7 @@ def strategy(
         found = replace(found, code_switch=code_switch)
     if temperature is None:
         return found
-    if not (isinstance(temperature, int | float) and temperature >= 0):
+    if not (isinstance(temperature, int | float) and 0 <= temperature < math.inf):
         raise BadOption(f"temperature is {temperature!r}; it must be a number, not negative")
     return replace(found, temperature=float(temperature))
 

@@ -33,13 +33,13 @@ class Lexicon:
     def __init__(self, entries: Iterable[Entry], name: str = "lexicon") -> None:
         self.name = name
         self.entries: list[dict[str, list[str]]] = []
-        # For each language: lowercased word -> numbers of entries.
+        # For each language: casefolded word -> numbers of entries.
         self.places: dict[str, dict[str, list[int]]] = {}
         for number, entry in enumerate(entries):
             self.entries.append(words := _words(entry, f"{name}, entry {number + 1}"))
             for lang, forms in words.items():
                 for form in forms:
-                    self.places.setdefault(lang, {}).setdefault(form.lower(), []).append(number)
+                    self.places.setdefault(lang, {}).setdefault(form.casefold(), []).append(number)
         if not self.entries:
             raise BadData(f"{name} has no entries")
         self.longest = {  # in the units that `_units` finds
@@ -54,7 +54,7 @@ class Lexicon:
     def translations(self, word: str, lang: str) -> dict[str, list[str]]:
         """Return what a word is in other languages, by language; case does not matter."""
         found: dict[str, list[str]] = {}
-        for number in self.places.get(lang, {}).get(word.lower(), ()):
+        for number in self.places.get(lang, {}).get(word.casefold(), ()):
             for other, forms in self.entries[number].items():
                 if other != lang:
                     found.setdefault(other, []).extend(forms)

@@ -1,31 +1,45 @@
 """A model, parallel pairs and a strategy in, a trained model in a folder out."""
 
 import inspect
-import json
 import logging
-import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import asdict, replace
-from importlib.metadata import version
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ir_measures import Measure
 
-import beir_hybrid
 from beir_hybrid.collection import Collection
 from beir_hybrid.encoding.encoder import SentenceTransformerEncoder, adapt
-from beir_hybrid.encoding.parts import weights_hash
-from beir_hybrid.errors import BadData, BadOption, MissingExtra, lookup
+from beir_hybrid.errors import (
+    BadData,
+    BadOption,
+    BeirHybridError,
+    MissingExtra,
+    NotWritable,
+    lookup,
+)
 from beir_hybrid.evaluation.evaluate import MEASURES
 from beir_hybrid.evaluation.evaluator import HybridEvaluator
-from beir_hybrid.files import locked, replacing, replacing_folder, writing
+from beir_hybrid.files import locked, replacing_folder, writing
 from beir_hybrid.training.audit import Audit
 from beir_hybrid.training.lora import add_lora, merge_lora
 from beir_hybrid.training.loss import HybridContrastiveLoss
 from beir_hybrid.training.pairs import ParallelPairs, join_pairs
+from beir_hybrid.training.record import (
+    BATCHES,
+    CHECKPOINTS,
+    MODEL,
+    card_section,
+    dev_of,
+    is_finished,
+    last_checkpoint,
+    outcome_of,
+    recipe_of,
+    write_record,
+)
 from beir_hybrid.training.sampler import HybridBatchSampler
 from beir_hybrid.training.strategies import Strategy
 from beir_hybrid.training.strategies import strategy as strategy_of
@@ -33,11 +47,17 @@ from beir_hybrid.training.watch import BatchAudit
 
 logger = logging.getLogger(__name__)
 
-MODEL, RECORD, BATCHES, CHECKPOINTS = "model", "training.json", "batches.jsonl", "checkpoints"
-_LIBRARIES = ("sentence-transformers", "transformers", "torch", "accelerate", "datasets")
+_ASKING = ("anchor", "translation")
+_PROMPTS = ("query", "document", "passage", "corpus")
 # The paper's, where it states them; the rest is the trainer's.
 DEFAULTS = {"learning_rate": 3e-5, "weight_decay": 1e-2, "save_total_limit": 2}
-OURS = ("output_dir", "batch_sampler", "multi_dataset_batch_sampler", "prompts")
+OURS = {
+    "output_dir": "output",
+    "batch_sampler": "strategy",
+    "multi_dataset_batch_sampler": "strategy",
+    "prompts": "query_prompt and passage_prompt",
+    "resume_from_checkpoint": "the folder, for a training that was killed goes on by itself",
+}
 
 
 def train(
@@ -89,116 +109,129 @@ def train(
         is 3e-5 and the weight decay 0.01 by default, as in the paper.
     """
     pairs = pairs if isinstance(pairs, ParallelPairs) else join_pairs(pairs)
-    strategy, output = strategy_of(strategy), Path(output)
-    check_arguments(arguments, loss or {})
-    if (loss or {}).get("consistency"):
+    options, measures = dict(loss or {}), list(measures)
+    _check(arguments, options, dev, patience, primary)
+    if options.get("consistency"):
         pairs = pairs.with_translations()
+    found = SentenceTransformerEncoder(model, **(encoder or {}))
+    adapt(found.model, None, max_length, None)
     evaluator = None
     if dev is not None:
         # Of checkpoints, by the very prompts that training uses: the model carries them.
         evaluator = HybridEvaluator(dev, measures=measures, primary=primary, name=dev.name)
-    elif patience is not None or primary is not None:
-        raise BadOption(
-            "patience and primary are for a training with dev, a collection to judge on"
-        )
-    found = SentenceTransformerEncoder(model, **(encoder or {}))
-    adapt(found.model, None, max_length, None)
-    judged = dev and {"collection": dev.name, "primary": primary, "patience": patience}
-    recipe = _recipe(found, pairs, strategy, loss, lora, arguments) | {"dev": judged}
-    first = int(os.environ.get("RANK", "0")) == 0  # of several processes, the one that writes
-    lock: AbstractContextManager[None] = locked(output / "training") if first else nullcontext()
-    with writing(output, "output"), lock:
-        if _is_finished(output, recipe, first):
-            logger.warning("%s is trained already", output)
-        else:
-            run = _Run(found, pairs, strategy, output, recipe)
-            run.train(loss or {}, evaluator, patience, lora, arguments)
+    plan = _Plan(found, pairs, strategy_of(strategy), Path(output), options, lora, patience)
+    judged = None if dev is None else dev_of(dev, measures, primary, patience)
+    plan.train(evaluator, judged, DEFAULTS | arguments)
     kept = {name: value for name, value in (encoder or {}).items()
             if name in ("device", "trust_remote_code")}  # fmt: skip
-    return SentenceTransformerEncoder(output / MODEL, **kept).model
+    return SentenceTransformerEncoder(plan.output / MODEL, **kept).model
 
 
-class _Run:
-    """A training with its folder."""
+@dataclass(frozen=True)
+class _Plan:
+    """What is to be trained, and where."""
 
-    def __init__(
-        self,
-        encoder: SentenceTransformerEncoder,
-        pairs: ParallelPairs,
-        strategy: Strategy,
-        output: Path,
-        recipe: dict[str, Any],
-    ) -> None:
-        self.model, self.prompts = encoder.model, encoder.prompts
-        self.pairs, self.strategy, self.output, self.recipe = pairs, strategy, output, recipe
+    encoder: SentenceTransformerEncoder
+    pairs: ParallelPairs
+    strategy: Strategy
+    output: Path
+    loss: dict[str, Any]
+    lora: Mapping[str, Any] | None
+    patience: int | None
 
     def train(
         self,
-        loss: Mapping[str, Any],
         evaluator: HybridEvaluator | None,
-        patience: int | None,
-        lora: Mapping[str, Any] | None,
+        dev: Mapping[str, Any] | None,
         arguments: Mapping[str, Any],
     ) -> None:
-        """Train from the last checkpoint on, and save the model and how it came about."""
-        from sentence_transformers import SentenceTransformerTrainer
-        from transformers import EarlyStoppingCallback, set_seed
-
-        set_seed(int(arguments.get("seed", 42)))  # the trainer's default; adapters are random
-        if lora is not None:
-            add_lora(self.model, lora)
-        if self.prompts["queries"] or self.prompts["passages"]:
-            self.model.prompts = {
-                **self.model.prompts,
-                "query": self.prompts["queries"],
-                "document": self.prompts["passages"],
-            }
-        trainer = SentenceTransformerTrainer(
-            model=self.model,
-            args=self._arguments(arguments, evaluator),
-            train_dataset=self.pairs,
-            loss=HybridContrastiveLoss(self.model, **loss),
-            evaluator=evaluator,
-            callbacks=[EarlyStoppingCallback(patience)] if patience is not None else [],
+        """Train, or find it done."""
+        args = self._arguments(arguments, evaluator)  # this joins the processes, if there are more
+        recipe = recipe_of(
+            self.encoder, self.pairs, self.strategy, loss=self.loss, lora=self.lora, dev=dev,
+            arguments=arguments, processes=args.world_size,
+        )  # fmt: skip
+        first = args.process_index == 0  # of several processes the one that writes
+        lock: AbstractContextManager[None] = (
+            locked(self.output / "training") if first else nullcontext()
         )
-        writer = trainer.is_world_process_zero()
-        if writer:
-            _write(self.output / RECORD, {"recipe": self.recipe})
+        with _refusals(self.output), lock:
+            if _agreed(lambda: is_finished(self.output, recipe), args):
+                logger.warning("%s is trained already", self.output)
+            else:
+                self._run(args, evaluator, recipe)
+
+    def _run(self, args: Any, evaluator: HybridEvaluator | None, recipe: dict[str, Any]) -> None:
+        """Train from the last checkpoint on, and save the model and how it came about."""
+        from transformers import set_seed
+
+        set_seed(args.seed)  # adapters are random
+        model = self.encoder.model
+        if self.lora is not None:
+            add_lora(model, self.lora)
+        # What the model brought along under other names must not come back where ours is empty.
+        own = {name: text for name, text in model.prompts.items() if name not in _PROMPTS}
+        prompts = self.encoder.prompts
+        model.prompts = own | {"query": prompts["queries"], "document": prompts["passages"]}
+        trainer = self._trainer(args, evaluator)
         audit = BatchAudit(trainer, self.output / BATCHES)
+        about = {"name": self.encoder.name, "revision": self.encoder.revision}
+        if args.process_index == 0:
+            write_record(self.output, {"recipe": recipe, "model": about})
         began = time.perf_counter()
-        trainer.train(resume_from_checkpoint=_checkpoint(self.output / CHECKPOINTS))
-        seconds = time.perf_counter() - began
-        if lora is not None:
-            merge_lora(self.model)
-        if writer:
-            self._save(trainer, audit.audit, seconds)
+        trainer.train(resume_from_checkpoint=last_checkpoint(self.output / CHECKPOINTS))
+        if not trainer.state.global_step:
+            raise BadData("there was no step to train; is max_steps or the number of epochs 0?")
+        # Since the checkpoint that it went on from.
+        known = {
+            "recipe": recipe,
+            "model": about,
+            "seconds": round(time.perf_counter() - began, 1),
+        }
+        if self.lora is not None:
+            merge_lora(model)
+        if args.process_index == 0:
+            self._save(known | outcome_of(trainer, audit.audit), audit.audit)
         trainer.accelerator.wait_for_everyone()
 
+    def _trainer(self, args: Any, evaluator: HybridEvaluator | None) -> Any:
+        from sentence_transformers import SentenceTransformerTrainer
+        from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+        from transformers import EarlyStoppingCallback
+
+        model = self.encoder.model
+        if self.loss.get("mini_batch_size") and isinstance(model[0], StaticEmbedding):
+            raise BadOption(
+                "mini_batch_size: a StaticEmbedding has no batches to cut; leave it out"
+            )
+        stop: list[Any] = [] if self.patience is None else [EarlyStoppingCallback(self.patience)]
+        try:
+            return SentenceTransformerTrainer(
+                model=model,
+                args=args,
+                train_dataset=self.pairs,
+                loss=HybridContrastiveLoss(model, **self.loss),
+                evaluator=evaluator,
+                callbacks=stop,
+            )
+        except (ValueError, RuntimeError, ImportError) as error:
+            raise BadOption(f"the trainer refuses: {error}") from error
+
     def _arguments(self, arguments: Mapping[str, Any], evaluator: HybridEvaluator | None) -> Any:
+        """Return the trainer's arguments."""
         from sentence_transformers import SentenceTransformerTrainingArguments
 
         columns = [name for name in self.pairs.column_names if name != "label"]
         prompts = {
-            name: self.prompts["queries" if name in ("anchor", "translation") else "passages"]
+            name: self.encoder.prompts["queries" if name in _ASKING else "passages"]
             for name in columns
         }
-        given = DEFAULTS | dict(arguments)
-        if evaluator is not None:
-            given = {
-                "eval_strategy": "epoch",
-                "save_strategy": given.get("eval_strategy", "epoch"),
-                "load_best_model_at_end": True,
-                "metric_for_best_model": f"eval_{evaluator.primary_metric}",
-                "greater_is_better": evaluator.greater_is_better,
-                **({"save_steps": given["eval_steps"]} if "eval_steps" in given else {}),
-                **given,
-            }
         try:
             return SentenceTransformerTrainingArguments(
                 str(self.output / CHECKPOINTS),
                 batch_sampler=HybridBatchSampler.of(self.strategy),
                 prompts=prompts if any(prompts.values()) else None,
-                **given,
+                **_judged(arguments, evaluator),
             )
         except ImportError as error:
             raise MissingExtra(
@@ -207,139 +240,92 @@ class _Run:
         except (TypeError, ValueError) as error:
             raise BadOption(f"arguments of the training: {error}") from error
 
-    def _save(self, trainer: Any, audit: Audit, seconds: float) -> None:
-        """Save the model, whole or not at all, then say that it is there."""
-        state = trainer.state
-        record = {
-            "recipe": self.recipe,
-            "steps": state.global_step,
-            "epochs": state.epoch,
-            "seconds": round(seconds, 1),  # since the last checkpoint that it went on from
-            "best": state.best_model_checkpoint
-            and {
-                "metric": trainer.args.metric_for_best_model,
-                "value": state.best_metric,
-                "step": state.best_global_step,
-            },
-            "audit": audit.sums() | {"left_out": audit.left_out, "coverage": audit.coverage},
-            "versions": {
-                "beir-hybrid": beir_hybrid.__version__,
-                **{name: version(name) for name in _LIBRARIES},
-            },
-        }
-        _write(self.output / RECORD, record)
-        # The folder is the last to come: who finds it finds all.
+    def _save(self, record: dict[str, Any], audit: Audit) -> None:
+        """Save the model, whole or not at all; the folder comes last: who finds it finds all."""
+        write_record(self.output, record)
         with replacing_folder(self.output / MODEL) as folder:
-            self.model.save_pretrained(str(folder))
+            self.encoder.model.save_pretrained(str(folder))
             card = folder / "README.md"
-            card.write_text(card.read_text("utf-8") + _section(self.recipe, audit), "utf-8")
+            card.write_text(
+                card.read_text("utf-8") + card_section(record["recipe"], audit), "utf-8"
+            )
 
 
-def check_arguments(arguments: Mapping[str, Any], loss: Mapping[str, Any]) -> None:
+def _judged(arguments: Mapping[str, Any], evaluator: HybridEvaluator | None) -> dict[str, Any]:
+    """Return arguments with what choosing the best checkpoint needs, as far as not given."""
+    given = dict(arguments)
+    if evaluator is None:
+        return given
+    return {
+        "eval_strategy": "epoch",
+        "save_strategy": given.get("eval_strategy", "epoch"),
+        "load_best_model_at_end": True,
+        "metric_for_best_model": f"eval_{evaluator.primary_metric}",
+        "greater_is_better": evaluator.greater_is_better,
+        **({"save_steps": given["eval_steps"]} if "eval_steps" in given else {}),
+        **given,
+    }
+
+
+def _agreed(decide: Callable[[], bool], args: Any) -> bool:
+    """Return what the first process decides, in all of them; raise what it raises."""
+    if args.world_size == 1:
+        return decide()
+    from accelerate.utils import broadcast_object_list
+
+    outcome: list[Any] = [None]
+    if args.process_index == 0:
+        try:
+            outcome = [decide()]
+        except BeirHybridError as error:
+            outcome = [error]
+    broadcast_object_list(outcome)
+    if isinstance(outcome[0], BeirHybridError):
+        raise outcome[0]
+    return bool(outcome[0])
+
+
+@contextmanager
+def _refusals(output: Path) -> Iterator[None]:
+    """Turn what libraries say of a full disk into the error that says what to do."""
+    from safetensors import SafetensorError
+
+    try:
+        with writing(output):
+            yield
+    except (SafetensorError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        if not isinstance(error, SafetensorError) and "PytorchStreamWriter" not in reason:
+            raise
+        raise NotWritable(
+            f"cannot write or read {output}: {reason:.200}; free some room, or name another folder"
+        ) from error
+
+
+def _check(
+    arguments: Mapping[str, Any],
+    loss: Mapping[str, Any],
+    dev: Collection | None,
+    patience: int | None,
+    primary: str | None,
+) -> None:
     """Raise `BadOption` for what no trainer or loss takes, or `train` itself decides."""
     from sentence_transformers import SentenceTransformerTrainingArguments
 
     known = dict.fromkeys(inspect.signature(SentenceTransformerTrainingArguments).parameters)
     for name in arguments:
-        lookup("training argument", name, known)
         if name in OURS:
-            raise BadOption(f"{name} is not to be set: the strategy, prompts and output decide it")
+            raise BadOption(f"{name} is not to be set; {OURS[name]} decides it")
+        lookup("training argument", name, known)
     options = dict.fromkeys(inspect.signature(HybridContrastiveLoss).parameters)
     options.pop("model")
     for name in loss:
         lookup("option of the loss", name, options)
-
-
-def _recipe(
-    encoder: SentenceTransformerEncoder,
-    pairs: ParallelPairs,
-    strategy: Strategy,
-    loss: Mapping[str, Any] | None,
-    lora: Mapping[str, Any] | None,
-    arguments: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Return what the trained model depends on, as JSON holds it."""
-    switch = strategy.code_switch
-    written = asdict(replace(strategy, code_switch=None))
-    if switch is not None:
-        written["code_switch"] = {
-            "probability": switch.probability, "on": switch.on,
-            "lexicon": switch.lexicon.name, "sha256": switch.lexicon.digest(),
-        }  # fmt: skip
-    recipe = {
-        "model": {
-            "name": encoder.name,
-            "revision": encoder.revision,
-            "weights": weights_hash(encoder.model),
-            "max_length": encoder.model.max_seq_length,
-            "prompts": encoder.prompts,
-        },
-        "pairs": {
-            "sources": pairs.sources,
-            "languages": pairs.languages,
-            "negatives": pairs.negatives,
-            "sha256": pairs.digest(),
-        },
-        "strategy": written,
-        "loss": dict(loss or {}),
-        "lora": None if lora is None else dict(lora),
-        "arguments": DEFAULTS | dict(arguments),
+    alone = {
+        "patience": patience is not None,
+        "primary": primary is not None,
+        "eval_strategy": arguments.get("eval_strategy", "no") in ("steps", "epoch"),
     }
-    plain: dict[str, Any] = json.loads(json.dumps(recipe, default=str))
-    return plain
-
-
-def _is_finished(output: Path, recipe: dict[str, Any], first: bool) -> bool:
-    """Return whether this very training is done; raise `BadOption` if the folder is another's."""
-    path = output / RECORD
-    if not path.exists():
-        # Of several processes the first may have begun to write.
-        if first and any((output / name).exists() for name in (MODEL, CHECKPOINTS)):
-            raise BadOption(f"{output} holds something else than a training; name another folder")
-        return False
-    try:
-        record: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        old = record["recipe"]
-        different = sorted(name for name in recipe if recipe[name] != old.get(name))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadData(f"{path} is damaged; remove the folder, or name another") from error
-    if different:
-        raise BadOption(
-            f"{output} is of a training with another {' and '.join(different)}; name another "
-            "folder, or remove this one"
-        )
-    return (output / MODEL).is_dir() and "steps" in record
-
-
-def _checkpoint(folder: Path) -> str | None:
-    """Return the last checkpoint that was written to its end."""
-    for path in sorted(folder.glob("checkpoint-*"), key=_step, reverse=True):
-        try:  # the trainer writes this file last
-            json.loads((path / "trainer_state.json").read_text("utf-8"))
-        except (OSError, ValueError):
-            continue
-        return str(path)
-    return None
-
-
-def _step(path: Path) -> int:
-    number = path.name.rpartition("-")[2]
-    return int(number) if number.isdecimal() else -1
-
-
-def _section(recipe: dict[str, Any], audit: Audit) -> str:
-    """Return what the model card says of the batches."""
-    shown = {name: recipe[name] for name in ("strategy", "loss", "pairs")}
-    return "\n".join([
-        "\n## Hybrid batch training\n",
-        (f"Trained with beir-hybrid {beir_hybrid.__version__} "
-        "(batches after Elmahdy, Lin and Ahmad, arXiv 2408.10536).\n"),
-        "```json", json.dumps(shown, indent=2, ensure_ascii=False), "```\n",
-        "What was drawn:\n",
-        "```text", *audit.lines(), "```\n",
-    ])  # fmt: skip
-
-
-def _write(path: Path, record: dict[str, Any]) -> None:
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(record, indent=2, ensure_ascii=False), "utf-8")
+    for name, given in alone.items():
+        if given and dev is None:
+            raise BadOption(f"{name} is for a training with dev, a collection to judge on")

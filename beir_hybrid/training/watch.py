@@ -135,10 +135,12 @@ def _until(path: Path, step: int) -> Iterable[tuple[str, dict[str, Any]]]:
     """Yield the lines up to a step, with what they say; a line cut short ends them."""
     if not path.exists():
         return
-    for line in path.read_text("utf-8").splitlines(keepends=True):
-        if not line.endswith("\n"):
-            return
-        counts = json.loads(line)
-        if counts["step"] > step:
+    for line in path.read_text("utf-8", errors="replace").splitlines(keepends=True):
+        try:
+            counts = json.loads(line)
+            if not line.endswith("\n") or counts["step"] > step:
+                return
+            Audit().add(counts)
+        except (ValueError, KeyError, TypeError):  # cut short, or damaged: what follows is lost
             return
         yield line, counts
