@@ -2,9 +2,9 @@
 PYTHON ?= $(firstword $(foreach python,python3 python3.11 python3.12 python3.13,$(shell \
   $(python) -c 'import sys; sys.version_info >= (3, 11) and print("$(python)")' 2>/dev/null)))
 RUN = .venv/bin/python -m
-EXTRAS = dev,train
+EXTRAS = dev,train,ray
 
-.PHONY: check test bench format constraints clean
+.PHONY: check test test-ray bench format constraints clean
 
 # The stamp is newer than what it was made from: a second call installs nothing.
 .venv/installed: pyproject.toml constraints.txt Makefile
@@ -20,6 +20,9 @@ check: .venv/installed  ## style, formatting, types
 
 test: .venv/installed  ## all tests
 	$(RUN) pytest
+
+test-ray: .venv/installed  ## machines of a Ray cluster die
+	$(RUN) pytest -m cluster tests/test_ray.py
 
 format: .venv/installed  ## put style right where a machine can
 	$(RUN) ruff check --fix .

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from beir_hybrid.evaluation.measures import SameLanguageShare as SameLanguageShare
     from beir_hybrid.evaluation.mteb import read_mteb as read_mteb
     from beir_hybrid.evaluation.mteb import write_mteb as write_mteb
+    from beir_hybrid.evaluation.reproduce import reproduction as reproduction
     from beir_hybrid.evaluation.results import Results as Results
     from beir_hybrid.retrieval.runs import read_run as read_run
     from beir_hybrid.retrieval.runs import write_run as write_run
@@ -96,6 +97,7 @@ _HOMES = {
     "read_pairs": "training.rows",
     "read_run": "retrieval.runs",
     "read_vectors": "evaluation.given",
+    "reproduction": "evaluation.reproduce",
     "strategy": "training.strategies",
     "tied_ranks": "evaluation.compare",
     "train": "training.train",

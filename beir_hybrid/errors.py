@@ -31,6 +31,10 @@ class Unreachable(BeirHybridError):  # noqa: N818
     """A file is neither here, nor in the mirror, nor to be had from its origin."""
 
 
+class ClusterFailed(BeirHybridError):  # noqa: N818
+    """Other machines do not answer, or have lost for good what they worked on."""
+
+
 class NotWritable(BeirHybridError):  # noqa: N818
     """A folder that has to be written to is read-only, or its disk is full."""
 

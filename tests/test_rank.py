@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from beir_hybrid.encoding import Embeddings
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.retrieval import Ranked, rank
+from beir_hybrid.retrieval.count import PASSAGES, QUERIES
 from beir_hybrid.retrieval.kernels import count_above
-from beir_hybrid.retrieval.rank import PASSAGES, QUERIES
 
 Groups = dict[str, range]
 Judged = tuple[np.ndarray, np.ndarray]

@@ -9,6 +9,7 @@ from typing import Annotated, cast
 import typer
 
 from beir_hybrid.cli.datasets import datasets
+from beir_hybrid.cli.encode import encode
 from beir_hybrid.cli.evaluate import evaluate
 from beir_hybrid.cli.train import EXTRA, ablate, train
 from beir_hybrid.errors import BeirHybridError
@@ -26,6 +27,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(datasets, name="datasets")
+app.command()(encode)
 app.command()(evaluate)
 app.command(context_settings=EXTRA)(train)
 app.command(context_settings=EXTRA)(ablate)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from beir_hybrid.cli.shared import Languages, Offline, Options, load, split
+from beir_hybrid.cli.shared import Engine, Languages, Offline, Options, load, show, split
 from beir_hybrid.errors import BadOption
 from beir_hybrid.files import locked
 
@@ -93,6 +93,7 @@ def evaluate(
     run: Run = None,
     embeddings: Vectors = None,
     rerank: Rerank = None,
+    engine: Engine = "local",
     preset: Preset = None,
     query_prompt: QueryPrompt = None,
     passage_prompt: PassagePrompt = None,
@@ -136,6 +137,7 @@ def evaluate(
         "depth": depth,
         "rerank": rerank,
         "runs": output / "runs" if output and runs else None,
+        "engine": None if engine == "local" else engine,
     }
     given: list[dict[str, Any]] = [
         {name: value for name, value in table.items() if value is not None}
@@ -144,7 +146,7 @@ def evaluate(
     if runs and output is None:
         raise BadOption("--runs takes a model and --output, the folder that runs go to")
     _refuse(model, run, embeddings, dataset, *given)
-    chosen = _chosen(measures)
+    named = chosen(measures)
     if output is not None:
         with locked(output / "results"):  # or say that it cannot be written, before all the work
             pass
@@ -152,13 +154,13 @@ def evaluate(
     if run:
         from beir_hybrid.evaluation.given import evaluate_runs
 
-        results = evaluate_runs(run, collection, name=name, **chosen)
+        results = evaluate_runs(run, collection, name=name, **named)
     else:
         judged = _judged(model, embeddings, collection)
         # What is encoded anew is not kept: the cache keeps what it has.
         with nullcontext() if resume else tempfile.TemporaryDirectory() as store:
-            results = _evaluated(judged, collection, store, name, chosen | given[0] | given[1])
-    _show(results, output)
+            results = _evaluated(judged, collection, store, name, named | given[0] | given[1])
+    show(results, output)
 
 
 def _refuse(
@@ -185,7 +187,7 @@ def _refuse(
             raise BadOption(f"--{name} is an option of {what}, and {found[0]} needs none")
 
 
-def _chosen(measures: list[str] | None) -> dict[str, Any]:
+def chosen(measures: list[str] | None) -> dict[str, Any]:
     """Read the names of measures, before anything is loaded."""
     if measures is None:
         return {}
@@ -212,16 +214,3 @@ def _evaluated(
     if not sys.stderr.isatty():
         logging.disable_progress_bar()  # type: ignore[no-untyped-call] # theirs has no types
     return evaluate(model, collection, store=store, name=name, **options)
-
-
-def _show(results: "Results", output: Path | None) -> None:
-    from rich.console import Console
-
-    from beir_hybrid.evaluation.render import notes, terminal_table
-
-    Console().print(terminal_table(results))
-    for note in notes(results):
-        typer.echo(f"note: {note}")
-    if output is not None:
-        results.save(output)
-        typer.echo(f"saved in {output}")

@@ -1,6 +1,7 @@
 """What the commands share: options, loading a dataset, printing a table."""
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,6 +10,7 @@ from beir_hybrid.errors import BadOption
 
 if TYPE_CHECKING:
     from beir_hybrid.collection import Collection
+    from beir_hybrid.evaluation.results import Results
 
 Name = Annotated[str, typer.Argument(help="A dataset's name, such as xquad-r.", metavar="NAME")]
 Languages = Annotated[
@@ -22,6 +24,9 @@ Options = Annotated[
 ]
 Offline = Annotated[
     bool, typer.Option("--offline", help="Use mirror and cache only, never the network.")
+]
+Engine = Annotated[
+    str, typer.Option(help="Where to compute: local, or ray, on a Ray cluster.", metavar="NAME")
 ]
 
 
@@ -61,3 +66,17 @@ def load(
 def split(langs: str | None) -> list[str] | None:
     """Return the words between commas."""
     return None if langs is None else [lang for lang in langs.split(",") if lang]
+
+
+def show(results: "Results", output: Path | None) -> None:
+    """Print the table of results and what a reader must know of it, and save them."""
+    from rich.console import Console
+
+    from beir_hybrid.evaluation.render import notes, terminal_table
+
+    Console().print(terminal_table(results))
+    for note in notes(results):
+        typer.echo(f"note: {note}")
+    if output is not None:
+        results.save(output)
+        typer.echo(f"saved in {output}")

@@ -61,6 +61,8 @@ class Collection:
         followed by the origin's, and exports restore the latter.
     caveat
         Why figures on this collection cannot be compared with published ones; empty if they can.
+    loaded
+        The dataset's name, languages and options that load it again; empty if none did.
     """
 
     name: str
@@ -77,6 +79,7 @@ class Collection:
     title_policy: TitlePolicy = "title+text"
     original_ids: bool = False
     caveat: str = ""
+    loaded: dict[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Say in a line what is in it."""

@@ -31,7 +31,8 @@ class Encoder(Protocol):
     equal vectors. An entry ``"prompts"`` maps ``"queries"`` and ``"passages"`` to their prompts;
     where the two are equal, a text that occurs in both roles is encoded once.
 
-    Two more attributes are used where they are there: ``name``, for results, and
+    Three more attributes are used where they are there: ``name``, for results; ``in_flight``, how
+    many texts it works on at once where several threads call it; and
     ``find_cut(texts, role) -> list[int] | None``, the places of those texts that are longer than
     the model reads, with `role` ``"queries"`` or ``"passages"``. Without it, or where it returns
     nothing, results say that the number of cut texts is not known.
@@ -96,6 +97,8 @@ class SentenceTransformerEncoder:
 
         check_counts(batch_size=batch_size, max_length=max_length, truncate_dim=truncate_dim)
         self.name, self.revision, automatic = type(model).__name__, "", Preset()
+        self.anywhere = isinstance(model, str | Path) and device is None  # any device would do
+        self.pool: Any = None  # processes on several devices, while they are at work
         if isinstance(model, SentenceTransformer):
             if unused := [name for name, value in (("revision", revision), ("device", device),
                                                    ("trust_remote_code", trust_remote_code))
@@ -141,6 +144,7 @@ class SentenceTransformerEncoder:
             convert_to_numpy=True,
             normalize_embeddings=self.normalize,
             truncate_dim=self.truncate_dim,
+            pool=self.pool,
         )
         return rows
 

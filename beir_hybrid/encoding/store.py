@@ -8,9 +8,10 @@ the same texts write the same file.
 
 import hashlib
 import json
-import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,12 @@ import pyarrow as pa
 
 from beir_hybrid.encoding.embeddings import BadRows, Embeddings, check_rows
 from beir_hybrid.encoding.encoder import Encoder, Role
+from beir_hybrid.encoding.shards import KEY, Shards, opened, save
 from beir_hybrid.errors import BadData
 from beir_hybrid.files import cache_folder, locked, replacing, sha256
 from beir_hybrid.progress import progress
 
-logger = logging.getLogger(__name__)
-
 FORMAT = 1
-_KEY = np.dtype("V16")  # 128 bits of a text's hash
 _MANIFEST = "space.json"
 # Between these bounds a shard holds 1/32 of the texts: little is lost by a kill, and a corpus of
 # a hundred million passages still makes few files.
@@ -69,32 +68,93 @@ def encode(
     encoded
         Told how many texts were encoded and how many are cut, and how long it took.
     """
-    column = texts if isinstance(texts, pa.ChunkedArray) else pa.chunked_array([pa.array(texts)])
-    space = space_folder(encoder, role, folder)
-    keys = _keys(column)
-    # Distinct texts in the order in which they first occur: `distinct` numbers them.
-    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    number = np.empty_like(order)
-    number[order] = np.arange(len(order))
-    distinct, first = number[inverse], first[order]
-
-    shards = Shards(space)
-    missing = np.flatnonzero(shards.find(keys[first])[0] < 0)
-    size = min(max(_SMALLEST, len(first) // 32), _LARGEST)
-    with progress(f"encoding {role}", len(missing), unit="texts") as advance:
-        for start in range(0, len(missing), size):
-            rows = first[missing[start : start + size]]
-            work = _Work(encoder, role, space, shards.dim)
-            shards.add(work.shard(keys[rows], column.take(rows), encoded))
-            advance(len(rows))
-    shard, place = shards.find(keys[first])
+    known = Distinct.of(texts)
+    space, n = space_folder(encoder, role, folder), len(known.keys)
+    shards = fill(encoder, role, space, known, np.arange(n), shard_size(n), encoded)
+    shard, place = shards.find(known.keys)
     if (shard < 0).any():
         raise BadData(f"{space} changed while it was read; run again")
     cut = shards.count_cut(shard, place)
     if encoded is not None:
         encoded.cut = None if cut is None or encoded.cut is None else encoded.cut + cut
-    return Embeddings(shards, shard[distinct], place[distinct], cut)
+    return Embeddings(shards, shard[known.number], place[known.number], cut)
+
+
+@dataclass(frozen=True, eq=False)
+class Distinct:
+    """The distinct texts of a column, in the order in which they first occur.
+
+    Attributes
+    ----------
+    keys, first
+        Each one's key, and the row in which it occurs first.
+    number
+        For each row, which of them it holds.
+    """
+
+    column: pa.ChunkedArray
+    keys: np.ndarray
+    first: np.ndarray
+    number: np.ndarray
+
+    @classmethod
+    def of(cls, texts: Sequence[str] | pa.ChunkedArray) -> "Distinct":
+        """Find them."""
+        chunked = isinstance(texts, pa.ChunkedArray)
+        column = texts if chunked else pa.chunked_array([pa.array(texts)])
+        keys = _keys(column)
+        _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+        order = np.argsort(first)
+        number = np.empty_like(order)
+        number[order] = np.arange(len(order))
+        first = first[order]
+        return cls(column, keys[first], first, number[inverse])
+
+
+def shard_size(n: int, parts: int = 1) -> int:
+    """Return how many of n texts a shard holds where `parts` jobs share them."""
+    return min(max(_SMALLEST, n // max(32, 4 * parts)), _LARGEST)
+
+
+def fill(
+    encoder: Encoder,
+    role: Role,
+    space: Path,
+    texts: Distinct,
+    wanted: np.ndarray,
+    size: int,
+    encoded: Encoded | None = None,
+) -> Shards:
+    """Encode those wanted of some texts, by number, that a space lacks; return what it holds."""
+    shards = Shards(space)
+    missing = wanted[shards.find(texts.keys[wanted])[0] < 0]
+    pieces = [missing[start : start + size] for start in range(0, len(missing), size)]
+    work = _Work(encoder, role, space, texts, shards)
+    with (
+        progress(f"encoding {role}", len(missing), unit="texts") as advance,
+        _calls(encoder, size) as (at_once, each),
+    ):
+        for rows, (note, n, seconds) in zip(pieces, each(work.shard, pieces), strict=True):
+            shards.add(note)
+            advance(len(rows))
+            if encoded is not None:
+                encoded.texts += n
+                encoded.seconds += seconds / at_once
+    return shards
+
+
+@contextmanager
+def _calls(
+    encoder: Encoder, size: int
+) -> Iterator[tuple[int, Callable[[Callable[..., Any], Iterable[Any]], Iterator[Any]]]]:
+    """Give a `map`, and how many of its calls run at once, for an encoder that wants several."""
+    in_flight = getattr(encoder, "in_flight", 0)
+    if not in_flight:
+        yield 1, map
+        return
+    at_once = in_flight // size + 2  # the next shard is there when one draws to its end
+    with ThreadPoolExecutor(at_once) as pool:
+        yield at_once, pool.map
 
 
 def space_folder(encoder: Encoder, role: Role, folder: Path | None = None) -> Path:
@@ -131,7 +191,7 @@ def _is_json(value: Any) -> bool:
 
 def _keys(column: pa.ChunkedArray) -> np.ndarray:
     """Return each text's key; texts become Python objects a chunk at a time."""
-    keys = np.empty(len(column), dtype=_KEY)
+    keys = np.empty(len(column), dtype=KEY)
     start = 0
     for chunk in column.chunks:
         for piece in range(0, len(chunk), _LARGEST):
@@ -139,141 +199,50 @@ def _keys(column: pa.ChunkedArray) -> np.ndarray:
                 hashlib.blake2b(text.encode(), digest_size=16).digest()
                 for text in chunk.slice(piece, _LARGEST).to_pylist()
             ]
-            keys[start : start + len(found)] = np.frombuffer(b"".join(found), dtype=_KEY)
+            keys[start : start + len(found)] = np.frombuffer(b"".join(found), dtype=KEY)
             start += len(found)
     return keys
 
 
-class Shards(Sequence[np.ndarray]):
-    """The whole shards of a space: which texts they hold and where.
-
-    As a sequence, their vectors; a file is open only while somebody holds its array.
-    """
-
-    def __init__(self, space: Path) -> None:
-        self.dim = 0
-        self._paths: list[Path] = []
-        self._cut: list[np.ndarray | None] = []
-        self._keys: list[np.ndarray] = []
-        for note in sorted(space.glob("*.note.json")):
-            self.add(note)
-
-    def __len__(self) -> int:
-        return len(self._paths)
-
-    def __getitem__(self, number: Any) -> Any:
-        return np.load(self._paths[number], mmap_mode="r", allow_pickle=False)
-
-    def add(self, note: Path) -> None:
-        """Take a shard in, or remove it if it is damaged."""
-        opened = _open(note)
-        if opened is None:
-            return
-        path, keys, cut, self.dim = opened
-        self._paths.append(path)
-        self._cut.append(cut)
-        self._keys.append(keys)
-
-    def find(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return shard and place of each key, -1 where no shard holds it."""
-        shard = np.full(len(keys), -1, dtype=np.int32)
-        place = shard.copy()
-        if self._keys:
-            known = np.concatenate(self._keys)
-            lengths = [len(some) for some in self._keys]
-            starts = np.cumsum([0, *lengths[:-1]])
-            order = np.argsort(known, kind="stable")
-            known = known[order]
-            at = np.minimum(np.searchsorted(known, keys), len(known) - 1)
-            hit = known[at] == keys
-            found = order[at[hit]]
-            shard[hit] = np.searchsorted(starts, found, side="right") - 1
-            place[hit] = found - starts[shard[hit]]
-        return shard, place
-
-    def count_cut(self, shard: np.ndarray, place: np.ndarray) -> int | None:
-        """Return how many of some texts were longer than the model reads, if that is known."""
-        total = 0
-        for number in np.unique(shard):
-            cut = self._cut[number]
-            if cut is None:
-                return None
-            total += int(np.isin(place[shard == number], cut).sum())
-        return total
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class _Work:
     """What encodes texts into the shards of a space."""
 
     encoder: Encoder
     role: Role
     space: Path
-    dim: int  # of the vectors that are there, or 0
+    texts: Distinct
+    shards: Shards  # those that are there
 
-    def shard(self, keys: np.ndarray, column: pa.ChunkedArray, encoded: Encoded | None) -> Path:
-        """Encode texts and return the shard's note."""
+    def shard(self, numbers: np.ndarray) -> tuple[Path, int, float]:
+        """Encode some texts; return the shard's note, and how many were encoded in what time."""
+        keys = self.texts.keys[numbers]
         name = hashlib.sha256(keys.tobytes()).hexdigest()[:16]
         note = self.space / f"{name}.note.json"
         with locked(self.space / name):
-            if _open(note):  # another process was faster
-                return note
-            texts = column.to_pylist()
+            if opened(note):  # another process was faster
+                return note, 0, 0.0
+            texts = self.texts.column.take(self.texts.first[numbers]).to_pylist()
             started = time.perf_counter()
             vectors = self._vectors(texts)
-            if encoded is not None:
-                encoded.texts += len(texts)
-                encoded.seconds += time.perf_counter() - started
+            seconds = time.perf_counter() - started
             files = {}
             for suffix, array in (("keys", keys), ("vectors", vectors)):
                 path = self.space / f"{name}.{suffix}.npy"
-                _save(path, array)
+                save(path, array)
                 files[suffix] = sha256(path)
             find: Callable[[list[str], Role], list[int] | None]
             find = getattr(self.encoder, "find_cut", lambda _texts, _role: None)
             about = {"rows": len(texts), "cut": find(texts, self.role), "sha256": files}
             with replacing(note) as temporary:
                 temporary.write_text(json.dumps(about), "utf-8")
-        return note
+        return note, len(texts), seconds
 
     def _vectors(self, texts: list[str]) -> np.ndarray:
         encoder = self.encoder
         encode = encoder.encode_queries if self.role == "queries" else encoder.encode_passages
         try:
-            return check_rows(encode(texts), len(texts), self.dim)
+            return check_rows(encode(texts), len(texts), self.shards.dim)
         except BadRows as error:
             text = texts[error.row]
             raise BadData(f"{type(encoder).__name__}: {error}; the text is {text!r:.80}") from error
-
-
-def _save(path: Path, array: np.ndarray) -> None:
-    """Write an ``.npy`` file; unlike `np.save` it says what the disk refused."""
-    whole, npy = np.ascontiguousarray(array), np.lib.format
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        npy.write_array_header_1_0(file, npy.header_data_from_array_1_0(whole))
-        file.write(whole.view(np.uint8).data)
-
-
-def _open(note: Path) -> tuple[Path, np.ndarray, np.ndarray | None, int] | None:
-    """Return vectors' path, keys, places of cut texts, and dimensions; nothing if not whole.
-
-    The places are ``None`` where the encoder did not tell.
-    """
-    if not note.is_file():
-        return None
-    paths = {
-        part: note.with_name(note.name.replace("note.json", f"{part}.npy"))
-        for part in ("vectors", "keys")
-    }
-    try:
-        about = json.loads(note.read_text("utf-8"))
-        if {part: sha256(path) for part, path in paths.items()} != about["sha256"]:
-            raise ValueError("wrong checksum")  # noqa: TRY301 - one way out for all damage
-        keys = np.load(paths["keys"], allow_pickle=False).view(_KEY)
-        vectors = np.load(paths["vectors"], mmap_mode="r", allow_pickle=False)
-        cut = None if about["cut"] is None else np.array(about["cut"], dtype=np.int32)
-    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
-        logger.warning("%s is damaged (%s); its texts are encoded again", note, error)
-        note.unlink(missing_ok=True)
-        return None
-    return paths["vectors"], keys, cut, int(vectors.shape[1])

@@ -16,7 +16,9 @@ from ir_measures import AP, DefaultPipeline, Measure, R, nDCG, parse_measure
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.model import retrieval_texts
 from beir_hybrid.collection.store import facts
-from beir_hybrid.encoding import Embeddings, Encoded, Encoder, as_encoder, encode
+from beir_hybrid.encoding import Embeddings, Encoded, as_encoder, encode
+from beir_hybrid.encoding.cluster import Cluster
+from beir_hybrid.encoding.engines import at_work, cluster_of
 from beir_hybrid.errors import BadData, BadOption, BeirHybridError, MissingExtra
 from beir_hybrid.evaluation.machine import machine, versions
 from beir_hybrid.evaluation.measures import (
@@ -26,11 +28,13 @@ from beir_hybrid.evaluation.measures import (
     RankDistance,
     SameLanguageShare,
 )
+from beir_hybrid.evaluation.reproduce import GIVEN, given, placed
 from beir_hybrid.evaluation.rerank import CrossEncoderScores, Reranker
 from beir_hybrid.evaluation.results import Results, table_of
 from beir_hybrid.evaluation.scoring import Scoring, unbiased
 from beir_hybrid.evaluation.settings import Judgements, Kind, kinds_of
 from beir_hybrid.files import writing
+from beir_hybrid.retrieval.sharded import ranking_on
 
 DEPTH, RERANKED = 1000, 100  # passages of a run, and of a reranked one
 MEASURES: tuple[Measure, ...] = (
@@ -68,6 +72,7 @@ def evaluate(
     depth: int | None = None,
     rerank: Any = None,
     store: str | Path | None = None,
+    engine: str = "local",
     **options: Any,
 ) -> Results:
     """Rank a collection's passages in every setting and score the rankings.
@@ -98,12 +103,14 @@ def evaluate(
         passages of each ranking in its own order.
     store
         The folder that embeddings are kept in; the cache's by default.
+    engine
+        Where to compute: ``local``, or ``ray``, on the cluster of the environment's RAY_ADDRESS.
     options
         Of the encoder; see `SentenceTransformerEncoder`.
     """
     chosen = parsed(MEASURES if measures is None else measures)
     judgements = Judgements.of(checked(collection))
-    kinds = kinds_of(judgements, _words(settings) if isinstance(settings, str) else settings)
+    kinds = kinds_of(judgements, words(settings) if isinstance(settings, str) else settings)
     if measures is None and "multi" not in kinds:
         chosen = [measure for measure in chosen if not isinstance(measure, BiasMeasure)]
     if depth is None:
@@ -114,17 +121,18 @@ def evaluate(
     if folder and kinds == ["one-target"]:
         raise BadOption("one-target settings have no runs to write; name others, or leave runs out")
     seconds: dict[str, float] = {}
-    with _timed(seconds, "encoding"):
-        vectors = _vectors(model, collection, store, options)
-    reranker = None
-    if rerank is not None:
-        reranker = Reranker(CrossEncoderScores(rerank), depth, Path(store) if store else None)
-    scoring = Scoring(chosen, kinds, depth, folder, reranker)
-    with _timed(seconds, "ranking and scoring"):
-        if folder:
-            _clear(folder)
-        rows = scoring.scored(vectors.queries, vectors.passages, judgements)
-        table = table_of(collection, rows, chosen)
+    with cluster_of(engine) as cluster:
+        with _timed(seconds, "encoding"):
+            vectors = _vectors(model, collection, store, options, cluster)
+        reranker = None
+        if rerank is not None:
+            reranker = Reranker(CrossEncoderScores(rerank), depth, Path(store) if store else None)
+        scoring = Scoring(chosen, kinds, depth, folder, reranker, ranking_on(cluster))
+        with _timed(seconds, "ranking and scoring"):
+            if folder:
+                clear_runs(folder)
+            rows = scoring.scored(vectors.queries, vectors.passages, judgements)
+            table = table_of(collection, rows, chosen)
     about = {
         "model": vectors.about | ({"name": name} if name else {}),
         "collection": about_collection(collection),
@@ -138,7 +146,10 @@ def evaluate(
         },
         "versions": versions(),
     }
-    return Results.of(table, chosen, about, _timing(seconds, vectors, scoring))
+    named = {"rerank": placed(rerank)} if isinstance(rerank, str | Path) else {}
+    timing = _timing(seconds, vectors, scoring)
+    timing[GIVEN] = given(collection, model, options, **named)
+    return Results.of(table, chosen, about, timing)
 
 
 def _timing(seconds: dict[str, float], vectors: Vectors, scoring: Scoring) -> dict[str, Any]:
@@ -168,7 +179,7 @@ def parsed(measures: str | Measure | Iterable[Measure | str]) -> list[Measure]:
     A text may name several, with spaces or commas between.
     """
     if isinstance(measures, str):
-        measures = _words(measures)
+        measures = words(measures)
     elif isinstance(measures, Measure):
         measures = [measures]
     elif not isinstance(measures, Iterable):
@@ -179,7 +190,7 @@ def parsed(measures: str | Measure | Iterable[Measure | str]) -> list[Measure]:
     return found
 
 
-def _words(text: str) -> list[str]:
+def words(text: str) -> list[str]:
     """Split at spaces and commas outside brackets."""
     return [word for word in re.split(r"[\s,]+(?![^()]*\))", text) if word]
 
@@ -233,7 +244,7 @@ def _unsupported(measure: Measure, shown: str) -> BeirHybridError:
     return BadOption("; ".join([f"ir-measures has no provider for {shown}", *near]))
 
 
-def _clear(runs: Path) -> None:
+def clear_runs(runs: Path) -> None:
     """Remove the runs that an earlier evaluation wrote there, and nothing else."""
     with writing(runs):
         for path in sorted(runs.glob("*-*.trec")):
@@ -260,7 +271,11 @@ def _timed(seconds: dict[str, float], what: str) -> Iterator[None]:
 
 
 def _vectors(
-    model: Any, collection: Collection, store: str | Path | None, options: dict[str, Any]
+    model: Any,
+    collection: Collection,
+    store: str | Path | None,
+    options: dict[str, Any],
+    cluster: Cluster | None,
 ) -> Vectors:
     if isinstance(model, Vectors):
         if options:
@@ -272,17 +287,17 @@ def _vectors(
             if len(rows) != len(texts):
                 raise BadData(f"{len(rows)} vectors for {collection.name}'s {len(texts)} {kind}")
         return model
-    encoder: Encoder = as_encoder(model, **options)
     folder, encoded = Path(store) if store is not None else None, Encoded()
-    texts = retrieval_texts(collection.view().documents)
-    passages = encode(encoder, texts, "passages", folder=folder, encoded=encoded)
-    asked = collection.queries["text"]
-    queries = encode(encoder, asked, "queries", folder=folder, encoded=encoded)
-    about = {
-        "name": _short(getattr(encoder, "name", "") or type(encoder).__name__),
-        "revision": getattr(encoder, "revision", ""),
-        "fingerprint": dict(encoder.fingerprint),
-    }
+    with at_work(as_encoder(model, **options), cluster) as encoder:
+        texts = retrieval_texts(collection.view().documents)
+        passages = encode(encoder, texts, "passages", folder=folder, encoded=encoded)
+        asked = collection.queries["text"]
+        queries = encode(encoder, asked, "queries", folder=folder, encoded=encoded)
+        about = {
+            "name": _short(getattr(encoder, "name", "") or type(encoder).__name__),
+            "revision": getattr(encoder, "revision", ""),
+            "fingerprint": dict(encoder.fingerprint),
+        }
     return Vectors(queries, passages, about, encoded)
 
 

@@ -25,6 +25,7 @@ from beir_hybrid.evaluation.evaluate import (
 from beir_hybrid.evaluation.machine import versions
 from beir_hybrid.evaluation.measures import BiasMeasure
 from beir_hybrid.evaluation.provider import BiasEvaluator
+from beir_hybrid.evaluation.reproduce import GIVEN, given
 from beir_hybrid.evaluation.results import Results, table_of
 from beir_hybrid.evaluation.scoring import Rows, from_pipeline, qrels_of, unbiased
 from beir_hybrid.evaluation.settings import Judgements
@@ -111,7 +112,7 @@ def evaluate_runs(
             if view.name in seen:
                 raise BadData(f"{path}: there are two runs of {view.name}")
             seen.add(view.name)
-            rows += _score(view, run, judgements, chosen)
+            rows += score_run(view, run, judgements, chosen)
             there = len(run.keys() & set(view.queries["id"].to_pylist()))
             asked, missing = asked + len(view.query_rows), missing + len(view.query_rows) - there
             depth = max(depth, *map(len, run.values()))
@@ -126,7 +127,8 @@ def evaluate_runs(
         "versions": versions(),
         "runs": {"queries": asked, "missing": missing, "depth": depth},
     }
-    return Results.of(table_of(collection, rows, chosen), chosen, about, {})
+    timing = {GIVEN: given(collection, runs=[str(path.resolve()) for path in files])}
+    return Results.of(table_of(collection, rows, chosen), chosen, about, timing)
 
 
 def _settings(path: Path, collection: Collection) -> list[tuple[View, dict[str, dict[str, float]]]]:
@@ -156,7 +158,7 @@ def _settings(path: Path, collection: Collection) -> list[tuple[View, dict[str, 
     return [(collection.view(lang, target), some) for lang, some in by_lang.items()]
 
 
-def _score(
+def score_run(
     view: View,
     run: Mapping[str, Mapping[str, float]],
     judgements: Judgements,

@@ -66,6 +66,8 @@ def notes(results: Results) -> list[str]:
         known.append(f"runs hold {runs['depth']:,} passages a query at most: measures see no more")
         if runs["missing"]:
             known.append(f"{runs['missing']:,} of {runs['queries']:,} queries are missing")
+        if lost := runs.get("unmatched"):
+            known.append(f"{lost:,} of {runs['queries']:,} queries share no term with any passage")
     silent = [
         str(m) for m in results.measures if not any(m in row for row in results.summary().values())
     ]

@@ -82,7 +82,8 @@ class Results:
         The model and its fingerprint, the collection and its origin, and what else values depend
         on: equal ``about`` means equal values.
     timing
-        The seconds that it took, and the machine: what differs between runs of the same.
+        The seconds that it took, the machine, and how model and data were named there: what differs
+        between runs of the same.
     """
 
     table: pa.Table

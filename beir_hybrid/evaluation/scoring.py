@@ -2,7 +2,7 @@
 # mypy: allow-untyped-calls
 # (ir_measures says that it is typed, and leaves most functions without types.)
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,6 +35,7 @@ class Scoring:
     depth: int
     runs: Path | None = None
     reranker: Reranker | None = None
+    ranking: Callable[..., Ranked] = rank
     encoded: Encoded = field(default_factory=Encoded)  # told what the reranker scores
 
     def __post_init__(self) -> None:
@@ -75,7 +76,7 @@ class Scoring:
             some = judgements.among(part)
             if not len(some.query):
                 continue
-            ranked = rank(
+            ranked = self.ranking(
                 queries.part(part),
                 passages,
                 (some.query - part.start, some.passage),

@@ -3,7 +3,8 @@
 import inspect
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from beir_hybrid.collection import Collection
@@ -64,15 +65,20 @@ class Dataset:
         for name, parameter in known.items():
             if parameter.default is inspect.Parameter.empty and name not in options:
                 raise BadOption(f"{self.name} needs the option {name!r}")
-        if languages is None:
-            return self.load(languages=None, **options)
-        if self.languages:
-            named = choose(f"language of {self.name}", languages, self.languages)
-            # In one order, so that however they are named, one collection is built.
-            chosen = tuple(lang for lang in self.languages if lang in named)
-        else:
-            chosen = tuple(sorted(normalise_all(languages)))
-        return self.load(languages=chosen, **options)
+        chosen = None if languages is None else self._chosen(languages)
+        kept = {
+            name: str(value.resolve()) if isinstance(value, Path) else value
+            for name, value in options.items()
+        }
+        loaded = {"name": self.name, "languages": chosen and list(chosen), "options": kept}
+        return replace(self.load(languages=chosen, **options), loaded=loaded)
+
+    def _chosen(self, languages: str | Iterable[str]) -> tuple[str, ...]:
+        if not self.languages:
+            return tuple(sorted(normalise_all(languages)))
+        named = choose(f"language of {self.name}", languages, self.languages)
+        # In one order, so that however they are named, one collection is built.
+        return tuple(lang for lang in self.languages if lang in named)
 
 
 def announce(dataset: Dataset) -> None:

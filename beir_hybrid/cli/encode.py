@@ -1,0 +1,104 @@
+"""The command that fills the store of embeddings, in one piece or in parts that run apart."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from beir_hybrid.cli.evaluate import (
+    BatchSize,
+    Data,
+    Device,
+    DType,
+    MaxLength,
+    Model,
+    Normalize,
+    PassagePrompt,
+    Preset,
+    QueryPrompt,
+    Revision,
+    TruncateDim,
+    TrustRemoteCode,
+)
+from beir_hybrid.cli.shared import Engine, Languages, Offline, Options, load, split
+from beir_hybrid.errors import BadOption
+
+Shard = Annotated[
+    str | None,
+    typer.Option(help="A part of the texts, such as 2/8; other jobs do the others.", metavar="I/N"),
+]
+Merge = Annotated[bool, typer.Option("--merge", help="Check that the parts of all jobs are there.")]
+
+
+def encode(
+    model: Model = None,
+    dataset: Data = "",
+    languages: Languages = None,
+    option: Options = None,
+    shard: Shard = None,
+    merge: Merge = False,
+    engine: Engine = "local",
+    preset: Preset = None,
+    query_prompt: QueryPrompt = None,
+    passage_prompt: PassagePrompt = None,
+    max_length: MaxLength = None,
+    dtype: DType = None,
+    normalize: Normalize = None,
+    truncate_dim: TruncateDim = None,
+    batch_size: BatchSize = None,
+    device: Device = None,
+    revision: Revision = None,
+    trust_remote_code: TrustRemoteCode = False,
+    offline: Offline = False,
+) -> None:
+    """Encode a dataset's texts into the cache, where `evaluate` and `index` find them.
+
+    Jobs that share the cache's folder can each encode a part; what is there is not encoded again.
+    On several machines: `--engine ray`, with the cluster's address in RAY_ADDRESS.
+
+    Examples
+    --------
+    `beir-hybrid encode my-model --dataset miracl --shard $SLURM_ARRAY_TASK_ID/8`
+
+    `beir-hybrid encode my-model --dataset miracl --merge`
+    """
+    if not model or not dataset:
+        raise BadOption("MODEL and --dataset are needed, such as my-model --dataset xquad-r")
+    if merge and shard:
+        raise BadOption("--merge checks the parts of all jobs; leave out --shard")
+    from transformers.utils import logging
+
+    from beir_hybrid.encoding import Encoded, as_encoder
+    from beir_hybrid.encoding.engines import at_work, cluster_of
+    from beir_hybrid.encoding.jobs import WHOLE, Part, check_parts, encode_part
+
+    part = Part.read(shard) if shard else WHOLE
+    if not sys.stderr.isatty():
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call] # theirs has no types
+    with cluster_of(engine) as cluster:
+        collection = load(dataset, split(languages), option, offline)
+        encoder = as_encoder(
+            model,
+            preset=preset,
+            query_prompt=query_prompt,
+            passage_prompt=passage_prompt,
+            max_length=max_length,
+            dtype=dtype,
+            normalize=normalize,
+            truncate_dim=truncate_dim,
+            batch_size=batch_size,
+            device=device,
+            revision=revision,
+            trust_remote_code=trust_remote_code or None,
+        )
+        with at_work(encoder, cluster) as working:
+            if merge:
+                there = check_parts(working, collection)
+                typer.echo(f"{collection.name}: all {there:,} texts are encoded")
+                return
+            encoded = Encoded()
+            encode_part(working, collection, part, encoded=encoded)
+    of = f" of part {part}" if shard else ""
+    typer.echo(
+        f"{collection.name}: {encoded.texts:,} texts{of} encoded in {encoded.seconds:.1f} seconds"
+    )

@@ -1,0 +1,135 @@
+"""A collection and a part's number in, that part's vectors in the store out, for jobs apart.
+
+The distinct texts are cut into the shards that one job would make of them, and part 2 of 8 is every
+eighth shard from the second on. So which texts a part has depends on the texts alone, parts are of
+about the same length whatever the languages, and all parts together leave the very files that one
+job on such a machine leaves in an empty store. Three things may change the last bits of a vector
+(not 1e-6 of it): another processor, more than eight parts, whose shards may be smaller, and Ray,
+which sends fewer texts at a time, for the texts of a batch are padded to the longest of them.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import numpy as np
+
+from beir_hybrid.collection import Collection
+from beir_hybrid.collection.model import retrieval_texts
+from beir_hybrid.encoding.encoder import Encoder, Role
+from beir_hybrid.encoding.shards import Shards
+from beir_hybrid.encoding.store import Distinct, Encoded, fill, shard_size, space_folder
+from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.files import replacing
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of several parts of a collection's texts, numbered from 1."""
+
+    number: int = 1
+    of: int = 1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.number <= self.of:
+            raise BadOption(f"there is no part {self}; parts are 1/N to N/N")
+
+    def __str__(self) -> str:
+        return f"{self.number}/{self.of}"
+
+    @classmethod
+    def read(cls, text: str) -> Self:
+        """Read a text such as ``2/8``."""
+        found = re.fullmatch(r"(\d+)/(\d+)", text)
+        if not found:
+            raise BadOption(f"a part is I/N, such as 2/8, not {text!r}")
+        return cls(int(found[1]), int(found[2]))
+
+
+WHOLE = Part()
+
+
+def encode_part(
+    encoder: Encoder,
+    collection: Collection,
+    part: Part = WHOLE,
+    *,
+    folder: Path | None = None,
+    encoded: Encoded | None = None,
+) -> None:
+    """Encode what the store lacks of a part of a collection's texts.
+
+    Parts wait for nothing of each other; any number of them can be at work on one folder at once.
+    """
+    for texts in _asked(encoder, collection, folder):
+        _note(texts, part.of)
+        wanted = texts.wanted[texts.turns(part.of) == part.number - 1]
+        size = shard_size(len(texts.known.keys), part.of)
+        fill(encoder, texts.role, texts.space, texts.known, wanted, size, encoded)
+
+
+def check_parts(encoder: Encoder, collection: Collection, *, folder: Path | None = None) -> int:
+    """Return the number of texts if the store has them all, else raise `BadData`.
+
+    The error names the parts that are missing, of as many as `encode_part` was last told of.
+    """
+    total, lost, missing = 0, 0, set()
+    for texts in _asked(encoder, collection, folder):
+        absent = Shards(texts.space).find(texts.known.keys[texts.wanted])[0] < 0
+        of = _parts(texts)
+        missing |= {Part(turn + 1, of) for turn in np.unique(texts.turns(of)[absent]).tolist()}
+        total, lost = total + len(absent), lost + int(absent.sum())
+    if lost:
+        parts = sorted(missing, key=lambda part: (part.of, part.number))
+        raise BadData(
+            f"{collection.name}: {lost:,} of {total:,} texts are not encoded; "
+            f"missing parts: {', '.join(map(str, parts))}"
+        )
+    return total
+
+
+class _Asked(NamedTuple):
+    """Texts of one role, without those that another role shares."""
+
+    role: Role
+    space: Path
+    known: Distinct
+    wanted: np.ndarray  # numbers of distinct texts
+
+    def turns(self, parts: int) -> np.ndarray:
+        """Return the part that each text wanted is in, from 0."""
+        shard = np.arange(len(self.wanted)) // shard_size(len(self.known.keys), parts)
+        turns: np.ndarray = shard % parts
+        return turns
+
+
+def _asked(encoder: Encoder, collection: Collection, folder: Path | None) -> Iterator[_Asked]:
+    """Yield the texts to encode, in the order in which an evaluation encodes them."""
+    passages = Distinct.of(retrieval_texts(collection.view().documents))
+    space = space_folder(encoder, "passages", folder)
+    yield _Asked("passages", space, passages, np.arange(len(passages.keys)))
+    queries = Distinct.of(collection.queries["text"])
+    wanted = np.arange(len(queries.keys))
+    if space_folder(encoder, "queries", folder) == space:
+        wanted = wanted[~np.isin(queries.keys, passages.keys)]
+    yield _Asked("queries", space_folder(encoder, "queries", folder), queries, wanted)
+
+
+def _note(texts: _Asked, parts: int) -> None:
+    """Write down how many parts some texts have, for `check_parts` to name them."""
+    with replacing(_place(texts)) as temporary:
+        temporary.write_text(json.dumps({"parts": parts}), "utf-8")
+
+
+def _parts(texts: _Asked) -> int:
+    place = _place(texts)
+    return int(json.loads(place.read_text("utf-8"))["parts"]) if place.is_file() else 1
+
+
+def _place(texts: _Asked) -> Path:
+    digest = hashlib.sha256(texts.known.keys.tobytes()).hexdigest()[:16]
+    return texts.space / f"{digest}.parts.json"

@@ -1,0 +1,255 @@
+"""Results in, the commands that make them again out: fetch, encode and index, search, score."""
+
+import shlex
+import unicodedata
+from collections.abc import Iterable, Mapping
+from numbers import Integral
+from pathlib import Path
+from typing import Any
+
+from beir_hybrid.collection import Collection
+from beir_hybrid.errors import BadOption
+from beir_hybrid.evaluation.results import Results
+from beir_hybrid.evaluation.settings import ALL
+
+GIVEN = "given"  # where the timing holds by which names model and data were asked for
+FOLDER = "reproduced"
+_PROGRAM, _SEARCH = "beir-hybrid", "pyserini.search.faiss"
+_BATCH = 64  # queries that Pyserini searches together
+
+Line = list[str]  # a command's words
+
+
+def given(
+    collection: Collection,
+    model: Any = None,
+    options: Mapping[str, Any] | None = None,
+    **more: str | list[str],
+) -> dict[str, Any]:
+    """Return by which names model and data can be asked for again, as JSON can hold it.
+
+    What was handed over as an object has none. Folders stand with their whole paths, so this goes
+    where the machine does, with the timing: results themselves are the same wherever files lie.
+    """
+    known: dict[str, Any] = dict(more)
+    if collection.loaded:
+        own = {name: collection.options.get(name, value)
+               for name, value in collection.loaded["options"].items()}  # fmt: skip
+        known["dataset"] = collection.loaded | {
+            "options": {name: _text(value) for name, value in own.items() if value is not None}
+        }
+    if isinstance(model, str | Path):
+        known["model"], known["hub"] = placed(model), not Path(model).is_dir()
+        wanted = (options or {}).items()
+        known["options"] = {name: _plain(value) for name, value in wanted if value is not None}
+    return known
+
+
+def placed(model: str | Path) -> str:
+    """Return a folder's whole path, and a name on the hub as it is."""
+    return str(Path(model).resolve()) if Path(model).is_dir() else str(model)
+
+
+def reproduction(
+    results: Results | str | Path, *, folder: str | Path = FOLDER, hits: int | None = None
+) -> list[str]:
+    """Return the commands that make results again, one after the other, quoted for a shell.
+
+    A model's passages are indexed and searched by Pyserini, whose runs are then scored. Runs hold
+    `hits` passages a query: measures that look further than that differ.
+
+    Parameters
+    ----------
+    results
+        Of `evaluate`, `evaluate_runs` or `bm25`, or the folder that they were saved in.
+    folder
+        Where the commands are to put what they make.
+    hits
+        How many passages Pyserini returns; by default as many as the results' own runs hold, or
+        the cutoff of a measure where that is more.
+    """
+    if not isinstance(results, Results):
+        results = Results.load(results)
+    if hits is not None and (not isinstance(hits, Integral) or hits < 1):
+        raise BadOption(f"hits is {hits!r}; it must be a whole number from 1 on")
+    known = results.timing.get(GIVEN)
+    if known is None:
+        raise BadOption(
+            f"{_called(results)} do not say how model and data were named: timing.json is missing "
+            "or of an earlier version; evaluate again"
+        )
+    if "dataset" not in known:
+        raise BadOption(
+            f"{_called(results)} are on a collection that was given as an object; evaluate on one "
+            "that bh.load or --dataset names, such as jsonl"
+        )
+    make = _MAKERS.get(results.about["model"]["fingerprint"].get("kind"), _by_model)
+    data, base = known["dataset"], Path(folder)
+    fetch = ["datasets", "fetch", data["name"], *_of_data(data)]
+    lines = [fetch, *make(results, known, base, hits or hits_of(results))]
+    return [shlex.join(_clean([_PROGRAM, *line])) for line in lines]
+
+
+def hits_of(results: Results) -> int:
+    """Return how many passages of a ranking the results' measures see, as far as that is known."""
+    cutoffs = [measure.params.get("cutoff", 1) for measure in results.measures]
+    return int(max(results.about.get("depth", 1), *cutoffs))
+
+
+def unseen(results: Results, hits: int) -> list[str]:
+    """Return the measures that look further than so many passages."""
+    if results.about["collection"]["passages"] <= hits or "depth" not in results.about:
+        return []
+    names = [str(one) for one in results.measures if one.params.get("cutoff", hits + 1) > hits]
+    return [] if "reranker" in results.about else names
+
+
+def _called(results: Results) -> str:
+    return f"these results ({results.model!r} on {results.collection!r})"
+
+
+def _by_model(results: Results, known: dict[str, Any], base: Path, hits: int) -> list[Line]:
+    """Index each language's passages and the pool, search them all, score the runs."""
+    if "model" not in known:
+        raise BadOption(
+            f"{_called(results)} are of a model that was given as an object, or of vectors; "
+            "evaluate a model by its name or folder"
+        )
+    kinds = list(results.kinds)
+    if "reranker" in results.about:  # Pyserini's search has none
+        return [_evaluated(results, known, base / "results", kinds)]
+    kept = [kind for kind in kinds if kind != "one-target"]
+    lines = _searched(results, known, base, hits) if kept else []
+    if kept != kinds:  # which no run holds
+        lines.append(_evaluated(results, known, base / "one-target", ["one-target"]))
+    return lines
+
+
+def _searched(results: Results, known: dict[str, Any], base: Path, hits: int) -> list[Line]:
+    encoder = [*_of_model(results, known), *_options("dataset", known["dataset"]["name"]),
+               *_of_data(known["dataset"])]  # fmt: skip
+    indexes, searches, runs = [], [], []
+    for target, asked in _targets(results).items():
+        index = base / "indexes" / target
+        only = [] if target == ALL else ["--passages", target]
+        indexes.append(["index", *encoder, *only, *_options("output", index)])
+        for queries in asked:
+            # A run of all queries falls into its settings by what it holds, others by their names.
+            name = target if queries == ALL else f"{queries}-{target}"
+            runs.append(base / "runs" / f"{name}.trec")
+            words = {
+                "index": index,
+                "topics": base / "topics" / f"{queries}.tsv",
+                "encoded-queries": base / "topics" / "encoded",
+                "output": runs[-1],
+                "hits": hits,
+                "batch-size": _BATCH,
+            }
+            searches.append(["pyserini", "--", _SEARCH, *_words(words)])
+    topics = ["topics", *encoder, *_options("output", base / "topics")]
+    return [*indexes, topics, *searches, _scored(results, known, base / "results", runs)]
+
+
+def _targets(results: Results) -> dict[str, list[str]]:
+    """Return which topics to ask of each index: those of all languages at once, where all ask."""
+    asked: dict[str, list[str]] = {}
+    for setting in results.settings:
+        if setting.kind != "one-target":
+            asked.setdefault(setting.passages, []).append(setting.queries)
+    langs = set(results.about["collection"]["languages"])
+    every = len(langs) > 1
+    return {
+        target: [ALL] if every and {*queries} == langs else queries
+        for target, queries in asked.items()
+    }
+
+
+def _scored(results: Results, known: dict[str, Any], output: Path, runs: Iterable[Any]) -> Line:
+    of_runs = [word for run in runs for word in _options("run", run)]
+    return ["evaluate", *of_runs, *_judged(results, known, output),
+            *_options("name", results.model)]  # fmt: skip
+
+
+def _evaluated(results: Results, known: dict[str, Any], output: Path, kinds: list[Any]) -> Line:
+    """Have `beir-hybrid evaluate` do it all."""
+    own: dict[str, Any] = {"settings": ",".join(kinds), "depth": results.about["depth"]}
+    if "reranker" in results.about:
+        if "rerank" not in known:
+            raise BadOption(
+                f"{_called(results)} are of a cross-encoder that was given as an object; evaluate "
+                "with one by its name or folder"
+            )
+        own["rerank"] = known["rerank"]
+    return ["evaluate", *_of_model(results, known), *_judged(results, known, output),
+            *_words(own), *_options("name", results.model)]  # fmt: skip
+
+
+def _of_runs(results: Results, known: dict[str, Any], base: Path, _hits: int) -> list[Line]:
+    return [_scored(results, known, base / "results", known["runs"])]
+
+
+def _bm25(results: Results, known: dict[str, Any], base: Path, _hits: int) -> list[Line]:
+    made = results.about["model"]["fingerprint"]
+    own = {"settings": ",".join(results.kinds), "k1": made["k1"], "b": made["b"],
+           "depth": results.about["runs"]["depth"]}  # fmt: skip
+    return [["bm25", *_judged(results, known, base / "results"), *_words(own)]]
+
+
+# By the kind of the fingerprint; all others are models.
+_MAKERS = {"runs": _of_runs, "bm25": _bm25}
+
+
+def _judged(results: Results, known: dict[str, Any], output: Path) -> Line:
+    """Return the options that all who judge have."""
+    data = known["dataset"]
+    measures = " ".join(map(str, results.measures))
+    return [*_options("dataset", data["name"]), *_of_data(data), *_options("measures", measures),
+            *_options("output", output)]  # fmt: skip
+
+
+def _of_data(data: Mapping[str, Any]) -> Line:
+    langs = _options("languages", ",".join(data["languages"])) if data["languages"] else []
+    pairs = [f"{name}={value}" for name, value in data["options"].items()]
+    return [*langs, *(word for pair in pairs for word in ("-o", pair))]
+
+
+def _of_model(results: Results, known: Mapping[str, Any]) -> Line:
+    options = dict(known["options"])
+    if known["hub"] and (commit := results.about["model"]["revision"]):
+        options["revision"] = commit  # what a branch was then
+    return [known["model"], *_words(options)]
+
+
+def _words(options: Mapping[str, Any]) -> Line:
+    return [word for name, value in options.items() for word in _options(name, value)]
+
+
+def _options(name: str, value: Any) -> Line:
+    """Return an option of a command line; what begins with a dash must not be taken for one."""
+    name = name.replace("_", "-")
+    if isinstance(value, bool):
+        off = "no-" if name == "normalize" else ""
+        return [f"--{name}"] if value else [f"--{off}{name}"] if off else []
+    text = str(value)
+    return [f"--{name}={text}"] if text.startswith("-") else [f"--{name}", text]
+
+
+def _clean(words: Line) -> Line:
+    """Raise `BadOption` for what a terminal would not take as it stands."""
+    for word in words:
+        if any(unicodedata.category(sign) in ("Cc", "Cs") and sign not in "\n\t" for sign in word):
+            raise BadOption(f"{word!a} holds control characters; no command line can be pasted")
+    return words
+
+
+def _plain(value: Any) -> str | int | bool:
+    if isinstance(value, str | bool):
+        return value
+    return int(value) if isinstance(value, Integral) else str(value)
+
+
+def _text(value: Any) -> str:
+    """Return an option of a dataset as the command line takes it."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(value) if isinstance(value, tuple | list) else str(value)

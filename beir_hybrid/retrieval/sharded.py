@@ -1,0 +1,131 @@
+"""Shards of passages in, the ranks and best passages of all of them together out.
+
+A rank is a count, so those of the shards add up; and as a score is the same number wherever it is
+worked out (see `kernels`), the result is that of `rank`, to the last bit.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from beir_hybrid.encoding import Embeddings
+from beir_hybrid.encoding.cluster import Cluster
+from beir_hybrid.errors import BadOption
+from beir_hybrid.progress import progress
+from beir_hybrid.retrieval.count import PASSAGES, Counted, Golds, count
+from beir_hybrid.retrieval.rank import Ranked, check, golds_of, rank, ranked
+
+Jobs = Iterable[tuple[Any, ...]]
+Each = Callable[[Callable[..., Any], Any, Jobs], Iterable[Any]]
+_BYTES = 32 << 20  # of a shard's vectors, or those of its result where that is larger
+
+
+def here(function: Callable[..., Any], common: Any, jobs: Jobs) -> Iterator[Any]:
+    """Call a function for each job in this process, as `Cluster.each` does in others."""
+    return (function(common, *job) for job in jobs)
+
+
+def rank_sharded(
+    queries: Embeddings,
+    passages: Embeddings,
+    judged: tuple[np.ndarray, np.ndarray],
+    groups: dict[str, range],
+    order: np.ndarray,
+    *,
+    k: int = 0,
+    per_group: bool = False,
+    each: Each = here,
+    size: int | None = None,
+    workers: int = 1,
+) -> Ranked:
+    """Do what `rank` does, shard by shard.
+
+    Parameters
+    ----------
+    each
+        What calls a function for every shard, in whatever order: `here` or `Cluster.each`.
+    size
+        How many passages a shard has; by default what suits so many `workers`. A shard's vectors
+        are read when it is its turn.
+    """
+    check(queries, passages, k)
+    if size is None:
+        size = _size(len(passages), passages.dim, len(queries) * k, workers)
+    elif size < 1:
+        raise BadOption(f"a shard has at least 1 passage, not {size}")
+    groups = {name: rows for name, rows in groups.items() if len(rows)}
+    golds = golds_of(queries, passages, judged, groups, order)
+    common = queries.take(slice(None)), golds, k, per_group
+    starts = range(0, len(passages), size)
+    shards = (range(start, min(start + size, len(passages))) for start in starts)
+    jobs = ((_inside(groups, rows), *_read(passages, order, rows)) for rows in shards)
+    n = len(golds.query)
+    total = Counted(np.zeros((n, 3), np.int64), np.zeros((n, 3), np.int64), {})
+    with progress("ranking", len(queries) * len(passages), unit="scores") as advance:
+        for found, rows in each(_count, common, jobs):
+            total = merged(total, found, k)
+            advance(len(queries) * rows)
+    return ranked(golds, total, order)
+
+
+def ranking_on(cluster: Cluster | None) -> Callable[..., Ranked]:
+    """Return what ranks on a cluster, or in this process where there is none."""
+    if cluster is None:
+        return rank
+    return partial(rank_sharded, each=cluster.each, workers=max(1, cluster.cpus))
+
+
+def merged(one: Counted, other: Counted, k: int) -> Counted:
+    """Return what two sets of passages have to say together."""
+    best = dict(one.best)
+    for name, keys in other.best.items():
+        both = np.concatenate([best[name], keys], axis=1) if name in best else keys
+        # Both are in order, and a stable sort merges what is.
+        best[name] = np.sort(both, axis=1, kind="stable")[:, : -k - 1 : -1]
+    return Counted(one.own + other.own, one.pool + other.pool, best)
+
+
+def _size(n: int, dim: int, best: int, workers: int) -> int:
+    """Return how many passages a shard has: several for each worker, if they are not too small."""
+    most = max(_BYTES, 8 * best) // (4 * max(dim, 1))
+    return max(PASSAGES, min(most, -(-n // (4 * workers))))
+
+
+def _inside(groups: dict[str, range], rows: range) -> dict[str, range]:
+    """Return what of each group lies within some rows, counted from the first of them."""
+    found = {}
+    for name, group in groups.items():
+        start = max(group.start, rows.start) - rows.start
+        found[name] = range(start, max(start, min(group.stop, rows.stop) - rows.start))
+    return found
+
+
+def _read(passages: Embeddings, order: np.ndarray, rows: range) -> tuple[np.ndarray, np.ndarray]:
+    within = slice(rows.start, rows.stop)
+    return order[within], passages.take(within)
+
+
+def _count(
+    common: tuple[np.ndarray, Golds, int, bool],
+    groups: dict[str, range],
+    order: np.ndarray,
+    vectors: np.ndarray,
+) -> tuple[Counted, int]:
+    """Count in one shard, with one thread: another process may have the other cores."""
+    queries, golds, k, per_group = common
+    # From another process arrays come read-only; the kernels would be compiled anew for those.
+    fields = {name: np.array(getattr(golds, name)) for name in ("query", "score", "order", "group")}
+    found = count(
+        Embeddings.of(np.array(queries)),
+        Embeddings.of(vectors),
+        replace(golds, **fields),
+        groups,
+        np.array(order),
+        k=k,
+        per_group=per_group,
+        threads=1,
+    )
+    return found, len(vectors)

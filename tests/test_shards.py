@@ -1,0 +1,341 @@
+"""Parts of the work, done apart and in any order, give what one job gives."""
+# ruff: noqa: F811 - fixtures of another file
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from beir_hybrid.encoding import Embeddings, Encoded, SentenceTransformerEncoder, encode
+from beir_hybrid.encoding.engines import DevicesEncoder
+from beir_hybrid.encoding.jobs import Part, check_parts, encode_part
+from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.evaluation.evaluate import evaluate
+from beir_hybrid.retrieval import Ranked, rank
+from beir_hybrid.retrieval.sharded import here, rank_sharded
+from tests.parallel import ALIKE, PASSAGES, collection
+from tests.test_cli_evaluate import Ran, data, model, ran  # noqa: F401 - fixtures
+from tests.test_store import ROOT, SHARD, Hashes, assert_right, texts, tree
+
+
+def test_each_part_encodes_its_own_texts(tmp_path: Path) -> None:
+    whole, lines = collection(), texts(PASSAGES)
+    # Part 1 has the first shard and the fourth, with the queries that are no passages; and so on.
+    wanted = {
+        1: [*lines[:SHARD], *lines[3 * SHARD : 4 * SHARD], "who", "why"],
+        2: [*lines[SHARD : 2 * SHARD], *lines[4 * SHARD :]],
+        3: lines[2 * SHARD : 3 * SHARD],
+    }
+    for number in (3, 1, 2):
+        encoder, done = Hashes(**ALIKE), Encoded()
+        encode_part(encoder, whole, Part(number, 3), folder=tmp_path, encoded=done)
+        assert encoder.seen == wanted[number]
+        assert done.texts == len(wanted[number])
+        again = Hashes(**ALIKE)
+        encode_part(again, whole, Part(number, 3), folder=tmp_path)
+        assert again.seen == []
+    assert check_parts(Hashes(**ALIKE), whole, folder=tmp_path) == PASSAGES + 2
+
+
+def test_parts_leave_the_files_of_one_job(tmp_path: Path) -> None:
+    for number in (2, 3, 1):
+        encode_part(Hashes(**ALIKE), collection(), Part(number, 3), folder=tmp_path / "parts")
+    encoder = Hashes(**ALIKE)
+    evaluate(encoder, collection(), measures="AP", store=tmp_path / "whole")
+    assert sorted(encoder.seen) == sorted([*texts(PASSAGES), "who", "why"])
+    whole = tree(tmp_path / "whole")
+    assert len(whole) == 1 + 3 * 6  # of five shards of passages and one of queries
+    parts = tree(tmp_path / "parts")
+    notes = [parts.pop(name) for name in list(parts) if name.endswith(".parts.json")]
+    assert [json.loads(note) for note in notes] == [{"parts": 3}] * 2
+    assert parts == whole
+    after = Hashes(**ALIKE)
+    results = evaluate(after, collection(), measures="AP", store=tmp_path / "parts")
+    assert (after.seen, results.timing["texts encoded"]) == ([], 0)
+
+
+def test_roles_with_prompts_of_their_own_share_nothing(tmp_path: Path) -> None:
+    encoder = Hashes()
+    for number in (1, 2):
+        encode_part(encoder, collection(10), Part(number, 2), folder=tmp_path)
+    assert encoder.seen == [*texts(10), "text 0", "text 1", "text 2", "who", "why"]
+
+
+def test_missing_parts_are_named(tmp_path: Path) -> None:
+    whole = collection()
+    with pytest.raises(BadData, match=r"4,108 of 4,108 texts are not .*; missing parts: 1/1$"):
+        check_parts(Hashes(**ALIKE), whole, folder=tmp_path)
+    encode_part(Hashes(**ALIKE), whole, Part(2, 4), folder=tmp_path)
+    # What is left: shards 1, 3, 4 and 5 of passages, the last one of 10, and two queries.
+    with pytest.raises(BadData) as error:
+        check_parts(Hashes(**ALIKE), whole, folder=tmp_path)
+    assert str(error.value) == (
+        "beir: 3,084 of 4,108 texts are not encoded; missing parts: 1/4, 3/4, 4/4"
+    )
+    for number in (1, 4):
+        encode_part(Hashes(**ALIKE), whole, Part(number, 4), folder=tmp_path)
+    with pytest.raises(BadData, match=r"1,024 of 4,108 texts are not .*; missing parts: 3/4$"):
+        check_parts(Hashes(**ALIKE), whole, folder=tmp_path)
+    encode_part(Hashes(**ALIKE), whole, Part(3, 4), folder=tmp_path)
+    assert check_parts(Hashes(**ALIKE), whole, folder=tmp_path) == 4108
+
+
+def test_more_parts_than_shards_leave_some_empty(tmp_path: Path) -> None:
+    seen = []
+    for number in range(1, 9):
+        encoder = Hashes(**ALIKE)
+        encode_part(encoder, collection(20), Part(number, 8), folder=tmp_path)
+        seen.append(len(encoder.seen))
+    assert seen == [22, 0, 0, 0, 0, 0, 0, 0]
+
+
+@pytest.mark.parametrize("text", ["2", "2/", "/8", "2-8", "0/8", "9/8", "1/0", "-1/8", "two/8", ""])
+def test_what_is_no_part(text: str) -> None:
+    with pytest.raises(BadOption, match=r"part"):
+        Part.read(text)
+
+
+def test_a_part_is_read_as_it_is_written() -> None:
+    assert (Part.read("2/8"), str(Part(2, 8))) == (Part(2, 8), "2/8")
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from beir_hybrid.encoding.jobs import Part, encode_part
+from tests.parallel import ALIKE, collection
+from tests.test_store import Hashes
+folder, log, part = sys.argv[1:]
+encode_part(Hashes(Path(log), 0.1, **ALIKE), collection(), Part.read(part), folder=Path(folder))
+"""
+
+
+def job(folder: Path, log: Path, part: str) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen([sys.executable, "-c", SCRIPT, str(folder), str(log), part], cwd=ROOT)
+
+
+def test_jobs_at_once_share_a_folder(tmp_path: Path) -> None:
+    folder, log = tmp_path / "store", tmp_path / "log"
+    with job(folder, log, "1/2"), job(folder, log, "2/2"), job(folder, log, "2/2"):
+        pass
+    assert sorted(log.read_text().splitlines()) == sorted([*texts(PASSAGES), "who", "why"])
+    assert check_parts(Hashes(**ALIKE), collection(), folder=folder) == PASSAGES + 2
+
+
+def test_a_killed_job_goes_on(tmp_path: Path) -> None:
+    folder, log = tmp_path / "store", tmp_path / "log"
+    with job(folder, log, "1/2") as running:
+        while running.poll() is None and not list(folder.rglob("*.note.json")):
+            time.sleep(0.002)
+        running.kill()
+    kept = len(list(folder.rglob("*.note.json")))
+    encoder = Hashes(**ALIKE)
+    encode_part(encoder, collection(), Part(1, 2), folder=folder)
+    encode_part(encoder, collection(), Part(2, 2), folder=folder)
+    assert len(encoder.seen) == PASSAGES + 2 - kept * SHARD
+    assert check_parts(Hashes(**ALIKE), collection(), folder=folder) == PASSAGES + 2
+
+
+def test_calls_at_once_leave_the_files_of_one_after_another(tmp_path: Path) -> None:
+    class Several(Hashes):
+        in_flight = 3 * SHARD
+
+    done = Encoded()
+    found = encode(
+        Several(delay=0.05), texts(PASSAGES), "queries", folder=tmp_path / "a", encoded=done
+    )
+    assert_right(found, texts(PASSAGES))
+    assert done.texts == PASSAGES
+    encode(Hashes(), texts(PASSAGES), "queries", folder=tmp_path / "b")
+    assert tree(tmp_path / "a") == tree(tmp_path / "b")
+
+
+def test_an_error_in_one_of_several_calls_keeps_what_was_finished(tmp_path: Path) -> None:
+    class Breaking(Hashes):
+        in_flight = 2 * SHARD
+
+        def encode_queries(self, some: Sequence[str]) -> np.ndarray:
+            if "text 3000" in some:
+                raise BadData("broken")
+            return super().encode_queries(some)
+
+    with pytest.raises(BadData, match="broken"):
+        encode(Breaking(), texts(8 * SHARD), "queries", folder=tmp_path)
+    rest = Hashes()
+    assert_right(encode(rest, texts(8 * SHARD), "queries", folder=tmp_path), texts(8 * SHARD))
+    assert "text 0" not in rest.seen
+    assert "text 3000" in rest.seen
+
+
+def test_several_devices_give_the_rows_of_one() -> None:
+    from tests.models import static_model
+
+    encoder = SentenceTransformerEncoder(static_model(seed=3), query_prompt="w1 ")
+    asked = [f"w{number % 90} w{number % 7}" for number in range(300)]
+    before, known = encoder.encode_queries(asked), dict(encoder.fingerprint)
+    spread = DevicesEncoder(encoder, ["cpu", "cpu"])
+    try:
+        assert dict(spread.fingerprint) == known
+        rows = spread.encode_queries(asked)
+        assert len(encoder.pool["processes"]) == 2
+        passages = spread.encode_passages(asked)
+    finally:
+        spread.close()
+    assert np.array_equal(rows, before)
+    assert np.array_equal(passages, encoder.encode_passages(asked))
+    assert not np.array_equal(passages, rows)
+    assert encoder.pool is None
+
+
+Groups = dict[str, range]
+
+
+def brute(
+    queries: np.ndarray, passages: np.ndarray, order: np.ndarray, rows: range
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return scores, and for each query the rows from the best on; ties by descending id."""
+    exact = queries.astype(np.float64) @ passages[rows.start : rows.stop].astype(np.float64).T
+    scores = exact.astype(np.float32)
+    ids = np.broadcast_to(-order[rows.start : rows.stop].astype(np.int64), scores.shape)
+    return scores, np.lexsort((ids, -scores), axis=1) + rows.start
+
+
+def assert_ranked(
+    found: Ranked,
+    queries: np.ndarray,
+    passages: np.ndarray,
+    judged: tuple[np.ndarray, np.ndarray],
+    groups: Groups,
+    order: np.ndarray,
+    k: int,
+) -> None:
+    scopes = {"": range(len(passages))} | {name: rows for name, rows in groups.items() if rows}
+    by_scope = {name: brute(queries, passages, order, rows) for name, rows in scopes.items()}
+    for at, (query, passage) in enumerate(zip(*judged, strict=True)):
+        own = next(name for name, rows in scopes.items() if name and passage in rows)
+        for name, places in (("", found.pool), (own, found.own)):
+            best = by_scope[name][1][query]
+            assert places.rank("desc")[at] == best.tolist().index(passage) + 1
+    assert set(found.best) == set(scopes)
+    for name, (scores, best) in by_scope.items():
+        wanted = best[:, :k]
+        assert np.array_equal(found.best[name].rows, wanted)
+        exact = np.take_along_axis(scores, wanted - scopes[name].start, axis=1)
+        assert np.array_equal(found.best[name].scores, exact)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 2**31), st.integers(1, 13), st.integers(1, 30), st.booleans())
+def test_shards_rank_as_a_sort_does(seed: int, size: int, k: int, backwards: bool) -> None:
+    draw = np.random.default_rng(seed)
+    n, asked = int(draw.integers(1, 40)), int(draw.integers(1, 5))
+    # Small whole numbers: float64 sums are exact, and many scores tie.
+    passages = draw.integers(-2, 3, (n, 3)).astype(np.float32)
+    queries = draw.integers(-2, 3, (asked, 3)).astype(np.float32)
+    cuts = np.sort(draw.integers(0, n + 1, 2)).tolist()
+    groups = {"x": range(cuts[0]), "y": range(*cuts), "z": range(cuts[1], n)}
+    judged = np.sort(draw.integers(0, asked, 9)), draw.integers(0, n, 9)
+    order = draw.permutation(n).astype(np.int32)
+
+    def each(function, common, jobs):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+        """Give the results in another order."""
+        found = list(here(function, common, jobs))
+        return found[::-1] if backwards else found
+
+    given = (Embeddings.of(queries), Embeddings.of(passages), judged, groups, order)
+    ranked = rank_sharded(*given, k=k, per_group=True, size=size, each=each)
+    assert_ranked(ranked, queries, passages, judged, groups, order, k)
+    same(ranked, rank(*given, k=k, per_group=True))
+
+
+def same(one: Ranked, other: Ranked) -> None:
+    """Compare to the last bit."""
+    assert np.array_equal(one.scores, other.scores)
+    for name in ("above", "tied_later", "tied_earlier"):
+        assert np.array_equal(getattr(one.pool, name), getattr(other.pool, name))
+        assert np.array_equal(getattr(one.own, name), getattr(other.own, name))
+    assert one.best.keys() == other.best.keys()
+    for name, best in one.best.items():
+        assert np.array_equal(best.rows, other.best[name].rows)
+        assert np.array_equal(best.scores, other.best[name].scores)
+
+
+@pytest.mark.parametrize("size", [700, 5000, 9001, 20_000, None])
+def test_shards_of_real_numbers_rank_as_the_whole(size: int | None) -> None:
+    draw = np.random.default_rng(6)
+    n, asked = 9001, 1030  # blocks and batches have rests
+    passages = draw.standard_normal((n, 24), np.float32)
+    queries = draw.standard_normal((asked, 24), np.float32)
+    groups = {"x": range(4000), "y": range(4000, 4000), "z": range(4000, n)}
+    judged = np.sort(draw.integers(0, asked, 3000)), draw.integers(0, n, 3000)
+    order = draw.permutation(n).astype(np.int32)
+    given = (Embeddings.of(queries), Embeddings.of(passages), judged, groups, order)
+    same(
+        rank_sharded(*given, k=20, per_group=True, size=size),
+        rank(*given, k=20, per_group=True),
+    )
+
+
+def test_what_shards_refuse() -> None:
+    one = Embeddings.of(np.ones((1, 2), np.float32))
+    judged = np.array([0]), np.array([0])
+    order = np.zeros(1, np.int32)
+    with pytest.raises(BadOption, match="at least 1 passage, not 0"):
+        rank_sharded(one, one, judged, {"": range(1)}, order, size=0)
+    wide = Embeddings.of(np.ones((1, 3), np.float32))
+    with pytest.raises(BadData, match="queries have 2 dimensions and passages 3"):
+        rank_sharded(one, wide, judged, {"": range(1)}, order)
+
+
+def test_parts_on_the_command_line(  # fixtures
+    ran: Ran, model: Path, data: list[str], tmp_path: Path
+) -> None:
+    # Six distinct texts (w1, w3, "w1 w2 w3", "w4 w5", w2, w4), all in the first part: they fill no
+    # shard of passages and none of queries.
+    done = ran("encode", model, *data, "--shard", "2/2")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("mine: 0 texts of part 2/2 encoded in ")
+    done = ran("encode", model, *data, "--merge")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == "BadData: mine: 6 of 6 texts are not encoded; missing parts: 1/2\n"
+    done = ran("encode", model, *data, "--shard", "1/2")
+    assert done.out.startswith("mine: 6 texts of part 1/2 encoded in ")
+    done = ran("encode", model, *data, "--merge")
+    assert (done.code, done.out) == (0, "mine: all 6 texts are encoded\n")
+    assert ran("evaluate", model, *data, "--output", tmp_path / "out").code == 0
+    timing = json.loads((tmp_path / "out" / "timing.json").read_text("utf-8"))
+    assert timing["texts encoded"] == 0
+    done = ran("encode", model, *data, "--query-prompt", "w5 ")
+    assert done.out.startswith("mine: 4 texts encoded in ")  # queries anew
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--shard", "3/2"], "BadOption: there is no part 3/2; parts are 1/N to N/N"),
+        (["--shard", "x"], "BadOption: a part is I/N, such as 2/8, not 'x'"),
+        (
+            ["--shard", "1/2", "--merge"],
+            "BadOption: --merge checks the parts of all jobs; leave out --shard",
+        ),
+        (["--engine", "rai"], "UnknownName: no engine 'rai'; did you mean 'ray'?"),
+    ],
+)
+def test_bad_options_are_one_line(
+    ran: Ran, data: list[str], arguments: list[str], message: str
+) -> None:
+    done = ran("encode", "model", *data, *arguments)
+    assert done == (2, "", f"{message}\n")
+
+
+def test_what_is_missing_is_said(ran: Ran, data: list[str]) -> None:
+    needed = "BadOption: MODEL and --dataset are needed, such as my-model --dataset xquad-r\n"
+    assert ran("encode", *data) == (2, "", needed)
+    assert ran("encode", "model") == (2, "", needed)
