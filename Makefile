@@ -2,7 +2,7 @@
 PYTHON ?= $(firstword $(foreach python,python3 python3.11 python3.12 python3.13,$(shell \
   $(python) -c 'import sys; sys.version_info >= (3, 11) and print("$(python)")' 2>/dev/null)))
 RUN = .venv/bin/python -m
-EXTRAS = dev,train,ray
+EXTRAS = dev,train,pyserini,ray
 
 .PHONY: check test test-ray bench format constraints clean
 

@@ -39,6 +39,13 @@ if TYPE_CHECKING:
     from beir_hybrid.evaluation.mteb import write_mteb as write_mteb
     from beir_hybrid.evaluation.reproduce import reproduction as reproduction
     from beir_hybrid.evaluation.results import Results as Results
+    from beir_hybrid.pyserini.bm25 import bm25 as bm25
+    from beir_hybrid.pyserini.dense import DenseIndex as DenseIndex
+    from beir_hybrid.pyserini.dense import open_index as open_index
+    from beir_hybrid.pyserini.fusion import fuse as fuse
+    from beir_hybrid.pyserini.index import build_index as build_index
+    from beir_hybrid.pyserini.queries import QueryEncoder as QueryEncoder
+    from beir_hybrid.pyserini.topics import write_topics as write_topics
     from beir_hybrid.retrieval.runs import read_run as read_run
     from beir_hybrid.retrieval.runs import write_run as write_run
     from beir_hybrid.sources import Dataset as Dataset
@@ -65,6 +72,7 @@ _HOMES = {
     "Collection": "collection",
     "CollectionWriter": "collection",
     "Dataset": "sources",
+    "DenseIndex": "pyserini.dense",
     "Encoder": "encoding",
     "HybridBatchSampler": "training.sampler",
     "HybridContrastiveLoss": "training.loss",
@@ -73,12 +81,15 @@ _HOMES = {
     "LanguagePreference": "evaluation.measures",
     "PEER": "evaluation.measures",
     "ParallelPairs": "training.pairs",
+    "QueryEncoder": "pyserini.queries",
     "RankDistance": "evaluation.measures",
     "Results": "evaluation.results",
     "SameLanguageShare": "evaluation.measures",
     "SentenceTransformerEncoder": "encoding",
     "View": "collection",
     "ablate": "training.ablate",
+    "bm25": "pyserini.bm25",
+    "build_index": "pyserini.index",
     "code_switch": "training.switching",
     "compare": "evaluation.compare",
     "datasets": "sources",
@@ -86,8 +97,10 @@ _HOMES = {
     "evaluate": "evaluation.evaluate",
     "evaluate_runs": "evaluation.given",
     "from_beir": "collection.triple",
+    "fuse": "pyserini.fusion",
     "join_pairs": "training.pairs",
     "load": "sources",
+    "open_index": "pyserini.dense",
     "pairs_of": "training.rows",
     "pairs_of_bitext": "training.rows",
     "pairs_of_collection": "training.rows",
@@ -104,6 +117,7 @@ _HOMES = {
     "write_folder": "collection",
     "write_mteb": "evaluation.mteb",
     "write_run": "retrieval.runs",
+    "write_topics": "pyserini.topics",
 }
 
 __all__ = [*_HOMES, "BeirHybridError", "__version__", "errors"]  # noqa: PLE0604 - the table's keys are strings

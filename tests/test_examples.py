@@ -76,6 +76,8 @@ def test_python_blocks_need_only_what_the_page_installs() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     needed = re.findall(r"^([\w-]+)", "\n".join(project["dependencies"]), re.MULTILINE)
     shown = [line.split()[2:] for code in SHELL.values() for line in code.splitlines()]
+    for extra in re.findall(r"'\.\[(\w+)\]'", "".join(SHELL.values())):
+        needed += re.findall(r"[\w-]+", " ".join(project["optional-dependencies"][extra]))
     named = {
         word.replace("-", "_") for word in [*needed, project["name"], *itertools.chain(*shown)]
     }

@@ -23,6 +23,7 @@ ROOMS = [
     "encoding",
     "retrieval",
     "evaluation",
+    "pyserini",
     "beir",
     "training",
     "cli",

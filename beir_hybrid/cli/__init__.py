@@ -11,6 +11,9 @@ import typer
 from beir_hybrid.cli.datasets import datasets
 from beir_hybrid.cli.encode import encode
 from beir_hybrid.cli.evaluate import evaluate
+from beir_hybrid.cli.index import index, pyserini, topics
+from beir_hybrid.cli.lucene import bm25, fuse, search
+from beir_hybrid.cli.reproduce import reproduce
 from beir_hybrid.cli.train import EXTRA, ablate, train
 from beir_hybrid.errors import BeirHybridError
 
@@ -29,8 +32,15 @@ app = typer.Typer(
 app.add_typer(datasets, name="datasets")
 app.command()(encode)
 app.command()(evaluate)
+app.command()(bm25)
+app.command()(fuse)
+app.command()(search)
 app.command(context_settings=EXTRA)(train)
 app.command(context_settings=EXTRA)(ablate)
+app.command()(index)
+app.command()(topics)
+app.command(context_settings=EXTRA)(pyserini)
+app.command()(reproduce)
 
 
 @app.callback()

@@ -1,0 +1,44 @@
+"""The command that prints how to make results again."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Folder = Annotated[Path, typer.Argument(help="A folder of results.", metavar="RESULTS")]
+Output = Annotated[Path, typer.Option(help="The folder for what the commands make.", metavar="DIR")]
+Hits = Annotated[
+    int | None,
+    typer.Option(help="Passages to search for; by default as many as measures look at, or 1000."),
+]
+
+
+def reproduce(results: Folder, output: Output = Path("reproduced"), hits: Hits = None) -> None:
+    """Print the commands that make results again: fetch, index, search, score.
+
+    Pyserini searches. Measures that look at whole rankings see as much of them as it returns.
+
+    Examples
+    --------
+    `beir-hybrid reproduce e5-small`
+
+    `beir-hybrid reproduce e5-small --hits 5000 > again.sh`
+    """
+    from beir_hybrid.evaluation.machine import versions
+    from beir_hybrid.evaluation.reproduce import hits_of, reproduction, unseen
+    from beir_hybrid.evaluation.results import Results
+
+    found = Results.load(results)
+    for line in reproduction(found, folder=output, hits=hits):
+        typer.echo(line)
+    hits = hits or hits_of(found)
+    if blind := unseen(found, hits):
+        typer.echo(
+            f"note: Pyserini returns {hits:,} passages a query, and {', '.join(blind)} saw the "
+            "whole ranking: --hits takes more",
+            err=True,
+        )
+    now, then = versions(), found.about["versions"]
+    other = [f"{name} {then[name]}" for name in then if then[name] != now.get(name)]
+    if other:
+        typer.echo(f"note: these were made with {', '.join(other)}", err=True)

@@ -1,0 +1,1 @@
+"""Our vectors and collections into what Pyserini opens, and its searches into our results."""

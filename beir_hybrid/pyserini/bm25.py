@@ -1,0 +1,186 @@
+"""A collection in, what BM25 makes of every setting out: the baseline of every table.
+
+Lucene ranks, through Anserini: each language's passages in an index of their own, and all of them
+in one for the pool. Texts are cut into terms by the analyzers in `analyzers`, a query by those of
+the passages that it is asked of.
+"""
+
+import math
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from numbers import Integral
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from ir_measures import Measure
+
+from beir_hybrid.collection import Collection, View
+from beir_hybrid.collection.arrays import to_arrow
+from beir_hybrid.errors import BadOption
+from beir_hybrid.evaluation.evaluate import (
+    DEPTH,
+    MEASURES,
+    about_collection,
+    checked,
+    clear_runs,
+    parsed,
+    words,
+)
+from beir_hybrid.evaluation.given import score_run
+from beir_hybrid.evaluation.machine import machine, versions
+from beir_hybrid.evaluation.measures import BiasMeasure
+from beir_hybrid.evaluation.reproduce import GIVEN, given
+from beir_hybrid.evaluation.results import Results, table_of
+from beir_hybrid.evaluation.scoring import Rows, unbiased
+from beir_hybrid.evaluation.settings import Judgements, Kind, kinds_of
+from beir_hybrid.progress import progress
+from beir_hybrid.pyserini.analyzers import NEUTRAL, analyzer_of
+from beir_hybrid.pyserini.java import boot
+from beir_hybrid.pyserini.lucene import Searcher, java_versions, lucene_index, searching
+from beir_hybrid.retrieval.runs import Run, write_run
+
+
+def bm25(
+    collection: Collection,
+    *,
+    k1: float = 0.9,
+    b: float = 0.4,
+    measures: str | Measure | Iterable[Measure | str] | None = None,
+    settings: str | Iterable[Kind] | None = None,
+    name: str = "BM25",
+    runs: str | Path | None = None,
+    depth: int = DEPTH,
+    store: str | Path | None = None,
+) -> Results:
+    """Rank a collection's passages by BM25 in every setting and score the rankings.
+
+    Parameters
+    ----------
+    k1, b
+        Of BM25; by default what Anserini and Pyserini take.
+    measures
+        As for `evaluate`. None sees more than the `depth` best passages; those that share no term
+        with a query are never among them, and measures of bias count them as the last of all.
+    settings
+        ``mono``, ``cross``, ``multi``, one or several; by default those that the collection has.
+    runs
+        A folder to write each setting's run to.
+    store
+        The folder that indexes are kept in; one in the cache by default.
+    """
+    chosen = parsed(MEASURES if measures is None else measures)
+    judgements = Judgements.of(checked(collection))
+    kinds = kinds_of(judgements, words(settings) if isinstance(settings, str) else settings)
+    if measures is None and "multi" not in kinds:
+        chosen = [measure for measure in chosen if not isinstance(measure, BiasMeasure)]
+    _check(k1, b, depth, kinds, chosen)
+    folder = Path(runs) if runs is not None else None
+    boot()
+    if folder:
+        clear_runs(folder)
+    views = [view for view in collection.settings() if view.kind in kinds]
+    seconds = dict.fromkeys(("indexing", "searching", "scoring"), 0.0)
+    rows: Rows = []
+    unmatched = 0
+    for view, run in _ranked(views, k1, b, depth, store, seconds):
+        if folder:
+            write_run(folder / f"{view.name}.trec", run, view=view)
+        with _timed(seconds, "scoring"):
+            rows += score_run(view, run, judgements, chosen)
+        unmatched += len(view.query_rows) - len(run)
+    about = {
+        "model": {"name": name, "revision": "", "fingerprint": _fingerprint(collection, k1, b)},
+        "collection": about_collection(collection),
+        "unbiased": unbiased(rows, chosen),
+        "versions": versions(),
+        "runs": {
+            "queries": sum(len(view.query_rows) for view in views),
+            "missing": 0,
+            "unmatched": unmatched,
+            "depth": int(depth),
+        },
+    }
+    timing = {
+        "seconds": {what: round(spent, 3) for what, spent in seconds.items()},
+        "machine": machine(),
+        GIVEN: given(collection),
+    }
+    return Results.of(table_of(collection, rows, chosen), chosen, about, timing)
+
+
+def _check(k1: Any, b: Any, depth: Any, kinds: list[Kind], measures: list[Measure]) -> None:
+    if not (isinstance(k1, int | float) and 0 <= k1 < math.inf):
+        raise BadOption(f"k1 is {k1!r}; it must be a number from 0 on")
+    if not (isinstance(b, int | float) and 0 <= b <= 1):
+        raise BadOption(f"b is {b!r}; it must be a number from 0 to 1")
+    if not isinstance(depth, Integral) or depth < 1:
+        raise BadOption(f"depth is {depth!r}; it must be a whole number from 1 on")
+    if "one-target" in kinds:
+        raise BadOption("BM25 has mono, cross and multi settings, and no one-target ones")
+    for measure in measures:
+        if measure.params.get("cutoff", 1) > depth:
+            raise BadOption(f"{measure} sees more than the {depth} passages of a run")
+
+
+def _ranked(
+    views: list[View],
+    k1: float,
+    b: float,
+    depth: int,
+    store: str | Path | None,
+    seconds: dict[str, float],
+) -> Iterator[tuple[View, Run]]:
+    """Yield each setting's run, those of one index together."""
+    by_index: dict[str | None, list[View]] = {}
+    for view in views:
+        target = None if view.kind == "multi" else view.passage_langs[0]
+        by_index.setdefault(target, []).append(view)
+    total = sum(len(view.query_rows) for view in views)
+    with progress("BM25", total, unit="queries") as advance:
+        for target, some in by_index.items():
+            with _timed(seconds, "indexing"):
+                index = lucene_index(some[0].collection, target, store=store)
+            with searching(index, k1, b) as searcher:
+                for view in some:
+                    with _timed(seconds, "searching"):
+                        run = _run(searcher, view, depth)
+                    yield view, run
+                    advance(len(view.query_rows))
+
+
+def _run(searcher: Searcher, view: View, depth: int) -> Run:
+    """Return the best passages of each query of a setting; queries that find none are left out."""
+    index, asked = searcher.index, view.queries
+    hits = list(searcher.search(asked["text"].to_pylist(), depth))
+    distinct, places = np.unique(np.concatenate([at for at, _ in hits]), return_inverse=True)
+    names = index.ids.take(to_arrow(distinct)).to_pylist()
+    run: Run = {}
+    end = 0
+    for query, (at, scores) in zip(asked["id"].to_pylist(), hits, strict=True):
+        start, end = end, end + len(at)
+        if len(at):
+            mine = [names[place] for place in places[start:end].tolist()]
+            run[query] = dict(zip(mine, scores.tolist(), strict=True))
+    return run
+
+
+def _fingerprint(collection: Collection, k1: float, b: float) -> dict[str, Any]:
+    """Return all that scores depend on beside the texts."""
+    langs = collection.languages
+    return {
+        "kind": "bm25",
+        "k1": float(k1),
+        "b": float(b),
+        "analyzers": {lang: str(analyzer_of(lang)) for lang in langs},
+        "analyzer of the pool": str(NEUTRAL),
+        **java_versions(),
+    }
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], what: str) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    seconds[what] += time.perf_counter() - started

