@@ -16,7 +16,9 @@ _ROOM, _RIGHT = "free some room, or ", "make it writable, or "
 # Refusals that only writing meets, and those that a file read elsewhere may meet too.
 _WRITING = {errno.ENOSPC: _ROOM, errno.EDQUOT: _ROOM, errno.EFBIG: _ROOM, errno.EROFS: _RIGHT}
 _EITHER = dict.fromkeys((errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST), _RIGHT)
-_EITHER |= dict.fromkeys((errno.ENOENT, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTEMPTY), "")
+_EITHER |= dict.fromkeys(
+    (errno.ENOENT, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTEMPTY, errno.EISDIR), ""
+)
 
 
 def cache_folder() -> Path:

@@ -92,7 +92,7 @@ def test_measures_and_what_is_not_found() -> None:
     assert results.summary()["mono"][R @ 1].mean == 0
     assert (results.kinds, results.model) == (("mono",), "BM25")
     assert notes(results)[0] == "runs hold 1,000 passages a query at most: measures see no more"
-    assert notes(results)[1] == "1 of 3 queries share no term with any passage"
+    assert notes(results)[1] == "1 of 3 rankings are empty: no passage shares a term"
 
 
 def test_ties_go_by_descending_id_also_where_a_run_is_cut(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -24,6 +25,7 @@ from beir_hybrid.errors import BadData, BadOption, NotWritable, UnknownName
 from beir_hybrid.pyserini.dense import read_manifest, verify
 from beir_hybrid.pyserini.index import build_index
 from beir_hybrid.pyserini.kinds import Kind, read_faiss, write_faiss
+from beir_hybrid.pyserini.search import search
 from tests.axes import TEXTS, Axes, long
 from tests.models import static_model
 from tests.test_cli_evaluate import Ran, ran
@@ -175,11 +177,19 @@ def test_shards_are_indexes_of_their_own(tmp_path: Path, small: Collection) -> N
     parts[1].rmdir()
     with pytest.raises(BadData, match="has 2 of 3 shards"):
         verify(tmp_path / "out")
+    with pytest.raises(BadData, match="has 2 of 3 shards"):
+        search(tmp_path / "out", "w1", model=Axes(), collection=small)
     build_index(Axes(), small, tmp_path / "out", shards=3)
     assert (parts[1] / "docid").read_text() == "de:2\n"
     assert {path: path.stat().st_mtime_ns for path in parts[0].iterdir()} == before
     with pytest.raises(BadOption, match="shard-00 is there already and holds something else"):
         build_index(Axes(), small, tmp_path / "out", shards=2)
+    # One shard twice is not the set, though their number is right.
+    shutil.rmtree(parts[1])
+    shutil.copytree(parts[0], parts[1])
+    for check in (verify, lambda folder: search(folder, "b", model=Axes(), collection=small)):
+        with pytest.raises(BadData, match="holds shards of different indexes"):
+            check(tmp_path / "out")
 
 
 def test_a_second_build_leaves_the_first_and_another_is_refused(

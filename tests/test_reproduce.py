@@ -260,6 +260,8 @@ def test_what_has_no_name_is_refused(place: Path, tmp_path: Path, ran: Ran) -> N
         "were named: timing.json is missing or of an earlier version; evaluate again\n"
     )
     assert ran("reproduce", tmp_path).err.startswith(f"BadData: {tmp_path} holds no results")
+    for name in ("bpr", "cacm"):  # which the commands would refuse
+        assert f"by its '{name}'" in ran("reproduce", tmp_path, "--output", tmp_path / name).err
 
 
 def test_equal_results_have_equal_files_wherever_the_model_lies(

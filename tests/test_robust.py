@@ -359,3 +359,10 @@ def test_a_damaged_collection_is_built_anew(
     caplog.clear()
     assert _is_four(bh.read_jsonl(source))
     assert caplog.text == ""
+
+
+def test_a_folder_where_a_file_has_to_be(tmp_path: Path) -> None:
+    (tmp_path / "run.trec").mkdir()
+    with pytest.raises(NotWritable, match="Is a directory; name another place"):
+        bh.write_run(tmp_path / "run.trec", {"q": {"d": 1.0}})
+    assert [path.name for path in tmp_path.iterdir() if "tmp" in path.name] == []

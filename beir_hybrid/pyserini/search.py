@@ -17,7 +17,7 @@ from beir_hybrid.collection.shards import rows_of
 from beir_hybrid.encoding import Encoder, as_encoder
 from beir_hybrid.errors import BadData, BadOption, UnknownName
 from beir_hybrid.languages import choose
-from beir_hybrid.pyserini.dense import MANIFEST, DenseIndex, open_index, read_manifest
+from beir_hybrid.pyserini.dense import DenseIndex, open_index, parts_of, read_manifest
 from beir_hybrid.sources import find, load
 
 
@@ -77,7 +77,7 @@ def search(
     if not question.strip():
         raise BadOption("the question is empty")
     folder = Path(folder)
-    parts = sorted(path.parent for path in folder.glob(f"shard-*/{MANIFEST}")) or [folder]
+    parts = parts_of(folder)
     about = read_manifest(parts[0])
     if lang is not None:
         (lang,) = choose(f"language of {folder}", lang, about["languages"])
