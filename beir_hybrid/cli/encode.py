@@ -1,6 +1,6 @@
 """The command that fills the store of embeddings, in one piece or in parts that run apart."""
+# ruff: noqa: ARG001 - typer wants all options named, and they are read from its context
 
-import sys
 from typing import Annotated
 
 import typer
@@ -20,7 +20,16 @@ from beir_hybrid.cli.evaluate import (
     TruncateDim,
     TrustRemoteCode,
 )
-from beir_hybrid.cli.shared import Engine, Languages, Offline, Options, load, split
+from beir_hybrid.cli.shared import (
+    Engine,
+    Languages,
+    Offline,
+    Options,
+    encoder_options,
+    hush,
+    load,
+    split,
+)
 from beir_hybrid.errors import BadOption
 
 Shard = Annotated[
@@ -31,6 +40,7 @@ Merge = Annotated[bool, typer.Option("--merge", help="Check that the parts of al
 
 
 def encode(
+    context: typer.Context,
     model: Model = None,
     dataset: Data = "",
     languages: Languages = None,
@@ -66,31 +76,15 @@ def encode(
         raise BadOption("MODEL and --dataset are needed, such as my-model --dataset xquad-r")
     if merge and shard:
         raise BadOption("--merge checks the parts of all jobs; leave out --shard")
-    from transformers.utils import logging
-
     from beir_hybrid.encoding import Encoded, as_encoder
     from beir_hybrid.encoding.engines import at_work, cluster_of
     from beir_hybrid.encoding.jobs import WHOLE, Part, check_parts, encode_part
 
     part = Part.read(shard) if shard else WHOLE
-    if not sys.stderr.isatty():
-        logging.disable_progress_bar()  # type: ignore[no-untyped-call] # theirs has no types
+    hush()
     with cluster_of(engine) as cluster:
         collection = load(dataset, split(languages), option, offline)
-        encoder = as_encoder(
-            model,
-            preset=preset,
-            query_prompt=query_prompt,
-            passage_prompt=passage_prompt,
-            max_length=max_length,
-            dtype=dtype,
-            normalize=normalize,
-            truncate_dim=truncate_dim,
-            batch_size=batch_size,
-            device=device,
-            revision=revision,
-            trust_remote_code=trust_remote_code or None,
-        )
+        encoder = as_encoder(model, **encoder_options(context))
         with at_work(encoder, cluster) as working:
             if merge:
                 there = check_parts(working, collection)

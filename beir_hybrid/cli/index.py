@@ -5,7 +5,7 @@ import runpy
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, Any, cast
+from typing import Annotated, cast
 
 import typer
 
@@ -24,22 +24,16 @@ from beir_hybrid.cli.evaluate import (
     TruncateDim,
     TrustRemoteCode,
 )
-from beir_hybrid.cli.shared import Languages, Offline, Options, load, split
-from beir_hybrid.errors import BadOption
-
-_ENCODER = (
-    "preset",
-    "query_prompt",
-    "passage_prompt",
-    "max_length",
-    "dtype",
-    "normalize",
-    "truncate_dim",
-    "batch_size",
-    "device",
-    "revision",
-    "trust_remote_code",
+from beir_hybrid.cli.shared import (
+    Languages,
+    Offline,
+    Options,
+    encoder_options,
+    hush,
+    load,
+    split,
 )
+from beir_hybrid.errors import BadOption
 
 Output = Annotated[Path | None, typer.Option(help="The folder to make.", metavar="DIR")]
 Type = Annotated[str, typer.Option("--type", help="flat, sq8, hnsw or ivfpq.", metavar="TYPE")]
@@ -92,7 +86,7 @@ def index(
     """
     from beir_hybrid.pyserini import dense
 
-    encoder = _encoder(context)
+    encoder = encoder_options(context)
     if verify is not None:
         if output is not None:
             raise BadOption("name --output or --verify, not both")
@@ -110,7 +104,7 @@ def index(
         check_path(output)
         check_size(kind)
         collection = load(dataset, split(languages), option, offline)
-        _hush()
+        hush()
         folder = build_index(
             model,
             collection,
@@ -158,13 +152,13 @@ def topics(
 
     if not dataset or output is None:
         raise BadOption("topics takes --dataset and --output")
-    encoder = _encoder(context)
+    encoder = encoder_options(context)
     if encoder and model is None:
         name = next(iter(encoder)).replace("_", "-")
         raise BadOption(f"--{name} is an option of a model; name MODEL")
     check_folder(output)
     collection = load(dataset, split(languages), option, offline)
-    _hush()
+    hush()
     for path in write_topics(collection, output, model, **encoder):
         typer.echo(str(path))
 
@@ -202,18 +196,3 @@ def _runs(module: str) -> bool:
     except ModuleNotFoundError:
         return False
     return spec is not None
-
-
-def _encoder(context: typer.Context) -> dict[str, Any]:
-    """Return the encoder's options that were given."""
-    given = {name: context.params[name] for name in _ENCODER}
-    given["trust_remote_code"] = given["trust_remote_code"] or None
-    return {name: value for name, value in given.items() if value is not None}
-
-
-def _hush() -> None:
-    """Keep transformers' progress bars to terminals."""
-    from transformers.utils import logging
-
-    if not sys.stderr.isatty():
-        logging.disable_progress_bar()  # type: ignore[no-untyped-call] # theirs has no types

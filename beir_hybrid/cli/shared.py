@@ -1,8 +1,9 @@
 """What the commands share: options, loading a dataset, printing a table."""
 
 import os
+import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -28,6 +29,20 @@ Offline = Annotated[
 Engine = Annotated[
     str, typer.Option(help="Where to compute: local, or ray, on a Ray cluster.", metavar="NAME")
 ]
+
+_ENCODER = (
+    "preset",
+    "query_prompt",
+    "passage_prompt",
+    "max_length",
+    "dtype",
+    "normalize",
+    "truncate_dim",
+    "batch_size",
+    "device",
+    "revision",
+    "trust_remote_code",
+)
 
 
 def print_table(headings: list[str], rows: list[list[str]]) -> None:
@@ -80,3 +95,18 @@ def show(results: "Results", output: Path | None) -> None:
     if output is not None:
         results.save(output)
         typer.echo(f"saved in {output}")
+
+
+def encoder_options(context: typer.Context) -> dict[str, Any]:
+    """Return the encoder's options that were given."""
+    given = {name: context.params[name] for name in _ENCODER}
+    given["trust_remote_code"] = given["trust_remote_code"] or None
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def hush() -> None:
+    """Keep transformers' progress bars to terminals."""
+    from transformers.utils import logging
+
+    if not sys.stderr.isatty():
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call] # theirs has no types
