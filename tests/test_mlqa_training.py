@@ -10,7 +10,8 @@ import pytest
 from scipy.stats import binomtest, chi2
 
 import beir_hybrid as bh
-from beir_hybrid.training.pairs import Drawn, ParallelPairs
+from beir_hybrid.training.decoding import Drawn
+from beir_hybrid.training.pairs import ParallelPairs
 from beir_hybrid.training.sampler import HybridBatchSampler
 from beir_hybrid.training.strategies import STRATEGIES
 from tests.models import static_model

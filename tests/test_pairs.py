@@ -16,8 +16,9 @@ import pytest
 
 import beir_hybrid as bh
 from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.training.decoding import Drawn
 from beir_hybrid.training.numbers import numbers_of
-from beir_hybrid.training.pairs import Drawn, join_pairs
+from beir_hybrid.training.pairs import join_pairs
 from beir_hybrid.training.rows import pairs_of, pairs_of_bitext, pairs_of_collection, read_pairs
 from beir_hybrid.training.sampler import HybridBatchSampler
 

@@ -13,7 +13,8 @@ from scipy.stats import chisquare
 
 import beir_hybrid as bh
 from beir_hybrid.errors import BadData, BadOption, UnknownName
-from beir_hybrid.training.pairs import Drawn, ParallelPairs, join_pairs
+from beir_hybrid.training.decoding import Drawn
+from beir_hybrid.training.pairs import ParallelPairs, join_pairs
 from beir_hybrid.training.rows import pairs_of, pairs_of_collection
 from beir_hybrid.training.sampler import HybridBatchSampler
 from beir_hybrid.training.strategies import STRATEGIES, strategy

@@ -14,33 +14,54 @@ import torch
 from beir_hybrid.training.loss import HybridContrastiveLoss
 from beir_hybrid.training.rows import pairs_of
 from beir_hybrid.training.sampler import HybridBatchSampler
-from tests.training_run import groups
+from tests.training_run import groups, run
 
 pytest.importorskip("accelerate", reason="the trainer needs it: the extra 'train'")
 ROOT = Path(__file__).parent.parent
 
 
-def train(
-    folder: Path, processes: int = 1, stop: str = "", resume: str = "", gather: str = ""
-) -> list[list[dict[str, Any]]]:
-    """Train in processes of their own; return what each wrote down, a line a batch."""
-    folder.mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "tests.training_run"]
-    if processes > 1:
-        command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node",
-                   str(processes), "--master-port", "0", "--rdzv-backend", "c10d",
-                   "--rdzv-endpoint", "127.0.0.1:0", "-m", "tests.training_run"]  # fmt: skip
+def lines(folder: Path, processes: int, name: str = "first") -> list[list[dict[str, Any]]]:
+    """Return what each process wrote down, a line a batch."""
+    files = [folder / f"{name}-{rank}.jsonl" for rank in range(processes)]
+    return [[json.loads(line) for line in file.read_text().splitlines()] for file in files]
+
+
+def together(*runs: dict[str, Any] | str) -> str:
+    """Train one after the other in two processes of their own; return what they say of it."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2",
+               "--master-port", "0", "--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0",
+               "-m", "tests.training_run", json.dumps(runs)]  # fmt: skip
     done = subprocess.run(
-        [*command, str(folder), stop, resume, gather],
-        cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True, text=True,
-        check=False,
+        command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True,
+        text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
-    found = []
-    for rank in range(processes):
-        lines = (folder / f"{resume or 'first'}-{rank}.jsonl").read_text().splitlines()
-        found.append([json.loads(line) for line in lines])
-    return found
+    return done.stderr
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train in this process: from start to end, and with a stop in the second epoch."""
+    folder = tmp_path_factory.mktemp("alone")
+    run(str(folder / "whole"))
+    run(str(folder / "stopped"), stop=15)
+    run(str(folder / "stopped"), resume="checkpoint-15")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train in two processes, with the loss over both and without, and with a stop."""
+    folder = tmp_path_factory.mktemp("both")
+    stopped = str(folder / "stopped")
+    together(
+        {"folder": str(folder / "whole")},
+        {"folder": str(folder / "gathered"), "gather": True},
+        {"folder": stopped, "stop": 8},  # of 5 steps an epoch
+    )
+    said = together({"folder": stopped, "resume": "checkpoint-8"}, str(folder / "twice"))
+    (folder / "said").write_text(said)
+    return folder
 
 
 def planned(epochs: int, world: int) -> list[list[list[int]]]:
@@ -54,15 +75,15 @@ def planned(epochs: int, world: int) -> list[list[list[int]]]:
     return batches
 
 
-def test_one_process_draws_the_plan_and_resumes_in_the_middle(tmp_path: Path) -> None:
-    (whole,) = train(tmp_path / "whole")
+def test_one_process_draws_the_plan_and_resumes_in_the_middle(alone: Path) -> None:
+    (whole,) = lines(alone / "whole", 1)
     expected = planned(3, 1)
     assert len(expected) == 3 * 11  # 42 groups in batches of 4, one of them short
     assert [line["labels"] for line in whole] == expected
     # Stopped in the second epoch, the rest is drawn as if nothing had been.
-    (first,) = train(tmp_path / "stopped", stop="15")
+    (first,) = lines(alone / "stopped", 1)
     assert [line["labels"] for line in first] == expected[:15]
-    (rest,) = train(tmp_path / "stopped", resume="checkpoint-15")
+    (rest,) = lines(alone / "stopped", 1, "checkpoint-15")
     assert [line["labels"] for line in rest] == expected[15:]
     # The losses go on as well.
     assert [line["loss"] for line in rest] == pytest.approx(
@@ -70,24 +91,23 @@ def test_one_process_draws_the_plan_and_resumes_in_the_middle(tmp_path: Path) ->
     )
 
 
-@pytest.mark.parametrize("gather", ["", "yes"])
-def test_two_processes_draw_together(tmp_path: Path, gather: str) -> None:
-    ranks = train(tmp_path / "whole", processes=2, gather=gather)
+@pytest.mark.parametrize("gather", [False, True])
+def test_two_processes_draw_together(both: Path, gather: bool) -> None:
+    ranks = lines(both / ("gathered" if gather else "whole"), 2)
     expected = planned(3, 2)
     assert len(expected) == 3 * 10  # 5 pairs of full batches; 2 groups are left out
-    together = [line["labels"] for both in zip(*ranks, strict=True) for line in both]
-    assert together == expected
-    for both in zip(*ranks, strict=True):
+    assert [line["labels"] for step in zip(*ranks, strict=True) for line in step] == expected
+    for step in zip(*ranks, strict=True):
         joint = [
-            torch.cat([torch.tensor(line["vectors"][column]) for line in both])
+            torch.cat([torch.tensor(line["vectors"][column]) for line in step])
             for column in range(2)
         ]
-        labels = torch.cat([torch.tensor(line["labels"]) for line in both])
+        labels = torch.cat([torch.tensor(line["labels"]) for line in step])
         if gather:  # the mean over processes is the loss of one process on the joined batch
             alone = HybridContrastiveLoss(None).compute_loss_from_embeddings(joint, labels)
-            assert np.mean([line["loss"] for line in both]) == pytest.approx(alone.item(), abs=1e-5)
+            assert np.mean([line["loss"] for line in step]) == pytest.approx(alone.item(), abs=1e-5)
         else:
-            for line in both:
+            for line in step:
                 own = [torch.tensor(column) for column in line["vectors"]]
                 alone = HybridContrastiveLoss(None).compute_loss_from_embeddings(
                     own, torch.tensor(line["labels"])
@@ -95,21 +115,25 @@ def test_two_processes_draw_together(tmp_path: Path, gather: str) -> None:
                 assert line["loss"] == pytest.approx(alone.item(), abs=1e-5)
 
 
-def test_two_processes_resume_in_the_second_epoch(tmp_path: Path) -> None:
+def test_two_processes_resume_in_the_second_epoch(both: Path) -> None:
     expected = planned(3, 2)
-    first = train(tmp_path / "run", processes=2, stop="8")  # 5 steps an epoch
-    rest = train(tmp_path / "run", processes=2, resume="checkpoint-8")
-    for ranks, part in ((first, expected[:16]), (rest, expected[16:])):
-        together = [line["labels"] for both in zip(*ranks, strict=True) for line in both]
-        assert together == part
+    for name, part in (("first", expected[:16]), ("checkpoint-8", expected[16:])):
+        ranks = lines(both / "stopped", 2, name)
+        assert [line["labels"] for step in zip(*ranks, strict=True) for line in step] == part
 
 
-def test_the_model_card_and_the_saved_model(tmp_path: Path) -> None:
+def test_two_processes_find_it_done(both: Path) -> None:
+    # Once by each.
+    assert (both / "said").read_text().count("twice is trained already") == 2
+    record = json.loads((both / "twice" / "training.json").read_text())
+    assert (record["steps"], sum(record["audit"]["rows"].values())) == (2, 2 * 2 * 4)
+
+
+def test_the_model_card_and_the_saved_model(alone: Path) -> None:
     from sentence_transformers import SentenceTransformer
 
-    train(tmp_path / "run")
-    model = SentenceTransformer(str(tmp_path / "run" / "model"), device="cpu")
+    model = SentenceTransformer(str(alone / "whole" / "model"), device="cpu")
     assert model.encode(["w1 w2"]).shape == (1, 16)
-    card = (tmp_path / "run" / "model" / "README.md").read_text("utf-8")
+    card = (alone / "whole" / "model" / "README.md").read_text("utf-8")
     assert "anchor" in card
     assert "w1" in card

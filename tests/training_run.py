@@ -1,4 +1,4 @@
-"""Train a small model and write down what each process saw; run by test_training."""
+"""Train small models and write down what each process saw; run by test_training."""
 
 import json
 import os
@@ -65,8 +65,8 @@ def groups(n: int) -> list[dict[str, Any]]:
     ]
 
 
-def main(folder: str, stop: str, resume: str, gather: str) -> None:
-    """Train for three epochs, or from a checkpoint on."""
+def run(folder: str, *, stop: int = 0, resume: str = "", gather: bool = False) -> None:
+    """Train for three epochs, or until a step, or from a checkpoint on."""
     args = SentenceTransformerTrainingArguments(
         f"{folder}/out",
         per_device_train_batch_size=4,
@@ -81,20 +81,31 @@ def main(folder: str, stop: str, resume: str, gather: str) -> None:
         disable_tqdm=True,
         ddp_backend="gloo" if "WORLD_SIZE" in os.environ else None,
     )
-    torch.set_num_threads(1)
     model = static_model()
     rank = args.process_index
+    Path(folder).mkdir(exist_ok=True)
     path = Path(folder) / f"{resume or 'first'}-{rank}.jsonl".replace("/", "_")
     trainer = SentenceTransformerTrainer(
         model=model,
         args=args,
         train_dataset=bh.pairs_of(groups(42)),
-        loss=Recording(model, path, gather_across_devices=bool(gather)),
-        callbacks=[Stop(int(stop))] if stop else [],
+        loss=Recording(model, path, gather_across_devices=gather),
+        callbacks=[Stop(stop)] if stop else [],
     )
     trainer.train(resume_from_checkpoint=f"{folder}/out/{resume}" if resume else None)
     trainer.save_model(f"{folder}/model")
 
 
+def twice(folder: str) -> None:
+    """Train with `bh.train`, and again, which finds it done."""
+    for _ in range(2):
+        bh.train(
+            static_model(), bh.pairs_of(groups(42)), folder, max_steps=2, use_cpu=True,
+            ddp_backend="gloo", per_device_train_batch_size=4, disable_tqdm=True, report_to=[],
+        )  # fmt: skip
+
+
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    torch.set_num_threads(1)
+    for one in json.loads(sys.argv[1]):  # processes take long to start
+        twice(one) if isinstance(one, str) else run(**one)

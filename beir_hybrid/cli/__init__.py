@@ -8,13 +8,15 @@ from typing import Annotated, cast
 
 import typer
 
+from beir_hybrid.cli.ablate import ablate
+from beir_hybrid.cli.arguments import EXTRA
 from beir_hybrid.cli.datasets import datasets
 from beir_hybrid.cli.encode import encode
 from beir_hybrid.cli.evaluate import evaluate
 from beir_hybrid.cli.index import index, pyserini, topics
 from beir_hybrid.cli.lucene import bm25, fuse, search
 from beir_hybrid.cli.reproduce import reproduce
-from beir_hybrid.cli.train import EXTRA, ablate, train
+from beir_hybrid.cli.train import train
 from beir_hybrid.errors import BeirHybridError
 
 # What typer raises of a line that it cannot make sense of; it has no public name for it.

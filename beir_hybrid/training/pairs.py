@@ -8,7 +8,7 @@ import copy
 import hashlib
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 from weakref import WeakSet
 
 import numpy as np
@@ -17,21 +17,11 @@ import pyarrow.compute as pc
 from datasets import Dataset, Features, List, Value
 
 from beir_hybrid.errors import BadData, BadOption, lookup
-from beir_hybrid.training.numbers import HARD, numbers_of
+from beir_hybrid.training.decoding import SWITCHES, Drawn, decoded, rows_of, text_columns
+from beir_hybrid.training.numbers import numbers_of
 from beir_hybrid.training.refusing import refusing
 from beir_hybrid.training.switching import CodeSwitch, Sides
 from beir_hybrid.training.tables import taken, there, widened
-
-_SWITCHES = 256  # ways to switch the texts of one set of pairs, counting none
-TURN_BITS = 16
-
-
-class Drawn(NamedTuple):
-    """What a sampled number stands for: a group, and the languages of question and passage."""
-
-    group: int
-    query_lang: str
-    passage_lang: str
 
 
 @refusing
@@ -121,8 +111,7 @@ class ParallelPairs(Dataset):  # type: ignore[misc] # datasets leaves its classe
         return self._names() if self.shown is None else list(self.shown)
 
     def _names(self) -> list[str]:
-        hard = [f"negative_{place + 1}" for place in range(self.negatives)]
-        return ["anchor", "positive", *hard, *["translation"] * self.translations, "label"]
+        return [*text_columns(self.negatives), *["translation"] * self.translations, "label"]
 
     @property
     def features(self) -> Features:
@@ -154,112 +143,22 @@ class ParallelPairs(Dataset):  # type: ignore[misc] # datasets leaves its classe
         if switch is None:
             return 0
         if switch not in self.switches:
-            if len(self.switches) == _SWITCHES - 1:
-                raise BadOption(f"one set of pairs is switched in {_SWITCHES - 1} ways at most")
+            if len(self.switches) == SWITCHES - 1:
+                raise BadOption(f"one set of pairs is switched in {SWITCHES - 1} ways at most")
             self.switches.append(switch)
-        return turn * _SWITCHES + self.switches.index(switch) + 1
+        return turn * SWITCHES + self.switches.index(switch) + 1
 
     def decode(self, code: int) -> Drawn:
         """Return what a number stands for."""
-        group, query_lang, passage_lang, _ = self._decoded(np.array([code]))
+        group, query_lang, passage_lang, _ = decoded(self, np.array([code]))
         return Drawn(int(group[0]), self.languages[query_lang[0]], self.languages[passage_lang[0]])
-
-    def _decoded(self, codes: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Return groups, languages of questions and of passages, and draws."""
-        width, n = len(self.languages), len(self)
-        drawn = codes - n
-        query_lang, passage_lang = drawn // width % width, drawn % width
-        draw, group = np.divmod(drawn // (width * width), max(n, 1))
-        plain = codes < n
-        if plain.any():
-            group[plain], draw[plain] = codes[plain], 0
-            both = self.asked[group[plain]] & self.answered[group[plain]]
-            either = np.where(both.any(axis=1), both.argmax(axis=1), -1)
-            first_asked = self.asked[group[plain]].argmax(axis=1)
-            first_answered = self.answered[group[plain]].argmax(axis=1)
-            query_lang[plain] = np.where(either >= 0, either, first_asked)
-            passage_lang[plain] = np.where(either >= 0, either, first_answered)
-        return group, query_lang, passage_lang, draw
 
     def __getitems__(self, keys: Sequence[int]) -> list[dict[str, Any]]:
         """Return the rows of numbers."""
-        codes = np.asarray(keys, np.int64)
-        n, width = len(self), len(self.languages)
-        draws = len(self.switches) and _SWITCHES << TURN_BITS
-        wrong = codes[(codes < 0) | (codes >= n + max(draws, 1) * n * width * width)]
-        if len(wrong):
-            raise IndexError(f"{wrong[0]} is no number of these {n} groups in {width} languages")
-        group, query_lang, passage_lang, draw = self._decoded(codes)
-        hard = self._hard(passage_lang, group)
-        names = [name for name in self._names() if name not in ("translation", "label")]
-        texts = zip(
-            self._texts("query", query_lang, group),
-            self._texts("positive", passage_lang, group),
-            *zip(*hard, strict=True),
-            strict=True,
-        )
-        rows: list[dict[str, Any]] = [dict(zip(names, row, strict=True)) for row in texts]
-        for at in np.flatnonzero(draw).tolist():
-            switch = self.switches[int(draw[at]) % _SWITCHES - 1]
-            langs = int(query_lang[at]), int(passage_lang[at])
-            rows[at] = self._switched(rows[at], switch, langs, int(codes[at]))
-        if self.translations:
-            for row, *place in zip(rows, group, query_lang, passage_lang, strict=True):
-                row["translation"] = self._translation(*place)
-        for row, label in zip(rows, self._labels(group, passage_lang, hard), strict=True):
-            row["label"] = label
-        if self.shown is not None:
-            rows = [{name: row[name] for name in self.shown} for row in rows]
-        return rows
-
-    def _labels(
-        self, groups: np.ndarray, langs: np.ndarray, hard: list[list[str]]
-    ) -> list[list[int]]:
-        """Return the numbers of passages, of what answers their questions, of hard negatives."""
-        golds = self.golds[groups]
-        parts = [golds[np.arange(len(golds)), langs][:, None], golds]
-        if self.negatives:  # all at once: an Arrow array of each is slow
-            flat = pa.chunked_array([[text for row in hard for text in row]], pa.string())
-            parts.append(np.full((len(golds), 1), HARD))
-            parts.append(numbers_of(flat).reshape(-1, self.negatives))
-        labels: list[list[int]] = np.concatenate(parts, axis=1).tolist()
-        return labels
-
-    def _switched(
-        self, row: dict[str, str], switch: CodeSwitch, langs: tuple[int, int], seed: int
-    ) -> dict[str, str]:
-        """Return a row's texts with some of their words in other languages."""
-        changed = dict(row)
-        for place, (name, text) in enumerate(row.items()):
-            side = "queries" if name == "anchor" else "passages"
-            if switch.on in (side, "both"):
-                lang = self.languages[langs[name != "anchor"]]
-                changed[name] = switch(text, lang, seed * len(row) + place)
-        return changed
-
-    def _texts(self, part: str, langs: np.ndarray, groups: np.ndarray) -> list[Any]:
-        columns = {int(at): self._data.table[f"{part}.{self.languages[at]}"] for at in set(langs)}
-        return [columns[at][g].as_py() for at, g in zip(langs.tolist(), groups, strict=True)]
-
-    def _hard(self, langs: np.ndarray, groups: np.ndarray) -> list[list[str]]:
-        """Return the hard negatives of each row, gone round where there are too few."""
-        n = self.negatives
-        found = self._texts("negative", langs, groups) if n else [[] for _ in groups]
-        return [
-            texts[:n] if len(texts) >= n else [texts[i % len(texts)] for i in range(n)]
-            for texts in found
-        ]
-
-    def _translation(self, group: int, query_lang: int, passage_lang: int) -> str:
-        """Return the question in the passage's language, or else in the next that it has."""
-        there = np.flatnonzero(self.asked[group])
-        others = there[there != query_lang]
-        lang = query_lang
-        if passage_lang in others:
-            lang = passage_lang
-        elif len(others):
-            lang = int(others[np.searchsorted(others, query_lang) % len(others)])
-        return str(self._data.table[f"query.{self.languages[lang]}"][group].as_py())
+        rows = rows_of(self, keys)
+        if self.shown is None:
+            return rows
+        return [{name: row[name] for name in self.shown} for row in rows]
 
     def digest(self) -> str:
         """Return a SHA-256 of all questions and passages and of what belongs together."""
@@ -368,6 +267,8 @@ def join_pairs(parts: Sequence[ParallelPairs]) -> ParallelPairs:
     """Return the groups of several sources as one dataset; their names and sizes are kept."""
     if not parts:
         raise BadOption("no pairs are named")
+    if wrong := [part for part in parts if not isinstance(part, ParallelPairs)]:
+        raise BadOption(f"pairs to join are a list of ParallelPairs; {wrong[0]!r:.40} is none")
     if len({part.negatives for part in parts}) > 1:
         counts = [part.negatives for part in parts]
         raise BadData(f"sources have different numbers of hard negatives: {counts}")

@@ -24,6 +24,7 @@ from beir_hybrid.training.strategies import Strategy
 
 _LIBRARIES = ("sentence-transformers", "transformers", "torch", "accelerate", "datasets")
 MODEL, RECORD, BATCHES, CHECKPOINTS = "model", "training.json", "batches.jsonl", "checkpoints"
+STATE = "trainer_state.json"  # of a checkpoint
 # Arguments that say what is shown, where and how fast, not what comes out; and secrets.
 _FREE = ("dataloader_num_workers", "dataloader_persistent", "dataloader_pin", "dataloader_prefetch",
          "ddp_", "disable_tqdm", "hub_", "log_", "logging_", "project", "push_to_hub", "report_to",
@@ -56,12 +57,7 @@ def recipe_of(
             "max_length": str(encoder.model.max_seq_length),
             "prompts": encoder.prompts,
         },
-        "pairs": {
-            "sources": pairs.sources,
-            "languages": pairs.languages,
-            "negatives": pairs.negatives,
-            "sha256": pairs.digest(),
-        },
+        "pairs": _written(pairs),
         "strategy": written,
         "loss": dict(loss),
         "lora": None if lora is None else dict(lora),
@@ -73,13 +69,27 @@ def recipe_of(
     return plain
 
 
+def _written(pairs: ParallelPairs) -> dict[str, Any]:
+    return {
+        "sources": pairs.sources,
+        "languages": pairs.languages,
+        "negatives": pairs.negatives,
+        "sha256": pairs.digest(),
+    }
+
+
+def dev_pairs_of(pairs: ParallelPairs, patience: int | None) -> dict[str, Any]:
+    """Return what the choice of a checkpoint by the loss of pairs depends on."""
+    return _written(pairs) | {"patience": patience}
+
+
 def dev_of(
     collection: Collection,
     measures: Iterable[Measure | str],
     primary: str | None,
     patience: int | None,
 ) -> dict[str, Any]:
-    """Return what the choice of a checkpoint depends on."""
+    """Return what the choice of a checkpoint by values on a collection depends on."""
     return {
         "collection": collection.name,
         "languages": collection.languages,
@@ -148,6 +158,13 @@ def last_checkpoint(folder: Path) -> str | None:
     return None
 
 
+def is_last(checkpoint: str) -> bool:
+    """Return whether the trainer was to stop at a checkpoint, with its steps or patience spent."""
+    state = json.loads(Path(checkpoint, STATE).read_text("utf-8"))
+    control = state.get("stateful_callbacks", {}).get("TrainerControl", {})
+    return bool(control.get("args", {}).get("should_training_stop"))
+
+
 def _step(path: Path) -> int:
     number = path.name.rpartition("-")[2]
     return int(number) if number.isdecimal() else -1
@@ -157,7 +174,7 @@ def _is_whole(checkpoint: Path) -> bool:
     from safetensors import SafetensorError, safe_open
 
     try:  # the trainer writes this file last
-        json.loads((checkpoint / "trainer_state.json").read_text("utf-8"))
+        json.loads((checkpoint / STATE).read_text("utf-8"))
         for weights in checkpoint.rglob("*.safetensors"):
             with safe_open(weights, "np"):  # it compares the file's length with its header
                 pass

@@ -18,10 +18,12 @@ _INSTEAD = {
     **dict.fromkeys(("flatten_indices", "repeat", "shuffle", "sort"), _ORDER),
     **dict.fromkeys(
         ("batch", "flatten", "formatted_as", "iter", "push_to_hub", "save_to_disk", "set_format",
-         "set_transform", "to_csv", "to_dict", "to_iterable_dataset", "to_json", "to_pandas",
+         "to_csv", "to_dict", "to_iterable_dataset", "to_json", "to_pandas",
          "to_parquet", "to_polars", "to_sql", "to_tf_dataset", "unique", "with_format",
          "with_transform"), _PLAIN,
     ),
+    # What the trainer calls for prompts or losses by the names of a dict of datasets.
+    "set_transform": "of several pairs in a dict, make one dataset: bh.join_pairs(list_of_pairs)",
     "remove_columns": "pairs.select_columns(names) has those that are to stay",
 }  # fmt: skip
 C = TypeVar("C", bound=type)

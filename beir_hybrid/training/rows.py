@@ -4,6 +4,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pyarrow.compute as pc
 
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import to_arrow
-from beir_hybrid.collection.lines import json_lines
+from beir_hybrid.collection.lines import json_lines, numbered_lines
 from beir_hybrid.collection.model import retrieval_texts
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.files import cache_folder, locked, replacing_folder, sha256
@@ -90,8 +91,7 @@ def read_pairs(
         groups, identity = dataset, dataset._fingerprint  # noqa: SLF001 - it has no public name
     checks = Checks(name, negatives, language, languages)
     recipe = f"2 {identity} {negatives} {language} {sorted(checks.languages or ())}"
-    folder = cache_folder() / "pairs" / hashlib.sha256(recipe.encode()).hexdigest()[:16]
-    return _pairs(_cached(folder, groups, checks), negatives, name)
+    return _pairs(_cached(_folder(recipe), groups, checks), negatives, name)
 
 
 def pairs_of_collection(
@@ -166,10 +166,32 @@ def pairs_of_bitext(
     return _checked(groups, Checks(name, partial=True))
 
 
+def read_bitext(
+    files: Mapping[str, str | Path], *, languages: Iterable[str] | None = None, name: str = ""
+) -> ParallelPairs:
+    """Return pairs of files of parallel lines, by language, as `pairs_of_bitext` does of texts.
+
+    What is read is converted once; its texts stay on disk.
+    """
+    paths = {lang: Path(file) for lang, file in files.items()}
+    for path in paths.values():
+        if not path.is_file():
+            raise BadData(f"there is no file {path}")
+    name = name or next(iter(paths.values())).name.split(".")[0]
+    checks = Checks(name, languages=languages, partial=True)
+    hashes = sorted((lang, sha256(path)) for lang, path in paths.items())
+    recipe = f"bitext 1 {hashes} {sorted(checks.languages or ())}"
+    return _pairs(_cached(_folder(recipe), _from_lines(paths), checks), 0, name)
+
+
 def _checked(groups: Iterable[Group], checks: Checks) -> ParallelPairs:
     found = list(tables(groups, checks))
     checks.report()
     return _pairs(found, checks.negatives, checks.name)
+
+
+def _folder(recipe: str) -> Path:
+    return cache_folder() / "pairs" / hashlib.sha256(recipe.encode()).hexdigest()[:16]
 
 
 def _cached(folder: Path, groups: Iterable[Group], checks: Checks) -> list[pa.Table]:
@@ -220,6 +242,24 @@ def _pairs(
 def _from_json(path: Path) -> Iterator[Group]:
     for _, row in json_lines(path):
         yield row
+
+
+def _from_lines(paths: Mapping[str, Path]) -> Iterator[Group]:
+    """Yield a group for each line of files that have as many lines each."""
+    parts = [numbered_lines(path) for path in paths.values()]
+    for number, found in enumerate(zip_longest(*parts), start=1):
+        texts: dict[str, str] = {}
+        for (lang, path), line in zip(paths.items(), found, strict=True):
+            if line is None:
+                raise BadData(
+                    f"parallel files have as many lines each: {path} ends after line {number - 1}, "
+                    "another goes on"
+                )
+            try:
+                texts[lang] = line[1].decode("utf-8-sig" if number == 1 else "utf-8").strip("\r\n")
+            except UnicodeDecodeError as error:
+                raise BadData(f"{path} line {number} is not UTF-8: {error}") from error
+        yield {"query": texts, "positive": texts}
 
 
 def _from_parquet(path: Path) -> Iterator[Group]:

@@ -11,7 +11,8 @@ from sentence_transformers.base.sampler import DefaultBatchSampler
 
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.training.audit import Audit, counted
-from beir_hybrid.training.pairs import TURN_BITS, ParallelPairs
+from beir_hybrid.training.decoding import TURN_BITS
+from beir_hybrid.training.pairs import ParallelPairs
 from beir_hybrid.training.plan import Batch, Epoch
 from beir_hybrid.training.strategies import Strategy
 from beir_hybrid.training.strategies import strategy as strategy_of
@@ -110,7 +111,8 @@ class HybridBatchSampler(DefaultBatchSampler):
         """Yield the numbers of each batch's rows; see `ParallelPairs.code`."""
         for batch in self._batches():
             for part in np.array_split(batch.codes, self.world_size):
-                yield part.tolist()
+                first, *others = part.tolist()
+                yield [_Number(first), *others]
 
     def batches(self) -> list[Batch]:
         """Return the batches of this epoch; of several processes, those that are drawn together."""
@@ -174,6 +176,21 @@ class HybridBatchSampler(DefaultBatchSampler):
             # No more than the trainer needs at once: of a large set they take much memory.
             self._passes = dict([*self._passes.items(), (number, (batches, left_out))][-2:])
         return self._passes[number]
+
+
+class _Number(int):
+    """A number of a row, which no dataset before it may shift.
+
+    Of a dict of datasets sentence-transformers adds to the numbers of each the lengths of those
+    before it: ours, which are larger than any length, would be rows of another one.
+    """
+
+    def __add__(self, other: int) -> int:
+        """Raise `BadOption`."""
+        raise BadOption(
+            "ParallelPairs are drawn from alone, not in a dict or DatasetDict: make one dataset of "
+            "them, bh.join_pairs(list(pairs.values())), of which each batch has one source"
+        )
 
 
 def _check(pairs: ParallelPairs, strategy: Strategy, size: int) -> None:

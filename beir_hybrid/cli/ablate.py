@@ -1,0 +1,87 @@
+"""The command that trains a model with several strategies side by side, and judges each."""
+# ruff: noqa: ARG001 - typer wants all options named, and they are read from its context
+
+from typing import Annotated, Any
+
+import typer
+
+from beir_hybrid.cli.arguments import ARGUMENTS, trainer_arguments
+from beir_hybrid.cli.recipe import collection_of, needed, options_of, pairs_of, strategy_of
+from beir_hybrid.cli.shared import print_table
+from beir_hybrid.cli.train import HOW, OURS, TRAIN, Config, Model, Output, Train
+from beir_hybrid.errors import BadOption
+
+Test = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="A dataset, or a file as docs/jsonl.md has it, to judge on; may be repeated.",
+        metavar="NAME",
+    ),
+]
+TestLanguages = Annotated[
+    str | None, typer.Option(help="The languages to judge on, with commas between; all by default.")
+]
+Strategies = Annotated[
+    list[str] | None, typer.Option("--strategy", help=f"{HOW}; repeated.", metavar="NAME")
+]
+Seeds = Annotated[list[int] | None, typer.Option("--seed", help="A seed; repeated. 1, 2, 3.")]
+
+
+def ablate(
+    context: typer.Context,
+    model: Model = "",
+    train: Train = None,
+    test: Test = None,
+    test_languages: TestLanguages = None,
+    output: Output = None,
+    strategy: Strategies = None,
+    seed: Seeds = None,
+    config: Config = None,
+) -> None:
+    """Train a model with several strategies and seeds, alike in all else, and judge each.
+
+    All options of `beir-hybrid train` and of the trainer are options too; `--max-steps` is needed.
+    What is there is not made again: a run that was killed goes on.
+
+    Examples
+    --------
+    `beir-hybrid ablate my-model --train mlqa-r --test xquad-r --strategy x-x-mono --strategy x-y
+    --strategy hybrid --max-steps 300 --output ablation`
+    """
+    from ir_measures import AP
+
+    from beir_hybrid.evaluation.measures import RankDistance
+    from beir_hybrid.training.ablate import ablate as run
+    from beir_hybrid.training.ablate import table
+
+    given = context.params
+    needed(given, "model", "test", "output", "strategy")
+    more = context.meta.get(ARGUMENTS, {})
+    # What is no option of this command is one of `train`, or else the trainer's.
+    defaults = {name: value for name, value in more.items() if name in OURS}
+    inner = TRAIN.make_context("train", [model, *context.args], default_map=defaults)
+    options = options_of(inner.params)
+    rest = {name: value for name, value in more.items() if name not in OURS}
+    arguments = trainer_arguments(rest, inner.args, OURS)
+    if "max_steps" not in arguments:
+        raise BadOption("ablate needs --max-steps: epochs of strategies differ in length")
+    common = inner.params | {"train": given["train"]}
+    trials = run(
+        model,
+        pairs_of(common),
+        given["output"],
+        strategies={name: strategy_of(name, common) for name in given["strategy"]},
+        seeds=given["seed"] or (1, 2, 3),
+        test=[
+            collection_of(name, given["test_languages"], common["offline"])
+            for name in given["test"]
+        ],
+        **options,
+        **arguments,
+    )
+    shown: Any = {
+        "mono AP": (AP, "mono"), "cross AP": (AP, "cross"), "multi AP": (AP, "multi"),
+        "rank distance": (RankDistance, "multi"),
+    }  # fmt: skip
+    print_table(["collection", "strategy", *shown], list(table(trials, shown)))
+    typer.echo(f"saved in {given['output']}")

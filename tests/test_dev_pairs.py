@@ -1,0 +1,86 @@
+"""Pairs to judge on: their loss chooses the checkpoint, and ends a training."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+import beir_hybrid as bh
+from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.training.train import train
+from tests.models import static_model
+from tests.test_train import SMALL, weights
+from tests.training_run import groups
+
+pytest.importorskip("accelerate", reason="the trainer needs it: the extra 'train'")
+STEPS: dict[str, Any] = SMALL | {
+    "eval_strategy": "steps", "eval_steps": 2, "save_total_limit": 40, "seed": 5, "strategy": "x-y",
+}  # fmt: skip
+
+
+def loss_of(model: Any, pairs: bh.ParallelPairs, temperature: float) -> float:
+    """Return the mean over the batches of four that the strategy draws, by the formula."""
+    losses = []
+    for batch in bh.HybridBatchSampler(pairs, 4, strategy="x-y", seed=5):
+        rows = pairs.__getitems__(batch)
+        asked, answers = (
+            model.encode([row[name] for row in rows], normalize_embeddings=True)
+            for name in ("anchor", "positive")
+        )
+        scores = np.exp(asked @ answers.T / temperature)  # no two rows share a passage
+        losses.append(-np.log(np.diag(scores) / scores.sum(axis=1)).mean())
+    assert len(losses) == 3
+    return float(np.mean(losses))
+
+
+def test_the_best_checkpoint_is_that_of_the_lowest_loss(tmp_path: Path) -> None:
+    every = bh.pairs_of(groups(42))
+    pairs, dev = every.subset(range(30)), every.subset(range(30, 42))
+    # A rate that is too high: it gets worse.
+    options = STEPS | {"max_steps": 12, "learning_rate": 3.0, "loss": {"temperature": 0.1}}
+    trained = train(static_model(), pairs, tmp_path, dev=dev, **options)
+    record = json.loads((tmp_path / "training.json").read_text())
+    assert record["recipe"]["dev"]["sha256"] == dev.digest()
+    last = tmp_path / "checkpoints" / "checkpoint-12" / "trainer_state.json"
+    seen = {
+        entry["step"]: entry["eval_loss"]
+        for entry in json.loads(last.read_text())["log_history"]
+        if "eval_loss" in entry
+    }
+    assert list(seen) == [2, 4, 6, 8, 10, 12]
+    for step, value in seen.items():
+        model = bh.SentenceTransformerEncoder(tmp_path / "checkpoints" / f"checkpoint-{step}").model
+        assert loss_of(model, dev, 0.1) == pytest.approx(value, rel=1e-4)
+    best = min(seen, key=lambda step: seen[step])
+    assert best != 12, seen
+    assert record["best"] == {"metric": "eval_loss", "value": seen[best], "step": best}
+    assert loss_of(trained, dev, 0.1) == pytest.approx(seen[best], rel=1e-4)
+    with pytest.raises(BadOption, match="another dev"):
+        train(static_model(), pairs, tmp_path, dev=every.subset(range(31, 42)), **options)
+
+
+def test_patience_and_the_options_of_the_loss(tmp_path: Path) -> None:
+    every = bh.pairs_of(groups(42))
+    loss = {"consistency": 0.5, "symmetric": True}
+    options = STEPS | {"max_steps": 40, "learning_rate": 0.0}  # nothing is better than the first
+    start = static_model()
+    before = weights(start)
+    trained = train(start, every.subset(range(30)), tmp_path, dev=every.subset(range(30, 42)),
+                    patience=2, loss=loss, **options)  # fmt: skip
+    assert json.loads((tmp_path / "training.json").read_text())["steps"] == 6
+    assert torch.equal(torch.tensor(weights(trained)), torch.tensor(before))
+
+
+def test_pairs_that_cannot_judge(tmp_path: Path) -> None:
+    pairs = bh.pairs_of(groups(42))
+    with pytest.raises(BadOption, match="primary is 'multi_AP'; of pairs in dev there is the loss"):
+        train(static_model(), pairs, tmp_path, dev=pairs, primary="multi_AP", max_steps=1, **SMALL)
+    german = bh.pairs_of(groups(42), languages=["de"])
+    with pytest.raises(BadData, match="x-y makes cross-rows batches, and no group has languages"):
+        train(static_model(), pairs, tmp_path, dev=german, strategy="x-y", max_steps=1, **SMALL)
+    assert not list((tmp_path / "checkpoints").iterdir())  # no step was taken
+    with pytest.raises(BadOption, match="'de' is none"):
+        train(static_model(), {"de": german}, tmp_path, max_steps=1, **SMALL)  # type: ignore[arg-type] # on purpose
