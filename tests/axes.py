@@ -34,10 +34,21 @@ class Axes:
     encode_queries = encode_passages
 
 
-def long() -> Collection:
+def number_texts() -> dict[int, str]:
     """Return as many texts as there are numbers, in letters for digits."""
-    corpus = {
-        f"en:{number}": {"text": " ".join("abcd"[int(digit)] for digit in np.base_repr(number, 4))}
+    return {
+        number: " ".join("abcd"[int(digit)] for digit in np.base_repr(number, 4))
         for number in range(1, TEXTS + 1)
     }
+
+
+def long() -> Collection:
+    """Return passages of those texts."""
+    corpus = {f"en:{number}": {"text": text} for number, text in number_texts().items()}
     return from_beir(corpus, {"en:q:1": "a"}, {"en:q:1": {"en:1": 1}})
+
+
+def asked() -> Collection:
+    """Return queries of those texts."""
+    queries = {f"en:q:{number}": text for number, text in number_texts().items()}
+    return from_beir({"en:1": {"text": "a"}}, queries, {key: {"en:1": 1} for key in queries})

@@ -7,8 +7,11 @@ and the average length is a: ln(1 + (N - n + .5) / (n + .5)) * f / (f + k1 * (1 
 
 import json
 import math
-import resource
-from collections.abc import Mapping
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +31,11 @@ from beir_hybrid.pyserini.bm25 import bm25
 from beir_hybrid.pyserini.java import boot
 from beir_hybrid.pyserini.lucene import lucene_index, searching
 from beir_hybrid.retrieval.runs import read_run
+from tests.disks import full
+from tests.parallel import collection as numbered
 from tests.test_cli_evaluate import Ran, data, ran  # noqa: F401 - fixtures
 from tests.test_given import rows
+from tests.test_store import ROOT
 
 pytest.importorskip("pyserini", reason="BM25 needs it: the extra 'pyserini'")
 
@@ -299,14 +305,63 @@ def test_what_is_no_collection_and_ids_with_white_space() -> None:
         collection({"vi:1 2": "x"}, {"vi:q:1": "fish"})
 
 
-def test_a_damaged_index_is_named(tmp_path: Path) -> None:
+def cut(folder: Path) -> None:
+    for path in folder.glob("segments_*"):
+        path.write_bytes(path.read_bytes()[:-9])
+
+
+def turned(folder: Path) -> None:
+    """Change a letter of an id, with which Lucene opens the index nevertheless."""
+    (path,) = folder.glob("*.cfs")
+    content = path.read_bytes()
+    assert b"vi:2" in content
+    path.write_bytes(content.replace(b"vi:2", b"vi:4"))
+
+
+def emptied(folder: Path) -> None:
+    for path in folder.iterdir():
+        path.unlink()
+
+
+def of_others(folder: Path) -> None:
+    """Put another index in the place of one."""
+    other = lucene_index(collection({"vi:1": "x"}, {"vi:q:1": "x"}), "vi", store=folder.parent)
+    emptied(folder)
+    for path in other.folder.iterdir():
+        path.rename(folder / path.name)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (cut, "misplaced codec footer"),
+        (turned, "checksum failed"),
+        (emptied, "no segments"),
+        (of_others, "1 of 3 passages"),
+    ],
+)
+def test_a_damaged_index_is_made_anew(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: Callable[[Path], None], message: str
+) -> None:
+    some = collection(THREE, {"vi:q:1": "red fish"})
+    wanted = found(some, ("vi", "vi"), tmp_path / "before", store=tmp_path / "store")
+    index = lucene_index(some, "vi", store=tmp_path / "store")
+    damage(index.folder)
+    assert found(some, ("vi", "vi"), tmp_path / "after", store=tmp_path / "store") == wanted
+    (line,) = caplog.messages
+    assert line.startswith(f"{index.folder} is damaged (")
+    assert line.endswith("); it is made anew")
+    assert message in line
+
+
+def test_an_index_damaged_since_it_was_opened_is_named(tmp_path: Path) -> None:
     some = collection(THREE, {"vi:q:1": "fish"})
     index = lucene_index(some, "vi", store=tmp_path)
-    for path in index.folder.glob("segments_*"):
-        path.write_bytes(path.read_bytes()[:-9])
-    with pytest.raises(BadData, match=r"is damaged: .* remove it, and it is made anew"):
-        bm25(some, store=tmp_path)
-    with pytest.raises(BadData, match="is damaged"), searching(index, 0.9, 0.4):
+    cut(index.folder)
+    message = (
+        r"cannot be searched: .*codec footer.*; where it is damaged, remove it, and it is made"
+    )
+    with pytest.raises(BadData, match=message), searching(index, 0.9, 0.4):
         pass
 
 
@@ -315,16 +370,41 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
     words = " ".join(f"word{number}" for number in range(5000))
     some = collection({"vi:1": words, "vi:2": "fish"}, {"vi:q:1": "fish"})
     boot()
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    # To Java, files that may not grow are a full disk.
-    resource.setrlimit(resource.RLIMIT_FSIZE, (9_000, before[1]))
-    try:
-        with pytest.raises(NotWritable, match=r"cannot write .*: .*File too large; free some room"):
-            lucene_index(some, "vi", store=store)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    with (
+        full(9_000),
+        pytest.raises(NotWritable, match=r"cannot write .*: .*File too large; free some room"),
+    ):
+        lucene_index(some, "vi", store=store)
     assert [path for path in store.iterdir() if path.is_dir()] == []
     assert list(found(some, ("vi", "vi"), tmp_path / "runs", store=store)["vi:q:1"]) == ["vi:2"]
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from beir_hybrid.pyserini.lucene import lucene_index
+from tests.parallel import collection
+lucene_index(collection(20_000), "en", store=Path(sys.argv[1]))
+"""
+
+
+def test_a_killed_indexing_is_started_over(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    command = [sys.executable, "-c", SCRIPT, str(store)]
+    with subprocess.Popen(command, cwd=ROOT) as running:
+        while not list(store.glob(".*.tmp/*")):
+            time.sleep(0.002)
+            assert running.poll() is None
+        running.send_signal(signal.SIGKILL)
+    assert running.returncode == -signal.SIGKILL
+    assert [path for path in store.iterdir() if not path.name.startswith(".")] == []
+    some = numbered(20_000)
+    run = found(some, ("en", "en"), tmp_path / "runs", store=store)
+    assert run == found(some, ("en", "en"), tmp_path / "runs", store=tmp_path / "other")
+    # Who shares the number stands first; of others, which share "text", the last of ids do.
+    assert list(run["en:q:1"])[:3] == ["en:00001", "en:19999", "en:19998"]
+    left = [path for path in store.iterdir() if path.suffix != ".lock"]
+    assert [len(path.name) for path in left] == [16]
 
 
 def test_the_command(ran: Ran, data: list[str], tmp_path: Path) -> None:  # noqa: F811

@@ -23,10 +23,11 @@ from beir_hybrid.collection import Collection
 from beir_hybrid.encoding import Embeddings
 from beir_hybrid.errors import BadData, BadOption, NotWritable, UnknownName
 from beir_hybrid.pyserini.dense import read_manifest, verify
-from beir_hybrid.pyserini.index import build_index
+from beir_hybrid.pyserini.index import build_index, write_index
 from beir_hybrid.pyserini.kinds import Kind, read_faiss, write_faiss
 from beir_hybrid.pyserini.search import search
 from tests.axes import TEXTS, Axes, long
+from tests.disks import full
 from tests.models import static_model
 from tests.test_cli_evaluate import Ran, ran
 from tests.test_store import flip
@@ -259,6 +260,61 @@ def test_a_killed_build_goes_on_and_leaves_nothing_behind(tmp_path: Path) -> Non
     assert verify(out)[0]["passages"] == TEXTS
 
 
+WRITING = """
+import sys, time
+from collections.abc import Sequence
+from pathlib import Path
+import numpy as np
+import pyarrow as pa
+from beir_hybrid.encoding import Embeddings
+from beir_hybrid.pyserini.index import write_index
+
+class Slow(Sequence):
+    rows = np.random.default_rng(4).standard_normal((40_000, 2), np.float32)
+
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, number):
+        print("read", flush=True)
+        time.sleep(float(sys.argv[3]))
+        return self.rows
+
+n = 40_000 if sys.argv[2] == "flat" else 400
+ids = pa.chunked_array([[f"en:{number}" for number in range(n)]])
+zeros, all = np.zeros(n, np.int32), np.arange(n, dtype=np.int32)
+write_index(Embeddings(Slow(), zeros, all), ids, Path(sys.argv[1]), sys.argv[2])
+"""
+
+
+@pytest.mark.parametrize("kind", ["flat", "hnsw"])
+def test_a_build_killed_while_it_writes_is_started_over(tmp_path: Path, kind: str) -> None:
+    # Of the three blocks of 40,000 vectors one stands in the file; a graph is in memory yet.
+    out = tmp_path / "made" / "out"
+    command = [sys.executable, "-c", WRITING, str(out), kind]
+    with subprocess.Popen([*command, "0.5"], cwd=ROOT, stdout=subprocess.PIPE) as running:
+        assert running.stdout is not None
+        while not (
+            left := list(out.parent.glob(".out.*.tmp/index" if kind == "flat" else ".out.*.tmp"))
+        ):
+            time.sleep(0.002)
+            assert running.poll() is None
+        running.send_signal(signal.SIGKILL)
+    assert len(left) == 1
+    assert not out.exists()
+    rows = np.random.default_rng(4).standard_normal((40_000, 2), np.float32)
+    for folder in (out, tmp_path / "whole"):
+        again = [sys.executable, "-c", WRITING, str(folder), kind, "0"]
+        # Several threads would draw other graphs.
+        subprocess.run(again, cwd=ROOT, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert [path.name for path in out.parent.iterdir()] == ["out"]
+    assert content(out) == content(tmp_path / "whole")
+    (about,) = verify(out)
+    assert np.array_equal(
+        read_faiss(out / "index").reconstruct_n(0, about["passages"]), rows[: about["passages"]]
+    )
+
+
 def test_two_builds_at_once_make_one_index(tmp_path: Path) -> None:
     out = tmp_path / "made" / "out"
     with process(tmp_path, out, 0.05) as one, process(tmp_path, out, 0.05) as other:
@@ -321,11 +377,21 @@ def test_what_makes_no_index_is_refused_before_anything_is_encoded(
     assert not out.exists()
 
 
-def test_an_hnsw_index_that_finds_no_room_says_so(tmp_path: Path) -> None:
-    (tmp_path / "index").mkdir()
-    vectors, _ = scattered(50, 4)
-    with pytest.raises(NotWritable, match=r"cannot write .*index: .*free some room"):
-        write_faiss(vectors, tmp_path / "index", "hnsw")
+@pytest.mark.parametrize(
+    ("kind", "n"), [("flat", 1000), ("sq8", 1000), ("hnsw", 1000), ("ivfpq", 9984)]
+)
+def test_a_full_disk_leaves_nothing(tmp_path: Path, kind: Kind, n: int) -> None:
+    vectors, _ = scattered(n, 4)
+    ids = pa.chunked_array([[f"en:{number}" for number in range(n)]])
+    out = tmp_path / "out" / "index"
+    with full(3_900), pytest.raises(NotWritable) as error:  # of these indexes sq8 has 4 kB
+        write_index(vectors, ids, out, kind)
+    assert str(error.value) == (
+        f"cannot write {out}: File too large; free some room, or name another place"
+    )
+    assert list(out.parent.iterdir()) == []
+    write_index(vectors, ids, out, kind)
+    assert [about["passages"] for about in verify(out)] == [n]
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 import beir_hybrid as bh
@@ -203,6 +204,11 @@ def test_runs_are_scored_again(place: Path, tmp_path: Path, ran: Ran) -> None:
     fetch, score = map(shlex.split, done.out.splitlines())
     assert fetch[1:3] == ["datasets", "fetch"]
     assert ran(*score[1:]).code == 0
+    refused = ran("reproduce", tmp_path / "first", "--hits", "6")
+    assert refused.code == 2
+    assert refused.err.endswith(
+        "are made again without Pyserini's dense search, which hits is for\n"
+    )
     first, again = (bh.Results.load(tmp_path / name) for name in ("first", "new/results"))
     assert first.about == again.about
     assert first.per_query().equals(again.per_query())
@@ -215,26 +221,78 @@ def test_bm25_is_ranked_again(place: Path) -> None:
         ["bm25", "--dataset", "jsonl", *data_of(place, "two"), "--measures", "R@5", "--output",
          "reproduced/results", "--settings", "cross", "--k1", "1.2", "--b", "0.75", "--depth", "50"]
     ]  # fmt: skip
+    with pytest.raises(
+        BadOption, match=r"'BM25' on 'two'.* are made again without Pyserini's dens"
+    ):
+        bh.reproduction(results, hits=50)
 
 
-def test_measures_that_see_further_are_named(place: Path, tmp_path: Path, ran: Ran) -> None:
+def test_measures_that_see_further_than_runs_are_evaluated_again(
+    place: Path, tmp_path: Path, ran: Ran, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """There are 80 passages."""
+    monkeypatch.chdir(tmp_path)
     collection = bh.load("jsonl", path=place / "two.jsonl")
-    results = bh.evaluate(place / "model", collection, measures="AP R@5 AP@20", depth=10)
+    results = bh.evaluate(
+        place / "model", collection, measures="AP R@5 AP@20 RankDistance", depth=10
+    )
     results.save(tmp_path / "out")
+    assert ran("reproduce", tmp_path / "out").out.count("--hits 80 ") == 3
+    done = ran("reproduce", tmp_path / "out", "--hits", "6")
+    lines = done.out.splitlines()
+    assert sum("--hits 6 " in line for line in lines) == 3
+    *_, scored, note, whole = lines
+    assert note == (
+        "# AP, AP@20, RankDistance saw other than the first 6 passages of a query: our own search "
+        "ranks for it"
+    )
+    assert " --measures R@5 --output reproduced/results " in scored
+    assert shlex.split(whole) == [
+        "beir-hybrid", "evaluate", str(place / "model"), "--dataset", "jsonl",
+        *data_of(place, "two"), "--measures", "AP AP@20 RankDistance", "--output",
+        "reproduced/whole", "--settings", "mono,cross,multi", "--depth", "10", "--name",
+        results.model,
+    ]  # fmt: skip
+    assert ran(*shlex.split(whole)[1:]).code == 0
+    again = bh.Results.load(tmp_path / "reproduced" / "whole")
+    for measure in again.measures:
+        found, wanted = (one.per_query()[str(measure)].to_numpy() for one in (again, results))
+        assert np.array_equal(found, wanted, equal_nan=True)  # rank distance has pools alone
+    assert "\n#" not in ran("reproduce", tmp_path / "out", "--hits", "80").out
+
+
+def test_runs_are_of_a_reasonable_size(place: Path) -> None:
+    """Those of whole rankings of XQuAD-R would hold 170 million lines."""
+    collection = bh.load("jsonl", path=place / "two.jsonl")
+    results = bh.evaluate(place / "model", collection, measures="AP R@5", depth=10)
+    count = results.about["collection"] | {"queries": 13_090, "passages": 13_014}
+    large = replace(results, about=results.about | {"collection": count})
+    lines = bh.reproduction(large)
+    assert sum("--hits 10 " in line for line in lines) == 3
+    assert " --measures R@5 " in lines[-3]
+    assert lines[-2].startswith("# AP saw other than the first 10 passages of a query: ")
+    assert " --measures AP --output reproduced/whole " in lines[-1]
+    # Without a search that finds all of any, there is nothing to search for.
+    alone = replace(large, measures=large.measures[:1])
+    assert [line.split()[:2] for line in bh.reproduction(alone)] == [
+        ["beir-hybrid", "datasets"], ["#", "AP"], ["beir-hybrid", "evaluate"]
+    ]  # fmt: skip
+
+
+def test_a_run_of_another_depth_is_not_scored_by_what_sees_all_of_it(place: Path) -> None:
+    collection = bh.load("jsonl", path=place / "two.jsonl")
+    results = bh.evaluate(place / "model", collection, measures="infAP R@5", depth=10)
+    assert " --measures 'infAP R@5' " in bh.reproduction(results)[-1]
+    assert " --measures infAP --output reproduced/whole" in bh.reproduction(results, hits=20)[-1]
+
+
+def test_other_versions_are_named(place: Path, tmp_path: Path, ran: Ran) -> None:
+    collection = bh.load("jsonl", path=place / "two.jsonl")
+    bh.evaluate(place / "model", collection, measures="R@1").save(tmp_path / "out")
     then = json.loads((tmp_path / "out" / "results.json").read_text())
     then["about"]["versions"]["torch"] = "1.13"
     (tmp_path / "out" / "results.json").write_text(json.dumps(then))
-    done = ran("reproduce", tmp_path / "out")
-    assert done.out.count("--hits 20 ") == 3
-    assert done.err == (
-        "note: Pyserini returns 20 passages a query, and AP saw the whole ranking: --hits takes "
-        "more\nnote: these were made with torch 1.13\n"
-    )
-    done = ran("reproduce", tmp_path / "out", "--hits", "6")
-    assert "returns 6 passages a query, and AP, AP@20 saw the whole ranking" in done.err
-    assert done.out.count("--hits 6 ") == 3
-    assert "whole ranking" not in ran("reproduce", tmp_path / "out", "--hits", "80").err
+    assert ran("reproduce", tmp_path / "out").err == "note: these were made with torch 1.13\n"
 
 
 def test_what_has_no_name_is_refused(place: Path, tmp_path: Path, ran: Ran) -> None:

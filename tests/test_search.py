@@ -88,8 +88,6 @@ def test_what_cannot_be_searched(built: Built, tmp_path: Path) -> None:
         search(folder, " ", collection=collection)
     with pytest.raises(UnknownName, match=r"no language of .* is 'th'; there are de .*, en"):
         search(folder, "w1", lang="th", collection=collection)
-    with pytest.raises(BadOption, match="was built from 'mine', which is no dataset's name"):
-        search(folder, "w1")
     with pytest.raises(BadData, match=r"manifest.json is missing or damaged"):
         search(tmp_path / "none", "w1")
     other = bh.from_beir({"de:p1": {"text": "w1"}}, {"de:q:1": "w1"}, {"de:q:1": {"de:p1": 1}})
@@ -98,6 +96,38 @@ def test_what_cannot_be_searched(built: Built, tmp_path: Path) -> None:
     with pytest.raises(BadOption, match="take that model, or force it"):
         search(folder, "w1", collection=collection, model=static_model())
     assert len(search(folder, "w1", collection=collection, model=static_model(), force=True).hits)
+
+
+def test_own_files_are_found_again_unless_they_have_changed(
+    built: Built,
+    model: Path,  # noqa: F811
+    data: list[str],  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    assert search(built.folder, "w1", k=2) == search(
+        built.folder, "w1", k=2, collection=built.collection
+    )
+    path = Path(data[-1].removeprefix("path="))
+    some = bh.load("jsonl", path=path, name="other")
+    parts = build_index(str(model), some, tmp_path / "parts", shards=2)
+    found = search(parts, "w2", k=1)
+    assert found.hits == [Hit(1, "de", THIRD, "de:p1", "w1 w2 w3", gold=True)]
+    assert found.relevant == 2
+    path.write_text(path.read_text().replace('"w3"', '"w9"'))
+    with pytest.raises(BadData, match=r"other has changed since .*parts was built"):
+        search(parts, "w2")
+    assert search(parts, "w2", k=1, collection=built.collection).hits == found.hits
+    path.unlink()
+    with pytest.raises(BadData, match=r"mine\.jsonl"):
+        search(parts, "w2")
+
+
+def test_a_collection_of_objects_has_to_be_handed_over(model: Path, tmp_path: Path) -> None:  # noqa: F811
+    some = bh.from_beir({"de:p1": {"text": "w1"}}, {"de:q:1": "w1"}, {"de:q:1": {"de:p1": 1}})
+    folder = build_index(str(model), some, tmp_path / "index")
+    with pytest.raises(BadOption, match="was built from 'beir', which was given as an object; nam"):
+        search(folder, "w1")
+    assert search(folder, "w1", collection=some).hits[0].id == "de:p1"
 
 
 def test_the_model_may_have_moved(built: Built, model: Path, tmp_path: Path) -> None:  # noqa: F811
@@ -123,7 +153,7 @@ def test_texts_are_shown_and_not_obeyed(text: str, shown: str) -> None:
 
 
 def test_the_command(built: Built, ran: Ran, data: list[str], model: Path) -> None:  # noqa: F811
-    done = ran("search", built.folder, "w1", "-k", "2", *data)
+    done = ran("search", built.folder, "w1", "-k", "2")
     assert (done.code, done.err) == (0, "")
     assert [line.rstrip().split(maxsplit=5) for line in done.out.splitlines()] == [
         ["rank", "score", "lang", "gold", "id", "text"],
@@ -138,8 +168,5 @@ def test_the_command(built: Built, ran: Ran, data: list[str], model: Path) -> No
     assert done.out.splitlines()[2] == (
         "the question is none of the dataset's, so no passage is marked"
     )
-    done = ran("search", built.folder, "w1")
-    assert done[:2] == (2, "")
-    assert done.err.startswith(f"BadOption: {built.folder} was built from 'mine', which is no data")
     done = ran("search", built.folder, "w1", "-o", "path=x")
     assert done == (2, "", "BadOption: --option is an option of --dataset, which is not named\n")

@@ -27,19 +27,20 @@ from tests.test_store import ROOT, SHARD, Hashes, assert_right, texts, tree
 
 def test_each_part_encodes_its_own_texts(tmp_path: Path) -> None:
     whole, lines = collection(), texts(PASSAGES)
-    # Part 1 has the first shard and the fourth, with the queries that are no passages; and so on.
+    # Part 1 has the first shard and the fourth, and so on; the sixth, of part 3, are the queries
+    # that are no passages.
     wanted = {
-        1: [*lines[:SHARD], *lines[3 * SHARD : 4 * SHARD], "who", "why"],
+        1: [*lines[:SHARD], *lines[3 * SHARD : 4 * SHARD]],
         2: [*lines[SHARD : 2 * SHARD], *lines[4 * SHARD :]],
-        3: lines[2 * SHARD : 3 * SHARD],
+        3: [*lines[2 * SHARD : 3 * SHARD], "who", "why"],
     }
     for number in (3, 1, 2):
         encoder, done = Hashes(**ALIKE), Encoded()
-        encode_part(encoder, whole, Part(number, 3), folder=tmp_path, encoded=done)
+        n = encode_part(encoder, whole, Part(number, 3), folder=tmp_path, encoded=done)
         assert encoder.seen == wanted[number]
-        assert done.texts == len(wanted[number])
+        assert done.texts == n == len(wanted[number])
         again = Hashes(**ALIKE)
-        encode_part(again, whole, Part(number, 3), folder=tmp_path)
+        assert encode_part(again, whole, Part(number, 3), folder=tmp_path) == n
         assert again.seen == []
     assert check_parts(Hashes(**ALIKE), whole, folder=tmp_path) == PASSAGES + 2
 
@@ -70,18 +71,23 @@ def test_roles_with_prompts_of_their_own_share_nothing(tmp_path: Path) -> None:
 
 def test_missing_parts_are_named(tmp_path: Path) -> None:
     whole = collection()
-    with pytest.raises(BadData, match=r"4,108 of 4,108 texts are not .*; missing parts: 1/1$"):
+    with pytest.raises(
+        BadData, match=r"4,108 of 4,108 texts are not .*; missing parts: 1/1: encode"
+    ):
         check_parts(Hashes(**ALIKE), whole, folder=tmp_path)
     encode_part(Hashes(**ALIKE), whole, Part(2, 4), folder=tmp_path)
-    # What is left: shards 1, 3, 4 and 5 of passages, the last one of 10, and two queries.
+    # What is left: shards 1, 3, 4 and 5 of passages, the last one of 10; two queries are in 2.
     with pytest.raises(BadData) as error:
         check_parts(Hashes(**ALIKE), whole, folder=tmp_path)
     assert str(error.value) == (
-        "beir: 3,084 of 4,108 texts are not encoded; missing parts: 1/4, 3/4, 4/4"
+        "beir: 3,082 of 4,108 texts are not encoded; missing parts: 1/4, 3/4, 4/4: encode them "
+        "with --shard and the same options"
     )
     for number in (1, 4):
         encode_part(Hashes(**ALIKE), whole, Part(number, 4), folder=tmp_path)
-    with pytest.raises(BadData, match=r"1,024 of 4,108 texts are not .*; missing parts: 3/4$"):
+    with pytest.raises(
+        BadData, match=r"1,024 of 4,108 texts are not .*; missing parts: 3/4: encode"
+    ):
         check_parts(Hashes(**ALIKE), whole, folder=tmp_path)
     encode_part(Hashes(**ALIKE), whole, Part(3, 4), folder=tmp_path)
     assert check_parts(Hashes(**ALIKE), whole, folder=tmp_path) == 4108
@@ -91,9 +97,10 @@ def test_more_parts_than_shards_leave_some_empty(tmp_path: Path) -> None:
     seen = []
     for number in range(1, 9):
         encoder = Hashes(**ALIKE)
-        encode_part(encoder, collection(20), Part(number, 8), folder=tmp_path)
-        seen.append(len(encoder.seen))
-    assert seen == [22, 0, 0, 0, 0, 0, 0, 0]
+        n = encode_part(encoder, collection(20), Part(number, 8), folder=tmp_path)
+        assert n == len(encoder.seen)
+        seen.append(n)
+    assert seen == [20, 2, 0, 0, 0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("text", ["2", "2/", "/8", "2-8", "0/8", "9/8", "1/0", "-1/8", "two/8", ""])
@@ -297,16 +304,25 @@ def test_what_shards_refuse() -> None:
 def test_parts_on_the_command_line(  # fixtures
     ran: Ran, model: Path, data: list[str], tmp_path: Path
 ) -> None:
-    # Six distinct texts (w1, w3, "w1 w2 w3", "w4 w5", w2, w4), all in the first part: they fill no
-    # shard of passages and none of queries.
-    done = ran("encode", model, *data, "--shard", "2/2")
+    # Four distinct texts of passages (w1, w3, "w1 w2 w3", "w4 w5") are the first part, two of
+    # queries (w2, w4) the second: either fill no shard, and a third part has nothing.
+    def missing(texts: int, parts: str) -> str:
+        return (
+            f"BadData: mine: {texts} of 6 texts are not encoded; missing parts: {parts}: encode "
+            "them with --shard and the same options\n"
+        )
+
+    done = ran("encode", model, *data, "--shard", "3/3")
+    assert done == (0, "mine: part 3/3 has no texts: there are too few for 3 parts\n", "")
+    assert ran("encode", model, *data, "--merge") == (2, "", missing(6, "1/3, 2/3"))
+    done = ran("encode", model, *data, "--shard", "2/3")
     assert (done.code, done.err) == (0, "")
-    assert done.out.startswith("mine: 0 texts of part 2/2 encoded in ")
-    done = ran("encode", model, *data, "--merge")
-    assert (done.code, done.out) == (2, "")
-    assert done.err == "BadData: mine: 6 of 6 texts are not encoded; missing parts: 1/2\n"
-    done = ran("encode", model, *data, "--shard", "1/2")
-    assert done.out.startswith("mine: 6 texts of part 1/2 encoded in ")
+    assert done.out.startswith("mine: 2 texts of part 2/3 encoded in ")
+    assert ran("encode", model, *data, "--merge") == (2, "", missing(4, "1/3"))
+    done = ran("encode", model, *data, "--shard", "1/3")
+    assert done.out.startswith("mine: 4 texts of part 1/3 encoded in ")
+    done = ran("encode", model, *data, "--shard", "1/3")
+    assert done.out.startswith("mine: 0 texts of part 1/3 encoded in ")
     done = ran("encode", model, *data, "--merge")
     assert (done.code, done.out) == (0, "mine: all 6 texts are encoded\n")
     assert ran("evaluate", model, *data, "--output", tmp_path / "out").code == 0

@@ -1,7 +1,9 @@
 """Pyserini reads back our topics, our vectors and, on real data, searches as we do."""
 
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,13 +12,14 @@ import pytest
 
 import beir_hybrid as bh
 from beir_hybrid.collection import Collection, View
-from beir_hybrid.errors import BadData, BadOption, UnknownName
+from beir_hybrid.errors import BadData, BadOption, NotWritable, UnknownName
 from beir_hybrid.pyserini.java import boot
 from beir_hybrid.pyserini.topics import write_topics
-from tests.axes import Axes
+from tests.axes import Axes, asked
+from tests.disks import full
 from tests.models import static_model
 from tests.test_cli_evaluate import Ran, ran
-from tests.test_store import vector
+from tests.test_store import ROOT, vector
 
 __all__ = ["ran"]
 
@@ -94,6 +97,76 @@ def test_a_file_for_each_language_and_one_for_all_vectors(tmp_path: Path) -> Non
     written = write_topics(collection, tmp_path / "new", languages=["deu"])
     assert written == [tmp_path / "new" / "de.tsv"]
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["de.tsv"]
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    """Return the files of a folder by their paths, other things without content."""
+    return {
+        str(path.relative_to(folder)): path.read_bytes() if path.is_file() else b""
+        for path in folder.rglob("*")
+    }
+
+
+def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
+    corpus = {"en:1": {"text": "a"}, "de:1": {"text": "b"}}
+    queries = {f"en:q:{number}": "a b" + " c" * number for number in range(40)} | {"de:q:1": "b"}
+    some = bh.from_beir(corpus, queries, {key: {"en:1": 1} for key in queries})
+    out = tmp_path / "out" / "topics"
+    (written, *_), last = (found := write_topics(some, tmp_path / "whole", Axes())), found[-1]
+    assert (written.name, last.name) == ("de.tsv", "embedding.pkl")
+    sizes = [path.stat().st_size for path in found]
+    assert sizes[0] < sizes[1] < sizes[2] < sizes[3]  # de, en, all, vectors
+    (tmp_path / "there").mkdir()
+    write_topics(of_queries(["c"]), tmp_path / "there")
+    (tmp_path / "there" / "notes").write_text("mine")
+    before = content(tmp_path / "there")
+    for size in (sizes[1] - 1, sizes[3] - 1):
+        for folder in (out, tmp_path / "there"):
+            with full(size), pytest.raises(NotWritable) as error:
+                write_topics(some, folder, Axes())
+            assert str(error.value) == (
+                f"cannot write {folder}: File too large; free some room, or name another place"
+            )
+        assert list(out.parent.iterdir()) == []
+        assert content(tmp_path / "there") == before
+    assert write_topics(some, tmp_path / "there", Axes()) == [
+        tmp_path / "there" / name
+        for name in ("de.tsv", "en.tsv", "all.tsv", "encoded/embedding.pkl")
+    ]
+    whole = content(tmp_path / "whole")
+    assert content(tmp_path / "there") == {**whole, "notes": b"mine"}
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "out", "there", "whole"]
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+import beir_hybrid as bh
+from beir_hybrid.pyserini.topics import write_topics
+from tests.axes import Axes, asked
+print("started", flush=True)
+write_topics(asked(), Path(sys.argv[1]), Axes(Path(sys.argv[2]), 0.3))
+"""
+
+
+def test_killed_topics_are_whole_once_they_are_written_again(tmp_path: Path) -> None:
+    out, log = tmp_path / "made" / "out", tmp_path / "log"
+    command = [sys.executable, "-c", SCRIPT, str(out), str(log)]
+    with subprocess.Popen(command, cwd=ROOT) as running:
+        while running.poll() is None and not log.exists():
+            time.sleep(0.002)
+        running.send_signal(signal.SIGKILL)
+    assert running.returncode == -signal.SIGKILL
+    assert not out.exists()
+    left = out.with_name(".out.0123abcd.tmp")  # of one that was killed while it wrote
+    left.mkdir(parents=True)
+    (left / "en.tsv").write_text("en:q:")
+    write_topics(asked(), out, Axes())
+    assert [path.name for path in out.parent.iterdir()] == ["out"]
+    write_topics(asked(), tmp_path / "whole", Axes(), store=tmp_path / "other")
+    assert content(out) == content(tmp_path / "whole")
+    lines = (out / "en.tsv").read_text().splitlines()
+    assert (len(lines), lines[6]) == (3000, "en:q:7\tb d")  # 7 is 13 to the base of 4
 
 
 def test_what_pyserini_would_take_for_something_else_is_refused(tmp_path: Path) -> None:
@@ -211,15 +284,12 @@ def test_pyserini_searches_as_we_do(tmp_path: Path, real: Collection, ran: Ran) 
         assert_same(wanted, bh.read_run(run))
 
 
-def test_the_command_passes_arguments_and_exit_codes_on(tmp_path: Path) -> None:
-    """In a process of its own; argparse ends with 2 where an option is missing."""
-    done = subprocess.run(
-        [sys.executable, "-m", "beir_hybrid", "pyserini", "--", "pyserini.search.faiss",
-         "--index", tmp_path],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 2
-    assert "the following arguments are required: --topics, --output" in done.stderr
+@pytest.mark.usefixtures("java")
+def test_the_command_passes_arguments_and_exit_codes_on(tmp_path: Path, ran: Ran) -> None:
+    """Theirs is argparse, which ends with 2 where an option is missing."""
+    done = ran("pyserini", "--", "pyserini.search.faiss", "--index", tmp_path)
+    assert done.code == 2
+    assert "the following arguments are required: --topics, --output" in done.err
 
 
 @pytest.mark.usefixtures("java")

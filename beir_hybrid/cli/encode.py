@@ -91,7 +91,12 @@ def encode(
                 typer.echo(f"{collection.name}: all {there:,} texts are encoded")
                 return
             encoded = Encoded()
-            encode_part(working, collection, part, encoded=encoded)
+            n = encode_part(working, collection, part, encoded=encoded)
+    if not n:
+        typer.echo(
+            f"{collection.name}: part {part} has no texts: there are too few for {part.of} parts"
+        )
+        return
     of = f" of part {part}" if shard else ""
     typer.echo(
         f"{collection.name}: {encoded.texts:,} texts{of} encoded in {encoded.seconds:.1f} seconds"

@@ -38,7 +38,7 @@ Lang = Annotated[str | None, typer.Option(help="The language of passages; all by
 Best = Annotated[int, typer.Option("-k", help="Passages to show.")]
 Source = Annotated[
     str,
-    typer.Option(help="Where its passages came from, if not a dataset of ours.", metavar="NAME"),
+    typer.Option(help="Another copy of the dataset that it was built from.", metavar="NAME"),
 ]
 QueryModel = Annotated[
     str | None, typer.Option("--model", help="Another copy of the model.", metavar="MODEL")
@@ -133,7 +133,7 @@ def search(
     --------
     `beir-hybrid search e5-index "Who founded the city?" --lang de -k 5`
 
-    `beir-hybrid search my-index "Kdo?" --dataset jsonl -o path=faq.jsonl`
+    `beir-hybrid search my-index "Kdo?" --dataset jsonl -o path=moved.jsonl`
     """
     if option and not dataset:
         raise BadOption("--option is an option of --dataset, which is not named")

@@ -9,15 +9,17 @@ Folder = Annotated[Path, typer.Argument(help="A folder of results.", metavar="RE
 Output = Annotated[Path, typer.Option(help="The folder for what the commands make.", metavar="DIR")]
 Hits = Annotated[
     int | None,
-    typer.Option(help="Passages to search for; by default as many as measures look at, or 1000."),
+    typer.Option(
+        help="Passages to search for; by default as many as measures look at, where that can be."
+    ),
 ]
 
 
 def reproduce(results: Folder, output: Output = Path("reproduced"), hits: Hits = None) -> None:
     """Print the commands that make results again: fetch, index, search, score.
 
-    `index` encodes, each text once. Pyserini searches. Measures that look at whole rankings see
-    as much of them as it returns.
+    `index` encodes, each text once. Pyserini searches. Measures that look further than the passages
+    it returns are left to `beir-hybrid evaluate`.
 
     Examples
     --------
@@ -26,7 +28,7 @@ def reproduce(results: Folder, output: Output = Path("reproduced"), hits: Hits =
     `beir-hybrid reproduce e5-small --hits 5000 > again.sh`
     """
     from beir_hybrid.evaluation.machine import versions
-    from beir_hybrid.evaluation.reproduce import hits_of, reproduction, unseen
+    from beir_hybrid.evaluation.reproduce import reproduction
     from beir_hybrid.evaluation.results import Results
     from beir_hybrid.pyserini.topics import check_folder
 
@@ -34,13 +36,6 @@ def reproduce(results: Folder, output: Output = Path("reproduced"), hits: Hits =
     found = Results.load(results)
     for line in reproduction(found, folder=output, hits=hits):
         typer.echo(line)
-    hits = hits or hits_of(found)
-    if blind := unseen(found, hits):
-        typer.echo(
-            f"note: Pyserini returns {hits:,} passages a query, and {', '.join(blind)} saw the "
-            "whole ranking: --hits takes more",
-            err=True,
-        )
     now, then = versions(), found.about["versions"]
     other = [f"{name} {then[name]}" for name in then if then[name] != now.get(name)]
     if other:

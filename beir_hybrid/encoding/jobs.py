@@ -1,11 +1,12 @@
 """A collection and a part's number in, that part's vectors in the store out, for jobs apart.
 
-The distinct texts are cut into the shards that one job would make of them, and part 2 of 8 is every
-eighth shard from the second on. So which texts a part has depends on the texts alone, parts are of
-about the same length whatever the languages, and all parts together leave the very files that one
-job on such a machine leaves in an empty store. Three things may change the last bits of a vector
-(not 1e-6 of it): another processor, more than eight parts, whose shards may be smaller, and Ray,
-which sends fewer texts at a time, for the texts of a batch are padded to the longest of them.
+The distinct texts are cut into the shards that one job would make of them, those of queries after
+those of passages, and part 2 of 8 is every eighth shard from the second on. So which texts a part
+has depends on the texts alone, parts are of about the same length whatever the languages, and all
+parts together leave the very files that one job on such a machine leaves in an empty store. Three
+things may change the last bits of a vector (not 1e-6 of it): another processor, more than eight
+parts, whose shards may be smaller, and Ray, which sends fewer texts at a time, for the texts of a
+batch are padded to the longest of them.
 """
 
 import hashlib
@@ -60,16 +61,20 @@ def encode_part(
     *,
     folder: Path | None = None,
     encoded: Encoded | None = None,
-) -> None:
-    """Encode what the store lacks of a part of a collection's texts.
+) -> int:
+    """Encode what the store lacks of a part of a collection's texts; return how many the part has.
 
     Parts wait for nothing of each other; any number of them can be at work on one folder at once.
+    There are no more than shards, so that some of very few texts have none.
     """
+    total = 0
     for texts in _asked(encoder, collection, folder):
         _note(texts, part.of)
         wanted = texts.wanted[texts.turns(part.of) == part.number - 1]
         size = shard_size(len(texts.known.keys), part.of)
         fill(encoder, texts.role, texts.space, texts.known, wanted, size, encoded)
+        total += len(wanted)
+    return total
 
 
 def check_parts(encoder: Encoder, collection: Collection, *, folder: Path | None = None) -> int:
@@ -87,7 +92,8 @@ def check_parts(encoder: Encoder, collection: Collection, *, folder: Path | None
         parts = sorted(missing, key=lambda part: (part.of, part.number))
         raise BadData(
             f"{collection.name}: {lost:,} of {total:,} texts are not encoded; "
-            f"missing parts: {', '.join(map(str, parts))}"
+            f"missing parts: {', '.join(map(str, parts))}: encode them with --shard and the same "
+            "options"
         )
     return total
 
@@ -99,11 +105,13 @@ class _Asked(NamedTuple):
     space: Path
     known: Distinct
     wanted: np.ndarray  # numbers of distinct texts
+    before: int = 0  # texts of the role before this one
 
     def turns(self, parts: int) -> np.ndarray:
         """Return the part that each text wanted is in, from 0."""
         shard = np.arange(len(self.wanted)) // shard_size(len(self.known.keys), parts)
-        turns: np.ndarray = shard % parts
+        shards_before = -(-self.before // shard_size(self.before, parts))
+        turns: np.ndarray = (shard + shards_before) % parts
         return turns
 
 
@@ -116,7 +124,8 @@ def _asked(encoder: Encoder, collection: Collection, folder: Path | None) -> Ite
     wanted = np.arange(len(queries.keys))
     if space_folder(encoder, "queries", folder) == space:
         wanted = wanted[~np.isin(queries.keys, passages.keys)]
-    yield _Asked("queries", space_folder(encoder, "queries", folder), queries, wanted)
+    space = space_folder(encoder, "queries", folder)
+    yield _Asked("queries", space, queries, wanted, len(passages.keys))
 
 
 def _note(texts: _Asked, parts: int) -> None:

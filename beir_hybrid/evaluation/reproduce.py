@@ -1,4 +1,5 @@
 """Results in, the commands that make them again out: fetch, encode and index, search, score."""
+# mypy: allow-untyped-calls
 
 import shlex
 import unicodedata
@@ -7,15 +8,21 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any
 
+from ir_measures import Measure
+
 from beir_hybrid.collection import Collection
 from beir_hybrid.errors import BadOption
+from beir_hybrid.evaluation.effectiveness import RankProvider
+from beir_hybrid.evaluation.measures import BiasMeasure
 from beir_hybrid.evaluation.results import Results
-from beir_hybrid.evaluation.settings import ALL
+from beir_hybrid.evaluation.settings import ALL, Kind
 
 GIVEN = "given"  # where the timing holds by which names model and data were asked for
 FOLDER = "reproduced"
 _PROGRAM, _SEARCH = "beir-hybrid", "pyserini.search.faiss"
 _BATCH = 64  # queries that Pyserini searches together
+_RANKS = RankProvider()
+_LINES = 5_000_000  # of a run: 300 MB, and a gigabyte to score them
 
 Line = list[str]  # a command's words
 
@@ -56,7 +63,8 @@ def reproduction(
     """Return the commands that make results again, one after the other, quoted for a shell.
 
     A model's passages are indexed and searched by Pyserini, whose runs are then scored. Runs hold
-    `hits` passages a query: measures that look further than that differ.
+    `hits` passages a query; measures that look further are left to `beir-hybrid evaluate`, and a
+    line that begins with # says so.
 
     Parameters
     ----------
@@ -65,8 +73,9 @@ def reproduction(
     folder
         Where the commands are to put what they make.
     hits
-        How many passages Pyserini returns; by default as many as the results' own runs hold, or
-        the cutoff of a measure where that is more.
+        How many passages Pyserini returns; by default as many as the results' own runs hold, the
+        cutoff of a measure where that is more, and all where measures look at whole rankings and
+        runs of them are of a reasonable size.
     """
     if not isinstance(results, Results):
         results = Results.load(results)
@@ -84,48 +93,87 @@ def reproduction(
             "that bh.load or --dataset names, such as jsonl"
         )
     make = _MAKERS.get(results.about["model"]["fingerprint"].get("kind"), _by_model)
+    if hits is not None and (make is not _by_model or not _kinds_of_runs(results)):
+        raise BadOption(
+            f"{_called(results)} are made again without Pyserini's dense search, which hits is for"
+        )
     data, base = known["dataset"], Path(folder)
     fetch = ["datasets", "fetch", data["name"], *_of_data(data)]
-    lines = [fetch, *make(results, known, base, hits or hits_of(results))]
-    return [shlex.join(_clean([_PROGRAM, *line])) for line in lines]
+    lines = [fetch, *make(results, known, base, hits)]
+    return [
+        " ".join(line) if line[0] == "#" else shlex.join(_clean([_PROGRAM, *line]))
+        for line in lines
+    ]
 
 
-def hits_of(results: Results) -> int:
-    """Return how many passages of a ranking the results' measures see, as far as that is known."""
+def _hits_of(results: Results) -> int:
+    """Return how many passages of a ranking to search for, that measures see what they saw."""
+    about, count = results.about, results.about["collection"]
     cutoffs = [measure.params.get("cutoff", 1) for measure in results.measures]
-    return int(max(results.about.get("depth", 1), *cutoffs))
+    least = int(max(about["depth"], *cutoffs))
+    if count["queries"] * count["passages"] > _LINES or not any(map(_whole, results.measures)):
+        return least
+    return max(least, int(count["passages"]))
 
 
-def unseen(results: Results, hits: int) -> list[str]:
-    """Return the measures that look further than so many passages."""
-    if results.about["collection"]["passages"] <= hits or "depth" not in results.about:
-        return []
-    names = [str(one) for one in results.measures if one.params.get("cutoff", hits + 1) > hits]
-    return [] if "reranker" in results.about else names
+def _whole(measure: Measure) -> bool:
+    """Tell whether a measure looks at a whole ranking."""
+    known = isinstance(measure, BiasMeasure) or _RANKS.supports(measure)
+    return known and "cutoff" not in measure.params
+
+
+def _sees(measure: Measure, results: Results, hits: int) -> bool:
+    """Tell whether a measure sees in runs of so many passages what it saw."""
+    passages = results.about["collection"]["passages"]
+    if "cutoff" in measure.params:
+        return bool(measure["cutoff"] <= hits)
+    if _whole(measure):
+        return bool(passages <= hits)
+    return min(hits, passages) == min(results.about["depth"], passages)
+
+
+def _kinds_of_runs(results: Results) -> list[Kind]:
+    """Return the kinds of settings whose rankings Pyserini can make: it has no reranker."""
+    alone = "reranker" in results.about
+    return [kind for kind in results.kinds if kind != "one-target" and not alone]
 
 
 def _called(results: Results) -> str:
     return f"these results ({results.model!r} on {results.collection!r})"
 
 
-def _by_model(results: Results, known: dict[str, Any], base: Path, hits: int) -> list[Line]:
+def _by_model(results: Results, known: dict[str, Any], base: Path, hits: int | None) -> list[Line]:
     """Index each language's passages and the pool, search them all, score the runs."""
     if "model" not in known:
         raise BadOption(
             f"{_called(results)} are of a model that was given as an object, or of vectors; "
             "evaluate a model by its name or folder"
         )
-    kinds = list(results.kinds)
-    if "reranker" in results.about:  # Pyserini's search has none
+    kinds, kept = list(results.kinds), _kinds_of_runs(results)
+    if "reranker" in results.about:
         return [_evaluated(results, known, base / "results", kinds)]
-    kept = [kind for kind in kinds if kind != "one-target"]
-    lines = _searched(results, known, base, hits) if kept else []
+    lines = _ranked(results, known, base, kept, hits or _hits_of(results)) if kept else []
     if kept != kinds:  # which no run holds
         lines.append(_evaluated(results, known, base / "one-target", ["one-target"]))
     return lines
 
 
-def _searched(results: Results, known: dict[str, Any], base: Path, hits: int) -> list[Line]:
+def _ranked(
+    results: Results, known: dict[str, Any], base: Path, kinds: list[Kind], hits: int
+) -> list[Line]:
+    """Have Pyserini rank, and our own search where measures look further than its runs."""
+    seen = [measure for measure in results.measures if _sees(measure, results, hits)]
+    lines = _searched(results, known, base, hits, seen) if seen else []
+    if further := [measure for measure in results.measures if measure not in seen]:
+        why = f"saw other than the first {hits:,} passages of a query: our own search ranks for it"
+        lines.append(["#", ", ".join(map(str, further)), why])
+        lines.append(_evaluated(results, known, base / "whole", kinds, further))
+    return lines
+
+
+def _searched(
+    results: Results, known: dict[str, Any], base: Path, hits: int, measures: list[Measure]
+) -> list[Line]:
     encoder = [*_of_model(results, known), *_options("dataset", known["dataset"]["name"]),
                *_of_data(known["dataset"])]  # fmt: skip
     indexes, searches, runs = [], [], []
@@ -147,7 +195,7 @@ def _searched(results: Results, known: dict[str, Any], base: Path, hits: int) ->
             }
             searches.append(["pyserini", "--", _SEARCH, *_words(words)])
     topics = ["topics", *encoder, *_options("output", base / "topics")]
-    return [*indexes, topics, *searches, _scored(results, known, base / "results", runs)]
+    return [*indexes, topics, *searches, _scored(results, known, base / "results", runs, measures)]
 
 
 def _targets(results: Results) -> dict[str, list[str]]:
@@ -164,13 +212,25 @@ def _targets(results: Results) -> dict[str, list[str]]:
     }
 
 
-def _scored(results: Results, known: dict[str, Any], output: Path, runs: Iterable[Any]) -> Line:
+def _scored(
+    results: Results,
+    known: dict[str, Any],
+    output: Path,
+    runs: Iterable[Any],
+    measures: Iterable[Measure],
+) -> Line:
     of_runs = [word for run in runs for word in _options("run", run)]
-    return ["evaluate", *of_runs, *_judged(results, known, output),
+    return ["evaluate", *of_runs, *_judged(known, output, measures),
             *_options("name", results.model)]  # fmt: skip
 
 
-def _evaluated(results: Results, known: dict[str, Any], output: Path, kinds: list[Any]) -> Line:
+def _evaluated(
+    results: Results,
+    known: dict[str, Any],
+    output: Path,
+    kinds: list[Kind],
+    measures: Iterable[Measure] | None = None,
+) -> Line:
     """Have `beir-hybrid evaluate` do it all."""
     own: dict[str, Any] = {"settings": ",".join(kinds), "depth": results.about["depth"]}
     if "reranker" in results.about:
@@ -180,30 +240,31 @@ def _evaluated(results: Results, known: dict[str, Any], output: Path, kinds: lis
                 "with one by its name or folder"
             )
         own["rerank"] = known["rerank"]
-    return ["evaluate", *_of_model(results, known), *_judged(results, known, output),
+    judged = _judged(known, output, measures or results.measures)
+    return ["evaluate", *_of_model(results, known), *judged,
             *_words(own), *_options("name", results.model)]  # fmt: skip
 
 
-def _of_runs(results: Results, known: dict[str, Any], base: Path, _hits: int) -> list[Line]:
-    return [_scored(results, known, base / "results", known["runs"])]
+def _of_runs(results: Results, known: dict[str, Any], base: Path, _hits: None) -> list[Line]:
+    return [_scored(results, known, base / "results", known["runs"], results.measures)]
 
 
-def _bm25(results: Results, known: dict[str, Any], base: Path, _hits: int) -> list[Line]:
+def _bm25(results: Results, known: dict[str, Any], base: Path, _hits: None) -> list[Line]:
     made = results.about["model"]["fingerprint"]
     own = {"settings": ",".join(results.kinds), "k1": made["k1"], "b": made["b"],
            "depth": results.about["runs"]["depth"]}  # fmt: skip
-    return [["bm25", *_judged(results, known, base / "results"), *_words(own)]]
+    judged = _judged(known, base / "results", results.measures)
+    return [["bm25", *judged, *_words(own)]]
 
 
 # By the kind of the fingerprint; all others are models.
 _MAKERS = {"runs": _of_runs, "bm25": _bm25}
 
 
-def _judged(results: Results, known: dict[str, Any], output: Path) -> Line:
+def _judged(known: dict[str, Any], output: Path, measures: Iterable[Measure]) -> Line:
     """Return the options that all who judge have."""
-    data = known["dataset"]
-    measures = " ".join(map(str, results.measures))
-    return [*_options("dataset", data["name"]), *_of_data(data), *_options("measures", measures),
+    data, names = known["dataset"], " ".join(map(str, measures))
+    return [*_options("dataset", data["name"]), *_of_data(data), *_options("measures", names),
             *_options("output", output)]  # fmt: skip
 
 

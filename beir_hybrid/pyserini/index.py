@@ -17,6 +17,7 @@ from beir_hybrid.encoding import Embeddings, Encoder, as_encoder, encode
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.evaluate import about_collection, checked
 from beir_hybrid.evaluation.machine import versions
+from beir_hybrid.evaluation.reproduce import given
 from beir_hybrid.files import replacing_folder, sha256
 from beir_hybrid.pyserini.dense import (
     DOCID,
@@ -179,6 +180,7 @@ def _recipe(encoder: Encoder, options: Mapping[str, Any], view: View, kind: Kind
         "kind": kind,
         "model": model,
         "collection": about_collection(view.collection),
+        "dataset": given(view.collection).get("dataset"),
         "languages": list(view.passage_langs),
     }
 

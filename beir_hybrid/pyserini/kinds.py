@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from beir_hybrid.encoding import Embeddings
-from beir_hybrid.errors import BadData, BadOption, NotWritable, lookup
+from beir_hybrid.errors import BadData, BadOption, lookup
 from beir_hybrid.progress import progress
 
 Kind = Literal["flat", "hnsw", "ivfpq", "sq8"]
@@ -156,7 +156,6 @@ def _fill(index: Any, vectors: Embeddings, path: Path, advance: Callable[[int], 
     for block in _blocks(vectors):
         index.add(block)
         advance(len(block))
-    try:
-        faiss.write_index(index, str(path))
-    except RuntimeError as error:
-        raise NotWritable(f"cannot write {path}: {error}; free some room") from error
+    # Through a file of Python's, which says what the disk refused.
+    with path.open("wb") as file:
+        faiss.write_index(index, faiss.PyCallbackIOWriter(file.write))  # type: ignore[attr-defined] # their stubs lack it

@@ -7,7 +7,9 @@ their ids: Lucene breaks ties by the order of documents, so it ranks as trec_eva
 
 import hashlib
 import json
+import logging
 import re
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,9 +24,11 @@ from beir_hybrid.collection.arrays import to_arrow
 from beir_hybrid.collection.model import retrieval_texts
 from beir_hybrid.errors import BadData, NotWritable
 from beir_hybrid.evaluation.settings import id_order
-from beir_hybrid.files import cache_folder, locked, replacing_folder
+from beir_hybrid.files import cache_folder, locked, replacing_folder, writing
 from beir_hybrid.pyserini.analyzers import NEUTRAL, Analyzer, analyzer_of
 from beir_hybrid.pyserini.java import boot, find_jar
+
+logger = logging.getLogger(__name__)
 
 FORMAT = 1  # of indexes; another where the neutral analyzer becomes another
 _ID, _TEXT = "id", "contents"  # fields, as Anserini calls them
@@ -76,10 +80,31 @@ def lucene_index(
     digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]
     folder = (Path(store) if store is not None else cache_folder() / "lucene") / digest
     with locked(folder.with_name(f"{digest}.building")):  # `replacing_folder` locks it, too
+        if folder.is_dir() and (damage := _damage(folder, len(order))):
+            logger.warning("%s is damaged (%s); it is made anew", folder, damage)
+            with writing(folder):
+                shutil.rmtree(folder)
         if not folder.is_dir():
             with replacing_folder(folder) as building:
                 _write(building, documents, order, analyzer)
     return LuceneIndex(folder, documents["id"], order, analyzer)
+
+
+def _damage(folder: Path, passages: int) -> str:
+    """Return what is wrong with an index, by the checksums in its files; nothing if it is whole."""
+    from jnius import JavaException
+
+    try:
+        reader = _reader(folder)
+        try:
+            for number in range(reader.leaves().size()):
+                reader.leaves().get(number).reader().checkIntegrity()
+            there: int = reader.numDocs()
+        finally:
+            reader.close()
+    except JavaException as error:
+        return _told(error)
+    return "" if there == passages else f"{there:,} of {passages:,} passages"
 
 
 def java_versions() -> dict[str, str]:
@@ -176,25 +201,50 @@ class Searcher:
         """
         analyzer = self.index.analyzer.make()
         for text in texts:
-            query = self._queries.buildQuery(_TEXT, analyzer, text)
-            found = json.loads(self._json.writeValueAsString(self._searcher.search(query, depth)))
-            hits = found["scoreDocs"]
+            hits = self._hits(text, analyzer, depth)
             places = np.array([hit["doc"] for hit in hits], np.int64)
             yield self.index.order[places], np.array([hit["score"] for hit in hits], np.float32)
+
+    def _hits(self, text: str, analyzer: Any, depth: int) -> list[dict[str, Any]]:
+        from jnius import JavaException
+
+        try:
+            query = self._queries.buildQuery(_TEXT, analyzer, text)
+            found = self._json.writeValueAsString(self._searcher.search(query, depth))
+        except JavaException as error:
+            raise _unusable(self.index.folder, error) from error
+        hits: list[dict[str, Any]] = json.loads(found)["scoreDocs"]
+        return hits
 
 
 @contextmanager
 def searching(index: LuceneIndex, k1: float, b: float) -> Iterator[Searcher]:
     """Open an index to search in it."""
-    from jnius import JavaException, autoclass
+    from jnius import JavaException
 
     try:
-        reader = autoclass("org.apache.lucene.index.DirectoryReader").open(_directory(index.folder))
+        reader = _reader(index.folder)
     except JavaException as error:
-        raise BadData(
-            f"{index.folder} is damaged: {error.innermessage}; remove it, and it is made anew"
-        ) from error
+        raise _unusable(index.folder, error) from error
     try:
         yield Searcher(index, reader, float(k1), float(b))
     finally:
         reader.close()
+
+
+def _reader(folder: Path) -> Any:
+    from jnius import autoclass
+
+    return autoclass("org.apache.lucene.index.DirectoryReader").open(_directory(folder))
+
+
+def _unusable(folder: Path, error: Any) -> BadData:
+    return BadData(
+        f"{folder} cannot be searched: {_told(error)}; where it is damaged, remove it, and it is "
+        "made anew"
+    )
+
+
+def _told(error: Any) -> str:
+    """Return what an exception of Java's says, in one line."""
+    return " ".join(str(error.innermessage or error.classname or error).split())

@@ -15,10 +15,11 @@ from beir_hybrid.collection.arrays import to_arrow, to_numpy
 from beir_hybrid.collection.model import retrieval_texts
 from beir_hybrid.collection.shards import rows_of
 from beir_hybrid.encoding import Encoder, as_encoder
-from beir_hybrid.errors import BadData, BadOption, UnknownName
+from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.evaluation.evaluate import about_collection
 from beir_hybrid.languages import choose
 from beir_hybrid.pyserini.dense import DenseIndex, open_index, parts_of, read_manifest
-from beir_hybrid.sources import find, load
+from beir_hybrid.sources import load
 
 
 @dataclass(frozen=True)
@@ -103,17 +104,20 @@ def _encoder_of(about: Mapping[str, Any]) -> Encoder:
 
 def _collection_of(folder: Path, about: Mapping[str, Any]) -> Collection:
     """Load the dataset that an index was built from."""
-    known = about["collection"]
-    try:
-        dataset = find(known["name"])
-    except UnknownName as error:
-        raise BadOption(
-            f"{folder} was built from {known['name']!r}, which is no dataset's name; name the "
-            "dataset, such as --dataset jsonl -o path=FILE"
-        ) from error
-    options = {**known["options"], "title_policy": known["title_policy"]}
-    kept = {name: value for name, value in options.items() if name in dataset.options}
-    return load(known["name"], known["languages"], **kept)
+    known, name = about.get("dataset"), about["collection"]["name"]
+    cure = "name the dataset, such as --dataset jsonl -o path=FILE"
+    if not known:
+        raise BadOption(f"{folder} was built from {name!r}, which was given as an object; {cure}")
+    found = load(known["name"], known["languages"], **known["options"])
+    if _hashes(about_collection(found)) != _hashes(about["collection"]):
+        raise BadData(
+            f"{name} has changed since {folder} was built from it; build it anew, or {cure}"
+        )
+    return found
+
+
+def _hashes(known: Mapping[str, Any]) -> list[str]:
+    return [origin["sha256"] for origin in known["provenance"]]
 
 
 def _nearest(index: DenseIndex, question: str, lang: str | None, k: int) -> list[tuple[float, str]]:

@@ -2,7 +2,8 @@
 
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from beir_hybrid.encoding import as_encoder, encode
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.evaluate import checked
 from beir_hybrid.evaluation.settings import ALL
-from beir_hybrid.files import replacing
+from beir_hybrid.files import replacing_folder
 from beir_hybrid.languages import choose
 from beir_hybrid.pyserini.kinds import check_path
 
@@ -64,17 +65,36 @@ def write_topics(
     lines = {lang: _lines(table) for lang, table in tables.items() if len(table)}
     if not lines:
         raise BadData(f"{collection.name} has no queries in {', '.join(chosen)}")
-    written = []
     every = [row for some in lines.values() for row in some]
-    files = lines | ({ALL: every} if len(lines) > 1 else {})
-    for name, rows in files.items():
-        written.append(folder / f"{name}.tsv")
-        with replacing(written[-1]) as temporary:
-            temporary.write_text("".join(f"{key}\t{text}\n" for key, text in rows), "utf-8")
+    files = {f"{name}.tsv": rows for name, rows in lines.items()}
+    if len(lines) > 1:
+        files[f"{ALL}.tsv"] = every
+    frame = None
     if model is not None:
         asked = pa.concat_tables(tables[lang] for lang in lines)
-        written.append(folder / ENCODED / _PICKLE)
-        _write_encoded(written[-1], asked["text"], every, as_encoder(model, **options), store)
+        frame = _encoded(asked["text"], every, as_encoder(model, **options), store)
+    return [folder / name for name in _write(folder, files, frame)]
+
+
+class _Moved(Exception):  # noqa: N818 - it is no error
+    """What was written stands in a folder that was there already."""
+
+
+def _write(folder: Path, files: Mapping[str, list[tuple[str, str]]], frame: Any) -> list[str]:
+    """Write all files or, where the disk refuses one, none; return their names."""
+    written = [*files, *([f"{ENCODED}/{_PICKLE}"] if frame is not None else [])]
+    with suppress(_Moved), replacing_folder(folder) as temporary:
+        for name, rows in files.items():
+            text = "".join(f"{key}\t{text}\n" for key, text in rows)
+            (temporary / name).write_text(text, "utf-8")
+        if frame is not None:
+            (temporary / ENCODED).mkdir()
+            frame.to_pickle(temporary / ENCODED / _PICKLE)
+        if folder.exists():  # with something else in it, perhaps, which stays
+            for name in written:
+                (folder / name).parent.mkdir(parents=True, exist_ok=True)
+                (temporary / name).replace(folder / name)
+            raise _Moved
     return written
 
 
@@ -101,28 +121,22 @@ def _lines(queries: pa.Table) -> list[tuple[str, str]]:
     return found
 
 
-def _write_encoded(
-    path: Path,
-    texts: pa.ChunkedArray,
-    rows: list[tuple[str, str]],
-    encoder: Any,
-    store: str | Path | None,
-) -> None:
-    """Write the data frame from which Pyserini looks vectors up by the text of a topic."""
+def _encoded(
+    texts: pa.ChunkedArray, rows: list[tuple[str, str]], encoder: Any, store: str | Path | None
+) -> Any:
+    """Return the data frame from which Pyserini looks vectors up by the text of a topic."""
     import pandas as pd
 
     folder = Path(store) if store is not None else None
     vectors = encode(encoder, texts, "queries", folder=folder).take(slice(None))
     _warn_of_lost(rows, vectors)
-    frame = pd.DataFrame(
+    return pd.DataFrame(
         {
             "id": pd.Series([key for key, _ in rows], dtype=object),
             "text": pd.Series([text for _, text in rows], dtype=object),
             "embedding": pd.Series(list(vectors), dtype=object),
         }
     )
-    with replacing(path) as temporary:
-        frame.to_pickle(temporary)
 
 
 def _warn_of_lost(rows: list[tuple[str, str]], vectors: np.ndarray) -> None:
