@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks.measure import child, estimate, pairs, table, versions
 
-TEXTS, ROUNDS = 3072, 5
+TEXTS, ROUNDS = 3072, 3
 MEMORY = 200 << 20  # bytes of a node's object store
 # What each step has: cores a node, or None for this process alone.
 NODES: dict[str, list[int] | None] = {"local": None, "one": [2], "single": [1], "two": [1, 1]}

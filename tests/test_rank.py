@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from beir_hybrid.encoding import Embeddings
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.retrieval import Ranked, rank
-from beir_hybrid.retrieval.count import PASSAGES, QUERIES
+from beir_hybrid.retrieval.count import PART, PASSAGES
 from beir_hybrid.retrieval.kernels import count_above
 
 Groups = dict[str, range]
@@ -182,7 +182,7 @@ def test_minus_zero_ties_with_zero() -> None:
 def test_more_than_one_batch_and_block_in_any_cut_of_the_passages() -> None:
     """Blocks end where groups do, so other groups are other blocks: the pool must not notice."""
     draw = np.random.default_rng(5)
-    n, m = QUERIES + 300, 2 * PASSAGES + 700
+    n, m = PART + 300, 2 * PASSAGES + 700
     queries, passages = gaussian(draw, n, 24), gaussian(draw, m, 24)
     passages[draw.integers(0, m, 2000)] = passages[17]
     order = draw.permutation(m).astype(np.int32)

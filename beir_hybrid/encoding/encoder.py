@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from beir_hybrid.encoding.parts import find_long, parts_of, positions
+from beir_hybrid.encoding.parts import count_tokens, find_long, parts_of, positions
 from beir_hybrid.encoding.presets import BY_MODEL, PRESETS, Preset
 from beir_hybrid.errors import BadData, BadOption, UnknownName, lookup
 from beir_hybrid.fetch import hub_has_model, is_offline, model_commit
@@ -136,16 +136,24 @@ class SentenceTransformerEncoder:
         return self._encode(self.model.encode_document, texts, "passages")
 
     def _encode(self, encode: Any, texts: Sequence[str], role: Role) -> np.ndarray:
-        rows: np.ndarray = encode(
-            list(texts),
-            prompt=self.prompts[role],
-            batch_size=self.batch_size,
-            show_progress_bar=False,
-            convert_to_numpy=True,
-            normalize_embeddings=self.normalize,
-            truncate_dim=self.truncate_dim,
-            pool=self.pool,
-        )
+        options = {
+            "prompt": self.prompts[role],
+            "batch_size": self.batch_size,
+            "show_progress_bar": False,
+            "convert_to_numpy": True,
+            "normalize_embeddings": self.normalize,
+            "truncate_dim": self.truncate_dim,
+        }
+        counts = None if self.pool else count_tokens(self.model, texts, self.prompts[role])
+        if counts is None:
+            whole: np.ndarray = encode(list(texts), pool=self.pool, **options)
+            return whole
+        # By tokens, where sentence-transformers goes by characters and pads a fifth more.
+        order = np.argsort(-counts, kind="stable")
+        batches = [order[at : at + self.batch_size] for at in range(0, len(order), self.batch_size)]
+        found = np.concatenate([encode([texts[i] for i in some], **options) for some in batches])
+        rows = np.empty_like(found)
+        rows[order] = found
         return rows
 
     def find_cut(self, texts: Sequence[str], role: Role) -> list[int] | None:

@@ -39,6 +39,15 @@ def find_long(
     return [at for at, tokens in found if len(tokens) > limit]
 
 
+def count_tokens(model: Any, texts: Sequence[str], prompt: str = "") -> np.ndarray | None:
+    """Return how many tokens of each text a model reads; nothing where that is not known."""
+    if not texts or not hasattr(model.tokenizer, "pad_token"):
+        return None
+    whole = [prompt + text for text in texts]
+    ids = model.tokenizer(whole, truncation=False, verbose=False)["input_ids"]
+    return np.minimum([len(tokens) for tokens in ids], model.max_seq_length or np.inf)
+
+
 def positions(model: Any) -> int | None:
     """Return how many tokens a transformer has places for; nothing where it does not say."""
     inside = model.transformers_model

@@ -1,22 +1,24 @@
 """Some passages and judgements in, counts of what stands above these and the best passages out.
 
-Passages pass by once for a batch of queries. Counts are made for every judgement among the passages
+Passages pass by once for each part of the queries. Counts are made for every judgement among the passages
 of its own group and among all of them, so one pass serves every setting.
 """
 
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from threading import Event
 
 import numpy as np
 
 from beir_hybrid.encoding import Embeddings
 from beir_hybrid.errors import BadData
 
-QUERIES = 1024  # queries a batch
-PASSAGES = 4096  # passages a block: with a batch of queries its scores fit a processor's cache
+PART = 512  # queries that a thread takes through all passages
+PASSAGES = 2048  # passages a block: with a part of the queries its scores fit a processor's cache
 _UNIT = 2.0**-24  # half the distance from 1 to the next float32
 _TINY = 2.0**-126  # what a product loses at most where processors take smaller numbers for zero
 
@@ -76,24 +78,45 @@ def count(
     sizes = {"": len(passages)} | {name: len(rows) for name, rows in groups.items()}
     wanted = ["", *(name for name in groups if per_group and groups[name])] if k else []
     best = {name: np.empty((len(queries), min(k, sizes[name])), np.int64) for name in wanted}
-    # By numpy, for unlike Python's `max` it does not lose a NaN.
-    longest = np.max([_longest(passages, block) for block in _blocks(groups)], initial=0.0)
-    with ThreadPoolExecutor(threads or _threads()) as pool_of_threads:
-        for start in range(0, len(queries), QUERIES):
-            rows = np.arange(start, min(start + QUERIES, len(queries)))
+    parts = [slice(i, i + PART) for i in range(0, len(queries), PART)]
+    with _working(threads or _threads()) as (workers, stopped):
+        # By numpy, for unlike Python's `max` it does not lose a NaN.
+        lengths = workers.map(partial(_longest, passages), _blocks(groups))
+        longest = np.max(list(lengths), initial=0.0)
+
+        def work(part: slice) -> None:
+            rows = np.arange(part.start, min(part.stop, len(queries)))
             mine = slice(*np.searchsorted(golds.query, [rows[0], rows[-1] + 1]).tolist())
             batch = _Batch(job, rows, mine, longest)
             kept = {name: _Kept(len(rows), found.shape[1]) for name, found in best.items()}
             for block in _blocks(groups):
-                batch.add(block, kept, pool_of_threads)
+                if stopped.is_set():
+                    return
+                batch.add(block, kept)
                 advance(len(rows) * len(block))
             own[mine], pool[mine] = batch.own, batch.pool
             for name, found in best.items():
-                scope = groups[name] if name else range(len(passages))
-                parts = [slice(i, min(i + 128, len(rows))) for i in range(0, len(rows), 128)]
-                finish = partial(batch.finish, kept=kept[name], found=found, scope=scope)
-                list(pool_of_threads.map(finish, parts))
+                batch.finish(kept[name], found, groups[name] if name else range(len(passages)))
+
+        list(workers.map(work, parts))
     return Counted(own, pool, best)
+
+
+@contextmanager
+def _working(threads: int) -> Iterator[tuple[ThreadPoolExecutor, Event]]:
+    """Give threads that multiply each for itself, and what stops them where one fails.
+
+    BLAS's own threads would wait for the next product in a busy loop, and take from the counting
+    what it needs.
+    """
+    from threadpoolctl import threadpool_limits
+
+    stopped = Event()
+    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as workers:
+        try:
+            yield workers, stopped
+        finally:
+            stopped.set()
 
 
 class _Batch:
@@ -118,57 +141,48 @@ class _Batch:
         self.own = np.zeros((len(self.query), 3), np.int64)
         self.pool = np.zeros((len(self.query), 3), np.int64)
 
-    def add(self, block: range, kept: "dict[str, _Kept]", threads: ThreadPoolExecutor) -> None:
+    def add(self, block: range, kept: "dict[str, _Kept]") -> None:
         """Count and collect over one block of passages, all of one group."""
         from beir_hybrid.retrieval.kernels import collect_best, count_above
 
-        job = self.job
+        job, margin = self.job, self.margin
         places = enumerate(job.groups.items())
         group, name = next((n, name) for n, (name, rows) in places if block.start in rows)
         vectors = job.passages.take(slice(block.start, block.stop))
         fast = _product(self.vectors, vectors, job.device)
-        order = job.order[block.start : block.stop]
         counts = np.zeros_like(self.pool)
-
-        def work(start: int, stop: int) -> None:
-            part = slice(start, stop)
-            bounds = self.bounds[start : stop + 1]
-            golds = (bounds, self.gold_scores, self.margin[part], self.gold_order)
-            count_above(fast[part], self.vectors[part], vectors, order, *golds, counts)
-            for some in (kept.get(""), kept.get(name)):
-                if some:
-                    state = (some.scores[part], some.rows[part], some.filled[part], some.bar[part])
-                    collect_best(fast[part], block.start, self.margin[part], some.k, *state)
-
-        # Few enough queries at a time that their scores stay close to the processor.
-        edges = [*range(0, len(self.vectors), 32), len(self.vectors)]
-        list(threads.map(work, edges[:-1], edges[1:]))
+        golds = (self.bounds, self.gold_scores, margin, self.gold_order)
+        order = job.order[block.start : block.stop]
+        count_above(fast, self.vectors, vectors, order, *golds, counts)
         self.pool += counts
         mine = self.gold_group == group
         self.own[mine] += counts[mine]
+        for some in (kept.get(""), kept.get(name)):
+            if some:
+                state = (some.scores, some.rows, some.filled, some.bar)
+                collect_best(fast, block.start, margin, some.k, *state)
 
-    def finish(self, part: slice, kept: "_Kept", found: np.ndarray, scope: range) -> None:
-        """Score what was kept for some queries exactly, and write the best in order."""
+    def finish(self, kept: "_Kept", found: np.ndarray, scope: range) -> None:
+        """Score what was kept exactly, and write the best in order."""
         from beir_hybrid.retrieval.kernels import prune
 
-        filled, rows = kept.filled[part], kept.rows[part]
-        prune(kept.k, kept.scores[part], rows, filled, self.margin[part])
+        filled, rows = kept.filled, kept.rows
+        prune(kept.k, kept.scores, rows, filled, self.margin)
         room = rows.shape[1]
         lost = np.flatnonzero(filled > room)  # too many were too close to tell apart
         filled[lost] = 0
         inside = np.arange(filled.max(initial=0)) < filled[:, None]
         rows = rows[:, : inside.shape[1]]
-        query = np.repeat(np.arange(part.start, part.stop), filled)
+        query = np.repeat(np.arange(len(filled)), filled)
         keys = np.full(inside.shape, np.iinfo(np.int64).min)
         exact = scores_of(self.vectors, query, self.job.passages, rows[inside])
         keys[inside] = _packed(exact, self.job.order[rows[inside]])
         keys.sort(axis=1)
         whole = np.flatnonzero(filled)
-        mine = self.rows[part]
         if len(whole):
-            found[mine[whole]] = keys[whole, ::-1][:, : kept.k]
+            found[self.rows[whole]] = keys[whole, ::-1][:, : kept.k]
         if len(lost):
-            found[mine[lost]] = self._slowly(part.start + lost, kept.k, scope)
+            found[self.rows[lost]] = self._slowly(lost, kept.k, scope)
 
     def _slowly(self, some: np.ndarray, k: int, scope: range) -> np.ndarray:
         """Return the k best of some queries, by the scores of all."""

@@ -7,7 +7,7 @@ import numpy as np
 from beir_hybrid.encoding import Embeddings
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.progress import progress
-from beir_hybrid.retrieval.count import QUERIES, Counted, Golds, count, scores_of, unpacked
+from beir_hybrid.retrieval.count import PART, Counted, Golds, count, scores_of, unpacked
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,8 @@ def golds_of(
     """Score judgements, read from where their passages lie."""
     query, passage = judged
     scores = np.empty(len(query), np.float32)
-    for start in range(0, len(queries), QUERIES):
-        rows = np.arange(start, min(start + QUERIES, len(queries)))
+    for start in range(0, len(queries), PART):
+        rows = np.arange(start, min(start + PART, len(queries)))
         mine = slice(*np.searchsorted(query, [rows[0], rows[-1] + 1]).tolist())
         vectors = queries.take(rows)
         scores[mine] = scores_of(vectors, query[mine] - start, passages, passage[mine])
