@@ -138,14 +138,16 @@ def hub_has_model(name: str, revision: str | None = None) -> bool:
     Its own client would ask for a minute before it says that there is no hub.
     """
     from huggingface_hub import HfApi
+    from huggingface_hub.constants import HF_HUB_OFFLINE
 
     cached = model_commit(name, revision)
     cure = "name a folder, or bring the hub's cache (HF_HOME) from a machine that has the model"
-    if is_offline() and not cached:
+    offline = "BEIR_HYBRID_OFFLINE" if is_offline() else "HF_HUB_OFFLINE" * HF_HUB_OFFLINE
+    if offline and not cached:
         raise Unreachable(
-            f"the model {name} is not in the hub's cache, and BEIR_HYBRID_OFFLINE is set; {cure}"
+            f"the model {name} is not in the hub's cache, and {offline} is set; {cure}"
         )
-    if is_offline() or (cached and revision == cached):
+    if offline or (cached and revision == cached):
         return False
     try:
         with _hub(f"cannot ask the hub for the model {name}", cure):
@@ -237,7 +239,8 @@ def _reason(error: Exception) -> str:
     settings = [name for name in os.environ if name.upper() in _NETWORK]
     # The values are left out: a proxy's address may hold a password.
     refused = isinstance(error, ImportError | OSError | ValueError)  # before anybody was asked
-    if settings and refused and not hasattr(error, "response"):
+    offline = isinstance(error, ConnectionError)  # so the hub's client, where it is told to be
+    if settings and refused and not offline and not hasattr(error, "response"):
         reason += f" (the environment sets {', '.join(sorted(settings))})"
     return reason
 

@@ -6,6 +6,7 @@ import os
 import re
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,6 +73,16 @@ def _concerns(error: OSError, path: Path) -> bool:
 
 def _absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100 - `absolute` keeps "..", `resolve` follows links
+
+
+def check_writable(path: Path) -> None:
+    """Raise `NotWritable` if no file can be made there; leave nothing."""
+    with writing(path):
+        try:
+            there = next(folder for folder in path.absolute().parents if folder.exists())
+            tempfile.TemporaryDirectory(prefix=".", dir=there).cleanup()
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """A progress bar on a terminal, and silence anywhere else."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,3 +22,19 @@ def progress(label: str, total: int | None, unit: str = "bytes") -> Iterator[Cal
     ) as bar:
         task = bar.add_task(label, total=total)
         yield lambda count: bar.advance(task, count)
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """Keep the bars of transformers and the hub to terminals, while something is loaded."""
+    from transformers.utils import logging
+
+    decided = "HF_HUB_DISABLE_PROGRESS_BARS" in os.environ or not logging.is_progress_bar_enabled()
+    if decided or sys.stderr.isatty():
+        yield
+        return
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call] # theirs has no types
+    try:
+        yield
+    finally:
+        logging.enable_progress_bar()  # type: ignore[no-untyped-call]

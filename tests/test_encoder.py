@@ -1,4 +1,6 @@
 """Any model becomes an encoder whose vectors are the model's own, and whose fingerprint tells."""
+# mypy: allow-untyped-calls
+# (transformers' logging has no types.)
 
 import json
 import shutil
@@ -10,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
+from transformers.utils import logging
 
 from beir_hybrid.encoding import (
     Embeddings,
@@ -225,6 +228,22 @@ def test_an_encoder_may_leave_open_what_it_cuts(tmp_path: Path) -> None:
             assert encode(encoder, texts, role, folder=tmp_path, encoded=done).cut == cut
             assert done.cut == (None if cut is None else 5 + cut)
     assert Embeddings.of(np.ones((2, 3), np.float32)).cut is None
+
+
+def test_nothing_is_printed_while_a_model_is_loaded(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Bars are for terminals, and stderr is none here; what users set of them stays."""
+    logging.enable_progress_bar()
+    SentenceTransformer(str(folder))
+    assert "Loading weights" in capsys.readouterr().err
+    SentenceTransformerEncoder(folder)
+    assert capsys.readouterr() == ("", "")
+    assert logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    SentenceTransformerEncoder(folder)
+    assert not logging.is_progress_bar_enabled()
+    logging.enable_progress_bar()
 
 
 def test_word_vectors_have_no_limit() -> None:

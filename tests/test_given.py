@@ -174,10 +174,12 @@ def test_results_say_what_the_runs_hold(tmp_path: Path) -> None:
     path = tmp_path / "de-de.trec"
     path.write_text("de:q:1 Q0 de:0 1 0.5 x\nde:q:1 Q0 de:2 2 0.4 x\n")
     results = evaluate_runs(path, collection, measures=[RR])
-    assert results.about["runs"] == {"queries": 2, "missing": 1, "depth": 2}
+    assert results.about["runs"] == {
+        "queries": 2, "missing": 1, "missing by language": {"de": [1, 2]}, "depth": 2
+    }  # fmt: skip
     assert notes(results) == [
         "runs hold 2 passages a query at most: measures see no more",
-        "1 of 2 queries are missing",
+        "the runs lack 1 of 2 queries, which counts as finding nothing: de 1 of 2",
     ]
     assert results.means(RR) == {Setting("mono", "de", "de"): 0.5}
 

@@ -64,6 +64,7 @@ def test_a_model_of_the_hub_and_its_commit(hub: Server, tmp_path: Path) -> None:
     assert load(home, gone) == first
     asked = len(hub.requests)
     assert load(home, hub.url, BEIR_HYBRID_OFFLINE="1") == first
+    assert load(home, hub.url, HF_HUB_OFFLINE="1") == first
     assert len(hub.requests) == asked
 
 
@@ -76,6 +77,11 @@ def test_no_hub_and_no_model(tmp_path: Path) -> None:
     assert time.monotonic() - started < 30  # the hub's own client retries for a minute
     line = load(tmp_path, f"http://127.0.0.1:{closed_port()}", BEIR_HYBRID_OFFLINE="1")
     assert line.startswith("Unreachable the model org/tiny is not in the hub's cache")
+    line = load(tmp_path, "http://hub.invalid", HF_HUB_OFFLINE="1", HTTPS_PROXY="http://p.invalid")
+    assert line == (
+        "Unreachable the model org/tiny is not in the hub's cache, and HF_HUB_OFFLINE is set; "
+        "name a folder, or bring the hub's cache (HF_HOME) from a machine that has the model"
+    )
 
 
 def test_no_such_model(hub: Server, tmp_path: Path) -> None:

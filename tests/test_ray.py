@@ -103,6 +103,9 @@ def test_an_evaluation_on_a_cluster(tmp_path: Path) -> None:
     )
     assert remote.per_query() == alone.per_query()
     assert remote.timing["texts encoded"] == 1505
+    assert (remote.timing["engine"], alone.timing["engine"]) == ("ray", "local")
+    assert remote.timing["cluster"] == {"cores": 2, "gpus": 0}
+    assert "cluster" not in alone.timing
     # The store is the same, so that either finds what the other has encoded.
     after = Hashes()
     again = evaluate(after, some, measures="AP", store=tmp_path / "ray")

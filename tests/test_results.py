@@ -122,13 +122,20 @@ def test_a_measure_that_has_no_value_anywhere() -> None:
         "mono": [RR],
         "multi": [RR, SameLanguageShare @ 2],
     }
-    assert notes(results) == ["no value of PEER: nothing in these settings that it tells"]
+    assert notes(results) == ["no value of PEER: no query here has what it looks at"]
     assert results.means(PEER) == {}
     assert results.per_query()["PEER"].to_pylist() == pytest.approx([np.nan] * 8, nan_ok=True)
     nothing = small(measures=[PEER])
     assert nothing.summary() == {"mono": {}, "cross": {}, "multi": {}}
     assert "no value of PEER" in html_table(nothing)
     assert shown(nothing, 80).splitlines()[1].split() == ["measure", "mono", "cross", "multi"]
+
+
+def test_a_measure_of_the_pool_where_there_is_none() -> None:
+    results = small(measures=[RR, RankDistance, PEER], settings=["mono"])
+    assert notes(results) == [
+        "no value of RankDistance, PEER: it takes a pool of languages, the setting multi"
+    ]
 
 
 def saved(folder: Path, **options: Any) -> Path:

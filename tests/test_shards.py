@@ -19,7 +19,8 @@ from beir_hybrid.encoding.jobs import Part, check_parts, encode_part
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.evaluate import evaluate
 from beir_hybrid.retrieval import Ranked, rank
-from beir_hybrid.retrieval.sharded import here, rank_sharded
+from beir_hybrid.retrieval.count import Counted
+from beir_hybrid.retrieval.sharded import here, merged, rank_sharded
 from tests.parallel import ALIKE, PASSAGES, collection
 from tests.test_cli_evaluate import Ran, data, model, ran  # noqa: F401 - fixtures
 from tests.test_store import ROOT, SHARD, Hashes, assert_right, texts, tree
@@ -290,6 +291,41 @@ def test_shards_of_real_numbers_rank_as_the_whole(size: int | None) -> None:
     )
 
 
+def test_no_more_travels_than_can_be_among_the_best() -> None:
+    """With one number a vector, a passage's score is the number itself, or its negative."""
+    numbers = [9, 0, 1, 8, 5, 6, 7, 4, 3, 2, 10, 4, -1, 11, 12, 5]
+    passages = np.array(numbers, np.float32)[:, None]
+    queries = np.array([[1], [-1]], np.float32)
+    judged = np.array([0]), np.array([0])
+    given = (Embeddings.of(queries), Embeddings.of(passages), judged, {"x": range(16)})
+    came = []
+
+    def each(function, common, jobs):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+        for found, rows in here(function, common, jobs):
+            came.append(found.best[""].shape[1])
+            yield found, rows
+
+    ranked = rank_sharded(*given, np.arange(16, dtype=np.int32), k=2, size=4, each=each)
+    # 9 8 and 0 1 are best; none of 5 6 7 4; 10 alone of 3 2 10 4; then 12 11, and -1.
+    assert came == [2, 0, 1, 2]
+    assert ranked.best[""].rows.tolist() == [[14, 13], [12, 1]]
+    assert ranked.best[""].scores.tolist() == [[12, 11], [1, 0]]
+
+
+@given(st.integers(0, 2**31), st.integers(0, 9), st.integers(0, 9), st.integers(1, 20))
+def test_merging_is_sorting(seed: int, left: int, right: int, k: int) -> None:
+    keys = np.random.default_rng(seed).permutation(3 * (left + right)) - 9
+    rows = keys.reshape(3, left + right).astype(np.int64)
+    one, other = (-np.sort(-part, axis=1) for part in (rows[:, :left], rows[:, left:]))
+    found = merged(of_keys(one), of_keys(other), k).best["x"]
+    assert found.tolist() == [sorted(row, reverse=True)[:k] for row in rows.tolist()]
+
+
+def of_keys(keys: np.ndarray) -> Counted:
+    nothing = np.zeros((0, 3), np.int64)
+    return Counted(nothing, nothing, {"x": keys})
+
+
 def test_what_shards_refuse() -> None:
     one = Embeddings.of(np.ones((1, 2), np.float32))
     judged = np.array([0]), np.array([0])
@@ -352,6 +388,6 @@ def test_bad_options_are_one_line(
 
 
 def test_what_is_missing_is_said(ran: Ran, data: list[str]) -> None:
-    needed = "BadOption: MODEL and --dataset are needed, such as my-model --dataset xquad-r\n"
-    assert ran("encode", *data) == (2, "", needed)
-    assert ran("encode", "model") == (2, "", needed)
+    needed = "Usage: Missing {} See beir-hybrid encode --help\n"
+    assert ran("encode", *data) == (2, "", needed.format("argument 'MODEL'."))
+    assert ran("encode", "model") == (2, "", needed.format("option '--dataset'."))

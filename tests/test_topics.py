@@ -320,7 +320,7 @@ def test_the_topics_command(tmp_path: Path, ran: Ran) -> None:
     done = ran("topics", *data, "--output", tmp_path / "bare")
     assert (done.code, done.out) == (0, f"{tmp_path / 'bare' / 'en.tsv'}\n")
     for arguments, message in (
-        ([], "BadOption: topics takes --dataset and --output"),
+        (data, "Usage: Missing option '--output'. See "),
         ([*data, "--output", out, "--preset", "e5"], "BadOption: --preset is an option of a model"),
         ([*data, "--output", "xbpr"], "BadOption: Pyserini takes xbpr for a BPR model's"),
     ):

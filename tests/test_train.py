@@ -58,6 +58,7 @@ def weights(model: SentenceTransformer) -> np.ndarray:
     return torch.cat([one.flatten() for one in model.state_dict().values()]).numpy()
 
 
+@pytest.mark.filterwarnings("error:'pin_memory'")  # on a machine without a GPU
 def test_a_folder_that_says_all(tmp_path: Path) -> None:
     start = saved(tmp_path / "start")
     trained = train(

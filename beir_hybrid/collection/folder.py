@@ -28,6 +28,11 @@ def write_folder(data: Collection | View, folder: str | Path, split: str = "test
     else is known of the collection in ``collection.json``. Where the origin had ids of its own and
     the view has one language on either side, those ids are written; otherwise ours are, which are
     unique over all languages.
+
+    Examples
+    --------
+    >>> import beir_hybrid as bh
+    >>> write_folder(bh.load("xquad-r").view("en", "de"), "xquad-en-de")  # doctest: +SKIP
     """
     view = data.view() if isinstance(data, Collection) else data
     folder = Path(folder)
@@ -89,6 +94,8 @@ def read_folder(
 ) -> Collection:
     """Read a folder in BEIR's layout, whether `write_folder` or somebody else wrote it.
 
+    Queries that the split does not judge are left out, as BEIR's loader leaves them out.
+
     Parameters
     ----------
     language
@@ -96,7 +103,14 @@ def read_folder(
     name
         What to call the collection; otherwise the name it was written under, or the folder's.
 
-    Queries that the split does not judge are left out, as BEIR's loader leaves them out.
+    Examples
+    --------
+    >>> from tempfile import mkdtemp
+    >>> import beir_hybrid as bh
+    >>> corpus, qrels = {"en:1": {"text": "Here."}}, {"en:q:1": {"en:1": 1}}
+    >>> collection = bh.from_beir(corpus, {"en:q:1": "Where?"}, qrels, name="tiny")
+    >>> read_folder(write_folder(collection, Path(mkdtemp()) / "tiny"))
+    Collection('tiny', 1 language, 1 query, 1 passage)
     """
     folder = Path(folder)
     files = [folder / "corpus.jsonl", folder / "queries.jsonl", folder / "qrels" / f"{split}.tsv"]

@@ -16,6 +16,16 @@ def read_jsonl(path: str | Path, *, name: str = "", licence: str = "") -> Collec
     the same shape if it has one. A question is ``{"question": "q1", "text": {"en": "..."},
     "relevant": ["p1"]}``; every language version of a relevant passage answers it. Any text may be
     missing in any language, and a line's passages may come after the questions that they answer.
+
+    Examples
+    --------
+    >>> from tempfile import mkdtemp
+    >>> path = Path(mkdtemp()) / "faq.jsonl"
+    >>> with path.open("w") as file:
+    ...     print('{"passage": "p", "text": {"de": "Ja.", "en": "Yes."}}', file=file)
+    ...     print('{"question": "q", "text": {"en": "Is it?"}, "relevant": ["p"]}', file=file)
+    >>> read_jsonl(path).view("en").beir()[2]
+    {'en:q:q': {'de:p': 1, 'en:p': 1}}
     """
     path = Path(path)
     if not path.is_file():

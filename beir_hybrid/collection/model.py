@@ -18,6 +18,16 @@ TitlePolicy = Literal["title+text", "text"]
 Triple = tuple[dict[str, dict[str, str]], dict[str, str], dict[str, dict[str, int]]]
 
 
+def several(count: int, things: str) -> str:
+    """Return a count of things as a reader expects it.
+
+    >>> several(1, "queries"), several(1190, "languages")
+    ('1 query', '1,190 languages')
+    """
+    one = {"queries": "query"}.get(things, things.removesuffix("s"))
+    return f"{count:,} {one if count == 1 else things}"
+
+
 @dataclass(frozen=True)
 class Origin:
     """Where a file of a collection came from: its address or path, checksum and revision.
@@ -63,6 +73,18 @@ class Collection:
         Why figures on this collection cannot be compared with published ones; empty if they can.
     loaded
         The dataset's name, languages and options that load it again; empty if none did.
+
+    Examples
+    --------
+    >>> import beir_hybrid as bh
+    >>> corpus = {"de:1": {"text": "Berlin, Deutschland"}, "en:1": {"text": "Berlin, Germany"}}
+    >>> queries = {"de:q:1": "Wo ist Berlin?", "en:q:1": "Where is Berlin?"}
+    >>> qrels = {query: {"de:1": 1, "en:1": 1} for query in queries}
+    >>> collection = bh.from_beir(corpus, queries, qrels)
+    >>> collection
+    Collection('beir', 2 languages, 2 queries, 2 passages)
+    >>> [view.name for view in collection.settings()]
+    ['de-de', 'en-en', 'de-en', 'en-de', 'de-all', 'en-all']
     """
 
     name: str
@@ -83,10 +105,12 @@ class Collection:
 
     def __repr__(self) -> str:
         """Say in a line what is in it."""
-        return (
-            f"Collection({self.name!r}, {len(self.languages)} languages, "
-            f"{len(self.queries):,} queries, {len(self.passages):,} passages)"
+        shown = (
+            several(len(self.languages), "languages"),
+            several(len(self.queries), "queries"),
+            several(len(self.passages), "passages"),
         )
+        return f"Collection({self.name!r}, {', '.join(shown)})"
 
     def query_rows(self, lang: str) -> range:
         """Return the row numbers of the queries in a language."""
@@ -131,7 +155,18 @@ class Collection:
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """One evaluation setting of a collection; nothing is copied until a table is asked for."""
+    """One evaluation setting of a collection; nothing is copied until a table is asked for.
+
+    Examples
+    --------
+    >>> import beir_hybrid as bh
+    >>> corpus = {"de:1": {"text": "Hier."}, "en:1": {"text": "Here."}}
+    >>> qrels = {"en:q:1": {"de:1": 1, "en:1": 1}}
+    >>> collection = bh.from_beir(corpus, {"en:q:1": "Where?"}, qrels)
+    >>> view = collection.view("en", "de")
+    >>> view.kind, view.name, view.beir()[2]
+    ('cross', 'en-de', {'en:q:1': {'de:1': 1}})
+    """
 
     collection: Collection
     query_langs: tuple[str, ...]

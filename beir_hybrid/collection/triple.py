@@ -24,6 +24,9 @@ def from_beir(
 ) -> Collection:
     """Return a collection of what BEIR's loaders return.
 
+    Of a passage its title and text count. Queries that `qrels` does not judge are left out, as
+    BEIR leaves them out.
+
     Parameters
     ----------
     languages
@@ -33,8 +36,13 @@ def from_beir(
         For ids of queries: what question they translate. Queries left out stand alone, so that
         statistics take translations for independent; `View.beir` does not hold groups.
 
-    Of a passage its title and text count. Queries that `qrels` does not judge are left out, as
-    BEIR leaves them out.
+    Examples
+    --------
+    >>> corpus = {"d1": {"title": "", "text": "Haus"}, "d2": {"title": "", "text": "house"}}
+    >>> qrels = {"q1": {"d1": 1, "d2": 1}}
+    >>> collection = from_beir(corpus, {"q1": "home?"}, qrels, {"d1": "de", "d2": "en", "q1": "en"})
+    >>> collection.view("en", "de").beir()[2]
+    {'en:q:q1': {'de:d1': 1}}
     """
     asked = [key for key in queries if qrels.get(key)]
     _check(corpus, queries, qrels, name)

@@ -50,6 +50,15 @@ class CollectionWriter:
 
     `finish` checks the whole and raises `BadData` with the first offender and the count of every
     kind of complaint; nothing is dropped silently.
+
+    Examples
+    --------
+    >>> def build(writer):
+    ...     passage = writer.passage("en", "1", "", "Here.")
+    ...     writer.judge(writer.query("en", "1", "Where?", group="1"), passage)
+    ...     writer.finish()
+    >>> cached("tiny", {"version": 1}, build)
+    Collection('tiny', 1 language, 1 query, 1 passage)
     """
 
     def __init__(self, folder: Path, name: str, *, images: bool = False) -> None:

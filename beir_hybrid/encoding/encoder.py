@@ -15,6 +15,7 @@ from beir_hybrid.encoding.parts import count_tokens, find_long, parts_of, positi
 from beir_hybrid.encoding.presets import BY_MODEL, PRESETS, Preset
 from beir_hybrid.errors import BadData, BadOption, UnknownName, lookup
 from beir_hybrid.fetch import hub_has_model, is_offline, model_commit
+from beir_hybrid.progress import without_bars
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -31,11 +32,23 @@ class Encoder(Protocol):
     equal vectors. An entry ``"prompts"`` maps ``"queries"`` and ``"passages"`` to their prompts;
     where the two are equal, a text that occurs in both roles is encoded once.
 
-    Three more attributes are used where they are there: ``name``, for results; ``in_flight``, how
-    many texts it works on at once where several threads call it; and
+    Four more attributes are used where they are there: ``name`` and ``n_parameters``, for results;
+    ``in_flight``, how many texts it works on at once where several threads call it; and
     ``find_cut(texts, role) -> list[int] | None``, the places of those texts that are longer than
     the model reads, with `role` ``"queries"`` or ``"passages"``. Without it, or where it returns
     nothing, results say that the number of cut texts is not known.
+
+    Examples
+    --------
+    >>> class Letters:
+    ...     fingerprint = {"kind": "how many times a, b and c occur"}
+    ...     def encode_queries(self, texts):
+    ...         return np.array([[text.count(c) for c in "abc"] for text in texts], np.float32)
+    ...     encode_passages = encode_queries
+    >>> isinstance(Letters(), Encoder)
+    True
+    >>> Letters().encode_queries(["abacus"]).tolist()
+    [[2.0, 1.0, 1.0]]
     """
 
     @property
@@ -73,6 +86,12 @@ class SentenceTransformerEncoder:
         model itself names the dot product as its similarity.
     truncate_dim
         Keep so many dimensions (Matryoshka models).
+
+    Examples
+    --------
+    >>> encoder = SentenceTransformerEncoder("intfloat/multilingual-e5-small")  # doctest: +SKIP
+    >>> encoder.prompts  # doctest: +SKIP
+    {'queries': 'query: ', 'passages': 'passage: '}
     """
 
     def __init__(
@@ -99,6 +118,7 @@ class SentenceTransformerEncoder:
         self.name, self.revision, automatic = type(model).__name__, "", Preset()
         self.anywhere = isinstance(model, str | Path) and device is None  # any device would do
         self.pool: Any = None  # processes on several devices, while they are at work
+        self.asked: tuple[str | Path, dict[str, Any]] | None = None  # for, in `as_encoder`
         if isinstance(model, SentenceTransformer):
             if unused := [name for name, value in (("revision", revision), ("device", device),
                                                    ("trust_remote_code", trust_remote_code))
@@ -160,6 +180,11 @@ class SentenceTransformerEncoder:
         """Return the places of the texts that are longer than the model reads."""
         return find_long(self.model, texts, self.prompts[role])
 
+    @property
+    def n_parameters(self) -> int:
+        """How many parameters the model has."""
+        return sum(weights.numel() for weights in self.model.parameters())
+
     @cached_property
     def fingerprint(self) -> Mapping[str, Any]:
         """Weights, tokenizer, modules, prompts, length, arithmetic, device and versions.
@@ -209,7 +234,10 @@ def as_encoder(model: Any, **options: Any) -> Encoder:
             )
         return MtebEncoder(model, **given)
     check_options(options)
-    return SentenceTransformerEncoder(model, **given)
+    encoder = SentenceTransformerEncoder(model, **given)
+    if isinstance(model, str | Path):
+        encoder.asked = model, given
+    return encoder
 
 
 def check_options(names: Iterable[str]) -> None:
@@ -239,13 +267,15 @@ def _loaded(
         # sentence-transformers' own models are known by their last names alone.
         name = name if "/" in name else f"sentence-transformers/{name}"
     try:
-        model = SentenceTransformer(
-            name,
-            revision=revision,
-            device=device,
-            trust_remote_code=trust_remote_code,
-            local_files_only=not (hub and hub_has_model(name, revision)),
-        )
+        there = hub and hub_has_model(name, revision)
+        with without_bars():
+            model = SentenceTransformer(
+                name,
+                revision=revision,
+                device=device,
+                trust_remote_code=trust_remote_code,
+                local_files_only=not there,
+            )
     except (OSError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
         raise BadData(f"cannot load the model {name!r}: {first}") from error

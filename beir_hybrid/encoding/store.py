@@ -67,6 +67,16 @@ def encode(
         Where spaces lie; ``embeddings`` in the cache by default.
     encoded
         Told how many texts were encoded and how many are cut, and how long it took.
+
+    Examples
+    --------
+    >>> class Lengths:
+    ...     fingerprint = {"kind": "lengths"}
+    ...     def encode_queries(self, texts):
+    ...         return np.array([[len(text), 1] for text in texts], np.float32)
+    ...     encode_passages = encode_queries
+    >>> encode(Lengths(), ["one", "three", "one"], "passages").take(slice(None)).tolist()
+    [[3.0, 1.0], [5.0, 1.0], [3.0, 1.0]]
     """
     known = Distinct.of(texts)
     space, n = space_folder(encoder, role, folder), len(known.keys)

@@ -61,8 +61,18 @@ def compare(
     by
         ``"kind"`` compares averages over the settings of a kind; ``"setting"`` every setting on its
         own, the language matrix. Holm's correction is over what is compared by one measure.
+    test
+        ``"randomisation"``, which flips whose value is whose, or ``"t"``.
+    samples, seed
+        Of flips and of the intervals' resampling.
+
+    Examples
+    --------
+    >>> e5, bm25 = Results.load("e5"), Results.load("bm25")  # doctest: +SKIP
+    >>> for row in compare(e5, bm25, measures=["AP"]):  # doctest: +SKIP
+    ...     print(row.where, row.found.difference, row.found.low, row.found.high, row.p_holm)
     """
-    _same_collection([first, second])
+    same_collection([first, second])
     lookup("way to compare", by, {"kind": by, "setting": by})
     table = {str(m): m for m in first.measures if m in second.measures}
     wanted = list(table) if measures is None else [str(measure) for measure in measures]
@@ -94,8 +104,13 @@ def tied_ranks(
     """Rank systems by a measure over the settings of a kind; those not told apart share a rank.
 
     Best first, which is lowest for `RankDistance`; see `beir_hybrid.evaluation.statistics`.
+
+    Examples
+    --------
+    >>> tied_ranks({"e5": e5, "LaBSE": labse, "BM25": bm25}, "AP", "multi")  # doctest: +SKIP
+    {'e5': 1, 'LaBSE': 1, 'BM25': 3}
     """
-    _same_collection(list(systems.values()))
+    same_collection(list(systems.values()))
     found = {}
     for name, results in systems.items():
         values = results.values(measure, kind)
@@ -153,7 +168,8 @@ def _only(values: Values, setting: int) -> Values:
     return Values(values.question[mine], values.setting[mine], values.value[mine])
 
 
-def _same_collection(results: Sequence[Results]) -> None:
+def same_collection(results: Sequence[Results]) -> None:
+    """Raise `BadData` where results are of different collections."""
     about = [one.about["collection"] for one in results]
     for other in about[1:]:
         for what in ("name", "languages", "options", "title_policy", "provenance"):

@@ -107,6 +107,13 @@ def evaluate(
         Where to compute: ``local``, or ``ray``, on the cluster of the environment's RAY_ADDRESS.
     options
         Of the encoder; see `SentenceTransformerEncoder`.
+
+    Examples
+    --------
+    >>> import beir_hybrid as bh
+    >>> collection = bh.load("xquad-r", languages=["de", "en"])  # doctest: +SKIP
+    >>> results = bh.evaluate("intfloat/multilingual-e5-small", collection)  # doctest: +SKIP
+    >>> results.summary()["mono"][AP].mean  # doctest: +SKIP
     """
     chosen = parsed(MEASURES if measures is None else measures)
     judgements = Judgements.of(checked(collection))
@@ -147,13 +154,21 @@ def evaluate(
         "versions": versions(),
     }
     named = {"rerank": placed(rerank)} if isinstance(rerank, str | Path) else {}
-    timing = _timing(seconds, vectors, scoring)
+    timing = _timing(seconds, vectors, scoring, engine, cluster)
     timing[GIVEN] = given(collection, model, options, **named)
     return Results.of(table, chosen, about, timing)
 
 
-def _timing(seconds: dict[str, float], vectors: Vectors, scoring: Scoring) -> dict[str, Any]:
+def _timing(
+    seconds: dict[str, float],
+    vectors: Vectors,
+    scoring: Scoring,
+    engine: str,
+    cluster: Cluster | None,
+) -> dict[str, Any]:
     return {
+        "engine": engine,
+        **({"cluster": {"cores": cluster.cpus, "gpus": cluster.gpus}} if cluster else {}),
         "seconds": {name: round(spent, 3) for name, spent in seconds.items()},
         "texts encoded": vectors.encoded.texts,
         **({"pairs reranked": scoring.encoded.texts} if scoring.reranker else {}),
@@ -288,7 +303,8 @@ def _vectors(
                 raise BadData(f"{len(rows)} vectors for {collection.name}'s {len(texts)} {kind}")
         return model
     folder, encoded = Path(store) if store is not None else None, Encoded()
-    with at_work(as_encoder(model, **options), cluster) as encoder:
+    own = as_encoder(model, **options)
+    with at_work(own, cluster) as encoder:
         texts = retrieval_texts(collection.view().documents)
         passages = encode(encoder, texts, "passages", folder=folder, encoded=encoded)
         asked = collection.queries["text"]
@@ -298,6 +314,8 @@ def _vectors(
             "revision": getattr(encoder, "revision", ""),
             "fingerprint": dict(encoder.fingerprint),
         }
+    if isinstance(count := getattr(own, "n_parameters", None), int):
+        about["parameters"] = count
     return Vectors(queries, passages, about, encoded)
 
 

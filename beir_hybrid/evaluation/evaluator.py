@@ -26,10 +26,22 @@ class HybridEvaluator(BaseEvaluator):
 
     Parameters
     ----------
+    measures, settings
+        As for `evaluate`.
     primary
-        The value that chooses the best checkpoint.
+        The value that chooses the best checkpoint, such as ``multi_AP``; the first by default.
+    name
+        What stands before the values' names; the collection's by default.
     options
         Of the encoder; see `SentenceTransformerEncoder`.
+
+    Examples
+    --------
+    >>> dev = bh.load("mlqa-r", languages=["de", "en"])  # doctest: +SKIP
+    >>> evaluator = HybridEvaluator(dev, primary="multi_AP")  # doctest: +SKIP
+    >>> SentenceTransformerTrainer(  # doctest: +SKIP
+    ...     model, args, train_dataset=pairs, evaluator=evaluator
+    ... )
     """
 
     def __init__(

@@ -40,6 +40,11 @@ def read_vectors(folder: str | Path, collection: Collection) -> Vectors:
     The folder holds ``queries.npy`` and ``passages.npy``, arrays of shape (n, dim) whose inner
     products are the scores, and ``queries.txt`` and ``passages.txt``, which name an id of each row
     a line. Order is free; every query and passage must be there once.
+
+    Examples
+    --------
+    >>> vectors = read_vectors("folder", collection)  # doctest: +SKIP
+    >>> results = bh.evaluate(vectors, collection)  # doctest: +SKIP
     """
     folder = Path(folder)
     found = {
@@ -96,6 +101,28 @@ def evaluate_runs(
     Queries that the run lacks count as ir-measures counts them, and as biased as can be; results
     say how many they are, and how many passages the run holds of a query, past which no measure
     sees.
+
+    Parameters
+    ----------
+    paths
+        One file or several, plain or gzipped.
+    measures
+        As for `evaluate`.
+    name
+        What to call the system; by default as the file, or the folder of several.
+
+    Examples
+    --------
+    >>> from tempfile import mkdtemp
+    >>> import beir_hybrid as bh
+    >>> corpus = {"de:1": {"text": "Hier."}, "en:1": {"text": "Here."}, "en:2": {"text": "There."}}
+    >>> qrels = {"en:q:1": {"de:1": 1, "en:1": 1}}
+    >>> collection = bh.from_beir(corpus, {"en:q:1": "Where?"}, qrels)
+    >>> run = {"en:q:1": {"en:1": 0.9, "en:2": 0.5, "de:1": 0.1}}
+    >>> path = bh.write_run(Path(mkdtemp()) / "en-all.trec", run)
+    >>> results = evaluate_runs(path, collection, measures=["RankDistance"])
+    >>> results.means("RankDistance")
+    {Setting(kind='multi', queries='en', passages='all'): 2.0}
     """
     chosen = parsed(measures)
     files = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
@@ -104,7 +131,8 @@ def evaluate_runs(
     judgements = Judgements.of(checked(collection))
     rows: Rows = []
     seen: set[str] = set()
-    asked = missing = depth = 0
+    lost: dict[str, list[int]] = {}  # by language: queries without a ranking, of how many
+    depth = 0
     for path in files:
         if not path.is_file():
             raise BadData(f"{path} is no file: a run is one in TREC's layout")
@@ -113,8 +141,9 @@ def evaluate_runs(
                 raise BadData(f"{path}: there are two runs of {view.name}")
             seen.add(view.name)
             rows += score_run(view, run, judgements, chosen)
-            there = len(run.keys() & set(view.queries["id"].to_pylist()))
-            asked, missing = asked + len(view.query_rows), missing + len(view.query_rows) - there
+            of = lost.setdefault(view.query_langs[0], [0, 0])
+            of[0] += len(set(view.queries["id"].to_pylist()) - run.keys())
+            of[1] += len(view.query_rows)
             depth = max(depth, *map(len, run.values()))
     about = {
         "model": {
@@ -125,7 +154,12 @@ def evaluate_runs(
         "collection": about_collection(collection),
         "unbiased": unbiased(rows, chosen),
         "versions": versions(),
-        "runs": {"queries": asked, "missing": missing, "depth": depth},
+        "runs": {
+            "queries": sum(of for _, of in lost.values()),
+            "missing": sum(n for n, _ in lost.values()),
+            "missing by language": lost,
+            "depth": depth,
+        },
     }
     timing = {GIVEN: given(collection, runs=[str(path.resolve()) for path in files])}
     return Results.of(table_of(collection, rows, chosen), chosen, about, timing)

@@ -203,6 +203,14 @@ class _RankDistance(BiasMeasure):
 
     Huang, Zeng, Zamani and Allan, "Soft Prompt Decoding for Multilingual Dense Retrieval",
     SIGIR 2023; as used in Elmahdy, Lin and Ahmad, arXiv 2408.10536.
+
+    Examples
+    --------
+    >>> measure, qrels = RankDistance, {"de:q:1": {"de:1": 1, "en:1": 1}}
+    >>> run = {"de:q:1": {"de:1": 0.9, "de:2": 0.8, "en:1": 0.6}}
+    >>> found = ir_measures.calc_aggregate([measure], qrels, run)
+    >>> found[measure]
+    2.0
     """
 
     NAME = __name__ = "RankDistance"
@@ -231,6 +239,14 @@ class _LanguagePreference(BiasMeasure):
     A set of which nothing is retrieved, and so a query that the run lacks, counts 1.
 
     Compare "MLAIRE", arXiv 2605.07249.
+
+    Examples
+    --------
+    >>> measure, qrels = LanguagePreference, {"de:q:1": {"de:1": 1, "en:1": 1}}
+    >>> run = {"de:q:1": {"de:1": 0.9, "de:2": 0.8, "en:1": 0.6}}
+    >>> found = ir_measures.calc_aggregate([measure], qrels, run)
+    >>> found[measure]
+    1.0
     """
 
     NAME = __name__ = "LanguagePreference"
@@ -252,6 +268,14 @@ class _SameLanguageShare(BiasMeasure):
 
     Compare Roy, Constant, Al-Rfou, Barua, Phillips and Yang, "LAReQA: Language-Agnostic Answer
     Retrieval from a Multilingual Pool", EMNLP 2020, on same-language bias.
+
+    Examples
+    --------
+    >>> measure, qrels = SameLanguageShare @ 3, {"de:q:1": {"de:1": 1, "en:1": 1}}
+    >>> run = {"de:q:1": {"de:1": 0.9, "de:2": 0.8, "en:1": 0.6}}
+    >>> found = ir_measures.calc_aggregate([measure], qrels, run)
+    >>> round(found[measure], 4)
+    0.6667
     """
 
     NAME = __name__ = "SameLanguageShare"
@@ -277,6 +301,14 @@ class _LanguageExposure(BiasMeasure):
 
     Sapiezynski, Zeng, Robertson, Mislove and Wilson, "Quantifying the Impact of User Attention on
     Fair Group Representation in Ranked Lists", WWW 2019 companion, as TREC Fair Ranking uses it.
+
+    Examples
+    --------
+    >>> measure, qrels = LanguageExposure @ 1, {"de:q:1": {"de:1": 1, "en:1": 1}}
+    >>> run = {"de:q:1": {"de:1": 0.9, "de:2": 0.8, "en:1": 0.6}}
+    >>> found = ir_measures.calc_aggregate([measure], qrels, run)
+    >>> round(found[measure], 4)
+    0.4421
     """
 
     NAME = __name__ = "LanguageExposure"
@@ -311,6 +343,13 @@ class _PEER(BiasMeasure):
     Yang, Jänich, Mayfield and Lawrie, "Language Fairness in Multilingual Information Retrieval",
     SIGIR 2024. Their implementation tests ranks in the whole list; here they are ranks among the
     passages of a level, as Kruskal and Wallis have them.
+
+    Examples
+    --------
+    >>> qrels = {"de:q:1": {"de:1": 1, "de:2": 1, "en:1": 1}}
+    >>> run = {"de:q:1": {"de:1": 0.9, "de:2": 0.8, "en:1": 0.6}}
+    >>> round(ir_measures.calc_aggregate([PEER], qrels, run)[PEER], 4)
+    0.2207
     """
 
     NAME = __name__ = "PEER"

@@ -51,6 +51,14 @@ def read_mteb(path: str | Path) -> list[Score]:
 
     Measures have ir-measures' names where it has them. ``main_score`` repeats one of them and is
     left out, and so are measures without a value (NaN).
+
+    Examples
+    --------
+    >>> from tempfile import mkdtemp
+    >>> score = Score("Task", "1", "test", "en-de", ("en", "de"), "de", "en", "nDCG@10", 0.5)
+    >>> path = write_mteb(Path(mkdtemp()) / "task.json", [score])
+    >>> read_mteb(path) == [score]
+    True
     """
     path = Path(path)
     try:

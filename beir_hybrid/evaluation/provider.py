@@ -15,6 +15,7 @@ from ir_measures.util import QrelsConverter, RunConverter
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.bias import values
 from beir_hybrid.evaluation.judged import Judged
+from beir_hybrid.evaluation.measures import BiasMeasure
 
 _PREFIX = re.compile(r"([A-Za-z]{2,3}(?:[-_][A-Za-z0-9]+)*):")
 
@@ -40,7 +41,8 @@ class BiasEvaluator(Evaluator):
         scores: dict[str, dict[str, float]] = RunConverter(run).as_dict_of_dict()
         for langs in {id(measure["langs"]): measure["langs"] for measure in self.measures}.values():
             mine = [measure for measure in self.measures if measure["langs"] is langs]
-            kept = max((measure["cutoff"] for measure in mine if _reads_top(measure)), default=0)
+            reading = [one for one in mine if isinstance(one, BiasMeasure) and one.NEEDS_CUTOFF]
+            kept = max((measure["cutoff"] for measure in reading), default=0)
             judged = judged_by(self.qrels, scores, langs or {}, kept)
             for measure in mine:
                 for query, found in zip(self.qrels, values(measure, judged), strict=True):
@@ -65,10 +67,6 @@ def language(identity: str, langs: Mapping[str, str]) -> tuple[str, str]:
             "or the parameter langs maps them to theirs"
         )
     return prefix[1], str(identity)[prefix.end() :]
-
-
-def _reads_top(measure: Measure) -> bool:
-    return measure.NAME in ("SameLanguageShare", "LanguageExposure")
 
 
 def _ordered(query: str, scores: Mapping[str, float]) -> list[str]:

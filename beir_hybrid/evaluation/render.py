@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from beir_hybrid.collection.model import several
 from beir_hybrid.evaluation.measures import BiasMeasure
 from beir_hybrid.evaluation.results import Estimate, Results
 from beir_hybrid.evaluation.settings import Kind
@@ -28,6 +29,18 @@ def figure(value: float) -> str:
     if abs(value) >= 10:  # noqa: PLR2004 - a number of ranks, no share
         return f"{value:,.1f}"
     return f"{value:.4f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.4f}"
+
+
+def signed(difference: float) -> str:
+    """Return a difference with its sign, if it has any in the digits shown.
+
+    >>> signed(0.00591), signed(-123.0), signed(-0.00001)
+    ('+.0059', '-123.0', '.0000')
+    """
+    size = figure(abs(difference))
+    if not size.strip("0.,"):
+        return size
+    return f"{'+' if difference > 0 else '-'}{size}"
 
 
 def cells(results: Results, cell: Callable[[Estimate], str]) -> tuple[list[str], list[list[str]]]:
@@ -65,18 +78,22 @@ def notes(results: Results) -> list[str]:
     if runs := results.about.get("runs"):
         known.append(f"runs hold {runs['depth']:,} passages a query at most: measures see no more")
         if runs["missing"]:
-            known.append(f"{runs['missing']:,} of {runs['queries']:,} queries are missing")
+            known.append(_missing(runs))
         if lost := runs.get("unmatched"):
             known.append(
                 f"{lost:,} of {runs['queries']:,} rankings are empty: no passage shares a term"
             )
-    silent = [
-        str(m) for m in results.measures if not any(m in row for row in results.summary().values())
-    ]
-    if silent:
-        known.append(f"no value of {', '.join(silent)}: nothing in these settings that it tells")
+    summary = results.summary().values()
+    silent = [m for m in results.measures if not any(m in row for row in summary)]
+    pooled = [m for m in silent if isinstance(m, BiasMeasure) and "multi" not in results.kinds]
+    for some, reason in (
+        (pooled, "it takes a pool of languages, the setting multi"),
+        ([m for m in silent if m not in pooled], "no query here has what it looks at"),
+    ):
+        if some:
+            known.append(f"no value of {', '.join(map(str, some))}: {reason}")
     if alone := results.summary().get("one-target"):
-        others = [m for m in results.measures if m not in alone and str(m) not in silent]
+        others = [m for m in results.measures if m not in alone and m not in silent]
         if unseen := [str(m) for m in others if not isinstance(m, BiasMeasure)]:
             known.append(
                 f"no value of {', '.join(unseen)} in one-target: it needs a run to look at"
@@ -84,16 +101,34 @@ def notes(results: Results) -> list[str]:
     return known
 
 
+def _missing(runs: dict[str, Any]) -> str:
+    """Say how many queries runs lack, and of which languages."""
+    lost = f"the runs lack {runs['missing']:,} of {several(runs['queries'], 'queries')}"
+    by_lang = runs.get("missing by language", {}).items()  # older results have no such entry
+    langs = [f"{lang} {n:,} of {of:,}" for lang, (n, of) in by_lang if n]
+    return f"{lost}, which counts as finding nothing{': ' * bool(langs)}{', '.join(langs)}"
+
+
 def heading(results: Results) -> str:
     """Return the line above the table."""
     about = results.about["collection"]
-    line = (
-        f"{results.model} on {results.collection}: {len(about['languages'])} languages, "
-        f"{about['queries']:,} queries, {about['passages']:,} passages, "
-        f"{len(results.settings)} settings"
-    )
-    # A name is anyone's: what would steer a terminal is shown, not sent.
-    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in line)
+    counts = {
+        "languages": len(about["languages"]),
+        "queries": about["queries"],
+        "passages": about["passages"],
+        "settings": len(results.settings),
+    }
+    shown = ", ".join(several(count, of) for of, count in counts.items())
+    return printable(f"{results.model} on {results.collection}: {shown}")
+
+
+def printable(name: str) -> str:
+    r"""Return a name, which is anyone's, with what would steer a terminal shown and not sent.
+
+    >>> printable("\x1b[31mred")
+    '\\x1b[31mred'
+    """
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in name)
 
 
 def terminal_table(results: Results) -> "Group":

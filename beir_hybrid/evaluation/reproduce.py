@@ -39,6 +39,7 @@ def given(
     where the machine does, with the timing: results themselves are the same wherever files lie.
     """
     known: dict[str, Any] = dict(more)
+    model, options = getattr(model, "asked", None) or (model, options)
     if collection.loaded:
         own = {name: collection.options.get(name, value)
                for name, value in collection.loaded["options"].items()}  # fmt: skip
@@ -76,6 +77,14 @@ def reproduction(
         How many passages Pyserini returns; by default as many as the results' own runs hold, the
         cutoff of a measure where that is more, and all where measures look at whole rankings and
         runs of them are of a reasonable size.
+
+    Examples
+    --------
+    >>> for line in reproduction("e5-small"):  # doctest: +SKIP
+    ...     print(line)
+    beir-hybrid datasets fetch xquad-r
+    beir-hybrid index intfloat/multilingual-e5-small --dataset xquad-r --output reproduced/index
+    ...
     """
     if not isinstance(results, Results):
         results = Results.load(results)

@@ -17,6 +17,7 @@ from beir_hybrid.encoding.encoder import Role
 from beir_hybrid.encoding.parts import find_long, parts_of
 from beir_hybrid.errors import BadData
 from beir_hybrid.evaluation.settings import Scored, language_numbers, passage_groups
+from beir_hybrid.progress import without_bars
 from beir_hybrid.retrieval import Best
 
 if TYPE_CHECKING:
@@ -66,7 +67,8 @@ def _loaded(name: str) -> "CrossEncoder":
     from sentence_transformers import CrossEncoder
 
     try:
-        return CrossEncoder(name)
+        with without_bars():
+            return CrossEncoder(name)
     except (OSError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
         raise BadData(f"cannot load the cross-encoder {name!r}: {first}") from error

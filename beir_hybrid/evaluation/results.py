@@ -5,6 +5,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -82,8 +83,14 @@ class Results:
         The model and its fingerprint, the collection and its origin, and what else values depend
         on: equal ``about`` means equal values.
     timing
-        The seconds that it took, the machine, and how model and data were named there: what differs
-        between runs of the same.
+        The date (UTC), the seconds that it took, engine and machine, and how model and data were
+        named there: what differs between runs of the same.
+
+    Examples
+    --------
+    >>> results = Results.load("e5-small")  # doctest: +SKIP
+    >>> results.summary()["multi"][parse_measure("RankDistance")].mean  # doctest: +SKIP
+    >>> results.matrix("AP")["en", "de"]  # doctest: +SKIP
     """
 
     table: pa.Table
@@ -250,7 +257,8 @@ class Results:
     ) -> "Results":
         """Put a table of values and what is known of it together."""
         made = {"beir-hybrid": beir_hybrid.__version__}
-        return cls(table, tuple(measures), made | about, timing)
+        when = {"date": datetime.now(UTC).date().isoformat()}
+        return cls(table, tuple(measures), made | about, when | timing)
 
     def save(self, folder: str | Path) -> Path:
         """Write ``results.json``, ``per_query.parquet`` and ``timing.json`` into a folder.

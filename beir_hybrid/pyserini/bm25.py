@@ -69,6 +69,12 @@ def bm25(
         A folder to write each setting's run to.
     store
         The folder that indexes are kept in; one in the cache by default.
+
+    Examples
+    --------
+    >>> import beir_hybrid as bh
+    >>> results = bm25(bh.load("xquad-r"), measures=["AP"])  # doctest: +SKIP
+    >>> results.matrix("AP")["en", "en"]  # doctest: +SKIP
     """
     chosen = parsed(MEASURES if measures is None else measures)
     judgements = Judgements.of(checked(collection))

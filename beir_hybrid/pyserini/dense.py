@@ -72,6 +72,11 @@ def open_index(
         The query encoder, or what makes one with `options`, as in `build_index`.
     force
         Take another model than the index was built with, too.
+
+    Examples
+    --------
+    >>> index = open_index("e5-index", "intfloat/multilingual-e5-small")  # doctest: +SKIP
+    >>> index.search(["Who ruled the duchy of Normandy?"], k=3)  # doctest: +SKIP
     """
     folder = Path(folder)
     about = read_manifest(folder)

@@ -41,6 +41,12 @@ def fuse(
         The weight of the first run; 0.5 by default.
     depth
         How many passages to keep of each query.
+
+    Examples
+    --------
+    >>> runs = [{"q": {"a": 0.9, "b": 0.5}}, {"q": {"b": 7.0, "c": 3.0}}]
+    >>> {key: round(score, 4) for key, score in fuse(runs)["q"].items()}
+    {'b': 0.0325, 'a': 0.0164, 'c': 0.0161}
     """
     combine = lookup("method of fusion", method, _METHODS)
     if len(runs) < 2 or (method == "interpolation" and len(runs) > 2):  # noqa: PLR2004 - a pair

@@ -73,6 +73,12 @@ def build_index(
         The folder that embeddings are kept in; the cache's by default.
     options
         Of the encoder; see `SentenceTransformerEncoder`.
+
+    Examples
+    --------
+    >>> import beir_hybrid as bh
+    >>> collection = bh.load("xquad-r")  # doctest: +SKIP
+    >>> build_index("intfloat/multilingual-e5-small", collection, "e5")  # doctest: +SKIP
     """
     view = checked(collection).view(None, languages)
     documents = view.documents

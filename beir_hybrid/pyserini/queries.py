@@ -12,6 +12,9 @@ from beir_hybrid.encoding.embeddings import check_rows
 class QueryEncoder:
     """A model as the `query_encoder` of Pyserini's ``FaissSearcher``, with its query prompt.
 
+    Pyserini's own encoders guess a model's prompts and pooling from parts of its name, and have no
+    place for others. Importing this needs neither Pyserini nor Java.
+
     Parameters
     ----------
     model
@@ -19,8 +22,13 @@ class QueryEncoder:
     options
         Of the encoder; see `SentenceTransformerEncoder`.
 
-    Pyserini's own encoders guess a model's prompts and pooling from parts of its name, and have no
-    place for others. Importing this needs neither Pyserini nor Java.
+    Examples
+    --------
+    >>> from beir_hybrid.pyserini.java import boot
+    >>> boot()  # doctest: +SKIP
+    >>> from pyserini.search.faiss import FaissSearcher  # doctest: +SKIP
+    >>> encoder = QueryEncoder("intfloat/multilingual-e5-small")  # doctest: +SKIP
+    >>> FaissSearcher("e5-index", encoder).search("Who ruled Normandy?")  # doctest: +SKIP
     """
 
     def __init__(self, model: Any, **options: Any) -> None:

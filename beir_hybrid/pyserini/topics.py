@@ -54,6 +54,16 @@ def write_topics(
         The folder that embeddings are kept in; the cache's by default.
     options
         Of the encoder; see `SentenceTransformerEncoder`.
+
+    Examples
+    --------
+    >>> from tempfile import mkdtemp
+    >>> import beir_hybrid as bh
+    >>> corpus, qrels = {"en:1": {"text": "Here."}}, {"en:q:1": {"en:1": 1}}
+    >>> collection = bh.from_beir(corpus, {"en:q:1": "Where?"}, qrels)
+    >>> [path] = write_topics(collection, Path(mkdtemp()) / "topics")
+    >>> path.name, path.read_text().split()
+    ('en.tsv', ['en:q:1', 'Where?'])
     """
     collection, folder = checked(collection), Path(folder)
     check_folder(folder)

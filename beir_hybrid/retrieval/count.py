@@ -1,7 +1,7 @@
 """Some passages and judgements in, counts of what stands above these and the best passages out.
 
-Passages pass by once for each part of the queries. Counts are made for every judgement among the passages
-of its own group and among all of them, so one pass serves every setting.
+Passages pass by once for each part of the queries. Counts are made for every judgement among the
+passages of its own group and among all of them, so one pass serves every setting.
 """
 
 import os

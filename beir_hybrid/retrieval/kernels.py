@@ -180,3 +180,17 @@ def all_scores(query: np.ndarray, block: np.ndarray) -> np.ndarray:
     for k in range(len(block)):
         scores[k] = _dot(query, block[k], sums)
     return scores
+
+
+@nb.njit(nogil=True, cache=True)
+def merge(one: np.ndarray, other: np.ndarray, found: np.ndarray) -> None:
+    """Fill each row of `found` with the largest numbers of two rows; all descend, (n, any)."""
+    for i in range(found.shape[0]):
+        a = b = 0
+        for c in range(found.shape[1]):
+            if b == other.shape[1] or (a < one.shape[1] and one[i, a] >= other[i, b]):
+                found[i, c] = one[i, a]
+                a += 1
+            else:
+                found[i, c] = other[i, b]
+                b += 1

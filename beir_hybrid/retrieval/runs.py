@@ -71,6 +71,16 @@ def write_run(
         held in memory.
     view
         The setting that was ranked: where its origin had ids of its own, those are written.
+
+    Examples
+    --------
+    >>> from tempfile import mkdtemp
+    >>> path = write_run(Path(mkdtemp()) / "run.trec", {"q1": {"d1": 0.5, "d2": 0.75}})
+    >>> print(path.read_text(), end="")
+    q1 Q0 d2 1 0.75 beir-hybrid
+    q1 Q0 d1 2 0.5 beir-hybrid
+    >>> read_run(path)
+    {'q1': {'d2': 0.75, 'd1': 0.5}}
     """
     path, cut = Path(path), view.prefixes if view else Prefixes()
     if tag.split() != [tag]:

@@ -61,9 +61,12 @@ def rank_sharded(
     common = queries.take(slice(None)), golds, k, per_group
     starts = range(0, len(passages), size)
     shards = (range(start, min(start + size, len(passages))) for start in starts)
-    jobs = ((_inside(groups, rows), *_read(passages, order, rows)) for rows in shards)
     n = len(golds.query)
     total = Counted(np.zeros((n, 3), np.int64), np.zeros((n, 3), np.int64), {})
+    # Drawn one by one, so that each shard is told the best of those before it.
+    jobs = (
+        (_inside(groups, rows), _bars(total, k), *_read(passages, order, rows)) for rows in shards
+    )
     with progress("ranking", len(queries) * len(passages), unit="scores") as advance:
         for found, rows in each(_count, common, jobs):
             total = merged(total, found, k)
@@ -80,11 +83,13 @@ def ranking_on(cluster: Cluster | None) -> Callable[..., Ranked]:
 
 def merged(one: Counted, other: Counted, k: int) -> Counted:
     """Return what two sets of passages have to say together."""
-    best = dict(one.best)
-    for name, keys in other.best.items():
-        both = np.concatenate([best[name], keys], axis=1) if name in best else keys
-        # Both are in order, and a stable sort merges what is.
-        best[name] = np.sort(both, axis=1, kind="stable")[:, : -k - 1 : -1]
+    from beir_hybrid.retrieval.kernels import merge
+
+    best = other.best | one.best
+    for name in one.best.keys() & other.best.keys():
+        mine, more = one.best[name], other.best[name]
+        best[name] = np.empty((len(mine), min(k, mine.shape[1] + more.shape[1])), np.int64)
+        merge(mine, more, best[name])
     return Counted(one.own + other.own, one.pool + other.pool, best)
 
 
@@ -103,6 +108,11 @@ def _inside(groups: dict[str, range], rows: range) -> dict[str, range]:
     return found
 
 
+def _bars(total: Counted, k: int) -> dict[str, np.ndarray]:
+    """Return the least of each query's k best so far, as far as there are so many."""
+    return {name: keys[:, -1].copy() for name, keys in total.best.items() if keys.shape[1] == k}
+
+
 def _read(passages: Embeddings, order: np.ndarray, rows: range) -> tuple[np.ndarray, np.ndarray]:
     within = slice(rows.start, rows.stop)
     return order[within], passages.take(within)
@@ -111,10 +121,14 @@ def _read(passages: Embeddings, order: np.ndarray, rows: range) -> tuple[np.ndar
 def _count(
     common: tuple[np.ndarray, Golds, int, bool],
     groups: dict[str, range],
+    bars: dict[str, np.ndarray],
     order: np.ndarray,
     vectors: np.ndarray,
 ) -> tuple[Counted, int]:
-    """Count in one shard, with one thread: another process may have the other cores."""
+    """Count in one shard, with one thread: another process may have the other cores.
+
+    What is among the best of the shard, but below all bars, need not travel.
+    """
     queries, golds, k, per_group = common
     # From another process arrays come read-only; the kernels would be compiled anew for those.
     fields = {name: np.array(getattr(golds, name)) for name in ("query", "score", "order", "group")}
@@ -128,4 +142,8 @@ def _count(
         per_group=per_group,
         threads=1,
     )
-    return found, len(vectors)
+    best = dict(found.best)
+    for name in best.keys() & bars.keys():
+        above = (best[name] > bars[name][:, None]).sum(axis=1)
+        best[name] = best[name][:, : above.max(initial=0)].copy()
+    return replace(found, best=best), len(vectors)

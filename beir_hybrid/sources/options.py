@@ -1,5 +1,6 @@
 """An option's value, maybe as text, and its parameter's annotation in; the value to pass out."""
 
+import inspect
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -33,6 +34,40 @@ def fitted(name: str, value: object, annotation: Any) -> object:
         except (TypeError, ValueError, KeyError) as error:
             raise BadOption(f"{name} is {value!r}; it has to be {what}") from error
     return value
+
+
+def described(option: inspect.Parameter) -> str:
+    """Return how an option is typed on the command line, and what holds without it.
+
+    >>> def load(*, path: str | Path, split: Literal["dev", "train"] = "dev", k: int | None = None):
+    ...     pass
+    >>> for option in inspect.signature(load).parameters.values():
+    ...     print(described(option))
+    path=PATH (needed)
+    split=dev|train (dev by default)
+    k=NUMBER
+    """
+    typed, default = f"{option.name}={_typed(option.annotation)}", option.default
+    if default is inspect.Parameter.empty:
+        return f"{typed} (needed)"
+    if default in (None, "", ()):
+        return typed
+    if isinstance(default, tuple):
+        default = ",".join(map(str, default))
+    elif isinstance(default, bool):
+        default = str(default).lower()
+    return f"{typed} ({default} by default)"
+
+
+def _typed(annotation: Any) -> str:
+    kind, parts = get_origin(annotation) or annotation, get_args(annotation)
+    if kind is Literal:
+        return "|".join(map(str, parts))
+    if kind in (Union, types.UnionType):
+        # As anything is text, that goes without saying.
+        some = [one for one in parts if one not in (str, types.NoneType)] or [str]
+        return "|".join(dict.fromkeys(map(_typed, some)))
+    return _TYPED.get(kind, "VALUE")
 
 
 def _choice(name: str, value: object, allowed: tuple[object, ...]) -> object:
@@ -80,4 +115,12 @@ _KINDS: dict[type, tuple[str, Callable[[Any], object]]] = {
     float: ("a number", float),
     bool: ("true or false", _truth),
     tuple: ("texts with commas between", _texts),
+}
+_TYPED: dict[type, str] = {
+    str: "TEXT",
+    Path: "PATH",
+    int: "NUMBER",
+    float: "NUMBER",
+    bool: "true|false",
+    tuple: "TEXT,TEXT",
 }

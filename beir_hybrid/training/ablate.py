@@ -66,6 +66,15 @@ def ablate(
         Of each training: epochs of strategies differ in length.
     options
         Of `bh.train`, for all of them.
+
+    Examples
+    --------
+    >>> trials = ablate(  # doctest: +SKIP
+    ...     "intfloat/multilingual-e5-small", pairs, "ablation", max_steps=300,
+    ...     strategies=["x-x-mono", "x-y", "hybrid"], test=bh.load("xquad-r"),
+    ... )
+    >>> [(trial.strategy, trial.seed) for trial in trials][:3]  # doctest: +SKIP
+    [('x-x-mono', 1), ('x-y', 1), ('hybrid', 1)]
     """
     chosen = _named(strategies)
     tests = [test] if isinstance(test, Collection) else list(test)

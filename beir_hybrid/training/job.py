@@ -1,6 +1,7 @@
 """What is to be trained, and where, in; a trained model in a folder, and how it came about, out."""
 
 import logging
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -12,6 +13,7 @@ from beir_hybrid.encoding.encoder import SentenceTransformerEncoder
 from beir_hybrid.errors import BadData, BadOption, BeirHybridError, MissingExtra, NotWritable
 from beir_hybrid.evaluation.evaluator import HybridEvaluator
 from beir_hybrid.files import locked, replacing_folder, writing
+from beir_hybrid.progress import without_bars
 from beir_hybrid.training.audit import Audit
 from beir_hybrid.training.lora import add_lora, merge_lora
 from beir_hybrid.training.loss import HybridContrastiveLoss
@@ -70,7 +72,7 @@ class Job:
         lock: AbstractContextManager[None] = (
             locked(self.output / "training") if first else nullcontext()
         )
-        with _refusals(self.output), lock:
+        with _refusals(self.output), lock, without_bars():
             if _agreed(lambda: is_finished(self.output, recipe), args):
                 logger.warning("%s is trained already", self.output)
             else:
@@ -155,11 +157,7 @@ class Job:
                 str(self.output / CHECKPOINTS),
                 batch_sampler=HybridBatchSampler.of(self.strategy),
                 prompts=prompts if any(prompts.values()) else None,
-                # With the patience that was left.
-                **(
-                    {"restore_callback_states_from_checkpoint": True}
-                    | _judged(arguments, self.judge)
-                ),
+                **(_fitting() | _judged(arguments, self.judge)),
             )
         except ImportError as error:
             raise MissingExtra(
@@ -177,6 +175,18 @@ class Job:
             card.write_text(
                 card.read_text("utf-8") + card_section(record["recipe"], audit), "utf-8"
             )
+
+
+def _fitting() -> dict[str, Any]:
+    """Return arguments that suit the machine and whoever looks on, unless others are given."""
+    import torch
+    from transformers.utils.import_utils import is_in_notebook
+
+    return {
+        "restore_callback_states_from_checkpoint": True,  # with the patience that was left
+        "dataloader_pin_memory": torch.accelerator.is_available(),  # torch warns without
+        "disable_tqdm": not (sys.stderr.isatty() or is_in_notebook()),
+    }
 
 
 def _judged(arguments: Mapping[str, Any], judge: Judge | None) -> dict[str, Any]:

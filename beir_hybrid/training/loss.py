@@ -52,6 +52,15 @@ class HybridContrastiveLoss(CachedLossMixin, nn.Module):
     ---------
     Without numbers it is sentence-transformers' ``MultipleNegativesRankingLoss`` with
     ``scale=1/temperature``, with `mini_batch_size` its cached form.
+
+    Examples
+    --------
+    Two questions, each alike to its own passage alone, so that each loss is log(1 + 1/e):
+
+    >>> loss = HybridContrastiveLoss(None, temperature=1.0)
+    >>> questions = passages = torch.eye(2)
+    >>> round(loss.compute_loss_from_embeddings([questions, passages]).item(), 4)
+    0.3133
     """
 
     def __init__(

@@ -264,7 +264,17 @@ class ParallelPairs(Dataset):  # type: ignore[misc] # datasets leaves its classe
 
 
 def join_pairs(parts: Sequence[ParallelPairs]) -> ParallelPairs:
-    """Return the groups of several sources as one dataset; their names and sizes are kept."""
+    """Return the groups of several sources as one dataset; their names and sizes are kept.
+
+    Examples
+    --------
+    >>> from beir_hybrid.training.rows import pairs_of_bitext
+    >>> news = pairs_of_bitext({"de": ["Hallo"], "en": ["Hello"]}, "news")
+    >>> talks = pairs_of_bitext({"en": ["Thanks"], "fr": ["Merci"]}, "talks")
+    >>> joined = join_pairs([news, talks])
+    >>> joined.languages, joined.sources
+    (('de', 'en', 'fr'), (('news', 1), ('talks', 1)))
+    """
     if not parts:
         raise BadOption("no pairs are named")
     if wrong := [part for part in parts if not isinstance(part, ParallelPairs)]:

@@ -48,6 +48,15 @@ def pairs_of(
     languages
         The only ones to keep, if not all; groups with no question or no passage in them are left
         out.
+
+    Examples
+    --------
+    >>> group = {"query": {"de": "Wo?", "en": "Where?"}, "positive": {"de": "Hier.", "en": "Here."}}
+    >>> pairs = pairs_of([group])
+    >>> pairs
+    ParallelPairs(1 groups in de, en; columns anchor, positive, label)
+    >>> pairs[0]["anchor"], pairs[0]["positive"]
+    ('Wo?', 'Hier.')
     """
     return _checked(groups, Checks(name, negatives, language, languages))
 
@@ -75,6 +84,14 @@ def read_pairs(
         As `pairs_of` has them.
     split, revision
         Of a dataset.
+
+    Examples
+    --------
+    >>> from tempfile import mkdtemp
+    >>> path = Path(mkdtemp()) / "pairs.jsonl"
+    >>> _ = path.write_text('{"id": "1", "query": {"de": "Wo?"}, "positive": {"en": "Here."}}')
+    >>> read_pairs(path)
+    ParallelPairs(1 groups in de, en; columns anchor, positive, label)
     """
     file = Path(path)
     kinds = {".jsonl": _from_json, ".gz": _from_json, ".parquet": _from_parquet}
@@ -107,6 +124,12 @@ def pairs_of_collection(
     queries
         The groups of questions to take (the column ``group`` of ``collection.queries``); all by
         default.
+
+    Examples
+    --------
+    >>> import beir_hybrid as bh
+    >>> pairs_of_collection(bh.load("mlqa-r", languages=["de", "en", "es"]))  # doctest: +SKIP
+    ParallelPairs(1,148 groups in de, en, es; columns anchor, positive, label)
     """
     wanted = None if queries is None else set(queries)
     table = collection.queries.select(["group", "lang", "text"]).to_pylist()
@@ -155,6 +178,11 @@ def pairs_of_bitext(
     """Return pairs of parallel lines: a line in one language answers the same line in another.
 
     Only cross-lingual pairs make sense of them: the monolingual ones are of a text with itself.
+
+    Examples
+    --------
+    >>> pairs_of_bitext({"de": ["Hallo", "Danke"], "en": ["Hello", "Thanks"]})
+    ParallelPairs(2 groups in de, en; columns anchor, positive, label)
     """
     lengths = {lang: len(lines) for lang, lines in texts.items()}
     if len(set(lengths.values())) != 1:

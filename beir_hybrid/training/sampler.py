@@ -42,6 +42,25 @@ class HybridBatchSampler(DefaultBatchSampler):
     Where several processes train, as many batches as there are processes are of one kind and of
     the same languages, and none of their rows have a passage in common; what does not fill a batch
     for each process is left out, whatever `drop_last` says, and `audit` counts it.
+
+    Parameters
+    ----------
+    dataset, batch_size, drop_last, valid_label_columns, generator, seed
+        What the trainer gives.
+    strategy
+        A name, or what `bh.strategy` returns.
+    world_size
+        How many processes draw together; by default as many as there are.
+
+    Examples
+    --------
+    >>> from beir_hybrid.training.rows import pairs_of_bitext
+    >>> texts = {lang: [f"{lang} {number}" for number in range(8)] for lang in ("de", "en")}
+    >>> sampler = HybridBatchSampler(pairs_of_bitext(texts), batch_size=4, strategy="x-y")
+    >>> [len(batch) for batch in sampler]
+    [4, 4]
+    >>> sampler.audit().batches
+    Counter({'cross-rows': 2})
     """
 
     def __init__(

@@ -78,6 +78,13 @@ def train(
     arguments
         Of ``SentenceTransformerTrainingArguments``, such as ``num_train_epochs``. The learning rate
         is 3e-5 and the weight decay 0.01 by default, as in the paper.
+
+    Examples
+    --------
+    >>> import beir_hybrid as bh
+    >>> pairs = bh.pairs_of_collection(bh.load("mlqa-r"))  # doctest: +SKIP
+    >>> dev = bh.load("xquad-r", languages=["de", "en"])  # doctest: +SKIP
+    >>> train("xlm-roberta-base", pairs, "hybrid", dev=dev, max_steps=300)  # doctest: +SKIP
     """
     pairs = pairs if isinstance(pairs, ParallelPairs) else join_pairs(pairs)
     options, measures = dict(loss or {}), list(measures)

@@ -34,6 +34,12 @@ class BatchAudit(TrainerCallback):
         The trainer; the audit becomes its first callback.
     path
         The file; by default ``batches.jsonl`` in the trainer's output folder.
+
+    Examples
+    --------
+    >>> trainer = SentenceTransformerTrainer(model, args, pairs, loss=loss)  # doctest: +SKIP
+    >>> audit = BatchAudit(trainer)  # doctest: +SKIP
+    >>> trainer.train()  # doctest: +SKIP
     """
 
     def __init__(self, trainer: Any, path: str | Path | None = None) -> None:
