@@ -2,9 +2,9 @@
 PYTHON ?= $(firstword $(foreach python,python3 python3.11 python3.12 python3.13,$(shell \
   $(python) -c 'import sys; sys.version_info >= (3, 11) and print("$(python)")' 2>/dev/null)))
 RUN = .venv/bin/python -m
-EXTRAS = dev,train,pyserini,ray
+EXTRAS = dev,docs,train,pyserini,ray,quickstart
 
-.PHONY: check test test-ray bench format constraints clean
+.PHONY: quickstart check test test-ray test-browser docs bench format constraints clean
 
 # The stamp is newer than what it was made from: a second call installs nothing.
 .venv/installed: pyproject.toml constraints.txt Makefile
@@ -13,16 +13,25 @@ EXTRAS = dev,train,pyserini,ray
 	$(RUN) pip install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	@touch $@
 
+quickstart: .venv/installed  ## train, judge and publish three small models, offline
+	.venv/bin/beir-hybrid quickstart
+
 check: .venv/installed  ## style, formatting, types
 	$(RUN) ruff check .
 	$(RUN) ruff format --check .
 	$(RUN) mypy
 
-test: .venv/installed  ## all tests
-	$(RUN) pytest
+test: .venv/installed  ## all tests, a process a core
+	$(RUN) pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-ray: .venv/installed  ## machines of a Ray cluster die
 	$(RUN) pytest -m cluster tests/test_ray.py
+
+test-browser: .venv/installed  ## pages in chromium, which has to be installed
+	$(RUN) pytest -m browser tests/browser
+
+docs: .venv/installed  ## the documentation as pages, in site/
+	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict
 
 format: .venv/installed  ## put style right where a machine can
 	$(RUN) ruff check --fix .
@@ -32,7 +41,7 @@ bench: .venv/installed  ## measure; takes long
 	$(RUN) benchmarks
 
 constraints: .venv/installed  ## pin what is installed now, every extra included
-	$(RUN) pip install --quiet --editable '.[all,dev]'
+	$(RUN) pip install --quiet --editable '.[all,dev,docs]'
 	(head -1 constraints.txt && $(RUN) pip freeze --exclude-editable | sed 's/+cpu//') > constraints.new
 	mv constraints.new constraints.txt
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from beir_hybrid.collection import read_jsonl as read_jsonl
     from beir_hybrid.collection import write_folder as write_folder
     from beir_hybrid.collection.triple import from_beir as from_beir
+    from beir_hybrid.demonstration import quickstart as quickstart
     from beir_hybrid.encoding import Encoder as Encoder
     from beir_hybrid.encoding import SentenceTransformerEncoder as SentenceTransformerEncoder
     from beir_hybrid.encoding import encode as encode
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from beir_hybrid.pyserini.index import build_index as build_index
     from beir_hybrid.pyserini.queries import QueryEncoder as QueryEncoder
     from beir_hybrid.pyserini.topics import write_topics as write_topics
+    from beir_hybrid.report.site import leaderboard as leaderboard
     from beir_hybrid.retrieval.runs import read_run as read_run
     from beir_hybrid.retrieval.runs import write_run as write_run
     from beir_hybrid.sources import Dataset as Dataset
@@ -99,11 +101,13 @@ _HOMES = {
     "from_beir": "collection.triple",
     "fuse": "pyserini.fusion",
     "join_pairs": "training.pairs",
+    "leaderboard": "report.site",
     "load": "sources",
     "open_index": "pyserini.dense",
     "pairs_of": "training.rows",
     "pairs_of_bitext": "training.rows",
     "pairs_of_collection": "training.rows",
+    "quickstart": "demonstration",
     "read_folder": "collection",
     "read_jsonl": "collection",
     "read_mteb": "evaluation.mteb",

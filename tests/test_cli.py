@@ -131,15 +131,50 @@ def test_tables_fold_and_lose_nothing(columns: str) -> None:
     assert "…" not in listed
     assert max(map(len, listed.splitlines())) <= int(columns)
     assert [line.split()[0] for line in listed.splitlines() if not line.startswith(" ")] == [
-        *["name", "xquad-r", "mlqa-r", "miracl", "beir-folder", "jsonl"]
+        *["name", "xquad-r", "mlqa-r", "miracl", "beir-folder", "jsonl", "quickstart"]
     ]
     shown = ran("datasets", "show", "xquad-r", COLUMNS=columns).stdout
     assert max(map(len, shown.splitlines())) <= int(columns)
     values = "".join(line[len("please cite  ") :].strip() for line in shown.splitlines())
     assert "https://github.com/google-research-datasets/lareqa" in values
-    assert "passage_text:Literal['sentence','sentence+context']='sentence'" in values.replace(
-        " ", ""
+    typed = "passage_text=sentence|sentence+context(sentencebydefault)"
+    assert typed in values.replace(" ", "")
+
+
+def test_tables_in_a_pipe_are_as_wide_as_they_are() -> None:
+    env = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    ours = ["xquad-r", "mlqa-r", "miracl", "beir-folder", "jsonl", "quickstart"]
+    listed = subprocess.run(
+        [PROGRAM, "datasets", "list"], env=env, capture_output=True, text=True, check=True
     )
+    first, *lines = listed.stdout.splitlines()
+    assert first.split() == ["name", "languages", "licence", "what", "it", "is"]
+    assert [line.split()[0] for line in lines] == ours
+    assert max(map(len, lines)) > 80
+    summary = "your own parallel questions and passages, a file of JSON lines"
+    assert lines[4].rstrip().split(maxsplit=3) == ["jsonl", "your", "own", summary]
+
+
+@pytest.mark.parametrize(
+    ("command", "usage"),
+    [
+        ("fuse", "fuse [OPTIONS] {RUN}..."),
+        ("pyserini", "pyserini [OPTIONS] -- MODULE [ARGS]..."),
+    ],
+)
+def test_help_shows_how_a_line_is_typed(command: str, usage: str) -> None:
+    shown = ran(command, "--help", COLUMNS="120").stdout
+    assert f"Usage: beir-hybrid {usage}" in " ".join(shown.split())
+
+
+@pytest.mark.parametrize(
+    ("command", "wanted"),
+    [("encode", {"MODEL", "--dataset"}), ("topics", {"--dataset", "--output"})],
+)
+def test_help_marks_what_is_needed(command: str, wanted: set[str]) -> None:
+    shown = ran(command, "--help", COLUMNS="160").stdout
+    marked = {line.split()[2] for line in shown.splitlines() if line.startswith("│ * ")}
+    assert marked == wanted
 
 
 MARKUP = """
@@ -172,7 +207,7 @@ def test_export_writes_one_setting(mine: Path, tmp_path: Path) -> None:
     sides = ["--queries", "en", "--passages", "deu,tr"]
     done = ran("datasets", "export", "jsonl", tmp_path / "out", *sides, "-o", f"path={mine}")
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"{tmp_path / 'out'}: 1 queries, 2 passages\n"
+    assert done.stdout == f"{tmp_path / 'out'}: 1 query, 2 passages\n"
     assert read_folder(tmp_path / "out").view().beir() == (
         {"de:p": {"title": "", "text": "Sie."}, "tr:p": {"title": "", "text": "O."}},
         {"en:q:q": "Who?"},

@@ -254,7 +254,6 @@ def test_reranking_is_that_of_the_function(
     ("line", "message"),
     [
         (["--dataset", "jsonl"], "name one of MODEL, --run, --embeddings; found none"),
-        (["M"], "--dataset is needed, such as --dataset xquad-r"),
         (
             ["M", "--run", "x.trec", "DATA"],
             "name one of MODEL, --run, --embeddings; found ['MODEL', '--run']",
@@ -289,14 +288,26 @@ def test_reranking_is_that_of_the_function(
     ],
 )
 def test_what_does_not_fit_together(
-    ran: Ran, model: Path, data: list[str], tmp_path: Path, line: list[str], message: str
+    ran: Ran,
+    model: Path,
+    data: list[str],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    line: list[str],
+    message: str,
 ) -> None:
     if line[-1] == "M":
         cross_encoder(tmp_path / "judge")
+        capsys.readouterr()  # bars of its making
         line = [*line[:-1], str(tmp_path / "judge")]
     places = {"M": [str(model)], "DATA": data, "OUT": [str(tmp_path / "out")]}
     arguments = [part for word in line for part in places.get(word, [word])]
     assert ran("evaluate", *arguments) == (2, "", f"BadOption: {message}\n")
+
+
+def test_data_have_to_be_named(ran: Ran, model: Path) -> None:
+    message = "Usage: Missing option '--dataset'. See beir-hybrid evaluate --help\n"
+    assert ran("evaluate", model) == (2, "", message)
 
 
 def test_names_that_are_nowhere(ran: Ran, model: Path, data: list[str], tmp_path: Path) -> None:
@@ -304,7 +315,8 @@ def test_names_that_are_nowhere(ran: Ran, model: Path, data: list[str], tmp_path
     message = "UnknownName: no kind of setting 'multy'; did you mean 'multi'?\n"
     assert done == (2, "", message)
     none = tmp_path / "none"
-    done = ran("evaluate", none, *data)
+    done = ran("evaluate", none, *data, "--output", tmp_path / "made" / "out")
+    assert not (tmp_path / "made").exists()
     assert done[:2] == (2, "")
     assert done.err.startswith(f"UnknownName: there is no folder '{none}'")
     assert done.err.count("\n") == 1

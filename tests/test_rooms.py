@@ -25,7 +25,9 @@ ROOMS = [
     "evaluation",
     "pyserini",
     "beir",
+    "report",
     "training",
+    "demonstration",
     "cli",
     "__main__",
 ]

@@ -14,7 +14,10 @@ from beir_hybrid.cli.datasets import datasets
 from beir_hybrid.cli.encode import encode
 from beir_hybrid.cli.evaluate import evaluate
 from beir_hybrid.cli.index import index, pyserini, topics
+from beir_hybrid.cli.leaderboard import leaderboard
 from beir_hybrid.cli.lucene import bm25, fuse, search
+from beir_hybrid.cli.quickstart import quickstart
+from beir_hybrid.cli.report import compare, plot
 from beir_hybrid.cli.reproduce import reproduce
 from beir_hybrid.cli.train import train
 from beir_hybrid.errors import BeirHybridError
@@ -31,6 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command()(quickstart)
 app.add_typer(datasets, name="datasets")
 app.command()(encode)
 app.command()(evaluate)
@@ -41,8 +45,11 @@ app.command(context_settings=EXTRA)(train)
 app.command(context_settings=EXTRA)(ablate)
 app.command()(index)
 app.command()(topics)
-app.command(context_settings=EXTRA)(pyserini)
+app.command(context_settings=EXTRA, options_metavar="[OPTIONS] -- MODULE [ARGS]...")(pyserini)
 app.command()(reproduce)
+app.command()(leaderboard)
+app.command()(compare)
+app.command()(plot)
 
 
 @app.callback()
@@ -70,7 +77,7 @@ def main() -> None:
     if not sys.stderr.isatty():  # before tqdm is imported: other libraries' bars, too
         os.environ.setdefault("TQDM_DISABLE", "1")
     try:
-        sys.exit(app(arguments, standalone_mode=False))
+        sys.exit(app(arguments, prog_name="beir-hybrid", standalone_mode=False))
     except (BeirHybridError, UsageError, typer.Abort) as error:
         if debug:
             traceback.print_exc()

@@ -7,8 +7,17 @@ import typer
 
 from beir_hybrid.cli.arguments import ARGUMENTS, trainer_arguments
 from beir_hybrid.cli.recipe import collection_of, needed, options_of, pairs_of, strategy_of
-from beir_hybrid.cli.shared import print_table
-from beir_hybrid.cli.train import HOW, OURS, TRAIN, Config, Model, Output, Train
+from beir_hybrid.cli.shared import Json, dataset_names, print_json, print_table, record
+from beir_hybrid.cli.train import (
+    HOW,
+    OURS,
+    TRAIN,
+    Config,
+    Model,
+    Output,
+    Train,
+    strategy_names,
+)
 from beir_hybrid.errors import BadOption
 
 Test = Annotated[
@@ -16,15 +25,22 @@ Test = Annotated[
     typer.Option(
         help="A dataset, or a file as docs/jsonl.md has it, to judge on; may be repeated.",
         metavar="NAME",
+        autocompletion=dataset_names,
     ),
 ]
 TestLanguages = Annotated[
     str | None, typer.Option(help="The languages to judge on, with commas between; all by default.")
 ]
 Strategies = Annotated[
-    list[str] | None, typer.Option("--strategy", help=f"{HOW}; repeated.", metavar="NAME")
+    list[str] | None,
+    typer.Option(
+        "--strategy", help=f"{HOW}; repeated.", metavar="NAME", autocompletion=strategy_names
+    ),
 ]
-Seeds = Annotated[list[int] | None, typer.Option("--seed", help="A seed; repeated. 1, 2, 3.")]
+Seeds = Annotated[
+    list[int] | None,
+    typer.Option("--seed", help="A seed; may be repeated. By default 1, 2 and 3."),
+]
 
 
 def ablate(
@@ -37,10 +53,13 @@ def ablate(
     strategy: Strategies = None,
     seed: Seeds = None,
     config: Config = None,
+    as_json: Json = False,
 ) -> None:
     """Train a model with several strategies and seeds, alike in all else, and judge each.
 
-    All options of `beir-hybrid train` and of the trainer are options too; `--max-steps` is needed.
+    All options of `beir-hybrid train` and of the trainer are options too. MODEL, `--train` or
+    `--bitext`, `--test`, `--strategy`, `--max-steps` and `--output` are needed, here or in
+    `--config`.
     What is there is not made again: a run that was killed goes on.
 
     Examples
@@ -79,9 +98,14 @@ def ablate(
         **options,
         **arguments,
     )
-    shown: Any = {
-        "mono AP": (AP, "mono"), "cross AP": (AP, "cross"), "multi AP": (AP, "multi"),
-        "rank distance": (RankDistance, "multi"),
-    }  # fmt: skip
-    print_table(["collection", "strategy", *shown], list(table(trials, shown)))
+    if as_json:
+        print_json(
+            [{"strategy": it.strategy, "seed": it.seed, **record(it.results)} for it in trials]
+        )
+    else:
+        shown: Any = {
+            "mono AP": (AP, "mono"), "cross AP": (AP, "cross"), "multi AP": (AP, "multi"),
+            "rank distance": (RankDistance, "multi"),
+        }  # fmt: skip
+        print_table(["collection", "strategy", *shown], list(table(trials, shown)))
     typer.echo(f"saved in {given['output']}")

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -83,7 +82,7 @@ def trainer_arguments(
     if rest:
         _is_known(rest[0].lstrip("-").partition("=")[0].replace("-", "_"), known, ours)
         raise BadOption(f"{rest[0]!r} is no option")
-    return {"disable_tqdm": not sys.stderr.isatty(), **vars(found)}
+    return vars(found)
 
 
 def _is_known(name: str, known: set[str], ours: set[str]) -> None:

@@ -1,12 +1,24 @@
 """Commands about datasets: list, show, fetch, export."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from beir_hybrid.cli.shared import Languages, Name, Offline, Options, load, print_table
+from beir_hybrid.cli.shared import (
+    Json,
+    Languages,
+    Name,
+    Offline,
+    Options,
+    load,
+    print_json,
+    print_table,
+)
 from beir_hybrid.cli.shared import split as parts
+
+if TYPE_CHECKING:
+    from beir_hybrid.sources import Dataset
 
 datasets = typer.Typer(
     help="List, fetch and export the datasets.", no_args_is_help=True, rich_markup_mode="markdown"
@@ -14,13 +26,16 @@ datasets = typer.Typer(
 
 
 @datasets.command("list")
-def list_datasets() -> None:
+def list_datasets(as_json: Json = False) -> None:
     """List the datasets that can be loaded.
 
     Example: `beir-hybrid datasets list`
     """
     from beir_hybrid.sources import datasets as known
 
+    if as_json:
+        print_json([_facts(dataset) for dataset in known().values()])
+        return
     rows = [
         [dataset.name, str(len(dataset.languages) or ""), dataset.licence, dataset.summary]
         for dataset in known().values()
@@ -29,17 +44,21 @@ def list_datasets() -> None:
 
 
 @datasets.command()
-def show(name: Name) -> None:
+def show(name: Name, as_json: Json = False) -> None:
     """Show a dataset's languages, options, licence and citation.
 
     Example: `beir-hybrid datasets show miracl`
     """
     from beir_hybrid.languages import english_name
     from beir_hybrid.sources import find
+    from beir_hybrid.sources.options import described
 
     dataset = find(name)
+    if as_json:
+        print_json(_facts(dataset))
+        return
     named = ", ".join(f"{lang} ({english_name(lang)})" for lang in dataset.languages)
-    options = "\n".join(str(option) for option in dataset.options.values())
+    options = "\n".join(map(described, dataset.options.values()))
     rows = {
         "name": dataset.name,
         "what it is": dataset.summary,
@@ -52,24 +71,44 @@ def show(name: Name) -> None:
     print_table([], [[heading, value] for heading, value in rows.items() if value])
 
 
+def _facts(dataset: "Dataset") -> dict[str, Any]:
+    from beir_hybrid.sources.options import described
+
+    return {
+        "name": dataset.name,
+        "summary": dataset.summary,
+        "languages": list(dataset.languages),
+        "options": {name: described(option) for name, option in dataset.options.items()},
+        "licence": dataset.licence,
+        "citation": dataset.citation,
+        "homepage": dataset.homepage,
+    }
+
+
 @datasets.command("fetch")
 def fetch_dataset(
     name: Name,
     languages: Languages = None,
     option: Options = None,
     offline: Offline = False,
+    as_json: Json = False,
 ) -> None:
     """Fetch a dataset, convert it once, and say what is in it.
 
     Example: `beir-hybrid datasets fetch mlqa-r --languages en,de,es`
     """
     collection = load(name, parts(languages), option, offline)
-    typer.echo(
-        f"{name}: {len(collection.queries):,} queries, {len(collection.passages):,} passages"
-    )
-    for lang in collection.languages:
-        queries, passages = collection.query_rows(lang), collection.passage_rows(lang)
-        typer.echo(f"  {lang}  {len(queries):>9,} queries  {len(passages):>11,} passages")
+    rows = {
+        lang: (len(collection.query_rows(lang)), len(collection.passage_rows(lang)))
+        for lang in collection.languages
+    }
+    if as_json:
+        sizes = {lang: {"queries": n, "passages": m} for lang, (n, m) in rows.items()}
+        print_json({"name": name, "languages": sizes, "caveat": collection.caveat})
+        return
+    _echo_counts(name, len(collection.queries), len(collection.passages))
+    for lang, (queries, passages) in rows.items():
+        typer.echo(f"  {lang}  {queries:>9,} queries  {passages:>11,} passages")
     if collection.caveat:
         typer.echo(f"note: {collection.caveat}")
 
@@ -105,4 +144,10 @@ def export(
     view = load(name, loaded, option, offline).view(asked, answered)
     write_folder(view, folder, split)
     documents = sum(len(rows) for rows in view.passage_ranges)
-    typer.echo(f"{folder}: {len(view.query_rows):,} queries, {documents:,} passages")
+    _echo_counts(folder, len(view.query_rows), documents)
+
+
+def _echo_counts(where: str | Path, queries: int, passages: int) -> None:
+    from beir_hybrid.collection.model import several
+
+    typer.echo(f"{where}: {several(queries, 'queries')}, {several(passages, 'passages')}")

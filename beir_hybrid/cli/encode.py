@@ -11,7 +11,7 @@ from beir_hybrid.cli.evaluate import (
     Device,
     DType,
     MaxLength,
-    Model,
+    NeededModel,
     Normalize,
     PassagePrompt,
     Preset,
@@ -26,9 +26,9 @@ from beir_hybrid.cli.shared import (
     Offline,
     Options,
     encoder_options,
-    hush,
     load,
     split,
+    stay_offline,
 )
 from beir_hybrid.errors import BadOption
 
@@ -41,8 +41,8 @@ Merge = Annotated[bool, typer.Option("--merge", help="Check that the parts of al
 
 def encode(
     context: typer.Context,
-    model: Model = None,
-    dataset: Data = "",
+    model: NeededModel,
+    dataset: Data,
     languages: Languages = None,
     option: Options = None,
     shard: Shard = None,
@@ -72,8 +72,6 @@ def encode(
 
     `beir-hybrid encode my-model --dataset miracl --merge`
     """
-    if not model or not dataset:
-        raise BadOption("MODEL and --dataset are needed, such as my-model --dataset xquad-r")
     if merge and shard:
         raise BadOption("--merge checks the parts of all jobs; leave out --shard")
     from beir_hybrid.encoding import Encoded, as_encoder
@@ -81,10 +79,10 @@ def encode(
     from beir_hybrid.encoding.jobs import WHOLE, Part, check_parts, encode_part
 
     part = Part.read(shard) if shard else WHOLE
-    hush()
+    stay_offline(offline)
     with cluster_of(engine) as cluster:
-        collection = load(dataset, split(languages), option, offline)
         encoder = as_encoder(model, **encoder_options(context))
+        collection = load(dataset, split(languages), option, offline)
         with at_work(encoder, cluster) as working:
             if merge:
                 there = check_parts(working, collection)

@@ -1,6 +1,5 @@
 """The command that judges a model, vectors or runs in every setting."""
 
-import sys
 import tempfile
 from contextlib import nullcontext
 from pathlib import Path
@@ -8,12 +7,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from beir_hybrid.cli.shared import Engine, Languages, Offline, Options, load, show, split
+from beir_hybrid.cli.shared import (
+    Engine,
+    Json,
+    Languages,
+    Offline,
+    Options,
+    dataset_names,
+    load,
+    show,
+    split,
+    stay_offline,
+)
 from beir_hybrid.errors import BadOption
-from beir_hybrid.files import locked
+from beir_hybrid.files import check_writable
 
 if TYPE_CHECKING:
     from beir_hybrid.collection import Collection
+    from beir_hybrid.encoding import Encoder
     from beir_hybrid.evaluation.results import Results
 
 _MODEL = "The model"
@@ -38,7 +49,15 @@ TrustRemoteCode = Annotated[bool, _of_model("Run code the model brings.", "--tru
 Model = Annotated[
     str | None, typer.Argument(help="A name on the hub, or a folder.", metavar="MODEL")
 ]
-Data = Annotated[str, typer.Option(help="A dataset's name, such as xquad-r.", metavar="NAME")]
+NeededModel = Annotated[
+    str, typer.Argument(help="A name on the hub, or a folder.", metavar="MODEL")
+]
+Data = Annotated[
+    str,
+    typer.Option(
+        help="A dataset's name, such as xquad-r.", metavar="NAME", autocompletion=dataset_names
+    ),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option(
@@ -79,8 +98,8 @@ Rerank = Annotated[
 
 
 def evaluate(
+    dataset: Data,
     model: Model = None,
-    dataset: Data = "",
     languages: Languages = None,
     option: Options = None,
     settings: Settings = None,
@@ -106,6 +125,7 @@ def evaluate(
     revision: Revision = None,
     trust_remote_code: TrustRemoteCode = False,
     offline: Offline = False,
+    as_json: Json = False,
 ) -> None:
     """Judge a model in every setting: effectiveness, and bias towards languages.
 
@@ -145,29 +165,29 @@ def evaluate(
     ]
     if runs and output is None:
         raise BadOption("--runs takes a model and --output, the folder that runs go to")
-    _refuse(model, run, embeddings, dataset, *given)
+    _refuse(model, run, embeddings, *given)
     named = chosen(measures)
     if output is not None:
-        with locked(output / "results"):  # or say that it cannot be written, before all the work
-            pass
+        check_writable(output / "results")  # before all the work, as the model is loaded
+    stay_offline(offline)
+    judged = _loaded(model, given[0]) if model else None
     collection = load(dataset, split(languages), option, offline)
     if run:
         from beir_hybrid.evaluation.given import evaluate_runs
 
         results = evaluate_runs(run, collection, name=name, **named)
     else:
-        judged = _judged(model, embeddings, collection)
+        judged = judged if embeddings is None else _vectors(embeddings, collection)
         # What is encoded anew is not kept: the cache keeps what it has.
         with nullcontext() if resume else tempfile.TemporaryDirectory() as store:
-            results = _evaluated(judged, collection, store, name, named | given[0] | given[1])
-    show(results, output)
+            results = _evaluated(judged, collection, store, name, named | given[1])
+    show(results, output, as_json)
 
 
 def _refuse(
     model: str | None,
     run: list[Path] | None,
     embeddings: Path | None,
-    dataset: str,
     encoder: dict[str, Any],
     of_ranking: dict[str, Any],
 ) -> None:
@@ -176,8 +196,6 @@ def _refuse(
     found = [name for name, value in named.items() if value]
     if len(found) != 1:
         raise BadOption(f"name one of MODEL, --run, --embeddings; found {found or 'none'}")
-    if not dataset:
-        raise BadOption("--dataset is needed, such as --dataset xquad-r")
     for what, options, useless in (
         ("a model", encoder, not model),
         ("a ranking", of_ranking, bool(run)),
@@ -196,21 +214,21 @@ def chosen(measures: list[str] | None) -> dict[str, Any]:
     return {"measures": parsed(" ".join(measures))}
 
 
-def _judged(model: str | None, vectors: Path | None, collection: "Collection") -> Any:
-    if vectors is None:
-        return model
+def _loaded(model: str, options: dict[str, Any]) -> "Encoder":
+    from beir_hybrid.encoding import as_encoder
+
+    return as_encoder(model, **options)
+
+
+def _vectors(folder: Path, collection: "Collection") -> Any:
     from beir_hybrid.evaluation.given import read_vectors
 
-    return read_vectors(vectors, collection)
+    return read_vectors(folder, collection)
 
 
 def _evaluated(
     model: Any, collection: "Collection", store: str | None, name: str, options: dict[str, Any]
 ) -> "Results":
-    from transformers.utils import logging
-
     from beir_hybrid.evaluation.evaluate import evaluate
 
-    if not sys.stderr.isatty():
-        logging.disable_progress_bar()  # type: ignore[no-untyped-call] # theirs has no types
     return evaluate(model, collection, store=store, name=name, **options)

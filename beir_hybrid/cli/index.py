@@ -29,13 +29,13 @@ from beir_hybrid.cli.shared import (
     Offline,
     Options,
     encoder_options,
-    hush,
     load,
     split,
 )
 from beir_hybrid.errors import BadOption
 
 Output = Annotated[Path | None, typer.Option(help="The folder to make.", metavar="DIR")]
+Folder = Annotated[Path, typer.Option("--output", help="The folder to make.", metavar="DIR")]
 Type = Annotated[str, typer.Option("--type", help="flat, sq8, hnsw or ivfpq.", metavar="TYPE")]
 Passages = Annotated[
     str | None, typer.Option(help="Passage languages to index; all by default.", metavar="LANGS")
@@ -76,6 +76,7 @@ def index(
 ) -> None:
     """Write an index of a dataset's passages that Pyserini's FaissSearcher opens.
 
+    MODEL, `--dataset` and `--output` are needed, unless there is `--verify`.
     Texts are encoded once and kept in the cache: a killed command goes on where it stopped.
 
     Examples
@@ -104,7 +105,6 @@ def index(
         check_path(output)
         check_size(kind)
         collection = load(dataset, split(languages), option, offline)
-        hush()
         folder = build_index(
             model,
             collection,
@@ -124,11 +124,11 @@ def index(
 
 def topics(
     context: typer.Context,
+    dataset: Data,
+    output: Folder,
     model: Model = None,
-    dataset: Data = "",
     languages: Languages = None,
     option: Options = None,
-    output: Output = None,
     preset: Preset = None,
     query_prompt: QueryPrompt = None,
     passage_prompt: PassagePrompt = None,
@@ -150,15 +150,12 @@ def topics(
     """
     from beir_hybrid.pyserini.topics import check_folder, write_topics
 
-    if not dataset or output is None:
-        raise BadOption("topics takes --dataset and --output")
     encoder = encoder_options(context)
     if encoder and model is None:
         name = next(iter(encoder)).replace("_", "-")
         raise BadOption(f"--{name} is an option of a model; name MODEL")
     check_folder(output)
     collection = load(dataset, split(languages), option, offline)
-    hush()
     for path in write_topics(collection, output, model, **encoder):
         typer.echo(str(path))
 

@@ -1,15 +1,26 @@
 """The commands that search: BM25 in every setting, runs made one, an index looked into by eye."""
 
-import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from beir_hybrid.cli.evaluate import Data, Measures, chosen
-from beir_hybrid.cli.shared import Languages, Offline, Options, load, print_table, show, split
+from beir_hybrid.cli.shared import (
+    Json,
+    Languages,
+    Offline,
+    Options,
+    load,
+    print_json,
+    print_table,
+    show,
+    split,
+    stay_offline,
+)
 from beir_hybrid.errors import BadOption
-from beir_hybrid.files import locked
+from beir_hybrid.files import check_writable
 
 Settings = Annotated[
     list[str] | None,
@@ -25,7 +36,9 @@ Runs = Annotated[
         "--runs", help="Write each setting's run into DIR/runs, too, and remove earlier ones."
     ),
 ]
-Files = Annotated[list[Path], typer.Argument(help="Runs in TREC's layout.", metavar="RUN RUN")]
+Files = Annotated[
+    list[Path], typer.Argument(help="Two runs or more, in TREC's layout.", metavar="RUN")
+]
 Method = Annotated[str, typer.Option(help="rrf or interpolation.")]
 Alpha = Annotated[
     float | None, typer.Option(help="The first run's weight in an interpolation; 0.5 by default.")
@@ -58,6 +71,7 @@ def bm25(
     output: Output = None,
     runs: Runs = False,
     offline: Offline = False,
+    as_json: Json = False,
 ) -> None:
     """Judge BM25 in every setting, with the analyzer of each language: the baseline.
 
@@ -73,8 +87,7 @@ def bm25(
         raise BadOption("--runs takes --output, the folder that runs go to")
     named = chosen(measures)
     if output is not None:
-        with locked(output / "results"):  # or say that it cannot be written, before all the work
-            pass
+        check_writable(output / "results")  # before all the work
     collection = load(dataset, split(languages), option, offline)
     from beir_hybrid.pyserini.bm25 import bm25 as judge
 
@@ -87,7 +100,7 @@ def bm25(
         runs=output / "runs" if output and runs else None,
         **named,
     )
-    show(results, output)
+    show(results, output, as_json)
 
 
 def fuse(
@@ -123,6 +136,7 @@ def search(
     model: QueryModel = None,
     force: Force = False,
     offline: Offline = False,
+    as_json: Json = False,
 ) -> None:
     """Show the best passages of a dense index for a question, to be looked at.
 
@@ -137,13 +151,15 @@ def search(
     """
     if option and not dataset:
         raise BadOption("--option is an option of --dataset, which is not named")
-    if offline:
-        os.environ["BEIR_HYBRID_OFFLINE"] = "1"
+    stay_offline(offline)
     collection = load(dataset, None, option, offline) if dataset else None
     from beir_hybrid.pyserini.search import one_line
     from beir_hybrid.pyserini.search import search as find
 
     found = find(index, question, lang=lang, k=k, collection=collection, model=model, force=force)
+    if as_json:
+        print_json(asdict(found))
+        return
     headings = ["rank", "score", "lang", "gold", "id", "text"]
     print_table(
         headings,

@@ -8,7 +8,7 @@ import typer
 
 from beir_hybrid.cli.arguments import ARGUMENTS, EXTRA, config_file, trainer_arguments
 from beir_hybrid.cli.recipe import needed, options_of, pairs_of, strategy_of
-from beir_hybrid.cli.shared import Languages, Offline, Options
+from beir_hybrid.cli.shared import Languages, Offline, Options, dataset_names
 
 
 def _panel(panel: str, text: str, *names: str, **more: Any) -> Any:
@@ -25,6 +25,7 @@ Train = Annotated[
         help="A dataset such as mlqa-r, a JSONL or Parquet file, or a dataset of the hub; may be "
         "repeated.",
         metavar="NAME",
+        autocompletion=dataset_names,
     ),
 ]
 Bitext = Annotated[
@@ -39,7 +40,18 @@ Output = Annotated[
     Path | None, typer.Option(help="The folder for all that is made.", metavar="DIR")
 ]
 HOW = "x-x-mono, x-y, x-y-batch, x-x, en-en, or hybrid, with options as in hybrid:alpha=0.4"
-Strategy = Annotated[str, typer.Option(help=f"{HOW}.", metavar="NAME")]
+
+
+def strategy_names() -> list[str]:
+    """Return what a shell may complete."""
+    from beir_hybrid.training.strategies import STRATEGIES
+
+    return list(STRATEGIES)
+
+
+Strategy = Annotated[
+    str, typer.Option(help=f"{HOW}.", metavar="NAME", autocompletion=strategy_names)
+]
 Config = Annotated[
     Path | None,
     typer.Option(
@@ -129,6 +141,7 @@ def train(
 ) -> None:
     """Train a model with batches that are wholly in one language, or wholly cross-lingual.
 
+    MODEL, `--output` and `--train` or `--bitext` are needed, on the line or in `--config`.
     All arguments of sentence-transformers' trainer are options too, such as `--max-steps 500`,
     `--per-device-train-batch-size 64`, `--learning-rate 2e-5`, `--eval-strategy steps`, `--bf16`.
     A training that was killed goes on. `torchrun -m beir_hybrid train ...` and `accelerate launch`

@@ -23,6 +23,13 @@ def datasets() -> dict[str, Dataset]:
     """Return every dataset by its name: ours first, then those of installed packages.
 
     A package's dataset that cannot be loaded is left out, with a warning.
+
+    Examples
+    --------
+    >>> datasets()["xquad-r"].licence
+    'CC BY-SA 4.0'
+    >>> list(datasets()["mlqa-r"].options)
+    ['passage_text']
     """
     found = dict(_ours())
     for name in _others():
@@ -47,12 +54,21 @@ def load(name: str, /, languages: str | Iterable[str] | None = None, **options: 
     Parameters
     ----------
     name
-        ``xquad-r``, ``mlqa-r``, ``miracl``, ``beir-folder``, ``jsonl``, or that of an installed
-        package.
+        ``xquad-r``, ``mlqa-r``, ``miracl``, ``beir-folder``, ``jsonl``, ``quickstart``, or that of
+        an installed package.
     languages
         The languages to load, as codes of any fashion; all by default.
     options
         The dataset's own: ``beir-hybrid datasets show NAME`` lists them.
+
+    Examples
+    --------
+    >>> load("xquad-r", languages=["de", "en"])  # doctest: +SKIP
+    Collection('xquad-r', 2 languages, 2,380 queries, 2,456 passages)
+    >>> load("xquadr")
+    Traceback (most recent call last):
+    ...
+    beir_hybrid.errors.UnknownName: no dataset 'xquadr'; did you mean 'xquad-r'?
     """
     return find(name)(languages, **options)
 

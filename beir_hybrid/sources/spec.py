@@ -28,6 +28,20 @@ class Dataset:
         Options given as text, as on the command line, are turned into what their annotations say.
     languages
         The codes it comes in; empty where the user's files decide.
+
+    Examples
+    --------
+    >>> from beir_hybrid.collection.writer import cached
+    >>> def read(languages=None, *, times: int = 1):
+    ...     def build(writer):
+    ...         for number in range(times):
+    ...             passage = writer.passage("en", f"{number}", "", "Here.")
+    ...             writer.judge(writer.query("en", f"{number}", "Where?", f"{number}"), passage)
+    ...         writer.finish()
+    ...     return cached("tiny", {"times": times}, build)
+    >>> tiny = Dataset("tiny", "the shortest of all", read, ("en",), licence="CC0")
+    >>> tiny(times="2")  # text, as on the command line, becomes what the annotation says
+    Collection('tiny', 1 language, 2 queries, 2 passages)
     """
 
     name: str

@@ -1,0 +1,59 @@
+"""Names, which are anybody's, in; titles and names of files that differ out."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+from beir_hybrid.evaluation.settings import ALL
+from beir_hybrid.languages import english_name
+from beir_hybrid.report.entries import Group
+
+_FEW = 4  # languages that a title names
+_LONGEST = 80  # letters of a name that go into a file's
+
+
+def language(code: str) -> str:
+    """Return the English name of a language, or what stands for one."""
+    if code == ALL:
+        return "all languages"
+    try:
+        return english_name(code)
+    except ValueError:  # no code of a language
+        return code
+
+
+def titles_of(groups: list[Group]) -> list[str]:
+    """Return names of collections; with their languages where several have one name."""
+    names = [group.name for group in groups]
+    titles: list[str] = []
+    for group in groups:
+        langs = group.languages
+        told = ", ".join(langs) if len(langs) <= _FEW else f"{len(langs)} languages"
+        title = f"{group.name}, {told}" if names.count(group.name) > 1 else group.name
+        number, wanted = 1, title
+        while title in titles:
+            number += 1
+            title = f"{wanted} [{number}]"
+        titles.append(title)
+    return titles
+
+
+def slugs(names: Iterable[str]) -> list[str]:
+    """Return names of files that no file system takes for the same.
+
+    >>> slugs(["a/B", "A/b", "<ä>", "模型"])
+    ['a-b', 'a-b-2', 'a', 'page']
+    """
+    taken: set[str] = set()
+    found = []
+    for name in names:
+        plain = unicodedata.normalize("NFKD", name).casefold()
+        plain = "".join(sign for sign in plain if not unicodedata.combining(sign))
+        slug = re.sub(r"[^a-z0-9]+", "-", plain)[:_LONGEST].strip("-") or "page"
+        number, wanted = 1, slug
+        while slug in taken:
+            number += 1
+            slug = f"{wanted}-{number}"
+        taken.add(slug)
+        found.append(slug)
+    return found

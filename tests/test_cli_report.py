@@ -1,0 +1,386 @@
+"""`compare`, `plot`, and the manners of all commands: JSON alone, colours, shells, silence.
+
+What the systems answer is worked out in `tests.test_tables`.
+"""
+
+import csv
+import io
+import json
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ir_measures import RR
+
+import beir_hybrid as bh
+from beir_hybrid.pyserini.index import build_index
+from tests.test_cli import PROGRAM, mine, ran  # noqa: F401 - a fixture
+from tests.test_cli_evaluate import Ran, data, model  # noqa: F401 - fixtures
+from tests.test_cli_evaluate import ran as inside  # noqa: F401 - a fixture
+from tests.test_compare import parallel, system
+from tests.test_tables import EVERY, RIGHT, P
+from tests.test_train import saved
+
+COLOUR = re.compile(r"\x1b\[[\d;]*\b(3\d|4\d|9\d|10\d)\b[\d;]*m")
+
+
+@pytest.fixture(scope="module")
+def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a folder of three systems' results, each in a folder of its own."""
+    folder, collection = tmp_path_factory.mktemp("results"), parallel(n=12)
+    for name, right in RIGHT.items():
+        system(collection, right, f"m_{name}").save(folder / name)
+    return folder
+
+
+def folders(three: Path, *names: str) -> list[Path]:
+    return [three / name for name in names or ("best", "twin", "worst")]
+
+
+def test_compare_prints_tables_that_fit(three: Path) -> None:
+    done = ran("compare", *folders(three), "--baseline", "m_worst")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert "\x1b" not in done.stdout
+    rows = [" ".join(line.split()) for line in done.stdout.splitlines()]
+    assert "m_twin .9618† (1) .9618† (1) .9601† (1) 1.0000 (1)" in rows
+    assert "RR mono .9618 +.8785 [+.8021, +.9167] .0029† +6.64" in rows
+    # A folder names a system as well, and t is another test.
+    same = ran("compare", *folders(three), "--baseline", three / "worst", "--test", "t")
+    assert "m_twin less m_worst, the baseline" in same.stdout
+    assert "t test over questions" in same.stdout
+
+
+def test_compare_by_setting_and_measure(three: Path) -> None:
+    done = ran(
+        "compare", *folders(three, "twin", "worst"), "--by", "setting", "--measures", "RR",
+        "--format", "csv",
+    )  # fmt: skip
+    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    assert [(row["queries"], row["passages"]) for row in rows] == [
+        *(("de", "de"), ("en", "en"), ("de", "en"), ("en", "de"), ("de", "all"), ("en", "all")),
+    ]
+    assert [float(row["p"]) for row in rows] == pytest.approx([2 * P, P] * 3)
+    # Three of six comparisons have each p: 6 * P, and no more for those behind.
+    assert [float(row["p_holm"]) for row in rows] == pytest.approx([6 * P] * 6)
+
+
+@pytest.mark.parametrize(
+    ("name", "start"),
+    [
+        ("x.tex", "% In the preamble: \\usepackage{booktabs}\n\\begin{table}"),
+        ("x.md", "**3 systems on parallel**\n\n| system | RR Mo |"),
+        ("x.csv", "system,baseline,measure,kind,"),
+        ("x.json", '{\n "collection": "parallel",'),
+        ("x.txt", "3 systems on parallel\nsystem"),
+    ],
+)
+def test_compare_writes_a_file_by_its_name(
+    three: Path,
+    tmp_path: Path,
+    inside: Ran,  # noqa: F811
+    name: str,
+    start: str,
+) -> None:
+    path = tmp_path / "new" / name
+    done = inside("compare", *folders(three), "--output", path)
+    assert done == (0, f"saved in {path}\n", "")
+    assert path.read_text("utf-8").startswith(start)
+    assert [other.name for other in path.parent.iterdir()] == [name]
+    inside("compare", *folders(three), "--output", path, "--format", "markdown")
+    assert path.read_text("utf-8").startswith("**3 systems")
+
+
+def test_systems_of_one_name_go_by_their_folders(tmp_path: Path) -> None:
+    collection = parallel()
+    for folder, right in (("a", EVERY), ("b", set[tuple[str, int]]())):
+        system(collection, right, "same", [RR]).save(tmp_path / folder)
+    done = ran("compare", tmp_path / "a", tmp_path / "b", "--json")
+    stored = json.loads(done.stdout)
+    assert [one["system"] for one in stored["systems"]] == [f"{tmp_path}/a", f"{tmp_path}/b"]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("compare RES/best", "BadOption: compare takes two folders of results or more"),
+        ("compare RES/best RES/twin/../best", "BadOption: RES/twin/../best is named twice"),
+        ("compare RES/best RES", "BadData: RES holds no results: it lacks results.json"),
+        (
+            "compare RES/best OTHER",
+            "BadData: results are compared on one collection, but its name differs: o and parallel",
+        ),
+        (
+            "compare RES/best RES/twin --baseline m_bets",
+            "UnknownName: no system 'm_bets'; did you mean 'm_best'?",
+        ),
+        (
+            "compare RES/best RES/twin --format latx",
+            "UnknownName: no format 'latx'; did you mean 'latex'?",
+        ),
+        (
+            "compare RES/best RES/twin --by kinds",
+            "UnknownName: no way to compare 'kinds'; did you mean 'kind'?",
+        ),
+        (
+            "compare RES/best RES/twin --test u",
+            "UnknownName: no test 'u'; there are randomisation, t",
+        ),
+        (
+            "compare RES/best RES/twin --measures AP",
+            "UnknownName: no measure of both results 'AP'; there are R@1, RR, RankDistance",
+        ),
+        (
+            "compare RES/best RES/twin --json --format csv",
+            "BadOption: name --json or --format csv, not both",
+        ),
+        (
+            "plot matrx RES/best --output x.svg",
+            "UnknownName: no plot 'matrx'; did you mean 'matrix'?",
+        ),
+        (
+            "plot matrix RES/best --output x.jpg",
+            "BadOption: a plot's file ends in .svg, .png, .pdf, not as 'x.jpg' does",
+        ),
+        (
+            "plot bias RES/best RES/twin --output x.svg",
+            "BadOption: bias takes 1 folder of results, not 2",
+        ),
+        (
+            "plot bias RES/best --one-target --output x.svg",
+            "BadOption: --one-target is an option of matrix",
+        ),
+        (
+            "plot matrix RES/best --bias PEER --output x.svg",
+            "BadOption: --bias is an option of scatter",
+        ),
+        (
+            "plot matrix RES/best --output x.svg",
+            "UnknownName: no measure of these results 'AP'; there are R@1, RR, RankDistance",
+        ),
+        ("plot matrix RES/best", "Usage: Missing option '--output'. See beir-hybrid plot --help"),
+    ],
+)
+def test_what_does_not_fit_together(
+    three: Path,
+    tmp_path: Path,
+    inside: Ran,  # noqa: F811
+    line: str,
+    message: str,
+) -> None:
+    if "OTHER" in line:
+        system(parallel(name="o"), EVERY, "o").save(tmp_path / "o")
+    places = {"RES": str(three), "OTHER": str(tmp_path / "o")}
+    words = [re.sub("RES|OTHER", lambda name: places[name[0]], word) for word in line.split()]
+    done = inside(*words)
+    assert done == (2, "", f"{message.replace('RES', str(three))}\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("matrix twin", {"m_twin", "RR on parallel", ".9236"}),
+        ("matrix best twin", {"m_best less m_twin", "+.0764"}),
+        ("languages twin", {"m_twin", ".9203"}),
+        ("scatter best twin worst", {"m_best", "m_twin", "m_worst"}),
+    ],
+)
+def test_plot(three: Path, tmp_path: Path, inside: Ran, line: str, words: set[str]) -> None:  # noqa: F811
+    kind, *names = line.split()
+    path = tmp_path / "x.svg"
+    done = inside("plot", kind, *folders(three, *names), "--measure", "RR", "--output", path)
+    assert done == (0, f"saved in {path}\n", "")
+    assert words <= set(re.findall(r"<text[^>]*>([^<]*)</text>", path.read_text("utf-8")))
+
+
+def test_plot_of_bias_is_a_picture(tmp_path: Path) -> None:
+    measures = [RR, bh.LanguagePreference]
+    system(parallel(), EVERY, "m", measures).save(tmp_path / "m")
+    done = ran("plot", "bias", tmp_path / "m", "--output", tmp_path / "x.png")
+    assert done.stdout == f"saved in {tmp_path}/x.png\n"
+    assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_json_of_datasets(mine: Path) -> None:  # noqa: F811
+    listed = json.loads(ran("datasets", "list", "--json").stdout)
+    assert [one["name"] for one in listed] == list(bh.datasets())
+    shown = json.loads(ran("datasets", "show", "mlqa-r", "--json").stdout)
+    assert shown in listed
+    assert shown["languages"] == ["ar", "de", "en", "es", "hi", "vi", "zh"]
+    assert "CC BY-NC 4.0" in shown["licence"]
+    done = ran("datasets", "fetch", "jsonl", "-o", f"path={mine}", "--json")
+    assert json.loads(done.stdout) == {
+        "name": "jsonl",
+        "languages": {
+            "de": {"queries": 1, "passages": 1},
+            "en": {"queries": 1, "passages": 1},
+            "tr": {"queries": 0, "passages": 1},
+        },
+        "caveat": "",
+    }
+
+
+def test_json_of_an_evaluation_is_alone_and_all_is_quiet(
+    model: Path,  # noqa: F811
+    data: list[str],  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "out"
+    line = ["--measures", "AP RankDistance", "--output", str(out), "--json", "--name", "ä"]
+    done = ran("evaluate", model, *data, *line)
+    # No bars, no warnings: only what is said of the files.
+    assert (done.returncode, done.stderr) == (0, f"saved in {out}\n")
+    assert done.stdout.isascii()
+    found = json.loads(done.stdout)
+    stored = json.loads((out / "results.json").read_text("utf-8"))
+    assert (found["model"], found["collection"]) == ("ä", "mine")
+    assert (found["summary"], found["settings"]) == (stored["summary"], stored["settings"])
+    # Worked out in `tests.test_cli_evaluate`.
+    assert found["summary"]["multi"]["AP"]["mean"] == pytest.approx((0.875 + 11 / 12) / 2)
+
+
+def test_json_of_a_search(
+    model: Path,  # noqa: F811
+    data: list[str],  # noqa: F811
+    tmp_path: Path,
+    inside: Ran,  # noqa: F811
+) -> None:
+    collection = bh.load("jsonl", path=data[-1].removeprefix("path="))
+    folder = build_index(str(model), collection, tmp_path / "index")
+    done = inside("search", folder, "w1", "-k", "2", "--json")
+    assert (done.code, done.err) == (0, "")
+    about: dict[str, Any] = {"rank": 1, "lang": "en", "id": "en:p1", "text": "w1", "gold": True}
+    found = json.loads(done.out)
+    assert found["hits"][0] == about | {"score": pytest.approx(1)}
+    assert found["hits"][1]["score"] == pytest.approx(3**-0.5)
+    assert found["relevant"] == 2
+
+
+def test_json_of_bm25(data: list[str], inside: Ran) -> None:  # noqa: F811
+    pytest.importorskip("pyserini", reason="BM25 needs it: the extra 'pyserini'")
+    done = inside("bm25", *data, "--measures", "AP", "--json")
+    assert done.code == 0
+    # Worked out in `tests.test_bm25`.
+    assert json.loads(done.out)["summary"]["cross"]["AP"]["mean"] == 0.25
+
+
+@pytest.mark.usefixtures("mirror")
+def test_json_of_an_ablation_holds_no_trainer_s_lines(tmp_path: Path, inside: Ran) -> None:  # noqa: F811
+    done = inside(
+        "ablate", saved(tmp_path / "start"), "--train", "mlqa-r", "--languages", "de,es",
+        "--test", "mlqa-r", "--test-languages", "es,vi", "--strategy", "x-x-mono", "--seed", 4,
+        "--max-steps", 1, "--per-device-train-batch-size", 4, "--use-cpu", "true",
+        "--output", tmp_path / "out", "--json",
+    )  # fmt: skip
+    assert done.code == 0, done.err
+    (trial,) = json.loads(done.out)
+    assert (trial["strategy"], trial["seed"], trial["collection"]) == ("x-x-mono", 4, "mlqa-r")
+    folder = tmp_path / "out" / "results" / "mlqa-r" / "x-x-mono-4"
+    assert trial["summary"] == json.loads((folder / "results.json").read_text())["summary"]
+    assert done.err.endswith(f"saved in {tmp_path / 'out'}\n")
+
+
+def test_an_error_with_json_is_a_line_as_ever() -> None:
+    done = ran("datasets", "show", "xquadr", "--json")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "UnknownName: no dataset 'xquadr'; did you mean 'xquad-r'?\n"
+
+
+def in_terminal(*arguments: str | Path, **env: str) -> str:
+    """Run a command in a terminal of its own, and return what it shows there."""
+    ours, theirs = pty.openpty()
+    base = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+    running = subprocess.Popen(
+        [PROGRAM, *arguments],
+        env=base | {"COLUMNS": "80", "TERM": "xterm-256color"} | env,
+        stdin=theirs, stdout=theirs, stderr=theirs,
+    )  # fmt: skip
+    os.close(theirs)
+    shown = b""
+    while True:
+        try:
+            part = os.read(ours, 4096)
+        except OSError:  # how a terminal says that all have left it
+            break
+        if not part:
+            break
+        shown += part
+    os.close(ours)
+    assert running.wait() == 0
+    return shown.decode()
+
+
+@pytest.mark.parametrize("line", ["--help", "datasets list", "compare"])
+def test_no_color(three: Path, line: str) -> None:
+    words = line.split() + [str(folder) for folder in folders(three) if line == "compare"]
+    plain, coloured = in_terminal(*words, NO_COLOR="1"), in_terminal(*words)
+    assert not COLOUR.search(plain)
+    assert bool(COLOUR.search(coloured)) == (line == "--help")
+    # Bold is no colour.
+    assert "\x1b[1m" in plain
+    piped = ran(*words)
+    assert "\x1b" not in piped.stdout
+    assert piped.stderr == ""
+
+
+def completed(shell_line: str) -> list[str]:
+    """Return what bash is told to offer for the last word of a line."""
+    words = shell_line.split(" ")
+    done = subprocess.run(
+        [PROGRAM],
+        env=os.environ
+        | {
+            "_BEIR_HYBRID_COMPLETE": "complete_bash",
+            "COMP_WORDS": " ".join(words),
+            "COMP_CWORD": str(len(words) - 1),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stderr == ""
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("beir-hybrid comp", ["compare"]),
+        ("beir-hybrid datasets show ml", ["mlqa-r"]),
+        ("beir-hybrid evaluate m --dataset xq", ["xquad-r"]),
+        ("beir-hybrid train m --train mir", ["miracl"]),
+        ("beir-hybrid train m --strategy hy", ["hybrid"]),
+        ("beir-hybrid ablate m --strategy x-x-", ["x-x-mono"]),
+        ("beir-hybrid ablate m --test ml", ["mlqa-r"]),
+        ("beir-hybrid compare a b --format l", ["latex"]),
+        ("beir-hybrid compare a b --json --format m", ["markdown"]),
+        ("beir-hybrid compare a b --by s", ["setting"]),
+        ("beir-hybrid plot sc", ["scatter"]),
+    ],
+)
+def test_a_shell_completes(line: str, offered: list[str]) -> None:
+    assert completed(line) == offered
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_is_shown_and_installed(shell: str, tmp_path: Path) -> None:
+    quiet = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1", "HOME": str(tmp_path)}
+    shown = ran("--show-completion", shell, **quiet)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "_BEIR_HYBRID_COMPLETE" in shown.stdout
+    done = ran("--install-completion", shell, **quiet)
+    assert (done.returncode, done.stderr) == (0, "")
+    written = [path.read_text() for path in tmp_path.rglob("*") if path.is_file()]
+    assert any(shown.stdout.strip() in text for text in written)
+
+
+def test_help_names_the_new_commands() -> None:
+    done = subprocess.run([sys.executable, "-m", "beir_hybrid", "--help"], capture_output=True,
+                          text=True, check=True)  # fmt: skip
+    assert re.search(r"│ compare\s+Compare systems", done.stdout)
+    assert re.search(r"│ plot\s+Draw results", done.stdout)
