@@ -1,0 +1,68 @@
+"""What CONTRIBUTING.md says of adding things is enough: done as it says, each is there."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.pages import ROOT, blocks, check
+
+_PLACE = re.compile(
+    r"# (beir_hybrid/\S+), (a new file|below|instead of)(?:: ([^\n]*))?\n(.*)", re.DOTALL
+)
+
+
+def put(place: re.Match[str], folder: Path) -> None:
+    """Put the lines of a block where it says."""
+    path, how, line, code = folder / place[1], place[2], place[3], place[4]
+    if how == "a new file":
+        assert not path.exists()
+        path.write_text(code, "utf-8")
+        return
+    text = path.read_text("utf-8")
+    assert text.count(f"\n{line}\n") == 1, line
+    kept = f"{line}\n" if how == "below" else ""
+    path.write_text(text.replace(f"\n{line}\n", f"\n{kept}{code}"), "utf-8")
+
+
+def test_things_are_added_as_the_page_says(tmp_path: Path) -> None:
+    ours = ROOT / "beir_hybrid"
+    shutil.copytree(ours, tmp_path / ours.name, ignore=shutil.ignore_patterns("__pycache__"))
+    used, places = [], []
+    for block in blocks(ROOT / "CONTRIBUTING.md"):
+        if block.language == "python":
+            place = _PLACE.match(block.code)
+            if place:
+                put(place, tmp_path)
+                places.append(place[1].removeprefix("beir_hybrid/").partition("/")[0])
+            else:
+                used.append(block)
+    assert set(places) == {"sources", "training", "evaluation", "encoding", "report"}
+    done = subprocess.run(
+        [sys.executable, "-c", "\n".join(block.code for block in used)],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    check("".join(block.expected for block in used), done.stdout)
+
+
+def test_examples_are_short() -> None:
+    """Some ten lines each, a dataset with its texts twice as many."""
+    for block in blocks(ROOT / "CONTRIBUTING.md"):
+        assert len([line for line in block.code.splitlines() if line]) <= 30, block.code
+
+
+def test_the_table_of_rooms_is_that_of_the_tests() -> None:
+    from tests.test_rooms import ROOMS
+
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8").split("## The rooms")[1].split("\n## ")[0]
+    rows = [line.split("|")[1] for line in text.splitlines() if line.startswith("| `")]
+    named = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    assert set(ROOMS) - {"__main__"} <= set(named)
+    ordered = [name for name in named if name in ROOMS]
+    assert ordered == [name for name in ROOMS if name in named]

@@ -1,0 +1,125 @@
+"""The pages of docs/ build without a warning, load nothing from elsewhere, and say what is true."""
+
+import os
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+import yaml
+
+import beir_hybrid as bh
+
+ROOT = Path(__file__).parent.parent
+# What a page loads by itself, other than where its links lead.
+LOADED = {
+    "audio": "src", "embed": "src", "iframe": "src", "img": "src", "input": "src", "link": "href",
+    "object": "data", "script": "src", "source": "src", "video": "src",
+}  # fmt: skip
+
+
+class Loads(HTMLParser):
+    """Collects what a page loads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        found = dict(attrs)
+        if tag == "link" and found.get("rel") in ("canonical", "next", "prev"):
+            return  # these say where pages lie, and nothing is fetched
+        self.found += [found.get(LOADED.get(tag, "")) or "", found.get("srcset") or ""]
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Build the pages with no network to be had."""
+    folder = tmp_path_factory.mktemp("docs") / "site"
+    nowhere = dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), "http://127.0.0.1:9")
+    # The theme speaks of its successor otherwise.
+    nowhere["NO_MKDOCS_2_WARNING"] = "1"
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(folder)]
+    done = subprocess.run(
+        command, cwd=ROOT, env=os.environ | nowhere, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "WARNING" not in done.stderr
+    return folder
+
+
+def test_pages_load_nothing_from_elsewhere(site: Path) -> None:
+    pages = list(site.rglob("*.html"))
+    assert len(pages) >= len(list((ROOT / "docs").glob("*.md")))
+    for page in pages:
+        loads = Loads()
+        loads.feed(page.read_text("utf-8"))
+        away = [one for one in loads.found if re.match(r"(https?:)?//", one)]
+        assert not away, page
+    for style in site.rglob("*.css"):
+        assert not re.search(r"(url\(|@import)\s*['\"]?(https?:)?//", style.read_text("utf-8"))
+
+
+def test_every_page_is_in_the_menu() -> None:
+    menu = yaml.safe_load((ROOT / "mkdocs.yml").read_text("utf-8"))["nav"]
+    named = set(re.findall(r"[\w-]+\.md", str(menu)))
+    assert named == {page.name for page in (ROOT / "docs").glob("*.md")}
+
+
+def page_text(name: str) -> str:
+    return (ROOT / "docs" / name).read_text("utf-8")
+
+
+def test_the_reference_has_every_public_name(site: Path) -> None:
+    shown = set()
+    for page in ("reference.md", "measures.md"):
+        shown |= set(re.findall(r"heading: bh\.(\w+)", page_text(page)))
+    assert shown == set(bh.__all__) - {"BeirHybridError", "__version__"}
+    built = (site / "reference.html").read_text("utf-8")
+    for name in set(bh.__all__) & set(re.findall(r"heading: bh\.(\w+)", page_text("reference.md"))):
+        assert re.search(rf"<h3[^>]*>\s*bh\.{name}\s*<", built), name
+
+
+def test_every_dataset_has_its_licence_in_the_table() -> None:
+    table = (ROOT / "docs" / "cite.md").read_text("utf-8").split("\n## ")[0]
+    rows = [line for line in table.splitlines() if line.startswith("| `")]
+    named = {name for row in rows for name in re.findall(r"`([\w-]+)`", row.split("|")[1])}
+    assert named == set(bh.datasets())
+    for name in ("xquad-r", "mlqa-r", "miracl"):
+        licence = bh.datasets()[name].licence
+        row = next(row for row in rows if f"`{name}`" in row)
+        for one in re.findall(r"CC BY[\w-]* \d\.\d|Apache \d\.\d", licence):
+            assert one in row
+
+
+def test_citation_file_names_the_paper_and_this_version() -> None:
+    cited = yaml.safe_load((ROOT / "CITATION.cff").read_text("utf-8"))
+    assert cited["version"] == bh.__version__
+    assert cited["preferred-citation"]["url"].endswith("2408.10536")
+    families = [author["family-names"] for author in cited["preferred-citation"]["authors"]]
+    assert families == ["Elmahdy", "Lin", "Ahmad"]
+
+
+def test_figures_in_the_pages_stand_in_the_results() -> None:
+    """What scale.md takes over from the measurements is there."""
+    measured = (ROOT / "benchmarks" / "RESULTS.md").read_text("utf-8")
+    reckoned = (ROOT / "benchmarks" / "SCALE.md").read_text("utf-8")
+    page = (ROOT / "docs" / "scale.md").read_text("utf-8")
+    assert "137,878 passages/s" in page
+    assert "137,878" in measured
+    for figure in ("155 GPU hours", "19.4", "327 hours", "805", "2.7 hours", "13 minutes"):
+        assert figure in page
+        assert figure in reckoned
+
+
+def test_figures_of_the_readme_stand_in_the_results() -> None:
+    measured = (ROOT / "benchmarks" / "RESULTS.md").read_text("utf-8")
+    results = (ROOT / "README.md").read_text("utf-8").partition("\n## Results\n")[2]
+    rows = [line for line in results.split("\n## ")[0].splitlines() if line.endswith("` |")]
+    for row in rows:
+        *cells, made = row.strip("| ").split(" | ")
+        section = measured.split(f"\n## {made.strip('`').split()[-1]}\n")[1].split("\n## ")[0]
+        for figure in re.findall(r"[\d,]*\.\d+", " ".join(cells[1:])):
+            assert figure in section, row
