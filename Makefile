@@ -22,7 +22,7 @@ check: .venv/installed  ## style, formatting, types
 	$(RUN) mypy
 
 test: .venv/installed  ## all tests, a process a core
-	$(RUN) pytest -n auto --maxprocesses 4 --dist loadfile
+	$(RUN) pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 test-ray: .venv/installed  ## machines of a Ray cluster die
 	$(RUN) pytest -m cluster tests/test_ray.py
