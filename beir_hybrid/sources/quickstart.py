@@ -206,7 +206,8 @@ def _of_languages(
 
     for language, likely in sorted(get_global("likely_subtags").items()):
         parts = likely.split("_")
-        if "_" in language or language not in locales["en"].languages or len(parts) < 2:  # noqa: PLR2004
+        unknown = language == "und" or language not in locales["en"].languages
+        if "_" in language or unknown or len(parts) < 2:  # noqa: PLR2004
             continue
         speaking = [code for code in sorted(tongues) if tongues[code] == language]
         hint = named("territories", _one_of(speaking, f"script-{language}")) if speaking else None
