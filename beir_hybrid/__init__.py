@@ -25,15 +25,22 @@ if TYPE_CHECKING:
     from beir_hybrid.encoding import Encoder as Encoder
     from beir_hybrid.encoding import SentenceTransformerEncoder as SentenceTransformerEncoder
     from beir_hybrid.encoding import encode as encode
+    from beir_hybrid.encoding.vision import from_vision_text as from_vision_text
+    from beir_hybrid.evaluation.clip_score import ClipScore as ClipScore
+    from beir_hybrid.evaluation.clip_score import clip_score as clip_score
     from beir_hybrid.evaluation.compare import compare as compare
     from beir_hybrid.evaluation.compare import tied_ranks as tied_ranks
     from beir_hybrid.evaluation.evaluate import evaluate as evaluate
     from beir_hybrid.evaluation.evaluator import HybridEvaluator as HybridEvaluator
     from beir_hybrid.evaluation.given import evaluate_runs as evaluate_runs
     from beir_hybrid.evaluation.given import read_vectors as read_vectors
+    from beir_hybrid.evaluation.matchers import BlipMatcher as BlipMatcher
+    from beir_hybrid.evaluation.matchers import LxmertMatcher as LxmertMatcher
     from beir_hybrid.evaluation.measures import PEER as PEER
+    from beir_hybrid.evaluation.measures import LanguageDisparity as LanguageDisparity
     from beir_hybrid.evaluation.measures import LanguageExposure as LanguageExposure
     from beir_hybrid.evaluation.measures import LanguagePreference as LanguagePreference
+    from beir_hybrid.evaluation.measures import ModalityShare as ModalityShare
     from beir_hybrid.evaluation.measures import RankDistance as RankDistance
     from beir_hybrid.evaluation.measures import SameLanguageShare as SameLanguageShare
     from beir_hybrid.evaluation.mteb import read_mteb as read_mteb
@@ -54,6 +61,8 @@ if TYPE_CHECKING:
     from beir_hybrid.sources import datasets as datasets
     from beir_hybrid.sources import load as load
     from beir_hybrid.training.ablate import ablate as ablate
+    from beir_hybrid.training.adapters import LanguageAdapters as LanguageAdapters
+    from beir_hybrid.training.adapters import train_adapters as train_adapters
     from beir_hybrid.training.loss import HybridContrastiveLoss as HybridContrastiveLoss
     from beir_hybrid.training.pairs import ParallelPairs as ParallelPairs
     from beir_hybrid.training.pairs import join_pairs as join_pairs
@@ -64,6 +73,7 @@ if TYPE_CHECKING:
     from beir_hybrid.training.sampler import HybridBatchSampler as HybridBatchSampler
     from beir_hybrid.training.strategies import strategy as strategy
     from beir_hybrid.training.switching import code_switch as code_switch
+    from beir_hybrid.training.tip import TipCache as TipCache
     from beir_hybrid.training.train import train as train
     from beir_hybrid.training.watch import BatchAudit as BatchAudit
 
@@ -71,6 +81,8 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "BatchAudit": "training.watch",
+    "BlipMatcher": "evaluation.matchers",
+    "ClipScore": "evaluation.clip_score",
     "Collection": "collection",
     "CollectionWriter": "collection",
     "Dataset": "sources",
@@ -79,8 +91,12 @@ _HOMES = {
     "HybridBatchSampler": "training.sampler",
     "HybridContrastiveLoss": "training.loss",
     "HybridEvaluator": "evaluation.evaluator",
+    "LanguageAdapters": "training.adapters",
+    "LanguageDisparity": "evaluation.measures",
     "LanguageExposure": "evaluation.measures",
     "LanguagePreference": "evaluation.measures",
+    "LxmertMatcher": "evaluation.matchers",
+    "ModalityShare": "evaluation.measures",
     "PEER": "evaluation.measures",
     "ParallelPairs": "training.pairs",
     "QueryEncoder": "pyserini.queries",
@@ -88,10 +104,12 @@ _HOMES = {
     "Results": "evaluation.results",
     "SameLanguageShare": "evaluation.measures",
     "SentenceTransformerEncoder": "encoding",
+    "TipCache": "training.tip",
     "View": "collection",
     "ablate": "training.ablate",
     "bm25": "pyserini.bm25",
     "build_index": "pyserini.index",
+    "clip_score": "evaluation.clip_score",
     "code_switch": "training.switching",
     "compare": "evaluation.compare",
     "datasets": "sources",
@@ -99,6 +117,7 @@ _HOMES = {
     "evaluate": "evaluation.evaluate",
     "evaluate_runs": "evaluation.given",
     "from_beir": "collection.triple",
+    "from_vision_text": "encoding.vision",
     "fuse": "pyserini.fusion",
     "join_pairs": "training.pairs",
     "leaderboard": "report.site",
@@ -118,6 +137,7 @@ _HOMES = {
     "strategy": "training.strategies",
     "tied_ranks": "evaluation.compare",
     "train": "training.train",
+    "train_adapters": "training.adapters",
     "write_folder": "collection",
     "write_mteb": "evaluation.mteb",
     "write_run": "retrieval.runs",

@@ -91,7 +91,7 @@ def fetch_hub(repository: str, file: str, commit: str) -> Path:
     Mirror and cache are looked up first. Otherwise ``huggingface_hub`` downloads into a cache of
     its own, and the file is linked into ours, where it lies as in a mirror.
     """
-    place = Path("huggingface.co", "datasets", repository, "resolve", commit, file)
+    place = _hub_folder(repository, commit) / file
     path = cache_folder() / "files" / place
     if found := _mirrored(place) or (path if path.is_file() else None):
         return found
@@ -104,6 +104,36 @@ def fetch_hub(repository: str, file: str, commit: str) -> Path:
                 except OSError:  # another disk, or one without links
                     shutil.copyfile(downloaded, temporary)
     return path
+
+
+def hub_parts(repository: str, stem: str, commit: str) -> list[str]:
+    """Return the files ``STEM-00000-of-00002.parquet`` and so on of a hub dataset at a commit.
+
+    The first one's name says how many there are; the hub is asked where neither mirror nor cache
+    has it.
+    """
+    folder = _hub_folder(repository, commit)
+    for root in (mirror_folder(), cache_folder() / "files"):
+        for path in sorted((root / folder).glob(f"{stem}-00000-of-*.parquet")) if root else []:
+            count = int(path.stem.rpartition("-")[2])
+            return [f"{stem}-{number:05}-of-{count:05}.parquet" for number in range(count)]
+    what = f"the list of files of the hub's dataset {repository}"
+    place = folder / f"{stem}-00000-of-00001.parquet"
+    if is_offline():
+        raise _offline(what, place)
+    from huggingface_hub import HfApi
+
+    with _hub(f"cannot fetch {what}", _mirror_cure(place)):
+        ask = partial(HfApi().dataset_info, repository, revision=commit, timeout=HUB_TIMEOUT)
+        listed = [file.rfilename for file in _patiently(ask).siblings or []]
+    part = re.compile(rf"{re.escape(stem)}-\d{{5}}-of-\d{{5}}\.parquet")
+    if not (parts := sorted(filter(part.fullmatch, listed))):
+        raise Unreachable(f"the hub's dataset {repository} has no {stem}-*.parquet at {commit}")
+    return parts
+
+
+def _hub_folder(repository: str, commit: str) -> Path:
+    return Path("huggingface.co", "datasets", repository, "resolve", commit)
 
 
 def hub_commit(repository: str, revision: str) -> str:

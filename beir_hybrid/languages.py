@@ -55,7 +55,7 @@ def _normalise(tag: str) -> str:
 
 def normalise_all(tags: str | Iterable[str]) -> tuple[str, ...]:
     """Return the codes of one tag or several, in the order given, each once."""
-    return tuple(dict.fromkeys(normalise(tag) for tag in _listed(tags)))
+    return tuple(dict.fromkeys(normalise(tag) for tag in listed(tags)))
 
 
 def choose(kind: str, tags: str | Iterable[str], known: Iterable[str]) -> tuple[str, ...]:
@@ -66,7 +66,7 @@ def choose(kind: str, tags: str | Iterable[str], known: Iterable[str]) -> tuple[
     """
     codes = tuple(known)
     chosen: dict[str, None] = {}
-    for tag in _listed(tags):
+    for tag in listed(tags):
         try:
             code = normalise(tag)
         except BadData:
@@ -88,7 +88,8 @@ def english_name(code: str) -> str:
     return str(langcodes.Language.get(code).language_name("en"))
 
 
-def _listed(tags: str | Iterable[str]) -> list[str]:
+def listed(tags: str | Iterable[str]) -> list[str]:
+    """Return one tag or several as a list."""
     if isinstance(tags, str):
         return [tags]
     if not isinstance(tags, Iterable):

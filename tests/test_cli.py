@@ -125,13 +125,20 @@ def test_our_own_log_is_shown_once_and_no_other(debug: list[str], shown: str) ->
     assert done.stderr == shown
 
 
+OURS = [
+    *["xquad-r", "mlqa-r", "miracl", "beir-folder", "jsonl", "multi30k", "xtd10"],
+    *["jsonl-image-text", "xm3600", "xflickrco", "wit", "quickstart"],
+]
+
+
 @pytest.mark.parametrize("columns", ["40", "50", "120"])
 def test_tables_fold_and_lose_nothing(columns: str) -> None:
     listed = ran("datasets", "list", COLUMNS=columns).stdout
     assert "…" not in listed
     assert max(map(len, listed.splitlines())) <= int(columns)
     assert [line.split()[0] for line in listed.splitlines() if not line.startswith(" ")] == [
-        *["name", "xquad-r", "mlqa-r", "miracl", "beir-folder", "jsonl", "quickstart"]
+        "name",
+        *OURS,
     ]
     shown = ran("datasets", "show", "xquad-r", COLUMNS=columns).stdout
     assert max(map(len, shown.splitlines())) <= int(columns)
@@ -143,13 +150,12 @@ def test_tables_fold_and_lose_nothing(columns: str) -> None:
 
 def test_tables_in_a_pipe_are_as_wide_as_they_are() -> None:
     env = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
-    ours = ["xquad-r", "mlqa-r", "miracl", "beir-folder", "jsonl", "quickstart"]
     listed = subprocess.run(
         [PROGRAM, "datasets", "list"], env=env, capture_output=True, text=True, check=True
     )
     first, *lines = listed.stdout.splitlines()
     assert first.split() == ["name", "languages", "licence", "what", "it", "is"]
-    assert [line.split()[0] for line in lines] == ours
+    assert [line.split()[0] for line in lines] == OURS
     assert max(map(len, lines)) > 80
     summary = "your own parallel questions and passages, a file of JSON lines"
     assert lines[4].rstrip().split(maxsplit=3) == ["jsonl", "your", "own", summary]

@@ -24,6 +24,7 @@ from sentence_transformers import SentenceTransformer
 
 import beir_hybrid as bh
 from beir_hybrid.cli import main
+from beir_hybrid.evaluation.settings import KINDS
 from tests.models import static_model
 from tests.test_rerank import cross_encoder
 
@@ -274,7 +275,7 @@ def test_reranking_is_that_of_the_function(
         (["M", "DATA", "--measures", "R@0"], "no measure R@0: its cutoff must be at least 1"),
         (
             ["M", "DATA", "--settings", ""],
-            "no kind of setting is named; there are mono, cross, multi, one-target",
+            f"no kind of setting is named; there are {', '.join(KINDS)}",
         ),
         (["M", "DATA", "--depth", "0"], "depth is 0; it must be a whole number from 1 on"),
         (
@@ -283,7 +284,7 @@ def test_reranking_is_that_of_the_function(
         ),
         (
             ["M", "DATA", "--settings", "one-target", "--rerank", "M"],
-            "one-target settings cannot be reranked",
+            "one-target settings cannot be reranked by M: it compares texts, in mono, cross, multi",
         ),
     ],
 )
@@ -300,6 +301,7 @@ def test_what_does_not_fit_together(
         cross_encoder(tmp_path / "judge")
         capsys.readouterr()  # bars of its making
         line = [*line[:-1], str(tmp_path / "judge")]
+        message = message.replace("by M:", f"by {line[-1]}:")
     places = {"M": [str(model)], "DATA": data, "OUT": [str(tmp_path / "out")]}
     arguments = [part for word in line for part in places.get(word, [word])]
     assert ran("evaluate", *arguments) == (2, "", f"BadOption: {message}\n")

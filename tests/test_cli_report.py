@@ -354,7 +354,7 @@ def completed(shell_line: str) -> list[str]:
         ("beir-hybrid datasets show ml", ["mlqa-r"]),
         ("beir-hybrid evaluate m --dataset xq", ["xquad-r"]),
         ("beir-hybrid train m --train mir", ["miracl"]),
-        ("beir-hybrid train m --strategy hy", ["hybrid"]),
+        ("beir-hybrid train m --strategy hy", ["hybrid", "hybrid-image"]),
         ("beir-hybrid ablate m --strategy x-x-", ["x-x-mono"]),
         ("beir-hybrid ablate m --test ml", ["mlqa-r"]),
         ("beir-hybrid compare a b --format l", ["latex"]),

@@ -281,6 +281,47 @@ def test_a_picture_needs_no_text_where_titles_are_not_read(tmp_path: Path) -> No
         writer.finish(title_policy="text")
 
 
+def test_a_picture_has_a_path(tmp_path: Path) -> None:
+    writer = CollectionWriter(tmp_path, "pictures", images=True)
+    query = writer.query("en", "1", "A cat", "1")
+    writer.judge(query, writer.passage("image", "1", "", "sha256:0", "cat.jpg"))
+    writer.passage("image", "2", "", "sha256:1", "")
+    writer.query("image", "2", "sha256:1", "2", None)
+    with pytest.raises(BadData) as caught:
+        writer.finish()
+    message = "2 pictures without a path, first 'image:2'"
+    assert str(caught.value) == f"pictures: {message}"
+
+
+def test_where_there_are_no_pictures_image_is_no_language(tmp_path: Path) -> None:
+    writer = CollectionWriter(tmp_path, "tiny")
+    small(writer)
+    writer.passage("image", "2", "", "A text.")
+    with pytest.raises(
+        BadData, match=r"^tiny: 1 passages with unknown language 'image', first '2'"
+    ):
+        writer.finish()
+
+
+def test_pictures_lie_behind_every_language(tmp_path: Path) -> None:
+    writer = CollectionWriter(tmp_path, "pictures", images=True)
+    for lang in ("zza", "image", "en", "jv"):
+        path = f"{lang}.png" if lang == "image" else None
+        passage = writer.passage(lang, "1", "", f"{lang} text", path)
+        writer.judge(writer.query(lang, "1", f"{lang} text", "1", path), passage)
+    writer.finish(original_ids=True)
+    pictures = open_collection(tmp_path)
+    assert pictures.groups == ("en", "jv", "zza", "image")
+    for table in (pictures.queries, pictures.passages):
+        assert table["lang"].to_pylist() == ["en", "jv", "zza", "image"]
+        assert table["image"].to_pylist() == [None, None, None, "image.png"]
+    assert [pictures.passage_rows(group).start for group in pictures.groups] == [0, 1, 2, 3]
+    # The origin's own ids would be the same for a caption and a picture.
+    assert pictures.view("en", "image").prefixes == ("en:q:", "image:")
+    assert pictures.view("en", pictures.groups).prefixes == ("", "")
+    assert pictures.view("image").prefixes == ("", "")
+
+
 def test_facts_are_kept(tmp_path: Path) -> None:
     writer = CollectionWriter(tmp_path, "tiny")
     small(writer)

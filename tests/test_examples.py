@@ -115,6 +115,7 @@ def test_python_blocks_need_only_what_the_page_installs() -> None:
         word.replace("-", "_") for word in [*needed, project["name"], *itertools.chain(*shown)]
     }
     named |= {"tokenizers", *sys.stdlib_module_names}  # the former comes with transformers
+    named |= {"PIL"} if "pillow" in named else set()
     for block in EVERY:
         if block.language == "python":
             for module in re.findall(r"^(?:import|from) (\w+)", block.code, re.MULTILINE):

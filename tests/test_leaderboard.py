@@ -314,7 +314,7 @@ def test_comparisons_are_those_of_compare(three: Path, site: Path) -> None:
             figure(one.found.mean_b),
             signed(one.found.difference),
             f"{signed(one.found.low)} to {signed(one.found.high)}",
-            f"{one.p_holm:.4f}",
+            figure(one.p_holm),
             f"{one.found.effect:+.2f}",
             "first better" if one.p_holm <= 0.05 else "not told apart",
         ]
@@ -415,7 +415,26 @@ def test_commands_and_what_is_recorded(tmp_path: Path) -> None:
     (model,) = (page.parent / "models").iterdir()
     commands = bh.reproduction(results)
     assert len(commands) > 3
-    assert "\n".join(commands) in Page(model).text
+    shown = "\n".join(commands).replace(str(tmp_path), "path/to/" + tmp_path.name)
+    assert "\n".join(commands) != shown
+    assert shown in Page(model).text
+    for path in page.parent.rglob("*.html"):  # where files lie is not told
+        assert str(tmp_path) not in path.read_text("utf-8")
+
+
+def test_a_published_row_has_no_rank_of_its_namesake(three: Path) -> None:
+    ours = bh.Results.load(three / "fair")
+    published = replace(next(iter(read_entries(ours))), source="published", results=None, path=None)
+    (mine,) = read_entries(ours)
+    board = board_of([mine, published])
+    ranks = {row.entry.source: row.cells[0][board.main].text for row in board.rows}
+    assert ranks == {"results": "1", "published": ""}
+
+
+def test_a_name_that_cannot_be_seen_is_told(three: Path) -> None:
+    ours = bh.Results.load(three / "fair")
+    ours.about["model"]["name"] = "   "
+    assert [entry.name for entry in read_entries(ours)] == ["(no name)"]
 
 
 def test_how_a_model_was_trained_is_told(three: Path, tmp_path: Path) -> None:
@@ -429,7 +448,7 @@ def test_how_a_model_was_trained_is_told(three: Path, tmp_path: Path) -> None:
     run.mkdir(parents=True)
     (run / "training.json").write_text(json.dumps(record))
     (entry,) = read_entries(tmp_path / "out")
-    assert entry.recipe == "trained: hybrid (40% mono, 60% cross-rows), 1,500 steps"
+    assert entry.recipe == "trained: hybrid (40% monolingual, 60% cross-lingual), 1,500 steps"
     (run / "training.json").write_text("{}")
     with pytest.raises(BadData, match=r"training\.json is no record of a training"):
         read_entries(tmp_path / "out")

@@ -12,7 +12,7 @@ import pytest
 
 import beir_hybrid
 from beir_hybrid import BeirHybridError, Collection, Dataset
-from beir_hybrid.errors import BadOption, UnknownName, Unreachable
+from beir_hybrid.errors import BadData, BadOption, UnknownName, Unreachable
 from beir_hybrid.sources import find
 from tests.http_server import serving
 
@@ -58,7 +58,10 @@ for languages, options in calls:
         print(f"{type(error).__name__}: {error}")
 print(",".join(bh.datasets()))
 """
-OURS = "xquad-r,mlqa-r,miracl,beir-folder,jsonl,quickstart"
+OURS = (
+    "xquad-r,mlqa-r,miracl,beir-folder,jsonl,quickstart,"
+    "jsonl-image-text,multi30k,xtd10,xm3600,xflickrco,wit"
+)
 TEXT = "One\nTwo\nThree\n"
 
 
@@ -275,12 +278,18 @@ def test_every_option_that_is_shown_can_be_passed(
     assert (one.name, one.licence) == ("mine", "CC0")
     beir_hybrid.write_folder(one, tmp_path / "folder", "test")
     paths = {"jsonl": path, "beir-folder": tmp_path / "folder"}
+    pictures = {"jsonl-image-text": "path", "multi30k": "images", "xtd10": "images"}
     shown = {}
     for name, dataset in beir_hybrid.datasets().items():
         options = {key: option.default for key, option in dataset.options.items()}
+        if name in pictures:
+            options[pictures[name]] = tmp_path
         if name in paths:
             options["path"] = paths[name]
             assert beir_hybrid.load(name, **options).view().beir() == one.view().beir()
+        elif name == "jsonl-image-text":
+            with pytest.raises(BadData, match=r" lacks captions\.jsonl, "):
+                beir_hybrid.load(name, path=tmp_path)
         elif name != "quickstart":  # what it asks for is fetched next, which is as far as it gets
             with pytest.raises(Unreachable):
                 beir_hybrid.load(name, dataset.languages[:1], **options)
@@ -292,6 +301,12 @@ def test_every_option_that_is_shown_can_be_passed(
         "beir-folder": ["language", "name", "path", "split"],
         "jsonl": ["licence", "name", "path"],
         "quickstart": ["split"],
+        "jsonl-image-text": ["licence", "name", "path"],
+        "multi30k": ["images", "split"],
+        "xtd10": ["images"],
+        "xm3600": ["captions"],
+        "xflickrco": [],
+        "wit": ["captions"],
     }
 
 

@@ -17,6 +17,7 @@ ROOMS = [
     "languages",
     "progress",
     "files",
+    "images",
     "fetch",
     "collection",
     "sources",

@@ -85,16 +85,16 @@ def ablate(
     if "max_steps" not in arguments:
         raise BadOption("ablate needs --max-steps: epochs of strategies differ in length")
     common = inner.params | {"train": given["train"]}
+    tests = [
+        collection_of(name, given["test_languages"], common["offline"]) for name in given["test"]
+    ]
     trials = run(
         model,
         pairs_of(common),
         given["output"],
         strategies={name: strategy_of(name, common) for name in given["strategy"]},
         seeds=given["seed"] or (1, 2, 3),
-        test=[
-            collection_of(name, given["test_languages"], common["offline"])
-            for name in given["test"]
-        ],
+        test=tests,
         **options,
         **arguments,
     )
@@ -107,5 +107,8 @@ def ablate(
             "mono AP": (AP, "mono"), "cross AP": (AP, "cross"), "multi AP": (AP, "multi"),
             "rank distance": (RankDistance, "multi"),
         }  # fmt: skip
+        if any(one.images for one in tests):
+            kinds = ("text-image", "image-text", "image-pool", "mixed")
+            shown |= {f"{kind} AP": (AP, kind) for kind in kinds}
         print_table(["collection", "strategy", *shown], list(table(trials, shown)))
     typer.echo(f"saved in {given['output']}")

@@ -97,18 +97,24 @@ def fetch_dataset(
 
     Example: `beir-hybrid datasets fetch mlqa-r --languages en,de,es`
     """
+    from beir_hybrid.collection.model import IMAGE, several
+
     collection = load(name, parts(languages), option, offline)
+    pictures = len(collection.passage_rows(IMAGE)) if collection.images else 0
     rows = {
         lang: (len(collection.query_rows(lang)), len(collection.passage_rows(lang)))
         for lang in collection.languages
     }
     if as_json:
         sizes = {lang: {"queries": n, "passages": m} for lang, (n, m) in rows.items()}
-        print_json({"name": name, "languages": sizes, "caveat": collection.caveat})
+        shown = {"pictures": pictures} if collection.images else {}
+        print_json({"name": name, "languages": sizes, **shown, "caveat": collection.caveat})
         return
     _echo_counts(name, len(collection.queries), len(collection.passages))
     for lang, (queries, passages) in rows.items():
         typer.echo(f"  {lang}  {queries:>9,} queries  {passages:>11,} passages")
+    if collection.images:
+        typer.echo(f"  {several(pictures, 'pictures')}, which are asked and found as well")
     if collection.caveat:
         typer.echo(f"note: {collection.caveat}")
 
@@ -120,7 +126,10 @@ def export(
         Path, typer.Argument(help="The folder to write; it must not exist yet.", metavar="FOLDER")
     ],
     queries: Annotated[
-        str | None, typer.Option(help="Query languages, with commas between; all by default.")
+        str | None,
+        typer.Option(
+            help="Query languages, with commas between, and 'image' for pictures; all by default."
+        ),
     ] = None,
     passages: Annotated[str | None, typer.Option(help="Passage languages; all by default.")] = None,
     split: Annotated[str, typer.Option(help="The name of the qrels file.")] = "test",
@@ -135,13 +144,17 @@ def export(
     Example: `beir-hybrid datasets export xquad-r en-de --queries en --passages de`
     """
     from beir_hybrid.collection import write_folder
+    from beir_hybrid.collection.model import IMAGE
     from beir_hybrid.sources import find
 
     asked, answered, loaded = parts(queries), parts(passages), parts(languages)
     # The other languages need not be fetched; the user's own files are read as a whole.
     if loaded is None and asked and answered and find(name).languages:
-        loaded = [*asked, *answered]
-    view = load(name, loaded, option, offline).view(asked, answered)
+        loaded = [lang for lang in (*asked, *answered) if lang != IMAGE] or None
+    collection = load(name, loaded, option, offline)
+    if asked is None and answered is None:  # pictures as well, where there are any
+        asked = answered = list(collection.groups)
+    view = collection.view(asked, answered)
     write_folder(view, folder, split)
     documents = sum(len(rows) for rows in view.passage_ranges)
     _echo_counts(folder, len(view.query_rows), documents)

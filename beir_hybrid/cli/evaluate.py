@@ -61,7 +61,9 @@ Data = Annotated[
 Settings = Annotated[
     list[str] | None,
     typer.Option(
-        help="Of mono,cross,multi,one-target; the first three by default.", metavar="KINDS"
+        help="Of mono,cross,multi,one-target and, with pictures, text-image,image-text,image-pool,"
+        "mixed; by default all there are but one-target.",
+        metavar="KINDS",
     ),
 ]
 Measures = Annotated[
@@ -93,7 +95,9 @@ Vectors = Annotated[
 ]
 Rerank = Annotated[
     str | None,
-    typer.Option(help="A cross-encoder that reorders the best passages.", metavar="MODEL"),
+    typer.Option(
+        help="A cross-encoder, or blip:MODEL, that reorders the best passages.", metavar="MODEL"
+    ),
 ]
 
 

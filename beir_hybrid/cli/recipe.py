@@ -29,6 +29,8 @@ def collection_of(name: str, languages: str | None, offline: bool) -> "Collectio
         if languages:
             raise BadOption(f"{name} is judged on in all its languages")
         return load("jsonl", None, [f"path={name}"], offline)
+    if _holds_pictures(name):
+        return load("jsonl-image-text", split(languages), [f"path={name}"], offline)
     return load(name, split(languages), None, offline)
 
 
@@ -61,8 +63,19 @@ def _pairs(name: str, langs: list[str] | None, given: Mapping[str, Any]) -> "Par
 
     if name in datasets():
         return pairs_of_collection(load(name, langs, given["option"], given["offline"]))
+    if _holds_pictures(name):
+        if given["negatives"]:
+            raise BadOption("--negatives: pictures have no hard negatives")
+        folder = [f"path={name}"]
+        return pairs_of_collection(load("jsonl-image-text", langs, folder, given["offline"]))
     negatives, language = given["negatives"], given["language"]
     return read_pairs(name, negatives=negatives, language=language, languages=langs)
+
+
+def _holds_pictures(name: str) -> bool:
+    from beir_hybrid.sources.picture_folder import CAPTIONS
+
+    return (Path(name) / CAPTIONS).is_file()
 
 
 def _files(written: str) -> dict[str, str]:
@@ -99,7 +112,7 @@ def options_of(given: Mapping[str, Any]) -> dict[str, Any]:
         "encoder": kept | ({"trust_remote_code": True} if given["trust_remote_code"] else {}),
         "dev": _dev(given),
         "lora": _values(given["lora"]) if given["lora"] else None,
-        **{name: given[name] for name in ("primary", "patience", "max_length")},
+        **{name: given[name] for name in ("primary", "patience", "max_length", "freeze")},
     }
 
 

@@ -22,8 +22,8 @@ Model = Annotated[
 Train = Annotated[
     list[str] | None,
     typer.Option(
-        help="A dataset such as mlqa-r, a JSONL or Parquet file, or a dataset of the hub; may be "
-        "repeated.",
+        help="A dataset such as mlqa-r, a JSONL or Parquet file, a folder with captions.jsonl, or "
+        "a dataset of the hub; may be repeated.",
         metavar="NAME",
         autocompletion=dataset_names,
     ),
@@ -39,7 +39,10 @@ Bitext = Annotated[
 Output = Annotated[
     Path | None, typer.Option(help="The folder for all that is made.", metavar="DIR")
 ]
-HOW = "x-x-mono, x-y, x-y-batch, x-x, en-en, or hybrid, with options as in hybrid:alpha=0.4"
+HOW = (
+    "x-x-mono, x-y, x-y-batch, x-x, en-en, or hybrid, with options as in hybrid:alpha=0.4; of "
+    "pictures x-image, x-image-rows or hybrid-image"
+)
 
 
 def strategy_names() -> list[str]:
@@ -133,9 +136,13 @@ def train(
         list[str] | None,
         _panel(
             _MODEL,
-            "Train adapters alone: an option of peft's LoraConfig, such as r=16; may be repeated.",
+            "Train adapters alone: an option of peft's LoraConfig, such as r=16, or layers=[0,1] "
+            "of the text tower; may be repeated.",
             metavar="KEY=VALUE",
         ),
+    ] = None,
+    freeze: Annotated[
+        str | None, _panel(_MODEL, "vision: keep the part that sees as it is.", metavar="TOWER")
     ] = None,
     offline: Offline = False,
 ) -> None:

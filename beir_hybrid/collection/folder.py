@@ -10,7 +10,7 @@ from typing import Any, TextIO
 import pyarrow as pa
 
 from beir_hybrid.collection.lines import json_lines, string
-from beir_hybrid.collection.model import Collection, Origin, View
+from beir_hybrid.collection.model import ITSELF, Collection, Origin, View
 from beir_hybrid.collection.store import MANIFEST, facts, facts_from
 from beir_hybrid.collection.writer import CollectionWriter, cached
 from beir_hybrid.errors import BadData, BadOption
@@ -27,14 +27,15 @@ def write_folder(data: Collection | View, folder: str | Path, split: str = "test
     Language, group, image and a title that models do not read stand under ``metadata``, and what
     else is known of the collection in ``collection.json``. Where the origin had ids of its own and
     the view has one language on either side, those ids are written; otherwise ours are, which are
-    unique over all languages.
+    unique over all languages. A judgement of relevance -2147483648 says that the passage is the
+    query itself, which is no answer to it.
 
     Examples
     --------
     >>> import beir_hybrid as bh
     >>> write_folder(bh.load("xquad-r").view("en", "de"), "xquad-en-de")  # doctest: +SKIP
     """
-    view = data.view() if isinstance(data, Collection) else data
+    view = data.view(data.groups, data.groups) if isinstance(data, Collection) else data
     folder = Path(folder)
     if not split or Path(split).name != split:
         raise BadOption(f"a split's name becomes a file's: it cannot be {split!r}")
@@ -61,23 +62,34 @@ def _write(view: View, folder: Path, split: str) -> None:
     with (folder / "queries.jsonl").open("w", encoding="utf-8") as file:
         for row in _rows(view.queries):
             about = {"lang": row["lang"], "group": row["group"]}
+            if row.get("image") is not None:
+                about["image"] = row["image"]
             _line(file, _id=row["id"].removeprefix(queries), text=row["text"], metadata=about)
     (folder / "qrels").mkdir()
     with (folder / "qrels" / f"{split}.tsv").open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, delimiter="\t", lineterminator="\n")
         table.writerow(_HEADER)
-        for row in _rows(view.qrels):
-            judged = row["query_id"].removeprefix(queries), row["passage_id"].removeprefix(passages)
-            table.writerow([*judged, row["relevance"]])
+        for query, passage, relevance in _judged(view):
+            ids = query.removeprefix(queries), passage.removeprefix(passages)
+            table.writerow([*ids, relevance])
     known = facts(collection) | {
         "ids": "original" if queries else "ours",
         "images": "image" in collection.passages.schema.names,
     }
-    if {*view.query_langs} != {*collection.languages} or view.passage_langs != view.query_langs:
+    if {*view.query_langs} != {*collection.groups} or view.passage_langs != view.query_langs:
         known["name"] = f"{collection.name}.{view.name}"
     shown = {"", *view.query_langs, *view.passage_langs}
     known["provenance"] = [origin for origin in known["provenance"] if origin["lang"] in shown]
     (folder / MANIFEST).write_text(json.dumps(known, ensure_ascii=False, indent=1), "utf-8")
+
+
+def _judged(view: View) -> Iterator[tuple[str, str, int]]:
+    """Yield the judgements of a view, and behind them which passage is the query itself."""
+    for row in _rows(view.qrels):
+        yield row["query_id"], row["passage_id"], row["relevance"]
+    queries, passages = view.collection.queries["id"], view.collection.passages["id"]
+    for query, passage in zip(*view.itself, strict=True):
+        yield queries[query].as_py(), passages[passage].as_py(), ITSELF
 
 
 def _rows(table: pa.Table) -> Iterator[dict[str, Any]]:
@@ -176,7 +188,9 @@ class _Reader:
                 lang = string(about, "lang", where, "") or self.language
                 local = self._local(key, lang, "q:")
                 group = string(about, "group", where, "") or f"{lang}:{local}"
-                self._found("queries", key, self.writer.query(lang, local, text, group), where)
+                image = string(about, "image", where, "") or None
+                identity = self.writer.query(lang, local, text, group, image)
+                self._found("queries", key, identity, where)
         for kind, named in (("queries", wanted), ("passages", answers)):
             self.writer.lacks(kind, (key for key in named if (kind, key) not in self.ids))
         for query, passage, relevance in judged:

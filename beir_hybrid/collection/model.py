@@ -11,9 +11,11 @@ import pyarrow.compute as pc
 
 from beir_hybrid.collection.arrays import empty_texts, to_arrow, to_numpy
 from beir_hybrid.errors import lookup
-from beir_hybrid.languages import choose
+from beir_hybrid.languages import choose, listed
 
-Kind = Literal["mono", "cross", "multi"]
+Kind = Literal["mono", "cross", "multi", "text-image", "image-text", "image-pool", "mixed"]
+IMAGE = "image"  # what pictures are in, beside languages
+ITSELF = -(1 << 31)  # the relevance of a passage that is the query itself
 TitlePolicy = Literal["title+text", "text"]
 Triple = tuple[dict[str, dict[str, str]], dict[str, str], dict[str, dict[str, int]]]
 
@@ -54,14 +56,20 @@ class Collection:
     """Queries, passages and judgements in several languages, each text stored once.
 
     Rows are Arrow tables, memory-mapped when they come from disk, and lie language by language
-    in the order of `languages`; so the passages of a language are a slice, not a selection.
+    in the order of `groups`; so the passages of a language are a slice, not a selection.
+
+    Queries and passages may be pictures, which are in no language: they are in `IMAGE`, behind all
+    languages. Where captions and pictures are both asked and found, a judgement of relevance
+    `ITSELF` says that a passage is the query itself, which its rankings leave out.
 
     Attributes
     ----------
     queries
-        Columns ``id``, ``lang``, ``text`` and ``group``: the question that a query translates.
+        Columns ``id``, ``lang``, ``text`` and ``group``: the question that a query translates,
+        or the picture that it is or describes; and ``image`` as passages have it.
     passages
-        Columns ``id``, ``lang``, ``title``, ``text``, and ``image`` where there are any.
+        Columns ``id``, ``lang``, ``title``, ``text``, and ``image`` where there are any: the path
+        of a picture, whose text is the checksum of its file.
     judgements
         Columns ``query`` and ``passage`` (row numbers in the two tables) and ``relevance``.
     title_policy
@@ -105,12 +113,22 @@ class Collection:
 
     def __repr__(self) -> str:
         """Say in a line what is in it."""
-        shown = (
-            several(len(self.languages), "languages"),
-            several(len(self.queries), "queries"),
-            several(len(self.passages), "passages"),
-        )
+        counts = {"languages": len(self.languages)}
+        if self.images:
+            counts["pictures"] = len(self.passage_rows(IMAGE))
+        counts |= {"queries": len(self.queries), "passages": len(self.passages)}
+        shown = [several(count, things) for things, count in counts.items()]
         return f"Collection({self.name!r}, {', '.join(shown)})"
+
+    @property
+    def images(self) -> bool:
+        """Whether there are pictures."""
+        return IMAGE in self.query_counts or IMAGE in self.passage_counts
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The languages and, behind them, `IMAGE` where there are pictures: how rows lie."""
+        return (*self.languages, *[IMAGE] * self.images)
 
     def query_rows(self, lang: str) -> range:
         """Return the row numbers of the queries in a language."""
@@ -129,6 +147,9 @@ class Collection:
 
         ``view("en", "en")`` is monolingual, ``view("en", "de")`` cross-lingual and ``view("en")``
         the multilingual pool; either side may be several languages, and ``None`` means all.
+        ``"image"`` stands for pictures beside languages: ``view("en", "image")`` is pictures for
+        English captions, ``view("image")`` captions of all languages for pictures, and
+        ``view("en", collection.groups)`` captions and pictures together.
         """
         return View(self, self._chosen(query_lang), self._chosen(passage_lang))
 
@@ -137,20 +158,34 @@ class Collection:
 
         A query is judged where a passage of the view is relevant to it. Monolingual views come
         first, then cross-lingual ones, then the pools. A collection in one language has no pool
-        beside its monolingual setting.
+        beside its monolingual setting. Behind these come, where there are pictures, pictures for
+        captions, captions for pictures in each language and in all, and captions and pictures
+        together for captions.
         """
         if kind is not None:
             lookup("kind of setting", kind, dict.fromkeys(get_args(Kind)))
-        pairs = [(q, p) for q in self.languages for p in self.languages]
+        langs = self.languages
+        pairs = [(q, p) for q in langs for p in langs]
         views = [self.view(q, p) for q, p in sorted(pairs, key=lambda pair: pair[0] != pair[1])]
-        if len(self.languages) > 1:
-            views += [self.view(q) for q in self.languages]
+        if len(langs) > 1:
+            views += [self.view(q) for q in langs]
+        if self.images:
+            views += [self.view(q, IMAGE) for q in langs] + [self.view(IMAGE, p) for p in langs]
+            views += [self.view(IMAGE)] * (len(langs) > 1)
+            views += [self.view(q, self.groups) for q in langs]
         return [view for view in views if kind in (None, view.kind) and len(view.query_rows)]
 
     def _chosen(self, langs: str | Iterable[str] | None) -> tuple[str, ...]:
         if langs is None:
             return self.languages
-        return choose(f"language of {self.name}", langs, self.languages)
+        asked = listed(langs)
+        pictures = self.images and IMAGE in asked
+        codes = [lang for lang in asked if not (pictures and lang == IMAGE)]
+        chosen: tuple[str, ...] = ()
+        if codes or not pictures:
+            chosen = choose(f"language of {self.name}", codes, self.languages)
+        # Pictures lie last, whatever the order they are named in.
+        return (*chosen, *[IMAGE] * pictures)
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,27 +212,62 @@ class View:
         """``mono``, ``cross``, or ``multi`` where either side is in several languages.
 
         Only one query language against one passage language is ``mono`` or ``cross``: several
-        query languages would mix the two.
+        query languages would mix the two. With pictures: ``text-image``, ``image-text`` and
+        ``image-pool`` (captions of several languages for pictures), and ``mixed`` where captions
+        and pictures are together on a side.
         """
+        if IMAGE in self.query_langs + self.passage_langs:
+            return self._kind_with_images
         if len(self.query_langs) > 1 or len(self.passage_langs) > 1:
             return "multi"
         return "mono" if self.query_langs == self.passage_langs else "cross"
 
     @property
+    def _kind_with_images(self) -> Kind:
+        asked, found = self.query_langs, self.passage_langs
+        if asked == found or any(IMAGE in side and len(side) > 1 for side in (asked, found)):
+            return "mixed"
+        if found == (IMAGE,):
+            return "text-image"
+        return "image-text" if len(found) == 1 else "image-pool"
+
+    @property
     def name(self) -> str:
-        """A short name such as ``en-de``, or ``en-all`` for the pool of all languages."""
+        """A short name such as ``en-de``, or ``en-all`` for the pool of all languages.
+
+        Captions and pictures together are ``en-mixed``.
+        """
         sides = []
         for langs in (self.query_langs, self.passage_langs):
-            whole = len(langs) > 1 and set(langs) == set(self.collection.languages)
-            sides.append("all" if whole else "+".join(langs))
+            named = {self.collection.groups: "mixed", self.collection.languages: "all"}
+            if len(langs) > 1:
+                whole = tuple(sorted(langs, key=place))
+                sides.append(named.get(whole, "+".join(langs)))
+            else:
+                sides.append(langs[0])
         return "-".join(sides)
 
     @cached_property
     def judgements(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Row numbers of queries and of passages, and the relevance, one judgement a place.
 
-        Those of queries without a relevant passage in the view are left out.
+        Those of queries without a relevant passage in the view are left out, and `ITSELF`.
         """
+        query, passage, relevance = self._judged
+        others = relevance != ITSELF
+        if others.all():
+            return self._judged
+        return query[others], passage[others], relevance[others]
+
+    @property
+    def itself(self) -> tuple[np.ndarray, np.ndarray]:
+        """Row numbers of judged queries and of the passages that are these queries themselves."""
+        query, passage, relevance = self._judged
+        same = relevance == ITSELF
+        return query[same], passage[same]
+
+    @cached_property
+    def _judged(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         table = self.collection.judgements
         query, passage, relevance = (
             to_numpy(table[name]) for name in ("query", "passage", "relevance")
@@ -253,7 +323,8 @@ class View:
         They hold the origin's own ids, if it had any and either side is in one language; over
         several languages those would not be unique.
         """
-        if not self.collection.original_ids or self.kind == "multi":
+        one = len(self.query_langs) == len(self.passage_langs) == 1
+        if not self.collection.original_ids or not one:
             return Prefixes()
         return Prefixes(f"{self.query_langs[0]}:q:", f"{self.passage_langs[0]}:")
 
@@ -276,9 +347,14 @@ def retrieval_texts(documents: pa.Table) -> pa.ChunkedArray:
     return pc.if_else(pc.equal(documents["title"], ""), documents["text"], joined)
 
 
+def place(lang: str) -> tuple[bool, str]:
+    """Return what languages are put in order by: their codes, and pictures last."""
+    return lang == IMAGE, lang
+
+
 def _span(counts: dict[str, int], lang: str) -> range:
     """Return a language's rows; they lie in the order of codes, also where a language has none."""
-    before = sum(count for other, count in counts.items() if other < lang)
+    before = sum(count for other, count in counts.items() if place(other) < place(lang))
     return range(before, before + counts.get(lang, 0))
 
 

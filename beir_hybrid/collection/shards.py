@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from beir_hybrid.collection.model import IMAGE
 from beir_hybrid.errors import BadData
 
 LANG = pa.dictionary(pa.int8(), pa.string())
@@ -20,7 +21,9 @@ QUERIES = pa.schema(
 PASSAGES = pa.schema(
     {"id": pa.string(), "lang": LANG, "title": pa.string(), "text": pa.string()}.items()
 )
-IMAGES = PASSAGES.append(pa.field("image", pa.string()))
+_IMAGE = pa.field("image", pa.string())
+IMAGES = PASSAGES.append(_IMAGE)
+IMAGE_QUERIES = QUERIES.append(_IMAGE)
 JUDGEMENTS = pa.schema(
     {"query": pa.int64(), "passage": pa.int64(), "relevance": pa.int32()}.items()
 )
@@ -85,6 +88,8 @@ class ShardWriter:
         named["lang"] = pa.DictionaryArray.from_arrays(np.zeros(n, np.int8), [self.lang])
         batch = pa.record_batch([named[name] for name in self.schema.names], schema=self.schema)
         _check_rows(batch, self._problems)
+        if self.lang == IMAGE:
+            _note(blank(batch["image"]), batch["id"], "pictures without a path", self._problems)
         self._writer.write_batch(batch)
         self.rows += n
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from beir_hybrid.collection.model import Collection, Origin
+from beir_hybrid.collection.model import IMAGE, Collection, Origin
 from beir_hybrid.collection.shards import JUDGEMENTS, PASSAGES, QUERIES, read_shards
 from beir_hybrid.errors import BadData
 from beir_hybrid.files import replacing
@@ -80,7 +80,7 @@ def collection_of(
     stored: dict[str, Any],
 ) -> Collection:
     """Put tables and facts together."""
-    languages = sorted(counts["queries"].keys() | counts["passages"].keys())
+    languages = sorted((counts["queries"].keys() | counts["passages"].keys()) - {IMAGE})
     return Collection(
         languages=tuple(languages),
         queries=queries,

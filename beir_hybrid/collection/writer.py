@@ -14,8 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beir_hybrid.collection.model import Collection, Origin, TitlePolicy
+from beir_hybrid.collection.model import IMAGE, Collection, Origin, TitlePolicy, place
 from beir_hybrid.collection.shards import (
+    IMAGE_QUERIES,
     IMAGES,
     JUDGEMENTS,
     PASSAGES,
@@ -62,33 +63,39 @@ class CollectionWriter:
     """
 
     def __init__(self, folder: Path, name: str, *, images: bool = False) -> None:
-        self.folder, self.name = folder, name
+        self.folder, self.name, self._images = folder, name, images
         self._problems = Problems()
+        self._query_schema = IMAGE_QUERIES if images else QUERIES
         self._passage_schema = IMAGES if images else PASSAGES
         self._writers: dict[tuple[str, str], ShardWriter] = {}
         self._attached: list[Shard] = []
         self._judged: list[tuple[str, str, int]] = []
         self._judgements: list[pa.Table] = []
 
-    def query(self, lang: str | None, key: str, text: str, group: str) -> str:
-        """Add a query and return its id, ``lang:q:key``."""
-        writer = self._writer("queries", lang, QUERIES, key)
+    def query(
+        self, lang: str | None, key: str, text: str, group: str, image: str | None = None
+    ) -> str:
+        """Add a query and return its id, ``lang:q:key``; see `passage` on images."""
+        writer = self._writer("queries", lang, self._query_schema, key)
         if writer is None:
             return ""
         identity = f"{writer.lang}:q:{key}"
-        writer.append(identity, text, group)
+        writer.append(identity, text, group, *([image] if self._images else []))
         return identity
 
     def passage(
         self, lang: str | None, key: str, title: str, text: str, image: str | None = None
     ) -> str:
-        """Add a passage and return its id, ``lang:key``."""
+        """Add a passage and return its id, ``lang:key``.
+
+        The language of a picture is `IMAGE`, its text what identifies its content, such as a
+        checksum, and `image` the path to it.
+        """
         writer = self._writer("passages", lang, self._passage_schema, key)
         if writer is None:
             return ""
         identity = f"{writer.lang}:{key}"
-        row = (identity, title, text)
-        writer.append(*row, *([image] if self._passage_schema is IMAGES else []))
+        writer.append(identity, title, text, *([image] if self._images else []))
         return identity
 
     def judge(self, query: str, passage: str, relevance: int = 1) -> None:
@@ -130,8 +137,8 @@ class CollectionWriter:
 
     def attach(self, lang: str, path: Path, rows: int) -> None:
         """Add a file of passages that a `ShardWriter` wrote and checked earlier."""
-        place = os.path.relpath(path, self.folder)
-        self._attached.append(Shard(place, lang, rows, path.stat().st_size))
+        relative = os.path.relpath(path, self.folder)
+        self._attached.append(Shard(relative, lang, rows, path.stat().st_size))
 
     def finish(
         self,
@@ -149,7 +156,10 @@ class CollectionWriter:
         queries, passages = self._shards("queries"), self._shards("passages")
         asked, answering = (
             read_shards([self.folder / shard.path for shard in shards], schema)
-            for shards, schema in ((queries, QUERIES), (passages, PASSAGES))
+            for shards, schema in (
+                (queries, self._query_schema),
+                (passages, self._passage_schema),
+            )
         )
         query_ids, passage_ids = asked["id"], answering["id"]
         note_duplicates(query_ids, "query", self._problems)
@@ -187,7 +197,7 @@ class CollectionWriter:
         self, kind: str, lang: str | None, schema: pa.Schema, key: str
     ) -> ShardWriter | None:
         try:
-            code = normalise(lang or "")
+            code = IMAGE if self._images and lang == IMAGE else normalise(lang or "")
         except BadData:
             what = f"with unknown language {lang!r}" if lang else "without language"
             self._problems.note(f"{kind} {what}", key)
@@ -205,7 +215,7 @@ class CollectionWriter:
             if written == kind
         ]
         shards = own + (self._attached if kind == "passages" else [])
-        return sorted(shards, key=lambda shard: shard.lang)
+        return sorted(shards, key=lambda shard: place(shard.lang))
 
     def _flush_judgements(self) -> None:
         if self._judged:

@@ -1,7 +1,9 @@
 """Vectors that lie in several files, each distinct text's once, read as one matrix in blocks."""
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -34,6 +36,22 @@ class Embeddings:
         n = len(rows)
         return cls([rows], np.zeros(n, np.int32), np.arange(n, dtype=np.int32))
 
+    @classmethod
+    def joined(cls, parts: "Sequence[Embeddings]") -> "Embeddings":
+        """Put the rows of some behind each other, such as those of captions and of pictures."""
+        filled = [part for part in parts if len(part)] or parts[:1]
+        if len(dims := {part.dim for part in filled}) > 1:
+            raise BadData(f"vectors to compare have {sorted(dims)} dimensions; they must be alike")
+        starts = np.cumsum([0, *[len(part.shards) for part in filled]])
+        shard = [part.shard + at for part, at in zip(filled, starts, strict=False)]
+        cuts = [part.cut for part in parts]
+        return cls(
+            _Chain([part.shards for part in filled]),
+            np.concatenate(shard).astype(np.int32),
+            np.concatenate([part.place for part in filled]),
+            None if None in cuts else sum(filter(None, cuts)),
+        )
+
     def __len__(self) -> int:
         return len(self.shard)
 
@@ -58,6 +76,21 @@ class Embeddings:
             mine = np.flatnonzero(shard == number)
             taken[mine] = self.shards[number][place[mine]]
         return taken
+
+
+class _Chain(Sequence[np.ndarray]):
+    """Several sequences of arrays as one; none is opened before it is asked for."""
+
+    def __init__(self, sequences: Sequence[Sequence[np.ndarray]]) -> None:
+        self._sequences = sequences
+        self._starts = np.cumsum([0, *[len(one) for one in sequences]]).tolist()
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __getitem__(self, number: Any) -> Any:
+        which = bisect_right(self._starts, number, hi=len(self._sequences)) - 1
+        return self._sequences[which][number - self._starts[which]]
 
 
 class BadRows(BadData):

@@ -1,9 +1,9 @@
-"""A model of any make in, an `Encoder` out: texts to rows whose inner products are the scores."""
+"""A model of any make in, an `Encoder` out: texts and pictures to rows; products are scores."""
 
 import copy
 import inspect
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from numbers import Integral
 from pathlib import Path
@@ -11,16 +11,26 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from beir_hybrid.encoding.parts import count_tokens, find_long, parts_of, positions
+from beir_hybrid.encoding.parts import (
+    as_texts,
+    count_tokens,
+    find_long,
+    parts_of,
+    positions,
+    sees,
+    text_settings,
+)
+from beir_hybrid.encoding.pictures import rows_of
 from beir_hybrid.encoding.presets import BY_MODEL, PRESETS, Preset
 from beir_hybrid.errors import BadData, BadOption, UnknownName, lookup
 from beir_hybrid.fetch import hub_has_model, is_offline, model_commit
 from beir_hybrid.progress import without_bars
 
 if TYPE_CHECKING:
+    from PIL.Image import Image
     from sentence_transformers import SentenceTransformer
 
-Role = Literal["queries", "passages"]
+Role = Literal["queries", "passages", "images"]
 DType = Literal["float32", "float16", "bfloat16"]
 
 
@@ -32,11 +42,13 @@ class Encoder(Protocol):
     equal vectors. An entry ``"prompts"`` maps ``"queries"`` and ``"passages"`` to their prompts;
     where the two are equal, a text that occurs in both roles is encoded once.
 
-    Four more attributes are used where they are there: ``name`` and ``n_parameters``, for results;
-    ``in_flight``, how many texts it works on at once where several threads call it; and
+    Five more attributes are used where they are there: ``name`` and ``n_parameters``, for results;
+    ``in_flight``, how many texts it works on at once where several threads call it;
     ``find_cut(texts, role) -> list[int] | None``, the places of those texts that are longer than
-    the model reads, with `role` ``"queries"`` or ``"passages"``. Without it, or where it returns
-    nothing, results say that the number of cut texts is not known.
+    the model reads, with `role` ``"queries"`` or ``"passages"``: without it, or where it returns
+    nothing, results say that the number of cut texts is not known; and
+    ``encode_images(pictures) -> ndarray``, rows of some pictures (``PIL.Image``, RGB) whose inner
+    products with rows of texts are scores too.
 
     Examples
     --------
@@ -155,23 +167,43 @@ class SentenceTransformerEncoder:
         """Return a row for each passage."""
         return self._encode(self.model.encode_document, texts, "passages")
 
-    def _encode(self, encode: Any, texts: Sequence[str], role: Role) -> np.ndarray:
-        options = {
-            "prompt": self.prompts[role],
+    @property
+    def encode_images(self) -> "Callable[[Sequence[Image]], np.ndarray]":
+        """What returns a row for each picture; a model that reads none lacks it."""
+        if not sees(self.model):
+            raise AttributeError(f"{self.name} reads no pictures", name="encode_images", obj=self)
+        return self._encode_images
+
+    def _encode_images(self, pictures: "Sequence[Image]") -> np.ndarray:
+        options = self._options("")
+        if self.pool:
+            whole: np.ndarray = self.model.encode(list(pictures), pool=self.pool, **options)
+            return whole
+        return rows_of(self.model, pictures, self.batch_size, self.normalize, self.truncate_dim)
+
+    def _options(self, prompt: str) -> dict[str, Any]:
+        return {
+            "prompt": prompt,
             "batch_size": self.batch_size,
             "show_progress_bar": False,
             "convert_to_numpy": True,
             "normalize_embeddings": self.normalize,
             "truncate_dim": self.truncate_dim,
         }
+
+    def _encode(self, encode: Any, texts: Sequence[str], role: Role) -> np.ndarray:
+        options = self._options(self.prompts[role])
+        if settings := text_settings(self.model):
+            options["processing_kwargs"] = {"text": settings}
+        taken = as_texts(self.model, texts)
         counts = None if self.pool else count_tokens(self.model, texts, self.prompts[role])
         if counts is None:
-            whole: np.ndarray = encode(list(texts), pool=self.pool, **options)
+            whole: np.ndarray = encode(taken, pool=self.pool, **options)
             return whole
         # By tokens, where sentence-transformers goes by characters and pads a fifth more.
         order = np.argsort(-counts, kind="stable")
         batches = [order[at : at + self.batch_size] for at in range(0, len(order), self.batch_size)]
-        found = np.concatenate([encode([texts[i] for i in some], **options) for some in batches])
+        found = np.concatenate([encode([taken[i] for i in some], **options) for some in batches])
         rows = np.empty_like(found)
         rows[order] = found
         return rows

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -75,6 +75,17 @@ class DevicesEncoder:
         """Return a row for each passage."""
         return self._started().encode_passages(texts)
 
+    @property
+    def encode_images(self) -> Callable[[Sequence[Any]], np.ndarray]:
+        """What returns a row for each picture, if the model reads any."""
+        encode = self._encoder.encode_images
+
+        def spread(pictures: Sequence[Any]) -> np.ndarray:
+            self._started()
+            return encode(pictures)
+
+        return spread
+
     def find_cut(self, texts: Sequence[str], role: Role) -> list[int] | None:
         """Return the places of the texts that are longer than the model reads."""
         return self._encoder.find_cut(texts, role)
@@ -132,6 +143,11 @@ class RayEncoder:
     def encode_passages(self, texts: Sequence[str]) -> np.ndarray:
         """Return a row for each passage."""
         return np.concatenate(self._spread("encode_passages", texts))
+
+    @property
+    def encode_images(self) -> NoReturn:
+        """Nothing: pictures lie in files that other machines may lack."""
+        raise BadOption("pictures are encoded on this machine only: leave out the engine 'ray'")
 
     def find_cut(self, texts: Sequence[str], role: Role) -> list[int] | None:
         """Return the places of the texts that are longer than the model reads, if it tells."""

@@ -98,6 +98,14 @@ def check_parts(encoder: Encoder, collection: Collection, *, folder: Path | None
     return total
 
 
+def check_texts_only(collection: Collection, what: str) -> None:
+    """Raise `BadOption` for a collection with pictures, of which something knows nothing."""
+    if collection.images:
+        raise BadOption(
+            f"{collection.name} has pictures, and {what} is of texts alone; evaluate reads both"
+        )
+
+
 class _Asked(NamedTuple):
     """Texts of one role, without those that another role shares."""
 
@@ -117,6 +125,7 @@ class _Asked(NamedTuple):
 
 def _asked(encoder: Encoder, collection: Collection, folder: Path | None) -> Iterator[_Asked]:
     """Yield the texts to encode, in the order in which an evaluation encodes them."""
+    check_texts_only(collection, "encoding ahead")
     passages = Distinct.of(retrieval_texts(collection.view().documents))
     space = space_folder(encoder, "passages", folder)
     yield _Asked("passages", space, passages, np.arange(len(passages.keys)))

@@ -12,6 +12,51 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
 _LIBRARIES = ("sentence-transformers", "transformers", "torch")
+_ENDLESS = 10**29  # what tokenizers of transformers say that name no limit is larger
+_SIGLIP = ("siglip", "siglip2")
+
+
+def sees(model: Any) -> bool:
+    """Tell whether a model of sentence-transformers reads pictures."""
+    return "image" in getattr(model, "modalities", ())
+
+
+def as_texts(model: Any, texts: Sequence[str]) -> list[Any]:
+    """Return texts as a model takes them for nothing else.
+
+    Where a model reads more than texts, sentence-transformers takes a text that names a file which
+    is there, or looks like the address of one, for that file.
+    """
+    only = set(getattr(model, "modalities", ())) <= {"text"}
+    return list(texts) if only else [{"text": text} for text in texts]
+
+
+def text_settings(model: Any) -> dict[str, Any]:
+    """Return how a model of texts and images wants its texts cut and padded.
+
+    They are ``processing_kwargs["text"]`` of sentence-transformers. SigLIP was trained on texts
+    padded to its full length and reads the padding: padded to the longest text of a batch, its
+    vectors depend on the batch. And no model of both is cut to its places where its tokenizer names
+    no limit.
+    """
+    if not sees(model):
+        return {}
+    own, places = _finite(model.max_seq_length), positions(model)
+    limit = min(filter(None, (own, places)), default=None)
+    pads = limit and getattr(model.config, "model_type", "") in _SIGLIP
+    padding = {"padding": "max_length"} if pads else {}
+    return padding | ({"max_length": limit} if pads or limit != own else {})
+
+
+def _limit(model: Any) -> int | None:
+    """Return how many tokens of a text a model reads; nothing where that has no bounds."""
+    return text_settings(model).get("max_length") or _finite(model.max_seq_length)
+
+
+def _tokenizer(model: Any) -> Any:
+    """Return what makes tokens of texts, which may be a part of what prepares pictures too."""
+    own = model.tokenizer
+    return own if hasattr(own, "pad_token") else getattr(own, "tokenizer", own)
 
 
 def find_long(
@@ -21,8 +66,8 @@ def find_long(
 
     Nothing where that is not known. The prompt goes before the first text of a pair.
     """
-    limit, tokenizer = model.max_seq_length, model.tokenizer
-    if not limit or not np.isfinite(limit):
+    limit, tokenizer = _limit(model), _tokenizer(model)
+    if not limit:
         return []
     if not hasattr(tokenizer, "pad_token"):
         return None
@@ -41,17 +86,21 @@ def find_long(
 
 def count_tokens(model: Any, texts: Sequence[str], prompt: str = "") -> np.ndarray | None:
     """Return how many tokens of each text a model reads; nothing where that is not known."""
-    if not texts or not hasattr(model.tokenizer, "pad_token"):
+    tokenizer = _tokenizer(model)
+    if not texts or not hasattr(tokenizer, "pad_token"):
         return None
     whole = [prompt + text for text in texts]
-    ids = model.tokenizer(whole, truncation=False, verbose=False)["input_ids"]
-    return np.minimum([len(tokens) for tokens in ids], model.max_seq_length or np.inf)
+    ids = tokenizer(whole, truncation=False, verbose=False)["input_ids"]
+    return np.minimum([len(tokens) for tokens in ids], _limit(model) or np.inf)
 
 
 def positions(model: Any) -> int | None:
     """Return how many tokens a transformer has places for; nothing where it does not say."""
     inside = model.transformers_model
-    places = getattr(getattr(inside, "config", None), "max_position_embeddings", None)
+    config: Any = getattr(inside, "config", None)
+    if hasattr(config, "get_text_config"):
+        config = config.get_text_config()  # the config itself where the model is of texts alone
+    places = getattr(config, "max_position_embeddings", None)
     if not isinstance(places, int) or places < 1:
         return None
     for name, module in inside.named_modules():
@@ -74,7 +123,7 @@ def _config(part: Any) -> Any:
 
 
 def _finite(limit: float | None) -> int | None:
-    return int(limit) if limit and np.isfinite(limit) else None
+    return int(limit) if limit and limit < _ENDLESS else None
 
 
 def parts_of(model: Any) -> dict[str, Any]:
@@ -85,12 +134,24 @@ def parts_of(model: Any) -> dict[str, Any]:
     ]
     return {
         "weights": weights_hash(model),
-        "tokenizer": _tokenizer_hash(model.tokenizer),
+        "tokenizer": tokenizer_hash(_tokenizer(model)),
         "modules": modules,
         "max_length": _finite(model.max_seq_length),
         "dtype": str(model.dtype).removeprefix("torch."),
         "device": model.device.type,
         "versions": {name: version(name) for name in _LIBRARIES},
+        **(_seeing(model) if sees(model) else {}),
+    }
+
+
+def _seeing(model: Any) -> dict[str, Any]:
+    """Return what the outputs of a model of texts and images depend on besides."""
+    prepares = getattr(model.processor, "image_processor", model.processor)
+    known = prepares.to_dict() if hasattr(prepares, "to_dict") else {}
+    about = {"class": type(prepares).__qualname__, "config": known, "pillow": version("pillow")}
+    return {
+        "pictures": json.loads(json.dumps(about, default=str, sort_keys=True)),
+        "texts": text_settings(model),
     }
 
 
@@ -106,7 +167,8 @@ def weights_hash(model: "Module") -> str:
     return digest.hexdigest()
 
 
-def _tokenizer_hash(tokenizer: Any) -> str:
+def tokenizer_hash(tokenizer: Any) -> str:
+    """Hash what a tokenizer makes of texts."""
     backend = getattr(tokenizer, "backend_tokenizer", tokenizer)
     if hasattr(backend, "to_str"):
         known = json.loads(backend.to_str())

@@ -1,5 +1,7 @@
 """Texts and an encoder in, vectors on disk out; a text is encoded once, a half shard never counts.
 
+Pictures are told apart by the checksums of their files, which stand for them as texts do.
+
 A *space* is a folder for everything that vectors depend on: the encoder's fingerprint and the
 prompt. In it lie *shards*: the vectors of some texts in their order, the texts' keys, and a note
 with checksums, which is written last. A shard is named by its keys, so two processes that encode
@@ -11,7 +13,7 @@ import json
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,8 +23,9 @@ import pyarrow as pa
 
 from beir_hybrid.encoding.embeddings import BadRows, Embeddings, check_rows
 from beir_hybrid.encoding.encoder import Encoder, Role
+from beir_hybrid.encoding.pictures import image_encoder, windows
 from beir_hybrid.encoding.shards import KEY, Shards, opened, save
-from beir_hybrid.errors import BadData
+from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.files import cache_folder, locked, replacing, sha256
 from beir_hybrid.progress import progress
 
@@ -39,14 +42,15 @@ class Encoded:
 
     Attributes
     ----------
-    texts, seconds
-        How many texts were encoded, the store's own left out, and how long that took.
+    texts, pictures, seconds
+        How many were encoded, the store's own left out, and how long that took.
     cut
         How many distinct texts of each call were longer than the model reads, added up; ``None``
         where it is not known.
     """
 
     texts: int = 0
+    pictures: int = 0
     seconds: float = 0.0
     cut: int | None = 0
 
@@ -58,15 +62,21 @@ def encode(
     *,
     folder: Path | None = None,
     encoded: Encoded | None = None,
+    paths: Sequence[str] | pa.ChunkedArray | None = None,
 ) -> Embeddings:
     """Return the vectors of texts, encoding only those that the store lacks.
 
     Parameters
     ----------
+    texts
+        For the role ``"images"``, what names their content: ``sha256:`` and the file's checksum.
     folder
         Where spaces lie; ``embeddings`` in the cache by default.
     encoded
         Told how many texts were encoded and how many are cut, and how long it took.
+    paths
+        For the role ``"images"``: the files, in the order of `texts`. Those that the store lacks
+        are opened.
 
     Examples
     --------
@@ -78,7 +88,9 @@ def encode(
     >>> encode(Lengths(), ["one", "three", "one"], "passages").take(slice(None)).tolist()
     [[3.0, 1.0], [5.0, 1.0], [3.0, 1.0]]
     """
-    known = Distinct.of(texts)
+    known = Distinct.of(texts, paths)
+    if role == "images" and len(known.keys):
+        image_encoder(encoder)  # or it says at once that it reads none
     space, n = space_folder(encoder, role, folder), len(known.keys)
     shards = fill(encoder, role, space, known, np.arange(n), shard_size(n), encoded)
     shard, place = shards.find(known.keys)
@@ -100,25 +112,37 @@ class Distinct:
         Each one's key, and the row in which it occurs first.
     number
         For each row, which of them it holds.
+    paths
+        For each row, the file of the picture that the text stands for.
     """
 
     column: pa.ChunkedArray
     keys: np.ndarray
     first: np.ndarray
     number: np.ndarray
+    paths: pa.ChunkedArray | None = None
 
     @classmethod
-    def of(cls, texts: Sequence[str] | pa.ChunkedArray) -> "Distinct":
+    def of(
+        cls,
+        texts: Sequence[str] | pa.ChunkedArray,
+        paths: Sequence[str] | pa.ChunkedArray | None = None,
+    ) -> "Distinct":
         """Find them."""
-        chunked = isinstance(texts, pa.ChunkedArray)
-        column = texts if chunked else pa.chunked_array([pa.array(texts)])
+        column = _column(texts)
         keys = _keys(column)
         _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
         order = np.argsort(first)
         number = np.empty_like(order)
         number[order] = np.arange(len(order))
         first = first[order]
-        return cls(column, keys[first], first, number[inverse])
+        files = None if paths is None else _column(paths)
+        return cls(column, keys[first], first, number[inverse], files)
+
+
+def _column(values: Sequence[str] | pa.ChunkedArray) -> pa.ChunkedArray:
+    chunked = isinstance(values, pa.ChunkedArray)
+    return values if chunked else pa.chunked_array([pa.array(values)])
 
 
 def shard_size(n: int, parts: int = 1) -> int:
@@ -140,15 +164,16 @@ def fill(
     missing = wanted[shards.find(texts.keys[wanted])[0] < 0]
     pieces = [missing[start : start + size] for start in range(0, len(missing), size)]
     work = _Work(encoder, role, space, texts, shards)
+    unit = "pictures" if role == "images" else "texts"
     with (
-        progress(f"encoding {role}", len(missing), unit="texts") as advance,
+        progress(f"encoding {role}", len(missing), unit=unit) as advance,
         _calls(encoder, size) as (at_once, each),
     ):
         for rows, (note, n, seconds) in zip(pieces, each(work.shard, pieces), strict=True):
             shards.add(note)
             advance(len(rows))
             if encoded is not None:
-                encoded.texts += n
+                setattr(encoded, unit, getattr(encoded, unit) + n)
                 encoded.seconds += seconds / at_once
     return shards
 
@@ -171,7 +196,8 @@ def space_folder(encoder: Encoder, role: Role, folder: Path | None = None) -> Pa
     """Return the folder of a space, made with its manifest if it is new."""
     known = dict(encoder.fingerprint)
     prompts = known.pop("prompts", None)
-    known |= {"format": FORMAT} | ({"prompt": prompts[role]} if prompts else {"role": role})
+    seen = prompts and role != "images"  # no prompt goes before a picture
+    known |= {"format": FORMAT} | ({"prompt": prompts[role]} if seen else {"role": role})
     text = _json(known, type(encoder).__name__)
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     space = (folder or cache_folder() / "embeddings") / digest
@@ -234,25 +260,51 @@ class _Work:
                 return note, 0, 0.0
             texts = self.texts.column.take(self.texts.first[numbers]).to_pylist()
             started = time.perf_counter()
-            vectors = self._vectors(texts)
+            vectors = self._of_files(texts, numbers) if self._seen else self._of_texts(texts)
             seconds = time.perf_counter() - started
             files = {}
             for suffix, array in (("keys", keys), ("vectors", vectors)):
                 path = self.space / f"{name}.{suffix}.npy"
                 save(path, array)
                 files[suffix] = sha256(path)
-            find: Callable[[list[str], Role], list[int] | None]
-            find = getattr(self.encoder, "find_cut", lambda _texts, _role: None)
-            about = {"rows": len(texts), "cut": find(texts, self.role), "sha256": files}
+            about = {"rows": len(texts), "cut": self._cut(texts), "sha256": files}
             with replacing(note) as temporary:
                 temporary.write_text(json.dumps(about), "utf-8")
         return note, len(texts), seconds
 
-    def _vectors(self, texts: list[str]) -> np.ndarray:
+    @property
+    def _seen(self) -> bool:
+        return self.role == "images"
+
+    def _cut(self, texts: list[str]) -> list[int] | None:
+        find: Callable[[list[str], Role], list[int] | None]
+        find = getattr(self.encoder, "find_cut", lambda _texts, _role: None)
+        return [] if self._seen else find(texts, self.role)
+
+    def _of_texts(self, texts: list[str]) -> np.ndarray:
         encoder = self.encoder
         encode = encoder.encode_queries if self.role == "queries" else encoder.encode_passages
+        return self._checked(encode(texts), texts, self.shards.dim)
+
+    def _of_files(self, keys: list[str], numbers: np.ndarray) -> np.ndarray:
+        """Return the vectors of pictures, of which some at a time are in memory."""
+        if self.texts.paths is None:
+            raise BadOption("to encode pictures takes the paths of their files: give paths")
+        files = self.texts.paths.take(self.texts.first[numbers]).to_pylist()
+        encode, done, dim = image_encoder(self.encoder), 0, self.shards.dim
+        rows: list[np.ndarray] = []
+        with closing(windows(keys, files)) as some:
+            for pictures in some:
+                end = done + len(pictures)
+                rows.append(self._checked(encode(pictures), files[done:end], dim))
+                done, dim = end, rows[0].shape[1]
+        return np.concatenate(rows)
+
+    def _checked(self, rows: np.ndarray, of: list[str], dim: int) -> np.ndarray:
         try:
-            return check_rows(encode(texts), len(texts), self.shards.dim)
+            return check_rows(rows, len(of), dim)
         except BadRows as error:
-            text = texts[error.row]
-            raise BadData(f"{type(encoder).__name__}: {error}; the text is {text!r:.80}") from error
+            what = "picture" if self._seen else "text"
+            raise BadData(
+                f"{type(self.encoder).__name__}: {error}; the {what} is {of[error.row]!r:.80}"
+            ) from error

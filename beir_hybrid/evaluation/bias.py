@@ -22,7 +22,8 @@ def unbiased(measure: Measure, judged: Judged) -> np.ndarray:
     """Return the value of a ranking without bias, NaN where the measure has none; (n,) float64.
 
     n - 1 for a rank distance, 0 if it is normalised; 1/n for the language preference; the query
-    language's share of the relevant passages for the same-language share; 1 for the others.
+    language's share of the relevant passages for the same-language share, and that of pictures for
+    the modality share; 0 for the language disparity; 1 for the others.
     """
     return _arithmetic(measure).unbiased(measure, judged)
 
@@ -131,12 +132,89 @@ def _mixed_sets(measure: Measure, judged: Judged) -> tuple[_Sets, np.ndarray]:
 def _same_language_share(measure: Measure, judged: Judged) -> np.ndarray:
     top, seen = _top(measure, judged)
     same = (top == judged.query_lang[:, None]).sum(axis=1)
-    return ratio(same, seen, otherwise=1.0)
+    return np.where(_asks_images(judged), np.nan, ratio(same, seen, otherwise=1.0))
 
 
 def _unbiased_share(measure: Measure, judged: Judged) -> np.ndarray:
     rows = _relevant(measure, judged)
-    return ratio(judged.total(rows[_own(judged, rows)]), judged.total(rows))
+    share = ratio(judged.total(rows[_own(judged, rows)]), judged.total(rows))
+    return np.where(_asks_images(judged), np.nan, share)
+
+
+def _asks_images(judged: Judged) -> np.ndarray:
+    """Return which queries are pictures, which are in no language; (n,) bool."""
+    return (judged.query_lang == judged.image) & (judged.image >= 0)
+
+
+def _modality_share(measure: Measure, judged: Judged) -> np.ndarray:
+    top, seen = _top(measure, judged)
+    images = ((top == judged.image) & (top >= 0)).sum(axis=1)
+    return ratio(images, seen, otherwise=1.0)
+
+
+def _unbiased_modalities(measure: Measure, judged: Judged) -> np.ndarray:
+    rows = _relevant(measure, judged)
+    images = rows[judged.lang[rows] == judged.image]
+    return ratio(judged.total(images), judged.total(rows))
+
+
+def _language_disparity(measure: Measure, judged: Judged) -> np.ndarray:
+    wanted, first = _wanted(measure, judged)
+    pool = _pool(measure, judged)
+    asking = np.flatnonzero(wanted >= 0)
+    group, n = wanted[asking], int(wanted.max(initial=-1)) + 1
+    rank = np.where(first[asking] == 0, pool[asking], first[asking])
+    lang = judged.query_lang[asking]
+    pairs, place, count = np.unique(_codes(group, lang), return_inverse=True, return_counts=True)
+    of = pairs // (int(lang.max(initial=0)) + 1)
+    mean = np.bincount(place, rank, len(pairs)) / count
+    low, high, end = np.full(n, np.inf), np.full(n, -np.inf), np.zeros(n, np.int64)
+    np.minimum.at(low, of, mean)
+    np.maximum.at(high, of, mean)
+    np.maximum.at(end, group, pool[asking])
+    found = np.bincount(group, first[asking] > 0, n) > 0
+    spread = np.where(found, high - low, end - 1)
+    langs = np.bincount(of, minlength=n)
+    if measure["normalized"]:
+        spread = ratio(spread, _random_spread(langs, end))
+    spread[langs < 2] = np.nan  # noqa: PLR2004 - one language alone has no spread
+    disparity = np.full(len(judged), np.nan)
+    disparity[asking] = spread[group]
+    return disparity
+
+
+def _wanted(measure: Measure, judged: Judged) -> tuple[np.ndarray, np.ndarray]:
+    """Return a number for what is relevant to each query, and the rank of the first of these.
+
+    The number is -1 where nothing is relevant, the rank 0 where nothing of it is retrieved.
+    """
+    rows = _relevant(measure, judged)
+    passage = _codes(judged.lang[rows], judged.key[rows])
+    order = np.lexsort((passage, judged.query[rows]))
+    rows, passage = rows[order], passage[order]
+    asking, starts = np.unique(judged.query[rows], return_index=True)
+    wanted, first = np.full(len(judged), -1), np.zeros(len(judged), np.int64)
+    numbers: dict[bytes, int] = {}
+    for query, some in zip(asking.tolist(), np.split(passage, starts[1:]), strict=False):
+        wanted[query] = numbers.setdefault(some.tobytes(), len(numbers))
+    best = np.full(len(judged), _FAR)
+    there = rows[judged.rank[rows] > 0]
+    np.minimum.at(best, judged.query[there], judged.rank[there])
+    first = np.where(best == _FAR, first, best)
+    return wanted, first
+
+
+def _random_spread(langs: np.ndarray, pool: np.ndarray) -> np.ndarray:
+    """Return how far apart the first and last of independent random ranks are on average."""
+    spread = np.zeros(len(langs))
+    for n, end in {*zip(langs.tolist(), pool.tolist(), strict=True)}:
+        largest = end - ((np.arange(1, end) / end) ** n).sum()
+        spread[(langs == n) & (pool == end)] = 2 * largest - (end + 1)
+    return spread
+
+
+def _unbiased_disparity(measure: Measure, judged: Judged) -> np.ndarray:
+    return np.where(np.isnan(_language_disparity(measure, judged)), np.nan, 0.0)
 
 
 def _language_exposure(measure: Measure, judged: Judged) -> np.ndarray:
@@ -295,6 +373,8 @@ _TABLE = {
     "SameLanguageShare": _Arithmetic(_same_language_share, _unbiased_share),
     "LanguageExposure": _Arithmetic(_language_exposure, _unbiased_exposure),
     "PEER": _Arithmetic(_peer, _unbiased_peer),
+    "LanguageDisparity": _Arithmetic(_language_disparity, _unbiased_disparity),
+    "ModalityShare": _Arithmetic(_modality_share, _unbiased_modalities),
 }
 
 

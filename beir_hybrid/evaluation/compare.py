@@ -16,7 +16,8 @@ from beir_hybrid.evaluation.statistics import compare as compare_values
 from beir_hybrid.evaluation.statistics import tied_ranks as rank_values
 
 By = Literal["kind", "setting"]
-_NEITHER = ("LanguagePreference", "SameLanguageShare")
+_NEITHER = ("LanguagePreference", "SameLanguageShare", "ModalityShare")
+_FALLS = ("RankDistance", "LanguageDisparity")
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,8 @@ def tied_ranks(
 ) -> dict[str, int]:
     """Rank systems by a measure over the settings of a kind; those not told apart share a rank.
 
-    Best first, which is lowest for `RankDistance`; see `beir_hybrid.evaluation.statistics`.
+    Best first, which is lowest for `RankDistance` and `LanguageDisparity`; see
+    `beir_hybrid.evaluation.statistics`.
 
     Examples
     --------
@@ -133,7 +135,7 @@ def rises(measure: Measure) -> bool:
             f"neither more nor less of {measure} is better, but what is near its unbiased value; "
             "choose another measure"
         )
-    return not (isinstance(measure, BiasMeasure) and measure.NAME == "RankDistance")
+    return not (isinstance(measure, BiasMeasure) and measure.NAME in _FALLS)
 
 
 def _pairs(

@@ -11,43 +11,56 @@ from numbers import Integral
 from pathlib import Path
 from typing import Any
 
-from ir_measures import AP, DefaultPipeline, Measure, R, nDCG, parse_measure
+import pyarrow as pa
+from ir_measures import AP, DefaultPipeline, Measure, R, Success, nDCG, parse_measure
 
 from beir_hybrid.collection import Collection
-from beir_hybrid.collection.model import retrieval_texts
+from beir_hybrid.collection.model import IMAGE, retrieval_texts
 from beir_hybrid.collection.store import facts
 from beir_hybrid.encoding import Embeddings, Encoded, as_encoder, encode
 from beir_hybrid.encoding.cluster import Cluster
+from beir_hybrid.encoding.encoder import Encoder, Role
 from beir_hybrid.encoding.engines import at_work, cluster_of
 from beir_hybrid.errors import BadData, BadOption, BeirHybridError, MissingExtra
 from beir_hybrid.evaluation.machine import machine, versions
 from beir_hybrid.evaluation.measures import (
     BiasMeasure,
+    LanguageDisparity,
     LanguageExposure,
     LanguagePreference,
+    ModalityShare,
     RankDistance,
     SameLanguageShare,
 )
-from beir_hybrid.evaluation.reproduce import GIVEN, given, placed
-from beir_hybrid.evaluation.rerank import CrossEncoderScores, Reranker
+from beir_hybrid.evaluation.reproduce import GIVEN, given
+from beir_hybrid.evaluation.rerank import Reranker, kinds_for, name_of, scores_of
 from beir_hybrid.evaluation.results import Results, table_of
 from beir_hybrid.evaluation.scoring import Scoring, unbiased
-from beir_hybrid.evaluation.settings import Judgements, Kind, kinds_of
+from beir_hybrid.evaluation.settings import SIDES, Judgements, Kind, kinds_of
 from beir_hybrid.files import writing
 from beir_hybrid.retrieval.sharded import ranking_on
 
 DEPTH, RERANKED = 1000, 100  # passages of a run, and of a reranked one
-MEASURES: tuple[Measure, ...] = (
-    AP,
-    nDCG @ 10,
-    R @ 1,
-    R @ 10,
-    R @ 100,
+_BIAS: tuple[Measure, ...] = (
     RankDistance,
     RankDistance(normalized=True),
     LanguagePreference,
     SameLanguageShare @ 10,
     LanguageExposure @ 10,
+)
+MEASURES: tuple[Measure, ...] = (AP, nDCG @ 10, R @ 1, R @ 10, R @ 100, *_BIAS)
+# R@k of what others report for pictures is either true recall or whether there is a hit: both.
+IMAGE_MEASURES: tuple[Measure, ...] = (
+    AP,
+    nDCG @ 10,
+    R @ 1,
+    R @ 10,
+    Success @ 1,
+    Success @ 10,
+    *_BIAS,
+    LanguageDisparity,
+    LanguageDisparity(normalized=True),
+    ModalityShare @ 10,
 )
 
 
@@ -78,7 +91,8 @@ def evaluate(
     """Rank a collection's passages in every setting and score the rankings.
 
     Texts are encoded once, whatever the number of settings, and ranks are exact, however long the
-    ranking. Measures of language bias are of the pool of all languages, the ``multi`` settings.
+    ranking. Measures of language bias are of pools of all languages: the ``multi`` settings, and
+    ``image-pool`` for pictures.
 
     Parameters
     ----------
@@ -87,10 +101,12 @@ def evaluate(
     measures
         ir-measures' measures, or their names; one or several. Those that depend on the ranks of
         judged passages alone are computed from exact ranks; others see runs of the `depth` best
-        passages. By default `MEASURES`, those of bias only where there is a pool.
+        passages. By default `MEASURES`, or `IMAGE_MEASURES` where there are pictures, those of
+        bias only where there is what they are of.
     settings
-        ``mono``, ``cross``, ``multi``, ``one-target``, one or several; by default the first three,
-        as far as the collection has them.
+        ``mono``, ``cross``, ``multi``, ``one-target``, and with pictures ``text-image``,
+        ``image-text``, ``image-pool`` and ``mixed``, one or several; by default all that the
+        collection has but ``one-target``. A model that reads no pictures takes the first four.
     name
         What to call the model in the results; by default its name on the hub or folder.
     runs
@@ -100,7 +116,9 @@ def evaluate(
         How many passages a run keeps of each query: 1000, or 100 where they are reranked.
     rerank
         A cross-encoder (its name or folder, or a ``CrossEncoder``) that puts the first `depth`
-        passages of each ranking in its own order.
+        passages of each ranking in its own order; or what does so with pictures and captions, a
+        `BlipMatcher` or `LxmertMatcher`, or ``blip:`` and a name or folder. Only the kinds of
+        settings that it can read are evaluated.
     store
         The folder that embeddings are kept in; the cache's by default.
     engine
@@ -115,11 +133,14 @@ def evaluate(
     >>> results = bh.evaluate("intfloat/multilingual-e5-small", collection)  # doctest: +SKIP
     >>> results.summary()["mono"][AP].mean  # doctest: +SKIP
     """
-    chosen = parsed(MEASURES if measures is None else measures)
     judgements = Judgements.of(checked(collection))
+    chosen = parsed(default_measures(collection) if measures is None else measures)
     kinds = kinds_of(judgements, words(settings) if isinstance(settings, str) else settings)
-    if measures is None and "multi" not in kinds:
-        chosen = [measure for measure in chosen if not isinstance(measure, BiasMeasure)]
+    scores = None if rerank is None else scores_of(rerank, collection)
+    if scores is not None:
+        kinds = kinds_for(scores, kinds, asked=settings is not None)
+    if measures is None:
+        chosen = suited(chosen, kinds)
     if depth is None:
         depth = DEPTH if rerank is None else RERANKED
     if not isinstance(depth, Integral) or depth < 1:
@@ -130,10 +151,11 @@ def evaluate(
     seconds: dict[str, float] = {}
     with cluster_of(engine) as cluster:
         with _timed(seconds, "encoding"):
-            vectors = _vectors(model, collection, store, options, cluster)
+            seen = any(SIDES[kind].images for kind in kinds)
+            vectors = _vectors(model, collection, store, options, cluster, seen=seen)
         reranker = None
-        if rerank is not None:
-            reranker = Reranker(CrossEncoderScores(rerank), depth, Path(store) if store else None)
+        if scores is not None:
+            reranker = Reranker(scores, depth, Path(store) if store else None)
         scoring = Scoring(chosen, kinds, depth, folder, reranker, ranking_on(cluster))
         with _timed(seconds, "ranking and scoring"):
             if folder:
@@ -145,7 +167,7 @@ def evaluate(
         "collection": about_collection(collection),
         "depth": int(depth),
         **({"reranker": reranker.about()} if reranker else {}),
-        "unbiased": unbiased(rows, chosen),
+        **unbiased(rows, chosen),
         "truncated": {
             "queries": vectors.queries.cut,
             "passages": vectors.passages.cut,
@@ -153,7 +175,7 @@ def evaluate(
         },
         "versions": versions(),
     }
-    named = {"rerank": placed(rerank)} if isinstance(rerank, str | Path) else {}
+    named = {"rerank": again} if (again := name_of(rerank)) else {}
     timing = _timing(seconds, vectors, scoring, engine, cluster)
     timing[GIVEN] = given(collection, model, options, **named)
     return Results.of(table, chosen, about, timing)
@@ -171,6 +193,7 @@ def _timing(
         **({"cluster": {"cores": cluster.cpus, "gpus": cluster.gpus}} if cluster else {}),
         "seconds": {name: round(spent, 3) for name, spent in seconds.items()},
         "texts encoded": vectors.encoded.texts,
+        **({"pictures encoded": pictures} if (pictures := vectors.encoded.pictures) else {}),
         **({"pairs reranked": scoring.encoded.texts} if scoring.reranker else {}),
         "machine": machine(),
     }
@@ -186,6 +209,17 @@ def checked(collection: Any) -> Collection:
     elif isinstance(collection, tuple):
         cure = "bh.from_beir(corpus, queries, qrels, languages) makes one of BEIR's dicts"
     raise BadOption(f"a collection is wanted, not a {type(collection).__name__}: {cure}")
+
+
+def default_measures(collection: Collection) -> tuple[Measure, ...]:
+    """Return the measures of a collection where none are named."""
+    return IMAGE_MEASURES if collection.images else MEASURES
+
+
+def suited(measures: Iterable[Measure], kinds: Iterable[Kind]) -> list[Measure]:
+    """Leave out measures of bias that are of none of these kinds of settings."""
+    there = set(kinds)
+    return [m for m in measures if not isinstance(m, BiasMeasure) or m.KINDS & there]
 
 
 def parsed(measures: str | Measure | Iterable[Measure | str]) -> list[Measure]:
@@ -271,8 +305,11 @@ def clear_runs(runs: Path) -> None:
 
 def about_collection(collection: Collection) -> dict[str, Any]:
     """Return what results say of the collection they are on."""
+    counts = collection.passage_counts, collection.query_counts
+    pictures = max(count.get(IMAGE, 0) for count in counts)
     return facts(collection) | {
         "languages": list(collection.languages),
+        **({"pictures": pictures} if pictures else {}),
         "queries": len(collection.queries),
         "passages": len(collection.passages),
     }
@@ -291,7 +328,10 @@ def _vectors(
     store: str | Path | None,
     options: dict[str, Any],
     cluster: Cluster | None,
+    *,
+    seen: bool,
 ) -> Vectors:
+    """Return vectors of a collection's texts and, if they are `seen`, of its pictures."""
     if isinstance(model, Vectors):
         if options:
             raise BadOption(f"options {sorted(options)} do not apply to vectors")
@@ -305,12 +345,17 @@ def _vectors(
     folder, encoded = Path(store) if store is not None else None, Encoded()
     own = as_encoder(model, **options)
     with at_work(own, cluster) as encoder:
-        texts = retrieval_texts(collection.view().documents)
-        passages = encode(encoder, texts, "passages", folder=folder, encoded=encoded)
+        captions = retrieval_texts(collection.view().documents)
+        keep: dict[str, Any] = {"folder": folder, "encoded": encoded}
+        tables = [collection.passages, collection.queries]
+        if not seen:
+            tables = [table.slice(0, 0) for table in tables]
+        passages = _encoded(encoder, captions, "passages", tables[0], **keep)
         asked = collection.queries["text"]
-        queries = encode(encoder, asked, "queries", folder=folder, encoded=encoded)
+        asked = asked.slice(0, len(asked) - collection.query_counts.get(IMAGE, 0))
+        queries = _encoded(encoder, asked, "queries", tables[1], **keep)
         about = {
-            "name": _short(getattr(encoder, "name", "") or type(encoder).__name__),
+            "name": called(encoder),
             "revision": getattr(encoder, "revision", ""),
             "fingerprint": dict(encoder.fingerprint),
         }
@@ -319,6 +364,19 @@ def _vectors(
     return Vectors(queries, passages, about, encoded)
 
 
-def _short(name: str) -> str:
+def _encoded(
+    encoder: Encoder, texts: pa.ChunkedArray, role: Role, table: pa.Table, **keep: Any
+) -> Embeddings:
+    """Encode texts and, where a table has more rows, the pictures behind them."""
+    pictures = table.slice(len(texts))
+    if not len(pictures):
+        return encode(encoder, texts, role, **keep)
+    # First, for a model that reads none says so at once.
+    seen = encode(encoder, pictures["text"], "images", paths=pictures["image"], **keep)
+    return Embeddings.joined([encode(encoder, texts, role, **keep), seen])
+
+
+def called(encoder: Encoder) -> str:
     """Return a hub name as it is, and of a folder the last two parts: results may travel."""
+    name = str(getattr(encoder, "name", "") or type(encoder).__name__)
     return "/".join(Path(name).parts[-2:]) if Path(name).is_dir() else name

@@ -12,9 +12,9 @@ from beir_hybrid.collection import Collection
 from beir_hybrid.encoding.encoder import check_options
 from beir_hybrid.errors import BadOption, lookup
 from beir_hybrid.evaluation.compare import rises
-from beir_hybrid.evaluation.evaluate import MEASURES, evaluate, parsed
+from beir_hybrid.evaluation.evaluate import default_measures, evaluate, parsed
 from beir_hybrid.evaluation.measures import BiasMeasure
-from beir_hybrid.evaluation.settings import Judgements, Kind, kinds_of
+from beir_hybrid.evaluation.settings import KINDS, Judgements, Kind, kinds_of
 
 
 class HybridEvaluator(BaseEvaluator):
@@ -48,7 +48,7 @@ class HybridEvaluator(BaseEvaluator):
         self,
         collection: Collection,
         *,
-        measures: Iterable[Measure | str] = MEASURES,
+        measures: Iterable[Measure | str] | None = None,
         settings: Iterable[Kind] | None = None,
         primary: str | None = None,
         name: str = "",
@@ -58,17 +58,19 @@ class HybridEvaluator(BaseEvaluator):
         super().__init__()  # type: ignore[no-untyped-call] # theirs has no types
         self.collection, self.options = collection, options
         self.name = name or collection.name
-        self.measures = parsed(measures)
+        self.measures = parsed(default_measures(collection) if measures is None else measures)
         self.kinds = kinds_of(Judgements.of(collection), settings)
         table = {
             f"{kind}_{measure}": measure
             for kind in self.kinds
             for measure in self.measures
-            if kind == "multi" or not isinstance(measure, BiasMeasure)
+            if not isinstance(measure, BiasMeasure) or kind in measure.KINDS
         }
         if not table:
             named = ", ".join(map(str, self.measures))
-            raise BadOption(f"there is nothing to measure: {named} needs the settings 'multi'")
+            kinds = sorted({kind for m in self.measures for kind in getattr(m, "KINDS", ())})
+            wanted = " or ".join(map(repr, [kind for kind in KINDS if kind in kinds]))
+            raise BadOption(f"there is nothing to measure: {named} needs the settings {wanted}")
         first = primary or next(iter(table))
         self.greater_is_better = rises(lookup("value to choose by", first, table))
         self.primary_metric = f"{self.name}_{first}"

@@ -3,7 +3,9 @@
 # (ir_measures says that it is typed, and leaves most functions without types.)
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,27 +13,31 @@ import pyarrow.compute as pc
 from ir_measures import Measure
 
 from beir_hybrid.collection import Collection, View
-from beir_hybrid.collection.arrays import to_numpy
+from beir_hybrid.collection.arrays import to_arrow, to_numpy
+from beir_hybrid.collection.model import IMAGE, ITSELF
 from beir_hybrid.encoding import Embeddings
 from beir_hybrid.encoding.embeddings import check_rows
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.evaluate import (
-    MEASURES,
     Vectors,
     about_collection,
     checked,
+    default_measures,
     parsed,
 )
 from beir_hybrid.evaluation.machine import versions
 from beir_hybrid.evaluation.measures import BiasMeasure
-from beir_hybrid.evaluation.provider import BiasEvaluator
+from beir_hybrid.evaluation.provider import BiasEvaluator, ordered
+from beir_hybrid.evaluation.rankings import scored
 from beir_hybrid.evaluation.reproduce import GIVEN, given
 from beir_hybrid.evaluation.results import Results, table_of
-from beir_hybrid.evaluation.scoring import Rows, from_pipeline, qrels_of, unbiased
-from beir_hybrid.evaluation.settings import Judgements
+from beir_hybrid.evaluation.scoring import Rows, across, from_pipeline, qrels_of, unbiased
+from beir_hybrid.evaluation.settings import SIDES, Judgements, Scored, targets
 from beir_hybrid.files import sha256
 from beir_hybrid.retrieval import Places, Ranked
 from beir_hybrid.retrieval.runs import read_run
+
+_Run = Mapping[str, Mapping[str, float]]
 
 
 def read_vectors(folder: str | Path, collection: Collection) -> Vectors:
@@ -90,14 +96,15 @@ def evaluate_runs(
     paths: str | Path | Iterable[str | Path],
     collection: Collection,
     *,
-    measures: Iterable[Measure | str] = MEASURES,
+    measures: Iterable[Measure | str] | None = None,
     name: str = "",
 ) -> Results:
     """Score TREC runs of a collection's settings, as ir-measures scores them.
 
     A run of one language's passages is of ``mono`` or ``cross`` settings, a run of several is of
     ``multi`` ones; it may hold queries of several languages. A file that is called as a view
-    (``en-de.trec``, ``en-all.trec``) is of that setting and may hold the origin's own ids.
+    (``en-de.trec``, ``en-all.trec``, ``en-image.trec``, ``en-mixed.trec``) is of that setting and
+    may hold the origin's own ids. A caption or picture that was found for itself is left out.
     Queries that the run lacks count as ir-measures counts them, and as biased as can be; results
     say how many they are, and how many passages the run holds of a query, past which no measure
     sees.
@@ -124,11 +131,11 @@ def evaluate_runs(
     >>> results.means("RankDistance")
     {Setting(kind='multi', queries='en', passages='all'): 2.0}
     """
-    chosen = parsed(measures)
     files = [Path(paths)] if isinstance(paths, str | Path) else [Path(path) for path in paths]
     if not files:
         raise BadOption("no run is named")
     judgements = Judgements.of(checked(collection))
+    chosen = parsed(default_measures(collection) if measures is None else measures)
     rows: Rows = []
     seen: set[str] = set()
     lost: dict[str, list[int]] = {}  # by language: queries without a ranking, of how many
@@ -145,6 +152,7 @@ def evaluate_runs(
             of[0] += len(set(view.queries["id"].to_pylist()) - run.keys())
             of[1] += len(view.query_rows)
             depth = max(depth, *map(len, run.values()))
+    rows = across(rows, chosen)
     about = {
         "model": {
             "name": name or (files[0].stem if len(files) == 1 else files[0].absolute().parent.name),
@@ -152,7 +160,7 @@ def evaluate_runs(
             "fingerprint": {"kind": "runs", "files": [sha256(path) for path in files]},
         },
         "collection": about_collection(collection),
-        "unbiased": unbiased(rows, chosen),
+        **unbiased(rows, chosen),
         "versions": versions(),
         "runs": {
             "queries": sum(of for _, of in lost.values()),
@@ -167,11 +175,12 @@ def evaluate_runs(
 
 def _settings(path: Path, collection: Collection) -> list[tuple[View, dict[str, dict[str, float]]]]:
     """Split a run into the settings that it is of."""
-    langs = [*collection.languages, None]
-    views = {collection.view(q, p).name: (q, p) for q in collection.languages for p in langs}
+    groups = collection.groups
+    everything = [collection.view(q, p) for q in groups for p in [*groups, None, groups]]
+    views = {view.name: view for view in everything}
     stem = Path(path.name.removesuffix(".gz")).stem
-    named = collection.view(*views[stem]) if stem in views else None
-    view = named or collection.view()
+    named = views.get(stem)
+    view = named or collection.view(groups, groups)
     queries, passages = (
         {key for rows in ranges for key in table["id"].slice(rows.start, len(rows)).to_pylist()}
         for table, ranges in (
@@ -184,8 +193,10 @@ def _settings(path: Path, collection: Collection) -> list[tuple[View, dict[str, 
         raise BadData(f"{path} is empty: a run has a line for each query and document")
     if named is not None:
         return [(named, run)]
-    targets = {document.partition(":")[0] for found in run.values() for document in found}
-    target = targets.pop() if len(targets) == 1 else None
+    found_in = {document.partition(":")[0] for found in run.values() for document in found}
+    target: Any = found_in.pop() if len(found_in) == 1 else None
+    if target is None and IMAGE in found_in:
+        target = groups
     by_lang: dict[str, dict[str, dict[str, float]]] = {}
     for query, found in run.items():
         by_lang.setdefault(query.partition(":")[0], {})[query] = found
@@ -194,38 +205,79 @@ def _settings(path: Path, collection: Collection) -> list[tuple[View, dict[str, 
 
 def score_run(
     view: View,
-    run: Mapping[str, Mapping[str, float]],
+    run: _Run,
     judgements: Judgements,
     measures: Sequence[Measure],
 ) -> Rows:
     """Return what ir-measures says of a setting's run, in the shape that results have."""
-    collection = view.collection
-    mine = judgements.among(collection.query_rows(view.query_langs[0]))
-    nowhere = Places(*np.zeros((3, len(mine.query)), np.int64))
-    ranked = Ranked(np.zeros(len(mine.query), np.float32), nowhere, nowhere, {})
-    scored = mine.scored(view.kind, ranked)
-    target = len(collection.languages)
-    if view.kind != "multi":
-        target = collection.languages.index(view.passage_langs[0])
-    scored = scored.only(scored.target == target)
-    if not len(scored.row):
-        raise BadData(f"{collection.name} has no relevant passage in {view.name}: nothing to score")
-    ids = collection.queries["id"].take(pa.array(scored.row.tolist(), pa.int64())).to_pylist()
-    places = {query: place for place, query in enumerate(ids)}
+    rankings = _rankings(view, judgements)
+    ids = _ids(view.collection.queries, rankings.row)
     qrels = qrels_of(view, ids)
-    pool = sum(len(rows) for rows in view.passage_ranges)
-    found = {measure: np.full(len(ids), np.nan) for measure in measures}
-    kept = {query: dict(documents) for query, documents in run.items()}
+    kept = _without_itself(view, judgements, run)
     plain = [measure for measure in measures if not isinstance(measure, BiasMeasure)]
+    of_bias = [m for m in measures if isinstance(m, BiasMeasure) and view.kind in m.KINDS]
+    judged = rankings.judged
+    found: dict[Measure, np.ndarray] = {m: np.full(len(ids), np.nan) for m in measures}
+    places = {query: place for place, query in enumerate(ids)}
     for measure, query, value in from_pipeline(plain, qrels, kept) if plain else ():
         found[measure][places[query]] = value
-    if view.kind == "multi":
-        asked = {m: _in_pool(m, pool) for m in measures if isinstance(m, BiasMeasure)}
+    for pool in np.unique(judged.pool).tolist():  # one less for queries that are passages
+        some = {ids[n]: qrels[ids[n]] for n in np.flatnonzero(judged.pool == pool).tolist()}
+        asked = {measure: _in_pool(measure, pool) for measure in of_bias if not measure.ACROSS}
         values = {measure: np.full(len(ids), np.nan) for measure in asked.values()}
-        for metric in BiasEvaluator(list(values), qrels).iter_calc(kept):
+        for metric in BiasEvaluator(list(values), some).iter_calc(kept):
             values[metric.measure][places[metric.query_id]] = metric.value
-        found |= {measure: values[pooled] for measure, pooled in asked.items()}
-    return [(scored, found)]
+        for measure, pooled in asked.items():  # two may come to the same
+            found[measure] = np.where(np.isnan(values[pooled]), found[measure], values[pooled])
+    if any(measure.ACROSS for measure in of_bias):
+        rankings = _placed(view.collection, rankings, ids, kept)
+    return [(rankings, found)]
+
+
+def _rankings(view: View, judgements: Judgements) -> Scored:
+    """Return the rankings of a setting, whose judged passages stand nowhere."""
+    collection = view.collection
+    if view.kind == "mixed" and view.query_langs == (IMAGE,):
+        raise BadOption(
+            f"{view.name} is no setting: pictures are ranked for captions, and these for pictures"
+        )
+    mine = judgements.among(collection.query_rows(view.query_langs[0]))
+    nowhere = Places(*np.zeros((3, len(mine.query)), np.int64))
+    ranked = Ranked(np.zeros(len(mine.query), np.float32), nowhere, nowhere, nowhere, {})
+    found = scored(mine, view.kind, ranked)
+    target = SIDES[view.kind].together or view.passage_langs[0]
+    found = found.only(found.target == targets(collection).index(target))
+    if not len(found.row):
+        raise BadData(f"{collection.name} has no relevant passage in {view.name}: nothing to score")
+    return found
+
+
+def _without_itself(view: View, judgements: Judgements, run: _Run) -> dict[str, dict[str, float]]:
+    """Return a run without the queries themselves among what they found."""
+    itself = judgements.only(judgements.relevance == ITSELF)
+    tables = view.collection.queries, view.collection.passages
+    pairs = zip(_ids(tables[0], itself.query), _ids(tables[1], itself.passage), strict=True)
+    kept = {query: dict(documents) for query, documents in run.items()}
+    for query, passage in pairs:
+        kept.get(query, {}).pop(passage, None)
+    return kept
+
+
+def _placed(collection: Collection, rankings: Scored, ids: Sequence[str], run: _Run) -> Scored:
+    """Return rankings with the places that the judged passages have in a run."""
+    judged, found = rankings.judged, [ordered(query, run.get(query, {})) for query in ids]
+    places = [{passage: place for place, passage in enumerate(some, 1)} for some in found]
+    passages = _ids(collection.passages, rankings.passage)
+    rank = [places[of].get(one, 0) for of, one in zip(judged.query.tolist(), passages, strict=True)]
+    retrieved = np.array([len(some) for some in found], np.int64)
+    return replace(
+        rankings, judged=replace(judged, rank=np.array(rank, np.int64), retrieved=retrieved)
+    )
+
+
+def _ids(table: pa.Table, rows: np.ndarray) -> list[str]:
+    names: list[str] = table["id"].take(to_arrow(rows.astype(np.int64))).to_pylist()
+    return names
 
 
 def _in_pool(measure: Measure, pool: int) -> Measure:

@@ -1,8 +1,12 @@
 """Judged passages of many queries and where they stand, as flat columns that measures read."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
+_OF_JUDGEMENTS = ("relevance", "rank", "rank_ascending", "lang", "key")
+_OF_QUERIES = ("query_lang", "retrieved", "pool")
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +30,8 @@ class Judged:
         How many there were to rank: the rank of an unretrieved passage.
     top
         Languages of the best passages, as many as the largest cutoff asks for; -1 past the last.
+    image
+        The number that pictures have in place of a language; -1 where there are none.
     """
 
     query: np.ndarray  # (judgements,) int64
@@ -38,6 +44,7 @@ class Judged:
     retrieved: np.ndarray  # (n,) int64
     pool: np.ndarray  # (n,) int64
     top: np.ndarray  # (n, kept) int64
+    image: int = -1
 
     def __len__(self) -> int:
         return len(self.query_lang)
@@ -45,15 +52,28 @@ class Judged:
     def only(self, kept: np.ndarray) -> "Judged":
         """Return some of the queries; (n,) bool."""
         inside = kept[self.query]
-        of_judgements = ("relevance", "rank", "rank_ascending", "lang", "key")
-        of_queries = ("query_lang", "retrieved", "pool", "top")
-        columns = {name: getattr(self, name)[inside] for name in of_judgements}
-        columns |= {name: getattr(self, name)[kept] for name in of_queries}
-        return Judged(query=(np.cumsum(kept) - 1)[self.query[inside]], **columns)
+        columns = {name: getattr(self, name)[inside] for name in _OF_JUDGEMENTS}
+        columns |= {name: getattr(self, name)[kept] for name in (*_OF_QUERIES, "top")}
+        query = (np.cumsum(kept) - 1)[self.query[inside]]
+        return Judged(query=query, **columns, image=self.image)
 
     def total(self, rows: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
         """Add up, for each query, weights of some judgements (by number), or count them."""
         return np.bincount(self.query[rows], weights, len(self))
+
+
+def joined(parts: Sequence[Judged]) -> Judged:
+    """Return the rankings of all parts, without the languages on top."""
+    if len(parts) == 1:
+        return parts[0]
+    starts = np.cumsum([0, *map(len, parts)])
+    columns = {
+        name: np.concatenate([getattr(part, name) for part in parts])
+        for name in (*_OF_JUDGEMENTS, *_OF_QUERIES)
+    }
+    query = [part.query + start for part, start in zip(parts, starts, strict=False)]
+    top = np.empty((int(starts[-1]), 0), np.int64)
+    return Judged(query=np.concatenate(query), **columns, top=top, image=parts[0].image)
 
 
 def ratio(above: np.ndarray, below: np.ndarray, otherwise: float = np.nan) -> np.ndarray:

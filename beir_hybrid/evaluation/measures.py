@@ -10,9 +10,9 @@
 
 Conventions of all of them:
 
-- The language of a query or passage is the ``lang:`` at the start of its id, or what the parameter
-  ``langs``, a mapping of ids to languages, says. ``langs`` is no part of a measure's name, so two
-  measures that differ in nothing else are equal.
+- The language of a query or passage is the ``lang:`` at the start of its id (of a picture,
+  ``image:``), or what the parameter ``langs``, a mapping of ids to languages, says. ``langs`` is no
+  part of a measure's name, so two measures that differ in nothing else are equal.
 - Ties are broken as trec_eval does: scores as float32, then ids in descending order.
 - A passage is relevant from relevance ``rel`` (1) on.
 - A query that the run lacks counts as biased as can be, never as unbiased. The same holds for
@@ -121,8 +121,14 @@ class _MeanOfValues(MeanAgg):
 
 
 class BiasMeasure(Measure):
-    """A measure of language bias: parameters that are checked, NaN where a query has no value."""
+    """A measure of bias: parameters that are checked, NaN where a query has no value.
 
+    `KINDS` are the kinds of settings that it is of; `ACROSS` says whether queries of other
+    languages enter a query's value.
+    """
+
+    KINDS: frozenset[str] = frozenset(("multi", "image-pool"))
+    ACROSS = False
     NEEDS_CUTOFF = False
     DEFAULT = math.nan
 
@@ -233,7 +239,7 @@ class _LanguagePreference(BiasMeasure):
 
     Neither high nor low is better: 1/n for n parallel passages is unbiased; above it the query's
     own language is preferred, below it the others are. (m/n, where m of a set of n are in the
-    query's language.)
+    query's language.) A picture is in no language, and has no value as a query.
 
     If the passage in the query's language is not retrieved and another version is, the value is 0.
     A set of which nothing is retrieved, and so a query that the run lacks, counts 1.
@@ -264,7 +270,7 @@ class _SameLanguageShare(BiasMeasure):
     is unbiased (``rel`` says which are relevant, for that alone).
 
     Relevant passages do not enter the value, so an unretrieved one costs nothing. A query that the
-    run lacks counts 1.
+    run lacks counts 1. A picture is in no language, and has no value as a query.
 
     Compare Roy, Constant, Al-Rfou, Barua, Phillips and Yang, "LAReQA: Language-Agnostic Answer
     Retrieval from a Multilingual Pool", EMNLP 2020, on same-language bias.
@@ -358,6 +364,74 @@ class _PEER(BiasMeasure):
     SUPPORTED_PARAMS = _params("cutoff weights langs")
 
 
+class _LanguageDisparity(BiasMeasure):
+    """How far the rank of a picture varies with the language that it is asked for in.
+
+    ``LD = max_l r_l - min_l r_l``, where r_l is the mean rank of the picture over its captions in
+    language l as queries; all of them get this value. Queries ask for the same where the same
+    passages are relevant to them, and of several the first one's rank counts. Where all are in one
+    language there is no value.
+
+    Lower is better, 0 is unbiased. `RankDistance` is the same with the roles of queries and
+    passages swapped.
+
+    An unretrieved picture has rank N, the end of the pool (see `RankDistance`), and so it has for a
+    query that the run lacks; if no query for it finds it, all have the worst value, N - 1.
+
+    ``normalized=True`` compares pools of different sizes, and needs ``pool``: LD is divided by what
+    n languages with independent ranks, each as likely as the others, have on average,
+    ``2 E - (N + 1)`` with ``E = N - sum_(k=1)^(N-1) (k/N)^n``, their expected maximum. 0 is best, 1
+    a random ranking. (Means over several captions a language are closer to each other by chance
+    alone.) A pool of one has no value.
+
+    Examples
+    --------
+    >>> qrels = {"de:q:1": {"image:1": 1}, "en:q:1": {"image:1": 1}}
+    >>> run = {
+    ...     "de:q:1": {"image:2": 0.9, "image:3": 0.8, "image:1": 0.7},
+    ...     "en:q:1": {"image:1": 0.9, "image:2": 0.8, "image:3": 0.1},
+    ... }
+    >>> ir_measures.calc_aggregate([LanguageDisparity], qrels, run)[LanguageDisparity]
+    2.0
+    """
+
+    NAME = __name__ = "LanguageDisparity"
+    PRETTY_NAME = "Language Disparity"
+    SHORT_DESC = "How far a picture's rank varies with the language of the query."
+    KINDS = frozenset(("text-image",))
+    ACROSS = True
+    SUPPORTED_PARAMS = _params("rel normalized pool langs")
+
+
+class _ModalityShare(BiasMeasure):
+    """The share of the first k places of a pool of captions and pictures that pictures have.
+
+    ``MS@k = |{i <= k: d_i is a picture}| / min(k, retrieved)``; the cutoff is required. A picture's
+    id starts with ``image:``.
+
+    Neither high nor low is better: the share of pictures among the relevant passages is unbiased
+    (``rel`` says which are relevant, for that alone). A model whose vectors of texts lie apart from
+    those of pictures finds captions only.
+
+    A query that the run lacks counts 1.
+
+    Examples
+    --------
+    >>> measure, qrels = ModalityShare @ 3, {"de:q:1": {"image:1": 1, "en:1": 1}}
+    >>> run = {"de:q:1": {"en:1": 0.9, "image:1": 0.8, "en:2": 0.6}}
+    >>> found = ir_measures.calc_aggregate([measure], qrels, run)
+    >>> round(found[measure], 4)
+    0.3333
+    """
+
+    NAME = __name__ = "ModalityShare"
+    PRETTY_NAME = "Modality Share at k"
+    SHORT_DESC = "The share of the first k passages that are pictures."
+    KINDS = frozenset(("mixed",))
+    NEEDS_CUTOFF = True
+    SUPPORTED_PARAMS = _params("cutoff rel langs")
+
+
 class BiasProvider(Provider):
     """Scores the measures of language bias; the arithmetic is imported when it is needed."""
 
@@ -378,8 +452,18 @@ LanguagePreference = _LanguagePreference()
 SameLanguageShare = _SameLanguageShare()
 LanguageExposure = _LanguageExposure()
 PEER = _PEER()
+LanguageDisparity = _LanguageDisparity()
+ModalityShare = _ModalityShare()
 
-BIAS_MEASURES = (RankDistance, LanguagePreference, SameLanguageShare, LanguageExposure, PEER)
+BIAS_MEASURES = (
+    RankDistance,
+    LanguagePreference,
+    SameLanguageShare,
+    LanguageExposure,
+    PEER,
+    LanguageDisparity,
+    ModalityShare,
+)
 
 
 def _announce() -> None:

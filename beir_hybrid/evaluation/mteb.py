@@ -113,7 +113,7 @@ def mteb_scores(results: Results, split: str = "test") -> list[Score]:
 
     The task is the collection, at the revision of its first file. mteb has no task for sentences of
     XQuAD and MLQA, no pool and no bias, so these are comparable with our own figures alone.
-    ``one-target`` settings have no place in them, and are left out.
+    ``one-target`` settings, and those with pictures, have no place in them, and are left out.
     """
     about = results.about["collection"]
     origins = about.get("provenance", [])
@@ -125,7 +125,7 @@ def mteb_scores(results: Results, split: str = "test") -> list[Score]:
             langs = tuple(about["languages"]) if passage == ALL else (passage, query)
             where = (str(about["name"]), str(revision), split, f"{passage}-{query}")
             distinct = tuple(dict.fromkeys(langs))
-            if setting.kind != "one-target":
+            if setting.kind in ("mono", "cross", "multi"):
                 scores.append(Score(*where, distinct, query, passage, str(measure), value))
     return scores
 

@@ -12,12 +12,13 @@ from ir_measures import Measure, Metric
 from ir_measures.providers import Evaluator
 from ir_measures.util import QrelsConverter, RunConverter
 
+from beir_hybrid.collection.model import IMAGE
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.bias import values
 from beir_hybrid.evaluation.judged import Judged
 from beir_hybrid.evaluation.measures import BiasMeasure
 
-_PREFIX = re.compile(r"([A-Za-z]{2,3}(?:[-_][A-Za-z0-9]+)*):")
+_PREFIX = re.compile(rf"({IMAGE}|[A-Za-z]{{2,3}}(?:[-_][A-Za-z0-9]+)*):")
 
 
 class BiasEvaluator(Evaluator):
@@ -29,10 +30,10 @@ class BiasEvaluator(Evaluator):
 
     def __init__(self, measures: Sequence[Measure], qrels: Any) -> None:
         for measure in measures:
-            if measure.NAME == "RankDistance" and measure["normalized"] and not measure["pool"]:
+            if measure.params.get("normalized") and not measure["pool"]:
                 raise BadOption(
                     f"{measure} needs the number of passages in the pool, "
-                    "such as RankDistance(normalized=True,pool=13014)"
+                    f"such as {measure.NAME}(normalized=True,pool=13014)"
                 )
         self.qrels: dict[str, dict[str, int]] = QrelsConverter(qrels).as_dict_of_dict()
         super().__init__(sorted(measures, key=str), list(self.qrels))
@@ -69,7 +70,7 @@ def language(identity: str, langs: Mapping[str, str]) -> tuple[str, str]:
     return prefix[1], str(identity)[prefix.end() :]
 
 
-def _ordered(query: str, scores: Mapping[str, float]) -> list[str]:
+def ordered(query: str, scores: Mapping[str, float]) -> list[str]:
     """Return ids in trec_eval's order: by score as float32, ties by descending id."""
     with np.errstate(over="ignore"):
         single = np.array(list(scores.values()), np.float64).astype(np.float32)
@@ -92,7 +93,7 @@ def judged_by(
     rows: list[tuple[int, int, int, int, int]] = []
     top = np.full((len(qrels), kept), -1)
     for number, (query, judged) in enumerate(qrels.items()):
-        order = _ordered(query, run.get(query, {}))
+        order = ordered(query, run.get(query, {}))
         ranks = {passage: rank for rank, passage in enumerate(order, start=1)}
         best = [language(passage, langs)[0] for passage in order[:kept]]
         top[number, : len(best)] = [_number(lang, numbers) for lang in best]
@@ -112,7 +113,8 @@ def judged_by(
     own = np.array([_number(language(name, langs)[0], numbers) for name in qrels], np.int64)
     ascending = np.zeros_like(places)  # no measure of bias breaks ties that way
     pools = np.full(len(qrels), pool)
-    return Judged(of, grades, places, ascending, codes, parallel, own, retrieved, pools, top)
+    image = numbers.get(IMAGE, -1)
+    return Judged(of, grades, places, ascending, codes, parallel, own, retrieved, pools, top, image)
 
 
 def _number(name: str, numbers: dict[str, int]) -> int:

@@ -1,13 +1,13 @@
 """Results in, the same table for a terminal and for a notebook out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from html import escape
 from typing import TYPE_CHECKING, Any
 
 from beir_hybrid.collection.model import several
-from beir_hybrid.evaluation.measures import BiasMeasure
+from beir_hybrid.evaluation.measures import BiasMeasure, LanguageDisparity, ModalityShare
 from beir_hybrid.evaluation.results import Estimate, Results
-from beir_hybrid.evaluation.settings import Kind
+from beir_hybrid.evaluation.settings import SIDES, Kind
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -17,6 +17,10 @@ TITLES: dict[Kind, str] = {
     "cross": "cross-lingual",
     "multi": "multilingual",
     "one-target": "one target",
+    "text-image": "text to image",
+    "image-text": "image to text",
+    "image-pool": "image to captions",
+    "mixed": "mixed pool",
 }
 
 
@@ -43,19 +47,39 @@ def signed(difference: float) -> str:
     return f"{'+' if difference > 0 else '-'}{size}"
 
 
-def cells(results: Results, cell: Callable[[Estimate], str]) -> tuple[list[str], list[list[str]]]:
-    """Return the headings and rows: a measure each, with its averages by kind of setting."""
-    summary = results.summary()
+def cells(
+    results: Results, cell: Callable[[Estimate], str], *, images: bool | None = None
+) -> tuple[list[str], list[list[str]]]:
+    """Return the headings and rows: a measure each, with its averages by kind of setting.
+
+    Of all kinds of settings, of those with pictures, or of those without.
+    """
+    summary = {
+        kind: found
+        for kind, found in results.summary().items()
+        if images in (None, SIDES[kind].images)
+    }
     biased = any(one.unbiased is not None for row in summary.values() for one in row.values())
     headings = ["measure", *(TITLES[kind] for kind in summary), *["unbiased"] * biased]
     rows = []
     for measure in results.measures:
         found = [summary[kind].get(measure) for kind in summary]
         if any(found):
-            free = [one.unbiased for one in found if one and one.unbiased is not None]
-            unbiased = [figure(free[0]) if free else ""] * biased
+            unbiased = [_unbiased(dict(zip(summary, found, strict=True)))] * biased
             rows.append([str(measure), *(cell(one) if one else "" for one in found), *unbiased])
     return headings, rows
+
+
+def _unbiased(found: Mapping[Kind, Estimate | None]) -> str:
+    """Return the unbiased value, with the kinds of settings where theirs differ."""
+    free = {
+        kind: figure(one.unbiased)
+        for kind, one in found.items()
+        if one and one.unbiased is not None
+    }
+    if len(set(free.values())) <= 1:
+        return next(iter(free.values()), "")
+    return ", ".join(f"{value} {kind}" for kind, value in free.items())
 
 
 def _whole(found: Estimate) -> str:
@@ -85,13 +109,13 @@ def notes(results: Results) -> list[str]:
             )
     summary = results.summary().values()
     silent = [m for m in results.measures if not any(m in row for row in summary)]
-    pooled = [m for m in silent if isinstance(m, BiasMeasure) and "multi" not in results.kinds]
-    for some, reason in (
-        (pooled, "it takes a pool of languages, the setting multi"),
-        ([m for m in silent if m not in pooled], "no query here has what it looks at"),
-    ):
-        if some:
-            known.append(f"no value of {', '.join(map(str, some))}: {reason}")
+    reasons: dict[str, list[str]] = {}
+    for measure in silent:
+        reason = "no query here has what it looks at"
+        if isinstance(measure, BiasMeasure) and not measure.KINDS & {*results.kinds}:
+            reason = _TAKES[measure.KINDS]
+        reasons.setdefault(reason, []).append(str(measure))
+    known += [f"no value of {', '.join(some)}: {reason}" for reason, some in reasons.items()]
     if alone := results.summary().get("one-target"):
         others = [m for m in results.measures if m not in alone and m not in silent]
         if unseen := [str(m) for m in others if not isinstance(m, BiasMeasure)]:
@@ -99,6 +123,14 @@ def notes(results: Results) -> list[str]:
                 f"no value of {', '.join(unseen)} in one-target: it needs a run to look at"
             )
     return known
+
+
+# What measures of bias are of, by their kinds of settings.
+_TAKES = {
+    BiasMeasure.KINDS: "it takes a pool of languages, the setting multi",
+    LanguageDisparity.KINDS: "it takes pictures for captions, the setting text-image",
+    ModalityShare.KINDS: "it takes captions and pictures in one pool, the setting mixed",
+}
 
 
 def _missing(runs: dict[str, Any]) -> str:
@@ -114,6 +146,7 @@ def heading(results: Results) -> str:
     about = results.about["collection"]
     counts = {
         "languages": len(about["languages"]),
+        **({"pictures": about["pictures"]} if "pictures" in about else {}),
         "queries": about["queries"],
         "passages": about["passages"],
         "settings": len(results.settings),
@@ -137,17 +170,20 @@ def terminal_table(results: Results) -> "Group":
     from rich.table import Table
     from rich.text import Text
 
-    headings, rows = cells(results, _short)
     short = {title: kind for kind, title in TITLES.items()}  # as the command line names them
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
-    for number, name in enumerate(headings):
-        table.add_column(
-            short.get(name, name), justify="right" if number else "left", overflow="fold"
-        )
-    for row in rows:
-        table.add_row(*map(Text, row))  # what stands in cells is no markup
+    tables = []
+    for images in sorted({SIDES[kind].images for kind in results.kinds}):
+        headings, rows = cells(results, _short, images=images)
+        table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+        for number, name in enumerate(headings):
+            table.add_column(
+                short.get(name, name), justify="right" if number else "left", overflow="fold"
+            )
+        for row in rows:
+            table.add_row(*map(Text, row))  # what stands in cells is no markup
+        tables.append(table)
     below = "± half of the 95% interval, resampling questions"
-    return Group(Text(heading(results)), table, Text(below, style="dim italic"))
+    return Group(Text(heading(results)), *tables, Text(below, style="dim italic"))
 
 
 def html_table(results: Results) -> str:

@@ -142,9 +142,13 @@ def _sees(measure: Measure, results: Results, hits: int) -> bool:
 
 
 def _kinds_of_runs(results: Results) -> list[Kind]:
-    """Return the kinds of settings whose rankings Pyserini can make: it has no reranker."""
-    alone = "reranker" in results.about
-    return [kind for kind in results.kinds if kind != "one-target" and not alone]
+    """Return the kinds of settings whose rankings Pyserini can make."""
+    return [kind for kind in results.kinds if kind != "one-target" and not _ours_alone(results)]
+
+
+def _ours_alone(results: Results) -> bool:
+    """Tell whether Pyserini can make none: it has no reranker, and reads no pictures."""
+    return "reranker" in results.about or "pictures" in results.about["collection"]
 
 
 def _called(results: Results) -> str:
@@ -159,7 +163,7 @@ def _by_model(results: Results, known: dict[str, Any], base: Path, hits: int | N
             "evaluate a model by its name or folder"
         )
     kinds, kept = list(results.kinds), _kinds_of_runs(results)
-    if "reranker" in results.about:
+    if _ours_alone(results):
         return [_evaluated(results, known, base / "results", kinds)]
     lines = _ranked(results, known, base, kept, hits or _hits_of(results)) if kept else []
     if kept != kinds:  # which no run holds

@@ -1,10 +1,10 @@
-"""The best passages of each ranking in, the same in a cross-encoder's order out."""
+"""The best passages of each ranking in, the same in a reranker's order out."""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -12,11 +12,14 @@ import pyarrow as pa
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import to_arrow
 from beir_hybrid.collection.model import retrieval_texts
-from beir_hybrid.encoding import Encoded, encode
+from beir_hybrid.encoding import Encoded, Encoder, encode
 from beir_hybrid.encoding.encoder import Role
 from beir_hybrid.encoding.parts import find_long, parts_of
-from beir_hybrid.errors import BadData
-from beir_hybrid.evaluation.settings import Scored, language_numbers, passage_groups
+from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.evaluation.matchers import BlipMatcher
+from beir_hybrid.evaluation.matching import Matcher
+from beir_hybrid.evaluation.reproduce import placed
+from beir_hybrid.evaluation.settings import Kind, Scored, language_numbers, passage_groups
 from beir_hybrid.progress import without_bars
 from beir_hybrid.retrieval import Best
 
@@ -24,8 +27,65 @@ if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder
 
 
+_BLIP = "blip:"  # before the name of a matcher that is named where a text is expected
+
+
+class PairScores(Encoder, Protocol):
+    """What scores pairs, as the store sees it: a pair is a text, its score a vector."""
+
+    @property
+    def name(self) -> str:
+        """What results call it."""
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The kinds of settings whose queries and passages it can read."""
+
+    @property
+    def compares(self) -> str:
+        """What these are."""
+
+    def pairs(
+        self, collection: Collection, kind: Kind, query: np.ndarray, passage: np.ndarray
+    ) -> list[str]:
+        """Return a text for each query and passage, by rows."""
+
+
+def scores_of(rerank: Any, collection: Collection) -> PairScores:
+    """Return what scores a collection's pairs, by a matcher, a cross-encoder or its name."""
+    if isinstance(rerank, str) and rerank.startswith(_BLIP):
+        rerank = BlipMatcher(rerank.removeprefix(_BLIP))
+    return rerank.of(collection) if isinstance(rerank, Matcher) else CrossEncoderScores(rerank)
+
+
+def name_of(rerank: Any) -> str | None:
+    """Return by which name a reranker can be asked for again; nothing if it has none."""
+    if isinstance(rerank, BlipMatcher):
+        rerank = f"{_BLIP}{rerank.asked}"
+    if not isinstance(rerank, str | Path):
+        return None
+    name = str(rerank)
+    if name.startswith(_BLIP):
+        return f"{_BLIP}{placed(name.removeprefix(_BLIP))}"
+    return placed(name)
+
+
+def kinds_for(scores: PairScores, kinds: Sequence[Kind], *, asked: bool) -> list[Kind]:
+    """Return the kinds of settings to rerank: all if they were asked for, else those it reads."""
+    fit = [kind for kind in kinds if kind in scores.kinds]
+    if unfit := [kind for kind in kinds if kind not in scores.kinds and (asked or not fit)]:
+        raise BadOption(
+            f"{', '.join(unfit)} settings cannot be reranked by {scores.name}: it compares "
+            f"{scores.compares}, in {', '.join(scores.kinds)}"
+        )
+    return fit
+
+
 class CrossEncoderScores:
     """A cross-encoder as the store sees it: a pair of texts is a text, its score a vector."""
+
+    kinds: ClassVar[tuple[Kind, ...]] = ("mono", "cross", "multi")
+    compares: ClassVar[str] = "texts"
 
     def __init__(self, model: "str | CrossEncoder", batch_size: int = 32) -> None:
         from sentence_transformers import CrossEncoder
@@ -44,6 +104,20 @@ class CrossEncoderScores:
             "prompt": self.model.prompts.get(self.model.default_prompt_name, ""),
             "activation": str(self.model.activation_fn),
         }
+
+    def pairs(
+        self, collection: Collection, kind: Kind, query: np.ndarray, passage: np.ndarray
+    ) -> list[str]:
+        """Return the texts of each query and passage, by rows."""
+        del kind
+        questions = collection.queries["text"].take(to_arrow(query)).to_pylist()
+        distinct, place = np.unique(passage, return_inverse=True)
+        documents = collection.view().documents.take(to_arrow(distinct))
+        texts = retrieval_texts(documents).to_pylist()
+        return [
+            json.dumps([question, texts[at]], ensure_ascii=False)
+            for question, at in zip(questions, place.tolist(), strict=True)
+        ]
 
     def encode_passages(self, texts: Sequence[str]) -> np.ndarray:
         """Return the score of each pair, (n, 1)."""
@@ -76,9 +150,9 @@ def _loaded(name: str) -> "CrossEncoder":
 
 @dataclass(frozen=True)
 class Reranker:
-    """Puts the `depth` best passages of a ranking into a cross-encoder's order."""
+    """Puts the `depth` best passages of a ranking into another order."""
 
-    scores: CrossEncoderScores
+    scores: PairScores
     depth: int = 100
     store: Path | None = None
 
@@ -101,13 +175,16 @@ class Reranker:
         """
         rows = best.rows[:, : self.depth]
         ranking, place = np.nonzero(rows >= 0)
+        if not len(ranking):
+            return scored, best
         passage, sizes = rows[ranking, place], (rows >= 0).sum(axis=1)
-        found = self._scores(collection, scored.row[ranking], passage, encoded)
+        pairs = self.scores.pairs(collection, scored.kind, scored.row[ranking], passage)
+        found = self._scored(pairs, encoded)
         descending = _places(ranking, found, order[passage], sizes)
         ascending = _places(ranking, found, -order[passage], sizes)
         judged = scored.judged
         at = _find(ranking, passage, judged.query, scored.passage)
-        ranks = {
+        ranks: dict[str, Any] = {
             name: np.where(at < 0, judged.rank, places[at] + 1)
             for name, places in (("rank", descending), ("rank_ascending", ascending))
         }
@@ -120,17 +197,7 @@ class Reranker:
             top[:, :cut] = language_numbers(rows[:, :cut], passage_groups(collection))
         return replace(scored, judged=replace(judged, top=top, **ranks)), Best(rows, scores)
 
-    def _scores(
-        self, collection: Collection, query: np.ndarray, passage: np.ndarray, encoded: Encoded
-    ) -> np.ndarray:
-        questions = collection.queries["text"].take(to_arrow(query)).to_pylist()
-        distinct, place = np.unique(passage, return_inverse=True)
-        documents = collection.view().documents.take(to_arrow(distinct))
-        texts = retrieval_texts(documents).to_pylist()
-        pairs = [
-            json.dumps([question, texts[at]], ensure_ascii=False)
-            for question, at in zip(questions, place.tolist(), strict=True)
-        ]
+    def _scored(self, pairs: list[str], encoded: Encoded) -> np.ndarray:
         column = pa.chunked_array([pa.array(pairs, pa.large_string())])
         rows = encode(self.scores, column, "passages", folder=self.store, encoded=encoded)
         return rows.take(slice(None))[:, 0]

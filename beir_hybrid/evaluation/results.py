@@ -18,8 +18,9 @@ from ir_measures import Measure, parse_measure
 import beir_hybrid
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import to_arrow, to_numpy
+from beir_hybrid.collection.model import place
 from beir_hybrid.errors import BadData, BadOption, lookup
-from beir_hybrid.evaluation.settings import ALL, KINDS, Kind, Scored, Setting
+from beir_hybrid.evaluation.settings import KINDS, SIDES, Kind, Scored, Setting, targets
 from beir_hybrid.evaluation.statistics import Values, average, draw, interval
 from beir_hybrid.files import locked, replacing, sha256, writing
 
@@ -59,7 +60,10 @@ class Estimate:
 
 @dataclass(frozen=True, eq=False)
 class Matrix:
-    """A measure by the languages of queries (rows) and passages (columns); NaN where unjudged."""
+    """A measure by the languages of queries (rows) and passages (columns); NaN where unjudged.
+
+    Pictures are a row and a column of their own, ``image``, behind the languages.
+    """
 
     rows: tuple[str, ...]
     columns: tuple[str, ...]
@@ -133,7 +137,7 @@ class Results:
     def _summary(self) -> Mapping[Kind, dict[Measure, Estimate]]:
         if self.known is not None:
             return self.known
-        unbiased = self.about.get("unbiased", {})
+        unbiased = {"multi": self.about.get("unbiased", {}), **self.about.get("unbiased in", {})}
         weights: dict[int, np.ndarray] = {}
         found: dict[Kind, dict[Measure, Estimate]] = {}
         for kind in self.kinds:
@@ -147,7 +151,7 @@ class Results:
                     weights[n] = draw(n, SAMPLES)
                 low, high = interval(values, samples=SAMPLES, weights=weights.get(n))
                 macro, micro = average(values), average(values, macro=False)
-                reference = unbiased.get(str(measure)) if kind == "multi" else None
+                reference = unbiased.get(kind, {}).get(str(measure))
                 found[kind][measure] = Estimate(
                     macro, low, high, micro, len(values.value), reference
                 )
@@ -172,7 +176,8 @@ class Results:
 
         With ``one_target``, of the pool without the relevant passages of other languages.
         """
-        kinds = {"one-target"} if one_target else {"mono", "cross"}
+        kinds = {kind for kind, sides in SIDES.items() if not sides.together}
+        kinds = {"one-target"} if one_target else kinds - {"one-target"}
         means = {
             (setting.queries, setting.passages): found
             for setting, found in self.means(measure).items()
@@ -181,7 +186,9 @@ class Results:
         if not means:
             wanted = "one-target" if one_target else "mono or cross"
             raise BadOption(f"these results have no {wanted} settings with {measure}")
-        rows, columns = (tuple(sorted({pair[side] for pair in means})) for side in (0, 1))
+        rows, columns = (
+            tuple(sorted({pair[side] for pair in means}, key=place)) for side in (0, 1)
+        )
         cells = [[means.get((row, column), np.nan) for column in columns] for row in rows]
         return Matrix(rows, columns, np.array(cells, np.float64))
 
@@ -379,7 +386,7 @@ def table_of(
     target = np.concatenate([some.target for some, _ in parts])
     row = np.concatenate([some.row for some, _ in parts])
     order = np.lexsort((row, target, asked, number))
-    langs = pa.array([*collection.languages, ALL])
+    langs = pa.array(targets(collection))
     columns = {
         name: pa.DictionaryArray.from_arrays(to_arrow(codes[order].astype(np.int32)), names)
         for name, codes, names in (
@@ -388,11 +395,11 @@ def table_of(
             ("passages", target, langs),
         )
     }
-    distinct, place = np.unique(row[order], return_inverse=True)
+    distinct, at = np.unique(row[order], return_inverse=True)
     rows = collection.queries.take(to_arrow(distinct))
     for name, source in (("query", "id"), ("question", "group")):
         texts = pc.dictionary_encode(rows[source].combine_chunks())
-        codes = to_numpy(pa.chunked_array([texts.indices]))[place].astype(np.int32)
+        codes = to_numpy(pa.chunked_array([texts.indices]))[at].astype(np.int32)
         columns[name] = pa.DictionaryArray.from_arrays(to_arrow(codes), texts.dictionary)
     for measure in measures:
         found = [values.get(measure, np.full(len(some.row), np.nan)) for some, values in parts]

@@ -5,20 +5,34 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ir_measures import DefaultPipeline, Measure
 
 from beir_hybrid.collection import Collection, View
 from beir_hybrid.collection.arrays import to_arrow
+from beir_hybrid.collection.model import IMAGE
 from beir_hybrid.encoding import Embeddings, Encoded
 from beir_hybrid.errors import BadOption
 from beir_hybrid.evaluation import bias
 from beir_hybrid.evaluation.effectiveness import RankProvider
 from beir_hybrid.evaluation.effectiveness import values as effectiveness
+from beir_hybrid.evaluation.judged import joined
 from beir_hybrid.evaluation.measures import BiasMeasure
+from beir_hybrid.evaluation.rankings import best_of, scored, spare, without_itself
 from beir_hybrid.evaluation.rerank import Reranker
-from beir_hybrid.evaluation.settings import Judgements, Kind, Scored, id_order, passage_groups
+from beir_hybrid.evaluation.settings import (
+    KINDS,
+    SIDES,
+    Judgements,
+    Kind,
+    Scored,
+    Setting,
+    id_order,
+    passage_groups,
+    targets,
+)
 from beir_hybrid.retrieval import Best, Ranked, rank
 from beir_hybrid.retrieval.runs import best_to_run, write_run
 
@@ -58,44 +72,61 @@ class Scoring:
 
     @property
     def _top(self) -> int:
-        """How many best passages of the pool measures of bias look at."""
+        """How many best passages of pools measures of bias look at."""
         reading = [m for m in self.measures if isinstance(m, BiasMeasure) and m.NEEDS_CUTOFF]
-        return max((measure["cutoff"] for measure in reading), default=0) * ("multi" in self.kinds)
+        return max((m["cutoff"] for m in reading if m.KINDS & {*self.kinds}), default=0)
 
     def scored(self, queries: Embeddings, passages: Embeddings, judgements: Judgements) -> Rows:
         """Rank and score all queries at once, or language by language where runs are long."""
         collection = judgements.collection
-        deep = bool(self._on_run) or self.runs is not None or self.reranker is not None
-        parts = [range(len(collection.queries))]
-        if deep:  # runs of all languages at once would fill the memory
-            parts = [collection.query_rows(lang) for lang in collection.languages]
-        order = id_order(collection.passages["id"])
         groups = passage_groups(collection)
+        if not any(SIDES[kind].images for kind in self.kinds):
+            judgements, groups = judgements.of_texts(), _texts(groups)
+        total = max((rows.stop for rows in groups.values()), default=0)
+        order = id_order(collection.passages["id"].slice(0, total))
         rows: Rows = []
-        for part in parts:
+        for part in self._parts(collection):
             some = judgements.among(part)
             if not len(some.query):
                 continue
+            kept = max(self.depth, self._top) if self._deep else self._top
             ranked = self.ranking(
                 queries.part(part),
-                passages,
+                passages.part(range(total)),
                 (some.query - part.start, some.passage),
                 groups,
                 order,
-                k=max(self.depth, self._top) if deep else self._top,
-                per_group=deep and list(self.kinds) != ["multi"],
+                k=kept + spare(some) * bool(kept),
+                per_group=self._deep and not all(SIDES[kind].together for kind in self.kinds),
+                **({"apart": IMAGE} if IMAGE in groups else {}),
             )
-            for kind in self.kinds:
-                scored = some.scored(kind, ranked, part.start)
-                best = None
-                if deep and kind != "one-target":
-                    best = _best(collection, ranked, scored, part.start)
-                if self.reranker and best:
-                    scored, best = self.reranker.reranked(
-                        collection, scored, best, order, self.encoded
-                    )
-                rows.append((scored, self._values(collection, scored, best)))
-        return rows
+            ranked = without_itself(some, ranked, part.start, kept)
+            found = [self._row(some, kind, ranked, part, order) for kind in self.kinds]
+            rows += [row for row in found if len(row[0].row)]
+        return across(rows, self.measures)
+
+    @property
+    def _deep(self) -> bool:
+        """Whether runs are wanted, and not ranks alone."""
+        return bool(self._on_run) or self.runs is not None or self.reranker is not None
+
+    def _parts(self, collection: Collection) -> list[range]:
+        if not self._deep:
+            return [range(len(collection.queries))]
+        # Runs of all languages at once would fill the memory.
+        return [collection.query_rows(lang) for lang in collection.groups]
+
+    def _row(
+        self, judgements: Judgements, kind: Kind, ranked: Ranked, part: range, order: np.ndarray
+    ) -> tuple[Scored, dict[Measure, np.ndarray]]:
+        """Score a kind of settings of some queries."""
+        collection = judgements.collection
+        found, best = scored(judgements, kind, ranked, part.start), None
+        if self._deep and kind != "one-target":
+            best = _best(collection, ranked, found, part.start)
+        if self.reranker and best:
+            found, best = self.reranker.reranked(collection, found, best, order, self.encoded)
+        return found, self._values(collection, found, best)
 
     def _values(
         self, collection: Collection, scored: Scored, best: Best | None
@@ -104,7 +135,7 @@ class Scoring:
         for measure in self.measures:
             if _RANKS.supports(measure):
                 found[measure] = effectiveness(measure, scored.judged)
-            elif scored.kind == "multi" and isinstance(measure, BiasMeasure):
+            elif isinstance(measure, BiasMeasure) and scored.kind in measure.KINDS:
                 found[measure] = bias.values(measure, scored.judged)
             else:  # one language of passages knows no preference
                 found[measure] = np.full(len(scored.row), np.nan)
@@ -120,14 +151,12 @@ class Scoring:
         found: dict[Measure, np.ndarray],
     ) -> None:
         """Score each setting's run of the best passages, and write it if there is a folder."""
-        langs = collection.languages
+        langs, names = collection.groups, targets(collection)
         pairs = np.stack([scored.judged.query_lang, scored.target], axis=1)
         for asked, target in np.unique(pairs, axis=0).tolist():
             mine = np.flatnonzero((pairs == (asked, target)).all(axis=1))
-            view = collection.view(langs[asked], langs[target] if target < len(langs) else None)
-            # As many for each query of a setting.
-            there = min(int((best.rows[mine[0]] >= 0).sum()), self.depth)
-            part = Best(best.rows[mine, :there], best.scores[mine, :there])
+            view = Setting(scored.kind, langs[asked], names[target]).view(collection)
+            part = Best(best.rows[mine, : self.depth], best.scores[mine, : self.depth])
             ids = collection.queries["id"].take(to_arrow(scored.row[mine])).to_pylist()
             run = dict(best_to_run(part, ids, collection.passages["id"]))
             if self.runs is not None:
@@ -172,7 +201,7 @@ def _best(collection: Collection, ranked: Ranked, scored: Scored, start: int) ->
 
     `start` is the row of the first query that was ranked.
     """
-    names = [*collection.languages, ""]
+    names = targets(collection)
     width = max((found.rows.shape[1] for found in ranked.best.values()), default=0)
     best = Best(
         np.full((len(scored.row), width), -1),
@@ -180,21 +209,47 @@ def _best(collection: Collection, ranked: Ranked, scored: Scored, start: int) ->
     )
     for target in np.unique(scored.target).tolist():
         mine = np.flatnonzero(scored.target == target)
-        found = ranked.best[names[target]]
         rows = scored.row[mine] - start
-        best.rows[mine, : found.rows.shape[1]] = found.rows[rows]
-        best.scores[mine, : found.rows.shape[1]] = found.scores[rows]
+        if found := best_of(ranked, names[target]):
+            best.rows[mine, : found.rows.shape[1]] = found.rows[rows]
+            best.scores[mine, : found.rows.shape[1]] = found.scores[rows]
     return best
 
 
-def unbiased(rows: Rows, measures: Sequence[Measure]) -> dict[str, float]:
-    """Return what each measure of bias would be without bias, averaged as the measure is."""
-    found = {}
-    pools = [scored for scored, _ in rows if scored.kind == "multi"]
+def _texts(groups: dict[str, range]) -> dict[str, range]:
+    """Leave pictures out."""
+    return {name: rows for name, rows in groups.items() if name != IMAGE}
+
+
+def across(rows: Rows, measures: Sequence[Measure]) -> Rows:
+    """Fill in the measures that look at queries of several languages together."""
     for measure in measures:
-        if pools and isinstance(measure, BiasMeasure):
-            value = np.concatenate([bias.unbiased(measure, one.judged) for one in pools])
-            lang = np.concatenate([one.judged.query_lang for one in pools])
+        for kind in measure.KINDS if isinstance(measure, BiasMeasure) and measure.ACROSS else ():
+            some = [(scored.judged, found) for scored, found in rows if scored.kind == kind]
+            if some:
+                values = bias.values(measure, joined([judged for judged, _ in some]))
+                ends = np.cumsum([len(judged) for judged, _ in some])[:-1]
+                for (_, found), mine in zip(some, np.split(values, ends), strict=True):
+                    found[measure] = mine
+    return rows
+
+
+def unbiased(rows: Rows, measures: Sequence[Measure]) -> dict[str, Any]:
+    """Return what results say of what measures of bias would be without bias."""
+    found = {kind: found for kind in KINDS.values() if (found := _unbiased(rows, measures, kind))}
+    others = {kind: values for kind, values in found.items() if kind != "multi"}
+    # Of the pool of languages under the name that it had before there were other pools.
+    return {"unbiased": found.get("multi", {})} | ({"unbiased in": others} if others else {})
+
+
+def _unbiased(rows: Rows, measures: Sequence[Measure], kind: Kind) -> dict[str, float]:
+    """Return what each measure of bias would be in a kind of settings, averaged as it is."""
+    found = {}
+    pools = [scored.judged for scored, _ in rows if scored.kind == kind]
+    judged = joined(pools) if pools else None
+    for measure in measures:
+        if judged and isinstance(measure, BiasMeasure) and kind in measure.KINDS:
+            value, lang = bias.unbiased(measure, judged), judged.query_lang
             there = ~np.isnan(value)
             if there.any():
                 sums = np.bincount(lang[there], value[there])

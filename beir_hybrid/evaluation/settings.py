@@ -1,4 +1,4 @@
-"""A collection and exact ranks in, every setting's judged passages out as columns."""
+"""A collection in; its kinds of settings, and its judgements as columns, out."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -8,15 +8,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beir_hybrid.collection import Collection
-from beir_hybrid.collection.arrays import to_arrow
+from beir_hybrid.collection import Collection, View
+from beir_hybrid.collection.arrays import to_arrow, to_numpy
 from beir_hybrid.errors import BadData, BadOption, lookup
 from beir_hybrid.evaluation.judged import Judged
-from beir_hybrid.retrieval import Ranked
 
-Kind = Literal["mono", "cross", "multi", "one-target"]
+Kind = Literal[
+    "mono", "cross", "multi", "one-target", "text-image", "image-text", "image-pool", "mixed"
+]
 KINDS: dict[str, Kind] = {kind: kind for kind in get_args(Kind)}
-ALL = "all"
+ALL, MIXED = "all", "mixed"
 
 
 class Setting(NamedTuple):
@@ -25,11 +26,47 @@ class Setting(NamedTuple):
     ``mono`` and ``cross`` rank the passages of one language, ``multi`` the pool of all. In
     ``one-target`` it is the pool without the relevant passages of other languages than
     `passages`, as in LAReQA.
+
+    ``text-image`` ranks pictures for captions, ``image-text`` the captions of one language for
+    pictures, ``image-pool`` the pool of all captions, and ``mixed`` captions and pictures together
+    for captions. What is a query itself is in no ranking.
     """
 
     kind: Kind
     queries: str
-    passages: str  # `ALL` of the pool
+    passages: str  # `ALL` of the pool, `MIXED` of all captions and pictures
+
+    def view(self, collection: Collection) -> View:
+        """Return the queries and passages that it is about."""
+        wider = {ALL: collection.languages, MIXED: collection.groups}
+        return collection.view(self.queries, wider.get(self.passages, self.passages))
+
+
+class Sides(NamedTuple):
+    """What a kind of settings is about."""
+
+    asks_images: bool
+    finds_images: bool
+    finds_texts: bool
+    together: str | None = None  # one ranking of all such passages, not one for each language
+
+    @property
+    def images(self) -> bool:
+        """Whether pictures take part."""
+        return self.asks_images or self.finds_images
+
+
+_TEXTS = Sides(asks_images=False, finds_images=False, finds_texts=True)
+SIDES: dict[Kind, Sides] = {
+    "mono": _TEXTS,
+    "cross": _TEXTS,
+    "multi": _TEXTS._replace(together=ALL),
+    "one-target": _TEXTS,
+    "text-image": Sides(asks_images=False, finds_images=True, finds_texts=False),
+    "image-text": _TEXTS._replace(asks_images=True),
+    "image-pool": _TEXTS._replace(asks_images=True, together=ALL),
+    "mixed": _TEXTS._replace(finds_images=True, together=MIXED),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +75,7 @@ class Scored:
 
     kind: Kind
     row: np.ndarray  # (n,) query rows of the collection
-    target: np.ndarray  # (n,) the number of the passages' language, or one past the last for all
+    target: np.ndarray  # (n,) by number: see `targets`
     passage: np.ndarray  # (judgements,) passage rows of the collection
     judged: Judged
 
@@ -58,7 +95,8 @@ class Scored:
 class Judgements:
     """A collection's judgements by row number, with what all settings derive from them.
 
-    Judgements lie query by query; queries without a relevant passage are left out.
+    Judgements lie query by query; queries without a relevant passage are left out. Those of
+    relevance `ITSELF` are among them, so that they are ranked.
     """
 
     collection: Collection
@@ -72,14 +110,18 @@ class Judgements:
     @classmethod
     def of(cls, collection: Collection) -> "Judgements":
         """Read them from a collection."""
-        query, passage, relevance = collection.view().judgements
-        order = np.argsort(query, kind="stable")
+        table = collection.judgements
+        query, passage, relevance = (
+            to_numpy(table[name]) for name in ("query", "passage", "relevance")
+        )
+        rows = np.flatnonzero(np.isin(query, query[relevance > 0]))
+        order = rows[np.argsort(query[rows], kind="stable")]
         query, passage = query[order], passage[order]
         relevance = relevance[order].astype(np.int64)
         asked = language_numbers(query, query_groups(collection))
         found = language_numbers(passage, passage_groups(collection))
-        pair = (query * len(collection.languages) + found)[relevance > 0]
-        if len(np.unique(pair)) < len(pair):
+        pair = (query * len(collection.groups) + found)[relevance > 0]
+        if collection.images or len(np.unique(pair)) < len(pair):
             key = _keys(collection, passage)
         else:  # no language has two relevant passages, so nothing asks which are parallel
             key = np.zeros_like(passage)
@@ -87,95 +129,32 @@ class Judgements:
 
     def among(self, queries: range) -> "Judgements":
         """Return those of some queries, by row."""
-        rows = slice(*np.searchsorted(self.query, [queries.start, queries.stop]).tolist())
+        return self.only(
+            slice(*np.searchsorted(self.query, [queries.start, queries.stop]).tolist())
+        )
+
+    def of_texts(self) -> "Judgements":
+        """Return those of texts as answers to texts: no picture takes part."""
+        return self.only(self.inside(_TEXTS)) if self.collection.images else self
+
+    def only(self, rows: slice | np.ndarray) -> "Judgements":
+        """Return some of them, by number or bool."""
         columns = ("query", "passage", "relevance", "query_lang", "passage_lang", "key")
         return replace(self, **{name: getattr(self, name)[rows] for name in columns})
 
-    def scored(self, kind: Kind, ranked: Ranked, start: int = 0) -> Scored:
-        """Return the rankings of a kind; `ranked` starts with the query in the row `start`."""
-        width = len(self.collection.languages) + 1
-        if kind == "multi":
-            best = ranked.best.get("")
-            top = np.empty((len(np.unique(self.query)), 0), np.int64)
-            if best:
-                rows = best.rows[np.unique(self.query) - start]
-                top = language_numbers(rows, passage_groups(self.collection))
-            ranks = ranked.pool.rank("desc"), ranked.pool.rank("asc")
-            every = np.ones(len(self.query), dtype=bool)
-            return self._scored(kind, self.query * width + width - 1, every, ranks, top)
-        pair = self.query * width + self.passage_lang
-        kept = np.isin(pair, pair[self.relevance > 0])
-        if kind == "one-target":
-            ranks = self._alone(ranked.pool.rank("desc")), self._alone(ranked.pool.rank("asc"))
-        else:
-            ranks = ranked.own.rank("desc"), ranked.own.rank("asc")
-            kept &= (self.query_lang == self.passage_lang) == (kind == "mono")
-        return self._scored(kind, pair, kept, ranks, None)
-
-    def _scored(
-        self,
-        kind: Kind,
-        pair: np.ndarray,
-        kept: np.ndarray,
-        ranks: tuple[np.ndarray, np.ndarray],
-        top: np.ndarray | None,
-    ) -> Scored:
-        """Take each pair of a query and a target as one ranking."""
-        width = len(self.collection.languages) + 1
-        order = np.flatnonzero(kept)[np.argsort(pair[kept], kind="stable")]
-        distinct, ranking = np.unique(pair[order], return_inverse=True)
-        row, target = distinct // width, distinct % width
-        sizes = [len(self.collection.passage_rows(lang)) for lang in self.collection.languages]
-        pool = np.array([*sizes, sum(sizes)])[target]
-        if kind == "one-target":
-            pool = sum(sizes) - self._others(row, target)
-        judged = Judged(
-            query=ranking,
-            relevance=self.relevance[order],
-            rank=ranks[0][order],
-            rank_ascending=ranks[1][order],
-            lang=self.passage_lang[order],
-            key=self.key[order],
-            query_lang=language_numbers(row, query_groups(self.collection)),
-            retrieved=pool,
-            pool=pool,
-            top=np.empty((len(row), 0), np.int64) if top is None else top,
-        )
-        return Scored(kind, row, target, self.passage[order], judged)
-
-    def _alone(self, rank: np.ndarray) -> np.ndarray:
-        """Return ranks in the pool less the relevant passages of other languages before them."""
-        order = np.lexsort((rank, self.query))
-        relevant = (self.relevance[order] > 0).astype(np.int64)
-        before = _running(self.query[order], relevant)
-        pair = (self.query * len(self.collection.languages) + self.passage_lang)[order]
-        by_pair = np.argsort(pair, kind="stable")  # by rank within the pair
-        own = np.empty_like(before)
-        own[by_pair] = _running(pair[by_pair], relevant[by_pair])
-        alone = rank.copy()
-        alone[order] -= before - own
-        return alone
-
-    def _others(self, row: np.ndarray, lang: np.ndarray) -> np.ndarray:
-        """Count the relevant passages of each query in other languages than one."""
-        relevant, width = self.relevance > 0, len(self.collection.languages)
-        asking, place = np.unique(self.query, return_inverse=True)
-        at = place[relevant] * width + self.passage_lang[relevant]
-        counts = np.bincount(at, minlength=len(asking) * width).reshape(-1, width)
-        mine = np.searchsorted(asking, row)
-        others: np.ndarray = counts.sum(axis=1)[mine] - counts[mine, lang]
-        return others
+    def inside(self, sides: Sides) -> np.ndarray:
+        """Return which are of such queries and passages; (judgements,) bool."""
+        image = len(self.collection.languages)  # the number of pictures, where there are any
+        asked = (self.query_lang == image) == sides.asks_images
+        found = np.where(self.passage_lang == image, sides.finds_images, sides.finds_texts)
+        inside: np.ndarray = asked & found
+        return inside
 
 
 def kinds_of(judgements: Judgements, wanted: Iterable[str] | None) -> list[Kind]:
     """Return the kinds of settings to evaluate: those named, or those that the collection has."""
-    name, relevant = judgements.collection.name, judgements.relevance > 0
-    same = (judgements.query_lang == judgements.passage_lang)[relevant]
-    if not len(same):
-        raise BadData(f"{name} has no query with a relevant passage")
-    several = len(judgements.collection.languages) > 1
-    table = {"mono": bool(same.any()), "cross": bool((~same).any()), "multi": several}
-    there = [kind for kind, found in table.items() if found]
+    name = judgements.collection.name
+    there = _there(judgements)
     chosen = set(there)
     if wanted is not None:
         chosen = {lookup("kind of setting", kind, KINDS) for kind in wanted}
@@ -187,20 +166,46 @@ def kinds_of(judgements: Judgements, wanted: Iterable[str] | None) -> list[Kind]
     return [kind for kind in KINDS.values() if kind in chosen]
 
 
+def _there(judgements: Judgements) -> list[Kind]:
+    """Return the kinds of settings that a collection has, but for ``one-target``."""
+    collection, relevant = judgements.collection, judgements.relevance > 0
+    if not relevant.any():
+        raise BadData(f"{collection.name} has no query with a relevant passage")
+    found = {kind: judgements.inside(sides) & relevant for kind, sides in SIDES.items()}
+    same = judgements.query_lang == judgements.passage_lang
+    several = len(collection.languages) > 1
+    texts = any(collection.passage_counts.get(lang) for lang in collection.languages)
+    table: dict[Kind, bool] = {
+        "mono": bool((found["mono"] & same).any()),
+        "cross": bool((found["cross"] & ~same).any()),
+        "multi": several and bool(found["multi"].any()),
+        "text-image": bool(found["text-image"].any()),
+        "image-text": bool(found["image-text"].any()),
+        "image-pool": several and bool(found["image-pool"].any()),
+        "mixed": texts and bool(found["text-image"].any()),
+    }
+    return [kind for kind, is_there in table.items() if is_there]
+
+
+def targets(collection: Collection) -> list[str]:
+    """Return what `Setting.passages` may be, in the order of the numbers of targets."""
+    return [*collection.groups, ALL, *[MIXED] * collection.images]
+
+
 def query_groups(collection: Collection) -> dict[str, range]:
     """Return the rows of each language's queries, in the order of languages and rows."""
-    return {lang: collection.query_rows(lang) for lang in collection.languages}
+    return {lang: collection.query_rows(lang) for lang in collection.groups}
 
 
 def passage_groups(collection: Collection) -> dict[str, range]:
     """Return the rows of each language's passages, in the order of languages and rows."""
-    return {lang: collection.passage_rows(lang) for lang in collection.languages}
+    return {lang: collection.passage_rows(lang) for lang in collection.groups}
 
 
 def language_numbers(rows: np.ndarray, groups: dict[str, range]) -> np.ndarray:
-    """Return the number of the language that each row is in, in the order of their names."""
+    """Return the number of the language that each row is in, in their order; -1 for the row -1."""
     stops = [span.stop for span in groups.values()]
-    return np.searchsorted(stops, rows, side="right")
+    return np.where(rows < 0, -1, np.searchsorted(stops, rows, side="right"))
 
 
 def _keys(collection: Collection, passage: np.ndarray) -> np.ndarray:
@@ -211,13 +216,6 @@ def _keys(collection: Collection, passage: np.ndarray) -> np.ndarray:
     keys = [numbers.setdefault(key.partition(":")[2], len(numbers)) for key in ids]
     found: np.ndarray = np.array(keys, np.int64)[place]
     return found
-
-
-def _running(group: np.ndarray, amount: np.ndarray) -> np.ndarray:
-    """Add up what comes before each place within its group; groups lie side by side."""
-    total = np.cumsum(amount) - amount
-    starts: np.ndarray = total[np.searchsorted(group, group)]
-    return total - starts
 
 
 def id_order(ids: pa.ChunkedArray) -> np.ndarray:

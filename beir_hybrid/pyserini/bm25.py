@@ -18,6 +18,7 @@ from ir_measures import Measure
 
 from beir_hybrid.collection import Collection, View
 from beir_hybrid.collection.arrays import to_arrow
+from beir_hybrid.encoding.jobs import check_texts_only
 from beir_hybrid.errors import BadOption
 from beir_hybrid.evaluation.evaluate import (
     DEPTH,
@@ -77,7 +78,8 @@ def bm25(
     >>> results.matrix("AP")["en", "en"]  # doctest: +SKIP
     """
     chosen = parsed(MEASURES if measures is None else measures)
-    judgements = Judgements.of(checked(collection))
+    check_texts_only(checked(collection), "BM25")
+    judgements = Judgements.of(collection)
     kinds = kinds_of(judgements, words(settings) if isinstance(settings, str) else settings)
     if measures is None and "multi" not in kinds:
         chosen = [measure for measure in chosen if not isinstance(measure, BiasMeasure)]
@@ -99,7 +101,7 @@ def bm25(
     about = {
         "model": {"name": name, "revision": "", "fingerprint": _fingerprint(collection, k1, b)},
         "collection": about_collection(collection),
-        "unbiased": unbiased(rows, chosen),
+        **unbiased(rows, chosen),
         "versions": versions(),
         "runs": {
             "queries": sum(len(view.query_rows) for view in views),

@@ -14,6 +14,7 @@ from beir_hybrid.collection import Collection, View
 from beir_hybrid.collection.model import retrieval_texts
 from beir_hybrid.collection.shards import Problems, note_duplicates
 from beir_hybrid.encoding import Embeddings, Encoder, as_encoder, encode
+from beir_hybrid.encoding.jobs import check_texts_only
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.evaluate import about_collection, checked
 from beir_hybrid.evaluation.machine import versions
@@ -80,7 +81,8 @@ def build_index(
     >>> collection = bh.load("xquad-r")  # doctest: +SKIP
     >>> build_index("intfloat/multilingual-e5-small", collection, "e5")  # doctest: +SKIP
     """
-    view = checked(collection).view(None, languages)
+    check_texts_only(checked(collection), "an index for Pyserini")
+    view = collection.view(None, languages)
     documents = view.documents
     check_path(output)
     _check_ids(documents["id"], view)

@@ -22,6 +22,7 @@ import pyarrow as pa
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import to_arrow
 from beir_hybrid.collection.model import retrieval_texts
+from beir_hybrid.encoding.jobs import check_texts_only
 from beir_hybrid.errors import BadData, NotWritable
 from beir_hybrid.evaluation.settings import id_order
 from beir_hybrid.files import cache_folder, locked, replacing_folder, writing
@@ -66,6 +67,7 @@ def lucene_index(
     store
         The folder for indexes; one in the cache by default.
     """
+    check_texts_only(collection, "an index of Lucene's")
     boot()
     view = collection.view(None, lang)
     analyzer = NEUTRAL if lang is None else analyzer_of(lang)

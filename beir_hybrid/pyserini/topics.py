@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from beir_hybrid.collection import Collection
 from beir_hybrid.encoding import as_encoder, encode
+from beir_hybrid.encoding.jobs import check_texts_only
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.evaluate import checked
 from beir_hybrid.evaluation.settings import ALL
@@ -66,6 +67,7 @@ def write_topics(
     ('en.tsv', ['en:q:1', 'Where?'])
     """
     collection, folder = checked(collection), Path(folder)
+    check_texts_only(collection, "a file of topics")
     check_folder(folder)
     known = collection.languages
     chosen = (

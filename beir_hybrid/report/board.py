@@ -1,10 +1,9 @@
 """Entries on one collection in, the rows and columns of their table out."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
-from typing import NamedTuple
 
 from ir_measures import parse_measure
 
@@ -14,42 +13,16 @@ from beir_hybrid.evaluation.measures import BiasMeasure
 from beir_hybrid.evaluation.render import TITLES, figure
 from beir_hybrid.evaluation.results import Estimate
 from beir_hybrid.evaluation.settings import Kind
+from beir_hybrid.report.columns import Column, Value, columns_of
 from beir_hybrid.report.entries import Entry, Group
 
 FEW = 6  # systems of which every pair gets a page
 _SAMPLES = 10_000  # of the tests behind tied ranks
 _MAIN = ("AP", "nDCG@10")  # what the table shows first, if it is there
-_RANKED_BY: tuple[Kind, ...] = ("multi", "mono", "cross", "one-target")
-
-
-class Value(NamedTuple):
-    """What stands in a cell: text, what it sorts by, small text below, length of its bar."""
-
-    text: str = ""
-    sort: float | str | None = None
-    below: str = ""
-    bar: float | None = None
-    best: bool = False
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column: a measure in a kind of settings (the chosen measure if it names none), or a fact.
-
-    Attributes
-    ----------
-    good
-        Which of two values is better: the ``high``, the ``low``, or that ``near`` the unbiased one.
-    """
-
-    title: str
-    band: str  # the heading above several columns
-    about: str
-    kind: str = ""
-    measure: str = ""
-    good: str = "high"
-    text: bool = False  # not a number
-    fact: Callable[[Entry], Value] | None = None
+# By what systems are ranked, the first that there is, and the columns of the measure chosen.
+_TEXTS: dict[Kind, str] = {"multi": "Mul", "mono": "Mo", "cross": "Cr", "one-target": "1T"}
+_PICTURES: dict[Kind, str] = {"text-image": "T2I", "image-text": "I2T", "image-pool": "Pool",
+                              "mixed": "Mix"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -77,6 +50,23 @@ class Board:
         return self.measures[0]
 
     @property
+    def pool(self) -> Kind:
+        """The settings whose passages are in all languages, where systems may prefer some."""
+        return "image-pool" if self.group.pictures else "multi"
+
+    @property
+    def chosen(self) -> list[str]:
+        """The titles of the columns that show the measure chosen."""
+        if not self.group.pictures:
+            return ["Mo", "Cr", "Mul"]
+        return [column.title for column in self.columns if column.kind and not column.measure]
+
+    @property
+    def by(self) -> str:
+        """The title of the column by which entries are sorted."""
+        return (_PICTURES | _TEXTS)[self.kind]
+
+    @property
     def judged(self) -> list[Entry]:
         """The entries with values query by query, best first."""
         return [row.entry for row in self.rows if row.entry.results is not None]
@@ -96,16 +86,23 @@ class Board:
 def board_of(entries: Sequence[Entry]) -> Board:
     """Return the table of entries on one collection."""
     measures = _measures(entries)
-    there = [k for k in _RANKED_BY if any(entry.found(measures[0], k) for entry in entries)]
-    kind = there[0] if there else "multi"
+    ranked_by = list(_PICTURES if entries[0].group.pictures else _TEXTS)
+    there = [k for k in ranked_by if any(entry.found(measures[0], k) for entry in entries)]
+    kind = there[0] if there else ranked_by[0]
     entries = sorted(
         entries, key=lambda entry: (-_mean(entry.found(measures[0], kind)), entry.name)
     )
     ranks, notes = _ranks(entries, measures, kind)
-    rows = [[_cell(entry, column, measures) for column in _columns(entries)] for entry in entries]
-    ranked = [{name: _rank(ranks[name].get(entry.name)) for name in measures} for entry in entries]
-    columns = [Column("Rank", "Effectiveness", _RANK.format(TITLES[kind]), good="low")]
-    columns += _columns(entries)
+    rows = [[_cell(entry, column, measures) for column in columns_of(entries)] for entry in entries]
+    # What is published may have the name of an entry that has a rank.
+    known = [ranks if entry.results is not None else {} for entry in entries]
+    ranked = [
+        {name: _rank(mine.get(name, {}).get(entry.name)) for name in measures}
+        for mine, entry in zip(known, entries, strict=True)
+    ]
+    band = columns_of(entries)[0].band
+    columns = [Column("Rank", band, _RANK.format(TITLES[kind]), good="low")]
+    columns += columns_of(entries)
     table = [[mine, *row] for mine, row in zip(ranked, rows, strict=True)]
     kept = [n for n in range(len(columns)) if any(_filled(row[n]) for row in table)]
     marked = [_marked([row[n] for row in table], columns[n], entries) for n in kept]
@@ -213,67 +210,6 @@ def _unbiased(entry: Entry, column: Column) -> float:
 
 def _loss(value: float, good: str, unbiased: float) -> float:
     return {"high": -value, "low": value, "near": abs(value - unbiased)}[good]
-
-
-def _columns(entries: Sequence[Entry]) -> list[Column]:
-    """Return the columns beside the rank; which passages a share is of, the entries say."""
-    names = {name for entry in entries for row in entry.summary.values() for name in row}
-    shares = sorted(name for name in names if name.startswith("SameLanguageShare"))
-    first, bias, made = "Effectiveness", "Language bias", "System"
-    return [
-        Column("Mo", first, "monolingual: queries and passages in one language", "mono"),
-        Column("Cr", first, "cross-lingual: queries in one language, passages in another", "cross"),
-        Column("Mul", first, "multilingual: the passages of all languages in one pool", "multi"),
-        Column("R@1 Mo", first, "share of answers that come first, monolingual", "mono", "R@1"),
-        Column("R@1 Cr", first, "share of answers that come first, cross-lingual", "cross", "R@1"),
-        Column("R@10 Mul", first, "share of answers among the first 10 of the pool", "multi",
-               "R@10"),
-        Column("Rank distance", bias, "how many ranks lie between the first and the last version "
-               "of an answer; lower is better", "multi", "RankDistance", "low"),
-        Column("Normalised", bias, "rank distance, 0 at best and 1 for a random ranking", "multi",
-               "RankDistance(normalized=True)", "low"),
-        Column("Preference", bias, "how often the answer in the query's language comes before all "
-               "others; best near its unbiased value", "multi", "LanguagePreference", "near"),
-        *(Column(f"Same language{name.removeprefix('SameLanguageShare')}", bias,
-                 "share of the first passages that are in the query's language; best near its "
-                 "unbiased value", "multi", name, "near") for name in shares[:1]),
-        Column("Parameters", made, "of the encoder", good="low", fact=_parameters),
-        Column("Texts/s", made, "encoded a second, on the machine that its page names",
-               fact=_speed),
-        Column("Date", made, "of the evaluation", text=True, fact=_date),
-        Column("Recipe", made, "how it came about", good="low", text=True, fact=_recipe),
-    ]  # fmt: skip
-
-
-def _parameters(entry: Entry) -> Value:
-    if entry.parameters is None:
-        return Value()
-    return Value(short(entry.parameters), entry.parameters)
-
-
-def short(number: float) -> str:
-    """Return a large number with three digits.
-
-    >>> short(117_653_760), short(22_713), short(950)
-    ('118M', '22.7k', '950')
-    """
-    for size, sign in ((1e9, "B"), (1e6, "M"), (1e3, "k")):
-        if number >= 0.9995 * size:  # which rounds to it
-            return f"{number / size:.3g}{sign}"
-    return f"{number:.3g}"
-
-
-def _speed(entry: Entry) -> Value:
-    return Value() if entry.speed is None else Value(f"{entry.speed:,.0f}", entry.speed)
-
-
-def _date(entry: Entry) -> Value:
-    return Value(entry.date, entry.date or None)
-
-
-def _recipe(entry: Entry) -> Value:
-    text = entry.recipe or entry.origin[0]
-    return Value(text, text or None)
 
 
 _RANK = (

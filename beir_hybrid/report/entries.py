@@ -20,6 +20,8 @@ Source = Literal["results", "mteb", "published"]
 Summary = Mapping[str, Mapping[str, Estimate]]  # by kind of setting and name of measure
 Given = str | Path | Results
 
+# Kinds of settings that captions alone have not.
+PICTURED: frozenset[str] = frozenset(("text-image", "image-text", "image-pool", "mixed"))
 # Of the sixty measures that mteb writes, those that people read.
 _OF_MTEB = ("nDCG@10", "AP@1000", "RR@10", "R@1", "R@10", "R@100")
 _CARD = "model_meta.json"  # what mteb knows of a model, beside its result files
@@ -34,6 +36,7 @@ class Group:
     languages: tuple[str, ...] = field(compare=False)
     facts: tuple[str, ...] = field(compare=False, default=())  # for people
     size: tuple[int, int] = field(compare=False, default=(0, 0))  # queries, passages
+    pictures: bool = False  # whether they find pictures, or something for pictures
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,9 +153,9 @@ def _of_results(results: Results, path: Path | None) -> Entry:
             for kind, row in results.summary().items()
         }
         return Entry(
-            name=printable(results.model),
+            name=_shown(results.model),
             source="results",
-            group=_group(about),
+            group=_group(about, not PICTURED.isdisjoint(summary)),
             summary=summary,
             results=results,
             path=path,
@@ -167,13 +170,19 @@ def _of_results(results: Results, path: Path | None) -> Entry:
         ) from error
 
 
-def _group(about: Mapping[str, Any]) -> Group:
+def _shown(name: str) -> str:
+    """Return a name that can be seen, and clicked on."""
+    return printable(name).strip() or "(no name)"
+
+
+def _group(about: Mapping[str, Any], pictures: bool) -> Group:
     same = ("name", "languages", "options", "title_policy", "provenance")  # as `compare` has it
     options = [f"{name}: {value}" for name, value in about.get("options", {}).items()]
     facts = [
         f"{len(about['languages'])} languages",
         f"{about['queries']:,} queries",
         f"{about['passages']:,} passages",
+        *([f"{about['pictures']:,} pictures"] if about.get("pictures") else []),
         *options,
         *([f"licence: {about['licence']}"] if about.get("licence") else []),
         *([about["caveat"]] if about.get("caveat") else []),
@@ -184,6 +193,7 @@ def _group(about: Mapping[str, Any]) -> Group:
         languages=tuple(about["languages"]),
         facts=tuple(facts),
         size=(int(about["queries"]), int(about["passages"])),
+        pictures=pictures,
     )
 
 
@@ -192,8 +202,9 @@ def _whole(value: object) -> int | None:
 
 
 def _speed(timing: Mapping[str, Any]) -> float | None:
-    """Return how many texts a second were encoded, if any were."""
-    texts, seconds = timing.get("texts encoded", 0), timing.get("seconds", {}).get("encoding", 0)
+    """Return how many texts and pictures a second were encoded, if any were."""
+    texts = timing.get("texts encoded", 0) + timing.get("pictures encoded", 0)
+    seconds = timing.get("seconds", {}).get("encoding", 0)
     return texts / seconds if texts and seconds else None
 
 
@@ -211,7 +222,7 @@ def _of_mteb(path: Path) -> list[Entry]:
             raise BadData(f"{path} has none of {', '.join(_OF_MTEB)}")
         entries.append(
             Entry(
-                name=printable(name),
+                name=_shown(name),
                 source="mteb",
                 group=_task(scores[0], split, means),
                 summary=_averages(means),

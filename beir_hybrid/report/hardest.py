@@ -13,17 +13,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from beir_hybrid.collection import Collection
+from beir_hybrid.collection.model import IMAGE
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.evaluation.evaluate import about_collection
 from beir_hybrid.evaluation.reproduce import GIVEN
 from beir_hybrid.evaluation.results import Results
-from beir_hybrid.evaluation.settings import ALL, Kind
+from beir_hybrid.evaluation.settings import Kind
+from beir_hybrid.report.shown import Known, Thumbnail, known_of
 from beir_hybrid.sources import find
 
 COUNT, TOP = 10, 3  # questions, and passages of each
 _MOST = 2_000_000  # passages of a collection whose texts are looked up
 _TAG = b"beir-hybrid"  # of our runs: a query's lines lie together, best first
-_KINDS: tuple[Kind, ...] = ("mono", "cross", "multi")
+# Whose values make a question hard.
+_KINDS: tuple[Kind, ...] = ("mono", "cross", "multi", "text-image", "image-text", "image-pool")
+# Whose queries are shown with what was retrieved: the first of a line that there is.
+_SHOWN: tuple[tuple[Kind, ...], ...] = (("text-image",), ("image-pool", "image-text"))
 
 
 @dataclass(frozen=True)
@@ -33,6 +38,7 @@ class Hit:
     passage: str
     text: str | None = None
     relevant: bool | None = None
+    picture: Thumbnail | None = None
 
     @property
     def lang(self) -> str:
@@ -49,6 +55,7 @@ class Asked:
     value: float
     text: str | None
     hits: tuple[Hit, ...]
+    picture: Thumbnail | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,12 @@ class Hard:
     def shown(self) -> Asked:
         """The translation that stands for all: English, or the first."""
         return next((one for one in self.asked if one.lang == "en"), self.asked[0])
+
+    @property
+    def picture(self) -> Thumbnail | None:
+        """The picture that it is about."""
+        seen = [*(one.picture for one in self.asked), *(hit.picture for hit in self.answers)]
+        return next((one for one in seen if one), None)
 
 
 def hardest(
@@ -81,41 +94,63 @@ def hardest(
     means = _means(results, measure)
     hard = [name for name, mean in means.items() if mean < 1]
     worst = sorted(hard, key=lambda name: (means[name], name))[:count]
-    kind: Kind = "multi" if "multi" in results.kinds else "mono"
-    rows = _rows(results, measure, kind, worst)
+    kinds = _shown(results)
+    rows = _rows(results, measure, kinds, worst)
     queries = [row["query"] for row in rows]
-    hits = _retrieved(runs, rows) if runs is not None and kind == "multi" else {}
+    hits = _retrieved(runs, rows) if runs is not None and kinds != ["mono"] else {}
     relevant = _relevant(collection, queries) if collection else {}
-    texts = dict[str, str]()
+    known = Known({}, {})
     if collection:
         named = [*(p for found in hits.values() for p in found),
                  *(p for found in relevant.values() for p in found)]  # fmt: skip
-        texts = _texts(collection.queries, queries) | _texts(collection.passages, named)
+        known = known_of(collection, queries, named)
     found = []
     for name in worst:
         mine = [row for row in rows if row["question"] == name]
-        asked = [_asked(row, hits, relevant if collection else None, texts, measure)
+        asked = [_asked(row, hits, relevant if collection else None, known, measure)
                  for row in mine]  # fmt: skip
-        golds = sorted({p for row in mine for p in relevant.get(row["query"], ())})
-        answers = tuple(Hit(gold, texts.get(gold), relevant=True) for gold in golds)
+        golds = sorted({p for row in mine for p in relevant.get(row["query"], ())}, key=_language)
+        answers = tuple(
+            Hit(gold, known.texts.get(gold), relevant=True, picture=known.pictures.get(gold))
+            for gold in golds
+        )
         if asked:
             found.append(Hard(name, means[name], tuple(asked), answers))
     return found
 
 
+def _language(key: str) -> tuple[bool, str]:
+    """Return what ids are sorted by: languages first, then pictures."""
+    return key.startswith(f"{IMAGE}:"), key
+
+
+def _shown(results: Results) -> list[Kind]:
+    """Return the kinds of settings whose queries are shown."""
+    pictured = [next((kind for kind in line if kind in results.kinds), None) for line in _SHOWN]
+    if any(pictured):
+        return [kind for kind in pictured if kind]
+    return ["multi"] if "multi" in results.kinds else ["mono"]
+
+
 def _asked(
     row: Mapping[str, Any],
-    hits: Mapping[str, list[str]],
+    hits: Mapping[tuple[str, str], list[str]],
     relevant: Mapping[str, set[str]] | None,
-    texts: Mapping[str, str],
+    known: Known,
     measure: str,
 ) -> Asked:
     query = row["query"]
     found = tuple(
-        Hit(p, texts.get(p), None if relevant is None else p in relevant.get(query, ()))
-        for p in hits.get(query, ())
+        Hit(
+            p,
+            known.texts.get(p),
+            None if relevant is None else p in relevant.get(query, ()),
+            known.pictures.get(p),
+        )
+        for p in hits.get((row["passages"], query), ())
     )
-    return Asked(row["queries"], query, row[measure], texts.get(query), found)
+    seen = known.pictures.get(query)
+    return Asked(row["queries"], query, row[measure], known.texts.get(query), found, seen)
 
 
 def _means(results: Results, measure: str) -> dict[str, float]:
@@ -131,26 +166,33 @@ def _means(results: Results, measure: str) -> dict[str, float]:
     return {names[n]: float(total[n] / count[n]) for n in there}
 
 
-def _rows(results: Results, measure: str, kind: Kind, questions: list[str]) -> list[dict[str, Any]]:
-    """Return the queries of some questions in the pool, or in their own language."""
-    table = results.table.select(["kind", "queries", "query", "question", measure])
+def _rows(
+    results: Results, measure: str, kinds: list[Kind], questions: list[str]
+) -> list[dict[str, Any]]:
+    """Return the queries of some questions in the settings of some kinds."""
+    table = results.table.select(["kind", "queries", "passages", "query", "question", measure])
     wanted = pc.and_(
-        pc.equal(table["kind"].cast(pa.string()), kind),
+        pc.is_in(table["kind"].cast(pa.string()), pa.array(kinds, pa.string())),
         pc.is_in(table["question"].cast(pa.string()), pa.array(questions, pa.string())),
     )
     rows: list[dict[str, Any]] = table.filter(wanted).to_pylist()
-    return sorted(rows, key=lambda row: (row["queries"], row["query"]))
+    return sorted(
+        rows,
+        key=lambda row: (row["queries"] == IMAGE, row["queries"], row["query"], row["passages"]),
+    )
 
 
-def _retrieved(runs: Path, rows: Iterable[Mapping[str, Any]]) -> dict[str, list[str]]:
-    by_lang: dict[str, list[str]] = {}
+def _retrieved(runs: Path, rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], list[str]]:
+    """Return the best passages by what they were looked for in and by query."""
+    by_run: dict[tuple[str, str], list[str]] = {}
     for row in rows:
-        by_lang.setdefault(row["queries"], []).append(row["query"])
-    found: dict[str, list[str]] = {}
-    for lang, queries in by_lang.items():
-        path = runs / f"{lang}-{ALL}.trec"
+        by_run.setdefault((row["queries"], row["passages"]), []).append(row["query"])
+    found: dict[tuple[str, str], list[str]] = {}
+    for (lang, passages), queries in by_run.items():
+        path = runs / f"{lang}-{passages}.trec"
         if path.is_file() and path.stat().st_size:
-            found |= _best(path, queries)
+            best = _best(path, queries)
+            found |= {(passages, query): hits for query, hits in best.items()}
     return found
 
 
@@ -160,7 +202,7 @@ def _best(path: Path, queries: Iterable[str]) -> dict[str, list[str]]:
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
         for query in queries:
             start = f"{query} ".encode()
-            at = 0 if text[: len(start)] == start else text.find(b"\n" + start) + 1
+            at = 0 if text[: len(start)] == start else text.find(b"\n" + start, 0) + 1
             if at == 0 and text[: len(start)] != start:
                 continue
             text.seek(at)
@@ -171,12 +213,6 @@ def _best(path: Path, queries: Iterable[str]) -> dict[str, list[str]]:
                 if len(words) == 6 and words[0] == query.encode() and words[5] == _TAG  # noqa: PLR2004
             ]
     return found
-
-
-def _texts(table: pa.Table, ids: Iterable[str]) -> dict[str, str]:
-    wanted = pa.array(sorted(set(ids)), pa.string())
-    rows = table.filter(pc.is_in(table["id"], wanted))
-    return dict(zip(rows["id"].to_pylist(), rows["text"].to_pylist(), strict=True))
 
 
 def _relevant(collection: Collection, queries: Iterable[str]) -> dict[str, set[str]]:

@@ -4,18 +4,20 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
+from beir_hybrid.collection.model import IMAGE
 from beir_hybrid.evaluation.settings import ALL
 from beir_hybrid.languages import english_name
 from beir_hybrid.report.entries import Group
 
 _FEW = 4  # languages that a title names
+_OTHERS = {ALL: "all languages", IMAGE: "pictures"}
 _LONGEST = 80  # letters of a name that go into a file's
 
 
 def language(code: str) -> str:
     """Return the English name of a language, or what stands for one."""
-    if code == ALL:
-        return "all languages"
+    if code in _OTHERS:
+        return _OTHERS[code]
     try:
         return english_name(code)
     except ValueError:  # no code of a language
@@ -24,12 +26,14 @@ def language(code: str) -> str:
 
 def titles_of(groups: list[Group]) -> list[str]:
     """Return names of collections; with their languages where several have one name."""
-    names = [group.name for group in groups]
+    texts = {group.name for group in groups if not group.pictures}
+    names = [f"{group.name}, pictures" if group.pictures and group.name in texts else group.name
+             for group in groups]  # fmt: skip
     titles: list[str] = []
-    for group in groups:
+    for group, name in zip(groups, names, strict=True):
         langs = group.languages
         told = ", ".join(langs) if len(langs) <= _FEW else f"{len(langs)} languages"
-        title = f"{group.name}, {told}" if names.count(group.name) > 1 else group.name
+        title = f"{name}, {told}" if names.count(name) > 1 else name
         number, wanted = 1, title
         while title in titles:
             number += 1

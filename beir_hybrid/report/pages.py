@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,17 +11,20 @@ import numpy as np
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.compare import Comparison, compare, rises
 from beir_hybrid.evaluation.render import TITLES, cells, figure, notes, signed
-from beir_hybrid.evaluation.reproduce import reproduction
+from beir_hybrid.evaluation.reproduce import GIVEN, reproduction
 from beir_hybrid.evaluation.results import Estimate, Matrix, Results
 from beir_hybrid.evaluation.settings import Kind
-from beir_hybrid.report.board import short
+from beir_hybrid.report import plots
+from beir_hybrid.report.columns import short
 from beir_hybrid.report.entries import Entry
 from beir_hybrid.report.heat import HeatMap, heat_map, less_mean, signed_map
 
+ELSEWHERE = "path/to"
 _SAMPLES = 10_000  # of a test and of its interval
 _SURE = 0.05
 # What is compared: enough to see effectiveness and bias, few enough to read.
-_COMPARED = ("AP", "nDCG@10", "R@1", "R@10", "RankDistance", "LanguagePreference")
+_COMPARED = ("AP", "nDCG@10", "R@1", "R@10", "RankDistance", "LanguagePreference",
+             "LanguageDisparity")  # fmt: skip
 
 
 class Table(NamedTuple):
@@ -76,7 +80,9 @@ def _facts(results: Results, entry: Entry) -> Iterable[tuple[str, str]]:
     if entry.speed is not None:
         machine = timing.get("machine", {})
         on = machine.get("gpu") or machine.get("processor", "")
-        texts = f"{timing['texts encoded']:,} texts at {entry.speed:,.0f} a second"
+        pictures = timing.get("pictures encoded", 0)
+        what = f"{timing['texts encoded']:,} texts" + f" and {pictures:,} pictures" * bool(pictures)
+        texts = f"{what} at {entry.speed:,.0f} a second"
         yield "encoding", f"{texts} on {on}" if on else texts
     known = {"beir-hybrid": results.about.get("beir-hybrid", ""),
              **results.about.get("versions", {})}  # fmt: skip
@@ -145,38 +151,38 @@ def _pool(entry: Entry, measure: str, matrix: Matrix) -> list[float]:
 
 def by_language(entry: Entry, measure: str) -> Table | None:
     """Return what the bars by language show, as figures."""
-    means = entry.means(measure)
-    langs = sorted({setting.queries for setting in means})
-    shown: tuple[tuple[Kind, str], ...] = (
-        ("mono", "monolingual"), ("cross", "cross-lingual, mean"), ("multi", "pool"),
-    )  # fmt: skip
-    there = [(kind, title) for kind, title in shown if any(s.kind == kind for s in means)]
-    if not there:
+    means = plots.by_language(entry.means(measure))
+    if not means:
         return None
+    there = [kind for kind in TITLES if kind in means]
     rows = tuple(
-        (lang, *(_mean([v for s, v in means.items() if (s.kind, s.queries) == (kind, lang)])
-                 for kind, _ in there))
-        for lang in langs
-    )  # fmt: skip
-    titles = tuple(title for _, title in there)
+        (lang, *(_mean(means[kind].get(lang, [])) for kind in there))
+        for lang in sorted({lang for row in means.values() for lang in row})
+    )
+    titles = tuple({"cross": "cross-lingual, mean", "multi": "pool"}.get(kind, TITLES[kind])
+                   for kind in there)  # fmt: skip
+    if entry.group.pictures:
+        return Table(f"{measure} by language of captions", ("captions in", *titles), rows)
     return Table(f"{measure} by query language", ("queries in", *titles), rows)
 
 
 def bias_by_language(entry: Entry) -> Table | None:
-    """Return language preference and same-language share by query language."""
+    """Return how far what is found first is preferred, by query language."""
     shares = [name for row in entry.summary.values() for name in row
-              if name.startswith("SameLanguageShare")]  # fmt: skip
+              if name.startswith(("SameLanguageShare", "ModalityShare"))]  # fmt: skip
     names = [name for name in dict.fromkeys(["LanguagePreference", *shares]) if entry.means(name)]
     if not names:
         return None
     means = [{s.queries: v for s, v in entry.means(name).items()} for name in names]
     rows = [(lang, *(figure(row[lang]) if lang in row else "" for row in means))
             for lang in sorted({lang for row in means for lang in row})]  # fmt: skip
-    free = [found.unbiased if (found := entry.found(name, "multi")) else None for name in names]
+    kinds = [next(iter(entry.means(name))).kind for name in names]
+    estimates = [entry.found(name, kind) for name, kind in zip(names, kinds, strict=True)]
+    free = [found.unbiased if found else None for found in estimates]
     if any(value is not None for value in free):
         rows.append(("unbiased", *("" if value is None else figure(value) for value in free)))
-    return Table("Language bias in the pool by query language", ("queries in", *names),
-                 tuple(rows))  # fmt: skip
+    what = "Bias" if entry.group.pictures else "Language bias in the pool"
+    return Table(f"{what} by query language", ("queries in", *names), tuple(rows))
 
 
 def _mean(values: Sequence[float]) -> str:
@@ -184,11 +190,27 @@ def _mean(values: Sequence[float]) -> str:
 
 
 def commands_of(results: Results) -> tuple[list[str], str]:
-    """Return the commands that make results again, or why there are none."""
+    """Return the commands that make results again, or why there are none.
+
+    Where files lie on this machine is nobody else's business: such paths begin with `ELSEWHERE`.
+    """
     try:
-        return reproduction(results), ""
+        lines = reproduction(results)
     except BadOption as error:
         return [], str(error)
+    for path in sorted(_local(results.timing.get(GIVEN)), key=len, reverse=True):
+        named = "/".join((ELSEWHERE, *Path(path).parts[-2:]))
+        lines = [line.replace(path, named) for line in lines]
+    return lines, ""
+
+
+def _local(known: Any) -> set[str]:
+    """Return the whole paths of folders and files in what results say of where things lay."""
+    if isinstance(known, dict | list):
+        parts = known.values() if isinstance(known, dict) else known
+        return {path for part in parts for path in _local(part)}
+    whole = isinstance(known, str) and len(Path(known).parts) > 2 and Path(known).is_absolute()  # noqa: PLR2004 - a folder in the root is not worth hiding
+    return {known} if whole else set()
 
 
 def versus(first: Entry, second: Entry, main: str) -> Versus:
@@ -221,7 +243,7 @@ def _line(one: Comparison) -> Line:
         figure(found.mean_b),
         signed(found.difference),
         f"{signed(found.low)} to {signed(found.high)}",
-        f"{one.p_holm:.4f}" if one.p_holm >= 0.0001 else "< .0001",  # noqa: PLR2004 - digits shown
+        figure(one.p_holm) if one.p_holm >= 0.0001 else "< .0001",  # noqa: PLR2004 - digits shown
         f"{found.effect:+.2f}",
         _verdict(one),
         one.p_holm <= _SURE,

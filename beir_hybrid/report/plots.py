@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ir_measures import Measure, parse_measure
 
+from beir_hybrid.collection.model import IMAGE
 from beir_hybrid.errors import BadData, BadOption, lookup
 from beir_hybrid.evaluation.compare import rises, same_collection
 from beir_hybrid.evaluation.render import TITLES, figure, signed
 from beir_hybrid.evaluation.results import Estimate, Matrix, Results
-from beir_hybrid.evaluation.settings import Kind
+from beir_hybrid.evaluation.settings import Kind, Setting
 from beir_hybrid.languages import english_name
 from beir_hybrid.report.drawing import (
     COLOURS,
@@ -22,6 +23,7 @@ from beir_hybrid.report.drawing import (
     title,
     write,
 )
+from beir_hybrid.report.entries import PICTURED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -38,7 +40,7 @@ __all__ = [
     "write",
 ]
 _MARKERS = "osD^vP"
-_PREFERENCES = ("LanguagePreference", "SameLanguageShare")
+_PREFERENCES = ("LanguagePreference", "SameLanguageShare", "ModalityShare")
 
 
 def matrix(
@@ -102,18 +104,29 @@ def _readable_on(colour: Sequence[float]) -> str:
     return "#ffffff" if 1.05 / luminance > luminance / 0.055 else "#111111"
 
 
+def by_language(means: Mapping[Setting, float]) -> dict[Kind, dict[str, list[float]]]:
+    """Return values by kind of setting and by the language of queries, or of what a picture finds.
+
+    A picture asked of all languages is in none.
+    """
+    table: dict[Kind, dict[str, list[float]]] = {}
+    for setting, value in means.items():
+        lang = setting.passages if setting.queries == IMAGE else setting.queries
+        if setting.kind not in ("one-target", "image-pool"):
+            table.setdefault(setting.kind, {}).setdefault(lang, []).append(value)
+    return table
+
+
 def languages(results: Results, measure: Measure | str = "AP") -> "Figure":
     """Draw a measure by query language: in its own, in others on average, and in the pool."""
-    table: dict[Kind, dict[str, list[float]]] = {}
-    for setting, value in results.means(measure).items():
-        if setting.kind != "one-target":
-            table.setdefault(setting.kind, {}).setdefault(setting.queries, []).append(value)
+    table = by_language(results.means(measure))
     if not table:
         raise BadOption(f"these results have no mono, cross or multi settings with {measure}")
     langs = sorted({lang for row in table.values() for lang in row})
     drawn = _figure(6.4, 1.5 + len(langs) * (0.15 * len(table) + 0.12))
     with drawing():
-        title(drawn, results.model, f"{measure} on {results.collection}, by query language")
+        by = "query language" if PICTURED.isdisjoint(table) else "language of captions"
+        title(drawn, results.model, f"{measure} on {results.collection}, by {by}")
         axes = drawn.add_subplot()
         high = 0.84 / len(table)
         for number, (kind, row) in enumerate(table.items()):
@@ -133,7 +146,7 @@ def bias(results: Results) -> "Figure":
     if not panels:
         raise BadOption(f"these results have no {' and no '.join(_PREFERENCES)}")
     langs = sorted({setting.queries for found in panels.values() for setting in found})
-    pool = results.summary()["multi"]
+    summary = results.summary()
     drawn = _figure(1.6 + 2.9 * len(panels), 1.6 + 0.26 * len(langs))
     with drawing():
         title(drawn, results.model, f"bias on {results.collection}, by query language")
@@ -141,7 +154,8 @@ def bias(results: Results) -> "Figure":
         for axes, (measure, found) in zip(row, panels.items(), strict=True):
             means = {setting.queries: value for setting, value in found.items()}
             _bars(axes, langs, means, 0, 0.7, color=COLOURS[0])
-            if (free := pool[measure].unbiased) is not None:
+            kind = next(iter(found)).kind
+            if (free := summary[kind][measure].unbiased) is not None:
                 axes.axvline(free, color=COLOURS[1], linestyle="--", linewidth=1.2)
                 look = {"fontsize": 8, "color": COLOURS[1], "loc": "left"}
                 axes.set_title(f"- -  unbiased: {figure(free)}", **look)
@@ -178,8 +192,9 @@ def scatter(
     if not systems:
         raise BadOption("a scatter needs results")
     same_collection(list(systems.values()))
+    pool: Kind = "image-pool" if kind in PICTURED else "multi"
     found = {
-        name: (_estimate(results, bias, "multi"), _estimate(results, measure, kind))
+        name: (_estimate(results, bias, pool), _estimate(results, measure, kind))
         for name, results in systems.items()
     }
     where = next(iter(systems.values())).collection

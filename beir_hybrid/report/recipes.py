@@ -11,6 +11,12 @@ from beir_hybrid.evaluation.results import Results
 
 _RECORD = "training.json"  # of `bh.train`, beside the model; `ablate` has it under runs
 
+_BATCHES = {
+    "mono": "monolingual", "mono-rows": "monolingual pairs", "cross": "cross-lingual",
+    "cross-rows": "cross-lingual", "image": "captions and pictures",
+    "image-rows": "captions and pictures",
+}  # fmt: skip
+
 
 def recipe(results: Results, folder: Path | None) -> str:
     """Return how a model was trained, if its training lies here, else how it was asked."""
@@ -38,7 +44,8 @@ def _trained(path: Path) -> str:
         record = json.loads(path.read_bytes())
         strategy = record["recipe"]["strategy"]
         kinds = strategy["kinds"]
-        mixed = ", ".join(f"{share:.0%} {kind}" for kind, share in kinds) if kinds[1:] else ""
+        shares = [f"{share:.0%} {_BATCHES.get(kind, kind)}" for kind, share in kinds]
+        mixed = ", ".join(shares) if kinds[1:] else ""
         steps = f"{record['steps']:,} steps" if "steps" in record else ""
         switched = strategy.get("code_switch")
         told = [

@@ -17,7 +17,8 @@ from beir_hybrid.errors import BadOption, MissingExtra
 from beir_hybrid.evaluation.render import TITLES, figure
 from beir_hybrid.files import replacing_folder
 from beir_hybrid.report import pages, plots
-from beir_hybrid.report.board import FEW, Board, Column, board_of
+from beir_hybrid.report.board import FEW, Board, board_of
+from beir_hybrid.report.columns import Column
 from beir_hybrid.report.downloads import RUNS, write_files
 from beir_hybrid.report.drawing import svg
 from beir_hybrid.report.entries import Entry, Given, Group, read_entries
@@ -117,7 +118,8 @@ class _Site:
         groups: dict[Group, list[Entry]] = {}
         for entry in entries:
             groups.setdefault(entry.group, []).append(entry)
-        ordered = sorted(groups, key=lambda group: (group.name, group.languages, group.key))
+        ordered = sorted(groups, key=lambda group: (group.pictures, group.name, group.languages,
+                                                    group.key))  # fmt: skip
         boards = [board_of([*groups[group], *published(group)]) for group in ordered]
         titles = dict(zip(ordered, titles_of(ordered), strict=True))
         shown = [row.entry for board in boards for row in board.rows
@@ -132,9 +134,8 @@ class _Site:
         self.collections: dict[Group, Collection | None] = {}
 
     def _page(self, board: Board, title: str, id_: str) -> _Page:
-        name = {"mono": "Mo", "cross": "Cr", "multi": "Mul"}.get(board.kind)
         pairs = [(a, b, f"{self.slugs[a]}--{self.slugs[b]}") for a, b in board.pairs]
-        by = next((column for column in board.columns if column.title == name), None)
+        by = next((column for column in board.columns if column.title == board.by), None)
         figure_, points = _scatter(board)
         return _Page(id_, title, board, by, pairs, len(board.judged) > FEW, figure_, points)
 
@@ -195,12 +196,14 @@ class _Site:
             "bias_svg": None,
             "hard": [],
             "commands": [],
+            "elsewhere": False,
             "why_not": "",
         }
         if (results := entry.results) is not None:
             known["bars_svg"] = _svg(plots.languages(results, main)) if bars else None
             known["bias_svg"] = _svg(plots.bias(results)) if bias else None
             known["commands"], known["why_not"] = pages.commands_of(results)
+            known["elsewhere"] = any(pages.ELSEWHERE in line for line in known["commands"])
             known |= self._hardest(entry, main)
         self._render(
             folder / "models" / f"{slug}.html",
@@ -213,6 +216,7 @@ class _Site:
             facts=pages.facts_of(entry),
             summary=pages.summary_of(entry),
             notes=pages.notes_of(entry),
+            pictures=entry.group.pictures,
             maps=pages.heat_maps(entry, main),
             bars=bars,
             bias=bias,
@@ -258,13 +262,13 @@ def _scatter(board: Board) -> tuple[Any, pages.Table | None]:
     across = "RankDistance"
     found = {}
     for row in board.rows:
-        x, y = row.entry.found(across, "multi"), row.entry.found(board.main, "multi")
+        x, y = row.entry.found(across, board.pool), row.entry.found(board.main, board.pool)
         if x is not None and y is not None:
             source = " (published)" if row.entry.source == "published" else ""
             found[f"{row.entry.name}{source}"] = x, y
     if len(found) < 2:  # noqa: PLR2004 - a single point is no picture
         return None, None
-    up = f"{board.main}, {TITLES['multi']}"
+    up = f"{board.main}, {TITLES[board.pool]}"
     drawn = plots.points(found, "rank distance (less is better)", up, board.group.name)
     rows = [(name, figure(x.mean), figure(y.mean)) for name, (x, y) in found.items()]
     table = pages.Table("Effectiveness and bias", ("system", "rank distance", board.main),

@@ -17,7 +17,10 @@ from beir_hybrid.report.compared import ALPHA, Compared, Row
 if TYPE_CHECKING:
     from rich.console import Group
 
-_SHORT: dict[Kind, str] = {"mono": "Mo", "cross": "Cr", "multi": "Mul", "one-target": "1T"}
+_SHORT: dict[Kind, str] = {
+    "mono": "Mo", "cross": "Cr", "multi": "Mul", "one-target": "1T", "text-image": "T2I",
+    "image-text": "I2T", "image-pool": "Pool", "mixed": "Mix",
+}  # fmt: skip
 _TESTS = {"randomisation": "randomisation test over questions", "t": "t test over questions"}
 
 
@@ -120,7 +123,7 @@ def terminal(found: Compared) -> "Group":
     return Group(*parts[:-1])
 
 
-_RANKS = "In brackets: rank; systems that cannot be told apart from the best of theirs share it."
+_RANKS = "In brackets: rank; a system that cannot be told apart from the best of a rank shares it."
 
 
 def _ranked(sheet: Sheet) -> bool:

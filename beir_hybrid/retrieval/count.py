@@ -17,6 +17,7 @@ import numpy as np
 from beir_hybrid.encoding import Embeddings
 from beir_hybrid.errors import BadData
 
+WHOLE = "*"  # what all passages are called where a group lies apart from the pool
 PART = 512  # queries that a thread takes through all passages
 PASSAGES = 2048  # passages a block: with a part of the queries its scores fit a processor's cache
 _UNIT = 2.0**-24  # half the distance from 1 to the next float32
@@ -40,6 +41,7 @@ class Counted:
     own: np.ndarray  # (judgements, 3): above, ties with a later id, ties with an earlier id
     pool: np.ndarray
     best: dict[str, np.ndarray]  # (n_queries, k) int64, descending: score and order of id
+    apart: np.ndarray | None = None  # (judgements, 3) in the group apart, if there is any
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class _Job:
     groups: dict[str, range]
     order: np.ndarray  # (passages,) int32
     device: str
+    apart: str
 
 
 def count(
@@ -63,6 +66,7 @@ def count(
     *,
     k: int,
     per_group: bool,
+    apart: str = "",
     device: str = "cpu",
     threads: int = 0,
     advance: Callable[[int], None] = lambda _scores: None,
@@ -72,12 +76,12 @@ def count(
     See `rank`; `groups` may be empty here, and are numbered in their order. `threads` is as many as
     there are cores by default.
     """
-    job = _Job(queries, passages, golds, groups, order, device)
-    own = np.zeros((len(golds.query), 3), np.int64)
-    pool = np.zeros((len(golds.query), 3), np.int64)
-    sizes = {"": len(passages)} | {name: len(rows) for name, rows in groups.items()}
-    wanted = ["", *(name for name in groups if per_group and groups[name])] if k else []
-    best = {name: np.empty((len(queries), min(k, sizes[name])), np.int64) for name in wanted}
+    job = _Job(queries, passages, golds, groups, order, device, apart)
+    own, pool, aside = (np.zeros((len(golds.query), 3), np.int64) for _ in range(3))
+    scopes = _scopes(len(passages), groups, apart, per_group=per_group) if k else {}
+    best = {
+        name: np.empty((len(queries), min(k, len(rows))), np.int64) for name, rows in scopes.items()
+    }
     parts = [slice(i, i + PART) for i in range(0, len(queries), PART)]
     with _working(threads or _threads()) as (workers, stopped):
         # By numpy, for unlike Python's `max` it does not lose a NaN.
@@ -94,12 +98,21 @@ def count(
                     return
                 batch.add(block, kept)
                 advance(len(rows) * len(block))
-            own[mine], pool[mine] = batch.own, batch.pool
+            own[mine], pool[mine], aside[mine] = batch.own, batch.pool, batch.apart
             for name, found in best.items():
-                batch.finish(kept[name], found, groups[name] if name else range(len(passages)))
+                batch.finish(kept[name], found, scopes[name])
 
         list(workers.map(work, parts))
-    return Counted(own, pool, best)
+    return Counted(own, pool, best, aside if apart else None)
+
+
+def _scopes(n: int, groups: dict[str, range], apart: str, *, per_group: bool) -> dict[str, range]:
+    """Return the passages that the best are collected of, by name; a group apart lies last."""
+    scopes = {"": range(n)}
+    if apart:
+        scopes = {"": range(n - len(groups.get(apart, ()))), WHOLE: range(n)}
+        scopes = {name: rows for name, rows in scopes.items() if rows}
+    return scopes | {name: rows for name, rows in groups.items() if per_group and rows}
 
 
 @contextmanager
@@ -140,6 +153,7 @@ class _Batch:
         self.bounds = np.searchsorted(self.query, np.arange(len(rows) + 1)).astype(np.int64)
         self.own = np.zeros((len(self.query), 3), np.int64)
         self.pool = np.zeros((len(self.query), 3), np.int64)
+        self.apart = np.zeros((len(self.query), 3), np.int64)
 
     def add(self, block: range, kept: "dict[str, _Kept]") -> None:
         """Count and collect over one block of passages, all of one group."""
@@ -154,10 +168,11 @@ class _Batch:
         golds = (self.bounds, self.gold_scores, margin, self.gold_order)
         order = job.order[block.start : block.stop]
         count_above(fast, self.vectors, vectors, order, *golds, counts)
-        self.pool += counts
+        aside = name == job.apart
+        (self.apart if aside else self.pool)[:] += counts
         mine = self.gold_group == group
         self.own[mine] += counts[mine]
-        for some in (kept.get(""), kept.get(name)):
+        for some in (None if aside else kept.get(""), kept.get(WHOLE), kept.get(name)):
             if some:
                 state = (some.scores, some.rows, some.filled, some.bar)
                 collect_best(fast, block.start, margin, some.k, *state)

@@ -46,8 +46,9 @@ class Ranked:
 
     scores: np.ndarray  # (judgements,) float32
     own: Places  # among the passages of the passage's group
-    pool: Places  # among all passages
-    best: dict[str, Best]  # by group, and for all of them under ""
+    pool: Places  # among all passages but those of the group apart
+    whole: Places  # among all passages
+    best: dict[str, Best]  # by group, for the pool under "", for all under `WHOLE`
 
 
 def rank(
@@ -59,6 +60,7 @@ def rank(
     *,
     k: int = 0,
     per_group: bool = False,
+    apart: str = "",
     device: str | None = None,
 ) -> Ranked:
     """Rank every judged passage exactly, and collect the best.
@@ -75,6 +77,9 @@ def rank(
         How many best passages to collect for each query; clamped to what there is.
     per_group
         Collect the k best of every group as well.
+    apart
+        The last group, where it is ranked beside the pool of the others and together with them,
+        but is no part of the pool.
     device
         ``"cuda"`` to multiply on a GPU; by default there is one, or the processor.
     """
@@ -84,7 +89,7 @@ def rank(
     with progress("ranking", len(queries) * len(passages), unit="scores") as advance:
         counted = count(
             queries, passages, golds, groups, order,
-            k=k, per_group=per_group, device=device or _device(), advance=advance,
+            k=k, per_group=per_group, apart=apart, device=device or _device(), advance=advance,
         )  # fmt: skip
     return ranked(golds, counted, order)
 
@@ -115,7 +120,9 @@ def ranked(golds: Golds, counted: Counted, order: np.ndarray) -> Ranked:
     for name, keys in counted.best.items():
         scores, places = unpacked(keys)
         best[name] = Best(by_order[places], scores)
-    return Ranked(golds.score, Places(*counted.own.T), Places(*counted.pool.T), best)
+    whole = counted.pool if counted.apart is None else counted.pool + counted.apart
+    own, pool, everything = (Places(*some.T) for some in (counted.own, counted.pool, whole))
+    return Ranked(golds.score, own, pool, everything, best)
 
 
 def check(queries: Embeddings, passages: Embeddings, k: int) -> None:

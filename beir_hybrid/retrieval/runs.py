@@ -32,6 +32,8 @@ def best_to_run(
 
     Parameters
     ----------
+    best
+        Rows of -1 are past the last passage.
     query_ids
         An id for each row of `best`.
     passage_ids
@@ -39,7 +41,8 @@ def best_to_run(
     """
     for start in range(0, len(best.rows), _BATCH):
         rows = best.rows[start : start + _BATCH]
-        distinct, places = np.unique(rows, return_inverse=True)
+        there = (rows >= 0).sum(axis=1).tolist()
+        distinct, places = np.unique(np.maximum(rows, 0), return_inverse=True)
         if isinstance(passage_ids, pa.ChunkedArray):
             names = passage_ids.take(to_arrow(distinct)).to_pylist()
         else:
@@ -48,7 +51,12 @@ def best_to_run(
             scores = best.scores[start + offset].tolist()
             yield (
                 query_ids[start + offset],
-                [(names[place], score) for place, score in zip(at.tolist(), scores, strict=True)],
+                [
+                    (names[place], score)
+                    for place, score in zip(
+                        at[: there[offset]].tolist(), scores[: there[offset]], strict=True
+                    )
+                ],
             )
 
 

@@ -37,6 +37,7 @@ def rank_sharded(
     *,
     k: int = 0,
     per_group: bool = False,
+    apart: str = "",
     each: Each = here,
     size: int | None = None,
     workers: int = 1,
@@ -58,7 +59,7 @@ def rank_sharded(
         raise BadOption(f"a shard has at least 1 passage, not {size}")
     groups = {name: rows for name, rows in groups.items() if len(rows)}
     golds = golds_of(queries, passages, judged, groups, order)
-    common = queries.take(slice(None)), golds, k, per_group
+    common = queries.take(slice(None)), golds, k, per_group, apart
     starts = range(0, len(passages), size)
     shards = (range(start, min(start + size, len(passages))) for start in starts)
     n = len(golds.query)
@@ -90,7 +91,10 @@ def merged(one: Counted, other: Counted, k: int) -> Counted:
         mine, more = one.best[name], other.best[name]
         best[name] = np.empty((len(mine), min(k, mine.shape[1] + more.shape[1])), np.int64)
         merge(mine, more, best[name])
-    return Counted(one.own + other.own, one.pool + other.pool, best)
+    apart = one.apart if other.apart is None else other.apart
+    if one.apart is not None and other.apart is not None:
+        apart = one.apart + other.apart
+    return Counted(one.own + other.own, one.pool + other.pool, best, apart)
 
 
 def _size(n: int, dim: int, best: int, workers: int) -> int:
@@ -119,7 +123,7 @@ def _read(passages: Embeddings, order: np.ndarray, rows: range) -> tuple[np.ndar
 
 
 def _count(
-    common: tuple[np.ndarray, Golds, int, bool],
+    common: tuple[np.ndarray, Golds, int, bool, str],
     groups: dict[str, range],
     bars: dict[str, np.ndarray],
     order: np.ndarray,
@@ -129,7 +133,7 @@ def _count(
 
     What is among the best of the shard, but below all bars, need not travel.
     """
-    queries, golds, k, per_group = common
+    queries, golds, k, per_group, apart = common
     # From another process arrays come read-only; the kernels would be compiled anew for those.
     fields = {name: np.array(getattr(golds, name)) for name in ("query", "score", "order", "group")}
     found = count(
@@ -140,6 +144,7 @@ def _count(
         np.array(order),
         k=k,
         per_group=per_group,
+        apart=apart,
         threads=1,
     )
     best = dict(found.best)

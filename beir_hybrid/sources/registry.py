@@ -54,8 +54,9 @@ def load(name: str, /, languages: str | Iterable[str] | None = None, **options: 
     Parameters
     ----------
     name
-        ``xquad-r``, ``mlqa-r``, ``miracl``, ``beir-folder``, ``jsonl``, ``quickstart``, or that of
-        an installed package.
+        ``xquad-r``, ``mlqa-r``, ``miracl``, ``beir-folder``, ``jsonl``, ``quickstart``; with
+        pictures ``jsonl-image-text``, ``multi30k``, ``xtd10``, ``xm3600``, ``xflickrco``, ``wit``;
+        or that of an installed package.
     languages
         The languages to load, as codes of any fashion; all by default.
     options

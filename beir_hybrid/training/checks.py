@@ -7,8 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from beir_hybrid.collection.model import IMAGE
 from beir_hybrid.errors import BadData
 from beir_hybrid.languages import choose, normalise, normalise_all
+from beir_hybrid.training.pictures import PATH, Pictured, pictured
 
 logger = logging.getLogger(__name__)
 
@@ -18,6 +20,8 @@ _WHAT = {
     "blank": "blank texts are taken for missing translations",
     "same": "hard negatives are passages of their question, and are left out",
     "none": "groups are left out, without question or passage in these languages",
+    "odd": "pictures are converted to plain colours, or to one of their frames",
+    "twin": "pictures are equal to others under other names, and count as the same",
 }
 
 
@@ -42,6 +46,7 @@ class Checks:
         self.seen: set[str] = set()
         self.counts: dict[str, int] = {}
         self.first: dict[str, str] = {}  # the group that was the first of each
+        self.pictures: dict[str, str] = {}  # the path that was the first of each content
 
     def row(self, group: Any, number: int) -> dict[str, Any] | None:
         """Return a group as a row of a table, or None if nothing is left of it."""
@@ -52,17 +57,33 @@ class Checks:
         where = f"{self.name}, group {ident!r}"
         asked, answer = group.get("query"), group.get("positive")
         query = self._texts(asked, "query", where, ident)
+        picture = self._picture(group.get("image"), where, ident)
+        if picture and answer is None:
+            answer = {}
         positive = query if answer is asked else self._texts(answer, "positive", where, ident)
-        for part, texts in (("query", query), ("positive", positive)):
+        for part, texts in (("query", query), ("positive", positive or picture)):
             if not texts and not self.partial:
                 raise BadData(f"{where} has no {part} in any language")
-        if not query or not positive:
+        if not query or not (positive or picture):
             self._count("none", 1, ident)
             return None
         found: dict[str, Any] = {"id": ident}
+        if picture:
+            found |= {f"positive.{IMAGE}": picture.text, PATH: picture.path}
         hard = self._hard(group.get("negative"), positive, where, ident)
         for part, by_lang in (("query", query), ("positive", positive), ("negative", hard)):
             found |= {f"{part}.{lang}": texts for lang, texts in by_lang.items()}
+        return found
+
+    def _picture(self, value: Any, where: str, ident: str) -> Pictured | None:
+        """Return a group's picture; those that are odd, or there twice, are counted."""
+        found = pictured(value, None, where)
+        if found is not None:
+            if self.negatives:
+                raise BadData(f"{where} has a picture; hard negatives are texts: leave negatives=0")
+            first = self.pictures.setdefault(found.text, found.path)
+            self._count("twin", int(first != found.path), ident)
+            self._count("odd", int(bool(found.oddities)), ident)
         return found
 
     def _texts(self, value: Any, part: str, where: str, ident: str) -> dict[str, str]:

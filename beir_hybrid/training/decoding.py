@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from beir_hybrid.images import opened
 from beir_hybrid.training.numbers import HARD, numbers_of
+from beir_hybrid.training.pictures import PATH
 from beir_hybrid.training.switching import CodeSwitch
 
 if TYPE_CHECKING:
@@ -37,6 +39,9 @@ def decoded(pairs: "ParallelPairs", codes: np.ndarray) -> tuple[np.ndarray, ...]
         either = np.where(both.any(axis=1), both.argmax(axis=1), -1)
         first_asked = pairs.asked[group[plain]].argmax(axis=1)
         first_answered = pairs.answered[group[plain]].argmax(axis=1)
+        if pairs.images:
+            seen = pairs.answered[group[plain], -1]
+            either[seen], first_answered[seen] = -1, width - 1
         query_lang[plain] = np.where(either >= 0, either, first_asked)
         passage_lang[plain] = np.where(either >= 0, either, first_answered)
     return group, query_lang, passage_lang, draw
@@ -47,8 +52,10 @@ def text_columns(negatives: int) -> list[str]:
     return ["anchor", "positive", *(f"negative_{place + 1}" for place in range(negatives))]
 
 
-def rows_of(pairs: "ParallelPairs", keys: Sequence[int]) -> list[dict[str, Any]]:
-    """Return the rows of numbers, with all their columns."""
+def rows_of(
+    pairs: "ParallelPairs", keys: Sequence[int], *, pictures: bool = True
+) -> list[dict[str, Any]]:
+    """Return the rows of numbers, with all their columns; pictures are decoded if asked for."""
     codes = np.asarray(keys, np.int64)
     n, width = len(pairs), len(pairs.languages)
     draws = len(pairs.switches) and SWITCHES << TURN_BITS
@@ -69,6 +76,10 @@ def rows_of(pairs: "ParallelPairs", keys: Sequence[int]) -> list[dict[str, Any]]
         switch = pairs.switches[int(draw[at]) % SWITCHES - 1]
         langs = pairs.languages[query_lang[at]], pairs.languages[passage_lang[at]]
         rows[at] = _switched(rows[at], switch, langs, int(codes[at]))
+    if pairs.images and pictures:
+        paths = pairs.data.table[PATH]
+        for at in np.flatnonzero(passage_lang == width - 1).tolist():
+            rows[at]["positive"] = opened(paths[int(group[at])].as_py())
     if pairs.translations:
         for row, *place in zip(rows, group, query_lang, passage_lang, strict=True):
             row["translation"] = _translation(pairs, *place)

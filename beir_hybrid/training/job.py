@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from beir_hybrid.encoding.encoder import SentenceTransformerEncoder
+from beir_hybrid.encoding.parts import sees
 from beir_hybrid.errors import BadData, BadOption, BeirHybridError, MissingExtra, NotWritable
 from beir_hybrid.evaluation.evaluator import HybridEvaluator
 from beir_hybrid.files import locked, replacing_folder, writing
 from beir_hybrid.progress import without_bars
 from beir_hybrid.training.audit import Audit
-from beir_hybrid.training.lora import add_lora, merge_lora
+from beir_hybrid.training.lora import add_lora, merge_lora, save_lora
 from beir_hybrid.training.loss import HybridContrastiveLoss
 from beir_hybrid.training.pairs import ParallelPairs
 from beir_hybrid.training.record import (
+    ADAPTER,
     BATCHES,
     CHECKPOINTS,
     MODEL,
@@ -33,7 +35,8 @@ from beir_hybrid.training.record import (
 )
 from beir_hybrid.training.sampler import HybridBatchSampler
 from beir_hybrid.training.strategies import Strategy
-from beir_hybrid.training.watch import BatchAudit
+from beir_hybrid.training.towers import frozen, reading
+from beir_hybrid.training.watch import BatchAudit, Unread
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +61,7 @@ class Job:
     output: Path
     loss: dict[str, Any]
     lora: Mapping[str, Any] | None
+    freeze: str | None
     patience: int | None
     judge: Judge | None
 
@@ -66,7 +70,7 @@ class Job:
         args = self._arguments(arguments)  # this joins the processes, if there are more
         recipe = recipe_of(
             self.encoder, self.pairs, self.strategy, loss=self.loss, lora=self.lora, dev=dev,
-            arguments=arguments, processes=args.world_size,
+            freeze=self.freeze, arguments=arguments, processes=args.world_size,
         )  # fmt: skip
         first = args.process_index == 0  # of several processes the one that writes
         lock: AbstractContextManager[None] = (
@@ -86,6 +90,11 @@ class Job:
         model = self.encoder.model
         if self.lora is not None:
             add_lora(model, self.lora)
+        with frozen(model, self.freeze), reading(model):
+            self._fit(args, recipe)
+
+    def _fit(self, args: Any, recipe: dict[str, Any]) -> None:
+        model = self.encoder.model
         # What the model brought along under other names must not come back where ours is empty.
         own = {name: text for name, text in model.prompts.items() if name not in _PROMPTS}
         prompts = self.encoder.prompts
@@ -110,6 +119,8 @@ class Job:
             "seconds": round(time.perf_counter() - began, 1),
         }
         if self.lora is not None:
+            if args.process_index == 0:
+                save_lora(model, self.output / ADAPTER)
             merge_lora(model)
         if args.process_index == 0:
             self._save(known | outcome_of(trainer, audit.audit), audit.audit)
@@ -141,12 +152,16 @@ class Job:
             raise BadOption(f"the trainer refuses: {error}") from error
         if others:
             trainer.get_eval_dataloader()  # raises now where a strategy finds no batches of them
+        if sees(model) and args.world_size > 1:
+            trainer.add_callback(Unread())
         return trainer
 
     def _arguments(self, arguments: Mapping[str, Any]) -> Any:
         """Return the trainer's arguments."""
         from sentence_transformers import SentenceTransformerTrainingArguments
 
+        # With a tower for texts and one for pictures, each is unused at times; see the loss.
+        towers = {"ddp_find_unused_parameters": False} if sees(self.encoder.model) else {}
         columns = [name for name in self.pairs.column_names if name != "label"]
         prompts = {
             name: self.encoder.prompts["queries" if name in _ASKING else "passages"]
@@ -157,7 +172,7 @@ class Job:
                 str(self.output / CHECKPOINTS),
                 batch_sampler=HybridBatchSampler.of(self.strategy),
                 prompts=prompts if any(prompts.values()) else None,
-                **(_fitting() | _judged(arguments, self.judge)),
+                **(_fitting() | towers | _judged(arguments, self.judge)),
             )
         except ImportError as error:
             raise MissingExtra(

@@ -1,19 +1,32 @@
 """A model in, the same with low-rank adapters to train, and merged again, out."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from beir_hybrid.errors import BadOption, MissingExtra
+from beir_hybrid.files import replacing_folder
+from beir_hybrid.training.towers import text_layers
 
 
 def add_lora(model: Any, options: Mapping[str, Any]) -> None:
-    """Freeze a model but for adapters; `options` are those of peft's ``LoraConfig``."""
+    """Freeze a model but for adapters.
+
+    `options` are those of peft's ``LoraConfig``, and ``layers``: numbers of layers of the text
+    tower, or ``"all"`` of them, whose attention is adapted.
+    """
     try:
         from peft import LoraConfig, TaskType
     except ImportError as error:
         raise MissingExtra("LoRA needs peft: pip install 'beir-hybrid[train]'") from error
     if options.get("modules_to_save"):
         raise BadOption("lora: modules_to_save is not merged; leave it out, or train without LoRA")
+    options = dict(options)
+    if (layers := options.pop("layers", None)) is not None:
+        if both := sorted({"target_modules", "layers_to_transform"} & options.keys()):
+            raise BadOption(f"lora: layers and {both[0]} both say what is adapted; leave one")
+        _check_body(model)
+        options["target_modules"] = text_layers(model, layers)
     try:
         config = LoraConfig(task_type=TaskType.FEATURE_EXTRACTION, **options)
     except (TypeError, ValueError) as error:
@@ -23,6 +36,17 @@ def add_lora(model: Any, options: Mapping[str, Any]) -> None:
     except (AttributeError, ValueError) as error:
         first = type(model[0]).__name__
         raise BadOption(f"lora: a {first} takes no such adapters: {error}") from error
+
+
+def _check_body(model: Any) -> None:
+    if model.transformers_model is None:
+        raise BadOption(f"lora: a {type(model[0]).__name__} has no layers to adapt")
+
+
+def save_lora(model: Any, folder: Path) -> None:
+    """Save the adapters alone, as peft does."""
+    with replacing_folder(folder) as building:
+        model.transformers_model.save_pretrained(str(building))
 
 
 def merge_lora(model: Any) -> None:

@@ -95,7 +95,12 @@ class HybridContrastiveLoss(CachedLossMixin, nn.Module):
             loss: Tensor = self.forward_cached(features, labels)
             return loss
         columns = [self.model(feature)["sentence_embedding"] for feature in features]
-        return self.compute_loss_from_embeddings(columns, labels)
+        loss = self.compute_loss_from_embeddings(columns, labels)
+        if getattr(self.model, "find_unused_parameters", True) is False:
+            # A model that sees, in several processes: each column may be of another tower, and DDP
+            # would look for unused weights in each alone. So all are used.
+            loss = loss + 0 * sum(one.sum() for one in self.model.parameters() if one.requires_grad)
+        return loss
 
     def compute_loss_from_embeddings(
         self, embeddings: list[Tensor], labels: Tensor | None = None

@@ -14,8 +14,9 @@ from weakref import WeakSet
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from datasets import Dataset, Features, List, Value
+from datasets import Dataset, Features, Image, List, Value
 
+from beir_hybrid.collection.model import IMAGE, place
 from beir_hybrid.errors import BadData, BadOption, lookup
 from beir_hybrid.training.decoding import SWITCHES, Drawn, decoded, rows_of, text_columns
 from beir_hybrid.training.numbers import numbers_of
@@ -34,6 +35,10 @@ class ParallelPairs(Dataset):  # type: ignore[misc] # datasets leaves its classe
     and ``label``: the number of the passage's text, those of the question's passages in each
     language and of further ones (-1 where there is none), and, behind a -2, those of the hard
     negatives. Equal texts have equal numbers, so a loss can tell which candidates are no negatives.
+
+    A passage may be a picture: it is in one language more, ``image``, behind all others, its number
+    is that of its file's content, and only strategies that are named for it draw it. The row has it
+    decoded. A group with a picture is shown with it.
 
     Make one with `bh.read_pairs`, `bh.pairs_of_collection` or `bh.pairs_of`. To hold groups out,
     take a `subset`; what changes texts or columns comes before: rows are made when asked for.
@@ -67,8 +72,18 @@ class ParallelPairs(Dataset):  # type: ignore[misc] # datasets leaves its classe
             self.golds[:, at] = numbers_of(table[f"positive.{lang}"])
         if further is not None:
             self.golds[:, width:] = further
+        # Captions that are their own passages: right in another language, never in their own.
+        self.itself = np.zeros((n if self.images else 0, width), bool)
+        for at, lang in enumerate(languages if self.images else ()):
+            self.itself[:, at] = numbers_of(table[f"query.{lang}"]) == self.golds[:, at]
+        self.itself &= self.answered[: len(self.itself), -1:]  # the picture is there
         self.samplers: WeakSet[Any] = WeakSet()
         self.switches: list[CodeSwitch] = []
+
+    @property
+    def images(self) -> bool:
+        """Whether there are pictures: passages in the last of the languages, `IMAGE`."""
+        return self.languages[-1] == IMAGE
 
     def __len__(self) -> int:
         """Return the number of groups."""
@@ -116,10 +131,8 @@ class ParallelPairs(Dataset):  # type: ignore[misc] # datasets leaves its classe
     @property
     def features(self) -> Features:
         """The types of a row's columns."""
-        label = List(Value("int64"))
-        return Features(
-            {name: label if name == "label" else Value("string") for name in self.column_names}
-        )
+        types = {"label": List(Value("int64"))} | ({"positive": Image()} if self.images else {})
+        return Features({name: types.get(name, Value("string")) for name in self.column_names})
 
     def code(
         self,
@@ -155,7 +168,7 @@ class ParallelPairs(Dataset):  # type: ignore[misc] # datasets leaves its classe
 
     def __getitems__(self, keys: Sequence[int]) -> list[dict[str, Any]]:
         """Return the rows of numbers."""
-        rows = rows_of(self, keys)
+        rows = rows_of(self, keys, pictures="positive" in self.column_names)
         if self.shown is None:
             return rows
         return [{name: row[name] for name in self.shown} for row in rows]
@@ -176,7 +189,7 @@ class ParallelPairs(Dataset):  # type: ignore[misc] # datasets leaves its classe
         """Yield the texts, and their languages, of the first groups: queries, passages or both."""
         parts = {"queries": ["query"], "passages": ["positive"]}.get(sides, ["query", "positive"])
         for part in parts:
-            for lang in self.languages:
+            for lang in self.languages[: -1 if self.images else None]:
                 for text in self._data.table[f"{part}.{lang}"].slice(0, groups).to_pylist():
                     if text is not None:
                         yield text, lang
@@ -238,7 +251,12 @@ class ParallelPairs(Dataset):  # type: ignore[misc] # datasets leaves its classe
 
     def select(self, indices: Any, *_args: Any, **_options: Any) -> Dataset:
         """Return some groups, in the first language that each has, as a plain dataset."""
-        return Dataset.from_list(self.__getitems__(list(indices)), features=self.features)
+        rows = self.__getitems__(list(indices))
+        if self.images and len({isinstance(row.get("positive"), str) for row in rows}) > 1:
+            raise BadOption(
+                "a plain dataset has texts or pictures in a column; these groups have both"
+            )
+        return Dataset.from_list(rows, features=self.features)
 
     def select_columns(self, column_names: Any, *_args: Any, **_options: Any) -> "ParallelPairs":
         """Return these pairs with some of the columns alone."""
@@ -282,7 +300,7 @@ def join_pairs(parts: Sequence[ParallelPairs]) -> ParallelPairs:
     if len({part.negatives for part in parts}) > 1:
         counts = [part.negatives for part in parts]
         raise BadData(f"sources have different numbers of hard negatives: {counts}")
-    languages = sorted({lang for part in parts for lang in part.languages})
+    languages = sorted({lang for part in parts for lang in part.languages}, key=place)
     width = max(part.golds.shape[1] - len(part.languages) for part in parts)
     further = [
         np.pad(

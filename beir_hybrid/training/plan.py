@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from beir_hybrid.collection.model import IMAGE
 from beir_hybrid.training.draws import draw
 from beir_hybrid.training.pairs import ParallelPairs
 from beir_hybrid.training.strategies import Kind, Strategy
@@ -69,15 +70,23 @@ class Epoch:
         self.pairs, self.strategy, self.size, self.rng = pairs, strategy, size, rng
         self.draw = draw  # see `ParallelPairs.drawn_with`
         self.asked, self.answered = pairs.asked, pairs.answered  # no copies: they are large
-        if strategy.languages:
-            allowed = np.array([lang in strategy.languages for lang in pairs.languages])
+        if strategy.languages or pairs.images:
+            langs = strategy.languages or pairs.languages
+            # A picture is in no language: only the kinds that are named for it draw it.
+            allowed = np.array([lang in langs and lang != IMAGE for lang in pairs.languages])
             self.asked, self.answered = self.asked & allowed, self.answered & allowed
+        self.both = self.asked & self.answered
+        self.seen = self.asked[:, :0]  # captions whose picture is there
+        if pairs.images:
+            self.both &= ~pairs.itself
+            self.seen = self.asked & pairs.answered[:, -1:]
         # Cross-lingual kinds choose a question's language and a passage's, which need have no
         # group with both.
-        self.query_weights, self.passage_weights, self.weights = (
+        self.query_weights, self.passage_weights, self.weights, self.seen_weights = (
             _weights(there, strategy.temperature)
-            for there in (self.asked, self.answered, self.asked & self.answered)
+            for there in (self.asked, self.answered, self.both, self.seen)
         )
+        self.picture = len(pairs.languages) - 1  # of a passage, where there are any: it is last
         self.used = np.zeros(len(pairs), bool)
         self.orders: list[np.ndarray] = []
         self.slots: list[_Slots] = []
@@ -97,18 +106,18 @@ class Epoch:
     def _slots(self, kind: Kind, source: int, rows: slice) -> _Slots:
         """Return what batches of a kind and a source may be of."""
         if kind == "mono":
-            left = right = self.asked & self.answered
-            weights = self.weights
+            left, weights = self.both, self.weights
+            right = left
+        elif kind == "image":
+            left, weights = self.seen, self.seen_weights
+            right = left
         elif kind == "cross":
             left, right = self.asked, self.answered
             weights = np.outer(self.query_weights, self.passage_weights)
             np.fill_diagonal(weights, 0)
             weights = weights.ravel()
         else:
-            crossing = kind == "cross-rows"
-            ask, answer = self.asked, self.answered
-            can = _crossing(ask, answer) if crossing else (ask & answer).any(axis=1)
-            left = right = can[:, None]
+            left = right = self._can(kind)[:, None]
             weights = np.ones(1)
         found = _Slots(kind, source, left, right, weights, np.zeros(len(weights), np.int64))
         found.remaining = _counts(found, rows)
@@ -186,9 +195,10 @@ class Epoch:
         return groups
 
     def _batch(self, slots: _Slots, slot: int, groups: np.ndarray) -> Batch:
-        if slots.kind in ("mono", "cross"):
+        if slots.kind in ("mono", "cross", "image"):
             i, j = slots.columns(slot)
-            query, passage = np.full(len(groups), i), np.full(len(groups), j)
+            query = np.full(len(groups), i)
+            passage = np.full(len(groups), self.picture if slots.kind == "image" else j)
         else:
             query, passage = self._languages(slots.kind, groups)
         return Batch(slots.kind, slots.source, self.pairs.code(groups, query, passage, self.draw))
@@ -197,10 +207,13 @@ class Epoch:
         """Draw languages for each row of its own, of question and passage."""
         same = np.eye(len(self.pairs.languages), dtype=bool)
         if kind == "mono-rows":
-            allowed, weights = same, self.weights[:, None]
+            can, weights = self.both[groups][:, :, None] & same, self.weights[:, None]
+        elif kind == "image-rows":
+            last = np.arange(len(same)) == self.picture
+            can, weights = self.seen[groups][:, :, None] & last, self.seen_weights[:, None]
         else:
-            allowed, weights = ~same, np.outer(self.query_weights, self.passage_weights)
-        can = self.asked[groups][:, :, None] & self.answered[groups][:, None, :] & allowed
+            can = self.asked[groups][:, :, None] & self.answered[groups][:, None, :] & ~same
+            weights = np.outer(self.query_weights, self.passage_weights)
         total = np.cumsum((can * weights).reshape(len(groups), -1), axis=1)
         point = self.rng.random(len(groups))[:, None] * total[:, -1:]
         query, passage = np.divmod((total <= point).sum(axis=1), len(same))
@@ -211,19 +224,24 @@ class Epoch:
     def _usable(self) -> np.ndarray:
         """Return which groups can be drawn at all."""
         usable = np.zeros(len(self.pairs), bool)
-        kinds = {slots.kind for slots in self.slots}
-        if kinds & {"mono", "mono-rows"}:
-            usable |= (self.asked & self.answered).any(axis=1)
-        if kinds & {"cross", "cross-rows"}:
-            usable |= _crossing(self.asked, self.answered)
+        for kind in {slots.kind for slots in self.slots}:
+            usable |= self._can(kind)
         return usable
+
+    def _can(self, kind: Kind) -> np.ndarray:
+        """Return which groups have languages for a kind of batch."""
+        if kind in ("cross", "cross-rows"):
+            return _crossing(self.asked, self.answered)
+        can = self.both if kind in ("mono", "mono-rows") else self.seen
+        return np.asarray(can.any(axis=1))
 
 
 def _weights(there: np.ndarray, temperature: float) -> np.ndarray:
     """Return what languages weigh that some groups have, (L,); one that none has, 0."""
     sizes = there.sum(axis=0)
     # Shares of the largest: no power of them is too large, and no language vanishes.
-    found: np.ndarray = np.maximum((sizes / max(sizes.max(), 1)) ** temperature, 1e-100)
+    largest = max(sizes.max(initial=0), 1)
+    found: np.ndarray = np.maximum((sizes / largest) ** temperature, 1e-100)
     return np.where(sizes > 0, found, 0.0)
 
 

@@ -24,6 +24,7 @@ from beir_hybrid.training.strategies import Strategy
 
 _LIBRARIES = ("sentence-transformers", "transformers", "torch", "accelerate", "datasets")
 MODEL, RECORD, BATCHES, CHECKPOINTS = "model", "training.json", "batches.jsonl", "checkpoints"
+ADAPTER = "adapter"  # what LoRA trained, as peft holds it, beside the model it is merged into
 STATE = "trainer_state.json"  # of a checkpoint
 # Arguments that say what is shown, where and how fast, not what comes out; and secrets.
 _FREE = ("dataloader_num_workers", "dataloader_persistent", "dataloader_pin", "dataloader_prefetch",
@@ -38,6 +39,7 @@ def recipe_of(
     *,
     loss: Mapping[str, Any],
     lora: Mapping[str, Any] | None,
+    freeze: str | None,
     dev: Mapping[str, Any] | None,
     arguments: Mapping[str, Any],
     processes: int,
@@ -61,6 +63,7 @@ def recipe_of(
         "strategy": written,
         "loss": dict(loss),
         "lora": None if lora is None else dict(lora),
+        "freeze": freeze,
         "dev": None if dev is None else dict(dev),
         "arguments": {k: v for k, v in arguments.items() if not k.startswith(_FREE)},
         "processes": processes,

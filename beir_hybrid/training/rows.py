@@ -15,12 +15,13 @@ import pyarrow.compute as pc
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import to_arrow
 from beir_hybrid.collection.lines import json_lines, numbered_lines
-from beir_hybrid.collection.model import retrieval_texts
+from beir_hybrid.collection.model import place, retrieval_texts
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.files import cache_folder, locked, replacing_folder, sha256
 from beir_hybrid.training.checks import ROWS, Checks, Group, tables
 from beir_hybrid.training.numbers import numbers_of
 from beir_hybrid.training.pairs import ParallelPairs
+from beir_hybrid.training.pictures import groups_of_pictures, stamp, with_pictures
 from beir_hybrid.training.tables import widened
 
 _FOUND = "found.json"  # beside cached tables: their sizes, and what was left out
@@ -41,6 +42,7 @@ def pairs_of(
     groups
         ``{"id": ..., "query": {lang: text}, "positive": {lang: text}, "negative": {lang: [text]}}``
         each; ``id`` and ``negative`` may be left out, and not every text is in every language.
+        ``"image": path`` beside or instead of ``positive`` is a picture that answers the query.
     negatives
         How many hard negatives a row has; every group must have one at least.
     language
@@ -78,8 +80,8 @@ def read_pairs(
     Parameters
     ----------
     path
-        A JSONL or Parquet file; or else what ``datasets.load_dataset`` reads, a name on the hub or
-        a folder.
+        A JSONL or Parquet file, to which paths of pictures are relative; or else what
+        ``datasets.load_dataset`` reads, a name on the hub or a folder.
     negatives, language, languages
         As `pairs_of` has them.
     split, revision
@@ -107,8 +109,8 @@ def read_pairs(
         dataset = _from_hub(str(path), split, revision)
         groups, identity = dataset, dataset._fingerprint  # noqa: SLF001 - it has no public name
     checks = Checks(name, negatives, language, languages)
-    recipe = f"2 {identity} {negatives} {language} {sorted(checks.languages or ())}"
-    return _pairs(_cached(_folder(recipe), groups, checks), negatives, name)
+    recipe = f"3 {identity} {negatives} {language} {sorted(checks.languages or ())}"
+    return _pairs(_cached(_folder(recipe), groups, checks, file.parent), negatives, name)
 
 
 def pairs_of_collection(
@@ -119,11 +121,14 @@ def pairs_of_collection(
     A question with several relevant passages in a language makes as many groups, each with one of
     them; the others count as its passages all the same, and never as negatives.
 
+    Of a collection with pictures a group is a picture and a number of its captions: the passages
+    are the picture and other captions of it. A caption is never its own passage.
+
     Parameters
     ----------
     queries
-        The groups of questions to take (the column ``group`` of ``collection.queries``); all by
-        default.
+        The groups of questions to take (the column ``group`` of ``collection.queries``), of
+        pictures their keys; all by default.
 
     Examples
     --------
@@ -132,6 +137,27 @@ def pairs_of_collection(
     ParallelPairs(1,148 groups in de, en, es; columns anchor, positive, label)
     """
     wanted = None if queries is None else set(queries)
+    made = groups_of_pictures if collection.images else _groups_of
+    groups, others = made(collection, wanted)
+    if not groups:
+        raise BadData(f"{collection.name} has none of the questions that are asked for")
+    checks = Checks(collection.name)
+    found = list(tables(groups, checks))
+    checks.report()
+    width = max(map(len, others))
+    further = None
+    if width:
+        columns = [[some[i] if i < len(some) else None for some in others] for i in range(width)]
+        further = np.stack(
+            [numbers_of(pa.chunked_array([pa.array(c, pa.string())])) for c in columns], axis=1
+        )
+    return _pairs(found, 0, collection.name, further)
+
+
+def _groups_of(
+    collection: Collection, wanted: set[str] | None
+) -> tuple[list[dict[str, Any]], list[list[str]]]:
+    """Return a group for each question and number of a passage, and what else answers each."""
     table = collection.queries.select(["group", "lang", "text"]).to_pylist()
     asked: dict[str, dict[str, str]] = {}
     for row in table:
@@ -146,7 +172,7 @@ def pairs_of_collection(
     documents = collection.view().documents.take(to_arrow(rows))
     texts = dict(zip(rows.tolist(), retrieval_texts(documents).to_pylist(), strict=True))
 
-    groups: list[Group] = []
+    groups: list[dict[str, Any]] = []
     others: list[list[str]] = []
     for group, by_lang in golds.items():
         if wanted is not None and group not in wanted:
@@ -157,19 +183,7 @@ def pairs_of_collection(
             groups.append({"id": f"{group}#{turn}", "query": asked[group], "positive": mine})
             every = {text for found in lists.values() for text in found}
             others.append(sorted(every.difference(mine.values())))
-    if not groups:
-        raise BadData(f"{collection.name} has none of the questions that are asked for")
-    checks = Checks(collection.name)
-    found = list(tables(groups, checks))
-    checks.report()
-    width = max(map(len, others))
-    further = None
-    if width:
-        columns = [[some[i] if i < len(some) else None for some in others] for i in range(width)]
-        further = np.stack(
-            [numbers_of(pa.chunked_array([pa.array(c, pa.string())])) for c in columns], axis=1
-        )
-    return _pairs(found, 0, collection.name, further)
+    return groups, others
 
 
 def pairs_of_bitext(
@@ -208,7 +222,7 @@ def read_bitext(
     name = name or next(iter(paths.values())).name.split(".")[0]
     checks = Checks(name, languages=languages, partial=True)
     hashes = sorted((lang, sha256(path)) for lang, path in paths.items())
-    recipe = f"bitext 1 {hashes} {sorted(checks.languages or ())}"
+    recipe = f"bitext 2 {hashes} {sorted(checks.languages or ())}"
     return _pairs(_cached(_folder(recipe), _from_lines(paths), checks), 0, name)
 
 
@@ -222,30 +236,42 @@ def _folder(recipe: str) -> Path:
     return cache_folder() / "pairs" / hashlib.sha256(recipe.encode()).hexdigest()[:16]
 
 
-def _cached(folder: Path, groups: Iterable[Group], checks: Checks) -> list[pa.Table]:
-    """Return the tables of a folder of the cache, written anew if they are not whole."""
+def _cached(
+    folder: Path, groups: Iterable[Group], checks: Checks, beside: Path | None = None
+) -> list[pa.Table]:
+    """Return the tables of a folder of the cache, written anew if they are not whole.
+
+    They are not if pictures have changed that they name, or lie `beside` another file.
+    """
     with locked(folder.with_name(f"{folder.name}.building")):  # `replacing_folder` locks it, too
-        if (found := _whole(folder)) is None:
+        if (found := _whole(folder, beside)) is None:
             shutil.rmtree(folder, ignore_errors=True)
             with replacing_folder(folder) as building:
                 for number, table in enumerate(tables(groups, checks)):
                     _write(building / f"{number:05}.arrow", table)
                 sizes = {path.name: path.stat().st_size for path in building.iterdir()}
+                seen = stamp(map(_mapped, sorted(building.iterdir())), beside)
                 found = {"sizes": sizes, "counts": checks.counts, "first": checks.first}
+                found["pictures"] = seen
                 (building / _FOUND).write_text(json.dumps(found), "utf-8")
     checks.counts, checks.first = found["counts"], found["first"]
     checks.report()
     return [_mapped(folder / name) for name in sorted(found["sizes"])]
 
 
-def _whole(folder: Path) -> dict[str, Any] | None:
-    """Return what was noted of a folder's tables, if they are all there."""
+def _whole(folder: Path, beside: Path | None) -> dict[str, Any] | None:
+    """Return what was noted of a folder's tables, if they and their pictures are all there."""
     try:
         found: dict[str, Any] = json.loads((folder / _FOUND).read_text("utf-8"))
         sizes = {name: (folder / name).stat().st_size for name in found["sizes"]}
+        if sizes != found["sizes"]:
+            return None
+        pictured = found["pictures"]
+        same = not pictured or pictured == stamp(map(_mapped, map(folder.joinpath, sorted(sizes))),
+                                                 beside)  # fmt: skip
     except (OSError, ValueError):
         return None
-    return found if sizes == found["sizes"] else None
+    return found if same else None
 
 
 def _pairs(
@@ -254,7 +280,7 @@ def _pairs(
     if not parts:
         raise BadData(f"{name} has no groups")
     names = {column for table in parts for column in table.schema.names}
-    langs = sorted({column.partition(".")[2] for column in names} - {""})
+    langs = sorted({column.partition(".")[2] for column in names} - {""}, key=place)
     table = pa.concat_tables([widened(one, langs, negatives) for one in parts])
     # Numbers take a tenth of the memory of a table of ids; only where two are alike do ids count.
     if len(np.unique(numbers_of(table["id"]))) < len(table):
@@ -268,8 +294,7 @@ def _pairs(
 
 
 def _from_json(path: Path) -> Iterator[Group]:
-    for _, row in json_lines(path):
-        yield row
+    yield from with_pictures(json_lines(path), path, "line")
 
 
 def _from_lines(paths: Mapping[str, Path]) -> Iterator[Group]:
@@ -297,8 +322,8 @@ def _from_parquet(path: Path) -> Iterator[Group]:
         file = pq.ParquetFile(path)
     except (pa.ArrowInvalid, OSError) as error:
         raise BadData(f"{path} is no Parquet file: {error}") from error
-    for batch in file.iter_batches(ROWS):
-        yield from batch.to_pylist()
+    rows = (row for batch in file.iter_batches(ROWS) for row in batch.to_pylist())
+    yield from with_pictures(enumerate(rows, start=1), path, "row")
 
 
 def _from_hub(name: str, split: str, revision: str | None) -> Any:

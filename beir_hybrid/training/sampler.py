@@ -218,6 +218,8 @@ def _check(pairs: ParallelPairs, strategy: Strategy, size: int) -> None:
         raise BadData(
             f"{strategy.name} needs {missing[0]!r}; there are {', '.join(pairs.languages)}"
         )
+    if not pairs.images and {kind for kind, _ in strategy.kinds} & {"image", "image-rows"}:
+        raise BadData(f"{strategy.name} draws pictures, and no group has one")
     epoch = Epoch(pairs, strategy, size, np.random.default_rng(0))
     most = epoch.most()
     if most == 0:

@@ -13,7 +13,9 @@ from beir_hybrid.training.switching import CodeSwitch
 # mono-rows: question and passage in one language, each row in its own
 # cross-rows: question and passage in two languages, each row in its own two
 # cross: question and passage in two languages, the same two for all rows of a batch
-Kind = Literal["mono", "mono-rows", "cross-rows", "cross"]
+# image: a caption and its picture, captions in one language, the same for all rows of a batch
+# image-rows: a caption and its picture, each row's caption in a language of its own
+Kind = Literal["mono", "mono-rows", "cross-rows", "cross", "image", "image-rows"]
 
 
 @dataclass(frozen=True)
@@ -25,11 +27,12 @@ class Strategy:
     kinds
         The kinds of batches and their probabilities.
     languages
-        The only languages to draw, if not all.
+        The only languages to draw, if not all; pictures are in none.
     temperature
         A language is drawn in proportion to its number of groups to this power: 0 draws all
         languages alike, 1 by their size. Of one language alone, those count that have question and
-        passage in it; of two, those with the question for its language, and so for the passage's.
+        passage in it; of two, those with the question for its language, and so for the passage's;
+        before a picture, those with the question in it.
     code_switch
         What puts words of other languages into the texts, if anything.
     """
@@ -41,13 +44,16 @@ class Strategy:
     code_switch: CodeSwitch | None = None
 
 
-def _hybrid(alpha: float = 0.5, cross: Kind = "cross-rows") -> Strategy:
-    """Mix monolingual batches, with probability `alpha`, and cross-lingual ones."""
-    if not (isinstance(alpha, int | float) and 0 <= alpha <= 1):
-        raise BadOption(f"alpha is {alpha!r}; it must be between 0 and 1")
-    lookup("kind of cross-lingual batch", cross, dict.fromkeys(("cross-rows", "cross")))
-    kinds: list[tuple[Kind, float]] = [("mono", float(alpha)), (cross, 1 - float(alpha))]
-    return Strategy("hybrid", tuple((kind, share) for kind, share in kinds if share))
+def _mixed(name: str, first: Kind) -> Callable[..., Strategy]:
+    def make(alpha: float = 0.5, cross: Kind = "cross-rows") -> Strategy:
+        """Mix batches of the first kind, with probability `alpha`, and cross-lingual ones."""
+        if not (isinstance(alpha, int | float) and 0 <= alpha <= 1):
+            raise BadOption(f"alpha is {alpha!r}; it must be between 0 and 1")
+        lookup("kind of cross-lingual batch", cross, dict.fromkeys(("cross-rows", "cross")))
+        kinds: list[tuple[Kind, float]] = [(first, float(alpha)), (cross, 1 - float(alpha))]
+        return Strategy(name, tuple((kind, share) for kind, share in kinds if share))
+
+    return make
 
 
 def _only(name: str, kind: Kind, languages: tuple[str, ...] = ()) -> Callable[[], Strategy]:
@@ -60,7 +66,11 @@ STRATEGIES: dict[str, Callable[..., Strategy]] = {
     "x-x-mono": _only("x-x-mono", "mono"),
     "x-y": _only("x-y", "cross-rows"),
     "x-y-batch": _only("x-y-batch", "cross"),
-    "hybrid": _hybrid,
+    "hybrid": _mixed("hybrid", "mono"),
+    "x-image": _only("x-image", "image"),
+    "x-image-rows": _only("x-image-rows", "image-rows"),
+    # A picture is in no language: caption and picture take the place of the monolingual pair.
+    "hybrid-image": _mixed("hybrid-image", "image"),
 }
 
 
@@ -84,7 +94,9 @@ def strategy(
         What puts words of other languages into the texts; see `bh.code_switch`.
     options
         Of ``hybrid``: ``alpha``, the share of monolingual batches, and ``cross``, ``"cross-rows"``
-        or ``"cross"``: whether each row of a cross-lingual batch has two languages of its own.
+        or ``"cross"``: whether each row of a cross-lingual batch has two languages of its own. Of
+        ``hybrid-image`` likewise: ``alpha`` is the share of batches of captions and pictures, and
+        the other batches are of captions in two languages.
 
     Examples
     --------

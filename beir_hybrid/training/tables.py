@@ -7,6 +7,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from beir_hybrid.collection.arrays import to_arrow
+from beir_hybrid.collection.model import IMAGE
+from beir_hybrid.training.pictures import PATH
 
 
 def there(texts: pa.ChunkedArray) -> np.ndarray:
@@ -29,6 +31,9 @@ def widened(table: pa.Table, languages: Sequence[str], negatives: int) -> pa.Tab
             kind = pa.list_(pa.string()) if part == "negative" else pa.string()
             known = name in table.schema.names
             columns[name] = table[name] if known else pa.chunked_array([pa.nulls(len(table), kind)])
+    if IMAGE in languages:
+        none = pa.chunked_array([pa.nulls(len(table), pa.string())])
+        columns[PATH] = table[PATH] if PATH in table.schema.names else none
     return pa.table(columns)
 
 

@@ -18,6 +18,7 @@ from beir_hybrid.training.pairs import ParallelPairs, join_pairs
 from beir_hybrid.training.record import MODEL, dev_of, dev_pairs_of
 from beir_hybrid.training.strategies import Strategy
 from beir_hybrid.training.strategies import strategy as strategy_of
+from beir_hybrid.training.towers import TOWERS
 
 # The paper's, where it states them; the rest is the trainer's.
 DEFAULTS = {"learning_rate": 3e-5, "weight_decay": 1e-2, "save_total_limit": 2}
@@ -44,6 +45,7 @@ def train(
     max_length: int | None = None,
     encoder: Mapping[str, Any] | None = None,
     lora: Mapping[str, Any] | None = None,
+    freeze: str | None = None,
     **arguments: Any,
 ) -> Any:
     """Train a model with batches of a strategy; return it, a ``SentenceTransformer``.
@@ -74,7 +76,10 @@ def train(
         ``query_prompt``, ``passage_prompt``, ``revision``, ``device``, ``trust_remote_code``.
     lora
         Options of peft's ``LoraConfig``, such as ``{"r": 16}``: only adapters are trained, and
-        merged in the end.
+        merged in the end; `output` gets them alone, too, in ``adapter``. ``{"layers": [0, 1]}``
+        adapts the attention of these layers of the text tower, ``{"layers": "all"}`` of all.
+    freeze
+        ``"vision"`` keeps the part of a model that sees as it is.
     arguments
         Of ``SentenceTransformerTrainingArguments``, such as ``num_train_epochs``. The learning rate
         is 3e-5 and the weight decay 0.01 by default, as in the paper.
@@ -88,6 +93,8 @@ def train(
     """
     pairs = pairs if isinstance(pairs, ParallelPairs) else join_pairs(pairs)
     options, measures = dict(loss or {}), list(measures)
+    if freeze is not None:
+        lookup("tower to freeze", freeze, TOWERS)
     _check(arguments, options, dev, patience, primary)
     if options.get("consistency"):
         pairs = pairs.with_translations()
@@ -102,7 +109,8 @@ def train(
         # Of checkpoints, by the very prompts that training uses: the model carries them.
         judge = HybridEvaluator(dev, measures=measures, primary=primary, name=dev.name)
         judged = dev_of(dev, measures, primary, patience)
-    job = Job(found, pairs, strategy_of(strategy), Path(output), options, lora, patience, judge)
+    job = Job(found, pairs, strategy_of(strategy), Path(output), options, lora, freeze, patience,
+              judge)  # fmt: skip
     job.train(judged, DEFAULTS | arguments)
     kept = {name: value for name, value in (encoder or {}).items()
             if name in ("device", "trust_remote_code")}  # fmt: skip

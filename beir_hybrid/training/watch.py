@@ -137,6 +137,19 @@ class _Unprinted(TrainerCallback):
             del logs[name]
 
 
+class Unread(TrainerCallback):
+    """Takes gradients that are all zero away, of the tower that a batch did not use.
+
+    Several processes have them where one has none, and the optimizer would let its weights decay.
+    """
+
+    def on_pre_optimizer_step(self, args: Any, state: Any, control: Any, **given: Any) -> None:  # noqa: ARG002
+        """Take them away."""
+        for one in given["model"].parameters():
+            if one.grad is not None and not one.grad.any():
+                one.grad = None
+
+
 def _until(path: Path, step: int) -> Iterable[tuple[str, dict[str, Any]]]:
     """Yield the lines up to a step, with what they say; a line cut short ends them."""
     if not path.exists():

@@ -1,0 +1,40 @@
+"""Pages of entries on pictures show them in a real browser, and load nothing from elsewhere."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page
+
+import beir_hybrid as bh
+from tests.browser.test_site import browser, page  # noqa: F401 - fixtures
+from tests.picture_boards import collection, folder_of, system
+
+pytestmark = pytest.mark.browser
+LOST = [("de", number) for number in range(4)]
+
+
+def test_pictures_are_seen(page: Page, tmp_path: Path) -> None:  # noqa: F811
+    on = collection(folder_of(tmp_path / "squares", size=(80, 300)))
+    for name, lost in (("fair", []), ("lossy", LOST)):
+        system(name, on, lost=lost, runs=tmp_path / name / "runs").save(tmp_path / name)
+    index = bh.leaderboard([tmp_path / "fair", tmp_path / "lossy"], tmp_path / "site")
+    page.goto(index.as_uri())
+    assert page.locator("h2.part").inner_text() == "Pictures and captions"
+    assert page.locator("#on-squares tbody tr:visible th .v").all_inner_texts() == ["fair", "lossy"]
+    page.locator("#on-squares thead button", has_text="Disparity").click()
+    assert page.locator("#on-squares tbody th .v").all_inner_texts() == ["fair", "lossy"]
+    page.get_by_role("link", name="lossy", exact=True).click()
+    hard = page.get_by_role("heading", name="Hardest pictures").locator("..")
+    hard.locator("summary").first.click()
+    pictures = hard.locator("details").first.get_by_role("img")
+    loaded = pictures.evaluate_all("all => all.map(one => [one.naturalWidth, one.naturalHeight])")
+    assert loaded == [[26, 96]] * 12  # 80 by 300, at most 96
+    seen = pictures.evaluate_all("all => all.filter(one => one.checkVisibility()).length")
+    assert seen == 12
+    assert pictures.first.get_attribute("alt") == "square number 0 <script>alert(1)</script>"
+    box = pictures.nth(2).bounding_box()
+    assert box is not None
+    assert (box["width"], box["height"]) == pytest.approx((28, 98))  # with its border
+    for size in ({"width": 320, "height": 700}, {"width": 1280, "height": 900}):
+        page.set_viewport_size(size)  # type: ignore[arg-type]
+        assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]

@@ -1,0 +1,129 @@
+"""Small matchers of real make, and a small collection of pictures and captions to rerank."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from beir_hybrid.collection import Collection
+from beir_hybrid.collection.model import ITSELF
+from beir_hybrid.collection.writer import CollectionWriter, cached
+from beir_hybrid.encoding import Embeddings
+from beir_hybrid.evaluation.evaluate import Vectors
+from tests.models import transformer_model
+
+LANGS = ("de", "en", "th")
+_TOWER = {
+    "hidden_size": 16,
+    "intermediate_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "initializer_range": 0.6,  # large enough to tell pictures apart
+}
+
+
+def blip(folder: Path, seed: int = 3, **text: Any) -> Path:
+    """Save a BLIP that reads pairs of a picture and a caption of words as in `tests.models`."""
+    from transformers import AutoTokenizer, BlipConfig, BlipForImageTextRetrieval, BlipProcessor
+    from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
+
+    transformer_model(folder)  # its tokenizer
+    torch.manual_seed(seed)
+    words = {"vocab_size": 404, "max_position_embeddings": 12, "encoder_hidden_size": 16}
+    signs = {"pad_token_id": 0, "bos_token_id": 2, "sep_token_id": 3, "eos_token_id": 3}
+    config = BlipConfig(
+        text_config=_TOWER | words | signs | text,
+        vision_config=_TOWER | {"image_size": 16, "patch_size": 8},
+        image_text_hidden_size=8,
+        initializer_range=0.6,
+    )
+    BlipForImageTextRetrieval(config).save_pretrained(folder)
+    seen: Any = BlipImageProcessorPil
+    whole: Any = BlipProcessor
+    tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+    whole(seen(size={"height": 16, "width": 16}), tokenizer).save_pretrained(folder)
+    return folder
+
+
+def lxmert(folder: Path, seed: int = 3) -> Path:
+    """Save an LXMERT that reads 8 figures of a region."""
+    from transformers import LxmertConfig, LxmertForPreTraining
+
+    transformer_model(folder)  # its tokenizer
+    torch.manual_seed(seed)
+    config = LxmertConfig(
+        vocab_size=404,
+        hidden_size=16,
+        intermediate_size=32,
+        num_attention_heads=2,
+        initializer_range=0.6,
+        l_layers=1,
+        r_layers=1,
+        x_layers=1,
+        visual_feat_dim=8,
+        max_position_embeddings=12,
+        num_qa_labels=2,
+        num_object_labels=2,
+        num_attr_labels=2,
+    )
+    LxmertForPreTraining(config).save_pretrained(folder)
+    return folder
+
+
+def regions(folder: Path, keys: list[str], seed: int = 5) -> Path:
+    """Save figures and boxes of 36 regions for each picture."""
+    draw = np.random.default_rng(seed)
+    folder.mkdir()
+    for key in keys:
+        features = draw.normal(size=(36, 8)).astype(np.float32)
+        np.savez(folder / f"{key}.npz", features=features, boxes=draw.random((36, 4)))
+    return folder
+
+
+def pictures(folder: Path, count: int = 7) -> Collection:
+    """Return pictures with a caption in each of three languages; the last two are the same."""
+    draw = np.random.default_rng(8)
+    keys = [f"p{n}" for n in range(count)]
+    shades = [draw.integers(0, 255, (12, 12, 3), dtype=np.uint8) for _ in keys[:-1]]
+    for key, shade in zip(keys, [*shades, shades[-1]], strict=True):
+        Image.fromarray(shade).save(folder / f"{key}.png")
+    captions = {
+        (lang, key): " ".join(f"w{word}" for word in draw.integers(0, 30, 3))
+        for lang in LANGS
+        for key in keys
+    }
+
+    def build(writer: CollectionWriter) -> None:
+        paths = {key: folder / f"{key}.png" for key in keys}
+        sums = {k: f"sha256:{hashlib.sha256(p.read_bytes()).hexdigest()}" for k, p in paths.items()}
+        for (lang, key), caption in captions.items():
+            writer.passage(lang, f"{key}-0", "", caption)
+        for key in keys:
+            writer.passage("image", key, "", sums[key], image=str(paths[key]))
+        for (lang, key), caption in captions.items():
+            query = writer.query(lang, f"{key}-0", caption, key)
+            writer.judge(query, f"image:{key}")
+            for other in LANGS:
+                writer.judge(query, f"{other}:{key}-0", ITSELF if other == lang else 1)
+        for key in keys:
+            query = writer.query("image", key, sums[key], key, image=str(paths[key]))
+            writer.judge(query, f"image:{key}", ITSELF)
+            for lang in LANGS:
+                writer.judge(query, f"{lang}:{key}-0")
+        writer.finish()
+
+    return cached("pictures", {"folder": str(folder), "count": count}, build, images=True)
+
+
+def vectors(on: Collection, seed: int = 1) -> Vectors:
+    """Return vectors of small whole numbers, so that products are exact and some tie."""
+    draw = np.random.default_rng(seed)
+    queries, passages = (
+        Embeddings.of(draw.integers(-3, 4, (len(table), 6)).astype(np.float32))
+        for table in (on.queries, on.passages)
+    )
+    about = {"name": "drawn", "revision": "", "fingerprint": {"kind": "vectors", "seed": seed}}
+    return Vectors(queries, passages, about)

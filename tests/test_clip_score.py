@@ -1,0 +1,163 @@
+"""CLIPScore and RefCLIPScore equal a plain computation of every caption and picture."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import beir_hybrid as bh
+from beir_hybrid.collection import Collection
+from beir_hybrid.collection.model import ITSELF
+from beir_hybrid.collection.writer import CollectionWriter, cached
+from beir_hybrid.errors import BadData, UnknownName
+from beir_hybrid.files import sha256
+
+CAPTIONS = {
+    "a": {"de": ["rot rot", "rot blau"], "en": ["red"]},
+    "b": {"de": ["blau"], "en": ["blue", "green blue", "red blue"]},
+    "c": {"en": ["green", "blue"]},
+}
+COLOURS = {"a": (200, 40, 3), "b": (10, 20, 250), "c": (0, 0, 0)}
+
+
+class Colours:
+    """Sees a picture's mean colour, and in texts counts words; some cosines are below 0."""
+
+    name = "colours"
+    fingerprint: Mapping[str, Any] = {"kind": "colours"}
+
+    def __init__(self) -> None:
+        self.read: list[str] = []
+
+    def encode_passages(self, texts: Sequence[str]) -> np.ndarray:
+        self.read += texts
+        return np.array([colour(text) for text in texts], np.float32)
+
+    def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
+        raise AssertionError(f"captions are not questions: {texts}")
+
+    def encode_images(self, pictures: Sequence[Image.Image]) -> np.ndarray:
+        return np.array([picture.getpixel((0, 0)) for picture in pictures], np.float32)
+
+
+def colour(text: str) -> list[float]:
+    """Return a vector; the prefix adds to it, so that leaving it out would show."""
+    words = text.split()
+    counts = [
+        sum(word in some for word in words)
+        for some in (("rot", "red"), ("green",), ("blau", "blue"))
+    ]
+    return [
+        counts[0] - 1.5 * ("green" in words),
+        float(counts[1]),
+        counts[2] + 0.25 * ("depicts" in words),
+    ]
+
+
+def pictures(folder: Path) -> Collection:
+    def build(writer: CollectionWriter) -> None:
+        texts = [
+            (lang, key, f"{key}-{n}", text)
+            for key, langs in CAPTIONS.items()
+            for lang, some in langs.items()
+            for n, text in enumerate(some)
+        ]
+        for lang, _, caption, text in texts:
+            writer.passage(lang, caption, "", text)
+        for key, shade in COLOURS.items():
+            path = folder / f"{key}.png"
+            Image.new("RGB", (4, 4), shade).save(path)
+            writer.passage("image", key, "", f"sha256:{sha256(path)}", image=str(path))
+        for lang, key, caption, text in texts:
+            query = writer.query(lang, caption, text, key)
+            writer.judge(query, f"image:{key}")
+            for other, of, found, _ in texts:
+                if of == key:
+                    writer.judge(
+                        query,
+                        f"{other}:{found}",
+                        ITSELF if found == caption and other == lang else 1,
+                    )
+        writer.finish()
+
+    return cached("shades", {}, build, images=True)
+
+
+def cosine(a: Sequence[float], b: Sequence[float]) -> float:
+    lengths = [sum(x * x for x in some) ** 0.5 for some in (a, b)]
+    if not all(lengths):
+        return 0.0
+    return sum(x * y for x, y in zip(a, b, strict=True)) / (lengths[0] * lengths[1])
+
+
+def by_brute_force(wanted: str | None) -> tuple[dict[str, float], dict[str, float], dict[str, int]]:
+    plain: dict[str, list[float]] = {"de": [], "en": []}
+    with_references: dict[str, list[float]] = {"de": [], "en": []}
+    for key, langs in CAPTIONS.items():
+        for lang, some in langs.items():
+            for n, text in enumerate(some):
+                mine = colour(f"A photo depicts {text}")
+                score = 2.5 * max(cosine(mine, COLOURS[key]), 0)
+                plain[lang].append(score)
+                of = wanted or lang
+                others = [
+                    other for m, other in enumerate(langs.get(of, [])) if (of, m) != (lang, n)
+                ]
+                if others:
+                    near = max(
+                        0, *(cosine(mine, colour(f"A photo depicts {one}")) for one in others)
+                    )
+                    both = score + near
+                    with_references[lang].append(2 * score * near / both if both else 0.0)
+    means = [
+        {lang: mean(some) for lang, some in table.items()} for table in (plain, with_references)
+    ]
+    return means[0], means[1], {lang: len(some) for lang, some in with_references.items()}
+
+
+@pytest.mark.parametrize("references", [None, "en"])
+def test_it_equals_a_plain_computation(references: str | None, tmp_path: Path) -> None:
+    model = Colours()
+    found = bh.clip_score(model, pictures(tmp_path), references=references)
+    plain, ref, n = by_brute_force(references)
+    assert found.clip_score == pytest.approx(plain)
+    assert found.ref_clip_score == pytest.approx(ref)
+    assert (
+        found.referenced == n == ({"de": 2, "en": 5} if references is None else {"de": 3, "en": 5})
+    )
+    assert found.pairs == {"de": 3, "en": 6}
+    assert found.scorer == "colours"
+    assert found.fingerprint == {"kind": "colours"}
+    assert all(text.startswith("A photo depicts ") for text in model.read)
+    assert len(set(model.read)) == len(model.read)  # "blue" describes two pictures
+
+
+def test_by_hand(tmp_path: Path) -> None:
+    """A black picture is the zero vector: nothing describes it, and that is no error."""
+    found = bh.clip_score(Colours(), pictures(tmp_path))
+    # (1, 0, .25) is the caption of a, (0, 0, 1.25), (-1.5, 1, 1.25) and (1, 0, 1.25) those of b.
+    a = (200 + 0.75) / (200**2 + 40**2 + 9) ** 0.5 / 1.0625**0.5
+    b = (10**2 + 20**2 + 250**2) ** 0.5
+    cosines = [
+        a,
+        250 / b,
+        (-15 + 20 + 312.5) / b / 4.8125**0.5,
+        (10 + 312.5) / b / 2.5625**0.5,
+        0,
+        0,
+    ]
+    assert found.clip_score["en"] == pytest.approx(2.5 * sum(cosines) / 6)
+    shown = f"{found.clip_score['de']:.4f}, en {found.clip_score['en']:.4f}"
+    assert repr(found) == f"ClipScore(de {shown}; 'shades' as 'colours' sees it)"
+
+
+def test_what_cannot_be_scored_is_said(tmp_path: Path) -> None:
+    plain = bh.from_beir({"de:1": {"text": "x"}}, {"de:q:1": "x"}, {"de:q:1": {"de:1": 1}})
+    with pytest.raises(BadData, match="no caption with its picture"):
+        bh.clip_score(Colours(), plain)
+    with pytest.raises(UnknownName, match="fr"):
+        bh.clip_score(Colours(), pictures(tmp_path), references="fr")

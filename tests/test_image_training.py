@@ -1,0 +1,729 @@
+"""Captions and pictures train together: who is drawn, what is masked, what is learnt."""
+
+import json
+import logging
+import math
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+from sentence_transformers import SentenceTransformer
+
+import beir_hybrid as bh
+from beir_hybrid.collection import Collection
+from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.training.decoding import Drawn
+from beir_hybrid.training.pairs import ParallelPairs, join_pairs
+from beir_hybrid.training.rows import pairs_of, read_pairs
+from beir_hybrid.training.towers import frozen, text_layers
+from tests.models import static_model, tiny_clip, tiny_siglip, transformer_model
+from tests.test_pairs import number
+from tests.test_resumed import killed
+
+LANGS = ("de", "en", "fr")
+COLOURS = {  # in English: German, French, and what it looks like
+    "red": ("rot", "rouge", (230, 30, 30)),
+    "blue": ("blau", "bleu", (30, 60, 220)),
+    "green": ("gruen", "vert", (30, 180, 60)),
+    "white": ("weiss", "blanc", (250, 250, 250)),
+    "black": ("schwarz", "noir", (5, 5, 5)),
+    "yellow": ("gelb", "jaune", (240, 220, 40)),
+    "pink": ("rosa", "rose", (250, 150, 190)),
+    "grey": ("grau", "gris", (128, 128, 128)),
+}
+SMALL: dict[str, Any] = {
+    "per_device_train_batch_size": 6,
+    "learning_rate": 0.005,
+    "use_cpu": True,
+    "disable_tqdm": True,
+    "report_to": [],
+}
+
+
+def painted(path: Path, top: str, low: str) -> Path:
+    """Paint a picture of two colours."""
+    picture = Image.new("RGB", (32, 32), COLOURS[top][2])
+    picture.paste(COLOURS[low][2], (0, 16, 32, 32))
+    picture.save(path)
+    return path
+
+
+def flags(folder: Path, n: int = 60) -> list[dict[str, Any]]:
+    """Paint pictures and describe each in three languages, as a folder that `load` takes."""
+    rows: list[dict[str, Any]] = []
+    for top in COLOURS:
+        for low in list(COLOURS)[: n - len(rows)]:
+            painted(folder / f"{top}-{low}.png", top, low)
+            captions = {
+                "en": f"{top} over {low}",
+                "de": f"{COLOURS[top][0]} auf {COLOURS[low][0]}",
+                "fr": f"{COLOURS[top][1]} sur {COLOURS[low][1]}",
+            }
+            one = f"{top}-{low}"
+            rows.append({"id": one, "image": f"{one}.png", "captions": captions})
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (folder / "captions.jsonl").write_text(text, "utf-8")
+    return rows
+
+
+@pytest.fixture(scope="module")
+def shown(tmp_path_factory: pytest.TempPathFactory) -> Collection:
+    """Sixty pictures, each with a caption in each of three languages."""
+    before = os.environ.get("BEIR_HYBRID_CACHE")
+    folder = tmp_path_factory.mktemp("flags")
+    os.environ["BEIR_HYBRID_CACHE"] = str(folder / "cache")
+    try:
+        flags(folder)
+        return bh.load("jsonl-image-text", path=folder)
+    finally:
+        os.environ.pop("BEIR_HYBRID_CACHE")
+        if before is not None:
+            os.environ["BEIR_HYBRID_CACHE"] = before
+
+
+@pytest.fixture(scope="module")
+def pairs(shown: Collection) -> ParallelPairs:
+    return bh.pairs_of_collection(shown)
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_clip(tmp_path_factory.mktemp("clip"))
+
+
+def four(folder: Path) -> list[dict[str, Any]]:
+    """Return groups of four pictures: one with two English captions, one that is its twin."""
+    for name, top in (("a", "red"), ("b", "blue"), ("c", "green"), ("twin", "red")):
+        painted(folder / f"{name}.png", top, "white")
+    captions: list[dict[str, Any]] = [
+        {"id": "a", "captions": {"de": "Rot", "en": ["red", "scarlet"]}},
+        {"id": "b", "captions": {"de": "Blau", "en": "blue"}},
+        {"id": "c", "captions": {"en": "green"}},
+        {"id": "twin", "captions": {"de": "Rot wie Blut"}},
+    ]
+    rows = [row | {"image": f"{row['id']}.png"} for row in captions]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (folder / "captions.jsonl").write_text(text, "utf-8")
+    return rows
+
+
+def checksum(path: Path) -> str:
+    import hashlib
+
+    return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+
+
+def test_groups_of_a_collection_by_hand(tmp_path: Path) -> None:
+    four(tmp_path)
+    pairs = bh.pairs_of_collection(bh.load("jsonl-image-text", path=tmp_path))
+    assert pairs.languages == ("de", "en", "image")
+    assert (len(pairs), pairs.images) == (5, True)
+    table = {row["id"]: row for row in pairs.data.table.to_pylist()}
+    assert sorted(table) == ["a#0", "a#1", "b#0", "c#0", "twin#0"]
+    assert (table["a#0"]["query.en"], table["a#0"]["positive.en"]) == ("red", "scarlet")
+    assert (table["a#1"]["query.en"], table["a#1"]["positive.en"]) == ("scarlet", "red")
+    assert table["a#1"]["query.de"] is None
+    assert table["a#0"]["positive.image"] == checksum(tmp_path / "a.png")
+    assert table["twin#0"]["positive.image"] == checksum(tmp_path / "a.png")
+    assert [row["query.image"] for row in table.values()] == [None] * 5
+    # Everything that fits the picture answers each caption of it, of its twin too.
+    texts = ["Rot", "red", "scarlet", "Rot wie Blut", checksum(tmp_path / "a.png")]
+    order = [row["id"] for row in pairs.data.table.to_pylist()]
+    for name in ("a#0", "a#1", "twin#0"):
+        golds = pairs.golds[order.index(name)]
+        assert sorted(golds[golds >= 0].tolist()) == sorted(map(number, texts))
+    blue = pairs.golds[order.index("b#0")]
+    expected = [number("Blau"), number("blue"), number(checksum(tmp_path / "b.png"))]
+    assert sorted(blue[blue >= 0].tolist()) == sorted(expected)
+
+
+def test_a_caption_is_never_its_own_passage(tmp_path: Path) -> None:
+    four(tmp_path)
+    pairs = bh.pairs_of_collection(bh.load("jsonl-image-text", path=tmp_path))
+    for name in ("x-x-mono", "x-x", "x-y", "x-y-batch", "hybrid", "hybrid-image", "x-image"):
+        for seed in range(5):
+            sampler = bh.HybridBatchSampler(pairs, 1, seed=seed, strategy=name)
+            rows = [row for batch in sampler for row in pairs.__getitems__(batch)]
+            assert rows
+            assert all(row["anchor"] != row["positive"] for row in rows)
+    # What is left of one language: two captions of a picture, and those of twins.
+    sampler = bh.HybridBatchSampler(pairs, 1, strategy="x-x-mono")
+    found = {
+        (row["anchor"], row["positive"]) for batch in sampler for row in pairs.__getitems__(batch)
+    }
+    assert ("red", "scarlet") in found
+    assert ("scarlet", "red") in found
+    assert not {"Blau", "blue", "green"} & {anchor for anchor, _ in found}
+
+
+def drawn(pairs: ParallelPairs, batch: list[int]) -> list[Drawn]:
+    return [pairs.decode(code) for code in batch]
+
+
+def kind_of(rows: list[Drawn]) -> str:
+    """Say what a batch is, by its languages alone."""
+    asked, answered = ({row[at] for row in rows} for at in (1, 2))
+    if answered == {"image"}:
+        return "image" if len(asked) == 1 else "image-rows"
+    assert "image" not in answered
+    same = {row.query_lang == row.passage_lang for row in rows}
+    assert len(same) == 1
+    if same == {True}:
+        return "mono" if len(asked) == 1 else "mono-rows"
+    return "cross" if len({row[1:] for row in rows}) == 1 else "cross-rows"
+
+
+@pytest.mark.parametrize(
+    ("name", "kinds"),
+    [
+        ("x-image", {"image"}),
+        ("x-image-rows", {"image-rows"}),
+        ("x-y", {"cross-rows"}),
+        ("x-y-batch", {"cross"}),
+        ("hybrid-image:alpha=0.5", {"image", "cross-rows"}),
+        ("hybrid-image:alpha=0.5,cross=cross", {"image", "cross"}),
+        ("hybrid-image:alpha=1", {"image"}),
+        ("hybrid-image:alpha=0", {"cross-rows"}),
+    ],
+)
+def test_batches_of_each_strategy(pairs: ParallelPairs, name: str, kinds: set[str]) -> None:
+    sampler = bh.HybridBatchSampler(pairs, 6, seed=1, strategy=name)
+    batches = list(sampler)
+    assert sorted(drawn(pairs, [code])[0].group for b in batches for code in b) == list(range(60))
+    found = Counter(kind_of(drawn(pairs, batch)) for batch in batches)
+    assert set(found) == kinds
+    audit = sampler.audit()
+    assert audit.batches == found
+    rows = Counter("-".join(drawn(pairs, [code])[0][1:]) for batch in batches for code in batch)
+    assert audit.rows == rows
+    if kinds == {"image"}:
+        assert set(rows) == {"de-image", "en-image", "fr-image"}
+    again = bh.HybridBatchSampler(pairs, 6, seed=1, strategy=name)
+    assert list(again) == batches  # of the seed alone
+    assert list(bh.HybridBatchSampler(pairs, 6, seed=2, strategy=name)) != batches
+
+
+def test_rows_are_pictures_or_texts(pairs: ParallelPairs) -> None:
+    de, image = pairs.languages.index("de"), pairs.languages.index("image")
+    row, text = pairs.__getitems__([int(pairs.code(1, de, image)), int(pairs.code(1, de, 1))])
+    assert (row["anchor"], text["positive"]) == ("rot auf blau", "red over blue")
+    assert row["positive"].mode == "RGB"
+    assert row["positive"].getpixel((3, 3)) == COLOURS["red"][2]
+    assert row["positive"].getpixel((3, 20)) == COLOURS["blue"][2]
+    path = pairs.data.table["path.image"][1].as_py()
+    assert row["label"][0] == number(checksum(Path(path)))
+    assert pairs[1]["positive"].size == (32, 32)  # a plain index shows the picture
+    plain = pairs.select([1, 2])
+    assert plain[0]["positive"].getpixel((3, 20)) == COLOURS["blue"][2]
+    assert pairs.select_columns(["anchor"])[1] == {"anchor": "rot auf blau"}
+
+
+def test_alpha_is_the_share_of_pictures(pairs: ParallelPairs) -> None:
+    found: Counter[str] = Counter()
+    for seed in range(40):
+        sampler = bh.HybridBatchSampler(
+            pairs, 6, seed=seed, strategy=bh.strategy("hybrid-image", alpha=0.3)
+        )
+        found += sampler.audit().batches
+    share = found["image"] / found.total()
+    assert found.total() == 400
+    assert abs(share - 0.3) < 4 * math.sqrt(0.3 * 0.7 / 400)
+
+
+def test_languages_are_drawn_by_temperature(tmp_path: Path) -> None:
+    path = painted(tmp_path / "a.png", "red", "blue")
+    groups = [
+        {"query": {"de": f"d{n}"} if n % 4 else {"de": f"d{n}", "en": f"e{n}"}, "image": str(path)}
+        for n in range(20)
+    ]
+    pairs = pairs_of(groups)  # 20 German captions, 5 English ones; one picture
+    counts: dict[float, Counter[str]] = {}
+    for heat in (0.0, 1.0):
+        counts[heat] = Counter()
+        for seed in range(300):
+            how = bh.strategy("x-image", temperature=heat)
+            sampler = bh.HybridBatchSampler(pairs, 1, seed=seed, strategy=how)
+            counts[heat][drawn(pairs, next(iter(sampler)))[0].query_lang] += 1
+    assert abs(counts[0.0]["en"] / 300 - 1 / 2) < 4 * math.sqrt(1 / 4 / 300)
+    assert abs(counts[1.0]["en"] / 300 - 1 / 5) < 4 * math.sqrt(0.16 / 300)
+
+
+def test_processes_share_a_kind(pairs: ParallelPairs) -> None:
+    sampler = bh.HybridBatchSampler(pairs, 5, seed=4, strategy="hybrid-image", world_size=2)
+    batches = list(sampler)
+    for one, two in zip(batches[::2], batches[1::2], strict=True):
+        assert kind_of(drawn(pairs, one)) == kind_of(drawn(pairs, two))
+        both = [row.group for row in drawn(pairs, one + two)]
+        assert len(set(both)) == 10
+
+
+def test_without_pictures_nothing_is_drawn() -> None:
+    text = pairs_of([{"query": {"de": "a"}, "positive": {"de": "b"}}])
+    with pytest.raises(BadData, match="x-image draws pictures, and no group has one"):
+        bh.HybridBatchSampler(text, 1, strategy="x-image")
+
+
+def test_twins_never_share_a_batch_and_are_masked(tmp_path: Path) -> None:
+    four(tmp_path)
+    groups = [
+        {"id": "a", "query": {"en": "red"}, "image": str(tmp_path / "a.png")},
+        {"id": "b", "query": {"en": "blue"}, "image": str(tmp_path / "b.png")},
+        {"id": "twin", "query": {"en": "crimson"}, "image": str(tmp_path / "twin.png")},
+    ]
+    pairs = pairs_of(groups)
+    for seed in range(10):
+        for batch in bh.HybridBatchSampler(pairs, 2, seed=seed, strategy="x-image"):
+            names = {pairs.data.table["id"][row.group].as_py() for row in drawn(pairs, batch)}
+            assert names != {"a", "twin"}
+    # A loss that sees them together all the same: s = 1 for a caption and its own picture, or its
+    # twin, and 0 for all others; at temperature 1.
+    labels = torch.tensor([pairs[at]["label"] for at in range(3)])
+    asked = torch.tensor([[1.0, 0], [0, 1.0], [1.0, 0]], dtype=torch.float64)
+    loss = bh.HybridContrastiveLoss(None, temperature=1.0)
+    masked = loss.compute_loss_from_embeddings([asked, asked.clone()], labels)
+    e = math.e
+    # a and twin: own picture against blue; blue: against both.
+    expected = (2 * math.log(1 + 1 / e) + math.log(1 + 2 / e)) / 3
+    assert masked.item() == pytest.approx(expected, abs=1e-12)
+    blind = bh.HybridContrastiveLoss(None, temperature=1.0, mask=False)
+    wrong = (2 * math.log(2 + 1 / e) + math.log(1 + 2 / e)) / 3
+    found = blind.compute_loss_from_embeddings([asked, asked.clone()], labels)
+    assert found.item() == pytest.approx(wrong, abs=1e-12)
+    both = bh.HybridContrastiveLoss(None, temperature=1.0, symmetric=True)
+    found = both.compute_loss_from_embeddings([asked, asked.clone()], labels)
+    assert found.item() == pytest.approx(expected, abs=1e-12)  # the matrix is symmetric
+
+
+def test_other_captions_of_a_picture_are_masked(tmp_path: Path) -> None:
+    four(tmp_path)
+    pairs = bh.pairs_of_collection(bh.load("jsonl-image-text", path=tmp_path))
+    order = pairs.data.table["id"].to_pylist()
+    de, en = 0, 1
+    codes = [
+        pairs.code(order.index("twin#0"), de, en),  # Rot wie Blut -> red or scarlet
+        pairs.code(order.index("b#0"), de, en),  # Blau -> blue
+        pairs.code(order.index("a#1"), en, de),  # scarlet -> Rot or Rot wie Blut
+    ]
+    rows = pairs.__getitems__([int(code) for code in codes])
+    assert rows[0]["positive"] in ("red", "scarlet")
+    assert (rows[1]["anchor"], rows[1]["positive"]) == ("Blau", "blue")
+    labels = torch.tensor([row["label"] for row in rows])
+    asked = torch.tensor([[1.0, 0], [0, 1.0], [1.0, 0]], dtype=torch.float64)
+    loss = bh.HybridContrastiveLoss(None, temperature=0.5)
+    found = loss.compute_loss_from_embeddings([asked, asked.clone()], labels)
+    squared = math.exp(2)
+    expected = (2 * math.log(1 + 1 / squared) + math.log(1 + 2 / squared)) / 3
+    assert found.item() == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "parquet"])
+def test_files_name_pictures(tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "pics").mkdir()
+    painted(tmp_path / "pics" / "a.png", "red", "blue")
+    shutil.copy(tmp_path / "pics" / "a.png", tmp_path / "pics" / "twin.png")
+    Image.new("P", (9, 9)).save(tmp_path / "pics" / "p.png")
+    groups = [
+        {"id": "1", "query": {"de": "Rot", "en": "red"}, "positive": {"de": "Rot", "en": "red"},
+         "image": "pics/a.png"},
+        {"id": "2", "query": {"de": "Dunkel", "en": None}, "positive": None,
+         "image": "pics/p.png"},
+        {"id": "3", "query": {"de": "Wo?", "en": None}, "positive": {"de": "Da", "en": None},
+         "image": None},
+        {"id": "4", "query": {"de": "Karmin", "en": None}, "positive": None,
+         "image": "pics/twin.png"},
+    ]  # fmt: skip
+    file = tmp_path / f"groups.{kind}"
+
+    def write() -> None:
+        if kind == "parquet":
+            pq.write_table(pa.Table.from_pylist(groups), file)
+        else:
+            file.write_text("".join(json.dumps(group) + "\n" for group in groups), "utf-8")
+
+    write()
+    for _ in range(2):  # converted, and then from the cache
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            pairs = read_pairs(file)
+        assert "1 pictures are equal to others under other names" in caplog.text
+        assert "first in group '4'" in caplog.text
+        assert "1 pictures are converted" in caplog.text
+        assert pairs.languages == ("de", "en", "image")
+        assert pairs.answered[:, 2].tolist() == [True, True, False, True]
+        assert pairs[0]["positive"].getpixel((3, 3)) == COLOURS["red"][2]
+        assert pairs[2]["positive"] == "Da"
+    # A changed picture has another number: its text is that of its file.
+    before = pairs.golds[0, 2]
+    painted(tmp_path / "pics" / "a.png", "green", "white")
+    changed = read_pairs(file)
+    assert changed.golds[0, 2] != before
+    assert changed[0]["positive"].getpixel((3, 3)) == COLOURS["green"][2]
+    with pytest.raises(BadOption, match="texts or pictures in a column; these groups have both"):
+        pairs.select(range(4))
+    unit = {"jsonl": "line", "parquet": "row"}[kind]
+    (tmp_path / "pics" / "p.png").write_bytes(b"")
+    with pytest.raises(BadData, match=rf"groups\.{kind} {unit} 2: .*p\.png.* empty"):
+        read_pairs(file)
+    (tmp_path / "pics" / "p.png").unlink()
+    with pytest.raises(BadData, match=rf"groups\.{kind} {unit} 2: there is no picture"):
+        read_pairs(file)
+
+
+def test_groups_that_make_no_sense(tmp_path: Path) -> None:
+    path = painted(tmp_path / "a.png", "red", "blue")
+    with pytest.raises(BadData, match="group '0': image is 7; it must be the path of a picture"):
+        pairs_of([{"query": {"de": "Rot"}, "image": 7}])
+    with pytest.raises(BadData, match="group '0': there is no picture"):
+        pairs_of([{"query": {"de": "Rot"}, "image": "rot.png"}])
+    group = {"query": {"de": "Rot"}, "positive": {"de": "R"}, "negative": {"de": ["x"]}}
+    with pytest.raises(BadData, match="has a picture; hard negatives are texts"):
+        pairs_of([group | {"image": str(path)}], negatives=1)
+
+
+def test_joined_with_texts(tmp_path: Path) -> None:
+    path = painted(tmp_path / "a.png", "red", "blue")
+    seen = pairs_of([{"query": {"de": "Rot"}, "image": str(path)}], name="seen")
+    texts = pairs_of([{"query": {"zu": "a"}, "positive": {"zu": "a", "de": "b"}}], name="texts")
+    both = join_pairs([seen, texts])
+    assert both.languages == ("de", "zu", "image")  # pictures are last
+    assert both.subset([0]).languages == both.languages
+    assert both.subset([0])[0]["positive"].size == (32, 32)
+    mono = bh.HybridBatchSampler(both, 1, strategy="x-x-mono")
+    # Texts that are their own passages stay as they were where no picture is.
+    assert [drawn(both, batch)[0] for batch in mono] == [Drawn(1, "zu", "zu")]
+
+
+def test_words_of_captions_alone_are_switched(tmp_path: Path) -> None:
+    path = painted(tmp_path / "a.png", "red", "blue")
+    pairs = pairs_of([{"query": {"en": "red house"}, "image": str(path)}])
+    switch = bh.code_switch(1.0, [{"en": "red", "de": "rot"}, {"en": "sha256", "de": "oh"}])
+    how = bh.strategy("x-image", code_switch=switch)
+    sampler = bh.HybridBatchSampler(pairs, 1, strategy=how)
+    (row,) = pairs.__getitems__(next(iter(sampler)))
+    assert row["anchor"] == "rot house"
+    assert row["positive"].getpixel((3, 3)) == COLOURS["red"][2]
+    assert sampler.coverage == 0.5
+
+
+def hits(model: SentenceTransformer, shown: Collection) -> float:
+    """Return how often the nearest picture is a caption's own, by nothing but the model."""
+    table = shown.passages.to_pylist()
+    pictures = [row for row in table if row["lang"] == "image"]
+    seen = model.encode([Image.open(row["image"]) for row in pictures], normalize_embeddings=True)
+    keys = [row["id"].partition(":")[2] for row in pictures]
+    captions = [row for row in shown.queries.to_pylist() if row["lang"] != "image"]
+    asked = model.encode([row["text"] for row in captions], normalize_embeddings=True)
+    nearest = (asked @ seen.T).argmax(axis=1)
+    own = [keys[at] == row["group"] for at, row in zip(nearest.tolist(), captions, strict=True)]
+    return sum(own) / len(own)
+
+
+def state(model: SentenceTransformer, part: str) -> dict[str, torch.Tensor]:
+    return {name: one.clone() for name, one in model.state_dict().items() if part in name}
+
+
+def test_captions_find_their_pictures(
+    tmp_path: Path, clip: Path, shown: Collection, pairs: ParallelPairs
+) -> None:
+    before = hits(SentenceTransformer(str(clip), device="cpu"), shown)
+    trained = bh.train(
+        clip, pairs, tmp_path, strategy="x-image", loss={"symmetric": True}, max_steps=60,
+        **SMALL | {"per_device_train_batch_size": 30},
+    )  # fmt: skip
+    assert before < 0.05  # one of 60
+    assert hits(trained, shown) > 0.15
+    record = json.loads((tmp_path / "training.json").read_text())
+    assert record["audit"]["batches"] == {"image": 60}
+    assert sum(record["audit"]["rows"].values()) == 60 * 30
+    assert set(record["audit"]["rows"]) == {"de-image", "en-image", "fr-image"}
+
+
+def test_a_killed_training_draws_the_same(tmp_path: Path, clip: Path, pairs: ParallelPairs) -> None:
+    options = SMALL | {"max_steps": 12, "save_steps": 7, "save_strategy": "steps"}
+
+    def run() -> tuple[str, torch.Tensor]:
+        model = bh.train(clip, pairs, tmp_path, strategy="hybrid-image", **options)
+        weights = torch.cat([one.flatten() for one in model.parameters()])
+        return (tmp_path / "batches.jsonl").read_text(), weights
+
+    drawn, weights = run()
+    kinds = Counter(kind for line in drawn.splitlines() for kind in json.loads(line)["batches"])
+    assert set(kinds) == {"image", "cross-rows"}
+    killed(tmp_path, after=7)
+    drawn_again, weights_again = run()
+    assert drawn_again == drawn
+    assert torch.equal(weights, weights_again)
+
+
+def test_what_sees_is_frozen(tmp_path: Path, clip: Path, pairs: ParallelPairs) -> None:
+    start = SentenceTransformer(str(clip), device="cpu")
+    seen, read = state(start, "vision_model."), state(start, "text_model.")
+    trained = bh.train(
+        start, pairs, tmp_path, strategy="x-image", freeze="vision", max_steps=3, **SMALL
+    )
+    after, projected = state(trained, "vision_model."), state(trained, "visual_projection.")
+    assert len(seen) > 20
+    assert all(torch.equal(after[name], one) for name, one in seen.items())
+    assert all(
+        torch.equal(projected[name], one) for name, one in state(start, "visual_proj").items()
+    )
+    changed = state(trained, "text_model.")
+    assert not all(torch.equal(changed[name], one) for name, one in read.items())
+    assert all(one.requires_grad for one in start.parameters())  # as it was before
+    texts = pairs_of([{"query": {"de": f"w{n}"}, "positive": {"de": f"w{n}1"}} for n in range(6)])
+    blind: dict[str, Any] = {"strategy": "x-x-mono", "freeze": "vision", "max_steps": 1, **SMALL}
+    with pytest.raises(BadOption, match="freeze is 'vision'; none of the model's parameters"):
+        bh.train(static_model(), texts, tmp_path / "no", **blind)
+    with pytest.raises(BadOption, match="no tower to freeze 'visoin'; did you mean 'vision'"):
+        bh.train(clip, pairs, tmp_path / "no", freeze="visoin")
+
+
+def test_an_early_layer_of_the_text_tower(tmp_path: Path, clip: Path, pairs: ParallelPairs) -> None:
+    pytest.importorskip("peft")
+    start = SentenceTransformer(str(clip), device="cpu")
+    trained = bh.train(
+        clip, pairs, tmp_path / "out", strategy="x-image", max_steps=3,
+        lora={"layers": [0], "r": 2}, **SMALL,
+    )  # fmt: skip
+    before, after = state(start, ""), state(trained, "")
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    attention = "text_model.encoder.layers.0.self_attn"
+    assert {name.partition("text_model.")[1] for name in changed} == {"text_model."}
+    assert {name.rpartition("self_attn.")[2] for name in changed} == {
+        "q_proj.weight", "v_proj.weight",
+    }  # fmt: skip
+    assert all(attention in name for name in changed)
+    with pytest.raises(BadOption, match="there is no layer 7; those of the text tower are 0, 1"):
+        bh.train(clip, pairs, tmp_path / "no", strategy="x-image", lora={"layers": [7]}, **SMALL)
+
+
+def test_texts_are_texts_and_padded_as_the_model_reads_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    painted(tmp_path / "w1.png", "red", "blue")
+    captions = [f"w{n}" + " w9" * n for n in range(7)] + ["w1.png"]  # and that is a file, too
+    pictures = [painted(tmp_path / f"{n}.png", one, "red") for n, one in enumerate(COLOURS)]
+    pairs = pairs_of(
+        {"query": {"de": text}, "image": str(path)}
+        for text, path in zip(captions, pictures, strict=True)
+    )
+    start = SentenceTransformer(str(tiny_siglip(tmp_path / "siglip")), device="cpu")
+    ids = start.tokenizer(
+        captions, padding="max_length", max_length=16,
+        return_tensors="pt",
+    )["input_ids"]  # fmt: skip
+    body: Any = start.transformers_model
+    with torch.inference_mode():
+        texts = body.get_text_features(ids).pooler_output
+    texts = torch.nn.functional.normalize(texts)
+    seen = torch.as_tensor(start.encode([Image.open(path) for path in pictures],
+                                        normalize_embeddings=True))  # fmt: skip
+    scores = texts @ seen.T / 0.05
+    expected = (torch.logsumexp(scores, dim=1) - scores.diag()).mean().item()
+    options = SMALL | {"per_device_train_batch_size": 8, "max_steps": 1, "logging_steps": 1}
+    bh.train(start, pairs, tmp_path / "out", strategy="x-image",
+             **options | {"save_strategy": "steps", "save_steps": 1})  # fmt: skip
+    state = tmp_path / "out" / "checkpoints" / "checkpoint-1" / "trainer_state.json"
+    assert json.loads(state.read_text())["log_history"][0]["loss"] == pytest.approx(
+        expected, abs=1e-4
+    )
+
+
+@pytest.mark.parametrize("kind", ["clip", "siglip", "joined"])
+def test_towers_of_each_make(tmp_path: Path, clip: Path, kind: str) -> None:
+    if kind == "joined":
+        transformer_model(tmp_path / "bert")
+        model = bh.from_vision_text(tmp_path / "bert", clip, device="cpu")
+    else:
+        path = clip if kind == "clip" else tiny_siglip(tmp_path / "siglip")
+        model = SentenceTransformer(str(path), device="cpu")
+    body: Any = model.transformers_model
+    tower = [body.vision_model] + ([] if kind == "siglip" else [body.visual_projection])
+    seen = {id(one) for part in tower for one in part.parameters()}
+    with frozen(model, "vision"):
+        still = {id(one) for one in model.parameters() if not one.requires_grad}
+        assert still == seen
+    assert all(one.requires_grad for one in model.parameters())
+    layer, names = "encoder.layers.0.self_attn", ("q_proj", "v_proj")
+    if kind == "joined":  # with a BERT
+        layer, names = "encoder.layer.0.attention.self", ("query", "value")
+    expected = {f"text_model.{layer}.{name}" for name in names}
+    pattern = text_layers(model, [0])
+    found = {name for name, _ in body.named_modules() if re.fullmatch(pattern, name)}
+    assert found == expected
+    whole = text_layers(model, "all")
+    every = {name for name, _ in body.named_modules() if re.fullmatch(whole, name)}
+    assert {name for name in every if ".0." in name} == expected
+    assert all(name.startswith("text_model.") for name in every)
+    for wrong, said in (([], "there are no layers"), ("early", "a list of numbers, or 'all'")):
+        with pytest.raises(BadOption, match=said):
+            text_layers(model, wrong)
+
+
+@pytest.fixture(scope="module")
+def adapters(
+    tmp_path_factory: pytest.TempPathFactory, clip: Path, pairs: ParallelPairs
+) -> dict[str, Path]:
+    pytest.importorskip("peft")
+    return bh.train_adapters(
+        clip, pairs, tmp_path_factory.mktemp("adapters"), languages=["de", "fr"], max_steps=3,
+        lora={"r": 4}, **SMALL | {"learning_rate": 0.05},
+    )  # fmt: skip
+
+
+def test_an_adapter_for_each_language(
+    clip: Path, shown: Collection, pairs: ParallelPairs, adapters: dict[str, Path]
+) -> None:
+    assert sorted(adapters) == ["de", "fr"]
+    for lang, folder in adapters.items():
+        record = json.loads((folder.parent / "training.json").read_text())
+        assert set(record["audit"]["rows"]) == {f"{lang}-image"}
+    base = bh.SentenceTransformerEncoder(clip)
+    encoder = bh.LanguageAdapters(clip, adapters, shown)
+    texts = {lang: pairs.data.table[f"query.{lang}"].to_pylist()[:5] for lang in LANGS}
+    plain = {lang: base.encode_queries(found) for lang, found in texts.items()}
+    mixed = encoder.encode_queries([*texts["de"], *texts["en"], *texts["fr"], "unheard of"])
+    # English has no adapter, whichever was at work before it.
+    without = base.encode_queries([*texts["en"], "unheard of"])
+    np.testing.assert_array_equal(mixed[[*range(5, 10), 15]], without)
+    encoder.encode_in("fr", texts["fr"], "queries")
+    np.testing.assert_array_equal(encoder.encode_queries(texts["en"]), plain["en"])
+    # The others are as the model that the adapter was merged into has them.
+    for at, lang in ((0, "de"), (10, "fr")):
+        merged = bh.SentenceTransformerEncoder(adapters[lang].parent / "model")
+        np.testing.assert_allclose(mixed[at : at + 5], merged.encode_queries(texts[lang]),
+                                   atol=1e-5)  # fmt: skip
+        assert np.abs(mixed[at : at + 5] - plain[lang]).max() > 1e-3
+        np.testing.assert_allclose(encoder.encode_in(lang, texts[lang], "passages"),
+                                   mixed[at : at + 5], atol=1e-6)  # fmt: skip
+    picture = Image.open(pairs.data.table["path.image"][0].as_py())
+    np.testing.assert_array_equal(encoder.encode_images([picture]), base.encode_images([picture]))
+    assert encoder.fingerprint != base.fingerprint
+    assert json.loads(json.dumps(encoder.fingerprint)) == encoder.fingerprint
+
+
+def test_texts_of_two_languages_have_no_adapter(
+    tmp_path: Path, clip: Path, adapters: dict[str, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    painted(tmp_path / "a.png", "red", "blue")
+    row = {"id": "a", "image": "a.png", "captions": {"de": ["rose", "rot"], "fr": ["rose"]}}
+    (tmp_path / "captions.jsonl").write_text(json.dumps(row), "utf-8")
+    both = bh.load("jsonl-image-text", path=tmp_path)
+    with caplog.at_level(logging.WARNING):
+        encoder = bh.LanguageAdapters(clip, adapters, both)
+    assert "1 texts are in several languages, and are encoded without an adapter" in caplog.text
+    assert encoder.languages == {"rot": "de"}
+    base = bh.SentenceTransformerEncoder(clip)
+    np.testing.assert_array_equal(encoder.encode_queries(["rose"]), base.encode_queries(["rose"]))
+    with pytest.raises(BadData, match="has no adapter"):
+        bh.LanguageAdapters(clip, {"de": tmp_path}, both)
+
+
+class Table:
+    """An encoder of unit rows, by name."""
+
+    def __init__(self, rows: dict[str, list[float]]) -> None:
+        self.fingerprint = {"kind": "table", "rows": rows}
+        self.rows = {name: np.array(row) / np.linalg.norm(row) for name, row in rows.items()}
+
+    def encode_queries(self, texts: Any) -> np.ndarray:
+        return np.array([self.rows[text] for text in texts], np.float32)
+
+    encode_passages = encode_queries
+
+
+def test_a_cache_scores_as_its_formula() -> None:
+    draw = np.random.default_rng(5)
+    names = [f"t{n}" for n in range(11)]
+    base = Table({name: draw.normal(size=4).tolist() for name in names})
+    keys, values = base.encode_queries(names[:3]), base.encode_queries(names[3:6])
+    cached = bh.TipCache(base, keys, values, alpha=0.7, beta=2.0)
+    asked, found = names[6:8], names[8:]
+    scores = cached.encode_queries(asked) @ cached.encode_passages(found).T
+    for i, query in enumerate(asked):
+        for j, document in enumerate(found):
+            q, d = base.rows[query], base.rows[document]
+            whole = float(q @ d)
+            for k, v in zip(names[:3], names[3:6], strict=True):
+                near = math.exp(-2.0 * (1 - float(q @ base.rows[k])))
+                whole += 0.7 * near * float(base.rows[v] @ d)
+            assert scores[i, j] == pytest.approx(whole, abs=1e-5)
+    plain = bh.TipCache(base, keys, values, alpha=0.0)
+    np.testing.assert_array_equal(plain.encode_queries(asked), base.encode_queries(asked))
+    # One text in two roles has two rows: the store must not take one for the other.
+    assert "prompts" not in cached.fingerprint
+    other = bh.TipCache(base, keys, values, alpha=0.7, beta=3.0)
+    assert other.fingerprint != cached.fingerprint
+    with pytest.raises(BadOption, match="keys of a cache have unit length; row 0 has 2"):
+        bh.TipCache(base, 2 * keys, values)
+    with pytest.raises(BadOption, match="a row of each"):
+        bh.TipCache(base, keys, values[:2])
+
+
+def test_a_cache_of_pairs(clip: Path, pairs: ParallelPairs) -> None:
+    base = bh.SentenceTransformerEncoder(clip, normalize=True)
+    some = pairs.subset([0, 5])
+    cached = bh.TipCache.of(base, some, alpha=1.0, beta=1.0)
+    assert cached.keys.shape == (6, 16)  # two pictures, three languages
+    table = some.data.table
+    captions = [table[f"query.{lang}"][at].as_py() for lang in LANGS for at in range(2)]
+    pictures = [Image.open(path) for path in table["path.image"].to_pylist()]
+    np.testing.assert_allclose(cached.keys, base.encode_queries(captions), atol=1e-5)
+    seen = base.encode_images(pictures)
+    np.testing.assert_allclose(cached.values, np.concatenate([seen] * 3), atol=1e-5)
+    np.testing.assert_array_equal(cached.encode_images(pictures), seen)
+
+
+def test_strategies_side_by_side(
+    tmp_path: Path, clip: Path, shown: Collection, pairs: ParallelPairs
+) -> None:
+    trials = bh.ablate(
+        clip, pairs, tmp_path, strategies=["x-image", "x-y", "hybrid-image"], test=shown,
+        max_steps=2, seeds=[1], freeze="vision", measures=["R@1"], **SMALL,
+    )  # fmt: skip
+    assert [trial.strategy for trial in trials] == ["x-image", "x-y", "hybrid-image"]
+    for trial in trials:
+        kinds = trial.results.summary()
+        assert "text-image" in kinds
+        model = SentenceTransformer(str(tmp_path / "runs" / f"{trial.strategy}-1" / "model"))
+        (mean,) = kinds["text-image"].values()
+        assert mean.mean == pytest.approx(hits(model, shown), abs=1e-9)
+
+
+def test_two_processes_learn_what_one_does(
+    tmp_path: Path, clip: Path, pairs: ParallelPairs
+) -> None:
+    rows = Path(pairs.data.table["path.image"][0].as_py()).parent
+    words = [
+        "--strategy", "hybrid-image", "--max-steps", "4", "--learning-rate", "0.001", "--seed",
+        "1", "--gather", "--per-device-train-batch-size", "3", "--use-cpu", "--report-to", "none",
+    ]  # fmt: skip
+    command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m",
+               "beir_hybrid", "train", str(clip), "--train", str(rows), "--output",
+               str(tmp_path / "two"), *words]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    options = SMALL | {"learning_rate": 0.001}
+    one = bh.train(
+        clip, pairs, tmp_path / "one", strategy="hybrid-image", max_steps=4, seed=1, **options
+    )
+    record = json.loads((tmp_path / "one" / "training.json").read_text())
+    assert set(record["audit"]["batches"]) == {"image", "cross-rows"}
+    two = SentenceTransformer(str(tmp_path / "two" / "model"), device="cpu")
+    start = SentenceTransformer(str(clip), device="cpu")
+    before, after, both = (state(model, "") for model in (start, one, two))
+    assert max((after[name] - before[name]).abs().max().item() for name in before) > 1e-3
+    for name, expected in after.items():
+        torch.testing.assert_close(both[name], expected, rtol=0, atol=2e-4, msg=name)

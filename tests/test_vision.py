@@ -1,0 +1,505 @@
+"""Pictures and captions become vectors of one space, each once, and none is taken for another."""
+# mypy: allow-untyped-calls
+# (Pillow's and transformers' constructors have no types in part.)
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from ir_measures import R
+from PIL import Image
+from sentence_transformers import SentenceTransformer
+
+from beir_hybrid.collection import Collection
+from beir_hybrid.encoding import Embeddings, Encoded, SentenceTransformerEncoder, encode
+from beir_hybrid.encoding.engines import DevicesEncoder, RayEncoder
+from beir_hybrid.encoding.jobs import encode_part
+from beir_hybrid.encoding.pictures import _PICTURES, image_encoder, windows
+from beir_hybrid.encoding.vision import from_vision_text
+from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.evaluation.evaluate import evaluate
+from beir_hybrid.pyserini.bm25 import bm25
+from beir_hybrid.pyserini.index import build_index
+from beir_hybrid.pyserini.lucene import lucene_index
+from beir_hybrid.pyserini.topics import write_topics
+from beir_hybrid.sources.image_text import Captioned, image_text
+from tests.models import static_model, tiny_clip, tiny_siglip, transformer_model
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a saved CLIP."""
+    return tiny_clip(tmp_path_factory.mktemp("clip"))
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    """Give five pictures, of noise and of different sizes."""
+    draw = np.random.default_rng(3)
+    found = []
+    for number in range(5):
+        path = tmp_path / f"picture-{number}.png"
+        pixels = draw.integers(0, 256, (20 + number, 30, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(path)
+        found.append(path)
+    return found
+
+
+def keys(files: Sequence[Path]) -> list[str]:
+    return [f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}" for path in files]
+
+
+def paths(files: Sequence[Path]) -> list[str]:
+    return [str(path) for path in files]
+
+
+class Corner:
+    """An encoder of pictures to their first pixel and of texts to their length; notes its calls."""
+
+    def __init__(self) -> None:
+        self.fingerprint: Mapping[str, Any] = {
+            "kind": "corner",
+            "prompts": {"queries": "", "passages": ""},
+        }
+        self.texts: list[str] = []
+        self.windows: list[int] = []
+
+    def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
+        self.texts += texts
+        return np.array([[len(text), 0, 0] for text in texts], np.float32)
+
+    encode_passages = encode_queries
+
+    def encode_images(self, pictures: Sequence[Image.Image]) -> np.ndarray:
+        self.windows.append(len(pictures))
+        return np.array([picture.getpixel((0, 0)) for picture in pictures], np.float32)
+
+
+def corners(files: Sequence[Path]) -> list[Any]:
+    return [list(map(float, np.asarray(Image.open(path))[0, 0])) for path in files]
+
+
+def test_a_picture_is_encoded_once_whatever_its_name(tmp_path: Path, files: list[Path]) -> None:
+    twin = tmp_path / "twin.png"
+    twin.write_bytes(files[1].read_bytes())
+    asked = [files[2], files[1], twin, files[2]]
+    encoder, done = Corner(), Encoded()
+    store = tmp_path / "store"
+    found = encode(encoder, keys(asked), "images", folder=store, encoded=done, paths=paths(asked))
+    assert found.take(slice(None)).tolist() == corners([files[2], files[1], files[1], files[2]])
+    assert (encoder.windows, done.pictures, done.texts, found.cut) == ([2], 2, 0, 0)
+    known = keys(asked)
+    for path in asked:
+        path.unlink(missing_ok=True)  # what the store holds is not opened
+    again = encode(encoder, known, "images", folder=store, paths=paths(asked))
+    assert again.take(slice(None)).tolist() == found.take(slice(None)).tolist()
+    assert encoder.windows == [2]
+
+
+def test_a_text_that_is_a_key_is_in_another_space(tmp_path: Path, files: list[Path]) -> None:
+    encoder, (key,) = Corner(), keys(files[:1])
+    encode(encoder, [key], "images", folder=tmp_path, paths=paths(files[:1]))
+    found = encode(encoder, [key], "passages", folder=tmp_path)
+    assert (encoder.texts, found.take(slice(None)).tolist()) == ([key], [[71.0, 0.0, 0.0]])
+
+
+def test_a_changed_or_lost_picture_is_named(tmp_path: Path, files: list[Path]) -> None:
+    known = keys(files)
+    Image.new("RGB", (5, 5)).save(files[3])
+    store = tmp_path / "store"
+    with pytest.raises(BadData, match=r"picture-3\.png is no longer .* load the collection anew"):
+        encode(Corner(), known, "images", folder=store, paths=paths(files))
+    files[2].unlink()
+    with pytest.raises(BadData, match=r"picture-2\.png cannot be read \(No such .* anew"):
+        encode(Corner(), known, "images", folder=store, paths=paths(files))
+    assert not list(store.rglob("*.npy"))
+    with pytest.raises(BadOption, match="give paths"):
+        encode(Corner(), known[:1], "images", folder=store)
+
+
+def test_bad_rows_name_the_picture(tmp_path: Path, files: list[Path]) -> None:
+    class Broken(Corner):
+        def encode_images(self, pictures: Sequence[Image.Image]) -> np.ndarray:
+            rows = super().encode_images(pictures)
+            rows[4] = np.nan
+            return rows
+
+    with pytest.raises(BadData, match=r"Broken: 1 of 5 .* the picture is '.*picture-4\.png'"):
+        encode(Broken(), keys(files), "images", folder=tmp_path / "s", paths=paths(files))
+
+
+def test_few_decoded_pictures_are_in_memory_however_many_there_are(tmp_path: Path) -> None:
+    many = []
+    for number in range(2 * _PICTURES + 3):
+        path = tmp_path / f"{number}.png"
+        Image.new("RGB", (4, 4), (number % 256, number // 256, 0)).save(path)
+        many.append(path)
+    encoder = Corner()
+    found = encode(encoder, keys(many), "images", folder=tmp_path / "s", paths=paths(many))
+    assert encoder.windows == [_PICTURES, _PICTURES, 3]
+    assert found.take(slice(None)).tolist() == [[n % 256, n // 256, 0] for n in range(len(many))]
+
+
+def test_large_pictures_come_a_few_at_a_time(tmp_path: Path) -> None:
+    path = tmp_path / "large.png"
+    Image.new("1", (6000, 6000)).save(path)  # 36 of 64 million pixels
+    some = windows(keys([path]) * 5, paths([path] * 5))
+    assert [len(window) for window in some] == [2, 2, 1]
+
+
+def test_a_model_of_texts_alone_says_so_before_a_picture_is_opened(tmp_path: Path) -> None:
+    for encoder, name in (
+        (SentenceTransformerEncoder(static_model()), "SentenceTransformer"),
+        (Silent(), "Silent"),
+    ):
+        assert not hasattr(encoder, "encode_images")
+        with pytest.raises(BadOption, match=f"{name} reads no pictures; .* such as CLIP or SigLIP"):
+            encode(encoder, ["sha256:0"], "images", folder=tmp_path, paths=["nowhere.png"])
+
+
+class Silent:
+    fingerprint: Mapping[str, Any] = {"kind": "silent"}
+
+    def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
+        raise NotImplementedError
+
+    encode_passages = encode_queries
+
+
+def test_clip_encodes_pictures_as_it_does_by_itself(
+    clip: Path, files: list[Path], tmp_path: Path
+) -> None:
+    plain = SentenceTransformer(str(clip), device="cpu")
+    pictures = [Image.open(path).convert("RGB") for path in files]
+    wanted = np.asarray(plain.encode(pictures))
+    for options, rows in (
+        ({"normalize": False}, wanted),
+        ({}, wanted / np.linalg.norm(wanted, axis=1, keepdims=True)),
+        ({"truncate_dim": 5, "normalize": False}, wanted[:, :5]),
+    ):
+        encoder = SentenceTransformerEncoder(clip, device="cpu", batch_size=2, **options)
+        found = encode(encoder, keys(files), "images", folder=tmp_path, paths=paths(files))
+        np.testing.assert_allclose(found.take(slice(None)), rows, rtol=0, atol=1e-5)
+
+
+PATHS = ("cat.png", "https://localhost:9/cat.png", "data:image/png;base64,AAAA", "two cats")
+
+
+def test_a_caption_that_is_a_path_or_an_address_is_a_text(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Image.new("RGB", (40, 40), "red").save("cat.png")
+    encoder = SentenceTransformerEncoder(clip, normalize=False, device="cpu")
+    found = encoder.encode_passages(PATHS)
+    inside: Any = encoder.model.transformers_model
+    ids = encoder.model.tokenizer(list(PATHS), padding=True, return_tensors="pt")
+    with torch.inference_mode():
+        wanted = inside.get_text_features(**ids).pooler_output.numpy()
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(encoder.encode_queries(PATHS), wanted, rtol=0, atol=1e-5)
+    # By itself sentence-transformers opens the file, so the test has force.
+    sniffed = np.asarray(encoder.model.encode(["cat.png"]))
+    assert np.abs(sniffed - wanted[:1]).max() > 0.1
+
+
+def test_prompts_stand_before_captions_alone(clip: Path, files: list[Path]) -> None:
+    plain = SentenceTransformerEncoder(clip, device="cpu")
+    prompted = SentenceTransformerEncoder(clip, device="cpu", query_prompt="a photo of ")
+    np.testing.assert_allclose(
+        prompted.encode_queries(["a cat"]),
+        plain.encode_queries(["a photo of a cat"]),
+        rtol=0,
+        atol=1e-6,
+    )
+    pictures = [Image.open(files[0])]
+    assert np.array_equal(prompted.encode_images(pictures), plain.encode_images(pictures))
+
+
+def test_long_captions_are_cut_and_counted(clip: Path, tmp_path: Path) -> None:
+    # A token a letter, one before and one behind: 75 letters are read and 76 are not.
+    texts = ["a" * 75, "a" * 76, "a" * 300, "é" * 38, "short"]
+    encoder = SentenceTransformerEncoder(clip, device="cpu")
+    assert encoder.find_cut(texts, "passages") == [1, 2, 3]  # é is two bytes
+    found = encode(encoder, texts, "passages", folder=tmp_path)
+    assert found.cut == 3
+    rows = found.take(slice(None))
+    np.testing.assert_allclose(rows[1], rows[2], rtol=0, atol=1e-6)
+    with pytest.raises(BadOption, match="max_length is 78; the model reads at most 77 tokens"):
+        SentenceTransformerEncoder(clip, device="cpu", max_length=78)
+    short = SentenceTransformerEncoder(clip, device="cpu", max_length=10)
+    assert short.find_cut(["a" * 8, "a" * 9], "queries") == [1]
+
+
+def test_without_a_limit_of_its_tokenizer_a_model_reads_as_far_as_it_has_places(
+    clip: Path,
+) -> None:
+    model = SentenceTransformer(str(clip), device="cpu")
+    long, cut = ["a" * 200], ["a" * 76]
+    wanted = SentenceTransformerEncoder(model).encode_queries(cut)
+    model.max_seq_length = int(1e30)
+    encoder = SentenceTransformerEncoder(model)
+    assert encoder.find_cut([*long, *cut, "a" * 75], "queries") == [0, 1]
+    np.testing.assert_allclose(encoder.encode_queries(long), wanted, rtol=0, atol=1e-6)
+
+
+def test_how_pictures_are_prepared_is_in_the_fingerprint(clip: Path) -> None:
+    model = SentenceTransformer(str(clip), device="cpu")
+    before = SentenceTransformerEncoder(model).fingerprint
+    model.processor.image_processor.image_mean = [0.5, 0.5, 0.5]
+    after = SentenceTransformerEncoder(model).fingerprint
+    assert {name for name in before if before[name] != after[name]} == {"pictures"}
+    texts = SentenceTransformerEncoder(static_model()).fingerprint
+    assert not {"pictures", "texts"} & texts.keys()  # those of models of texts stay as they were
+
+
+def test_siglip_reads_padding_so_it_always_gets_all_of_it(tmp_path: Path) -> None:
+    model = SentenceTransformer(str(tiny_siglip(tmp_path / "siglip")), device="cpu")
+    encoder = SentenceTransformerEncoder(model, normalize=False)
+    texts = ["w1 w2", "w3 w4 w5 w6 w7 w8 w9"]
+    alone, together = encoder.encode_queries(texts[:1]), encoder.encode_queries(texts)
+    np.testing.assert_allclose(alone[0], together[0], rtol=0, atol=1e-6)
+    assert encoder.fingerprint["texts"] == {"padding": "max_length", "max_length": 16}
+    # Padded to the longest of the batch they differ, so the test has force.
+    plain = [np.asarray(model.encode(some))[0] for some in (texts[:1], texts)]
+    assert np.abs(plain[0] - plain[1]).max() > 1e-3
+    # All 16 places are read, whatever the length.
+    ids = model.tokenizer(texts[:1], padding="max_length", max_length=16, return_tensors="pt")
+    inside: Any = model.transformers_model
+    with torch.inference_mode():
+        wanted = inside.get_text_features(ids["input_ids"]).pooler_output.numpy()
+    np.testing.assert_allclose(alone, wanted, rtol=0, atol=1e-6)
+
+
+def test_a_text_encoder_and_a_vision_encoder_become_one_model(
+    clip: Path, files: list[Path], tmp_path: Path
+) -> None:
+    transformer_model(tmp_path / "bert")
+    torch.manual_seed(5)
+    model = from_vision_text(tmp_path / "bert", clip, seed=1, device="cpu")
+    drawn = torch.rand(1).item()
+    torch.manual_seed(5)
+    assert drawn == torch.rand(1).item()  # the seed of everybody else is left alone
+    pictures: Any = [Image.open(path) for path in files[:2]]
+    texts = ["w1 w2", "w3"]
+    assert model.modalities == ["text", "image"]
+    # The map behind CLIP's tower is its own, that behind the text encoder is new.
+    own = SentenceTransformer(str(clip), device="cpu")
+    np.testing.assert_allclose(model.encode(pictures), own.encode(pictures), rtol=0, atol=1e-5)
+    inside: Any = model.transformers_model
+    bert: Any = SentenceTransformer(str(tmp_path / "bert"), device="cpu")[0]
+    ids = model.tokenizer(texts, padding=True, return_tensors="pt")
+    with torch.inference_mode():
+        pooled = bert.model(**ids).pooler_output
+        wanted = (pooled @ inside.text_projection.weight.T).numpy()
+    np.testing.assert_allclose(model.encode(texts), wanted, rtol=0, atol=1e-5)
+    model.save(str(tmp_path / "joined"))
+    loaded = SentenceTransformerEncoder(tmp_path / "joined", device="cpu", normalize=False)
+    np.testing.assert_allclose(loaded.encode_queries(texts), wanted, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(
+        loaded.encode_images(pictures), own.encode(pictures), rtol=0, atol=1e-5
+    )
+    assert loaded.find_cut(["w1 " * 62, "w1 " * 63], "queries") == [1]  # of 64 places
+
+
+def test_new_maps_come_from_the_seed(clip: Path, tmp_path: Path) -> None:
+    transformer_model(tmp_path / "bert")
+    maps = []
+    for seed, dim in ((1, 8), (1, 8), (2, 8)):
+        inside: Any = from_vision_text(
+            tmp_path / "bert", clip, seed=seed, dim=dim, device="cpu"
+        ).transformers_model
+        assert inside.visual_projection.weight.shape == (8, 32)
+        assert inside.text_projection.weight.shape == (8, 16)
+        maps.append(torch.cat([inside.visual_projection.weight, inside.text_projection.weight], 1))
+    assert torch.equal(maps[0], maps[1])
+    assert not torch.equal(maps[0], maps[2])
+
+
+def test_any_pair_of_towers_will_do_that_makes_vectors(
+    clip: Path, files: list[Path], tmp_path: Path
+) -> None:
+    vit, roberta = _vit(tmp_path / "vit"), _roberta(tmp_path / "roberta")
+    model = from_vision_text(roberta, vit, dim=12, device="cpu")
+    pictures: Any = [Image.open(files[0])]
+    assert np.asarray(model.encode(pictures)).shape == (1, 12)
+    encoder = SentenceTransformerEncoder(model)
+    # RoBERTa begins to count its places behind the padding's: 20 of 22 are there.
+    assert encoder.find_cut(["w1 " * 18, "w1 " * 19], "queries") == [1]
+    assert encoder.encode_queries(["w1 " * 60]).shape == (1, 12)
+    # From a model of both the towers are taken apart.
+    swapped = from_vision_text(clip, vit, device="cpu", dim=4)
+    assert np.asarray(swapped.encode(["a cat"])).shape == (1, 4)
+
+
+def test_what_cannot_be_joined_is_named(clip: Path, tmp_path: Path) -> None:
+    from transformers import DistilBertConfig, DistilBertModel
+
+    transformer_model(tmp_path / "bert")
+    config = DistilBertConfig(vocab_size=404, dim=16, n_layers=1, n_heads=2, hidden_dim=32)
+    transformer_model(tmp_path / "distil")
+    DistilBertModel(config).save_pretrained(tmp_path / "distil")
+    with pytest.raises(BadData, match=r"distil': DistilBertModel makes no vector of a whole text"):
+        from_vision_text(tmp_path / "distil", clip)
+    with pytest.raises(BadData, match=r"cannot load '.*bert' as a part of a model"):
+        from_vision_text(tmp_path / "bert", tmp_path / "bert")
+    with pytest.raises(BadOption, match="dim is 0"):
+        from_vision_text(tmp_path / "bert", clip, dim=0)
+
+
+def _vit(folder: Path) -> Path:
+    from transformers import ViTConfig, ViTModel
+    from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
+
+    config = ViTConfig(
+        hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=16,
+        image_size=16, patch_size=8,
+    )  # fmt: skip
+    torch.manual_seed(2)
+    ViTModel(config).save_pretrained(folder)
+    seen: Any = ViTImageProcessorPil
+    seen(size={"height": 16, "width": 16}).save_pretrained(folder)
+    return folder
+
+
+def _roberta(folder: Path) -> Path:
+    from transformers import XLMRobertaConfig, XLMRobertaModel
+
+    transformer_model(folder)  # for its tokenizer, whose padding is token 0
+    (folder / "model.safetensors").unlink()
+    config = XLMRobertaConfig(
+        vocab_size=404, hidden_size=8, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=16, max_position_embeddings=22, pad_token_id=1, type_vocab_size=1,
+    )  # fmt: skip
+    torch.manual_seed(2)
+    XLMRobertaModel(config).save_pretrained(folder)
+    return folder
+
+
+COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
+GERMAN = {"red": "rot", "green": "grün", "blue": "blau"}
+
+
+class Colours(Corner):
+    """An encoder that knows colours by their names and as pictures, but takes blue in German."""
+
+    def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
+        self.texts += texts
+        known = COLOURS | {"rot": (255, 0, 0), "grün": (0, 255, 0), "blau": (255, 0, 0)}
+        return np.array([known[text] for text in texts], np.float32)
+
+    encode_passages = encode_queries
+
+
+@pytest.fixture
+def collection(tmp_path: Path) -> Collection:
+    """Give three pictures, each with a caption in English and in German."""
+    rows = []
+    for name, colour in COLOURS.items():
+        path = tmp_path / f"{name}.png"
+        Image.new("RGB", (3, 3), colour).save(path)
+        rows.append(Captioned(name, path, {"en": [name], "de": [GERMAN[name]]}, name))
+    return image_text("colours", rows, {})
+
+
+def test_an_evaluation_encodes_every_caption_and_picture_once_for_all_settings(
+    collection: Collection, tmp_path: Path
+) -> None:
+    encoder = Colours()
+    store = tmp_path / "store"
+    results = evaluate(encoder, collection, measures=[R @ 1], store=store)
+    assert sorted(encoder.texts) == sorted([*COLOURS, *GERMAN.values()])
+    assert encoder.windows == [3]
+    assert results.timing["texts encoded"] == 6
+    assert results.timing["pictures encoded"] == 3
+    matrix = results.matrix(R @ 1)
+    assert (matrix["en", "image"], matrix["image", "en"]) == (1.0, 1.0)
+    assert matrix["de", "image"] == pytest.approx(2 / 3)  # blau finds red, or nothing before it
+    evaluate(encoder, collection, measures=[R @ 1], store=store)
+    assert (len(encoder.texts), encoder.windows) == (6, [3])
+
+
+def test_prompts_that_differ_part_captions_asked_from_captions_found(
+    collection: Collection, tmp_path: Path
+) -> None:
+    encoder = Colours()
+    encoder.fingerprint = {"kind": "colours", "prompts": {"queries": "a", "passages": "b"}}
+    evaluate(encoder, collection, measures=[R @ 1], store=tmp_path / "store")
+    assert sorted(encoder.texts) == sorted(2 * [*COLOURS, *GERMAN.values()])
+    assert encoder.windows == [3]
+
+
+def test_a_model_of_texts_alone_encodes_no_caption_of_pictures(
+    collection: Collection, tmp_path: Path
+) -> None:
+    store = tmp_path / "store"
+    with pytest.raises(BadOption, match="SentenceTransformer reads no pictures"):
+        evaluate(static_model(), collection, measures=[R @ 1], store=store)
+    assert not list(store.rglob("*.npy"))
+
+
+REFUSED: dict[str, Callable[[Collection, Path], object]] = {
+    "an index for Pyserini": lambda data, at: build_index(static_model(), data, at / "index"),
+    "an index of Lucene's": lambda data, _: lucene_index(data),
+    "a file of topics": lambda data, at: write_topics(data, at / "topics"),
+    "BM25": lambda data, _: bm25(data),
+    "encoding ahead": lambda data, _: encode_part(Corner(), data),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_is_of_texts_alone_refuses_pictures(
+    collection: Collection, tmp_path: Path, what: str
+) -> None:
+    with pytest.raises(BadOption, match=f"colours has pictures, and {what} is of texts alone"):
+        REFUSED[what](collection, tmp_path)
+
+
+def test_several_devices_share_pictures_out_too(clip: Path, files: list[Path]) -> None:
+    encoder = SentenceTransformerEncoder(clip, device="cpu")
+    pictures = [Image.open(path) for path in files]
+    wanted = encoder.encode_images(pictures)
+    spread = DevicesEncoder(encoder, ["cpu"])
+    try:
+        np.testing.assert_allclose(spread.encode_images(pictures), wanted, rtol=0, atol=1e-5)
+    finally:
+        spread.close()
+    blind = DevicesEncoder(SentenceTransformerEncoder(static_model()), ["cpu", "cpu"])
+    assert not hasattr(blind, "encode_images")
+
+
+def test_a_cluster_refuses_pictures() -> None:
+    encoder = RayEncoder.__new__(RayEncoder)  # without the cluster, for which it does not matter
+    with pytest.raises(BadOption, match="on this machine only: leave out the engine 'ray'"):
+        image_encoder(encoder)
+
+
+def test_a_damaged_shard_of_pictures_is_redone(tmp_path: Path, files: list[Path]) -> None:
+    store, encoder = tmp_path / "store", Corner()
+    known = keys(files)
+    found = encode(encoder, known, "images", folder=store, paths=paths(files))
+    (vectors,) = store.rglob("*.vectors.npy")
+    wanted = found.take(slice(None)).tolist()
+    vectors.write_bytes(vectors.read_bytes()[:-1])
+    again = encode(encoder, known, "images", folder=store, paths=paths(files))
+    assert (again.take(slice(None)).tolist(), encoder.windows) == (wanted, [5, 5])
+
+
+def test_joined_rows_lie_behind_each_other() -> None:
+    first = Embeddings.of(np.array([[1, 2], [3, 4]], np.float32))
+    empty = Embeddings([], np.zeros(0, np.int32), np.zeros(0, np.int32), 0)
+    shards = [np.array([[5, 6]], np.float32), np.array([[7, 8], [9, 0]], np.float32)]
+    second = Embeddings(shards, np.array([1, 0, 1]), np.array([1, 0, 0]), 3)
+    both = Embeddings.joined([first.part(range(1, 2)), empty, second])
+    assert (len(both), both.dim, both.cut) == (4, 2, None)
+    assert both.take(slice(None)).tolist() == [[3, 4], [9, 0], [5, 6], [7, 8]]
+    assert both.part(range(2, 4)).take(np.array([1, 0])).tolist() == [[7, 8], [5, 6]]
+    assert Embeddings.joined([empty, second]).cut == 3
+    assert len(Embeddings.joined([empty, empty])) == 0
+    other = Embeddings.of(np.ones((2, 3), np.float32))
+    with pytest.raises(BadData, match=r"have \[2, 3\] dimensions"):
+        Embeddings.joined([first, other])
