@@ -1,0 +1,129 @@
+"""NTREX-128's news in 11 languages in; parallel sentences, and sentences with the next one, out."""
+
+from hashlib import sha256
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from beir_hybrid.errors import BadData
+from beir_hybrid.fetch import Remote, fetch
+
+if TYPE_CHECKING:
+    from beir_hybrid.training.pairs import ParallelPairs
+
+REVISION = "8561f6a622db9edad1217683e5c83daefd8bb2bf"
+LICENCE = "CC BY-SA 4.0"
+_ORIGIN = f"https://raw.githubusercontent.com/MicrosoftTranslator/NTREX/{REVISION}"
+_DOCUMENTS = Remote(
+    f"{_ORIGIN}/DOCUMENT_IDS.tsv",
+    "88a8b0ff1eae47e83f60dcde01075b8c87d75ced59ca09e0af1eb539958e05d5",
+    REVISION,
+)
+_FILES = {  # what each language is called there, and the SHA-256
+    "ar": (
+        "ref.arb",
+        "d271c8645933421f760eba8ed8cc1ceaaa052f917d9c2839b8abb27e0ded71e6",
+    ),
+    "de": (
+        "ref.deu",
+        "259d7406a07b63e6b5b9c4a22fb76b85e2578a3fa0a4e541a50f4f7348e5c1b2",
+    ),
+    "el": (
+        "ref.ell",
+        "cd9c8eda1b54f4b504b33769db7e56e26ba9ae768a64e13e0eef02a9ee9867fc",
+    ),
+    "en": (
+        "src.eng",
+        "389e8f5796c66db4f646dfad33e1ec622d74767af5ef112b42a1f2cd814df3cc",
+    ),
+    "es": (
+        "ref.spa",
+        "0ad8129e5ce0bea86ba7e0ea0db0504d6626b8a4d2a7cf4c44b7791c70e99b84",
+    ),
+    "hi": (
+        "ref.hin",
+        "10d612b3960dc1f90d297aff7e3c6d39e6eb7221b912cef0c053d9f510e41bbc",
+    ),
+    "ru": (
+        "ref.rus",
+        "a7e3601298b0368659a5c006c52809cf6792e02eb94bde9b9693333278d85732",
+    ),
+    "th": (
+        "ref.tha",
+        "45a57c4f9fdbae282eb2c94821535ae3c88b09186a23c5506eb0907ba429d6a5",
+    ),
+    "tr": (
+        "ref.tur",
+        "bd0c3978cb7d283ee5f8834d90a32fe2ffd0c71e4b133c677cff259d07a70ea9",
+    ),
+    "vi": (
+        "ref.vie",
+        "dd5d16cf246da57f5ccb7490ae13b8df428e7cb53e17fa04552406d657abfe3c",
+    ),
+    "zh": (
+        "ref.zho-CN",
+        "8bcd6f0868d33f26c8da12f55a82f66088a7b60a5f7b0b1a99dcec51daa8054a",
+    ),
+}
+LANGUAGES = tuple(_FILES)
+
+
+def documents() -> list[str]:
+    """Return the document that each line belongs to."""
+    return fetch(_DOCUMENTS).read_text("utf-8").split("\n")[:-1]
+
+
+def lines(languages: tuple[str, ...] = LANGUAGES) -> dict[str, list[str]]:
+    """Return the lines of each language; equal numbers are translations."""
+    found = {}
+    for lang in languages:
+        name, checksum = _FILES[lang]
+        remote = Remote(f"{_ORIGIN}/NTREX-128/newstest2019-{name}.txt", checksum, REVISION)
+        # No splitlines(): it also splits at signs that stand within lines.
+        found[lang] = [line.strip() for line in fetch(remote).read_text("utf-8").split("\n")[:-1]]
+    counts = {lang: len(some) for lang, some in found.items()} | {"documents": len(documents())}
+    if len(set(counts.values())) > 1:
+        raise BadData(f"NTREX's files have as many lines each, and these have {counts}")
+    return found
+
+
+def sentences(texts: dict[str, list[str]], name: str = "ntrex") -> "ParallelPairs":
+    """Return pairs of a sentence and its translation.
+
+    Each group asks in one half of its languages, which a number made of its place chooses, and
+    answers in the other. A plain bitext would pair a sentence with itself in monolingual batches,
+    of which nothing is learned, and hold that against the strategies that draw them.
+    """
+    from beir_hybrid.training.rows import pairs_of
+
+    langs = sorted(texts)
+    count = len(texts[langs[0]])
+    return pairs_of((_halved(i, {lang: texts[lang][i] for lang in langs}) for i in range(count)),
+                    name=name)  # fmt: skip
+
+
+def _halved(number: int, texts: dict[str, str]) -> dict[str, Any]:
+    order = sorted(texts, key=lambda lang: sha256(f"{number} {lang}".encode()).digest())
+    asking = set(order[: len(order) // 2])
+    return {
+        "id": str(number),
+        "query": {lang: text for lang, text in texts.items() if lang in asking and text},
+        "positive": {lang: text for lang, text in texts.items() if lang not in asking and text},
+    }
+
+
+def following(
+    texts: dict[str, list[str]], belongs: list[str], name: str = "ntrex-next"
+) -> "ParallelPairs":
+    """Return pairs of a sentence and the next one of its document, in all languages."""
+    from beir_hybrid.training.rows import pairs_of
+
+    groups = (
+        {
+            "id": str(first),
+            "query": {lang: some[first] for lang, some in texts.items() if some[first]},
+            "positive": {lang: some[then] for lang, some in texts.items() if some[then]},
+        }
+        for first, then in pairwise(range(len(belongs)))
+        if belongs[first] == belongs[then]
+    )
+    return pairs_of(groups, name=name)
