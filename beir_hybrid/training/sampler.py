@@ -94,6 +94,7 @@ class HybridBatchSampler(DefaultBatchSampler):
         self._epoch: tuple[int, list[Batch]] | None = None
         self._passes: dict[int, tuple[list[Batch], dict[str, int]]] = {}
         self._lengths: dict[int, int] = {}
+        self._told: set[str] = set()  # why groups are left out
         _check(self.pairs, self.strategy, batch_size * self.world_size)
         if not self._length(0):
             raise BadData(
@@ -181,7 +182,9 @@ class HybridBatchSampler(DefaultBatchSampler):
             batches = list(epoch.batches(short=short))
             left_out = {reason: n for reason, n in epoch.left_out.items() if n}
             if number not in self._lengths:
-                for reason, count in left_out.items():
+                for reason in left_out.keys() - self._told:  # once, for epochs are much alike
+                    self._told.add(reason)
+                    count = left_out[reason]
                     logger.warning("epoch %d leaves out %d groups: %s", number, count, reason)
                 alone = sum(len(batch.codes) == 1 for batch in batches)
                 if alone and not self.pairs.negatives:
