@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from beir_hybrid.training.switching import code_switch as code_switch
     from beir_hybrid.training.tip import TipCache as TipCache
     from beir_hybrid.training.train import train as train
+    from beir_hybrid.training.variants import Variant as Variant
     from beir_hybrid.training.watch import BatchAudit as BatchAudit
 
 __version__ = "0.1.0"
@@ -105,6 +106,7 @@ _HOMES = {
     "SameLanguageShare": "evaluation.measures",
     "SentenceTransformerEncoder": "encoding",
     "TipCache": "training.tip",
+    "Variant": "training.variants",
     "View": "collection",
     "ablate": "training.ablate",
     "bm25": "pyserini.bm25",

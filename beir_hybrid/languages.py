@@ -38,6 +38,8 @@ def _normalise(tag: str) -> str:
     first, *rest = tag.strip().lower().replace("_", "-").split("-")
     if _NO_LANGUAGE.fullmatch(first):
         raise BadData(f"{tag!r} is the code of no single language")
+    if first == "all":  # Allar's code
+        raise BadData(f"{tag!r} names the pool of all languages here, and no single one")
     if not _CODE.fullmatch(first):
         raise BadData(f"unknown language code {tag!r}")
     language = None

@@ -22,6 +22,7 @@ import numpy as np
 import beir_hybrid as bh
 from beir_hybrid.evaluation.results import Results
 from beir_hybrid.evaluation.statistics import Values, average, interval
+from beir_hybrid.files import replacing_folder
 from beir_hybrid.sources.image_text import Captioned, image_text
 
 HERE = Path(__file__).parent
@@ -197,11 +198,10 @@ def untrained(folder: Path, kept: ROWS, seen: set[str], seed: int) -> Path:
     import torch
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
     from transformers import (
-        BertConfig,
-        BertModel,
+        CLIPConfig,
         CLIPImageProcessor,
-        CLIPVisionConfig,
-        CLIPVisionModel,
+        CLIPModel,
+        CLIPProcessor,
         PreTrainedTokenizerFast,
     )
 
@@ -209,44 +209,40 @@ def untrained(folder: Path, kept: ROWS, seen: set[str], seed: int) -> Path:
     tokenizer: Any = Tokenizer(models.BPE(unk_token="[UNK]"))  # noqa: S106 - no password
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
+    special = ["[PAD]", "[UNK]", "[BOS]", "[EOS]"]
     names = (row["captions"][lang] for row in kept for lang in sorted(seen))
-    tokenizer.train_from_iterator(
-        names,
-        trainers.BpeTrainer(vocab_size=plan["pieces"], special_tokens=special, show_progress=False),
+    trainer = trainers.BpeTrainer(
+        vocab_size=plan["pieces"], special_tokens=special, show_progress=False
     )
+    tokenizer.train_from_iterator(names, trainer)
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+        single="[BOS] $A [EOS]", special_tokens=[("[BOS]", 2), ("[EOS]", 3)]
     )
     size = {
         "hidden_size": plan["width"],
         "num_hidden_layers": plan["layers"],
         "num_attention_heads": plan["heads"],
         "intermediate_size": 4 * plan["width"],
+        "projection_dim": plan["dim"],
     }
-    parts = folder.with_name("parts")
-    texts, images = parts / "text", parts / "vision"
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        places = plan["tokens"]
-        reading = BertModel(BertConfig(
-            vocab_size=tokenizer.get_vocab_size(), max_position_embeddings=places, **size
-        ))  # fmt: skip
-        seeing = CLIPVisionModel(CLIPVisionConfig(
-            image_size=plan["picture"], patch_size=plan["patch"], **size
-        ))  # fmt: skip
-    reading.save_pretrained(texts)
-    made: Any = PreTrainedTokenizerFast  # transformers leaves it untyped
-    roles = {"pad_token": "[PAD]", "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]"}
-    made(tokenizer_object=tokenizer, model_max_length=places, **roles).save_pretrained(texts)
-    seeing.save_pretrained(images)
-    side = {"height": plan["picture"], "width": plan["picture"]}
-    CLIPImageProcessor(size={"shortest_edge": plan["picture"]}, crop_size=side).save_pretrained(
-        images
+    texts = {"vocab_size": tokenizer.get_vocab_size(), "max_position_embeddings": plan["tokens"],
+             "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}  # fmt: skip
+    images = {"image_size": plan["picture"], "patch_size": plan["patch"]}
+    config = CLIPConfig(
+        text_config=size | texts, vision_config=size | images, projection_dim=plan["dim"]
     )
-    model = bh.from_vision_text(texts, images, dim=plan["dim"], seed=seed, device="cpu")
-    model.save_pretrained(str(folder))
-    shutil.rmtree(parts)
+    fast: Any = PreTrainedTokenizerFast  # transformers leaves these untyped
+    seeing: Any = CLIPImageProcessor
+    both: Any = CLIPProcessor
+    roles = {"pad_token": "[PAD]", "unk_token": "[UNK]", "bos_token": "[BOS]", "eos_token": "[EOS]"}
+    reads = fast(tokenizer_object=tokenizer, model_max_length=plan["tokens"], **roles)
+    side = {"height": plan["picture"], "width": plan["picture"]}
+    sees = seeing(size={"shortest_edge": plan["picture"]}, crop_size=side)
+    with replacing_folder(folder) as temporary:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            CLIPModel(config).save_pretrained(temporary)
+        both(sees, reads).save_pretrained(temporary)
     return folder
 
 

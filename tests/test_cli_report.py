@@ -19,6 +19,7 @@ from ir_measures import RR
 
 import beir_hybrid as bh
 from beir_hybrid.pyserini.index import build_index
+from tests import picture_boards
 from tests.test_cli import PROGRAM, mine, ran  # noqa: F401 - a fixture
 from tests.test_cli_evaluate import Ran, data, model  # noqa: F401 - fixtures
 from tests.test_cli_evaluate import ran as inside  # noqa: F401 - a fixture
@@ -196,6 +197,20 @@ def test_plot(three: Path, tmp_path: Path, inside: Ran, line: str, words: set[st
     done = inside("plot", kind, *folders(three, *names), "--measure", "RR", "--output", path)
     assert done == (0, f"saved in {path}\n", "")
     assert words <= set(re.findall(r"<text[^>]*>([^<]*)</text>", path.read_text("utf-8")))
+
+
+def test_plot_of_pictures(tmp_path: Path, inside: Ran) -> None:  # noqa: F811
+    on = picture_boards.collection(picture_boards.folder_of(tmp_path / "squares"))
+    picture_boards.system("m", on, lost=[("de", 0)]).save(tmp_path / "m")
+    path = tmp_path / "x.svg"
+    done = inside("plot", "matrix", tmp_path / "m", "--output", path)
+    assert done == (0, f"saved in {path}\n", "")
+    words = re.findall(r"<text[^>]*>([^<]*)</text>", path.read_text("utf-8"))
+    assert words.count("pictures") == 2  # a row and a column
+    assert words.count("English (en)") == words.count("en") == 1
+    assert "image" not in words
+    # In Arabic, in English and among pictures, one of 12 German captions finds its own last of 12.
+    assert words.count(".9236") == 3
 
 
 def test_plot_of_bias_is_a_picture(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """CLIPScore and RefCLIPScore equal a plain computation of every caption and picture."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
@@ -153,6 +154,38 @@ def test_by_hand(tmp_path: Path) -> None:
     assert found.clip_score["en"] == pytest.approx(2.5 * sum(cosines) / 6)
     shown = f"{found.clip_score['de']:.4f}, en {found.clip_score['en']:.4f}"
     assert repr(found) == f"ClipScore(de {shown}; 'shades' as 'colours' sees it)"
+
+
+TWINS = [
+    ("a", (200, 0, 0), {"en": "red"}),
+    ("b", (200, 0, 0), {"de": "rot", "en": "blue"}),
+    ("c", (0, 9, 0), {"en": ["green", "green"]}),
+]
+
+
+def test_twins_are_one_picture(tmp_path: Path) -> None:
+    """Each caption counts once, and captions of a picture's twin are references."""
+    lines = []
+    for key, shade, texts in TWINS:
+        Image.new("RGB", (4, 4), shade).save(tmp_path / f"{key}.png")
+        lines.append(json.dumps({"id": key, "image": f"{key}.png", "captions": texts}))
+    (tmp_path / "captions.jsonl").write_text("\n".join(lines), "utf-8")
+    twins = bh.load("jsonl-image-text", path=tmp_path)
+    # "red" and "rot" are (1, 0, .25), "blue" (0, 0, 1.25) and "green" (-1.5, 1, .25).
+    red, green = 2.5 / 1.0625**0.5, 2.5 / 3.3125**0.5
+    plain = {"de": red, "en": (red + 0 + 2 * green) / 4}
+    found = bh.clip_score(Colours(), twins)
+    assert found.clip_score == pytest.approx(plain)
+    assert found.pairs == {"de": 1, "en": 4}
+    # The reference of "red" is "blue", at a cosine of .25 / 1.0625**.5; "green" is its own.
+    near = 0.1 * red
+    both = 2 * red * near / (red + near) + 0 + 2 * (2 * green / (green + 1))
+    assert found.ref_clip_score == pytest.approx({"en": both / 4})
+    assert found.referenced == {"en": 4}
+    # "rot" is that of "red", which is the same to the model, and of "blue".
+    german = bh.clip_score(Colours(), twins, references="de")
+    assert german.ref_clip_score == pytest.approx({"en": (2 * red / (red + 1) + 0) / 2})
+    assert (german.pairs, german.referenced) == ({"de": 1, "en": 4}, {"en": 2})
 
 
 def test_what_cannot_be_scored_is_said(tmp_path: Path) -> None:

@@ -129,17 +129,17 @@ def test_images_are_kept(tmp_path: Path) -> None:
     (tmp_path / "c").mkdir()
     writer = CollectionWriter(tmp_path / "c", "pictures", images=True)
     query = writer.query("en", "1", "A cat", "1")
-    writer.judge(query, writer.passage("en", "1", "", "", "cat.jpg"))
+    writer.judge(query, writer.passage("image", "1", "", "", "cat.jpg"))
     writer.passage("en", "2", "Dog", "A dog", None)
     writer.finish()
     collection = open_collection(tmp_path / "c")
     read = read_folder(write_folder(collection, tmp_path / "out"))
     assert read.passages.to_pylist() == [
-        {"id": "en:1", "lang": "en", "title": "", "text": "", "image": "cat.jpg"},
         {"id": "en:2", "lang": "en", "title": "Dog", "text": "A dog", "image": None},
+        {"id": "image:1", "lang": "image", "title": "", "text": "", "image": "cat.jpg"},
     ]
-    # A whole collection in one language keeps its name.
-    assert (collection.view().name, read.name) == ("en-en", "pictures")
+    # A whole collection keeps its name.
+    assert read.name == "pictures"
 
 
 def plain(
@@ -199,6 +199,22 @@ def test_languages_may_stand_in_the_metadata(tmp_path: Path) -> None:
     read = read_folder(folder, language="en")
     assert read.view("en").beir()[2] == {"en:q:1": {"de:a": 1, "en:b": 1}}
     assert read.queries["group"].to_pylist() == ["g"]
+
+
+@pytest.mark.parametrize("file", ["corpus", "queries"])
+def test_a_text_with_an_image_is_refused(tmp_path: Path, file: str) -> None:
+    """Models would read the text alone."""
+    folder = plain(tmp_path / "x")
+    path = folder / f"{file}.jsonl"
+    first, *rest = path.read_text("utf-8").splitlines()
+    row = json.loads(first) | {"metadata": {"lang": "en", "image": "cat.png"}}
+    path.write_text("\n".join([*rest, json.dumps(row)]), "utf-8")
+    with pytest.raises(BadData) as caught:
+        read_folder(folder, language="en")
+    assert str(caught.value) == (
+        f"{path} line 3: models would read the row's text and not its image 'cat.png'; load "
+        "pictures and their captions as 'jsonl-image-text'"
+    )
 
 
 NO_JUDGEMENT = "expected query, passage and a whole number between tabs, found "

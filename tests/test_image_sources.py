@@ -254,15 +254,18 @@ def test_equal_files_are_one_picture(tmp_path: Path, caplog: Any) -> None:
     )
 
 
-def test_oddities_are_counted_once(tmp_path: Path, caplog: Any) -> None:
+def test_oddities_are_counted_on_each_load(tmp_path: Path, caplog: Any) -> None:
     path = folder(tmp_path / "odd", [*CATS, {"id": "c", "image": "c.png", "captions": {"de": "x"}}])
     Image.new("RGBA", (2, 2)).save(path / "sun.png")
     Image.new("LA", (2, 2)).save(path / "c.png")
     first = load(path)
-    assert caplog.messages[0] == "odd: pictures that are converted: 2 transparent, 1 grey"
-    count = len(caplog.messages)
+    messages = [
+        "odd: pictures that are converted: 2 transparent, 1 grey",
+        "odd: pictures without a caption in a language: de 1, en 1, zza 2",
+    ]
+    assert caplog.messages == messages
     assert load(path).passages == first.passages
-    assert len(caplog.messages) == count
+    assert caplog.messages == messages * 2  # the second time it is not built
 
 
 def test_a_picture_that_changes_is_read_anew(tmp_path: Path) -> None:
@@ -329,6 +332,16 @@ def test_hostile_rows_are_named(tmp_path: Path, change: Row, message: str) -> No
         load(path)
     assert str(caught.value).startswith(message.format(folder=path))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("path", ["x" * 5000 + ".png", "/".join(["ab"] * 1700) + ".png"])
+def test_a_path_that_is_too_long_is_named(tmp_path: Path, path: str) -> None:
+    row = {"id": "cat", "image": path, "captions": {"en": "A cat"}}
+    with pytest.raises(BadData) as caught:
+        load(folder(tmp_path / "x", [row], {}))
+    assert str(caught.value).startswith(f"x: the picture '{tmp_path}/x/{path[:20]}")
+    assert str(caught.value).endswith(" cannot be looked for: File name too long")
+    assert len(str(caught.value)) < 300
 
 
 def test_odd_ids_and_texts_are_taken_as_they_are(tmp_path: Path) -> None:
@@ -600,6 +613,32 @@ def test_tables_of_lists_of_captions(hub: Path, own_cache: Path, caplog: Any) ->
     assert first.passages["id"].to_pylist()[:4] == ["en:1f-0", "en:2f-0", "qu:1f-0", "qu:2f-0"]
     with pytest.raises(BadOption, match=r"^captions is 'one'; use one of "):
         bh.load("xm3600", "en", captions="one")
+
+
+def test_pictures_that_the_cache_lost_come_back(
+    hub: Path, tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    table(at(hub, XM3600), captioned({"1f": ["A cat"], "2f": ["", "A dog"]}), LISTS, stem="data/en")
+    cat, dog = bh.load("xm3600", "en").view("image").queries["image"].to_pylist()
+    contents = [pictured(0, "JPEG"), pictured(50, "JPEG")]
+    Path(dog).unlink()
+    caplog.clear()
+    assert bh.load("xm3600", "en").view("image").queries["image"].to_pylist() == [cat, dog]
+    assert [Path(path).read_bytes() for path in (cat, dog)] == contents
+    blank = "xm3600: captions that are empty are left out: 1"
+    assert caplog.messages == [
+        blank,
+        "xm3600: pictures that the cache lacks are read anew: 1",
+    ]
+    # All is there: only what is odd about the data is said.
+    bh.load("xm3600", "en")
+    assert caplog.messages[2:] == [blank]
+    # In a cache that was moved, pictures have other paths.
+    moved = own_cache.rename(tmp_path / "moved")
+    monkeypatch.setenv("BEIR_HYBRID_CACHE", str(moved))
+    paths = bh.load("xm3600", "en").view("image").queries["image"].to_pylist()
+    assert paths == [str(moved / Path(path).relative_to(own_cache)) for path in (cat, dog)]
+    assert [Path(path).read_bytes() for path in paths] == contents
 
 
 def test_tables_of_one_caption(hub: Path) -> None:

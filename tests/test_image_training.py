@@ -229,6 +229,22 @@ def test_rows_are_pictures_or_texts(pairs: ParallelPairs) -> None:
     assert pairs.select_columns(["anchor"])[1] == {"anchor": "rot auf blau"}
 
 
+def test_pictures_that_have_changed_are_not_shown(tmp_path: Path, clip: Path) -> None:
+    four(tmp_path)
+    pairs = bh.pairs_of_collection(bh.load("jsonl-image-text", path=tmp_path))
+    ids = pairs.data.table["id"].to_pylist()
+    painted(tmp_path / "b.png", "green", "green")
+    changed = r"b\.png is no longer the picture that was loaded; load the collection or pairs anew"
+    with pytest.raises(BadData, match=changed):
+        pairs[ids.index("b#0")]
+    with pytest.raises(BadData, match=changed):
+        bh.TipCache.of(bh.SentenceTransformerEncoder(clip, normalize=True), pairs)
+    (tmp_path / "b.png").unlink()
+    with pytest.raises(BadData, match=r"b\.png cannot be read \(No such file"):
+        pairs[ids.index("b#0")]
+    assert pairs[ids.index("c#0")]["positive"].getpixel((3, 3)) == COLOURS["green"][2]
+
+
 def test_alpha_is_the_share_of_pictures(pairs: ParallelPairs) -> None:
     found: Counter[str] = Counter()
     for seed in range(40):
@@ -370,7 +386,7 @@ def test_files_name_pictures(tmp_path: Path, kind: str, caplog: pytest.LogCaptur
     assert changed.golds[0, 2] != before
     assert changed[0]["positive"].getpixel((3, 3)) == COLOURS["green"][2]
     with pytest.raises(BadOption, match="texts or pictures in a column; these groups have both"):
-        pairs.select(range(4))
+        changed.select(range(4))
     unit = {"jsonl": "line", "parquet": "row"}[kind]
     (tmp_path / "pics" / "p.png").write_bytes(b"")
     with pytest.raises(BadData, match=rf"groups\.{kind} {unit} 2: .*p\.png.* empty"):

@@ -60,6 +60,13 @@ def test_codes_of_no_single_language_are_refused(tag: str) -> None:
     assert str(caught.value) == f"{tag!r} is the code of no single language"
 
 
+@pytest.mark.parametrize("tag", ["all", "ALL", "all-Mlym"])
+def test_the_name_of_the_pool_is_no_language(tag: str) -> None:
+    with pytest.raises(BadData) as caught:
+        normalise(tag)
+    assert str(caught.value) == f"{tag!r} names the pool of all languages here, and no single one"
+
+
 @pytest.mark.parametrize("what", [None, 5, b"en", ["en"]])
 def test_what_is_no_text_is_refused(what: Any) -> None:
     message = re.escape(f"a language is a code such as 'en', not {what!r}")

@@ -1,6 +1,7 @@
 """Matchers give transformers' own scores, and put pictures and captions in just their order."""
 # mypy: allow-untyped-calls
 
+import hashlib
 import pickle
 import shutil
 from collections.abc import Callable
@@ -177,12 +178,12 @@ def test_lxmert_reranks(on: Collection, tmp_path: Path) -> None:
 @pytest.mark.usefixtures("on")
 def test_scores_are_transformers_own(matcher: bh.BlipMatcher, tmp_path: Path) -> None:
     judge = by_blip(tmp_path / "blip", tmp_path / "pictures")
-    keys = [f"p{n}" for n in range(7)]
-    pairs = [(caption, key) for key in keys for caption in ("w1", "w2 w3 w4 w5", "w9 w8")]
-    wanted = [judge(key, caption) for caption, key in pairs]
+    files = [tmp_path / "pictures" / f"p{n}.png" for n in range(7)]
+    paths = {f"sha256:{hashlib.sha256(file.read_bytes()).hexdigest()}": file for file in files}
+    pairs = [(caption, key) for key in paths for caption in ("w1", "w2 w3 w4 w5", "w9 w8")]
+    wanted = [judge(paths[key].stem, caption) for caption, key in pairs]
     assert max(wanted) - min(wanted) > 0.5
     assert len({round(score, 3) for score in wanted}) == 18  # p6 is p5
-    paths = {key: tmp_path / "pictures" / f"{key}.png" for key in keys}
     for batch in (1, 4, 100):
         matcher.batch_size = batch
         assert matcher.match(pairs, paths) == pytest.approx(wanted, abs=1e-4)
@@ -205,6 +206,41 @@ def test_pairs_are_scored_once_by_content(on: Collection, tmp_path: Path) -> Non
     (tmp_path / "moved").mkdir()
     assert scored(pictures(tmp_path / "moved"), model) == 0  # the same content elsewhere
     assert scored(on, blip(tmp_path / "other", seed=4), settings=["image-pool"]) == 21 * 6
+
+
+def test_a_picture_that_has_changed_is_not_scored(
+    on: Collection, matcher: bh.BlipMatcher, tmp_path: Path
+) -> None:
+    changed = tmp_path / "pictures" / "p3.png"
+    loaded = changed.read_bytes()
+
+    def rerank(store: str) -> float:
+        found = bh.evaluate(
+            vectors(on), on, measures=[AP], rerank=matcher, settings="text-image",
+            store=tmp_path / store,
+        )  # fmt: skip
+        return found.summary()["text-image"][AP].mean
+
+    Image.new("RGB", (12, 12), "magenta").save(changed)
+    with pytest.raises(BadData, match=r"p3\.png is no longer the picture that was loaded"):
+        rerank("store")
+    changed.unlink()
+    with pytest.raises(BadData, match=r"p3\.png cannot be read \(No such file"):
+        rerank("store")
+    changed.write_bytes(loaded)
+    assert rerank("store") == rerank("fresh")  # nothing was kept of the other picture
+
+
+def test_features_that_change_meanwhile_are_not_scored(on: Collection, tmp_path: Path) -> None:
+    files = regions(tmp_path / "regions", [f"p{n}" for n in range(7)])
+    scores: Any = scores_of(bh.LxmertMatcher(lxmert(tmp_path / "lxmert"), files), on)
+    pairs = [f'["w1", "sha256:{hashlib.sha256((files / name).read_bytes()).hexdigest()}"]'
+             for name in ("p3.npz", "p4.npz")]  # fmt: skip
+    assert scores.encode_passages(pairs).shape == (2, 1)
+    shutil.copy(files / "p4.npz", files / "p3.npz")
+    with pytest.raises(BadData, match=r"p3\.npz has changed since the evaluation began; evaluate"):
+        scores.encode_passages(pairs)
+    assert scores.encode_passages(pairs[1:]).shape == (1, 1)
 
 
 def test_results_say_what_it_stands_in_for(

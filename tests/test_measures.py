@@ -339,6 +339,10 @@ def test_unbiased_preference_is_the_mean_over_all_rankings(relevant: str) -> Non
 def test_unbiased_values() -> None:
     ranking = placed("de", "de:1 en:1 fr:1 fr:2", ORDER)
     assert unbiased(SameLanguageShare @ 3, ranking) == 0.25
+    # Without a relevant passage in the query's language no share of it is the right one.
+    russian = placed("ru", "de:1 en:1 fr:1 fr:2", ORDER)
+    assert math.isnan(unbiased(SameLanguageShare @ 3, russian))
+    assert value(SameLanguageShare @ 3, russian) == 0.0
     assert unbiased(LanguageExposure @ 3, ranking) == 1.0
     assert unbiased(PEER, ranking) == 1.0
     assert unbiased(RankDistance, placed("de", GOLDS, ORDER)) == 2.0

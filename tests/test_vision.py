@@ -111,7 +111,9 @@ def test_a_changed_or_lost_picture_is_named(tmp_path: Path, files: list[Path]) -
     known = keys(files)
     Image.new("RGB", (5, 5)).save(files[3])
     store = tmp_path / "store"
-    with pytest.raises(BadData, match=r"picture-3\.png is no longer .* load the collection anew"):
+    with pytest.raises(
+        BadData, match=r"picture-3\.png is no longer .* load the collection or pairs anew"
+    ):
         encode(Corner(), known, "images", folder=store, paths=paths(files))
     files[2].unlink()
     with pytest.raises(BadData, match=r"picture-2\.png cannot be read \(No such .* anew"):
@@ -347,6 +349,13 @@ def test_what_cannot_be_joined_is_named(clip: Path, tmp_path: Path) -> None:
         from_vision_text(tmp_path / "distil", clip)
     with pytest.raises(BadData, match=r"cannot load '.*bert' as a part of a model"):
         from_vision_text(tmp_path / "bert", tmp_path / "bert")
+    siglip = tiny_siglip(tmp_path / "siglip")
+    part = r"siglip': SiglipTextModel cannot be joined, .* texts can be read by BERT, XLM-R or"
+    with pytest.raises(BadData, match=part) as caught:
+        from_vision_text(siglip, clip)
+    assert "\n" not in str(caught.value)
+    seeing = from_vision_text(tmp_path / "bert", siglip, device="cpu", dim=4)
+    assert np.asarray(seeing.encode(["a cat"])).shape == (1, 4)
     with pytest.raises(BadOption, match="dim is 0"):
         from_vision_text(tmp_path / "bert", clip, dim=0)
 
@@ -437,9 +446,23 @@ def test_a_model_of_texts_alone_encodes_no_caption_of_pictures(
     collection: Collection, tmp_path: Path
 ) -> None:
     store = tmp_path / "store"
-    with pytest.raises(BadOption, match="SentenceTransformer reads no pictures"):
+    with pytest.raises(BadOption, match="SentenceTransformer reads no pictures") as caught:
         evaluate(static_model(), collection, measures=[R @ 1], store=store)
+    assert str(caught.value).endswith(
+        "; or ask for settings of captions alone: settings='cross multi'"
+    )
     assert not list(store.rglob("*.npy"))
+    results = evaluate(static_model(), collection, measures=[R @ 1], settings="cross multi")
+    assert results.kinds == ("cross", "multi")
+
+
+@pytest.mark.parametrize(("captions", "cure"), [(["a"], "SigLIP"), (["a", "b"], "settings='mono'")])
+def test_a_model_of_texts_alone_is_told_what_there_is(
+    tmp_path: Path, files: list[Path], captions: list[str], cure: str
+) -> None:
+    rows = [Captioned(path.stem, path, {"en": captions}, path.stem) for path in files]
+    with pytest.raises(BadOption, match=f"reads no pictures.* {cure}$"):
+        evaluate(static_model(), image_text("one", rows, {}), store=tmp_path / "store")
 
 
 REFUSED: dict[str, Callable[[Collection, Path], object]] = {

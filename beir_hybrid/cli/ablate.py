@@ -1,13 +1,20 @@
 """The command that trains a model with several strategies side by side, and judges each."""
 # ruff: noqa: ARG001 - typer wants all options named, and they are read from its context
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from beir_hybrid.cli.arguments import ARGUMENTS, trainer_arguments
-from beir_hybrid.cli.recipe import collection_of, needed, options_of, pairs_of, strategy_of
-from beir_hybrid.cli.shared import Json, dataset_names, print_json, print_table, record
+from beir_hybrid.cli.evaluate import Settings
+from beir_hybrid.cli.recipe import collection_of, needed, options_of, pairs_of, switch_of
+from beir_hybrid.cli.shared import (
+    Json,
+    dataset_names,
+    print_json,
+    print_table,
+    record,
+)
 from beir_hybrid.cli.train import (
     HOW,
     OURS,
@@ -19,6 +26,9 @@ from beir_hybrid.cli.train import (
     strategy_names,
 )
 from beir_hybrid.errors import BadOption
+
+if TYPE_CHECKING:
+    from beir_hybrid.training.ablate import Trial
 
 Test = Annotated[
     list[str] | None,
@@ -34,7 +44,12 @@ TestLanguages = Annotated[
 Strategies = Annotated[
     list[str] | None,
     typer.Option(
-        "--strategy", help=f"{HOW}; repeated.", metavar="NAME", autocompletion=strategy_names
+        "--strategy",
+        help=f"{HOW}; and behind it any of +adapters (one for each language), +frozen (the part "
+        "that sees), +layers=0,1 (LoRA of these), +switch (this row alone is code-switched) and "
+        "+tip (a cache of the training pictures); repeated.",
+        metavar="NAME",
+        autocompletion=strategy_names,
     ),
 ]
 Seeds = Annotated[
@@ -52,6 +67,7 @@ def ablate(
     output: Output = None,
     strategy: Strategies = None,
     seed: Seeds = None,
+    settings: Settings = None,
     config: Config = None,
     as_json: Json = False,
 ) -> None:
@@ -66,12 +82,11 @@ def ablate(
     --------
     `beir-hybrid ablate my-model --train mlqa-r --test xquad-r --strategy x-x-mono --strategy x-y
     --strategy hybrid --max-steps 300 --output ablation`
-    """
-    from ir_measures import AP
 
-    from beir_hybrid.evaluation.measures import RankDistance
+    `beir-hybrid ablate clip --train captions --test held-out --strategy x-image --strategy
+    x-image+tip --strategy hybrid-image+layers=0 --max-steps 300 --output ablation`
+    """
     from beir_hybrid.training.ablate import ablate as run
-    from beir_hybrid.training.ablate import table
 
     given = context.params
     needed(given, "model", "test", "output", "strategy")
@@ -92,9 +107,10 @@ def ablate(
         model,
         pairs_of(common),
         given["output"],
-        strategies={name: strategy_of(name, common) for name in given["strategy"]},
+        strategies=_rows(given["strategy"], switch_of(common)),
         seeds=given["seed"] or (1, 2, 3),
         test=tests,
+        settings=" ".join(given["settings"] or ()) or None,
         **options,
         **arguments,
     )
@@ -103,12 +119,37 @@ def ablate(
             [{"strategy": it.strategy, "seed": it.seed, **record(it.results)} for it in trials]
         )
     else:
-        shown: Any = {
-            "mono AP": (AP, "mono"), "cross AP": (AP, "cross"), "multi AP": (AP, "multi"),
-            "rank distance": (RankDistance, "multi"),
-        }  # fmt: skip
-        if any(one.images for one in tests):
-            kinds = ("text-image", "image-text", "image-pool", "mixed")
-            shown |= {f"{kind} AP": (AP, kind) for kind in kinds}
-        print_table(["collection", "strategy", *shown], list(table(trials, shown)))
+        _print(trials)
     typer.echo(f"saved in {given['output']}")
+
+
+def _rows(names: list[str], switch: Any) -> dict[str, Any]:
+    """Return what each name stands for; where one has +switch, only such are code-switched."""
+    from beir_hybrid.training.variants import suffixes_of, variant
+
+    only = any("switch" in suffixes_of(name) for name in names)
+    return {
+        name: variant(
+            name, code_switch=switch if not only or "switch" in suffixes_of(name) else None
+        )
+        for name in names
+    }
+
+
+def _print(trials: "list[Trial]") -> None:
+    from ir_measures import AP, R
+
+    from beir_hybrid.evaluation.measures import LanguageDisparity, RankDistance
+    from beir_hybrid.training.ablate import table
+
+    columns: Any = {
+        "mono AP": (AP, "mono"), "cross AP": (AP, "cross"), "multi AP": (AP, "multi"),
+        "rank distance": (RankDistance, "multi"),
+        "text-image AP": (AP, "text-image"), "text-image R@1": (R @ 1, "text-image"),
+        "disparity": (LanguageDisparity, "text-image"),
+        "image-text AP": (AP, "image-text"), "image-pool AP": (AP, "image-pool"),
+        "mixed AP": (AP, "mixed"),
+    }  # fmt: skip
+    there = {one.kind for trial in trials for one in trial.results.settings}
+    shown = {name: of for name, of in columns.items() if of[1] in there}
+    print_table(["collection", "strategy", *shown], list(table(trials, shown)))

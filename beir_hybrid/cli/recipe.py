@@ -90,6 +90,12 @@ def _files(written: str) -> dict[str, str]:
 def strategy_of(name: str, given: Mapping[str, Any]) -> Any:
     """Return a strategy with what switches words of its texts."""
     from beir_hybrid.training.strategies import strategy
+
+    return strategy(name, code_switch=switch_of(given))
+
+
+def switch_of(given: Mapping[str, Any]) -> Any:
+    """Return what switches words of texts, if anything does."""
     from beir_hybrid.training.switching import code_switch
 
     if (given["switch"] is None) != (given["lexicon"] is None):
@@ -97,9 +103,8 @@ def strategy_of(name: str, given: Mapping[str, Any]) -> Any:
     if given["switch"] is None:
         if given["switch_on"]:
             raise BadOption("--switch-on goes with --switch and --lexicon")
-        return strategy(name)
-    switch = code_switch(given["switch"], given["lexicon"], given["switch_on"] or "both")
-    return strategy(name, code_switch=switch)
+        return None
+    return code_switch(given["switch"], given["lexicon"], given["switch_on"] or "both")
 
 
 def options_of(given: Mapping[str, Any]) -> dict[str, Any]:

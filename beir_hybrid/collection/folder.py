@@ -10,7 +10,7 @@ from typing import Any, TextIO
 import pyarrow as pa
 
 from beir_hybrid.collection.lines import json_lines, string
-from beir_hybrid.collection.model import ITSELF, Collection, Origin, View
+from beir_hybrid.collection.model import IMAGE, ITSELF, Collection, Origin, View
 from beir_hybrid.collection.store import MANIFEST, facts, facts_from
 from beir_hybrid.collection.writer import CollectionWriter, cached
 from beir_hybrid.errors import BadData, BadOption
@@ -176,7 +176,7 @@ class _Reader:
             key, text = string(row, "_id", where), string(row, "text", where)
             lang = string(about, "lang", where, "") or self.language
             title = string(row, "title", where, "") or string(about, "title", where, "")
-            image = string(about, "image", where, "") or None
+            image = _image(about, lang, where)
             identity = self.writer.passage(lang, self._local(key, lang), title, text, image)
             if key in answers:
                 self._found("passages", key, identity, where)
@@ -188,7 +188,7 @@ class _Reader:
                 lang = string(about, "lang", where, "") or self.language
                 local = self._local(key, lang, "q:")
                 group = string(about, "group", where, "") or f"{lang}:{local}"
-                image = string(about, "image", where, "") or None
+                image = _image(about, lang, where)
                 identity = self.writer.query(lang, local, text, group, image)
                 self._found("queries", key, identity, where)
         for kind, named in (("queries", wanted), ("passages", answers)):
@@ -212,6 +212,17 @@ def _lines(path: Path) -> Iterator[tuple[str, dict[str, object], dict[str, objec
     for number, row in json_lines(path):
         about = row.get("metadata")
         yield f"{path} line {number}", row, about if isinstance(about, dict) else {}
+
+
+def _image(about: dict[str, object], lang: str | None, where: str) -> str | None:
+    """Return where a row's picture lies, which `write_folder` puts in the group of pictures."""
+    image = string(about, "image", where, "") or None
+    if image and lang != IMAGE:
+        raise BadData(
+            f"{where}: models would read the row's text and not its image {image!r:.80}; load "
+            "pictures and their captions as 'jsonl-image-text'"
+        )
+    return image
 
 
 def _judgements(path: Path) -> tuple[list[str], list[tuple[str, str, int]]]:

@@ -1,6 +1,7 @@
 """A folder of Arrow files and a manifest in, a `Collection` out."""
 
 import json
+import logging
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ from beir_hybrid.collection.model import IMAGE, Collection, Origin
 from beir_hybrid.collection.shards import JUDGEMENTS, PASSAGES, QUERIES, read_shards
 from beir_hybrid.errors import BadData
 from beir_hybrid.files import replacing
+
+logger = logging.getLogger(__name__)
 
 FORMAT = 1
 MANIFEST = "collection.json"
@@ -69,6 +72,8 @@ def open_collection(folder: str | Path) -> Collection:
         for shard in shards:
             counts[kind][shard.lang] += shard.rows
     judgements = read_shards([folder / "judgements.arrow"], JUDGEMENTS)
+    for line in stored.get("warnings", ()):
+        logger.warning("%s", line)
     return collection_of(tables["queries"], tables["passages"], judgements, counts, stored)
 
 

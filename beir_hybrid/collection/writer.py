@@ -64,6 +64,7 @@ class CollectionWriter:
 
     def __init__(self, folder: Path, name: str, *, images: bool = False) -> None:
         self.folder, self.name, self._images = folder, name, images
+        self.warnings: list[str] = []  # given whenever the collection is opened
         self._problems = Problems()
         self._query_schema = IMAGE_QUERIES if images else QUERIES
         self._passage_schema = IMAGES if images else PASSAGES
@@ -180,6 +181,7 @@ class CollectionWriter:
             "original_ids": original_ids,
             "caveat": caveat,
             "provenance": [vars(origin) for origin in provenance],
+            "warnings": self.warnings,
         }
         write_manifest(self.folder, known, queries, passages)
 

@@ -22,14 +22,15 @@ _THREADS = 2
 _PICTURES, _PIXELS = 128, 1 << 26
 
 
-def image_encoder(encoder: Any) -> Callable[[Sequence["Image"]], np.ndarray]:
-    """Return an encoder's `encode_images`; raise `BadOption` if it reads no pictures."""
+def image_encoder(encoder: Any, cure: str = "") -> Callable[[Sequence["Image"]], np.ndarray]:
+    """Return an encoder's `encode_images`; raise `BadOption`, with a cure, if it reads none."""
     found: Callable[[Sequence[Image]], np.ndarray] | None
     found = getattr(encoder, "encode_images", None)
     if found is None:
         name = getattr(encoder, "name", "") or type(encoder).__name__
         raise BadOption(
             f"{name} reads no pictures; name a model of texts and images, such as CLIP or SigLIP"
+            f"{cure}"
         )
     return found
 
@@ -76,7 +77,7 @@ def windows(keys: Sequence[str], paths: Sequence[str]) -> Generator[list["Image"
     try:
         while True:
             while len(ahead) < room and (pair := next(waiting, None)):
-                ahead.append(pool.submit(_read, *pair))
+                ahead.append(pool.submit(opened_as, *pair))
             if not ahead:
                 break
             picture = ahead.popleft().result()
@@ -93,14 +94,16 @@ def windows(keys: Sequence[str], paths: Sequence[str]) -> Generator[list["Image"
         pool.shutdown(cancel_futures=True)
 
 
-def _read(key: str, path: str) -> "Image":
-    """Open a picture that has not changed since its key was made."""
+def opened_as(key: str, path: str | Path) -> "Image":
+    """Open a picture, or raise `BadData` if it has changed since its key was made."""
     try:
         found = f"sha256:{sha256(Path(path))}"
     except OSError as error:
         raise BadData(
-            f"{path} cannot be read ({error.strerror}); load the collection anew"
+            f"{path} cannot be read ({error.strerror}); load the collection or pairs anew"
         ) from error
     if found != key:
-        raise BadData(f"{path} is no longer the picture that was loaded; load the collection anew")
+        raise BadData(
+            f"{path} is no longer the picture that was loaded; load the collection or pairs anew"
+        )
     return opened(path)

@@ -62,12 +62,7 @@ def from_vision_text(
             torch.manual_seed(seed)
             _joined(text_encoder, vision_encoder, dim).save_pretrained(folder)
         made(images, tokenizer).save_pretrained(folder)
-        try:
-            model = SentenceTransformer(folder, device=device, local_files_only=True)
-        except (ValueError, KeyError) as error:  # a tower that transformers has inside others only
-            first = str(error).strip().splitlines()[0]
-            parts = f"{str(text_encoder)!r} and {str(vision_encoder)!r}"
-            raise BadData(f"cannot join {parts}: {first}") from error
+        model = SentenceTransformer(folder, device=device, local_files_only=True)
     if limit := text_settings(model).get("max_length"):
         model.max_seq_length = limit  # the tokenizer names none, or more than there are places
     return model
@@ -95,9 +90,16 @@ def _joined(text_encoder: str | Path, vision_encoder: str | Path, dim: int | Non
 
 
 def _one_vector(tower: Any, name: str | Path) -> Any:
-    """Return a tower, or raise `BadData` if it makes no vector of the whole."""
+    """Return a tower, or raise `BadData` if it cannot be loaded alone or makes no one vector."""
     from sentence_transformers.base.modules import Transformer
+    from transformers import MODEL_MAPPING
 
+    if type(tower.config) not in MODEL_MAPPING:  # transformers would not load it again
+        raise BadData(
+            f"{str(name)!r}: {type(tower).__name__} cannot be joined, for it is a part of its own "
+            "model only; texts can be read by BERT, XLM-R or CLIP's text tower, and pictures by "
+            "ViT or the vision tower of CLIP or SigLIP"
+        )
     # By the type that its result has, as sentence-transformers goes.
     fields = Transformer._get_method_output_fields(tower.forward)  # noqa: SLF001
     if fields is not None and "pooler_output" not in fields:

@@ -22,8 +22,8 @@ def unbiased(measure: Measure, judged: Judged) -> np.ndarray:
     """Return the value of a ranking without bias, NaN where the measure has none; (n,) float64.
 
     n - 1 for a rank distance, 0 if it is normalised; 1/n for the language preference; the query
-    language's share of the relevant passages for the same-language share, and that of pictures for
-    the modality share; 0 for the language disparity; 1 for the others.
+    language's share of the relevant passages, where it has any, for the same-language share, and
+    that of pictures for the modality share; 0 for the language disparity; 1 for the others.
     """
     return _arithmetic(measure).unbiased(measure, judged)
 
@@ -137,8 +137,9 @@ def _same_language_share(measure: Measure, judged: Judged) -> np.ndarray:
 
 def _unbiased_share(measure: Measure, judged: Judged) -> np.ndarray:
     rows = _relevant(measure, judged)
-    share = ratio(judged.total(rows[_own(judged, rows)]), judged.total(rows))
-    return np.where(_asks_images(judged), np.nan, share)
+    own = judged.total(rows[_own(judged, rows)])
+    # A caption may be the only one in its language, and it is no answer to itself.
+    return np.where((own == 0) | _asks_images(judged), np.nan, ratio(own, judged.total(rows)))
 
 
 def _asks_images(judged: Judged) -> np.ndarray:

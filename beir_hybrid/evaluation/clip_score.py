@@ -68,9 +68,10 @@ def clip_score(
 
     ``CLIPScore = 2.5 max(cos(c, v), 0)`` for a caption c and its picture v, and ``RefCLIPScore`` is
     the harmonic mean of that and ``max(max_r cos(c, r), 0)`` over the references r, the picture's
-    other captions. "A photo depicts " goes before every caption. Both are means over captions. They
-    are a diagnostic of captions and of the model, not of a ranking, and say something about one
-    scorer only: published figures are those of OpenAI's CLIP ViT-B/32 on English captions.
+    other captions. "A photo depicts " goes before every caption. Both are means over captions;
+    pictures of equal files are one picture. They are a diagnostic of captions and of the model, not
+    of a ranking, and say something about one scorer only: published figures are those of OpenAI's
+    CLIP ViT-B/32 on English captions.
 
     Hessel, Holtzman, Forbes, Le Bras and Choi, "CLIPScore: A Reference-free Evaluation Metric for
     Image Captioning", EMNLP 2021.
@@ -96,6 +97,8 @@ def clip_score(
     judgements = Judgements.of(checked(collection))
     judgements = judgements.only(judgements.relevance > 0)
     pairs = judgements.only(judgements.inside(SIDES["text-image"]))
+    # Of pictures of equal files, whose vectors are equal, each caption is scored with the first.
+    pairs = pairs.only(np.unique(pairs.query, return_index=True)[1])
     if not len(pairs.query):
         raise BadData(f"{collection.name} has no caption with its picture: nothing to score")
     wanted = None

@@ -21,6 +21,7 @@ from beir_hybrid.encoding import Embeddings, Encoded, as_encoder, encode
 from beir_hybrid.encoding.cluster import Cluster
 from beir_hybrid.encoding.encoder import Encoder, Role
 from beir_hybrid.encoding.engines import at_work, cluster_of
+from beir_hybrid.encoding.pictures import image_encoder
 from beir_hybrid.errors import BadData, BadOption, BeirHybridError, MissingExtra
 from beir_hybrid.evaluation.machine import machine, versions
 from beir_hybrid.evaluation.measures import (
@@ -152,7 +153,8 @@ def evaluate(
     with cluster_of(engine) as cluster:
         with _timed(seconds, "encoding"):
             seen = any(SIDES[kind].images for kind in kinds)
-            vectors = _vectors(model, collection, store, options, cluster, seen=seen)
+            cure = _of_captions(judgements) if seen and scores is None else ""
+            vectors = _vectors(model, collection, store, options, cluster, seen=seen, cure=cure)
         reranker = None
         if scores is not None:
             reranker = Reranker(scores, depth, Path(store) if store else None)
@@ -179,6 +181,13 @@ def evaluate(
     timing = _timing(seconds, vectors, scoring, engine, cluster)
     timing[GIVEN] = given(collection, model, options, **named)
     return Results.of(table, chosen, about, timing)
+
+
+def _of_captions(judgements: Judgements) -> str:
+    """Return what to ask for where a model reads no pictures, if there is anything."""
+    kinds = [kind for kind in kinds_of(judgements, None) if not SIDES[kind].images]
+    alone = f"; or ask for settings of captions alone: settings={' '.join(kinds)!r}"
+    return alone if kinds else ""
 
 
 def _timing(
@@ -330,6 +339,7 @@ def _vectors(
     cluster: Cluster | None,
     *,
     seen: bool,
+    cure: str,
 ) -> Vectors:
     """Return vectors of a collection's texts and, if they are `seen`, of its pictures."""
     if isinstance(model, Vectors):
@@ -345,6 +355,8 @@ def _vectors(
     folder, encoded = Path(store) if store is not None else None, Encoded()
     own = as_encoder(model, **options)
     with at_work(own, cluster) as encoder:
+        if seen:
+            image_encoder(encoder, cure)  # or it says at once that it reads none
         captions = retrieval_texts(collection.view().documents)
         keep: dict[str, Any] = {"folder": folder, "encoded": encoded}
         tables = [collection.passages, collection.queries]
@@ -371,7 +383,6 @@ def _encoded(
     pictures = table.slice(len(texts))
     if not len(pictures):
         return encode(encoder, texts, role, **keep)
-    # First, for a model that reads none says so at once.
     seen = encode(encoder, pictures["text"], "images", paths=pictures["image"], **keep)
     return Embeddings.joined([encode(encoder, texts, role, **keep), seen])
 

@@ -1,16 +1,18 @@
 """Models that match pictures with captions, by their names: BLIP and LXMERT."""
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 
+from beir_hybrid.encoding.pictures import opened_as
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.matching import Matcher, plain
 from beir_hybrid.files import sha256
-from beir_hybrid.images import opened
 
 _REGIONS = 36  # of a picture: what LXMERT was trained with
 
@@ -52,9 +54,9 @@ class BlipMatcher(Matcher):
         """Return the checksum of the picture's file, and its path."""
         return row["text"], Path(row["image"])
 
-    def pictures(self, paths: Sequence[Path]) -> Sequence[Any]:
+    def pictures(self, paths: Mapping[str, Path]) -> Sequence[Any]:
         """Encode pictures, each by itself."""
-        pixels = self.processor([opened(path) for path in paths], return_tensors="pt")
+        pixels = self.processor([opened_as(*pair) for pair in paths.items()], return_tensors="pt")
         return self.model.vision_model(self._moved(pixels["pixel_values"]))[0]
 
     def logits(self, tokens: Any, pictures: Sequence[Any]) -> Any:
@@ -112,17 +114,17 @@ class LxmertMatcher(Matcher):
             raise BadData(f"{self.features} lacks {key}.npz, the region features of {key!r}")
         return f"sha256:{sha256(path)}", path
 
-    def pictures(self, paths: Sequence[Path]) -> Sequence[Any]:
+    def pictures(self, paths: Mapping[str, Path]) -> Sequence[Any]:
         """Read features and boxes."""
-        return [self._regions(path) for path in paths]
+        return [self._regions(key, path) for key, path in paths.items()]
 
-    def _regions(self, path: Path) -> tuple[Any, Any]:
+    def _regions(self, key: str, path: Path) -> tuple[Any, Any]:
         import torch
 
         config = self.model.config
         wanted = {"features": config.visual_feat_dim, "boxes": config.visual_pos_dim}
         found = []
-        for (name, width), array in zip(wanted.items(), _arrays(path, wanted), strict=True):
+        for (name, width), array in zip(wanted.items(), _arrays(key, path, wanted), strict=True):
             if array.shape != (_REGIONS, width):
                 raise BadData(f"{path}: {name} is {array.shape}, not {(_REGIONS, width)}")
             if array.dtype.kind != "f" or not np.isfinite(array).all():
@@ -149,9 +151,12 @@ class LxmertMatcher(Matcher):
         return read.cross_relationship_score
 
 
-def _arrays(path: Path, names: Iterable[str]) -> list[np.ndarray]:
+def _arrays(key: str, path: Path, names: Iterable[str]) -> list[np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as stored:
+        data = path.read_bytes()
+        if f"sha256:{hashlib.sha256(data).hexdigest()}" != key:
+            raise BadData(f"{path} has changed since the evaluation began; evaluate again")
+        with np.load(BytesIO(data), allow_pickle=False) as stored:
             return [np.asarray(stored[name]) for name in names]
     except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]

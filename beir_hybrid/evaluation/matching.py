@@ -86,7 +86,7 @@ class Matcher(ABC):
                 new = [key for key in dict.fromkeys(keys) if key not in read]
                 read = {key: read[key] for key in keys if key in read}
                 if new:
-                    read |= zip(new, self.pictures([paths[key] for key in new]), strict=True)
+                    read |= zip(new, self.pictures({key: paths[key] for key in new}), strict=True)
                 logits = self.logits(self._tokens(captions), [read[key] for key in keys])
                 scores[places] = (logits[:, 1] - logits[:, 0]).float().cpu().numpy()
         return scores
@@ -128,8 +128,8 @@ class Matcher(ABC):
         """Return what identifies the content that is read of a picture, and where it lies."""
 
     @abstractmethod
-    def pictures(self, paths: Sequence[Path]) -> Sequence[Any]:
-        """Read pictures."""
+    def pictures(self, paths: Mapping[str, Path]) -> Sequence[Any]:
+        """Read pictures, or raise `BadData` if one is no longer what its key identifies."""
 
     @abstractmethod
     def logits(self, tokens: Any, pictures: Sequence[Any]) -> Any:

@@ -194,7 +194,9 @@ def _marked(
         losses = {
             n: _loss(float(cell[name].sort), column.good, free[entries[n]])  # type: ignore[arg-type]
             for n, cell in enumerate(cells)
-            if cell[name].sort is not None and entries[n].source != "published"
+            if cell[name].sort is not None
+            and entries[n].source != "published"
+            and (column.good != "near" or free[entries[n]] is not None)
         }
         best = min(losses.values(), default=0.0)
         for n, loss in losses.items():
@@ -203,13 +205,13 @@ def _marked(
     return list(marked)
 
 
-def _unbiased(entry: Entry, column: Column) -> float:
+def _unbiased(entry: Entry, column: Column) -> float | None:
     found = entry.found(column.measure, column.kind)
-    return (found.unbiased or 0.0) if found else 0.0
+    return found.unbiased if found else None
 
 
-def _loss(value: float, good: str, unbiased: float) -> float:
-    return {"high": -value, "low": value, "near": abs(value - unbiased)}[good]
+def _loss(value: float, good: str, unbiased: float | None) -> float:
+    return {"high": -value, "low": value, "near": abs(value - (unbiased or 0.0))}[good]
 
 
 _RANK = (

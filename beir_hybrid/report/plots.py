@@ -84,7 +84,8 @@ def _cells(drawn: "Figure", found: Matrix, *, difference: bool) -> None:
     axes.invert_yaxis()
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
-    axes.set_xticks(np.arange(len(found.columns)) + 0.5, found.columns)
+    columns = ["pictures" if code == IMAGE else code for code in found.columns]
+    axes.set_xticks(np.arange(len(columns)) + 0.5, columns)
     axes.set_yticks(np.arange(len(found.rows)) + 0.5, list(map(_language, found.rows)))
     axes.set_xlabel("language of passages")
     axes.set_ylabel("language of queries")
@@ -288,4 +289,4 @@ def _direction(measure: Measure | str) -> str:
 
 
 def _language(code: str) -> str:
-    return f"{english_name(code)} ({code})"
+    return "pictures" if code == IMAGE else f"{english_name(code)} ({code})"

@@ -6,10 +6,9 @@ a picture both in the group of pictures.
 
 import hashlib
 import json
-import logging
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain
 from pathlib import Path
@@ -24,8 +23,6 @@ from beir_hybrid.images import Picture, checked
 from beir_hybrid.languages import normalise
 from beir_hybrid.progress import progress
 from beir_hybrid.sources.spec import Dataset, announce
-
-logger = logging.getLogger(__name__)
 
 _SLICE = 512  # pictures decoded before whoever wants to stop is heard
 # What models take for pictures where it is given to them as text.
@@ -80,7 +77,7 @@ def _state(path: Path) -> tuple[str, int, int]:
 
 
 def write(name: str, rows: Iterable[Captioned], writer: CollectionWriter) -> None:
-    """Write pictures, captions and judgements; warn once, with counts, of what is odd.
+    """Write pictures, captions and judgements; warn on each load, with counts, of what is odd.
 
     A picture and its captions are relevant to each other, and so are its captions in all
     languages. Pictures of equal files count as one: neither can be told from the other.
@@ -97,7 +94,8 @@ def write(name: str, rows: Iterable[Captioned], writer: CollectionWriter) -> Non
         same.setdefault(checksum, []).append(_written(key, path, checksum, captions, writer))
     for alike in same.values():
         _judge(alike, writer)
-    _warn(name, pictures, captioned, [alike for alike in same.values() if len(alike) > 1])
+    twins = [alike for alike in same.values() if len(alike) > 1]
+    writer.warnings += [f"{name}: {line}" for line in _odd(pictures, captioned, twins)]
 
 
 def by_language(row: Captioned) -> dict[str, list[str]]:
@@ -147,7 +145,7 @@ def _is_file(path: Path) -> bool:
 
 def _pictures(name: str, paths: Sequence[Path]) -> dict[Path, Picture]:
     """Decode every picture once; raise `BadData` with the first that is no good and the count."""
-    missing = [path for path in paths if not path.exists()]
+    missing = [path for path in paths if not _exists(name, path)]
     if missing:
         raise BadData(f"{name}: {_of(missing, paths)} missing, first {missing[0]}")
     found: dict[Path, Picture] = {}
@@ -174,6 +172,14 @@ def _pictures(name: str, paths: Sequence[Path]) -> dict[Path, Picture]:
     if refused:
         raise BadData(f"{name}: {_of(refused, paths)} no good: {refused[0]}")
     return found
+
+
+def _exists(name: str, path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError as error:  # too long for a path, or no right to look
+        reason = f"cannot be looked for: {error.strerror}"
+        raise BadData(f"{name}: the picture {str(path)!r:.200} {reason}") from error
 
 
 def _of(some: Sequence[object], all_: Sequence[object]) -> str:
@@ -225,24 +231,22 @@ def _judge(alike: Sequence[_Written], writer: CollectionWriter) -> None:
                 writer.judge(query, passage)
 
 
-def _warn(
-    name: str,
+def _odd(
     pictures: Mapping[Path, Picture],
     captioned: Mapping[str, tuple[Path, Mapping[str, Sequence[str]]]],
-    alike: Sequence[Sequence[_Written]],
-) -> None:
+    twins: Sequence[Sequence[_Written]],
+) -> Iterator[str]:
+    """Yield what a user should know of the pictures and captions, with counts."""
     odd = Counter(chain.from_iterable(picture.oddities for picture in pictures.values()))
     if odd:
         counts = ", ".join(f"{count:,} {what}" for what, count in odd.most_common())
-        logger.warning("%s: pictures that are converted: %s", name, counts)
-    if alike:
-        first = ", ".join(repr(one.key) for one in alike[0])
-        message = "%s: %s ids share %s, first %s: captions of one are taken to fit the others"
-        logger.warning(
-            message, name, f"{sum(map(len, alike)):,}", several(len(alike), "pictures"), first
-        )
+        yield f"pictures that are converted: {counts}"
+    if twins:
+        first = ", ".join(repr(one.key) for one in twins[0])
+        shared = f"{sum(map(len, twins)):,} ids share {several(len(twins), 'pictures')}"
+        yield f"{shared}, first {first}: captions of one are taken to fit the others"
     spoken = Counter(chain.from_iterable(captions for _, captions in captioned.values()))
     lacking = {lang: len(captioned) - count for lang, count in sorted(spoken.items())}
     if any(lacking.values()):
         counts = ", ".join(f"{lang} {count:,}" for lang, count in lacking.items() if count)
-        logger.warning("%s: pictures without a caption in a language: %s", name, counts)
+        yield f"pictures without a caption in a language: {counts}"

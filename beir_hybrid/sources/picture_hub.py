@@ -56,13 +56,19 @@ def load(
     dataset, tables = _DATASETS[name], _TABLES[name]
     chosen = languages or dataset.languages
     recipe = {"dataset": name, "languages": chosen, "commit": tables.commit, "captions": captions}
+    # Pictures are found by their paths, which differ in a cache that was moved.
+    recipe["cache"] = str(cache_folder().absolute())
 
-    def build(writer: CollectionWriter) -> None:
+    def read() -> _Reader:
         reader = _Reader(name, tables, captions)
         for lang in chosen:
             reader.read(lang)
+        return reader
+
+    def build(writer: CollectionWriter) -> None:
+        reader = read()
         announce(dataset)
-        reader.warn()
+        writer.warnings += reader.warnings()
         write(name, reader.rows.values(), writer)
         pooled = "the pictures of all languages are one pool, where published figures have several"
         writer.finish(
@@ -73,7 +79,12 @@ def load(
             caveat=pooled if name == "wit" and len(chosen) > 1 else "",
         )
 
-    return cached(name, recipe, build, images=True)
+    found = cached(name, recipe, build, images=True)
+    paths = found.passages["image"].drop_null().to_pylist()
+    if lost := sum(not Path(path).is_file() for path in paths):
+        logger.warning("%s: pictures that the cache lacks are read anew: %d", name, lost)
+        read()
+    return found
 
 
 def xflickrco(languages: tuple[str, ...] | None = None) -> Collection:
@@ -120,13 +131,13 @@ class _Reader:
         chosen = kept[:1] if self.captions == "first" else kept
         self.rows[key] = known._replace(captions={**known.captions, lang: chosen})
 
-    def warn(self) -> None:
-        """Warn, with counts, of what is left out."""
-        if self.blank:
-            logger.warning("%s: captions that are empty are left out: %d", self.name, self.blank)
-        if self.other:
-            message = "%s: pictures that differ in another language, where the first is taken: %d"
-            logger.warning(message, self.name, self.other)
+    def warnings(self) -> list[str]:
+        """Return, with counts, what is left out."""
+        counts = {
+            "captions that are empty are left out": self.blank,
+            "pictures that differ in another language, where the first is taken": self.other,
+        }
+        return [f"{self.name}: {what}: {count}" for what, count in counts.items() if count]
 
 
 def _read(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, Any]]:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pyarrow as pa
 
-from beir_hybrid.images import opened
+from beir_hybrid.collection.model import IMAGE
+from beir_hybrid.encoding.pictures import opened_as
 from beir_hybrid.training.numbers import HARD, numbers_of
 from beir_hybrid.training.pictures import PATH
 from beir_hybrid.training.switching import CodeSwitch
@@ -77,9 +78,10 @@ def rows_of(
         langs = pairs.languages[query_lang[at]], pairs.languages[passage_lang[at]]
         rows[at] = _switched(rows[at], switch, langs, int(codes[at]))
     if pairs.images and pictures:
-        paths = pairs.data.table[PATH]
+        sums, paths = (pairs.data.table[name] for name in (f"positive.{IMAGE}", PATH))
         for at in np.flatnonzero(passage_lang == width - 1).tolist():
-            rows[at]["positive"] = opened(paths[int(group[at])].as_py())
+            one = int(group[at])
+            rows[at]["positive"] = opened_as(sums[one].as_py(), paths[one].as_py())
     if pairs.translations:
         for row, *place in zip(rows, group, query_lang, passage_lang, strict=True):
             row["translation"] = _translation(pairs, *place)

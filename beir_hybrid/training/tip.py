@@ -8,8 +8,8 @@ import numpy as np
 
 from beir_hybrid.collection.model import IMAGE
 from beir_hybrid.encoding.encoder import Encoder, as_encoder
+from beir_hybrid.encoding.pictures import opened_as
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.images import opened
 from beir_hybrid.training.pairs import ParallelPairs
 from beir_hybrid.training.pictures import PATH
 
@@ -86,9 +86,9 @@ class TipCache:
             for caption, text in zip(table[f"query.{lang}"].to_pylist(), texts, strict=True):
                 if caption is not None and text is not None:
                     captions[caption, text] = None
-        every = list(files.values())
+        every = list(files.items())
         rows = np.concatenate(
-            [encoder.encode_images([opened(path) for path in every[at : at + _PICTURES]])
+            [encoder.encode_images([opened_as(*pair) for pair in every[at : at + _PICTURES]])
              for at in range(0, len(every), _PICTURES)]
         )  # fmt: skip
         keys = encoder.encode_queries([caption for caption, _ in captions])

@@ -1,0 +1,232 @@
+"""Rows of `ablate` by suffix: what each changes, what is trained, and what is judged."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from ir_measures import AP, R
+from sentence_transformers import SentenceTransformer
+
+import beir_hybrid as bh
+from beir_hybrid.collection import Collection
+from beir_hybrid.errors import BadOption
+from beir_hybrid.training.ablate import ablate
+from beir_hybrid.training.pairs import ParallelPairs
+from beir_hybrid.training.variants import SUFFIXES, variant
+from tests.models import tiny_clip
+from tests.test_cli_evaluate import Ran, ran  # noqa: F401 - a fixture
+from tests.test_image_training import LANGS, SMALL, clip, flags, hits, pairs, shown  # noqa: F401
+
+pytest.importorskip("peft", reason="adapters need it: the extra 'train'")
+
+
+def loaded(folder: Path) -> SentenceTransformer:
+    return SentenceTransformer(str(folder), device="cpu")
+
+
+def changed(before: Path, after: Path) -> set[str]:
+    """Return the towers, or the layers of the text tower, with weights that differ."""
+    old, new = (loaded(folder).state_dict() for folder in (before, after))
+    names = [name for name in old if not torch.equal(old[name], new[name])]
+    return {
+        "vision" if "vision" in name else f"text {name.split('layers.')[1][0]}"
+        for name in names if "vision" in name or "layers." in name
+    }  # fmt: skip
+
+
+def recipe(run: Path) -> Any:
+    return json.loads((run / "training.json").read_text())["recipe"]
+
+
+def test_names_by_hand() -> None:
+    plain = variant("hybrid-image:alpha=0.4")
+    assert (plain.strategy, plain.options) == (bh.strategy("hybrid-image:alpha=0.4"), {})
+    both = variant("x-image+layers=0,1+frozen")
+    assert both.options == {"lora": {"layers": [0, 1]}, "freeze": "vision"}
+    # The rest of what all rows have stays.
+    common = {"lora": {"r": 4, "layers": "all"}, "max_length": 8}
+    assert both.merged(common) == {
+        "lora": {"r": 4, "layers": [0, 1]}, "freeze": "vision", "max_length": 8,
+    }  # fmt: skip
+    assert both.merged({"lora": None})["lora"] == {"layers": [0, 1]}
+    assert common["lora"] == {"r": 4, "layers": "all"}
+    switch = bh.code_switch(0.5, [{"de": "rot", "en": "red"}])
+    assert variant("x-y+switch", code_switch=switch).strategy == bh.strategy(
+        "x-y", code_switch=switch
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("x-image+tips", r"no \+tips; there are \+adapters, \+frozen, \+layers, \+switch, \+tip"),
+        ("x-image+", "there is no"),
+        ("x-images+tip", "did you mean 'x-image'"),
+        ("x-image+adapters+tip", r"\+tip does not go with"),
+        ("x-image+tip+tip", r"\+tip does not go with"),
+        ("x-image+layers=0+layers=1", r"\+layers does not go with"),
+        ("x-image+frozen=text", r"'text'; \+layers alone takes a value"),
+        ("x-image+layers", r"\+layers=: layers are numbers"),
+        ("x-image+layers=early", r"\+layers=early: layers are numbers"),
+        ("x-image+switch", r"\+switch needs --switch and --lexicon"),
+    ],
+)  # fmt: skip
+def test_names_that_stand_for_nothing(name: str, message: str) -> None:
+    with pytest.raises(BadOption, match=message):
+        variant(name)
+
+
+def test_every_suffix_is_a_row(
+    tmp_path: Path,
+    clip: Path,  # noqa: F811
+    shown: Collection,  # noqa: F811
+    pairs: ParallelPairs,  # noqa: F811
+) -> None:
+    names = ["x-image", "hybrid-image+layers=0", "x-image+frozen", "x-image+adapters",
+             "x-image+tip"]  # fmt: skip
+
+    def run() -> Any:
+        trials = ablate(
+            clip, pairs, tmp_path, strategies=names, test=shown, max_steps=7, seeds=[1],
+            measures=["R@1"], settings="text-image", **SMALL | {"learning_rate": 0.05},
+        )  # fmt: skip
+        assert [trial.strategy for trial in trials] == names
+        assert {one.kind for t in trials for one in t.results.settings} == {"text-image"}
+        return {t.strategy: t.results.summary()["text-image"][R @ 1].mean for t in trials}
+
+    found = run()
+    runs = tmp_path / "runs"
+    # Trained as x-image is, and so not again.
+    assert sorted(one.name for one in runs.iterdir() if one.is_dir()) == [
+        "hybrid-image+layers=0-1", "x-image+adapters-1", "x-image+frozen-1", "x-image-1",
+    ]  # fmt: skip
+    folders = {name: runs / f"{name}-1" / "model" for name in names}
+    assert changed(clip, folders["x-image"]) == {"vision", "text 0", "text 1"}
+    assert changed(clip, folders["x-image+frozen"]) == {"text 0", "text 1"}
+    assert changed(clip, folders["hybrid-image+layers=0"]) == {"text 0"}
+    for name in names[:3]:
+        assert found[name] == pytest.approx(hits(loaded(folders[name]), shown), abs=1e-9)
+    # Seven steps of three languages are 3 + 2 + 2, and each sees its own captions alone.
+    adapted = {lang: runs / "x-image+adapters-1" / lang for lang in LANGS}
+    records = [json.loads((one / "training.json").read_text()) for one in adapted.values()]
+    assert [record["steps"] for record in records] == [3, 2, 2]
+    assert [set(record["audit"]["rows"]) for record in records] == [
+        {"de-image"}, {"en-image"}, {"fr-image"},
+    ]  # fmt: skip
+    # Judged as the wrappers are alone.
+    alone: dict[str, Any] = {
+        "x-image+adapters": bh.LanguageAdapters(
+            clip, {lang: one / "adapter" for lang, one in adapted.items()}, shown
+        ),
+        "x-image+tip": bh.TipCache.of(str(folders["x-image"]), pairs),
+    }
+    for name, model in alone.items():
+        expected = bh.evaluate(model, shown, measures=["R@1"], settings="text-image")
+        assert found[name] == expected.summary()["text-image"][R @ 1].mean
+        queries = model.encode_queries(["red over blue"])
+        plain = bh.SentenceTransformerEncoder(folders["x-image"]).encode_queries(["red over blue"])
+        assert not np.allclose(queries, plain)
+    made = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.json")}
+    assert len([path for path in made if path.name == "training.json"]) == 6
+    assert run() == found
+    assert {path: path.stat().st_mtime_ns for path in made} == made
+    with pytest.raises(BadOption, match=r"max_steps is 2; \+adapters needs 3 at least"):
+        ablate(clip, pairs, tmp_path / "few", strategies=["x-image+adapters"], test=shown,
+               max_steps=2, seeds=[1], **SMALL)  # fmt: skip
+
+
+def test_variants_by_name(
+    tmp_path: Path,
+    clip: Path,  # noqa: F811
+    shown: Collection,  # noqa: F811
+    pairs: ParallelPairs,  # noqa: F811
+) -> None:
+    class Turned:
+        """An encoder that has pictures the wrong way round: each is the last to be found."""
+
+        def __init__(self, model: Any) -> None:
+            self.encoder = bh.SentenceTransformerEncoder(model)
+            self.encode_queries = self.encode_passages = self.encoder.encode_queries
+            self.fingerprint = {"kind": "turned"}
+
+        def encode_images(self, pictures: Any) -> np.ndarray:
+            return -self.encoder.encode_images(pictures)
+
+    rows = {
+        "plain": "x-image",
+        "early": bh.Variant("x-image", options={"lora": {"layers": [1]}}),
+        "turned": bh.Variant("x-image", wrap=lambda model, _pairs, _test: Turned(model)),
+    }
+    common: Any = {"max_steps": 2, "seeds": [1], "measures": ["R@1", "AP"], **SMALL}
+
+    def run(**more: Any) -> Any:
+        return ablate(clip, pairs, tmp_path, strategies=rows, test=shown, **common, **more)
+
+    plain, early, turned = run(settings=["text-image"])
+    assert recipe(tmp_path / "runs" / "early-1")["lora"]["layers"] == [1]
+    model = tmp_path / "runs" / "plain-1" / "model"
+    expected = bh.evaluate(Turned(model), shown, settings="text-image").summary()["text-image"]
+    assert turned.results.summary()["text-image"][AP].mean == expected[AP].mean
+    assert plain.results.summary()["text-image"][AP].mean != expected[AP].mean
+    assert early.strategy == "early"
+    # Other settings are judged anew, the trained model is not made again.
+    written = (model.parent / "training.json").stat().st_mtime_ns
+    again = run(settings="text-image, image-text")
+    assert {one.kind for one in again[0].results.settings} == {"text-image", "image-text"}
+    assert (model.parent / "training.json").stat().st_mtime_ns == written
+    wrong = {"mine": bh.Variant("x-image", options={"max_steps": 9})}
+    runs = sorted((tmp_path / "runs").iterdir())
+    with pytest.raises(BadOption, match="has no mono settings"):
+        ablate(clip, pairs, tmp_path, strategies=["x-y"], test=shown, settings="mono", **common)
+    assert sorted((tmp_path / "runs").iterdir()) == runs  # said before anything is trained
+    with pytest.raises(BadOption, match="mine: max_steps is no option of one strategy alone"):
+        ablate(clip, pairs, tmp_path, strategies=wrong, test=shown, **common)
+
+
+def test_suffixes_on_the_command_line(tmp_path: Path, ran: Ran) -> None:  # noqa: F811
+    folder = tmp_path / "flags"
+    folder.mkdir()
+    flags(folder, 12)
+    lexicon = tmp_path / "words.jsonl"
+    lexicon.write_text('{"en": "red", "de": "rot"}\n{"en": "over", "de": "auf"}\n')
+    names = ["x-image+tip", "x-image+adapters", "hybrid-image+layers=0", "x-image+frozen",
+             "hybrid-image+switch", "hybrid-image"]  # fmt: skip
+    words: list[object] = [
+        "ablate", tiny_clip(tmp_path / "clip"), "--train", folder, "--test", folder,
+        *(word for name in names for word in ("--strategy", name)), "--seed", 1, "--max-steps", 3,
+        "--settings", "text-image", "--per-device-train-batch-size", 4, "--use-cpu", "true",
+        "--report-to", "none", "--disable-tqdm", "true", "--output", tmp_path / "out",
+        "--switch", 0.5, "--lexicon", lexicon,
+    ]  # fmt: skip
+    done = ran(*words)
+    assert done.code == 0, done.err
+    header, *rows = done.out.splitlines()[-8:-1]
+    assert header.split()[2:] == ["text-image", "AP", "text-image", "R@1", "disparity"]
+    assert [row.split()[1] for row in rows] == names
+    runs = {one.name: one for one in (tmp_path / "out" / "runs").iterdir() if one.is_dir()}
+    switched = {
+        name for name in runs
+        if "adapters" not in name and recipe(runs[name])["strategy"]["code_switch"] is not None
+    }  # fmt: skip
+    assert switched == {"hybrid-image+switch-1"}
+    # What is printed is what is saved.
+    shares = {}
+    for name, row in zip(names, rows, strict=True):
+        saved = tmp_path / "out" / "results" / "flags" / f"{name}-1"
+        summary = bh.Results.load(saved).summary()["text-image"]
+        shares[name] = [f"{summary[one].mean:.4f}" for one in (AP, R @ 1)]
+        assert row.split()[2:4] == shares[name]
+        disparity = summary[bh.LanguageDisparity].mean
+        assert row.split()[4] == f"{disparity:.4f}" or row.split()[4] == f"{disparity:.1f}"
+    for more, message in (
+        (["--strategy", "x-image+tips"], "there are +adapters, +frozen, +layers, +switch, +tip"),
+        (["--strategy", "x-image+layers=0+tip+adapters"], "+adapters does not go with"),
+    ):
+        done = ran(*words, *more)
+        assert (done.code, message in done.err) == (2, True), done.err
+        assert len(done.err.splitlines()) == 1
+    done = ran("ablate", "--help")
+    assert all(f"+{one}" in done.out for one in SUFFIXES)
