@@ -21,6 +21,8 @@ check: .venv/installed  ## style, formatting, types
 	$(RUN) ruff format --check .
 	$(RUN) mypy
 
+# Threads of several processes on the same cores wait for each other.
+test: export OMP_NUM_THREADS = 1
 test: .venv/installed  ## all tests, a process a core
 	$(RUN) pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 

@@ -304,7 +304,6 @@ class _Work:
         try:
             return check_rows(rows, len(of), dim)
         except BadRows as error:
-            what = "picture" if self._seen else "text"
-            raise BadData(
-                f"{type(self.encoder).__name__}: {error}; the {what} is {of[error.row]!r:.80}"
-            ) from error
+            row = of[error.row]  # a path is of no use in parts
+            what = f"picture is {row!r}" if self._seen else f"text is {row!r:.80}"
+            raise BadData(f"{type(self.encoder).__name__}: {error}; the {what}") from error
