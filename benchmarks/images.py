@@ -17,7 +17,7 @@ from typing import Any
 
 from benchmarks.measure import MIB, child, estimate, table, versions
 
-PICTURES, BATCH, PAIRS = 192, 32, 6
+PICTURES, BATCH, PAIRS = 192, 32, 10
 ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore", "TQDM_DISABLE": "1"}
 
 
