@@ -4,6 +4,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from beir_hybrid.pyserini.index import build_index
 from beir_hybrid.pyserini.lucene import lucene_index
 from beir_hybrid.pyserini.topics import write_topics
 from beir_hybrid.sources.image_text import Captioned, image_text
+from beir_hybrid.training.loss import HybridContrastiveLoss
 from tests.models import static_model, tiny_clip, tiny_siglip, transformer_model
 
 
@@ -526,3 +528,32 @@ def test_joined_rows_lie_behind_each_other() -> None:
     other = Embeddings.of(np.ones((2, 3), np.float32))
     with pytest.raises(BadData, match=r"have \[2, 3\] dimensions"):
         Embeddings.joined([first, other])
+
+
+def test_the_learned_scale_of_clip_is_not_trained_and_does_not_count(clip: Path) -> None:
+    """The loss scales cosines by its own temperature: what CLIP has learned takes no part."""
+    model = SentenceTransformer(str(clip), device="cpu")
+    (scale,) = (one for name, one in model.named_parameters() if name.endswith("logit_scale"))
+    loss = HybridContrastiveLoss(model, temperature=0.1)
+    pictures = [Image.new("RGB", (32, 32), colour) for colour in ("red", "blue")]
+    found = []
+    for value in (1.0, 5.0):
+        scale.data.fill_(value)
+        features = [
+            model.preprocess([{"text": "red"}, {"text": "blue"}]),
+            model.preprocess(pictures),
+        ]
+        found.append(loss(features, torch.tensor([[0, 0], [1, 1]])))
+    assert found[0].item() == found[1].item()
+    found[0].backward()
+    assert scale.grad is None or not scale.grad.any()
+
+
+def test_pictures_are_prepared_by_pillow_without_torchvision(clip: Path) -> None:
+    if find_spec("torchvision") is not None:
+        pytest.skip("torchvision is installed")
+    encoder = SentenceTransformerEncoder(clip, device="cpu")
+    rows = encoder.encode_images([Image.new("RGB", (48, 40), "red")])
+    assert "Pil" in str(encoder.fingerprint["pictures"])
+    assert np.isfinite(rows).all()
+    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, rtol=1e-5)
