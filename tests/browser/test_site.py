@@ -314,6 +314,21 @@ def test_a_telephone_scrolls_tables_and_not_pages(site: Path, page: Page) -> Non
     assert after["x"] == pytest.approx(before["x"], abs=2)  # the first column stays
 
 
+def test_a_long_title_does_not_widen_a_telephone(
+    results: dict[str, bh.Results], tmp_path: Path, page: Page
+) -> None:
+    """A list to choose from is as wide as its longest line, unless it is told otherwise."""
+    about = results["fair"].about
+    named = about["collection"] | {"name": "MIRACLRetrievalHardNegatives dev " * 4}
+    long = replace(results["fair"], about=about | {"collection": named})
+    page.set_viewport_size({"width": 360, "height": 740})
+    page.goto(bh.leaderboard([long, results["own"]], tmp_path / "site").as_uri())
+    assert page.evaluate("document.documentElement.scrollWidth") == 360
+    box = page.locator("#dataset").bounding_box()
+    assert box is not None
+    assert box["x"] + box["width"] <= 360
+
+
 def test_without_scripts_all_is_there(site: Path, browser: Browser) -> None:
     context = browser.new_context(java_script_enabled=False)
     page, wrong = watched(context)
