@@ -12,6 +12,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -21,6 +22,7 @@ import beir_hybrid as bh
 from beir_hybrid.collection import Origin
 from beir_hybrid.collection.model import ITSELF
 from beir_hybrid.errors import BadData, BadOption, UnknownName, Unreachable
+from beir_hybrid.sources.picture_hub import _read
 from tests.http_server import serving
 
 Row = dict[str, Any]
@@ -793,3 +795,21 @@ def test_published_datasets_are_described(name: str) -> None:
             "wit": {"captions"},
         }[name]
     )
+
+
+def test_a_table_of_pictures_is_never_in_memory_whole(tmp_path: Path) -> None:
+    rows, size = 800, 20_000  # many times the rows read at a time
+    path = tmp_path / "pictures.parquet"
+    draw = np.random.default_rng(1)
+    table = pa.table({
+        "image_id": [f"{number}" for number in range(rows)],
+        "image": [{"bytes": draw.bytes(size)} for _ in range(rows)],
+    })  # fmt: skip
+    pq.write_table(table, path, row_group_size=20)
+    del table
+    before, most, read = pa.total_allocated_bytes(), 0, 0
+    for row in _read(path, ("image_id", "image")):
+        most = max(most, pa.total_allocated_bytes() - before)
+        read += len(row["image"]["bytes"])
+    assert read == rows * size
+    assert most < rows * size / 2

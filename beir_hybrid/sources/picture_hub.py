@@ -145,7 +145,8 @@ def _read(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     import pyarrow.parquet as pq
 
     try:
-        with pq.ParquetFile(path) as file:
+        # Buffered ahead, whole columns of pictures would be in memory.
+        with pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
             if absent := [name for name in columns if name not in file.schema_arrow.names]:
                 raise BadData(f"{path} has no column {absent[0]!r}")
             for batch in file.iter_batches(_ROWS, columns=list(columns)):
