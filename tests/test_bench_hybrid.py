@@ -12,8 +12,8 @@ import pytest
 import beir_hybrid as bh
 from beir_hybrid.errors import BadData, BadOption, UnknownName
 from beir_hybrid.evaluation.settings import Setting
-from benchmarks.hybrid import claims, data, ntrex, report, run
-from benchmarks.hybrid.experiment import HERE, read
+from benchmarks.hybrid import claims, data, ntrex, record, report, run
+from benchmarks.hybrid.experiment import HERE, Ranks, read
 from benchmarks.hybrid.lexicon import aligned, coverage, lexicon_of, words
 from benchmarks.hybrid.pooled import COLUMNS, Gap, Pooled, Table, gaps
 from tests.models import transformer_model
@@ -418,7 +418,9 @@ def files(folder: Path) -> dict[str, tuple[int, int]]:
     }
 
 
-@pytest.mark.parametrize(("name", "seeds"), [("paper-xlmr", (1,)), ("improve-schedule", (1, 2))])
+@pytest.mark.parametrize(
+    ("name", "seeds"), [("paper-xlmr", (1,)), ("improve-schedule", (1, 2)), ("ranks", (1,))]
+)
 def test_an_experiment_runs_goes_on_and_reports(
     name: str, seeds: tuple[int, ...], tmp_path: Path
 ) -> None:
@@ -427,8 +429,10 @@ def test_an_experiment_runs_goes_on_and_reports(
     whole, several = read(name), len(seeds) > 1
     judged = ("mlqa-r-test", "mlqa-r-dev") if several else ("mlqa-r-test",)
     experiment = replace(
-        whole, variants=whole.variants[:2], seeds=seeds, judged=judged, steps=4, batch_size=2,
-        dev_steps=0 if several else 2, arm="A", baseline=whole.labels[0], improvement=several,
+        whole, variants=whole.variants[:2], seeds=seeds, judged=judged, steps=4,
+        batch_size=4 if name == "ranks" else 2, bf16=name == "paper-xlmr",
+        dev_steps=2 if name == "paper-xlmr" else 0, arm="A",
+        baseline=whole.labels[0], improvement=several,
         max_length=16 if whole.max_length else None, published={},
     )  # fmt: skip
     model = None
@@ -440,8 +444,9 @@ def test_an_experiment_runs_goes_on_and_reports(
     labels = [variant.label for variant in experiment.variants]
     costs = {path.name for path in (output / "cost").iterdir()}
     assert costs == {f"{label}-{seed}.json" for label in labels for seed in seeds}
-    steps = json.loads((output / "runs" / f"{labels[1]}-1" / "training.json").read_text())["steps"]
-    assert steps == (2 if name == "improve-schedule" else 4)
+    if name != "ranks":
+        trained = json.loads((output / "runs" / f"{labels[1]}-1" / "training.json").read_text())
+        assert trained["steps"] == (2 if name == "improve-schedule" else 4)
     before = files(output)
     run.run(experiment, output, model=model, split=split)
     changed = {path for path, state in files(output).items() if before.get(path) != state}
@@ -454,7 +459,8 @@ def test_an_experiment_runs_goes_on_and_reports(
     run.run(experiment, output, model=model, split=split)
     assert (results / "per_query.parquet").read_bytes() == values
     assert json.loads((output / "cost" / f"{labels[0]}-1.json").read_text())["resumed"]
-    text = report.write(experiment, output, "command").read_text("utf-8")
+    found = report.Found.load(experiment, output)
+    text = report.write(found, "command").read_text("utf-8")
     assert text.count("| untrained | ") == len(judged)
     spread = r" ±[\d.]+" if several else ""
     for label in labels:
@@ -462,8 +468,31 @@ def test_an_experiment_runs_goes_on_and_reports(
             rf"^\| {label} \| [\d.]+ \[[\d.]+, [\d.]+\]{spread} \|", text, re.MULTILINE
         )
     assert ("The candidate is " in text) == experiment.improvement
-    assert set(report.learned(output, labels[0], 1)) == (set() if several else {2, 4})
-    assert (output / "learning.svg").is_file() != several
+    curve = {2, 4} if experiment.dev_steps else set()
+    assert set(report.learned(output, labels[0], 1)) == curve
+    assert (output / "learning.svg").is_file() == bool(curve)
+    recorded(found, tmp_path / "RESULTS.md")
+
+
+def recorded(found: report.Found, results: Path) -> None:
+    """Hold what is recorded of an experiment against what was reported of it."""
+    name, labels = found.experiment.name, found.experiment.labels
+    results.write_text("# Results\n\n## training\n\nas it was\n", "utf-8")
+    for _ in range(2):  # the second replaces the first
+        kept = record.record(found, "command", results)
+    text, whole = results.read_text("utf-8"), (kept / "report.md").read_text("utf-8")
+    assert whole == (found.output / "report.md").read_text("utf-8")
+    assert text.startswith("# Results\n\n## training\n\nas it was\n")
+    assert re.findall(r"^## (.*)$", text, re.MULTILINE) == ["training", f"hybrid-{name}"]
+    mine = re.search(rf"^\| {labels[0]} \| [^|]+ \|", whole, re.MULTILINE)
+    assert mine is not None
+    assert mine[0] in text
+    shown = re.findall(r"\]\(([^)]+)\)", text)
+    assert len(shown) > 1
+    assert all((results.parent / path).is_file() for path in shown)
+    page = record.site([found], results.parent / "site")
+    board = page.read_text("utf-8")
+    assert all(f"{name}: {label}" in board for label in (*labels, "untrained"))
 
 
 def many() -> bh.Collection:
@@ -484,6 +513,38 @@ def many() -> bh.Collection:
         writer.finish(title_policy="text")
 
     return cached("many", {}, build)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_joined_batches_have_the_languages_of_their_parts(together: bool) -> None:
+    from benchmarks.hybrid.ranks import Joined
+
+    pairs = data.Split.of(many()).pairs("train")
+    ranks = Ranks(count=3, together=together)
+    sampler = Joined(pairs, 6, seed=1, strategy="x-x-mono", ranks=ranks)
+    batches = [[row["anchor"].rpartition(" ")[2] for row in pairs.__getitems__(batch)]
+               for batch in sampler]  # fmt: skip
+    assert len(batches) == len(sampler) > 2
+    for batch in batches:
+        assert len(batch) == 6
+        assert all(len({*batch[at : at + 2]}) == 1 for at in (0, 2, 4))
+    mixed = sum(len({*batch}) > 1 for batch in batches)
+    assert mixed == 0 if together else mixed > len(batches) / 2
+    sampler.set_epoch(1)
+    again = [row for batch in sampler for row in batch]
+    sampler.set_epoch(0)
+    assert again != [row for batch in sampler for row in batch]
+
+
+def test_bfloat16_is_where_models_compute() -> None:
+    import torch
+
+    experiment = read("small")
+    for bf16 in (True, False):
+        with run._precision(replace(experiment, bf16=bf16)):  # noqa: SLF001
+            product = torch.ones(2, 2) @ torch.full((2, 2), 1 + 2**-9)
+        # bfloat16 has seven digits behind the point: 2 ** -9 is lost.
+        assert product[0, 0] == (2 if bf16 else 2 + 2**-8)
 
 
 def test_costs_leave_interrupted_runs_out(tmp_path: Path) -> None:

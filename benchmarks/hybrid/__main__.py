@@ -10,8 +10,9 @@ import warnings
 from pathlib import Path
 
 from beir_hybrid.errors import BeirHybridError
-from benchmarks.hybrid import report
 from benchmarks.hybrid.experiment import HERE, read
+from benchmarks.hybrid.record import record, site
+from benchmarks.hybrid.report import Found, write
 from benchmarks.hybrid.run import run
 
 OUTPUT = Path("bench-results") / "hybrid"
@@ -25,7 +26,9 @@ def main() -> None:
         "names", nargs="+", metavar="NAME", help=f"a TOML file, or one of {', '.join(names)}"
     )
     parser.add_argument("--output", type=Path, default=OUTPUT, help=f"by default {OUTPUT}")
-    parser.add_argument("--report", action="store_true", help="only write the report anew")
+    parser.add_argument("--report", action="store_true", help="run nothing, report what is there")
+    parser.add_argument("--record", action="store_true", help="that, and put it into RESULTS.md")
+    parser.add_argument("--site", type=Path, help="make a leaderboard of them all in this folder")
     parser.add_argument("--model", help="a folder to start from in place of the encoder")
     given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
@@ -33,16 +36,21 @@ def main() -> None:
     for name in ("beir_hybrid", "httpx", "sentence_transformers", "transformers"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore")
-    for name in given.names:
-        try:
+    every = []
+    try:
+        for name in given.names:
             experiment = read(name)
-            output = given.output / experiment.name
-            if not given.report:
+            output, command = given.output / experiment.name, _command(experiment.name, given.model)
+            if not (given.report or given.record):
                 run(experiment, output, model=given.model)
-            path = report.write(experiment, output, _command(experiment.name, given.model))
-        except BeirHybridError as error:
-            parser.exit(2, f"{name}: {error}\n")
-        print(path)
+            every.append(Found.load(experiment, output))
+            print(write(every[-1], command))
+            if given.record:
+                print(record(every[-1], command))
+        if given.site:
+            print(site(every, given.site))
+    except BeirHybridError as error:
+        parser.exit(2, f"{error}\n")
 
 
 def _command(name: str, model: str | None) -> str:

@@ -30,6 +30,20 @@ class Stage:
 
 
 @dataclass(frozen=True)
+class Ranks:
+    """Processes whose batches are joined to one, each a process's negatives for all.
+
+    Attributes
+    ----------
+    together
+        Whether all parts of a batch are of one kind and one language, or each draws its own.
+    """
+
+    count: int
+    together: bool
+
+
+@dataclass(frozen=True)
 class Variant:
     """One way of training: a strategy, and in what else it differs from the experiment's others.
 
@@ -43,6 +57,8 @@ class Variant:
         Options of `HybridContrastiveLoss`, over those of the experiment.
     first
         A training before, for a share of the steps; the steps of both add up to the experiment's.
+    ranks
+        Train with batches joined of several processes' instead of `bh.train`'s.
     steps, learning_rate
         The experiment's if 0.
     """
@@ -53,6 +69,7 @@ class Variant:
     loss: Mapping[str, Any] = field(default_factory=dict)
     passage_text: str = "sentence"
     first: Stage | None = None
+    ranks: Ranks | None = None
     steps: int = 0
     learning_rate: float = 0.0
 
@@ -66,7 +83,7 @@ class Variant:
     def alpha(self) -> float | None:
         """The share of monolingual batches, of what lies on the curve from ``x-y`` to mono."""
         made = self.made()
-        plain = not (self.switch or self.loss or self.first or made.languages)
+        plain = not (self.switch or self.loss or self.first or self.ranks or made.languages)
         if not plain or not {kind for kind, _ in made.kinds} <= {"mono", "cross-rows"}:
             return None
         return dict(made.kinds).get("mono", 0.0)
@@ -86,10 +103,14 @@ class Experiment:
         ``xquad-r`` whole, and ``mlqa-r-test`` or ``mlqa-r-dev``, its held-out articles.
     dev_steps
         Judge on ``mlqa-r-dev`` each so many steps, for learning curves; never if 0.
+    bf16
+        Whether products are taken in bfloat16, in training and judging; weights stay as they are.
     published
         Labels and the rows of ``beir_hybrid/report/published.toml`` that stand beside them.
     improvement
         Whether the other variants are to better the baseline, and one is to be chosen.
+    declared
+        What else a reader must know.
     expected
         By collection and column, labels from the best on: the order that a larger run found.
     """
@@ -111,8 +132,10 @@ class Experiment:
     weight_decay: float = 0.01
     loss: Mapping[str, Any] = field(default_factory=dict)
     dev_steps: int = 0
+    bf16: bool = False
     published: Mapping[str, str] = field(default_factory=dict)
     improvement: bool = False
+    declared: str = ""
     expected: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
 
     @property
@@ -148,6 +171,8 @@ def _checked(found: Experiment, where: str) -> Experiment:
         variant.made()
         if variant.first is not None and not 0 < variant.first.share < 1:
             raise BadData(f"{where}: {variant.label}: a share lies between 0 and 1")
+        if variant.ranks is not None and (variant.ranks.count < 1 or found.dev_steps):
+            raise BadData(f"{where}: {variant.label}: ranks are 1 or more, and never judged on dev")
     return found
 
 
@@ -171,8 +196,8 @@ def _is_needed(one: Any) -> bool:
 def _value(key: str, value: Any, where: str) -> Any:
     if key == "variants":
         return tuple(_made(Variant, one, where) for one in _listed(value))
-    if key == "first":
-        return _made(Stage, value, where)
+    if key in ("first", "ranks"):
+        return _made({"first": Stage, "ranks": Ranks}[key], value, where)
     return tuple(value) if isinstance(value, list) else value
 
 

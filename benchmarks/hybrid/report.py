@@ -30,9 +30,9 @@ from benchmarks.hybrid.claims import (
 from benchmarks.hybrid.experiment import Experiment
 from benchmarks.hybrid.pooled import COLUMNS, Pooled, gaps, sense
 from benchmarks.hybrid.run import COST, NOTES, RUNS, UNTRAINED
-from benchmarks.hybrid.tables import groups, means, published, table, tests
+from benchmarks.hybrid.tables import groups, means, one_target, published, table, tests
 
-DEV = "mlqa-r-dev"
+DEV, REPORT = "mlqa-r-dev", "report.md"
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,37 +66,44 @@ class Found:
             for name, some in loaded.items()
         }
 
+    def all(self, name: str) -> dict[str, Pooled]:
+        """Return the variants of a collection, the untrained model before them."""
+        untrained = Pooled.load(self.output, name, UNTRAINED, (0,))
+        return ({UNTRAINED: untrained} if untrained.seeds else {}) | self.pooled[name]
 
-def write(experiment: Experiment, output: Path, command: str) -> Path:
+
+def write(found: Found, command: str) -> Path:
     """Write ``report.md`` and its plots; return its path."""
-    found = Found.load(experiment, output)
-    parts = [_head(found, command), _missing(found)]
+    experiment, output = found.experiment, found.output
+    parts = [f"# {experiment.name}\n", head(found, command), _missing(found)]
     for name, pooled in found.pooled.items():
-        untrained = Pooled.load(output, name, UNTRAINED, (0,))
-        first = {UNTRAINED: untrained} if untrained.seeds else {}
-        parts += [f"## {name}\n", means(first | pooled), published(experiment.published, name)]
+        parts += [f"## {name}\n", means(found.all(name)), published(experiment.published, name)]
         if experiment.baseline in pooled:
             parts.append(tests(pooled, experiment.baseline))
+            parts.append(one_target(pooled[experiment.baseline]))
         parts += [groups(pooled), *_plots(found, name, pooled)]
-    parts += [_order(found), _improved(found), _claims(found), _curve(found), _cost(found)]
-    path = output / "report.md"
+    parts += [order(found), improved(found), _claims(found), _curve(found), _cost(found)]
+    path = output / REPORT
     with replacing(path) as temporary:
         temporary.write_text("\n".join(part for part in parts if part), "utf-8")
     return path
 
 
-def _head(found: Found, command: str) -> str:
+def head(found: Found, command: str) -> str:
+    """Say what was asked, and of what the answer is."""
     one = found.experiment
     length = f", texts of up to {one.max_length} tokens" if one.max_length else ""
+    length += ", products in bfloat16" if one.bf16 else ""
+    declared = f"\n**To declare.** {' '.join(one.declared.split())}\n" if one.declared else ""
     arms = {"A": "MLQA-R's training articles", "B": "MLQA-R's training articles and NTREX"}
     return (
-        f"# {one.name}\n\n**Asked.** {one.question}\n\n**Expected, before the runs.** "
+        f"**Asked.** {one.question}\n\n**Expected, before the runs.** "
         f"{' '.join(one.prediction.split())}\n\n`{command}`\n\n"
         f"Arm {one.arm} ({arms[one.arm]}), encoder {one.encoder}, {one.steps:,} steps of "
         f"{one.batch_size} pairs, learning rate {one.learning_rate:g}{length}, seeds "
         f"{', '.join(map(str, one.seeds))}. Brackets are 95% intervals, resampling questions with "
         "all their translations, of values averaged over seeds; ± is the standard deviation over "
-        "seeds.\n"
+        f"seeds.\n{declared}"
     )
 
 
@@ -141,7 +148,7 @@ def _plots(found: Found, name: str, pooled: Mapping[str, Pooled]) -> list[str]:
     return lines
 
 
-def _order(found: Found) -> str:
+def order(found: Found) -> str:
     """Say whether labels come in the order that is expected, and what tells them apart if not."""
     rows = []
     for name, columns in found.experiment.expected.items():
@@ -167,7 +174,7 @@ def out_of_order(there: Sequence[Pooled], what: str) -> str:
     return "; ".join(found) if found else "the same"
 
 
-def _improved(found: Found) -> str:
+def improved(found: Found) -> str:
     """Choose a variant on the dev articles, and say whether it is kept on the others."""
     one, dev = found.experiment, found.pooled.get(DEV, {})
     label = candidate(dev, one.baseline) if one.improvement else ""

@@ -23,7 +23,7 @@ from beir_hybrid.evaluation.measures import LanguagePreference, RankDistance, Sa
 from beir_hybrid.evaluation.results import RESULTS as RESULTS_FILE
 from beir_hybrid.evaluation.settings import Kind
 from beir_hybrid.files import replacing
-from benchmarks.hybrid import data, ntrex
+from benchmarks.hybrid import data, ntrex, ranks
 from benchmarks.hybrid.encoders import start
 from benchmarks.hybrid.experiment import Experiment, Variant
 from benchmarks.hybrid.lexicon import TESTABLE, coverage, lexicon_of, switch_of
@@ -153,7 +153,8 @@ def run(
         folder = output / RESULTS / name / f"{UNTRAINED}-0"
         if not (folder / RESULTS_FILE).is_file():
             options = {"max_length": experiment.max_length, "preset": experiment.preset}
-            _judge(begin, material.judged(name, "sentence"), folder, **options)
+            with _precision(experiment):
+                _judge(begin, material.judged(name, "sentence"), folder, **options)
     for seed in experiment.seeds:
         for variant in experiment.variants:
             if variant.label not in notes["skipped"]:
@@ -168,7 +169,7 @@ def _texts(experiment: Experiment, material: Material) -> list[tuple[str, str]]:
 
 # What runs depend on, beside their variant.
 _FIXED = ("arm", "encoder", "steps", "batch_size", "learning_rate", "max_length", "preset",
-          "weight_decay", "loss", "dev_steps", "model")  # fmt: skip
+          "weight_decay", "loss", "dev_steps", "bf16", "model")  # fmt: skip
 
 
 def _claim(experiment: Experiment, model: str | None, output: Path) -> None:
@@ -179,7 +180,7 @@ def _claim(experiment: Experiment, model: str | None, output: Path) -> None:
     stored = json.loads(json.dumps(asdict(experiment) | {"model": model}))
     path = output / EXPERIMENT
     if path.is_file():
-        there = json.loads(path.read_text("utf-8"))
+        there = {"bf16": False} | json.loads(path.read_text("utf-8"))
         changed = [key for key in _FIXED if stored[key] != there.get(key)]
         old, new = ({one["label"]: one for one in all_["variants"]} for all_ in (there, stored))
         changed += [label for label in new if old.get(label, new[label]) != new[label]]
@@ -229,14 +230,32 @@ def _one(
         begin = str(folder / MODEL)
     options = _options(experiment, material, variant, steps - before)
     strategy = material.strategy(variant)
-    trained = bh.train(begin, pairs, run, strategy=strategy, seed=seed, **options)
+    given = {"strategy": strategy, "seed": seed, **options}
+    if variant.ranks is None:
+        trained = bh.train(begin, pairs, run, **given)
+    else:
+        trained = ranks.train(begin, pairs, run, ranks=variant.ranks, **given)
     spent = {"training": round(time.perf_counter() - began, 2)}
     for name in experiment.judged:
         folder = output / RESULTS / name / run.name
         if not (folder / RESULTS_FILE).is_file():
-            _judge(trained, material.judged(name, variant.passage_text), folder)
+            with _precision(experiment):
+                _judge(trained, material.judged(name, variant.passage_text), folder)
     spent |= {"whole": round(time.perf_counter() - began, 2), "cpu": round(_cpu() - used, 2)}
     _write(cost, spent | {"steps": steps, "resumed": resumed})
+
+
+def _precision(experiment: Experiment) -> Any:
+    """Return what products are taken in while it is entered, as the trainer's ``bf16`` does."""
+    import torch
+
+    return torch.autocast(_device(), torch.bfloat16, enabled=experiment.bf16)
+
+
+def _device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _judge(model: Any, collection: "Collection", folder: Path, **options: Any) -> None:
@@ -267,6 +286,8 @@ def _options(
         "learning_rate": variant.learning_rate or experiment.learning_rate,
         "weight_decay": experiment.weight_decay,
         "warmup_steps": steps // 10,
+        "bf16": experiment.bf16,
+        "use_cpu": experiment.bf16 and _device() == "cpu",  # without it bf16 is refused there
         "dataloader_drop_last": True,
         "loss": {**experiment.loss, **variant.loss},
         "max_length": experiment.max_length,

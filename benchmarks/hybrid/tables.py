@@ -32,10 +32,10 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[str]], align: str = "
     return "\n".join([first, f"|---|{f'{align}|' * (len(headings) - 1)}", *others, ""])
 
 
-def means(pooled: Mapping[str, Pooled]) -> str:
-    """Return every column of every variant, and what a model without bias has."""
-    there = [name for name, column in COLUMNS.items()
-             if any(one.values(column) is not None for one in pooled.values())]  # fmt: skip
+def means(pooled: Mapping[str, Pooled], columns: Iterable[str] = tuple(COLUMNS)) -> str:
+    """Return columns of every variant, and what a model without bias has."""
+    there = [name for name in columns
+             if any(one.values(COLUMNS[name]) is not None for one in pooled.values())]  # fmt: skip
     rows = []
     for label, one in pooled.items():
         cells = [label]
@@ -134,3 +134,22 @@ def _grouped(
             )
         rows.append(cells)
     return rows, full
+
+
+def one_target(one: Pooled) -> str:
+    """Return mAP by the languages of questions and of the only relevant passage in the pool."""
+    found = one.tables.get(("AP", "one-target"))
+    if found is None:
+        return ""
+    value = found.values.mean(axis=0)
+    cells = {
+        (setting.queries, setting.passages): figure(float(value[found.setting == number].mean()))
+        for number, setting in enumerate(found.settings)
+    }
+    langs = sorted({query for query, _ in cells})
+    rows = [[query, *(cells[query, passage] for passage in langs)] for query in langs]
+    heading = (
+        f"mAP of {one.label} with one target: questions by row, and by column the language of the "
+        "one passage in the pool that counts:\n\n"
+    )
+    return heading + table(["", *langs], rows)

@@ -1,0 +1,127 @@
+"""Pairs in, a model out whose batches are each joined of several processes' batches.
+
+A process that takes the passages of all others for negatives has the loss of one that has all
+their rows (`tests/test_training.py` compares the two), so that one process can stand for several.
+"""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sentence_transformers.base.sampler import DefaultBatchSampler
+
+import beir_hybrid as bh
+from beir_hybrid.errors import BadOption
+from beir_hybrid.files import replacing_folder
+from benchmarks.hybrid.experiment import Ranks
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+    from beir_hybrid.training.pairs import ParallelPairs
+    from beir_hybrid.training.strategies import Strategy
+
+
+class Joined(DefaultBatchSampler):
+    """Batches that several processes draw at a time, each joined to one.
+
+    Drawn apart, each process's part is of a kind and of languages of its own, as with a sampler
+    that knows of one process alone; drawn together, all parts are of one kind and one language,
+    as `bh.HybridBatchSampler` draws them for several.
+    """
+
+    def __init__(
+        self,
+        dataset: "ParallelPairs",
+        batch_size: int,
+        drop_last: bool = True,
+        valid_label_columns: list[str] | None = None,
+        generator: Any = None,
+        seed: int = 0,
+        *,
+        strategy: "Strategy | str",
+        ranks: Ranks,
+    ) -> None:
+        super().__init__(
+            dataset,
+            batch_size=batch_size,
+            drop_last=drop_last,
+            valid_label_columns=valid_label_columns,
+            generator=generator,
+            seed=seed,
+        )
+        self.count = ranks.count
+        self.drawn = bh.HybridBatchSampler(
+            dataset,
+            batch_size // ranks.count,
+            drop_last=True,
+            seed=seed,
+            strategy=strategy,
+            world_size=ranks.count if ranks.together else 1,
+        )
+
+    def set_epoch(self, epoch: int) -> None:
+        """Say which epoch's batches to draw."""
+        super().set_epoch(epoch)
+        self.drawn.set_epoch(epoch)
+
+    def __len__(self) -> int:
+        """Return how many joined batches an epoch has."""
+        return len(self.drawn) // self.count
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """Yield rows; parts that fill no joined batch are left out."""
+        parts = iter(self.drawn)
+        for every in zip(*[parts] * self.count, strict=False):
+            yield [row for part in every for row in part]
+
+
+def train(
+    begin: str,
+    pairs: "ParallelPairs",
+    folder: Path,
+    *,
+    strategy: "Strategy",
+    ranks: Ranks,
+    loss: dict[str, Any],
+    max_length: int | None = None,
+    encoder: object = None,
+    **arguments: Any,
+) -> "SentenceTransformer":
+    """Train with sentence-transformers' own trainer and save to ``folder/model``; return the model.
+
+    One that is there already is good.
+
+    Parameters
+    ----------
+    encoder
+        What `bh.train` is given beside; there must be nothing in it.
+    arguments
+        Of the trainer, the size of a joined batch among them.
+    """
+    from sentence_transformers import (
+        SentenceTransformer,
+        SentenceTransformerTrainer,
+        SentenceTransformerTrainingArguments,
+    )
+
+    if encoder:
+        raise BadOption("ranks have no preset")
+    saved = folder / "model"
+    if saved.is_dir():
+        return SentenceTransformer(str(saved), device="cpu")
+    model = SentenceTransformer(begin, device="cpu")
+    if max_length:
+        model.max_seq_length = max_length
+    args = SentenceTransformerTrainingArguments(
+        str(folder / "checkpoints"),
+        batch_sampler=partial(Joined, strategy=strategy, ranks=ranks),
+        dataloader_pin_memory=False,
+        **arguments,
+    )
+    objective = bh.HybridContrastiveLoss(model, **loss)
+    SentenceTransformerTrainer(model, args, train_dataset=pairs, loss=objective).train()
+    with replacing_folder(saved) as temporary:
+        model.save_pretrained(str(temporary))
+    return model
