@@ -381,10 +381,10 @@ def test_a_variant_is_chosen_on_dev_and_kept_by_the_rule() -> None:
 def test_the_order_of_another_run_is_looked_for() -> None:
     low, high = [0.30, 0.31, 0.29, 0.30], [0.40, 0.41, 0.39, 0.40]
     a, b = made("a", high, high), made("b", low, low)
-    assert report.out_of_order([a, b], "Mo mAP") == "the same"
-    told = report.out_of_order([b, a], "Mo mAP")
+    assert report.out_of_order([[a], [b]], "Mo mAP") == "the same"
+    told = report.out_of_order([[b], [a]], "Mo mAP")
     assert told.startswith("a before b, told apart: -.1000 [-.1000, -.1000] by question")
-    assert report.out_of_order([b, a], "rank distance") == "the same"
+    assert report.out_of_order([[b], [a]], "rank distance") == "the same"
 
 
 # ------------------------------------------------------------------------------- learning
@@ -419,7 +419,8 @@ def files(folder: Path) -> dict[str, tuple[int, int]]:
 
 
 @pytest.mark.parametrize(
-    ("name", "seeds"), [("paper-xlmr", (1,)), ("improve-schedule", (1, 2)), ("ranks", (1,))]
+    ("name", "seeds"),
+    [("paper-xlmr", (1,)), ("paper-labse", (1,)), ("improve-schedule", (1, 2)), ("ranks", (1,))],
 )
 def test_an_experiment_runs_goes_on_and_reports(
     name: str, seeds: tuple[int, ...], tmp_path: Path
@@ -430,8 +431,8 @@ def test_an_experiment_runs_goes_on_and_reports(
     judged = ("mlqa-r-test", "mlqa-r-dev") if several else ("mlqa-r-test",)
     experiment = replace(
         whole, variants=whole.variants[:2], seeds=seeds, judged=judged, steps=4,
-        batch_size=4 if name == "ranks" else 2, bf16=name == "paper-xlmr",
-        dev_steps=2 if name == "paper-xlmr" else 0, arm="A",
+        batch_size=4 if name == "ranks" else 2, bf16=name == "paper-labse",
+        dev_steps=2 if name.startswith("paper") else 0, arm="A",
         baseline=whole.labels[0], improvement=several,
         max_length=16 if whole.max_length else None, published={},
     )  # fmt: skip
@@ -492,7 +493,8 @@ def recorded(found: report.Found, results: Path) -> None:
     assert all((results.parent / path).is_file() for path in shown)
     page = record.site([found], results.parent / "site")
     board = page.read_text("utf-8")
-    assert all(f"{name}: {label}" in board for label in (*labels, "untrained"))
+    named = [f"{name}: untrained", *(f"{name}: {label}, seed 1" for label in labels)]
+    assert all(one in board for one in named)
 
 
 def many() -> bh.Collection:

@@ -112,7 +112,8 @@ class Experiment:
     declared
         What else a reader must know.
     expected
-        By collection and column, labels from the best on: the order that a larger run found.
+        By collection and column, labels from the best on, those of a rank together: the order that
+        a larger run found, where it told ranks apart.
     """
 
     name: str
@@ -136,7 +137,7 @@ class Experiment:
     published: Mapping[str, str] = field(default_factory=dict)
     improvement: bool = False
     declared: str = ""
-    expected: Mapping[str, Mapping[str, Sequence[str]]] = field(default_factory=dict)
+    expected: Mapping[str, Mapping[str, Sequence[Sequence[str]]]] = field(default_factory=dict)
 
     @property
     def labels(self) -> list[str]:
@@ -161,8 +162,11 @@ def read(path: str | Path) -> Experiment:
 def _checked(found: Experiment, where: str) -> Experiment:
     lookup(f"arm in {where}", found.arm, dict.fromkeys(ARMS))
     lookup(f"baseline in {where}", found.baseline, dict.fromkeys(found.labels))
-    ordered = [label for one in found.expected.values() for some in one.values() for label in some]
-    for label in [*found.published, *ordered]:
+    orders = [order for one in found.expected.values() for order in one.values()]
+    for label in [
+        *found.published,
+        *(label for order in orders for rank in order for label in rank),
+    ]:
         lookup(f"label in {where}", label, dict.fromkeys(found.labels))
     for what, values in (("label", found.labels), ("seed", found.seeds), ("judged", found.judged)):
         if not values or len({*values}) < len(values):

@@ -14,6 +14,7 @@ from benchmarks.__main__ import RESULTS, placed
 from benchmarks.hybrid import report
 from benchmarks.hybrid.report import DEV, Found
 from benchmarks.hybrid.run import RESULTS as FOLDER
+from benchmarks.hybrid.run import UNTRAINED
 from benchmarks.hybrid.tables import means, table
 from benchmarks.measure import machine
 
@@ -76,7 +77,8 @@ def site(experiments: Iterable[Found], folder: Path) -> Path:
         for name in found.pooled:
             for label, one in found.all(name).items():
                 results = Results.load(found.output / FOLDER / name / f"{label}-{one.seeds[0]}")
-                every.append(_named(results, f"{found.experiment.name}: {label}"))
+                seed = "" if label == UNTRAINED else f", seed {one.seeds[0]}"
+                every.append(_named(results, f"{found.experiment.name}: {label}{seed}"))
     if not every:
         raise BadData("there are no results to make a leaderboard of")
     return bh.leaderboard(every, folder)

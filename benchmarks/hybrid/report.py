@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import pairwise
+from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
@@ -153,24 +153,25 @@ def order(found: Found) -> str:
     rows = []
     for name, columns in found.experiment.expected.items():
         pooled = found.pooled.get(name, {})
-        for what, labels in columns.items():
-            there = [pooled[label] for label in labels if label in pooled]
-            if len(there) > 1:
-                rows.append([f"{what} on {name}", " > ".join(labels), out_of_order(there, what)])
+        for what, ranks in columns.items():
+            there = [[pooled[label] for label in labels if label in pooled] for labels in ranks]
+            order = " > ".join(", ".join(labels) for labels in ranks)
+            rows.append([f"{what} on {name}", order, out_of_order(there, what)])
     headings = ["", "order of the full run", "here"]
     return "## The same order?\n\n" + table(headings, rows, "---") if rows else ""
 
 
-def out_of_order(there: Sequence[Pooled], what: str) -> str:
-    """Return which neighbours of an order, best first, are the other way round here."""
+def out_of_order(ranks: Sequence[Sequence[Pooled]], what: str) -> str:
+    """Return which of neighbouring ranks, best first, are the other way round here."""
     column = COLUMNS[what]
     found = []
-    for better, worse in pairwise(there):
-        for gap in gaps(better, [worse], column):
-            if gap.difference * sense(column) < 0:
-                low, high = gap.widest
-                told = "not told apart" if low <= 0 <= high else "told apart"
-                found.append(f"{worse.label} before {better.label}, {told}: {shown(gap)}")
+    for one, next_one in pairwise(ranks):
+        for better, worse in product(one, next_one):
+            for gap in gaps(better, [worse], column):
+                if gap.difference * sense(column) < 0:
+                    low, high = gap.widest
+                    told = "not told apart" if low <= 0 <= high else "told apart"
+                    found.append(f"{worse.label} before {better.label}, {told}: {shown(gap)}")
     return "; ".join(found) if found else "the same"
 
 
