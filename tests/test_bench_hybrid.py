@@ -433,7 +433,7 @@ def test_an_experiment_runs_goes_on_and_reports(
         whole, variants=whole.variants[:2], seeds=seeds, judged=judged, steps=4,
         batch_size=4 if name == "ranks" else 2, bf16=name == "paper-labse",
         dev_steps=2 if name.startswith("paper") else 0, arm="A",
-        baseline=whole.labels[0], improvement=several,
+        baseline=whole.labels[0], candidates=tuple(whole.labels[1:2]) if several else (),
         max_length=16 if whole.max_length else None, published={},
     )  # fmt: skip
     model = None
@@ -468,7 +468,7 @@ def test_an_experiment_runs_goes_on_and_reports(
         assert re.search(
             rf"^\| {label} \| [\d.]+ \[[\d.]+, [\d.]+\]{spread} \|", text, re.MULTILINE
         )
-    assert ("The candidate is " in text) == experiment.improvement
+    assert ("Chosen is " in text) == several
     curve = {2, 4} if experiment.dev_steps else set()
     assert set(report.learned(output, labels[0], 1)) == curve
     assert (output / "learning.svg").is_file() == bool(curve)

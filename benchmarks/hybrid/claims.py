@@ -182,18 +182,18 @@ def shown(gap: Gap) -> str:
     return f"{signed(gap.difference)} [{signed(gap.low)}, {signed(gap.high)}] by question, {seeds}"
 
 
-KEPT = """Of the variants, the one with the highest mean of mAP in the three settings on the dev
-articles is the candidate. It is kept if, on each held-out collection, it is better than the
+KEPT = """Of the candidates, the one with the highest mean of mAP in the three settings on the dev
+articles is chosen. It is kept if, on each held-out collection, it is better than the
 baseline in multilingual mAP or in rank distance and best or equal in all three mAPs, as said of the
 claims."""
 
 
-def candidate(dev: Mapping[str, Pooled], baseline: str) -> str:
-    """Return the variant that the dev articles choose; empty if they have none."""
+def candidate(dev: Mapping[str, Pooled]) -> str:
+    """Return which of the variants the dev articles choose; empty if they have none."""
     found = {}
     for label, one in dev.items():
         means = [mean.mean for name in _MAP if (mean := one.mean(COLUMNS[name]))]
-        if label != baseline and means:
+        if means:
             found[label] = sum(means) / len(means)
     return max(found, key=lambda label: found[label]) if found else ""
 

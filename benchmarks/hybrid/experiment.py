@@ -12,7 +12,12 @@ if TYPE_CHECKING:
     from beir_hybrid.training.strategies import Strategy
 
 HERE = Path(__file__).parent
-ARMS = ("A", "B")
+ARMS = {
+    "A": "MLQA-R's training articles",
+    "B": "MLQA-R's training articles, and NTREX's sentences with their translations and with the "
+    "next sentence",
+    "C": "MLQA-R's training articles, and NTREX's sentences with the next sentence",
+}
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,8 @@ class Experiment:
 
     Attributes
     ----------
+    arm
+        What to train on, of `ARMS`.
     encoder
         ``static``, ``minilm``, a name on the hub or a folder.
     baseline
@@ -107,8 +114,8 @@ class Experiment:
         Whether products are taken in bfloat16, in training and judging; weights stay as they are.
     published
         Labels and the rows of ``beir_hybrid/report/published.toml`` that stand beside them.
-    improvement
-        Whether the other variants are to better the baseline, and one is to be chosen.
+    candidates
+        Labels of what may better the baseline: one is chosen on ``mlqa-r-dev``.
     declared
         What else a reader must know.
     expected
@@ -135,7 +142,7 @@ class Experiment:
     dev_steps: int = 0
     bf16: bool = False
     published: Mapping[str, str] = field(default_factory=dict)
-    improvement: bool = False
+    candidates: tuple[str, ...] = ()
     declared: str = ""
     expected: Mapping[str, Mapping[str, Sequence[Sequence[str]]]] = field(default_factory=dict)
 
@@ -160,7 +167,7 @@ def read(path: str | Path) -> Experiment:
 
 
 def _checked(found: Experiment, where: str) -> Experiment:
-    lookup(f"arm in {where}", found.arm, dict.fromkeys(ARMS))
+    lookup(f"arm in {where}", found.arm, ARMS)
     lookup(f"baseline in {where}", found.baseline, dict.fromkeys(found.labels))
     orders = [order for one in found.expected.values() for order in one.values()]
     for label in [

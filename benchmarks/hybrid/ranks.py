@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from sentence_transformers.base.sampler import DefaultBatchSampler
 
 import beir_hybrid as bh
@@ -26,9 +27,9 @@ if TYPE_CHECKING:
 class Joined(DefaultBatchSampler):
     """Batches that several processes draw at a time, each joined to one.
 
-    Drawn apart, each process's part is of a kind and of languages of its own, as with a sampler
-    that knows of one process alone; drawn together, all parts are of one kind and one language,
-    as `bh.HybridBatchSampler` draws them for several.
+    Drawn together, all parts are of one kind and one language, as `bh.HybridBatchSampler` draws
+    them for several. Apart, an epoch has the very same parts, and chance says which are joined: so
+    both learn from the same rows, and differ in nothing but what is a negative of what.
     """
 
     def __init__(
@@ -51,14 +52,14 @@ class Joined(DefaultBatchSampler):
             generator=generator,
             seed=seed,
         )
-        self.count = ranks.count
+        self.ranks = ranks
         self.drawn = bh.HybridBatchSampler(
             dataset,
             batch_size // ranks.count,
             drop_last=True,
             seed=seed,
             strategy=strategy,
-            world_size=ranks.count if ranks.together else 1,
+            world_size=ranks.count,
         )
 
     def set_epoch(self, epoch: int) -> None:
@@ -68,13 +69,15 @@ class Joined(DefaultBatchSampler):
 
     def __len__(self) -> int:
         """Return how many joined batches an epoch has."""
-        return len(self.drawn) // self.count
+        return len(self.drawn) // self.ranks.count
 
     def __iter__(self) -> Iterator[list[int]]:
-        """Yield rows; parts that fill no joined batch are left out."""
-        parts = iter(self.drawn)
-        for every in zip(*[parts] * self.count, strict=False):
-            yield [row for part in every for row in part]
+        """Yield the rows of joined batches."""
+        parts = list(self.drawn)
+        if not self.ranks.together:
+            np.random.default_rng([self.seed or 0, self.epoch]).shuffle(parts)
+        for at in range(0, len(parts), self.ranks.count):
+            yield [row for part in parts[at : at + self.ranks.count] for row in part]
 
 
 def train(

@@ -27,7 +27,7 @@ from benchmarks.hybrid.claims import (
     judge,
     shown,
 )
-from benchmarks.hybrid.experiment import Experiment
+from benchmarks.hybrid.experiment import ARMS, Experiment
 from benchmarks.hybrid.pooled import COLUMNS, Pooled, gaps, sense
 from benchmarks.hybrid.run import COST, NOTES, RUNS, UNTRAINED
 from benchmarks.hybrid.tables import groups, means, one_target, published, table, tests
@@ -95,11 +95,10 @@ def head(found: Found, command: str) -> str:
     length = f", texts of up to {one.max_length} tokens" if one.max_length else ""
     length += ", products in bfloat16" if one.bf16 else ""
     declared = f"\n**To declare.** {' '.join(one.declared.split())}\n" if one.declared else ""
-    arms = {"A": "MLQA-R's training articles", "B": "MLQA-R's training articles and NTREX"}
     return (
         f"**Asked.** {one.question}\n\n**Expected, before the runs.** "
         f"{' '.join(one.prediction.split())}\n\n`{command}`\n\n"
-        f"Arm {one.arm} ({arms[one.arm]}), encoder {one.encoder}, {one.steps:,} steps of "
+        f"Arm {one.arm} ({ARMS[one.arm]}), encoder {one.encoder}, {one.steps:,} steps of "
         f"{one.batch_size} pairs, learning rate {one.learning_rate:g}{length}, seeds "
         f"{', '.join(map(str, one.seeds))}. Brackets are 95% intervals, resampling questions with "
         "all their translations, of values averaged over seeds; ± is the standard deviation over "
@@ -178,7 +177,7 @@ def out_of_order(ranks: Sequence[Sequence[Pooled]], what: str) -> str:
 def improved(found: Found) -> str:
     """Choose a variant on the dev articles, and say whether it is kept on the others."""
     one, dev = found.experiment, found.pooled.get(DEV, {})
-    label = candidate(dev, one.baseline) if one.improvement else ""
+    label = candidate({name: dev[name] for name in one.candidates if name in dev})
     if not label:
         return ""
     rows, every = [], []
@@ -189,7 +188,7 @@ def improved(found: Found) -> str:
             told = "; ".join(f"{what} {shown(gap)}" for what, gap in compared)
             rows.append([name, "better" if kept else "not better", told])
     verdict = "kept" if every and all(every) else "not kept"
-    text = f"## Kept?\n\n{KEPT}\n\nThe candidate is {label}: **{verdict}**.\n\n"
+    text = f"## Kept?\n\n{KEPT}\n\nChosen is {label}: **{verdict}**.\n\n"
     headings = ["judged on", "verdict", f"{label} less {one.baseline}"]
     return text + table(headings, rows, "---")
 

@@ -78,9 +78,11 @@ class Material:
 
         if passage_text not in self._pairs:
             parts = [self.split(passage_text).pairs("train")]
-            if self.experiment.arm == "B" and self.given is None:
+            if self.experiment.arm != "A" and self.given is None:
                 texts = ntrex.lines()
-                parts += [ntrex.sentences(texts), ntrex.following(texts, ntrex.documents())]
+                if self.experiment.arm == "B":
+                    parts.append(ntrex.sentences(texts))
+                parts.append(ntrex.following(texts, ntrex.documents()))
             self._pairs[passage_text] = bh.join_pairs(parts)
         return self._pairs[passage_text]
 
@@ -99,7 +101,7 @@ class Material:
     def texts(self) -> list[tuple[str, str]]:
         """The training texts, each with its language: of MLQA-R all passages of the articles."""
         found = self.split("sentence").texts("train")
-        if self.experiment.arm == "B" and self.given is None:
+        if self.experiment.arm != "A" and self.given is None:
             found += [(text, lang) for lang, some in ntrex.lines().items() for text in some]
         return found
 
@@ -175,20 +177,24 @@ _FIXED = ("arm", "encoder", "steps", "batch_size", "learning_rate", "max_length"
 def _claim(experiment: Experiment, model: str | None, output: Path) -> None:
     """Write down whose folder it is, or raise `BadOption` if it is another experiment's.
 
-    More variants and seeds may come: what is there stays good.
+    More variants and seeds may come: what is there stays good, and stays written down.
     """
     stored = json.loads(json.dumps(asdict(experiment) | {"model": model}))
     path = output / EXPERIMENT
     if path.is_file():
+        # Fields that came after it was written have what they are by default.
         there = {"bf16": False} | json.loads(path.read_text("utf-8"))
         changed = [key for key in _FIXED if stored[key] != there.get(key)]
-        old, new = ({one["label"]: one for one in all_["variants"]} for all_ in (there, stored))
+        plain = asdict(Variant("", ""))
+        old = {one["label"]: plain | one for one in there["variants"]}
+        new = {one["label"]: one for one in stored["variants"]}
         changed += [label for label in new if old.get(label, new[label]) != new[label]]
         if changed:
             raise BadOption(
                 f"{output} holds this experiment with another {' and '.join(changed)}; name "
                 "another folder, or remove it"
             )
+        stored["variants"] = [*(old | new).values()]
     _write(path, stored)
 
 
@@ -218,16 +224,16 @@ def _one(
     if cost.is_file():
         return
     run = output / RUNS / f"{variant.label}-{seed}"
-    resumed = run.exists()
+    first = run.with_name(f"{run.name}-first")
+    resumed = run.exists() or first.exists()
     before, began, used = 0, time.perf_counter(), _cpu()
     pairs = material.pairs(variant.passage_text)
     steps = variant.steps or experiment.steps
     if variant.first is not None:
         before = max(1, round(steps * variant.first.share))
-        folder = run.with_name(f"{run.name}-first")
         options = _options(experiment, material, variant, before)
-        bh.train(begin, pairs, folder, strategy=variant.first.strategy, seed=seed, **options)
-        begin = str(folder / MODEL)
+        bh.train(begin, pairs, first, strategy=variant.first.strategy, seed=seed, **options)
+        begin = str(first / MODEL)
     options = _options(experiment, material, variant, steps - before)
     strategy = material.strategy(variant)
     given = {"strategy": strategy, "seed": seed, **options}
@@ -259,7 +265,7 @@ def _device() -> str:
 
 
 def _judge(model: Any, collection: "Collection", folder: Path, **options: Any) -> None:
-    """Evaluate in all settings, of one target too, which `bh.ablate` leaves out."""
+    """Evaluate in all settings."""
     import beir_hybrid as bh
 
     # Of a model that is judged once the embeddings are not kept.
