@@ -12,7 +12,7 @@ import pytest
 import beir_hybrid as bh
 from beir_hybrid.errors import BadData, BadOption, UnknownName
 from beir_hybrid.evaluation.settings import Setting
-from benchmarks.hybrid import claims, data, ntrex, record, report, run
+from benchmarks.hybrid import claims, data, ntrex, record, report, run, trained
 from benchmarks.hybrid.experiment import HERE, Ranks, read
 from benchmarks.hybrid.lexicon import aligned, coverage, lexicon_of, words
 from benchmarks.hybrid.pooled import COLUMNS, Gap, Pooled, Table, gaps
@@ -343,17 +343,47 @@ def test_verdicts_name_what_decides_them() -> None:
         "x-x-mono": made("x-x-mono", low, low),
         "x-y": made("x-y", high, high),
     }
-    by_text = {claim.text: claim for claim in claims.CLAIMS}
-    judged = {text: claims.judge(claim, "A", pooled, "set").word for text, claim in by_text.items()}
-    best = [word for text, word in judged.items() if text.startswith("hybrid batches are best")]
+    judged = {one.claim.text: one for one in claims.verdicts("A", {"set": pooled, "more": {}})}
+    assert all(one.collection == "more" for one in judged.values() if one.claim.columns)
+    judged = {one.claim.text: one for one in claims.verdicts("A", {"set": pooled})}
+    words = {text: one.word for text, one in judged.items()}
+    best = [word for text, word in words.items() if text.startswith("hybrid batches are best")]
     assert best == ["confirmed", "confirmed", "confirmed", "not testable here"]
     # All values are alike, so that more mAP is more rank distance as well.
-    assert judged[next(text for text in by_text if "rank distance" in text)] == "contradicted"
-    assert judged["alpha from 0.4 to 0.6 makes no difference"] == "not testable here"
-    alpha = claims.judge(by_text["alpha from 0.4 to 0.6 makes no difference"], "A", pooled, "set")
-    assert alpha.reason == "no results of hybrid-40, hybrid-60"
-    miracl = next(claim for claim in claims.CLAIMS if "MIRACL" in claim.text)
-    assert claims.judge(miracl, "A", pooled, "set").reason == "MIRACL's corpora are not at hand"
+    assert words[next(text for text in words if "rank distance" in text)] == "contradicted"
+    alpha = judged["alpha from 0.4 to 0.6 makes no difference"]
+    assert (alpha.word, alpha.reason) == ("not testable here", "no results of hybrid-40, hybrid-60")
+    (miracl,) = (one for text, one in judged.items() if "MIRACL" in text)
+    assert miracl.reason == "MIRACL's corpora are not at hand"
+
+
+def test_p_is_corrected_for_all_that_is_to_be_better() -> None:
+    rng = np.random.default_rng(1)
+    draw = {name: rng.random((2, 4)).tolist() for name in ("hybrid", "x-x-mono", "x-y", "x-x")}
+    pooled = {name: made(name, *seeds) for name, seeds in draw.items()}
+    rows = [
+        gap
+        for one in claims.verdicts("A", {"set": pooled, "other": pooled})
+        if one.claim.rule == "better"
+        for _, gap in one.rows
+    ]
+    # Rank distance, mono over cross, cross over mono in two columns, x-x: five on each of two.
+    assert len(rows) == 10
+    least = min(gap.p for gap in rows)
+    assert {gap.p_holm for gap in rows if gap.p == least} == {min(1.0, 10 * least)}
+
+
+def test_gaps_are_of_the_seeds_that_both_have() -> None:
+    values = [0.2, 0.3, 0.4, 0.5]
+    more = made("hybrid", values, [value + 0.3 for value in values])
+    less = replace(made("x-y", values), seeds=(2,))  # the second
+    (found,) = gaps(more, [less], COLUMNS["Mo mAP"])
+    assert found.difference == pytest.approx(0.3)
+    assert np.isinf(found.seed_low)
+    assert not gaps(more, [replace(less, seeds=(3,))], COLUMNS["Mo mAP"])
+    pooled = {"x-x-mono": more, "x-x": replace(less, seeds=(3,))}
+    told = [one.reason for one in claims.verdicts("A", {"set": pooled}) if "X-X" in one.claim.text]
+    assert told == ["no seed has all variants"]
 
 
 def test_unseen_languages_are_of_arm_a_alone() -> None:
@@ -361,21 +391,22 @@ def test_unseen_languages_are_of_arm_a_alone() -> None:
     pooled = {
         name: made(name, values, values, unseen=True) for name in ("hybrid", "x-x-mono", "x-y")
     }
-    claim = next(claim for claim in claims.CLAIMS if claim.unseen)
-    assert claims.judge(claim, "B", pooled, "set").reason == "arm B trains on all languages"
-    found = claims.judge(claim, "A", pooled, "set")
+    (found,) = (one for one in claims.verdicts("B", {"set": pooled}) if one.claim.unseen)
+    assert found.reason == "arm B trains on all languages"
+    (found,) = (one for one in claims.verdicts("A", {"set": pooled}) if one.claim.unseen)
     # ru to ru, and the pool asked in ru; of cross-lingual settings none is within the four.
-    assert [name for name, _ in found.rows] == ["Mo mAP", "Mo mAP", "Mul mAP", "Mul mAP"]
-    assert found.word == "confirmed"
+    assert found.reason == "the collection has no settings for Cr mAP"
 
 
 def test_a_variant_is_chosen_on_dev_and_kept_by_the_rule() -> None:
     low, high = [0.30, 0.31, 0.29, 0.30], [0.40, 0.41, 0.39, 0.40]
-    dev = {"hybrid": made("hybrid", high), "a": made("a", low), "b": made("b", [0.5] * 4)}
-    assert claims.candidate(dev, "hybrid") == "b"
+    assert claims.candidate({"a": made("a", low), "b": made("b", [0.5] * 4)}) == "b"
     base = made("hybrid", low, low)
-    assert not claims.is_kept(made("b", low, low), base)[0]  # equal, and no gain
-    assert not claims.is_kept(made("b", high, high), base)[0]  # of 4 questions p is 2/16 at least
+    found = claims.kept(
+        {"set": (made("b", low, low), base), "other": (made("b", high, high), base)}
+    )
+    assert not found["set"][0]  # equal, and no gain
+    assert not found["other"][0]  # of 4 questions p is 2/16 at least
 
 
 def test_the_order_of_another_run_is_looked_for() -> None:
@@ -385,6 +416,7 @@ def test_the_order_of_another_run_is_looked_for() -> None:
     told = report.out_of_order([[b], [a]], "Mo mAP")
     assert told.startswith("a before b, told apart: -.1000 [-.1000, -.1000] by question")
     assert report.out_of_order([[b], [a]], "rank distance") == "the same"
+    assert report.out_of_order([[a], []], "Mo mAP") == "not there"
 
 
 # ------------------------------------------------------------------------------- learning
@@ -402,8 +434,8 @@ def test_learning_curves_are_read_from_the_model_card(tmp_path: Path) -> None:
         "| 2.5   | 50   | 0.3           | -                   |\n",
         "utf-8",
     )
-    assert report.learned(tmp_path, "hybrid", 1) == {20: 0.1, 40: 0.25}
-    assert report.learned(tmp_path, "hybrid", 2) == {}
+    assert trained.learned(tmp_path, "hybrid", 1) == {20: 0.1, 40: 0.25}
+    assert trained.learned(tmp_path, "hybrid", 2) == {}
 
 
 # -------------------------------------------------------------------------- from end to end
@@ -446,8 +478,8 @@ def test_an_experiment_runs_goes_on_and_reports(
     costs = {path.name for path in (output / "cost").iterdir()}
     assert costs == {f"{label}-{seed}.json" for label in labels for seed in seeds}
     if name != "ranks":
-        trained = json.loads((output / "runs" / f"{labels[1]}-1" / "training.json").read_text())
-        assert trained["steps"] == (2 if name == "improve-schedule" else 4)
+        card = json.loads((output / "runs" / f"{labels[1]}-1" / "training.json").read_text())
+        assert card["steps"] == (2 if name == "improve-schedule" else 4)
     before = files(output)
     run.run(experiment, output, model=model, split=split)
     changed = {path for path, state in files(output).items() if before.get(path) != state}
@@ -470,7 +502,7 @@ def test_an_experiment_runs_goes_on_and_reports(
         )
     assert ("Chosen is " in text) == several
     curve = {2, 4} if experiment.dev_steps else set()
-    assert set(report.learned(output, labels[0], 1)) == curve
+    assert set(trained.learned(output, labels[0], 1)) == curve
     assert (output / "learning.svg").is_file() == bool(curve)
     recorded(found, tmp_path / "RESULTS.md")
 
@@ -550,10 +582,24 @@ def test_bfloat16_is_where_models_compute() -> None:
 
 
 def test_costs_leave_interrupted_runs_out(tmp_path: Path) -> None:
-    experiment = replace(read("small"), seeds=(1, 2))
     (tmp_path / "cost").mkdir()
     for seed, resumed in ((1, False), (2, True)):
         taken = {"training": 10.0 * seed, "whole": 20.0 * seed, "cpu": 30.0, "resumed": resumed}
         (tmp_path / "cost" / f"x-y-{seed}.json").write_text(json.dumps(taken), "utf-8")
-    found = report.Found(experiment, tmp_path, {"skipped": {}})
-    assert "| x-y | 1 | 10.0 | 20.0 | 30.0 |" in report._cost(found)  # noqa: SLF001
+    assert "| x-y | 1 | 10.0 | 20.0 | 30.0 |" in trained.costs([(tmp_path, "x-y", (1, 2))])
+
+
+def test_what_was_drawn_is_of_both_stages_and_a_mean_over_seeds(tmp_path: Path) -> None:
+    audits = {
+        "a-1": {"batches": {"mono": 1, "cross-rows": 1}, "sources": {"s": 4}, "rows": {"de-en": 4}},
+        "a-1-first": {"batches": {"mono": 2}, "sources": {"s": 4}, "rows": {"en-en": 4}},
+        "a-2": {"batches": {"cross-rows": 4}, "sources": {"t": 16}, "rows": {"en-de": 16}},
+    }
+    for name, audit in audits.items():
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        path = tmp_path / "runs" / name / "training.json"
+        path.write_text(json.dumps({"audit": audit}), "utf-8")
+    found = trained.drawn_by(tmp_path, "a", (1, 2, 3))
+    # 3 of 8 batches; 8 rows of s and 16 of t in two runs; 4 of 24 questions are in de.
+    assert found == trained.Drawn(3 / 8, {"s": 4, "t": 8}, {"de": 4 / 24, "en": 20 / 24})
+    assert trained.drawn_by(tmp_path, "b", (1,)) is None

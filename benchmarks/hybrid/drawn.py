@@ -16,13 +16,13 @@ _CURVES = ("Mo mAP", "Cr mAP", "Mul mAP", "rank distance")
 
 
 def alpha_curve(pooled: Mapping[float, Pooled], collection: str) -> "Figure":
-    """Draw each measure by the share of monolingual batches: intervals, and a dot for each seed."""
+    """Draw each measure by the share of batches in one language: intervals, and dots of seeds."""
     alphas = sorted(pooled)
     drawn = _figure(10.0, 2.9)
     with drawing():
         title(
             drawn,
-            "The share of monolingual batches",
+            "Batches in one language",
             f"on {collection}, 95% by question; dots: seeds",
         )
         for axes, name, colour in zip(
@@ -39,8 +39,8 @@ def alpha_curve(pooled: Mapping[float, Pooled], collection: str) -> "Figure":
             axes.errorbar(list(there), centre, yerr=reach, elinewidth=0.9, **look)
             for a, mean in there.items():
                 axes.scatter([a] * len(mean.by_seed), mean.by_seed, s=4, color=INK, alpha=0.4)
-            axes.set_xticks(list(there), [f"{a:g}" for a in there], fontsize=6)
-            axes.set_xlabel("alpha")
+            axes.set_xticks(list(there), [f"{a:.2f}" for a in there], fontsize=6, rotation=45)
+            axes.set_xlabel("share of batches in one language")
             axes.set_title(name, loc="left", fontsize=8)
             axes.grid(color=INK, alpha=0.12, linewidth=0.6)
     return drawn

@@ -7,7 +7,7 @@ are about. What another seed would change stands beside it, as Student's interva
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -171,6 +171,14 @@ class Pooled:
         tables = {key: _joined(parts, f"{label} on {collection}") for key, parts in found.items()}
         return cls(label, collection, tuple(there), tables, free)
 
+    def of(self, seeds: Sequence[int]) -> "Pooled":
+        """Return what some of the seeds are."""
+        if tuple(seeds) == self.seeds:
+            return self
+        rows = [self.seeds.index(seed) for seed in seeds]
+        tables = {key: replace(one, values=one.values[rows]) for key, one in self.tables.items()}
+        return replace(self, seeds=tuple(seeds), tables=tables)
+
     def values(self, column: Column) -> Values | None:
         """Return the values of a column, averaged over seeds."""
         table = self.tables.get((column.measure, column.kind))
@@ -215,19 +223,25 @@ def _joined(parts: Sequence[tuple[Values, tuple[Setting, ...]]], where: str) -> 
 
 
 def gaps(first: Pooled, others: Sequence[Pooled], column: Column) -> list[Gap]:
-    """Compare a variant with others; p is corrected for their number by Holm's method."""
-    mine = first.values(column)
-    if mine is None:
-        return []
-    pairs = [(one, values) for one in others if (values := one.values(column)) is not None]
-    found = [compare(mine, values, samples=FLIPS) for _, values in pairs]
-    corrected = holm([one.p for one in found]).tolist()
-    rows = []
-    for (other, _), one, p in zip(pairs, found, corrected, strict=True):
-        seeds = _over_seeds(first.by_seed(column), other.by_seed(column))
-        bounds = one.difference, one.low, one.high, *seeds
-        rows.append(Gap(first.label, other.label, one.mean_b, *bounds, one.p, p))
-    return rows
+    """Compare a variant with others, each over the seeds that both have, if there are any.
+
+    p is corrected for their number by Holm's method.
+    """
+    found, rows = [], []
+    for other in others:
+        both = [seed for seed in first.seeds if seed in other.seeds]
+        if not both:
+            continue
+        mine, theirs = first.of(both), other.of(both)
+        a, b = mine.values(column), theirs.values(column)
+        if a is None or b is None:
+            continue
+        one = compare(a, b, samples=FLIPS)
+        found.append(one.p)
+        seeds = _over_seeds(mine.by_seed(column), theirs.by_seed(column))
+        rows.append((other.label, one.mean_b, one.difference, one.low, one.high, *seeds, one.p))
+    corrected = holm(found).tolist()
+    return [Gap(first.label, *row, p) for row, p in zip(rows, corrected, strict=True)]
 
 
 def _over_seeds(first: Mapping[int, float], second: Mapping[int, float]) -> tuple[float, float]:

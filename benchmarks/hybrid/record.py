@@ -12,6 +12,7 @@ from beir_hybrid.evaluation.results import Results
 from beir_hybrid.files import replacing
 from benchmarks.__main__ import RESULTS, placed
 from benchmarks.hybrid import report
+from benchmarks.hybrid.claims import verdicts
 from benchmarks.hybrid.report import DEV, Found
 from benchmarks.hybrid.run import RESULTS as FOLDER
 from benchmarks.hybrid.run import UNTRAINED
@@ -19,7 +20,9 @@ from benchmarks.hybrid.tables import means, table
 from benchmarks.measure import machine
 
 RECORDED = "recorded"
-COLUMNS = ("Mo mAP", "Cr mAP", "Mul mAP", "rank distance", "language preference")
+COLUMNS = (
+    "Mo mAP", "Cr mAP", "Mul mAP", "rank distance", "normalised", "language preference",
+)  # fmt: skip
 
 
 def record(found: Found, command: str, results: Path = RESULTS) -> Path:
@@ -60,7 +63,7 @@ def _plots(found: Found) -> Sequence[Path]:
 def _claims(found: Found) -> str:
     """Return a row for each claim, and the word of each collection."""
     words: dict[str, dict[str, str]] = {}
-    for one in report.verdicts(found):
+    for one in verdicts(found.experiment.arm, found.pooled):
         for name in found.pooled if one.claim.untestable else (one.collection,):
             words.setdefault(one.claim.text, {})[name] = one.word
     names = [name for name in found.pooled if name != DEV]

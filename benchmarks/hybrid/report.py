@@ -4,7 +4,6 @@ Every sentence that depends on a figure is chosen by a rule that stands here or 
 """
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,25 +11,22 @@ from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from beir_hybrid.errors import BadData
 from beir_hybrid.files import replacing
 from benchmarks.hybrid import drawn
 from benchmarks.hybrid.claims import (
-    CLAIMS,
     KEPT,
     RULE,
-    Verdict,
     candidate,
-    is_kept,
-    judge,
+    kept,
     shown,
+    verdicts,
 )
 from benchmarks.hybrid.experiment import ARMS, Experiment
 from benchmarks.hybrid.pooled import COLUMNS, Pooled, gaps, sense
-from benchmarks.hybrid.run import COST, NOTES, RUNS, UNTRAINED
+from benchmarks.hybrid.run import NOTES, UNTRAINED
 from benchmarks.hybrid.tables import groups, means, one_target, published, table, tests
+from benchmarks.hybrid.trained import costs, curves, drawn_by, drawn_table
 
 DEV, REPORT = "mlqa-r-dev", "report.md"
 
@@ -66,6 +62,10 @@ class Found:
             for name, some in loaded.items()
         }
 
+    def runs(self, label: str) -> tuple[Path, str, tuple[int, ...]]:
+        """Say where the runs of a variant are."""
+        return self.output, label, self.experiment.seeds
+
     def all(self, name: str) -> dict[str, Pooled]:
         """Return the variants of a collection, the untrained model before them."""
         untrained = Pooled.load(self.output, name, UNTRAINED, (0,))
@@ -82,7 +82,9 @@ def write(found: Found, command: str) -> Path:
             parts.append(tests(pooled, experiment.baseline))
             parts.append(one_target(pooled[experiment.baseline]))
         parts += [groups(pooled), *_plots(found, name, pooled)]
-    parts += [order(found), improved(found), _claims(found), _curve(found), _cost(found)]
+    parts += [order(found), improved(found), _claims(found)]
+    runs = [found.runs(label) for label in experiment.labels]
+    parts += [drawn_table(runs), curves(runs), costs(runs)]
     path = output / REPORT
     with replacing(path) as temporary:
         temporary.write_text("\n".join(part for part in parts if part), "utf-8")
@@ -102,7 +104,7 @@ def head(found: Found, command: str) -> str:
         f"{one.batch_size} pairs, learning rate {one.learning_rate:g}{length}, seeds "
         f"{', '.join(map(str, one.seeds))}. Brackets are 95% intervals, resampling questions with "
         "all their translations, of values averaged over seeds; ± is the standard deviation over "
-        f"seeds.\n{declared}"
+        f"seeds, which differ in what is drawn, not in the model that all start from.\n{declared}"
     )
 
 
@@ -122,18 +124,22 @@ def _missing(found: Found) -> str:
     text = "Not in the tables:\n\n" + "\n".join(lines) + "\n" if lines else ""
     if "coverage" in found.notes:
         share, entries = found.notes["coverage"], found.notes["entries"]
+        langs = ", ".join(f"{k} {v:.0%}" for k, v in found.notes["by language"].items())
         text += (
             f"\nThe lexicon of NTREX's word alignments, {entries:,} words of English with those of "
-            f"other languages, has {share:.1%} of the words of MLQA-R's training articles.\n"
+            f"other languages, has {share:.1%} of the words of MLQA-R's training articles "
+            f"({langs}), mostly frequent ones.\n"
         )
     return text
 
 
 def _plots(found: Found, name: str, pooled: Mapping[str, Pooled]) -> list[str]:
     alphas = {
-        variant.alpha: pooled[variant.label]
+        rows.mono: pooled[variant.label]
         for variant in found.experiment.variants
-        if variant.alpha is not None and variant.label in pooled
+        if variant.alpha is not None
+        and variant.label in pooled
+        and (rows := drawn_by(*found.runs(variant.label)))
     }
     figures = {}
     if len(alphas) > 2:
@@ -162,6 +168,8 @@ def order(found: Found) -> str:
 
 def out_of_order(ranks: Sequence[Sequence[Pooled]], what: str) -> str:
     """Return which of neighbouring ranks, best first, are the other way round here."""
+    if not all(ranks):
+        return "not there"
     column = COLUMNS[what]
     found = []
     for one, next_one in pairwise(ranks):
@@ -180,34 +188,25 @@ def improved(found: Found) -> str:
     label = candidate({name: dev[name] for name in one.candidates if name in dev})
     if not label:
         return ""
-    rows, every = [], []
-    for name, pooled in found.pooled.items():
-        if name != DEV and {label, one.baseline} <= pooled.keys():
-            kept, compared = is_kept(pooled[label], pooled[one.baseline])
-            every.append(kept)
-            told = "; ".join(f"{what} {shown(gap)}" for what, gap in compared)
-            rows.append([name, "better" if kept else "not better", told])
-    verdict = "kept" if every and all(every) else "not kept"
+    pairs = {
+        name: (pooled[label], pooled[one.baseline])
+        for name, pooled in found.pooled.items()
+        if name != DEV and {label, one.baseline} <= pooled.keys()
+    }
+    every = kept(pairs)
+    rows = [
+        [name, "better" if good else "not better", "; ".join(f"{w} {shown(g)}" for w, g in some)]
+        for name, (good, some) in every.items()
+    ]
+    verdict = "kept" if every and all(good for good, _ in every.values()) else "not kept"
     text = f"## Kept?\n\n{KEPT}\n\nChosen is {label}: **{verdict}**.\n\n"
     headings = ["judged on", "verdict", f"{label} less {one.baseline}"]
     return text + table(headings, rows, "---")
 
 
-def verdicts(found: Found) -> list[Verdict]:
-    """Return what each collection says of each claim; where nothing can, once."""
-    rows = []
-    for claim in CLAIMS:
-        each = [
-            judge(claim, found.experiment.arm, pooled, name)
-            for name, pooled in found.pooled.items()
-        ]
-        rows += each[:1] if claim.untestable else each
-    return rows
-
-
 def _claims(found: Found) -> str:
     """Say what became of the paper's claims, where the experiment has what they compare."""
-    rows = verdicts(found)
+    rows = verdicts(found.experiment.arm, found.pooled)
     if all(one.word == "not testable here" for one in rows):
         return ""
     lines = [
@@ -217,60 +216,3 @@ def _claims(found: Found) -> str:
     ]  # fmt: skip
     headings = ["claim", "judged on", "verdict", "because"]
     return f"## The paper's claims\n\n{RULE}\n\n" + table(headings, lines, "---")
-
-
-def learned(output: Path, label: str, seed: int) -> dict[int, float]:
-    """Return the dev value by step, from the table of training logs in the model's card.
-
-    The card is where sentence-transformers keeps what an evaluator found while it trained.
-    """
-    card = output / RUNS / f"{label}-{seed}" / "model" / "README.md"
-    if not card.is_file():
-        return {}
-    rows = re.findall(r"^\|(.+)\|$", card.read_text("utf-8"), flags=re.MULTILINE)
-    cells = [[cell.strip().strip("*") for cell in row.split("|")] for row in rows]
-    heads = [n for n, row in enumerate(cells) if row[:2] == ["Epoch", "Step"]]
-    if not heads:
-        return {}
-    names = cells[heads[0]]
-    value = next((n for n, one in enumerate(names) if one.endswith("_multi_AP")), None)
-    found = {}
-    for row in cells[heads[0] + 2 :]:
-        if value is None or len(row) != len(names) or not row[1].isdecimal():
-            break
-        if row[value] not in ("-", ""):
-            found[int(row[1])] = float(row[value])
-    return found
-
-
-def _curve(found: Found) -> str:
-    """Draw the learning curves, if the dev articles were judged on the way."""
-    curves: dict[str, dict[int, float]] = {}
-    for label in found.experiment.labels:
-        seeds = [learned(found.output, label, seed) for seed in found.experiment.seeds]
-        seeds = [one for one in seeds if one]
-        if seeds:
-            steps = set.intersection(*(set(one) for one in seeds))
-            curves[label] = {s: float(np.mean([one[s] for one in seeds])) for s in sorted(steps)}
-    if not any(len(one) > 1 for one in curves.values()):
-        return ""
-    drawn.save(drawn.learning(curves), found.output, "learning")
-    return (
-        "## Learning curves\n\nmAP in the pool of the dev articles.\n\n![learning](learning.svg)\n"
-    )
-
-
-def _cost(found: Found) -> str:
-    """Average what runs took that were made in one go."""
-    rows = []
-    for label in found.experiment.labels:
-        paths = [found.output / COST / f"{label}-{seed}.json" for seed in found.experiment.seeds]
-        taken = [json.loads(path.read_text("utf-8")) for path in paths if path.is_file()]
-        whole = [one for one in taken if not one["resumed"]]
-        if whole:
-            means = [np.mean([one[what] for one in whole]) for what in ("training", "whole", "cpu")]
-            rows.append([label, str(len(whole)), *(f"{mean:,.1f}" for mean in means)])
-    if not rows:
-        return ""
-    headings = ["batches", "runs", "training, s", "with judging, s", "processor, s"]
-    return "## Cost\n\nMeans of the runs that were not interrupted.\n\n" + table(headings, rows)

@@ -115,10 +115,10 @@ class Material:
             )
         return lexicon_of(ntrex.lines(langs))
 
-    @cached_property
-    def coverage(self) -> float:
-        """The share of MLQA-R's training words that the lexicon has."""
-        return coverage(self.lexicon, self.split("sentence").texts("train"))
+    def coverage(self, lang: str | None = None) -> float:
+        """Return the share of MLQA-R's training words, of a language or all, in the lexicon."""
+        texts = self.split("sentence").texts("train")
+        return coverage(self.lexicon, [one for one in texts if lang in (None, one[1])])
 
     def strategy(self, variant: Variant) -> "Strategy":
         """Return a variant's strategy, with what switches words."""
@@ -203,10 +203,16 @@ def _notes(experiment: Experiment, material: Material) -> dict[str, Any]:
     switched = [variant.label for variant in experiment.variants if variant.switch]
     if not switched:
         return {"skipped": {}}
-    share = material.coverage
+    share = material.coverage()
+    langs = material.split("sentence").collection.languages
     reason = f"the lexicon has {share:.1%} of the words, less than {TESTABLE:.0%}"
     skipped = dict.fromkeys(switched, reason) if share < TESTABLE else {}
-    return {"skipped": skipped, "coverage": share, "entries": len(material.lexicon.entries)}
+    return {
+        "skipped": skipped,
+        "coverage": share,
+        "by language": {lang: material.coverage(lang) for lang in langs},
+        "entries": len(material.lexicon.entries),
+    }
 
 
 def _one(
