@@ -43,10 +43,12 @@ def section(found: Found, command: str) -> str:
     """Return the few tables and verdicts that a reader needs first."""
     name, where = found.experiment.name, f"{RECORDED}/{found.experiment.name}"
     made = f"{datetime.now(tz=UTC):%Y-%m-%d}, {machine()}"
+    whole = f"[{report.REPORT}]({where}/{report.REPORT})"
     parts = [
         f"## hybrid-{name}\n",
         report.head(found, command),
-        f"Recorded {made}. [All tables, tests and verdicts]({where}/{report.REPORT}).\n",
+        report.missing(found),
+        f"Recorded {made}. What figures and verdicts mean, and everything else: {whole}.\n",
     ]
     for one in found.pooled:
         parts += [f"**{one}**\n", means(found.all(one), COLUMNS)]

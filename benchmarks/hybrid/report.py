@@ -29,6 +29,10 @@ from benchmarks.hybrid.tables import groups, means, one_target, published, table
 from benchmarks.hybrid.trained import costs, curves, drawn_by, drawn_table
 
 DEV, REPORT = "mlqa-r-dev", "report.md"
+LEGEND = """Brackets are 95% intervals, resampling questions with all their translations, of values
+averaged over seeds; ± is the standard deviation over seeds, which differ in what is drawn, not in
+the model that all start from.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,7 +79,7 @@ class Found:
 def write(found: Found, command: str) -> Path:
     """Write ``report.md`` and its plots; return its path."""
     experiment, output = found.experiment, found.output
-    parts = [f"# {experiment.name}\n", head(found, command), _missing(found)]
+    parts = [f"# {experiment.name}\n", head(found, command), LEGEND, missing(found)]
     for name, pooled in found.pooled.items():
         parts += [f"## {name}\n", means(found.all(name)), published(experiment.published, name)]
         if experiment.baseline in pooled:
@@ -102,13 +106,11 @@ def head(found: Found, command: str) -> str:
         f"{' '.join(one.prediction.split())}\n\n`{command}`\n\n"
         f"Arm {one.arm} ({ARMS[one.arm]}), encoder {one.encoder}, {one.steps:,} steps of "
         f"{one.batch_size} pairs, learning rate {one.learning_rate:g}{length}, seeds "
-        f"{', '.join(map(str, one.seeds))}. Brackets are 95% intervals, resampling questions with "
-        "all their translations, of values averaged over seeds; ± is the standard deviation over "
-        f"seeds, which differ in what is drawn, not in the model that all start from.\n{declared}"
+        f"{', '.join(map(str, one.seeds))}.\n{declared}"
     )
 
 
-def _missing(found: Found) -> str:
+def missing(found: Found) -> str:
     """Say what is not there, and why."""
     lines = [f"- {label}: not testable; {why}." for label, why in found.notes["skipped"].items()]
     for name, pooled in found.pooled.items():
