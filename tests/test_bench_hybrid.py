@@ -228,7 +228,9 @@ def test_the_curve_has_both_ends() -> None:
     [
         ("batch_size", "batchsize", "no key of .* 'batchsize'; did you mean 'batch_size'"),
         ('strategy = "x-y"', 'strategie = "x-y"', "no key of .* 'strategie'"),
-        ('arm = "A"', 'arm = "C"', "no arm in .* 'C'"),
+        ('arm = "A"', 'arm = "D"', "no arm in .* 'D'"),
+        ('arm = "A"', 'arm = "A"\ncandidates = ["hybird"]', "no label in .*'hybrid'"),
+        ('arm = "A"', 'arm = "A"\ncandidates = ["hybrid"]', "hybrid cannot better itself"),
         ('arm = "A"', "", "lacks 'arm'"),
         ('label = "x-y"', 'label = "hybrid"', "label: .* there twice"),
         ('strategy = "x-y"', 'strategy = "x-z"', "no strategy 'x-z'"),
@@ -416,7 +418,8 @@ def test_the_order_of_another_run_is_looked_for() -> None:
     told = report.out_of_order([[b], [a]], "Mo mAP")
     assert told.startswith("a before b, told apart: -.1000 [-.1000, -.1000] by question")
     assert report.out_of_order([[b], [a]], "rank distance") == "the same"
-    assert report.out_of_order([[a], []], "Mo mAP") == "not there"
+    other = replace(a, seeds=(7, 8))
+    assert report.out_of_order([[other], [b]], "Mo mAP") == "not there"
 
 
 # ------------------------------------------------------------------------------- learning
@@ -594,12 +597,15 @@ def test_what_was_drawn_is_of_both_stages_and_a_mean_over_seeds(tmp_path: Path) 
         "a-1": {"batches": {"mono": 1, "cross-rows": 1}, "sources": {"s": 4}, "rows": {"de-en": 4}},
         "a-1-first": {"batches": {"mono": 2}, "sources": {"s": 4}, "rows": {"en-en": 4}},
         "a-2": {"batches": {"cross-rows": 4}, "sources": {"t": 16}, "rows": {"en-de": 16}},
+        "a-4-first": {"batches": {"mono": 9}, "sources": {"s": 9}, "rows": {"en-en": 9}},
     }
     for name, audit in audits.items():
         (tmp_path / "runs" / name).mkdir(parents=True)
         path = tmp_path / "runs" / name / "training.json"
         path.write_text(json.dumps({"audit": audit}), "utf-8")
-    found = trained.drawn_by(tmp_path, "a", (1, 2, 3))
+    (tmp_path / "runs" / "a-3").mkdir()
+    (tmp_path / "runs" / "a-3" / "training.json").write_text("{}", "utf-8")  # not yet done
+    found = trained.drawn_by(tmp_path, "a", (1, 2, 3, 4))
     # 3 of 8 batches; 8 rows of s and 16 of t in two runs; 4 of 24 questions are in de.
     assert found == trained.Drawn(3 / 8, {"s": 4, "t": 8}, {"de": 4 / 24, "en": 20 / 24})
     assert trained.drawn_by(tmp_path, "b", (1,)) is None

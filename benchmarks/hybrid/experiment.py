@@ -170,14 +170,14 @@ def _checked(found: Experiment, where: str) -> Experiment:
     lookup(f"arm in {where}", found.arm, ARMS)
     lookup(f"baseline in {where}", found.baseline, dict.fromkeys(found.labels))
     orders = [order for one in found.expected.values() for order in one.values()]
-    for label in [
-        *found.published,
-        *(label for order in orders for rank in order for label in rank),
-    ]:
+    ranked = [label for order in orders for rank in order for label in rank]
+    for label in [*found.published, *found.candidates, *ranked]:
         lookup(f"label in {where}", label, dict.fromkeys(found.labels))
     for what, values in (("label", found.labels), ("seed", found.seeds), ("judged", found.judged)):
         if not values or len({*values}) < len(values):
             raise BadData(f"{where}: {what}: {list(values)} are none, or one is there twice")
+    if found.baseline in found.candidates:
+        raise BadData(f"{where}: {found.baseline} cannot better itself")
     for variant in found.variants:
         variant.made()
         if variant.first is not None and not 0 < variant.first.share < 1:

@@ -126,11 +126,11 @@ def missing(found: Found) -> str:
     text = "Not in the tables:\n\n" + "\n".join(lines) + "\n" if lines else ""
     if "coverage" in found.notes:
         share, entries = found.notes["coverage"], found.notes["entries"]
-        langs = ", ".join(f"{k} {v:.0%}" for k, v in found.notes["by language"].items())
+        langs = ", ".join(f"{k} {v:.0%}" for k, v in found.notes.get("by language", {}).items())
         text += (
             f"\nThe lexicon of NTREX's word alignments, {entries:,} words of English with those of "
             f"other languages, has {share:.1%} of the words of MLQA-R's training articles "
-            f"({langs}), mostly frequent ones.\n"
+            f"({langs or 'all languages'}), mostly frequent ones.\n"
         )
     return text
 
@@ -161,26 +161,27 @@ def order(found: Found) -> str:
     for name, columns in found.experiment.expected.items():
         pooled = found.pooled.get(name, {})
         for what, ranks in columns.items():
-            there = [[pooled[label] for label in labels if label in pooled] for labels in ranks]
             order = " > ".join(", ".join(labels) for labels in ranks)
-            rows.append([f"{what} on {name}", order, out_of_order(there, what)])
+            here = "not there"
+            if all(label in pooled for labels in ranks for label in labels):
+                here = out_of_order([[pooled[label] for label in labels] for labels in ranks], what)
+            rows.append([f"{what} on {name}", order, here])
     headings = ["", "order of the full run", "here"]
     return "## The same order?\n\n" + table(headings, rows, "---") if rows else ""
 
 
 def out_of_order(ranks: Sequence[Sequence[Pooled]], what: str) -> str:
     """Return which of neighbouring ranks, best first, are the other way round here."""
-    if not all(ranks):
-        return "not there"
     column = COLUMNS[what]
     found = []
     for one, next_one in pairwise(ranks):
         for better, worse in product(one, next_one):
-            for gap in gaps(better, [worse], column):
-                if gap.difference * sense(column) < 0:
-                    low, high = gap.widest
-                    told = "not told apart" if low <= 0 <= high else "told apart"
-                    found.append(f"{worse.label} before {better.label}, {told}: {shown(gap)}")
+            if not (some := gaps(better, [worse], column)):
+                return "not there"
+            if some[0].difference * sense(column) < 0:
+                low, high = some[0].widest
+                told = "not told apart" if low <= 0 <= high else "told apart"
+                found.append(f"{worse.label} before {better.label}, {told}: {shown(some[0])}")
     return "; ".join(found) if found else "the same"
 
 
@@ -200,7 +201,9 @@ def improved(found: Found) -> str:
         [name, "better" if good else "not better", "; ".join(f"{w} {shown(g)}" for w, g in some)]
         for name, (good, some) in every.items()
     ]
-    verdict = "kept" if every and all(good for good, _ in every.values()) else "not kept"
+    whole = every.keys() == set(one.judged) - {DEV}
+    better = whole and bool(every) and all(good for good, _ in every.values())
+    verdict = "kept" if better else "not kept"
     text = f"## Kept?\n\n{KEPT}\n\nChosen is {label}: **{verdict}**.\n\n"
     headings = ["judged on", "verdict", f"{label} less {one.baseline}"]
     return text + table(headings, rows, "---")

@@ -41,15 +41,14 @@ def drawn_by(output: Path, label: str, seeds: Sequence[int]) -> Drawn | None:
     there = 0
     for seed in seeds:
         run = output / RUNS / f"{label}-{seed}"
-        records = [run / "training.json", run.with_name(f"{run.name}-first") / "training.json"]
-        there += records[0].is_file()
-        for path in records:
-            if path.is_file():
-                audit = json.loads(path.read_text("utf-8"))["audit"]
-                batches.update(audit["batches"])
-                sources.update(audit["sources"])
-                for pair, count in audit["rows"].items():
-                    asked[pair.partition("-")[0]] += count
+        if (last := _audit(run)) is None:
+            continue
+        there += 1
+        for audit in (last, _audit(run.with_name(f"{run.name}-first")) or {}):
+            batches.update(audit.get("batches", {}))
+            sources.update(audit.get("sources", {}))
+            for pair, count in audit.get("rows", {}).items():
+                asked[pair.partition("-")[0]] += count
     if not there:
         return None
     return Drawn(
@@ -57,6 +56,14 @@ def drawn_by(output: Path, label: str, seeds: Sequence[int]) -> Drawn | None:
         {name: count / there for name, count in sources.items()},
         {lang: count / asked.total() for lang, count in asked.items()},
     )
+
+
+def _audit(run: Path) -> dict[str, dict[str, int]] | None:
+    """Return what a finished training drew."""
+    path = run / "training.json"
+    stored = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    audit: dict[str, dict[str, int]] | None = stored.get("audit")
+    return audit
 
 
 def drawn_table(every: Sequence[Runs]) -> str:
