@@ -114,6 +114,25 @@ def test_figures_in_the_pages_stand_in_the_results() -> None:
         assert figure in reckoned
 
 
+def test_what_helped_training_stands_in_the_results() -> None:
+    measured = (ROOT / "benchmarks" / "RESULTS.md").read_text("utf-8")
+    page = (ROOT / "docs" / "train.md").read_text("utf-8")
+    told = page.split("## What helped, and what did not\n")[1].split("\n## ")[0]
+    experiments = {
+        "Several processes": "ranks",
+        "`temperature`": "temperature",
+        "No gain": "improve-batches",
+        "A sentence with its paragraph": "context",
+    }
+    for start, name in experiments.items():
+        (item,) = (item for item in told.split("\n- ") if item.startswith(start))
+        section = measured.split(f"\n## hybrid-{name}\n")[1].split("\n## ")[0]
+        xquad = section.split("**xquad-r**")[1].split("**mlqa-r-test**")[0]
+        figures = re.findall(r"\.\d{4}", item)
+        assert figures
+        assert [figure for figure in figures if figure not in xquad] == []
+
+
 def test_verdicts_of_the_readme_stand_in_the_results() -> None:
     """Row by row, in the order of the claims; a cell has XQuAD-R's and MLQA-R's."""
     words = {"confirmed": "yes", "contradicted": "no", "not confirmed": "open"}

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sentence_transformers.base.sampler import DefaultBatchSampler
 
 import beir_hybrid as bh
 from beir_hybrid.errors import BadOption
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from beir_hybrid.training.strategies import Strategy
 
 
-class Joined(DefaultBatchSampler):
+class Joined(bh.HybridBatchSampler):
     """Batches that several processes draw at a time, each joined to one.
 
     Drawn together, all parts are of one kind and one language, as `bh.HybridBatchSampler` draws
@@ -33,47 +32,19 @@ class Joined(DefaultBatchSampler):
     """
 
     def __init__(
-        self,
-        dataset: "ParallelPairs",
-        batch_size: int,
-        drop_last: bool = True,
-        valid_label_columns: list[str] | None = None,
-        generator: Any = None,
-        seed: int = 0,
-        *,
-        strategy: "Strategy | str",
-        ranks: Ranks,
+        self, dataset: "ParallelPairs", batch_size: int, *, ranks: Ranks, **given: Any
     ) -> None:
-        super().__init__(
-            dataset,
-            batch_size=batch_size,
-            drop_last=drop_last,
-            valid_label_columns=valid_label_columns,
-            generator=generator,
-            seed=seed,
-        )
+        given |= {"drop_last": True, "world_size": ranks.count}
+        super().__init__(dataset, batch_size // ranks.count, **given)
         self.ranks = ranks
-        self.drawn = bh.HybridBatchSampler(
-            dataset,
-            batch_size // ranks.count,
-            drop_last=True,
-            seed=seed,
-            strategy=strategy,
-            world_size=ranks.count,
-        )
-
-    def set_epoch(self, epoch: int) -> None:
-        """Say which epoch's batches to draw."""
-        super().set_epoch(epoch)
-        self.drawn.set_epoch(epoch)
 
     def __len__(self) -> int:
         """Return how many joined batches an epoch has."""
-        return len(self.drawn) // self.ranks.count
+        return super().__len__() // self.ranks.count
 
     def __iter__(self) -> Iterator[list[int]]:
         """Yield the rows of joined batches."""
-        parts = list(self.drawn)
+        parts = list(super().__iter__())
         if not self.ranks.together:
             np.random.default_rng([self.seed or 0, self.epoch]).shuffle(parts)
         for at in range(0, len(parts), self.ranks.count):
