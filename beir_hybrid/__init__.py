@@ -9,44 +9,54 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 # ir-measures knows the measures of bias once this package is imported; it is light.
-import beir_hybrid.evaluation.measures  # noqa: F401 - for what it registers
+import beir_hybrid.measures.base  # noqa: F401 - for what it registers
 from beir_hybrid import errors as errors
+from beir_hybrid._version import __version__ as __version__
 from beir_hybrid.errors import BeirHybridError as BeirHybridError
 
 if TYPE_CHECKING:
+    from beir_hybrid.batches.audit_callback import BatchAudit as BatchAudit
+    from beir_hybrid.batches.sampler import HybridBatchSampler as HybridBatchSampler
+    from beir_hybrid.batches.strategies import strategy as strategy
     from beir_hybrid.collection import Collection as Collection
     from beir_hybrid.collection import CollectionWriter as CollectionWriter
     from beir_hybrid.collection import View as View
     from beir_hybrid.collection import read_folder as read_folder
     from beir_hybrid.collection import read_jsonl as read_jsonl
     from beir_hybrid.collection import write_folder as write_folder
-    from beir_hybrid.collection.triple import from_beir as from_beir
-    from beir_hybrid.demonstration import quickstart as quickstart
+    from beir_hybrid.collection.beir_dicts import from_beir as from_beir
     from beir_hybrid.encoding import Encoder as Encoder
     from beir_hybrid.encoding import SentenceTransformerEncoder as SentenceTransformerEncoder
     from beir_hybrid.encoding import encode as encode
     from beir_hybrid.encoding.vision import from_vision_text as from_vision_text
     from beir_hybrid.evaluation.clip_score import ClipScore as ClipScore
     from beir_hybrid.evaluation.clip_score import clip_score as clip_score
-    from beir_hybrid.evaluation.compare import compare as compare
-    from beir_hybrid.evaluation.compare import tied_ranks as tied_ranks
     from beir_hybrid.evaluation.evaluate import evaluate as evaluate
     from beir_hybrid.evaluation.evaluator import HybridEvaluator as HybridEvaluator
-    from beir_hybrid.evaluation.given import evaluate_runs as evaluate_runs
-    from beir_hybrid.evaluation.given import read_vectors as read_vectors
-    from beir_hybrid.evaluation.matchers import BlipMatcher as BlipMatcher
-    from beir_hybrid.evaluation.matchers import LxmertMatcher as LxmertMatcher
-    from beir_hybrid.evaluation.measures import PEER as PEER
-    from beir_hybrid.evaluation.measures import LanguageDisparity as LanguageDisparity
-    from beir_hybrid.evaluation.measures import LanguageExposure as LanguageExposure
-    from beir_hybrid.evaluation.measures import LanguagePreference as LanguagePreference
-    from beir_hybrid.evaluation.measures import ModalityShare as ModalityShare
-    from beir_hybrid.evaluation.measures import RankDistance as RankDistance
-    from beir_hybrid.evaluation.measures import SameLanguageShare as SameLanguageShare
-    from beir_hybrid.evaluation.mteb import read_mteb as read_mteb
-    from beir_hybrid.evaluation.mteb import write_mteb as write_mteb
-    from beir_hybrid.evaluation.reproduce import reproduction as reproduction
-    from beir_hybrid.evaluation.results import Results as Results
+    from beir_hybrid.evaluation.external_runs import evaluate_runs as evaluate_runs
+    from beir_hybrid.evaluation.external_runs import read_vectors as read_vectors
+    from beir_hybrid.evaluation.rerankers.matchers import BlipMatcher as BlipMatcher
+    from beir_hybrid.evaluation.rerankers.matchers import LxmertMatcher as LxmertMatcher
+    from beir_hybrid.extras.ablate import ablate as ablate
+    from beir_hybrid.extras.demonstration import quickstart as quickstart
+    from beir_hybrid.extras.language_adapters import LanguageAdapters as LanguageAdapters
+    from beir_hybrid.extras.language_adapters import train_adapters as train_adapters
+    from beir_hybrid.extras.tip_cache import TipCache as TipCache
+    from beir_hybrid.extras.variants import Variant as Variant
+    from beir_hybrid.measures.base import PEER as PEER
+    from beir_hybrid.measures.base import LanguageDisparity as LanguageDisparity
+    from beir_hybrid.measures.base import LanguageExposure as LanguageExposure
+    from beir_hybrid.measures.base import LanguagePreference as LanguagePreference
+    from beir_hybrid.measures.base import ModalityShare as ModalityShare
+    from beir_hybrid.measures.base import RankDistance as RankDistance
+    from beir_hybrid.measures.base import SameLanguageShare as SameLanguageShare
+    from beir_hybrid.pairs.code_switching import code_switch as code_switch
+    from beir_hybrid.pairs.parallel_pairs import ParallelPairs as ParallelPairs
+    from beir_hybrid.pairs.parallel_pairs import join_pairs as join_pairs
+    from beir_hybrid.pairs.reading import pairs_of as pairs_of
+    from beir_hybrid.pairs.reading import pairs_of_bitext as pairs_of_bitext
+    from beir_hybrid.pairs.reading import pairs_of_collection as pairs_of_collection
+    from beir_hybrid.pairs.reading import read_pairs as read_pairs
     from beir_hybrid.pyserini.bm25 import bm25 as bm25
     from beir_hybrid.pyserini.dense import DenseIndex as DenseIndex
     from beir_hybrid.pyserini.dense import open_index as open_index
@@ -54,94 +64,83 @@ if TYPE_CHECKING:
     from beir_hybrid.pyserini.index import build_index as build_index
     from beir_hybrid.pyserini.queries import QueryEncoder as QueryEncoder
     from beir_hybrid.pyserini.topics import write_topics as write_topics
+    from beir_hybrid.report.reproduce import reproduction as reproduction
     from beir_hybrid.report.site import leaderboard as leaderboard
+    from beir_hybrid.results.compare import compare as compare
+    from beir_hybrid.results.compare import tied_ranks as tied_ranks
+    from beir_hybrid.results.mteb import read_mteb as read_mteb
+    from beir_hybrid.results.mteb import write_mteb as write_mteb
+    from beir_hybrid.results.results import Results as Results
     from beir_hybrid.retrieval.runs import read_run as read_run
     from beir_hybrid.retrieval.runs import write_run as write_run
     from beir_hybrid.sources import Dataset as Dataset
     from beir_hybrid.sources import datasets as datasets
     from beir_hybrid.sources import load as load
-    from beir_hybrid.training.ablate import ablate as ablate
-    from beir_hybrid.training.adapters import LanguageAdapters as LanguageAdapters
-    from beir_hybrid.training.adapters import train_adapters as train_adapters
     from beir_hybrid.training.loss import HybridContrastiveLoss as HybridContrastiveLoss
-    from beir_hybrid.training.pairs import ParallelPairs as ParallelPairs
-    from beir_hybrid.training.pairs import join_pairs as join_pairs
-    from beir_hybrid.training.rows import pairs_of as pairs_of
-    from beir_hybrid.training.rows import pairs_of_bitext as pairs_of_bitext
-    from beir_hybrid.training.rows import pairs_of_collection as pairs_of_collection
-    from beir_hybrid.training.rows import read_pairs as read_pairs
-    from beir_hybrid.training.sampler import HybridBatchSampler as HybridBatchSampler
-    from beir_hybrid.training.strategies import strategy as strategy
-    from beir_hybrid.training.switching import code_switch as code_switch
-    from beir_hybrid.training.tip import TipCache as TipCache
     from beir_hybrid.training.train import train as train
-    from beir_hybrid.training.variants import Variant as Variant
-    from beir_hybrid.training.watch import BatchAudit as BatchAudit
-
-__version__ = "0.1.0"
 
 _HOMES = {
-    "BatchAudit": "training.watch",
-    "BlipMatcher": "evaluation.matchers",
+    "BatchAudit": "batches.audit_callback",
+    "BlipMatcher": "evaluation.rerankers.matchers",
     "ClipScore": "evaluation.clip_score",
     "Collection": "collection",
     "CollectionWriter": "collection",
     "Dataset": "sources",
     "DenseIndex": "pyserini.dense",
     "Encoder": "encoding",
-    "HybridBatchSampler": "training.sampler",
+    "HybridBatchSampler": "batches.sampler",
     "HybridContrastiveLoss": "training.loss",
     "HybridEvaluator": "evaluation.evaluator",
-    "LanguageAdapters": "training.adapters",
-    "LanguageDisparity": "evaluation.measures",
-    "LanguageExposure": "evaluation.measures",
-    "LanguagePreference": "evaluation.measures",
-    "LxmertMatcher": "evaluation.matchers",
-    "ModalityShare": "evaluation.measures",
-    "PEER": "evaluation.measures",
-    "ParallelPairs": "training.pairs",
+    "LanguageAdapters": "extras.language_adapters",
+    "LanguageDisparity": "measures.base",
+    "LanguageExposure": "measures.base",
+    "LanguagePreference": "measures.base",
+    "LxmertMatcher": "evaluation.rerankers.matchers",
+    "ModalityShare": "measures.base",
+    "PEER": "measures.base",
+    "ParallelPairs": "pairs.parallel_pairs",
     "QueryEncoder": "pyserini.queries",
-    "RankDistance": "evaluation.measures",
-    "Results": "evaluation.results",
-    "SameLanguageShare": "evaluation.measures",
+    "RankDistance": "measures.base",
+    "Results": "results.results",
+    "SameLanguageShare": "measures.base",
     "SentenceTransformerEncoder": "encoding",
-    "TipCache": "training.tip",
-    "Variant": "training.variants",
+    "TipCache": "extras.tip_cache",
+    "Variant": "extras.variants",
     "View": "collection",
-    "ablate": "training.ablate",
+    "ablate": "extras.ablate",
     "bm25": "pyserini.bm25",
     "build_index": "pyserini.index",
     "clip_score": "evaluation.clip_score",
-    "code_switch": "training.switching",
-    "compare": "evaluation.compare",
+    "code_switch": "pairs.code_switching",
+    "compare": "results.compare",
     "datasets": "sources",
     "encode": "encoding",
     "evaluate": "evaluation.evaluate",
-    "evaluate_runs": "evaluation.given",
-    "from_beir": "collection.triple",
+    "evaluate_runs": "evaluation.external_runs",
+    "from_beir": "collection.beir_dicts",
     "from_vision_text": "encoding.vision",
     "fuse": "pyserini.fusion",
-    "join_pairs": "training.pairs",
+    "join_pairs": "pairs.parallel_pairs",
     "leaderboard": "report.site",
     "load": "sources",
     "open_index": "pyserini.dense",
-    "pairs_of": "training.rows",
-    "pairs_of_bitext": "training.rows",
-    "pairs_of_collection": "training.rows",
-    "quickstart": "demonstration",
+    "pairs_of": "pairs.reading",
+    "pairs_of_bitext": "pairs.reading",
+    "pairs_of_collection": "pairs.reading",
+    "quickstart": "extras.demonstration",
     "read_folder": "collection",
     "read_jsonl": "collection",
-    "read_mteb": "evaluation.mteb",
-    "read_pairs": "training.rows",
+    "read_mteb": "results.mteb",
+    "read_pairs": "pairs.reading",
     "read_run": "retrieval.runs",
-    "read_vectors": "evaluation.given",
-    "reproduction": "evaluation.reproduce",
-    "strategy": "training.strategies",
-    "tied_ranks": "evaluation.compare",
+    "read_vectors": "evaluation.external_runs",
+    "reproduction": "report.reproduce",
+    "strategy": "batches.strategies",
+    "tied_ranks": "results.compare",
     "train": "training.train",
-    "train_adapters": "training.adapters",
+    "train_adapters": "extras.language_adapters",
     "write_folder": "collection",
-    "write_mteb": "evaluation.mteb",
+    "write_mteb": "results.mteb",
     "write_run": "retrieval.runs",
     "write_topics": "pyserini.topics",
 }

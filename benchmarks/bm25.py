@@ -28,8 +28,8 @@ def show(dataset: str, *langs: str) -> None:
     """Judge BM25 on one dataset, and print what ``beir-hybrid bm25`` prints."""
     from rich.console import Console
 
-    from beir_hybrid.evaluation.render import notes, terminal_table
-    from beir_hybrid.evaluation.results import Results
+    from beir_hybrid.results.render import notes, terminal_table
+    from beir_hybrid.results.results import Results
 
     with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as folder:
         run = child("bm25", "judge", folder, dataset, *langs)

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 
 import beir_hybrid as bh
-from beir_hybrid.evaluation.results import Results
-from beir_hybrid.evaluation.statistics import Values, average, interval
 from beir_hybrid.files import replacing_folder
+from beir_hybrid.results.results import Results
+from beir_hybrid.results.statistics import Values, average, interval
 from beir_hybrid.sources.image_text import Captioned, image_text
 
 HERE = Path(__file__).parent

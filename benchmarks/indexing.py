@@ -238,7 +238,7 @@ class _Vectors:
 def build(folder: Path, kind: Any) -> dict[str, Any]:
     """Index vectors that lie on disk."""
     from beir_hybrid.encoding import Embeddings
-    from beir_hybrid.pyserini.kinds import write_faiss
+    from beir_hybrid.pyserini.faiss_files import write_faiss
 
     rows = np.load(folder / "passages.npy", mmap_mode="r")
     places = np.arange(len(rows), dtype=np.int32)

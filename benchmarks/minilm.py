@@ -14,13 +14,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from beir_hybrid.collection.setting import SETTING_KINDS
 from benchmarks.measure import MIB, child, table, versions
 
 if TYPE_CHECKING:
     import numpy as np
 
     from beir_hybrid.encoding.encoder import Role, SentenceTransformerEncoder
-    from beir_hybrid.evaluation.results import Results
+    from beir_hybrid.results.results import Results
 
 DATASETS = ("xquad-r", "mlqa-r")
 WIDTH = 100
@@ -47,8 +48,8 @@ def show(dataset: str, *langs: str) -> None:
     """Evaluate on one dataset in a process of its own, and print what `evaluate` prints."""
     from rich.console import Console
 
-    from beir_hybrid.evaluation.render import notes, terminal_table
-    from beir_hybrid.evaluation.results import Results
+    from beir_hybrid.results.render import notes, terminal_table
+    from beir_hybrid.results.results import Results
 
     with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as folder:
         run = child("minilm", "evaluate", folder, dataset, *langs)
@@ -65,11 +66,10 @@ def show(dataset: str, *langs: str) -> None:
 def _beside_known(results: "Results", known: Mapping[str, str]) -> None:
     from ir_measures import AP
 
-    from beir_hybrid.evaluation.measures import RankDistance
-    from beir_hybrid.evaluation.render import TITLES
+    from beir_hybrid.measures.base import RankDistance
 
     summary = results.summary()
-    found = {f"AP, {TITLES[kind]}": row[AP].mean for kind, row in summary.items()}
+    found = {f"AP, {SETTING_KINDS[kind].label}": row[AP].mean for kind, row in summary.items()}
     found["AP, en-en"] = results.matrix(AP)["en", "en"]
     found["RankDistance"] = summary["multi"][RankDistance].mean
     rows = [("", "ours", "known", "verdict")]

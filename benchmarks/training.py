@@ -121,8 +121,8 @@ class _Peak:
 
 
 def _ours(folder: Path) -> dict[str, Any]:
-    from beir_hybrid.training.rows import _pairs
-    from beir_hybrid.training.sampler import HybridBatchSampler
+    from beir_hybrid.batches.sampler import HybridBatchSampler
+    from beir_hybrid.pairs.reading import _pairs
 
     peak, begun = _Peak(), time.perf_counter()
     data = _pairs(_mapped(folder), 0, "million")

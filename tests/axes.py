@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from beir_hybrid.collection import Collection
-from beir_hybrid.collection.triple import from_beir
+from beir_hybrid.collection.beir_dicts import from_beir
 
 AXES = {"a": [1, 0, 0], "b": [0, 1, 0], "c": [0, 0, 1], "d": [1, 1, 0]}
 TEXTS = 3000  # three shards of the store of embeddings

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from beir_hybrid.collection import Collection
-from beir_hybrid.collection.model import ITSELF
+from beir_hybrid.collection.judgements import ITSELF
 from beir_hybrid.collection.writer import CollectionWriter, cached
 from beir_hybrid.encoding import Embeddings
 from beir_hybrid.evaluation.evaluate import Vectors

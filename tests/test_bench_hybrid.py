@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import beir_hybrid as bh
+from beir_hybrid.collection.setting import Setting
 from beir_hybrid.errors import BadData, BadOption, UnknownName
-from beir_hybrid.evaluation.settings import Setting
 from benchmarks.hybrid import claims, data, ntrex, record, report, run, trained
 from benchmarks.hybrid.experiment import HERE, Ranks, read
 from benchmarks.hybrid.lexicon import aligned, coverage, lexicon_of, words

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 import beir_hybrid as bh
+from beir_hybrid.collection.setting import Setting
 from beir_hybrid.errors import BadOption
-from beir_hybrid.evaluation.results import Results
-from beir_hybrid.evaluation.settings import Setting
+from beir_hybrid.results.results import Results
 from benchmarks.hybrid import claims, data, report, run, tables
 from benchmarks.hybrid.experiment import Experiment, Ranks, Variant, read
 from benchmarks.hybrid.pooled import COLUMNS, Pooled, Table, gaps

@@ -11,7 +11,7 @@ from sentence_transformers import SentenceTransformer
 
 import beir_hybrid as bh
 from beir_hybrid.errors import BadData
-from beir_hybrid.training.rows import read_bitext
+from beir_hybrid.pairs.reading import read_bitext
 from beir_hybrid.training.train import train
 from tests.test_cli_evaluate import Ran, ran  # noqa: F401 - a fixture
 from tests.test_train import SMALL, saved, weights

@@ -23,13 +23,13 @@ import beir_hybrid as bh
 from beir_hybrid.collection import Collection
 from beir_hybrid.errors import BadData, BadOption, NotWritable, UnknownName
 from beir_hybrid.evaluation.evaluate import MEASURES
-from beir_hybrid.evaluation.given import evaluate_runs
-from beir_hybrid.evaluation.measures import BiasMeasure, LanguagePreference, RankDistance
-from beir_hybrid.evaluation.render import notes
+from beir_hybrid.evaluation.external_runs import evaluate_runs
+from beir_hybrid.measures.base import BiasMeasure, LanguagePreference, RankDistance
 from beir_hybrid.pyserini.analyzers import analyzer_of
 from beir_hybrid.pyserini.bm25 import bm25
 from beir_hybrid.pyserini.java import boot
 from beir_hybrid.pyserini.lucene import lucene_index, searching
+from beir_hybrid.results.render import notes
 from beir_hybrid.retrieval.runs import read_run
 from tests.disks import full
 from tests.parallel import collection as numbered

@@ -24,7 +24,7 @@ from sentence_transformers import SentenceTransformer
 
 import beir_hybrid as bh
 from beir_hybrid.cli import main
-from beir_hybrid.evaluation.settings import KINDS
+from beir_hybrid.collection.setting import SETTING_KINDS
 from tests.models import static_model
 from tests.test_rerank import cross_encoder
 
@@ -275,7 +275,7 @@ def test_reranking_is_that_of_the_function(
         (["M", "DATA", "--measures", "R@0"], "no measure R@0: its cutoff must be at least 1"),
         (
             ["M", "DATA", "--settings", ""],
-            f"no kind of setting is named; there are {', '.join(KINDS)}",
+            f"no kind of setting is named; there are {', '.join(SETTING_KINDS)}",
         ),
         (["M", "DATA", "--depth", "0"], "depth is 0; it must be a whole number from 1 on"),
         (

@@ -12,7 +12,7 @@ from PIL import Image
 
 import beir_hybrid as bh
 from beir_hybrid.collection import Collection
-from beir_hybrid.collection.model import ITSELF
+from beir_hybrid.collection.judgements import ITSELF
 from beir_hybrid.collection.writer import CollectionWriter, cached
 from beir_hybrid.errors import BadData, UnknownName
 from beir_hybrid.files import sha256

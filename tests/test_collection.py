@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beir_hybrid.collection import Collection, CollectionWriter, Origin, open_collection
-from beir_hybrid.collection.model import retrieval_texts
+from beir_hybrid.collection.collection import retrieval_texts
 from beir_hybrid.collection.shards import rows_of
 from beir_hybrid.errors import BadData, BadOption, UnknownName
 

@@ -8,10 +8,10 @@ from ir_measures import AP, RR, Measure, R
 
 import beir_hybrid as bh
 from beir_hybrid.collection import Collection
+from beir_hybrid.collection.setting import KindName, Setting
 from beir_hybrid.encoding import Embeddings
 from beir_hybrid.errors import BadData, BadOption, UnknownName
 from beir_hybrid.evaluation.evaluate import Vectors
-from beir_hybrid.evaluation.settings import Kind, Setting
 
 LANGS = ("de", "en")
 
@@ -79,7 +79,7 @@ def test_ranks_with_ties_and_a_measure_that_is_better_low() -> None:
         "twin": system(collection, every - {("de", 0)}, "twin"),
         "worst": system(collection, set(), "worst"),
     }
-    kind: Kind = "mono"
+    kind: KindName = "mono"
     ranks = bh.tied_ranks(systems, RR, kind)
     assert ranks == {"best": 1, "twin": 1, "worst": 3}
     distance = bh.tied_ranks(

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ir_measures import AP, RR, DefaultPipeline, Judged, Measure, P, R, Rprec, Success, nDCG
 
-from beir_hybrid.evaluation import effectiveness, judged
-from beir_hybrid.evaluation.effectiveness import RankProvider
+from beir_hybrid.measures import effectiveness
+from beir_hybrid.measures.effectiveness import RankProvider
+from beir_hybrid.measures.ranked_judgements import RankedJudgements
 
 MEASURES: list[Measure] = [
     AP,
@@ -46,7 +47,7 @@ def ranks(scores: Mapping[str, float], *, descending: bool) -> dict[str, int]:
 
 def judged_of(
     qrels: Mapping[str, Mapping[str, int]], run: Mapping[str, Mapping[str, float]]
-) -> judged.Judged:
+) -> RankedJudgements:
     rows = []
     for number, (name, relevance) in enumerate(qrels.items()):
         down, up = (ranks(run[name], descending=way) for way in (True, False))
@@ -56,7 +57,7 @@ def judged_of(
     sizes = np.array([len(run[query]) for query in qrels])
     top = np.empty((len(qrels), 0), np.int64)
     langs = np.zeros(len(qrels), np.int64)
-    return judged.Judged(
+    return RankedJudgements(
         query, grade, down_rank, up_rank, nothing, nothing, langs, sizes, sizes, top
     )
 
@@ -90,7 +91,7 @@ def test_by_hand() -> None:
     # Ranks 1, 3 and 6 of three relevant passages, graded 1, 2 and 1.
     nothing = np.zeros(3, np.int64)
     rank = np.array([1, 3, 6])
-    table = judged.Judged(
+    table = RankedJudgements(
         np.zeros(3, np.int64),
         np.array([1, 2, 1]),
         rank,

@@ -14,17 +14,17 @@ from ir_measures import AP, RR, Bpref, Judged, Measure, P, R, Rprec, Success, nD
 
 import beir_hybrid as bh
 from beir_hybrid.collection import Collection
+from beir_hybrid.collection.setting import KindName, Setting
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.evaluate import evaluate, parsed
-from beir_hybrid.evaluation.measures import (
+from beir_hybrid.measures.base import (
     BIAS_MEASURES,
     LanguageExposure,
     LanguagePreference,
     RankDistance,
     SameLanguageShare,
 )
-from beir_hybrid.evaluation.results import Results
-from beir_hybrid.evaluation.settings import Kind, Setting
+from beir_hybrid.results.results import Results
 from beir_hybrid.retrieval.runs import read_run
 
 FROM_RANKS: list[Measure] = [AP, nDCG @ 10, R @ 1, R @ 10, RR, RR @ 10, P @ 5, Success @ 5, Rprec]
@@ -264,7 +264,7 @@ def test_real_questions_with_ties(mirror: Path) -> None:
         view = collection.view(query_lang, passage_lang)
         _, _, qrels = view.beir()
         run = whole_run(collection, view.query_rows[:300].tolist(), [passage_lang])
-        kind: Kind = "mono" if query_lang == passage_lang else "cross"
+        kind: KindName = "mono" if query_lang == passage_lang else "cross"
         agree(results, Setting(kind, query_lang, passage_lang), run, qrels, FROM_RANKS)
     view = collection.view("hi")
     _, _, qrels = view.beir()

@@ -21,8 +21,8 @@ from beir_hybrid.collection import Collection
 from beir_hybrid.errors import BadOption
 from beir_hybrid.evaluation.evaluate import evaluate
 from beir_hybrid.evaluation.evaluator import HybridEvaluator
-from beir_hybrid.evaluation.measures import PEER, LanguagePreference, RankDistance
-from beir_hybrid.evaluation.results import Results
+from beir_hybrid.measures.base import PEER, LanguagePreference, RankDistance
+from beir_hybrid.results.results import Results
 from tests.models import static_model
 
 MEASURES: Any = [AP, R @ 2, RankDistance, LanguagePreference]

@@ -10,7 +10,7 @@ import pytest
 
 from beir_hybrid import Collection, CollectionWriter, read_folder, write_folder
 from beir_hybrid.collection import Origin, open_collection
-from beir_hybrid.collection.model import TitlePolicy, Triple
+from beir_hybrid.collection.collection import TitlePolicy, Triple
 from beir_hybrid.collection.store import facts
 from beir_hybrid.errors import BadData, BadOption
 

@@ -15,19 +15,19 @@ from ir_measures import AP, RR, Bpref, Judged, Measure, P, R, Success, nDCG
 
 import beir_hybrid as bh
 from beir_hybrid.collection import Collection
+from beir_hybrid.collection.setting import Setting
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.evaluate import evaluate
-from beir_hybrid.evaluation.given import evaluate_runs, read_vectors
-from beir_hybrid.evaluation.measures import (
+from beir_hybrid.evaluation.external_runs import evaluate_runs, read_vectors
+from beir_hybrid.measures.base import (
     PEER,
     LanguageExposure,
     LanguagePreference,
     RankDistance,
     SameLanguageShare,
 )
-from beir_hybrid.evaluation.render import notes
-from beir_hybrid.evaluation.results import Results
-from beir_hybrid.evaluation.settings import Setting
+from beir_hybrid.results.render import notes
+from beir_hybrid.results.results import Results
 
 PLAIN: list[Measure] = [nDCG @ 10, R @ 7, P @ 5, RR @ 10, Success @ 1, Judged @ 6, AP @ 10, Bpref]
 WHOLE: list[Measure] = [

@@ -14,15 +14,15 @@ from ir_measures import AP, RR, Bpref, Measure, R, Success, nDCG
 
 import beir_hybrid as bh
 from beir_hybrid.collection import Collection
-from beir_hybrid.collection.model import ITSELF
+from beir_hybrid.collection.judgements import ITSELF
+from beir_hybrid.collection.setting import SETTING_KINDS, KindName, Setting
 from beir_hybrid.collection.writer import CollectionWriter, cached
 from beir_hybrid.encoding import Embeddings
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.evaluation.compare import compare, rises
 from beir_hybrid.evaluation.evaluate import IMAGE_MEASURES, Vectors, evaluate
 from beir_hybrid.evaluation.evaluator import HybridEvaluator
-from beir_hybrid.evaluation.given import evaluate_runs
-from beir_hybrid.evaluation.measures import (
+from beir_hybrid.evaluation.external_runs import evaluate_runs
+from beir_hybrid.measures.base import (
     LanguageDisparity,
     LanguageExposure,
     LanguagePreference,
@@ -30,10 +30,10 @@ from beir_hybrid.evaluation.measures import (
     RankDistance,
     SameLanguageShare,
 )
-from beir_hybrid.evaluation.mteb import mteb_scores
-from beir_hybrid.evaluation.render import notes, terminal_table
-from beir_hybrid.evaluation.results import Results
-from beir_hybrid.evaluation.settings import KINDS, Kind, Setting
+from beir_hybrid.results.compare import compare, rises
+from beir_hybrid.results.mteb import mteb_scores
+from beir_hybrid.results.render import notes, terminal_table
+from beir_hybrid.results.results import Results
 from beir_hybrid.retrieval.rank import rank
 from beir_hybrid.retrieval.runs import read_run
 from beir_hybrid.retrieval.sharded import rank_sharded
@@ -103,7 +103,7 @@ def vectors_of(collection: Collection, seed: int, dim: int = 3) -> Vectors:
 
 
 def expected(
-    collection: Collection, vectors: Vectors, kind: Kind
+    collection: Collection, vectors: Vectors, kind: KindName
 ) -> dict[Setting, tuple[Any, Any]]:
     """Return the run and the judgements of each setting of a kind, from nothing but rows.
 
@@ -134,11 +134,11 @@ def expected(
     return dict(runs)
 
 
-def rankings_of(kind: Kind, lang: str) -> list[tuple[Setting, tuple[str, ...]]]:
+def rankings_of(kind: KindName, lang: str) -> list[tuple[Setting, tuple[str, ...]]]:
     """Return the settings of a kind that a query in a language, or a picture, takes part in."""
     if (lang == "image") != kind.startswith("image-"):
         return []
-    table: dict[Kind, list[tuple[str, tuple[str, ...]]]] = {
+    table: dict[KindName, list[tuple[str, tuple[str, ...]]]] = {
         "mono": [(lang, (lang,))],
         "cross": [(other, (other,)) for other in LANGS if other != lang],
         "multi": [("all", LANGS)],
@@ -167,8 +167,10 @@ def agree(found: dict[str, float], measure: Measure, run: Scores, qrels: Any, wh
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize("kind", list(KINDS.values()))
-def test_every_kind_equals_whole_rankings_without_the_query_itself(kind: Kind, seed: int) -> None:
+@pytest.mark.parametrize("kind", list(SETTING_KINDS))
+def test_every_kind_equals_whole_rankings_without_the_query_itself(
+    kind: KindName, seed: int
+) -> None:
     collection = collection_of(captions(seed))
     vectors = vectors_of(collection, seed)
     results = evaluate(vectors, collection, settings=[kind], measures=[*PLAIN, *BIASED])
@@ -195,7 +197,7 @@ def test_all_kinds_at_once_and_runs_hold_what_each_alone_does(seed: int, tmp_pat
         for setting, (run, qrels) in expected(collection, vectors, kind).items():
             agree(column(results, AP, setting), AP, run, qrels, setting)
             cut = {query: dict(ranked(scores)[:5]) for query, scores in run.items()}
-            view = setting.view(collection)
+            view = collection.view_setting(setting)
             assert read_run(tmp_path / "runs" / f"{view.name}.trec") == cut
             assert {row["passage_id"] for row in view.qrels.to_pylist()} == {
                 passage for judged in qrels.values() for passage in judged
@@ -378,7 +380,7 @@ def test_defaults_matrix_table_and_export() -> None:
     collection = collection_of(captions())
     results = evaluate(vectors_of(collection, 1), collection)
     assert results.measures == IMAGE_MEASURES
-    assert results.kinds == tuple(kind for kind in KINDS if kind != "one-target")
+    assert results.kinds == tuple(kind for kind in SETTING_KINDS if kind != "one-target")
     matrix = results.matrix(AP)
     assert matrix.rows == matrix.columns == ("de", "en", "zza", "image")
     means = results.means(AP)

@@ -20,9 +20,9 @@ from PIL import Image
 
 import beir_hybrid as bh
 from beir_hybrid.collection import Origin
-from beir_hybrid.collection.model import ITSELF
+from beir_hybrid.collection.judgements import ITSELF
 from beir_hybrid.errors import BadData, BadOption, UnknownName, Unreachable
-from beir_hybrid.sources.picture_hub import _read
+from beir_hybrid.sources.image_hub import _read
 from tests.http_server import serving
 
 Row = dict[str, Any]

@@ -23,9 +23,9 @@ from sentence_transformers import SentenceTransformer
 import beir_hybrid as bh
 from beir_hybrid.collection import Collection
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.training.decoding import Drawn
-from beir_hybrid.training.pairs import ParallelPairs, join_pairs
-from beir_hybrid.training.rows import pairs_of, read_pairs
+from beir_hybrid.pairs.decoding import Drawn
+from beir_hybrid.pairs.parallel_pairs import ParallelPairs, join_pairs
+from beir_hybrid.pairs.reading import pairs_of, read_pairs
 from beir_hybrid.training.towers import frozen, text_layers
 from tests.models import static_model, tiny_clip, tiny_siglip, transformer_model
 from tests.test_pairs import number

@@ -23,8 +23,8 @@ from beir_hybrid.collection import Collection
 from beir_hybrid.encoding import Embeddings
 from beir_hybrid.errors import BadData, BadOption, NotWritable, UnknownName
 from beir_hybrid.pyserini.dense import read_manifest, verify
+from beir_hybrid.pyserini.faiss_files import Kind, read_faiss, write_faiss
 from beir_hybrid.pyserini.index import build_index, write_index
-from beir_hybrid.pyserini.kinds import Kind, read_faiss, write_faiss
 from beir_hybrid.pyserini.search import search
 from tests.axes import TEXTS, Axes, long
 from tests.disks import full

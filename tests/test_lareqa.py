@@ -114,11 +114,11 @@ def test_counts_and_every_gold(name: str, mirror: Path) -> None:
 def test_settings_follow_from_the_data(name: str, mirror: Path) -> None:
     assert mirror.is_dir()
     collection = bh.load(name)
-    kinds = Counter(view.kind for view in collection.settings())
+    kinds = Counter(setting.kind for setting in collection.settings())
     assert (kinds["mono"], kinds["cross"], kinds["multi"]) == SETTINGS[name]
-    for view in collection.settings("mono"):
-        [lang] = view.query_langs
-        assert len(view.query_rows) == COUNTS[name][lang][0], view.name
+    for setting in collection.settings("mono"):
+        view = collection.view_setting(setting)
+        assert len(view.query_rows) == COUNTS[name][setting.queries][0], setting.name
 
 
 def test_oddities_are_kept(mirror: Path) -> None:

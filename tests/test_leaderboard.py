@@ -19,11 +19,11 @@ from ir_measures import AP, R, nDCG
 import beir_hybrid as bh
 from beir_hybrid.collection import Collection
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.evaluation.render import figure, signed
 from beir_hybrid.report.board import board_of
 from beir_hybrid.report.entries import Group, read_entries
 from beir_hybrid.report.hardest import hardest, offline_collection
 from beir_hybrid.report.published import published
+from beir_hybrid.results.render import figure, signed
 from tests.boards import HOSTILE, LANGS, Page, collection, system
 from tests.models import static_model
 from tests.test_cli_evaluate import Ran, ran

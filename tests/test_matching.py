@@ -20,8 +20,8 @@ from PIL import Image
 import beir_hybrid as bh
 from beir_hybrid.collection import Collection
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.evaluation.measures import LanguageExposure, RankDistance
-from beir_hybrid.evaluation.rerank import scores_of
+from beir_hybrid.evaluation.rerankers.rerank import scores_of
+from beir_hybrid.measures.base import LanguageExposure, RankDistance
 from beir_hybrid.retrieval.runs import read_run
 from tests.matchers import LANGS, blip, lxmert, pictures, regions, vectors
 from tests.models import transformer_model

@@ -19,9 +19,8 @@ from scipy.spatial.distance import jensenshannon
 from scipy.stats import chi2, kruskal
 
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.evaluation import bias
-from beir_hybrid.evaluation.judged import Judged
-from beir_hybrid.evaluation.measures import (
+from beir_hybrid.measures import bias
+from beir_hybrid.measures.base import (
     BIAS_MEASURES,
     PEER,
     BiasMeasure,
@@ -30,6 +29,7 @@ from beir_hybrid.evaluation.measures import (
     RankDistance,
     SameLanguageShare,
 )
+from beir_hybrid.measures.ranked_judgements import RankedJudgements
 
 Qrels = dict[str, dict[str, int]]
 Run = dict[str, dict[str, float]]
@@ -170,12 +170,12 @@ def test_several_sets_of_parallel_passages() -> None:
 LANGS = ["de", "en", "fr", "ru", "x"]
 
 
-def placed(lang: str, relevant: str, order: str, pool: int | None = None) -> Judged:
+def placed(lang: str, relevant: str, order: str, pool: int | None = None) -> RankedJudgements:
     """Return a ranking in the arithmetic's own terms."""
     ranked, golds = order.split(), relevant.split()
     n = len(golds)
     langs, keys = [gold.split(":")[0] for gold in golds], [gold.split(":")[1] for gold in golds]
-    return Judged(
+    return RankedJudgements(
         query=np.zeros(n, np.int64),
         relevance=np.ones(n, np.int64),
         rank=np.array([ranked.index(g) + 1 if g in ranked else 0 for g in golds], np.int64),
@@ -189,12 +189,12 @@ def placed(lang: str, relevant: str, order: str, pool: int | None = None) -> Jud
     )
 
 
-def value(measure: Measure, ranking: Judged) -> float:
+def value(measure: Measure, ranking: RankedJudgements) -> float:
     (found,) = bias.values(measure, ranking)
     return float(found)
 
 
-def unbiased(measure: Measure, ranking: Judged) -> float:
+def unbiased(measure: Measure, ranking: RankedJudgements) -> float:
     (found,) = bias.unbiased(measure, ranking)
     return float(found)
 
@@ -698,10 +698,7 @@ def test_ir_measures_own_command_line(tmp_path: Path) -> None:
     qrels.write_text("".join(f"de:q:1 0 {gold} 1\n" for gold in GOLDS.split()))
     lines = [f"de:q:1 Q0 {one} 1 {score} x\n" for one, score in scored(ORDER).items()]
     run.write_text("".join(lines))
-    code = (
-        "import beir_hybrid.evaluation.measures\n"
-        "from ir_measures.__main__ import main_cli; main_cli()"
-    )
+    code = "import beir_hybrid.measures.base\nfrom ir_measures.__main__ import main_cli; main_cli()"
     measures = ["RankDistance(normalized=True,pool=6)", "SameLanguageShare@4", "AP"]
     printed = python(code, str(qrels), str(run), *measures)
     assert dict(line.split("\t") for line in printed.splitlines()) == {
@@ -716,7 +713,7 @@ def test_ir_measures_own_command_line(tmp_path: Path) -> None:
 def test_importing_is_light_and_may_be_repeated() -> None:
     code = """
 import sys, importlib, ir_measures
-import beir_hybrid.evaluation.measures as measures
+import beir_hybrid.measures.base as measures
 print(sorted({"numpy", "scipy", "pandas", "torch"} & set(sys.modules)))
 importlib.reload(measures)
 print(sum(one.NAME == "beir_hybrid" for one in ir_measures.DefaultPipeline.providers))

@@ -16,7 +16,7 @@ import pytest
 
 import beir_hybrid as bh
 from beir_hybrid.collection import CollectionWriter, Origin, open_collection
-from beir_hybrid.collection.model import Triple, retrieval_texts
+from beir_hybrid.collection.collection import Triple, retrieval_texts
 from beir_hybrid.errors import BadData, BadOption, UnknownName
 from beir_hybrid.fetch import Remote
 from beir_hybrid.sources.miracl import (

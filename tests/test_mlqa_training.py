@@ -10,10 +10,10 @@ import pytest
 from scipy.stats import binomtest, chi2
 
 import beir_hybrid as bh
-from beir_hybrid.training.decoding import Drawn
-from beir_hybrid.training.pairs import ParallelPairs
-from beir_hybrid.training.sampler import HybridBatchSampler
-from beir_hybrid.training.strategies import STRATEGIES
+from beir_hybrid.batches.sampler import HybridBatchSampler
+from beir_hybrid.batches.strategies import STRATEGIES
+from beir_hybrid.pairs.decoding import Drawn
+from beir_hybrid.pairs.parallel_pairs import ParallelPairs
 from tests.models import static_model
 
 SIZE, SEEDS = 8, range(30)

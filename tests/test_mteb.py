@@ -21,7 +21,7 @@ import beir_hybrid as bh
 from beir_hybrid.encoding import Encoded, Encoder, SentenceTransformerEncoder, as_encoder, encode
 from beir_hybrid.encoding.mteb_models import MtebEncoder
 from beir_hybrid.errors import BadData, BadOption, MissingExtra
-from beir_hybrid.evaluation.mteb import Score, read_mteb, write_mteb
+from beir_hybrid.results.mteb import Score, read_mteb, write_mteb
 from tests.models import static_model, transformer_model
 
 TEXTS = ["w3", "w1 w2 w5 w5", "", "w4 w9 unknown", "w7 w8"]

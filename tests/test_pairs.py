@@ -15,12 +15,12 @@ import pyarrow.parquet as pq
 import pytest
 
 import beir_hybrid as bh
+from beir_hybrid.batches.sampler import HybridBatchSampler
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.training.decoding import Drawn
-from beir_hybrid.training.numbers import numbers_of
-from beir_hybrid.training.pairs import join_pairs
-from beir_hybrid.training.rows import pairs_of, pairs_of_bitext, pairs_of_collection, read_pairs
-from beir_hybrid.training.sampler import HybridBatchSampler
+from beir_hybrid.pairs.decoding import Drawn
+from beir_hybrid.pairs.labels import numbers_of
+from beir_hybrid.pairs.parallel_pairs import join_pairs
+from beir_hybrid.pairs.reading import pairs_of, pairs_of_bitext, pairs_of_collection, read_pairs
 
 GROUPS: list[dict[str, Any]] = [
     {

@@ -22,9 +22,9 @@ import beir_hybrid as bh
 from beir_hybrid.encoding import Embeddings
 from beir_hybrid.errors import BadData, BadOption, NotWritable, UnknownName
 from beir_hybrid.evaluation.evaluate import Vectors
-from beir_hybrid.evaluation.measures import SameLanguageShare
-from beir_hybrid.evaluation.results import Estimate
+from beir_hybrid.measures.base import SameLanguageShare
 from beir_hybrid.report import plots
+from beir_hybrid.results.results import Estimate
 from tests.test_compare import parallel, system
 from tests.test_tables import EVERY, RIGHT
 

@@ -318,7 +318,7 @@ def watch(event, _):
         os._exit(99)
 sys.addaudithook(watch)
 import beir_hybrid as bh
-from beir_hybrid.demonstration import notes, quickstart, table
+from beir_hybrid.extras.demonstration import notes, quickstart, table
 found = quickstart(sys.argv[1], languages=["de", "en", "th"], max_steps=20)
 print(table(found))
 print(*notes(found, sys.argv[1]), sep="\\n")
@@ -418,7 +418,7 @@ def test_a_second_run_makes_nothing_anew(whole: tuple[Path, Path, str]) -> None:
 
 
 def test_what_differs_needs_another_folder(whole: tuple[Path, Path, str]) -> None:
-    from beir_hybrid.demonstration import quickstart
+    from beir_hybrid.extras.demonstration import quickstart
 
     with pytest.raises(bh.errors.BadOption, match="another arguments: max_steps"):
         quickstart(whole[0], languages=["de", "en", "th"], max_steps=21)
@@ -447,7 +447,7 @@ def test_kills_change_nothing(whole: tuple[Path, Path, str], tmp_path: Path) -> 
 
 
 def test_what_is_missing_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from beir_hybrid.demonstration import quickstart
+    from beir_hybrid.extras.demonstration import quickstart
 
     for name in ("jinja2", "matplotlib"):
         monkeypatch.setitem(sys.modules, name, None)

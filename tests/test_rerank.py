@@ -19,9 +19,9 @@ from beir_hybrid.collection import Collection, View
 from beir_hybrid.encoding import encode
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.evaluate import evaluate
-from beir_hybrid.evaluation.measures import LanguageExposure, RankDistance, SameLanguageShare
-from beir_hybrid.evaluation.rerank import CrossEncoderScores
-from beir_hybrid.evaluation.results import Results
+from beir_hybrid.evaluation.rerankers.rerank import CrossEncoderScores
+from beir_hybrid.measures.base import LanguageExposure, RankDistance, SameLanguageShare
+from beir_hybrid.results.results import Results
 from beir_hybrid.retrieval.runs import read_run
 from tests.models import transformer_model
 

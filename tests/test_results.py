@@ -20,12 +20,12 @@ from ir_measures import AP, RR, P, R, Success, nDCG
 from rich.console import Console
 
 import beir_hybrid as bh
+from beir_hybrid.collection.setting import Setting
 from beir_hybrid.errors import BadData, BadOption, NotWritable, UnknownName
 from beir_hybrid.evaluation.evaluate import MEASURES, evaluate
-from beir_hybrid.evaluation.measures import PEER, RankDistance, SameLanguageShare
-from beir_hybrid.evaluation.render import figure, html_table, notes, terminal_table
-from beir_hybrid.evaluation.results import Results
-from beir_hybrid.evaluation.settings import Setting
+from beir_hybrid.measures.base import PEER, RankDistance, SameLanguageShare
+from beir_hybrid.results.render import figure, html_table, notes, terminal_table
+from beir_hybrid.results.results import Results
 
 
 class Words:
@@ -228,7 +228,7 @@ def test_a_save_cut_off_before_the_table_has_its_name(tmp_path: Path) -> None:
 
 SAVING = """
 import sys
-from beir_hybrid.evaluation.results import Results
+from beir_hybrid.results.results import Results
 
 one, two = (Results.load(folder) for folder in sys.argv[1:3])
 print("loaded", flush=True)

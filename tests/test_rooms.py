@@ -14,6 +14,9 @@ ROOT = Path(beir_hybrid.__file__).parent
 # From top to bottom; a module may import from its own room and from those before it.
 ROOMS = [
     "errors",
+    "text",
+    "checks",
+    "_version",
     "languages",
     "progress",
     "files",
@@ -23,12 +26,16 @@ ROOMS = [
     "sources",
     "encoding",
     "retrieval",
+    "measures",
+    "results",
     "evaluation",
+    "pairs",
+    "batches",
+    "training",
     "pyserini",
     "beir",
     "report",
-    "training",
-    "demonstration",
+    "extras",
     "cli",
     "__main__",
 ]

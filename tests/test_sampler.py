@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 import beir_hybrid as bh
+from beir_hybrid.batches.sampler import HybridBatchSampler
+from beir_hybrid.batches.strategies import STRATEGIES, strategy
 from beir_hybrid.errors import BadData, BadOption, UnknownName
-from beir_hybrid.training.decoding import Drawn
-from beir_hybrid.training.pairs import ParallelPairs, join_pairs
-from beir_hybrid.training.rows import pairs_of, pairs_of_collection
-from beir_hybrid.training.sampler import HybridBatchSampler
-from beir_hybrid.training.strategies import STRATEGIES, strategy
+from beir_hybrid.pairs.decoding import Drawn
+from beir_hybrid.pairs.parallel_pairs import ParallelPairs, join_pairs
+from beir_hybrid.pairs.reading import pairs_of, pairs_of_collection
 
 LANGS = ("de", "en", "es", "th")
 NAMES = [name for name in STRATEGIES if "image" not in name]  # see test_image_training

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from beir_hybrid.errors import BadData, BadOption, UnknownName
-from beir_hybrid.evaluation.statistics import (
+from beir_hybrid.results.statistics import (
     Values,
     average,
     compare,

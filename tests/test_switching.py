@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from scipy.stats import binomtest, chisquare
 
+from beir_hybrid.batches.sampler import HybridBatchSampler
+from beir_hybrid.batches.strategies import strategy
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.training.rows import pairs_of
-from beir_hybrid.training.sampler import HybridBatchSampler
-from beir_hybrid.training.strategies import strategy
-from beir_hybrid.training.switching import Entry, Lexicon, code_switch
+from beir_hybrid.pairs.code_switching import Entry, Lexicon, code_switch
+from beir_hybrid.pairs.reading import pairs_of
 
 ENTRIES: list[Entry] = [
     {"de": "Haus", "en": "house", "zh": "房子", "th": "บ้าน", "hi": "घर"},

@@ -15,8 +15,8 @@ from ir_measures import AP, RR, R
 from rich.console import Console
 
 import beir_hybrid as bh
+from beir_hybrid.collection.setting import Setting
 from beir_hybrid.errors import BadData, BadOption, UnknownName
-from beir_hybrid.evaluation.settings import Setting
 from beir_hybrid.report.compared import Compared, compared
 from beir_hybrid.report.tables import FORMATS, latex, latex_text, markdown, records, terminal
 from tests.test_compare import parallel, system

@@ -18,7 +18,7 @@ from sentence_transformers import SentenceTransformer
 import beir_hybrid as bh
 from beir_hybrid.collection import Collection
 from beir_hybrid.errors import BadData, BadOption, UnknownName
-from beir_hybrid.training.ablate import ablate, table
+from beir_hybrid.extras.ablate import ablate, table
 from beir_hybrid.training.train import train
 from tests.models import static_model, transformer_model
 from tests.test_cli_evaluate import Ran, ran  # noqa: F401 - a fixture

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import torch
 
+from beir_hybrid.batches.sampler import HybridBatchSampler
+from beir_hybrid.pairs.reading import pairs_of
 from beir_hybrid.training.loss import HybridContrastiveLoss
-from beir_hybrid.training.rows import pairs_of
-from beir_hybrid.training.sampler import HybridBatchSampler
 from tests.training_run import groups, run
 
 pytest.importorskip("accelerate", reason="the trainer needs it: the extra 'train'")

@@ -13,9 +13,9 @@ from sentence_transformers import SentenceTransformer
 import beir_hybrid as bh
 from beir_hybrid.collection import Collection
 from beir_hybrid.errors import BadOption
-from beir_hybrid.training.ablate import ablate
-from beir_hybrid.training.pairs import ParallelPairs
-from beir_hybrid.training.variants import SUFFIXES, variant
+from beir_hybrid.extras.ablate import ablate
+from beir_hybrid.extras.variants import SUFFIXES, variant
+from beir_hybrid.pairs.parallel_pairs import ParallelPairs
 from tests.models import tiny_clip
 from tests.test_cli_evaluate import Ran, ran  # noqa: F401 - a fixture
 from tests.test_image_training import LANGS, SMALL, clip, flags, hits, pairs, shown  # noqa: F401

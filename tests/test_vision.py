@@ -18,8 +18,8 @@ from sentence_transformers import SentenceTransformer
 from beir_hybrid.collection import Collection
 from beir_hybrid.encoding import Embeddings, Encoded, SentenceTransformerEncoder, encode
 from beir_hybrid.encoding.engines import DevicesEncoder, RayEncoder
+from beir_hybrid.encoding.images import _PICTURES, image_encoder, windows
 from beir_hybrid.encoding.jobs import encode_part
-from beir_hybrid.encoding.pictures import _PICTURES, image_encoder, windows
 from beir_hybrid.encoding.vision import from_vision_text
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.evaluate import evaluate

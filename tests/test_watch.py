@@ -9,12 +9,12 @@ import pytest
 from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 from transformers import TrainerCallback
 
+from beir_hybrid.batches.audit_callback import BatchAudit
+from beir_hybrid.batches.sampler import HybridBatchSampler
 from beir_hybrid.errors import BadOption
+from beir_hybrid.pairs.parallel_pairs import join_pairs
+from beir_hybrid.pairs.reading import pairs_of
 from beir_hybrid.training.loss import HybridContrastiveLoss
-from beir_hybrid.training.pairs import join_pairs
-from beir_hybrid.training.rows import pairs_of
-from beir_hybrid.training.sampler import HybridBatchSampler
-from beir_hybrid.training.watch import BatchAudit
 from tests.models import static_model
 from tests.training_run import Stop
 

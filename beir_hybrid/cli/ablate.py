@@ -28,7 +28,7 @@ from beir_hybrid.cli.train import (
 from beir_hybrid.errors import BadOption
 
 if TYPE_CHECKING:
-    from beir_hybrid.training.ablate import Trial
+    from beir_hybrid.extras.ablate import Trial
 
 Test = Annotated[
     list[str] | None,
@@ -86,7 +86,7 @@ def ablate(
     `beir-hybrid ablate clip --train captions --test held-out --strategy x-image --strategy
     x-image+tip --strategy hybrid-image+layers=0 --max-steps 300 --output ablation`
     """
-    from beir_hybrid.training.ablate import ablate as run
+    from beir_hybrid.extras.ablate import ablate as run
 
     given = context.params
     needed(given, "model", "test", "output", "strategy")
@@ -125,7 +125,7 @@ def ablate(
 
 def _rows(names: list[str], switch: Any) -> dict[str, Any]:
     """Return what each name stands for; where one has +switch, only such are code-switched."""
-    from beir_hybrid.training.variants import suffixes_of, variant
+    from beir_hybrid.extras.variants import suffixes_of, variant
 
     only = any("switch" in suffixes_of(name) for name in names)
     return {
@@ -139,8 +139,8 @@ def _rows(names: list[str], switch: Any) -> dict[str, Any]:
 def _print(trials: "list[Trial]") -> None:
     from ir_measures import AP, R
 
-    from beir_hybrid.evaluation.measures import LanguageDisparity, RankDistance
-    from beir_hybrid.training.ablate import table
+    from beir_hybrid.extras.ablate import table
+    from beir_hybrid.measures.base import LanguageDisparity, RankDistance
 
     columns: Any = {
         "mono AP": (AP, "mono"), "cross AP": (AP, "cross"), "multi AP": (AP, "multi"),

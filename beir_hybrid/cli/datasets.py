@@ -97,7 +97,8 @@ def fetch_dataset(
 
     Example: `beir-hybrid datasets fetch mlqa-r --languages en,de,es`
     """
-    from beir_hybrid.collection.model import IMAGE, several
+    from beir_hybrid.collection.setting import IMAGE
+    from beir_hybrid.text import plural
 
     collection = load(name, parts(languages), option, offline)
     pictures = len(collection.passage_rows(IMAGE)) if collection.images else 0
@@ -114,7 +115,7 @@ def fetch_dataset(
     for lang, (queries, passages) in rows.items():
         typer.echo(f"  {lang}  {queries:>9,} queries  {passages:>11,} passages")
     if collection.images:
-        typer.echo(f"  {several(pictures, 'pictures')}, which are asked and found as well")
+        typer.echo(f"  {plural(pictures, 'pictures')}, which are asked and found as well")
     if collection.caveat:
         typer.echo(f"note: {collection.caveat}")
 
@@ -144,7 +145,7 @@ def export(
     Example: `beir-hybrid datasets export xquad-r en-de --queries en --passages de`
     """
     from beir_hybrid.collection import write_folder
-    from beir_hybrid.collection.model import IMAGE
+    from beir_hybrid.collection.setting import IMAGE
     from beir_hybrid.sources import find
 
     asked, answered, loaded = parts(queries), parts(passages), parts(languages)
@@ -161,6 +162,6 @@ def export(
 
 
 def _echo_counts(where: str | Path, queries: int, passages: int) -> None:
-    from beir_hybrid.collection.model import several
+    from beir_hybrid.text import plural
 
-    typer.echo(f"{where}: {several(queries, 'queries')}, {several(passages, 'passages')}")
+    typer.echo(f"{where}: {plural(queries, 'queries')}, {plural(passages, 'passages')}")

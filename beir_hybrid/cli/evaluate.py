@@ -25,7 +25,7 @@ from beir_hybrid.files import check_writable
 if TYPE_CHECKING:
     from beir_hybrid.collection import Collection
     from beir_hybrid.encoding import Encoder
-    from beir_hybrid.evaluation.results import Results
+    from beir_hybrid.results.results import Results
 
 _MODEL = "The model"
 
@@ -177,7 +177,7 @@ def evaluate(
     judged = _loaded(model, given[0]) if model else None
     collection = load(dataset, split(languages), option, offline)
     if run:
-        from beir_hybrid.evaluation.given import evaluate_runs
+        from beir_hybrid.evaluation.external_runs import evaluate_runs
 
         results = evaluate_runs(run, collection, name=name, **named)
     else:
@@ -225,7 +225,7 @@ def _loaded(model: str, options: dict[str, Any]) -> "Encoder":
 
 
 def _vectors(folder: Path, collection: "Collection") -> Any:
-    from beir_hybrid.evaluation.given import read_vectors
+    from beir_hybrid.evaluation.external_runs import read_vectors
 
     return read_vectors(folder, collection)
 

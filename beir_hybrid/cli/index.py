@@ -99,8 +99,8 @@ def index(
     else:
         if model is None or not dataset or output is None:
             raise BadOption("index takes MODEL, --dataset and --output")
+        from beir_hybrid.pyserini.faiss_files import Kind, check_path, check_size
         from beir_hybrid.pyserini.index import build_index
-        from beir_hybrid.pyserini.kinds import Kind, check_path, check_size
 
         check_path(output)
         check_size(kind)

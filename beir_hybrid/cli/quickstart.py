@@ -18,8 +18,8 @@ def quickstart(output: Output = Path("quickstart")) -> None:
 
     Example: `beir-hybrid quickstart`
     """
-    from beir_hybrid.demonstration import notes, table
-    from beir_hybrid.demonstration import quickstart as run
+    from beir_hybrid.extras.demonstration import notes, table
+    from beir_hybrid.extras.demonstration import quickstart as run
 
     results = run(output)
     print_table(*table(results))

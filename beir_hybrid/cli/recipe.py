@@ -9,7 +9,7 @@ from beir_hybrid.errors import BadOption
 
 if TYPE_CHECKING:
     from beir_hybrid.collection import Collection
-    from beir_hybrid.training.pairs import ParallelPairs
+    from beir_hybrid.pairs.parallel_pairs import ParallelPairs
 
 
 def needed(given: Mapping[str, Any], *names: str) -> None:
@@ -36,8 +36,8 @@ def collection_of(name: str, languages: str | None, offline: bool) -> "Collectio
 
 def pairs_of(given: Mapping[str, Any]) -> "list[ParallelPairs]":
     """Read what is trained on: datasets by name, files and datasets of the hub, parallel lines."""
+    from beir_hybrid.pairs.reading import read_bitext
     from beir_hybrid.sources import datasets
-    from beir_hybrid.training.rows import read_bitext
 
     names, lines = given["train"] or [], given["bitext"] or []
     if not names and not lines:
@@ -58,8 +58,8 @@ def pairs_of(given: Mapping[str, Any]) -> "list[ParallelPairs]":
 
 
 def _pairs(name: str, langs: list[str] | None, given: Mapping[str, Any]) -> "ParallelPairs":
+    from beir_hybrid.pairs.reading import pairs_of_collection, read_pairs
     from beir_hybrid.sources import datasets
-    from beir_hybrid.training.rows import pairs_of_collection, read_pairs
 
     if name in datasets():
         return pairs_of_collection(load(name, langs, given["option"], given["offline"]))
@@ -73,7 +73,7 @@ def _pairs(name: str, langs: list[str] | None, given: Mapping[str, Any]) -> "Par
 
 
 def _holds_pictures(name: str) -> bool:
-    from beir_hybrid.sources.picture_folder import CAPTIONS
+    from beir_hybrid.sources.image_folder import CAPTIONS
 
     return (Path(name) / CAPTIONS).is_file()
 
@@ -89,14 +89,14 @@ def _files(written: str) -> dict[str, str]:
 
 def strategy_of(name: str, given: Mapping[str, Any]) -> Any:
     """Return a strategy with what switches words of its texts."""
-    from beir_hybrid.training.strategies import strategy
+    from beir_hybrid.batches.strategies import strategy
 
     return strategy(name, code_switch=switch_of(given))
 
 
 def switch_of(given: Mapping[str, Any]) -> Any:
     """Return what switches words of texts, if anything does."""
-    from beir_hybrid.training.switching import code_switch
+    from beir_hybrid.pairs.code_switching import code_switch
 
     if (given["switch"] is None) != (given["lexicon"] is None):
         raise BadOption("--switch and --lexicon go together")

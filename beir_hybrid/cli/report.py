@@ -13,9 +13,9 @@ from beir_hybrid.files import replacing
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from beir_hybrid.evaluation.compare import By
-    from beir_hybrid.evaluation.results import Results
-    from beir_hybrid.evaluation.statistics import Test
+    from beir_hybrid.results.compare import By
+    from beir_hybrid.results.results import Results
+    from beir_hybrid.results.statistics import Test
 
 _BY, _TESTS = ("kind", "setting"), ("randomisation", "t")
 _SUFFIXES = {".txt": "table", ".md": "markdown", ".tex": "latex", ".csv": "csv", ".json": "json"}
@@ -70,7 +70,7 @@ OneTarget = Annotated[
 
 def read(folders: list[Path]) -> dict[str, "Results"]:
     """Read results, by their models' names, or by their folders where those are not distinct."""
-    from beir_hybrid.evaluation.results import Results
+    from beir_hybrid.results.results import Results
 
     seen: set[Path] = set()
     for folder in folders:

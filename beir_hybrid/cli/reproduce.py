@@ -27,10 +27,10 @@ def reproduce(results: Folder, output: Output = Path("reproduced"), hits: Hits =
 
     `beir-hybrid reproduce e5-small --hits 5000 > again.sh`
     """
-    from beir_hybrid.evaluation.machine import versions
-    from beir_hybrid.evaluation.reproduce import reproduction
-    from beir_hybrid.evaluation.results import Results
     from beir_hybrid.pyserini.topics import check_folder
+    from beir_hybrid.report.reproduce import reproduction
+    from beir_hybrid.results.machine import versions
+    from beir_hybrid.results.results import Results
 
     check_folder(output)
     found = Results.load(results)

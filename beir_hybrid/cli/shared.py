@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from beir_hybrid.collection import Collection
-    from beir_hybrid.evaluation.results import Results
+    from beir_hybrid.results.results import Results
 
 
 def dataset_names() -> list[str]:
@@ -159,7 +159,7 @@ def split(langs: str | None) -> list[str] | None:
 
 def show(results: "Results", output: Path | None, as_json: bool) -> None:
     """Print the table of results and what a reader must know of it, and save them."""
-    from beir_hybrid.evaluation.render import notes, terminal_table
+    from beir_hybrid.results.render import notes, terminal_table
 
     if as_json:
         print_json(record(results))

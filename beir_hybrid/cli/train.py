@@ -47,7 +47,7 @@ HOW = (
 
 def strategy_names() -> list[str]:
     """Return what a shell may complete."""
-    from beir_hybrid.training.strategies import STRATEGIES
+    from beir_hybrid.batches.strategies import STRATEGIES
 
     return list(STRATEGIES)
 

@@ -9,8 +9,10 @@ from typing import Any, TextIO
 
 import pyarrow as pa
 
+from beir_hybrid.collection.collection import Collection, Origin, View
+from beir_hybrid.collection.judgements import ITSELF
 from beir_hybrid.collection.lines import json_lines, string
-from beir_hybrid.collection.model import IMAGE, ITSELF, Collection, Origin, View
+from beir_hybrid.collection.setting import IMAGE
 from beir_hybrid.collection.store import MANIFEST, facts, facts_from
 from beir_hybrid.collection.writer import CollectionWriter, cached
 from beir_hybrid.errors import BadData, BadOption

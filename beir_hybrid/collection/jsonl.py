@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from beir_hybrid.collection.collection import Collection, Origin
 from beir_hybrid.collection.lines import json_lines, string
-from beir_hybrid.collection.model import Collection, Origin
 from beir_hybrid.collection.writer import CollectionWriter, cached
 from beir_hybrid.errors import BadData
 from beir_hybrid.files import sha256

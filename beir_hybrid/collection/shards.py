@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beir_hybrid.collection.model import IMAGE
+from beir_hybrid.collection.setting import IMAGE
 from beir_hybrid.errors import BadData
 
 LANG = pa.dictionary(pa.int8(), pa.string())

@@ -8,7 +8,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from beir_hybrid.collection.model import IMAGE, Collection, Origin
+from beir_hybrid.collection.collection import Collection, Origin
+from beir_hybrid.collection.setting import IMAGE
 from beir_hybrid.collection.shards import JUDGEMENTS, PASSAGES, QUERIES, read_shards
 from beir_hybrid.errors import BadData
 from beir_hybrid.files import replacing

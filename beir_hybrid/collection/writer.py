@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beir_hybrid.collection.model import IMAGE, Collection, Origin, TitlePolicy, place
+from beir_hybrid.collection.collection import Collection, Origin, TitlePolicy
+from beir_hybrid.collection.setting import IMAGE, language_order
 from beir_hybrid.collection.shards import (
     IMAGE_QUERIES,
     IMAGES,
@@ -217,7 +218,7 @@ class CollectionWriter:
             if written == kind
         ]
         shards = own + (self._attached if kind == "passages" else [])
-        return sorted(shards, key=lambda shard: place(shard.lang))
+        return sorted(shards, key=lambda shard: language_order(shard.lang))
 
     def _flush_judgements(self) -> None:
         if self._judged:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
+from beir_hybrid.encoding.images import rows_of
 from beir_hybrid.encoding.parts import (
     as_texts,
     count_tokens,
@@ -20,7 +21,6 @@ from beir_hybrid.encoding.parts import (
     sees,
     text_settings,
 )
-from beir_hybrid.encoding.pictures import rows_of
 from beir_hybrid.encoding.presets import BY_MODEL, PRESETS, Preset
 from beir_hybrid.errors import BadData, BadOption, UnknownName, lookup
 from beir_hybrid.fetch import hub_has_model, is_offline, model_commit

@@ -20,7 +20,7 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from beir_hybrid.collection import Collection
-from beir_hybrid.collection.model import retrieval_texts
+from beir_hybrid.collection.collection import retrieval_texts
 from beir_hybrid.encoding.encoder import Encoder, Role
 from beir_hybrid.encoding.shards import Shards
 from beir_hybrid.encoding.store import Distinct, Encoded, fill, shard_size, space_folder

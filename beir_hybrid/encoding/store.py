@@ -23,7 +23,7 @@ import pyarrow as pa
 
 from beir_hybrid.encoding.embeddings import BadRows, Embeddings, check_rows
 from beir_hybrid.encoding.encoder import Encoder, Role
-from beir_hybrid.encoding.pictures import image_encoder, windows
+from beir_hybrid.encoding.images import image_encoder, windows
 from beir_hybrid.encoding.shards import KEY, Shards, opened, save
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.files import cache_folder, locked, replacing, sha256

@@ -10,13 +10,13 @@ import pyarrow as pa
 
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import to_arrow
-from beir_hybrid.collection.model import IMAGE
+from beir_hybrid.collection.judgements import Judgements
+from beir_hybrid.collection.setting import IMAGE, SETTING_KINDS
 from beir_hybrid.encoding import Embeddings, Encoder, as_encoder, encode
 from beir_hybrid.errors import BadData
 from beir_hybrid.evaluation.evaluate import called, checked
-from beir_hybrid.evaluation.judged import ratio
-from beir_hybrid.evaluation.settings import SIDES, Judgements
 from beir_hybrid.languages import choose
+from beir_hybrid.measures.ranked_judgements import ratio
 
 PREFIX = "A photo depicts "
 WEIGHT = 2.5
@@ -94,11 +94,11 @@ def clip_score(
     >>> bh.clip_score("sentence-transformers/clip-ViT-B-32", collection)  # doctest: +SKIP
     ClipScore(de 0.6127, en 0.7482; 'pictures' as 'sentence-transformers/clip-ViT-B-32' sees it)
     """
-    judgements = Judgements.of(checked(collection))
-    judgements = judgements.only(judgements.relevance > 0)
-    pairs = judgements.only(judgements.inside(SIDES["text-image"]))
+    judgements = checked(collection).resolve()
+    judgements = judgements.select(judgements.relevance > 0)
+    pairs = judgements.select(judgements.find_sides(SETTING_KINDS["text-image"]))
     # Of pictures of equal files, whose vectors are equal, each caption is scored with the first.
-    pairs = pairs.only(np.unique(pairs.query, return_index=True)[1])
+    pairs = pairs.select(np.unique(pairs.query, return_index=True)[1])
     if not len(pairs.query):
         raise BadData(f"{collection.name} has no caption with its picture: nothing to score")
     wanted = None
@@ -117,7 +117,7 @@ def clip_score(
     referenced = np.isin(pairs.query, place)
     nearest = best[np.searchsorted(place, pairs.query[referenced])]
     harmonic = 2 * ratio(scores[referenced] * nearest, scores[referenced] + nearest, 0.0)
-    langs = pairs.query_lang
+    langs = pairs.query_language
     plain = _means(collection, langs, scores)
     ref = _means(collection, langs[referenced], harmonic)
     return ClipScore(
@@ -134,10 +134,10 @@ def clip_score(
 def _references(judgements: Judgements, wanted: str | None) -> Judgements:
     """Return the other captions of each caption's picture, in its language or in one wanted."""
     others = judgements.of_texts()
-    lang = others.query_lang
+    lang = others.query_language
     if wanted is not None:
-        lang = np.full_like(lang, judgements.collection.languages.index(wanted))
-    return others.only(others.passage_lang == lang)
+        lang = np.full_like(lang, judgements.languages.index(wanted))
+    return others.select(others.passage_language == lang)
 
 
 @dataclass(frozen=True)

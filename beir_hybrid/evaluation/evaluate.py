@@ -15,16 +15,20 @@ import pyarrow as pa
 from ir_measures import AP, DefaultPipeline, Measure, R, Success, nDCG, parse_measure
 
 from beir_hybrid.collection import Collection
-from beir_hybrid.collection.model import IMAGE, retrieval_texts
+from beir_hybrid.collection.collection import retrieval_texts
+from beir_hybrid.collection.judgements import Judgements
+from beir_hybrid.collection.setting import IMAGE, SETTING_KINDS, KindName
 from beir_hybrid.collection.store import facts
 from beir_hybrid.encoding import Embeddings, Encoded, as_encoder, encode
 from beir_hybrid.encoding.cluster import Cluster
 from beir_hybrid.encoding.encoder import Encoder, Role
 from beir_hybrid.encoding.engines import at_work, cluster_of
-from beir_hybrid.encoding.pictures import image_encoder
+from beir_hybrid.encoding.images import image_encoder
 from beir_hybrid.errors import BadData, BadOption, BeirHybridError, MissingExtra
-from beir_hybrid.evaluation.machine import machine, versions
-from beir_hybrid.evaluation.measures import (
+from beir_hybrid.evaluation.rerankers.rerank import Reranker, kinds_for, name_of, scores_of
+from beir_hybrid.evaluation.scoring import Scoring, unbiased
+from beir_hybrid.files import writing
+from beir_hybrid.measures.base import (
     BiasMeasure,
     LanguageDisparity,
     LanguageExposure,
@@ -33,12 +37,9 @@ from beir_hybrid.evaluation.measures import (
     RankDistance,
     SameLanguageShare,
 )
-from beir_hybrid.evaluation.reproduce import GIVEN, given
-from beir_hybrid.evaluation.rerank import Reranker, kinds_for, name_of, scores_of
-from beir_hybrid.evaluation.results import Results, table_of
-from beir_hybrid.evaluation.scoring import Scoring, unbiased
-from beir_hybrid.evaluation.settings import SIDES, Judgements, Kind, kinds_of
-from beir_hybrid.files import writing
+from beir_hybrid.results.machine import machine, versions
+from beir_hybrid.results.request import GIVEN, given
+from beir_hybrid.results.results import Results, table_of
 from beir_hybrid.retrieval.sharded import ranking_on
 
 DEPTH, RERANKED = 1000, 100  # passages of a run, and of a reranked one
@@ -80,7 +81,7 @@ def evaluate(
     collection: Collection,
     *,
     measures: str | Measure | Iterable[Measure | str] | None = None,
-    settings: str | Iterable[Kind] | None = None,
+    settings: str | Iterable[KindName] | None = None,
     name: str = "",
     runs: str | Path | None = None,
     depth: int | None = None,
@@ -134,9 +135,9 @@ def evaluate(
     >>> results = bh.evaluate("intfloat/multilingual-e5-small", collection)  # doctest: +SKIP
     >>> results.summary()["mono"][AP].mean  # doctest: +SKIP
     """
-    judgements = Judgements.of(checked(collection))
+    judgements = checked(collection).resolve()
     chosen = parsed(default_measures(collection) if measures is None else measures)
-    kinds = kinds_of(judgements, words(settings) if isinstance(settings, str) else settings)
+    kinds = judgements.kinds(words(settings) if isinstance(settings, str) else settings)
     scores = None if rerank is None else scores_of(rerank, collection)
     if scores is not None:
         kinds = kinds_for(scores, kinds, asked=settings is not None)
@@ -152,7 +153,7 @@ def evaluate(
     seconds: dict[str, float] = {}
     with cluster_of(engine) as cluster:
         with _timed(seconds, "encoding"):
-            seen = any(SIDES[kind].images for kind in kinds)
+            seen = any(SETTING_KINDS[kind].has_images for kind in kinds)
             cure = _of_captions(judgements) if seen and scores is None else ""
             vectors = _vectors(model, collection, store, options, cluster, seen=seen, cure=cure)
         reranker = None
@@ -162,7 +163,7 @@ def evaluate(
         with _timed(seconds, "ranking and scoring"):
             if folder:
                 clear_runs(folder)
-            rows = scoring.scored(vectors.queries, vectors.passages, judgements)
+            rows = scoring.scored(vectors.queries, vectors.passages, judgements, collection)
             table = table_of(collection, rows, chosen)
     about = {
         "model": vectors.about | ({"name": name} if name else {}),
@@ -185,7 +186,7 @@ def evaluate(
 
 def _of_captions(judgements: Judgements) -> str:
     """Return what to ask for where a model reads no pictures, if there is anything."""
-    kinds = [kind for kind in kinds_of(judgements, None) if not SIDES[kind].images]
+    kinds = [kind for kind in judgements.kinds() if not SETTING_KINDS[kind].has_images]
     alone = f"; or ask for settings of captions alone: settings={' '.join(kinds)!r}"
     return alone if kinds else ""
 
@@ -225,7 +226,7 @@ def default_measures(collection: Collection) -> tuple[Measure, ...]:
     return IMAGE_MEASURES if collection.images else MEASURES
 
 
-def suited(measures: Iterable[Measure], kinds: Iterable[Kind]) -> list[Measure]:
+def suited(measures: Iterable[Measure], kinds: Iterable[KindName]) -> list[Measure]:
     """Leave out measures of bias that are of none of these kinds of settings."""
     there = set(kinds)
     return [m for m in measures if not isinstance(m, BiasMeasure) or m.KINDS & there]

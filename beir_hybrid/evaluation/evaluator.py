@@ -9,12 +9,12 @@ from ir_measures import Measure
 from sentence_transformers.base.evaluation import BaseEvaluator
 
 from beir_hybrid.collection import Collection
+from beir_hybrid.collection.setting import SETTING_KINDS, KindName
 from beir_hybrid.encoding.encoder import check_options
 from beir_hybrid.errors import BadOption, lookup
-from beir_hybrid.evaluation.compare import rises
 from beir_hybrid.evaluation.evaluate import default_measures, evaluate, parsed
-from beir_hybrid.evaluation.measures import BiasMeasure
-from beir_hybrid.evaluation.settings import KINDS, Judgements, Kind, kinds_of
+from beir_hybrid.measures.base import BiasMeasure
+from beir_hybrid.results.compare import rises
 
 
 class HybridEvaluator(BaseEvaluator):
@@ -49,7 +49,7 @@ class HybridEvaluator(BaseEvaluator):
         collection: Collection,
         *,
         measures: Iterable[Measure | str] | None = None,
-        settings: Iterable[Kind] | None = None,
+        settings: Iterable[KindName] | None = None,
         primary: str | None = None,
         name: str = "",
         **options: Any,
@@ -59,7 +59,7 @@ class HybridEvaluator(BaseEvaluator):
         self.collection, self.options = collection, options
         self.name = name or collection.name
         self.measures = parsed(default_measures(collection) if measures is None else measures)
-        self.kinds = kinds_of(Judgements.of(collection), settings)
+        self.kinds = collection.resolve().kinds(settings)
         table = {
             f"{kind}_{measure}": measure
             for kind in self.kinds
@@ -69,7 +69,7 @@ class HybridEvaluator(BaseEvaluator):
         if not table:
             named = ", ".join(map(str, self.measures))
             kinds = sorted({kind for m in self.measures for kind in getattr(m, "KINDS", ())})
-            wanted = " or ".join(map(repr, [kind for kind in KINDS if kind in kinds]))
+            wanted = " or ".join(map(repr, [kind for kind in SETTING_KINDS if kind in kinds]))
             raise BadOption(f"there is nothing to measure: {named} needs the settings {wanted}")
         first = primary or next(iter(table))
         self.greater_is_better = rises(lookup("value to choose by", first, table))

@@ -8,20 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from beir_hybrid.collection.model import ITSELF
-from beir_hybrid.evaluation.judged import Judged
-from beir_hybrid.evaluation.settings import (
-    ALL,
-    MIXED,
-    SIDES,
-    Judgements,
-    Kind,
-    Scored,
-    language_numbers,
-    passage_groups,
-    query_groups,
-    targets,
-)
+from beir_hybrid.collection.judgements import ITSELF, Judgements, number_languages
+from beir_hybrid.collection.setting import ALL, MIXED, SETTING_KINDS, KindName
+from beir_hybrid.measures.ranked_judgements import RankedJudgements, Rankings
 from beir_hybrid.retrieval import Best, Ranked
 from beir_hybrid.retrieval.count import WHOLE
 
@@ -63,50 +52,42 @@ def _less(best: Best, query: np.ndarray, passage: np.ndarray, k: int) -> Best:
     return Best(rows, scores.astype(np.float32))
 
 
-def scored(judgements: Judgements, kind: Kind, ranked: Ranked, start: int = 0) -> Scored:
+def scored(judgements: Judgements, kind: KindName, ranked: Ranked, start: int = 0) -> Rankings:
     """Return the rankings of a kind; `ranked` starts with the query in the row `start`."""
-    sides = SIDES[kind]
-    inside = judgements.inside(sides)
-    mine = judgements.only(inside)
+    sides = SETTING_KINDS[kind]
+    inside = judgements.find_sides(sides)
+    mine = judgements.select(inside)
     itself = mine.relevance == ITSELF
-    target = _target(mine, kind)
-    pair = mine.query * len(targets(mine.collection)) + target
+    target = mine.find_targets(sides)
+    pair = mine.query * len(mine.targets) + target
     of = mine.query if kind == "one-target" else pair  # the ranking that ranks are of
-    found = {None: ranked.own, ALL: ranked.pool, MIXED: ranked.whole}
-    places = ranked.pool if kind == "one-target" else found[sides.together]
+    found = {"": ranked.own, ALL: ranked.pool, MIXED: ranked.whole}
+    places = ranked.pool if kind == "one-target" else found[sides.pool]
     ranks = [_up(places.rank(ties)[inside], of, itself) for ties in ("desc", "asc")]
     if kind == "one-target":
         ranks = [_alone(mine, rank) for rank in ranks]
     kept = np.isin(pair, pair[mine.relevance > 0]) & ~itself
     if kind in ("mono", "cross"):
-        kept &= (mine.query_lang == mine.passage_lang) == (kind == "mono")
+        kept &= (mine.query_language == mine.passage_language) == (kind == "mono")
     order = np.flatnonzero(kept)[np.argsort(pair[kept], kind="stable")]
     distinct, ranking = np.unique(pair[order], return_inverse=True)
     first = order[np.searchsorted(ranking, np.arange(len(distinct)))]
     row, at = mine.query[first], target[first]
     pool = _pool(mine, kind, row, at) - _count(np.sort(of[itself]), of[first])
-    judged = Judged(
+    judged = RankedJudgements(
         query=ranking,
         relevance=mine.relevance[order],
         rank=ranks[0][order],
         rank_ascending=ranks[1][order],
-        lang=mine.passage_lang[order],
+        lang=mine.passage_language[order],
         key=mine.key[order],
-        query_lang=language_numbers(row, query_groups(mine.collection)),
+        query_lang=number_languages(row, mine.query_groups),
         retrieved=pool,
         pool=pool,
         top=_top(mine, kind, ranked, row - start),
-        image=len(mine.collection.languages) if mine.collection.images else -1,
+        image=len(mine.languages) if mine.images else -1,
     )
-    return Scored(kind, row, at, mine.passage[order], judged)
-
-
-def _target(judgements: Judgements, kind: Kind) -> np.ndarray:
-    """Return which passages each judged one is ranked among, as `targets` numbers them."""
-    together = SIDES[kind].together
-    if together is None:
-        return judgements.passage_lang
-    return np.full_like(judgements.query, targets(judgements.collection).index(together))
+    return Rankings(kind, row, at, mine.passage[order], judged)
 
 
 def _up(rank: np.ndarray, of: np.ndarray, itself: np.ndarray) -> np.ndarray:
@@ -124,8 +105,8 @@ def _alone(judgements: Judgements, rank: np.ndarray) -> np.ndarray:
     order = np.lexsort((rank, judgements.query))
     relevant = (judgements.relevance[order] > 0).astype(np.int64)
     before = _running(judgements.query[order], relevant)
-    width = len(judgements.collection.groups)
-    pair = (judgements.query * width + judgements.passage_lang)[order]
+    width = len(judgements.groups)
+    pair = (judgements.query * width + judgements.passage_language)[order]
     by_pair = np.argsort(pair, kind="stable")  # by rank within the pair
     own = np.empty_like(before)
     own[by_pair] = _running(pair[by_pair], relevant[by_pair])
@@ -134,11 +115,13 @@ def _alone(judgements: Judgements, rank: np.ndarray) -> np.ndarray:
     return alone
 
 
-def _pool(judgements: Judgements, kind: Kind, row: np.ndarray, target: np.ndarray) -> np.ndarray:
+def _pool(
+    judgements: Judgements, kind: KindName, row: np.ndarray, target: np.ndarray
+) -> np.ndarray:
     """Count the passages of each ranking, the query itself among them."""
-    groups = passage_groups(judgements.collection)
+    groups = judgements.passage_groups
     sizes = [len(rows) for rows in groups.values()]
-    texts = sum(sizes[: len(judgements.collection.languages)])
+    texts = sum(sizes[: len(judgements.languages)])
     if kind == "one-target":
         return texts - _others(judgements, row, target)
     return np.array([*sizes, texts, sum(sizes)])[target]
@@ -146,22 +129,22 @@ def _pool(judgements: Judgements, kind: Kind, row: np.ndarray, target: np.ndarra
 
 def _others(judgements: Judgements, row: np.ndarray, lang: np.ndarray) -> np.ndarray:
     """Count the relevant passages of each query in other languages than one."""
-    relevant, width = judgements.relevance > 0, len(judgements.collection.groups)
+    relevant, width = judgements.relevance > 0, len(judgements.groups)
     asking, place = np.unique(judgements.query, return_inverse=True)
-    at = place[relevant] * width + judgements.passage_lang[relevant]
+    at = place[relevant] * width + judgements.passage_language[relevant]
     counts = np.bincount(at, minlength=len(asking) * width).reshape(-1, width)
     mine = np.searchsorted(asking, row)
     others: np.ndarray = counts.sum(axis=1)[mine] - counts[mine, lang]
     return others
 
 
-def _top(judgements: Judgements, kind: Kind, ranked: Ranked, rows: np.ndarray) -> np.ndarray:
+def _top(judgements: Judgements, kind: KindName, ranked: Ranked, rows: np.ndarray) -> np.ndarray:
     """Return the languages of the best passages of the pool, as far as they were collected."""
-    together = SIDES[kind].together
+    together = SETTING_KINDS[kind].pool
     best = best_of(ranked, together) if together else None
     if best is None:
         return np.empty((len(rows), 0), np.int64)
-    return language_numbers(best.rows[rows], passage_groups(judgements.collection))
+    return number_languages(best.rows[rows], judgements.passage_groups)
 
 
 def _count(ascending: np.ndarray, wanted: np.ndarray) -> np.ndarray:

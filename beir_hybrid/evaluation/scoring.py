@@ -12,32 +12,22 @@ from ir_measures import DefaultPipeline, Measure
 
 from beir_hybrid.collection import Collection, View
 from beir_hybrid.collection.arrays import to_arrow
-from beir_hybrid.collection.model import IMAGE
+from beir_hybrid.collection.judgements import Judgements, sort_ids
+from beir_hybrid.collection.setting import IMAGE, SETTING_KINDS, KindName, Setting, list_targets
 from beir_hybrid.encoding import Embeddings, Encoded
 from beir_hybrid.errors import BadOption
-from beir_hybrid.evaluation import bias
-from beir_hybrid.evaluation.effectiveness import RankProvider
-from beir_hybrid.evaluation.effectiveness import values as effectiveness
-from beir_hybrid.evaluation.judged import joined
-from beir_hybrid.evaluation.measures import BiasMeasure
 from beir_hybrid.evaluation.rankings import best_of, scored, spare, without_itself
-from beir_hybrid.evaluation.rerank import Reranker
-from beir_hybrid.evaluation.settings import (
-    KINDS,
-    SIDES,
-    Judgements,
-    Kind,
-    Scored,
-    Setting,
-    id_order,
-    passage_groups,
-    targets,
-)
+from beir_hybrid.evaluation.rerankers.rerank import Reranker
+from beir_hybrid.measures import bias
+from beir_hybrid.measures.base import BiasMeasure
+from beir_hybrid.measures.effectiveness import RankProvider
+from beir_hybrid.measures.effectiveness import values as effectiveness
+from beir_hybrid.measures.ranked_judgements import Rankings, joined
 from beir_hybrid.retrieval import Best, Ranked, rank
 from beir_hybrid.retrieval.runs import best_to_run, write_run
 
 _RANKS = RankProvider()
-Rows = list[tuple[Scored, dict[Measure, np.ndarray]]]
+Rows = list[tuple[Rankings, dict[Measure, np.ndarray]]]
 
 
 @dataclass(frozen=True)
@@ -45,7 +35,7 @@ class Scoring:
     """What is asked of rankings: measures, kinds of settings, runs, reranking."""
 
     measures: Sequence[Measure]
-    kinds: Sequence[Kind]
+    kinds: Sequence[KindName]
     depth: int
     runs: Path | None = None
     reranker: Reranker | None = None
@@ -76,17 +66,22 @@ class Scoring:
         reading = [m for m in self.measures if isinstance(m, BiasMeasure) and m.NEEDS_CUTOFF]
         return max((m["cutoff"] for m in reading if m.KINDS & {*self.kinds}), default=0)
 
-    def scored(self, queries: Embeddings, passages: Embeddings, judgements: Judgements) -> Rows:
+    def scored(
+        self,
+        queries: Embeddings,
+        passages: Embeddings,
+        judgements: Judgements,
+        collection: Collection,
+    ) -> Rows:
         """Rank and score all queries at once, or language by language where runs are long."""
-        collection = judgements.collection
-        groups = passage_groups(collection)
-        if not any(SIDES[kind].images for kind in self.kinds):
+        groups = judgements.passage_groups
+        if not any(SETTING_KINDS[kind].has_images for kind in self.kinds):
             judgements, groups = judgements.of_texts(), _texts(groups)
         total = max((rows.stop for rows in groups.values()), default=0)
-        order = id_order(collection.passages["id"].slice(0, total))
+        order = sort_ids(judgements.passage_ids.slice(0, total))
         rows: Rows = []
         for part in self._parts(collection):
-            some = judgements.among(part)
+            some = judgements.of_queries(part)
             if not len(some.query):
                 continue
             kept = max(self.depth, self._top) if self._deep else self._top
@@ -97,12 +92,12 @@ class Scoring:
                 groups,
                 order,
                 k=kept + spare(some) * bool(kept),
-                per_group=self._deep and not all(SIDES[kind].together for kind in self.kinds),
+                per_group=self._deep and not all(SETTING_KINDS[kind].pool for kind in self.kinds),
                 **({"apart": IMAGE} if IMAGE in groups else {}),
             )
             ranked = without_itself(some, ranked, part.start, kept)
-            found = [self._row(some, kind, ranked, part, order) for kind in self.kinds]
-            rows += [row for row in found if len(row[0].row)]
+            found = [self._row(collection, some, kind, ranked, part, order) for kind in self.kinds]
+            rows += [row for row in found if len(row[0].query_rows)]
         return across(rows, self.measures)
 
     @property
@@ -117,28 +112,33 @@ class Scoring:
         return [collection.query_rows(lang) for lang in collection.groups]
 
     def _row(
-        self, judgements: Judgements, kind: Kind, ranked: Ranked, part: range, order: np.ndarray
-    ) -> tuple[Scored, dict[Measure, np.ndarray]]:
+        self,
+        collection: Collection,
+        judgements: Judgements,
+        kind: KindName,
+        ranked: Ranked,
+        part: range,
+        order: np.ndarray,
+    ) -> tuple[Rankings, dict[Measure, np.ndarray]]:
         """Score a kind of settings of some queries."""
-        collection = judgements.collection
         found, best = scored(judgements, kind, ranked, part.start), None
-        if self._deep and kind != "one-target":
-            best = _best(collection, ranked, found, part.start)
+        if self._deep and SETTING_KINDS[kind].is_rerankable:
+            best = _best(judgements, ranked, found, part.start)
         if self.reranker and best:
             found, best = self.reranker.reranked(collection, found, best, order, self.encoded)
         return found, self._values(collection, found, best)
 
     def _values(
-        self, collection: Collection, scored: Scored, best: Best | None
+        self, collection: Collection, scored: Rankings, best: Best | None
     ) -> dict[Measure, np.ndarray]:
         found = {}
         for measure in self.measures:
             if _RANKS.supports(measure):
-                found[measure] = effectiveness(measure, scored.judged)
+                found[measure] = effectiveness(measure, scored.judgements)
             elif isinstance(measure, BiasMeasure) and scored.kind in measure.KINDS:
-                found[measure] = bias.values(measure, scored.judged)
+                found[measure] = bias.values(measure, scored.judgements)
             else:  # one language of passages knows no preference
-                found[measure] = np.full(len(scored.row), np.nan)
+                found[measure] = np.full(len(scored.query_rows), np.nan)
         if best:
             self._from_runs(collection, scored, best, found)
         return found
@@ -146,18 +146,18 @@ class Scoring:
     def _from_runs(
         self,
         collection: Collection,
-        scored: Scored,
+        scored: Rankings,
         best: Best,
         found: dict[Measure, np.ndarray],
     ) -> None:
         """Score each setting's run of the best passages, and write it if there is a folder."""
-        langs, names = collection.groups, targets(collection)
-        pairs = np.stack([scored.judged.query_lang, scored.target], axis=1)
+        langs, names = collection.groups, list_targets(collection.groups)
+        pairs = np.stack([scored.judgements.query_lang, scored.targets], axis=1)
         for asked, target in np.unique(pairs, axis=0).tolist():
             mine = np.flatnonzero((pairs == (asked, target)).all(axis=1))
-            view = Setting(scored.kind, langs[asked], names[target]).view(collection)
+            view = collection.view_setting(Setting(scored.kind, langs[asked], names[target]))
             part = Best(best.rows[mine, : self.depth], best.scores[mine, : self.depth])
-            ids = collection.queries["id"].take(to_arrow(scored.row[mine])).to_pylist()
+            ids = collection.queries["id"].take(to_arrow(scored.query_rows[mine])).to_pylist()
             run = dict(best_to_run(part, ids, collection.passages["id"]))
             if self.runs is not None:
                 write_run(self.runs / f"{view.name}.trec", run.items(), view=view)
@@ -196,20 +196,20 @@ def from_pipeline(
         yield metric.measure, queries[int(metric.query_id) - 1], metric.value
 
 
-def _best(collection: Collection, ranked: Ranked, scored: Scored, start: int) -> Best:
+def _best(judgements: Judgements, ranked: Ranked, scored: Rankings, start: int) -> Best:
     """Return the best passages of each ranking, -1 past the last.
 
     `start` is the row of the first query that was ranked.
     """
-    names = targets(collection)
+    names = judgements.targets
     width = max((found.rows.shape[1] for found in ranked.best.values()), default=0)
     best = Best(
-        np.full((len(scored.row), width), -1),
-        np.full((len(scored.row), width), -np.inf, np.float32),
+        np.full((len(scored.query_rows), width), -1),
+        np.full((len(scored.query_rows), width), -np.inf, np.float32),
     )
-    for target in np.unique(scored.target).tolist():
-        mine = np.flatnonzero(scored.target == target)
-        rows = scored.row[mine] - start
+    for target in np.unique(scored.targets).tolist():
+        mine = np.flatnonzero(scored.targets == target)
+        rows = scored.query_rows[mine] - start
         if found := best_of(ranked, names[target]):
             best.rows[mine, : found.rows.shape[1]] = found.rows[rows]
             best.scores[mine, : found.rows.shape[1]] = found.scores[rows]
@@ -225,7 +225,7 @@ def across(rows: Rows, measures: Sequence[Measure]) -> Rows:
     """Fill in the measures that look at queries of several languages together."""
     for measure in measures:
         for kind in measure.KINDS if isinstance(measure, BiasMeasure) and measure.ACROSS else ():
-            some = [(scored.judged, found) for scored, found in rows if scored.kind == kind]
+            some = [(scored.judgements, found) for scored, found in rows if scored.kind == kind]
             if some:
                 values = bias.values(measure, joined([judged for judged, _ in some]))
                 ends = np.cumsum([len(judged) for judged, _ in some])[:-1]
@@ -236,16 +236,16 @@ def across(rows: Rows, measures: Sequence[Measure]) -> Rows:
 
 def unbiased(rows: Rows, measures: Sequence[Measure]) -> dict[str, Any]:
     """Return what results say of what measures of bias would be without bias."""
-    found = {kind: found for kind in KINDS.values() if (found := _unbiased(rows, measures, kind))}
+    found = {kind: found for kind in SETTING_KINDS if (found := _unbiased(rows, measures, kind))}
     others = {kind: values for kind, values in found.items() if kind != "multi"}
     # Of the pool of languages under the name that it had before there were other pools.
     return {"unbiased": found.get("multi", {})} | ({"unbiased in": others} if others else {})
 
 
-def _unbiased(rows: Rows, measures: Sequence[Measure], kind: Kind) -> dict[str, float]:
+def _unbiased(rows: Rows, measures: Sequence[Measure], kind: KindName) -> dict[str, float]:
     """Return what each measure of bias would be in a kind of settings, averaged as it is."""
     found = {}
-    pools = [scored.judged for scored, _ in rows if scored.kind == kind]
+    pools = [scored.judgements for scored, _ in rows if scored.kind == kind]
     judged = joined(pools) if pools else None
     for measure in measures:
         if judged and isinstance(measure, BiasMeasure) and kind in measure.KINDS:

@@ -18,6 +18,7 @@ from ir_measures import Measure
 
 from beir_hybrid.collection import Collection, View
 from beir_hybrid.collection.arrays import to_arrow
+from beir_hybrid.collection.setting import KindName
 from beir_hybrid.encoding.jobs import check_texts_only
 from beir_hybrid.errors import BadOption
 from beir_hybrid.evaluation.evaluate import (
@@ -29,17 +30,16 @@ from beir_hybrid.evaluation.evaluate import (
     parsed,
     words,
 )
-from beir_hybrid.evaluation.given import score_run
-from beir_hybrid.evaluation.machine import machine, versions
-from beir_hybrid.evaluation.measures import BiasMeasure
-from beir_hybrid.evaluation.reproduce import GIVEN, given
-from beir_hybrid.evaluation.results import Results, table_of
+from beir_hybrid.evaluation.external_runs import score_run
 from beir_hybrid.evaluation.scoring import Rows, unbiased
-from beir_hybrid.evaluation.settings import Judgements, Kind, kinds_of
+from beir_hybrid.measures.base import BiasMeasure
 from beir_hybrid.progress import progress
 from beir_hybrid.pyserini.analyzers import NEUTRAL, analyzer_of
 from beir_hybrid.pyserini.java import boot
 from beir_hybrid.pyserini.lucene import Searcher, java_versions, lucene_index, searching
+from beir_hybrid.results.machine import machine, versions
+from beir_hybrid.results.request import GIVEN, given
+from beir_hybrid.results.results import Results, table_of
 from beir_hybrid.retrieval.runs import Run, write_run
 
 
@@ -49,7 +49,7 @@ def bm25(
     k1: float = 0.9,
     b: float = 0.4,
     measures: str | Measure | Iterable[Measure | str] | None = None,
-    settings: str | Iterable[Kind] | None = None,
+    settings: str | Iterable[KindName] | None = None,
     name: str = "BM25",
     runs: str | Path | None = None,
     depth: int = DEPTH,
@@ -79,8 +79,8 @@ def bm25(
     """
     chosen = parsed(MEASURES if measures is None else measures)
     check_texts_only(checked(collection), "BM25")
-    judgements = Judgements.of(collection)
-    kinds = kinds_of(judgements, words(settings) if isinstance(settings, str) else settings)
+    judgements = collection.resolve()
+    kinds = judgements.kinds(words(settings) if isinstance(settings, str) else settings)
     if measures is None and "multi" not in kinds:
         chosen = [measure for measure in chosen if not isinstance(measure, BiasMeasure)]
     _check(k1, b, depth, kinds, chosen)
@@ -88,7 +88,7 @@ def bm25(
     boot()
     if folder:
         clear_runs(folder)
-    views = [view for view in collection.settings() if view.kind in kinds]
+    views = [collection.view_setting(setting) for setting in judgements.settings(kinds)]
     seconds = dict.fromkeys(("indexing", "searching", "scoring"), 0.0)
     rows: Rows = []
     unmatched = 0
@@ -118,7 +118,7 @@ def bm25(
     return Results.of(table_of(collection, rows, chosen), chosen, about, timing)
 
 
-def _check(k1: Any, b: Any, depth: Any, kinds: list[Kind], measures: list[Measure]) -> None:
+def _check(k1: Any, b: Any, depth: Any, kinds: list[KindName], measures: list[Measure]) -> None:
     if not (isinstance(k1, int | float) and 0 <= k1 < math.inf):
         raise BadOption(f"k1 is {k1!r}; it must be a number from 0 on")
     if not (isinstance(b, int | float) and 0 <= b <= 1):

@@ -15,13 +15,13 @@ import pyarrow as pa
 
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import to_arrow
-from beir_hybrid.collection.model import retrieval_texts
+from beir_hybrid.collection.collection import retrieval_texts
 from beir_hybrid.collection.shards import rows_of
 from beir_hybrid.encoding import Encoder, as_encoder
 from beir_hybrid.encoding.embeddings import check_rows
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.files import sha256
-from beir_hybrid.pyserini.kinds import read_faiss
+from beir_hybrid.pyserini.faiss_files import read_faiss
 from beir_hybrid.retrieval import Best
 
 INDEX, DOCID, MANIFEST = "index", "docid", "manifest.json"

@@ -11,14 +11,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from beir_hybrid.collection import Collection, View
-from beir_hybrid.collection.model import retrieval_texts
+from beir_hybrid.collection.collection import retrieval_texts
 from beir_hybrid.collection.shards import Problems, note_duplicates
 from beir_hybrid.encoding import Embeddings, Encoder, as_encoder, encode
 from beir_hybrid.encoding.jobs import check_texts_only
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.evaluate import about_collection, checked
-from beir_hybrid.evaluation.machine import versions
-from beir_hybrid.evaluation.reproduce import given
 from beir_hybrid.files import replacing_folder, sha256
 from beir_hybrid.pyserini.dense import (
     DOCID,
@@ -30,7 +28,9 @@ from beir_hybrid.pyserini.dense import (
     read_manifest,
     verify,
 )
-from beir_hybrid.pyserini.kinds import Kind, check_path, check_size, write_faiss
+from beir_hybrid.pyserini.faiss_files import Kind, check_path, check_size, write_faiss
+from beir_hybrid.results.machine import versions
+from beir_hybrid.results.request import given
 
 __all__ = ["DenseIndex", "build_index", "open_index", "read_manifest", "verify", "write_index"]
 

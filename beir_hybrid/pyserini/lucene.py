@@ -21,10 +21,10 @@ import pyarrow as pa
 
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import to_arrow
-from beir_hybrid.collection.model import retrieval_texts
+from beir_hybrid.collection.collection import retrieval_texts
+from beir_hybrid.collection.judgements import sort_ids
 from beir_hybrid.encoding.jobs import check_texts_only
 from beir_hybrid.errors import BadData, NotWritable
-from beir_hybrid.evaluation.settings import id_order
 from beir_hybrid.files import cache_folder, locked, replacing_folder, writing
 from beir_hybrid.pyserini.analyzers import NEUTRAL, Analyzer, analyzer_of
 from beir_hybrid.pyserini.java import boot, find_jar
@@ -72,7 +72,7 @@ def lucene_index(
     view = collection.view(None, lang)
     analyzer = NEUTRAL if lang is None else analyzer_of(lang)
     documents = view.documents
-    order = np.argsort(id_order(documents["id"]))[::-1]
+    order = np.argsort(sort_ids(documents["id"]))[::-1]
     recipe = {
         "format": FORMAT,
         "analyzer": analyzer.path,

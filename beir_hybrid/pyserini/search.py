@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import to_arrow, to_numpy
-from beir_hybrid.collection.model import retrieval_texts
+from beir_hybrid.collection.collection import retrieval_texts
 from beir_hybrid.collection.shards import rows_of
 from beir_hybrid.encoding import Encoder, as_encoder
 from beir_hybrid.errors import BadData, BadOption

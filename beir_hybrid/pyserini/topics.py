@@ -11,14 +11,14 @@ import numpy as np
 import pyarrow as pa
 
 from beir_hybrid.collection import Collection
+from beir_hybrid.collection.setting import ALL
 from beir_hybrid.encoding import as_encoder, encode
 from beir_hybrid.encoding.jobs import check_texts_only
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.evaluate import checked
-from beir_hybrid.evaluation.settings import ALL
 from beir_hybrid.files import replacing_folder
 from beir_hybrid.languages import choose
-from beir_hybrid.pyserini.kinds import check_path
+from beir_hybrid.pyserini.faiss_files import check_path
 
 logger = logging.getLogger(__name__)
 

@@ -7,21 +7,21 @@ from itertools import combinations
 
 from ir_measures import parse_measure
 
+from beir_hybrid.collection.setting import SETTING_KINDS, KindName
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.evaluation.compare import tied_ranks
-from beir_hybrid.evaluation.measures import BiasMeasure
-from beir_hybrid.evaluation.render import TITLES, figure
-from beir_hybrid.evaluation.results import Estimate
-from beir_hybrid.evaluation.settings import Kind
+from beir_hybrid.measures.base import BiasMeasure
 from beir_hybrid.report.columns import Column, Value, columns_of
 from beir_hybrid.report.entries import Entry, Group
+from beir_hybrid.results.compare import tied_ranks
+from beir_hybrid.results.render import figure
+from beir_hybrid.results.results import Estimate
 
 FEW = 6  # systems of which every pair gets a page
 _SAMPLES = 10_000  # of the tests behind tied ranks
 _MAIN = ("AP", "nDCG@10")  # what the table shows first, if it is there
 # By what systems are ranked, the first that there is, and the columns of the measure chosen.
-_TEXTS: dict[Kind, str] = {"multi": "Mul", "mono": "Mo", "cross": "Cr", "one-target": "1T"}
-_PICTURES: dict[Kind, str] = {"text-image": "T2I", "image-text": "I2T", "image-pool": "Pool",
+_TEXTS: dict[KindName, str] = {"multi": "Mul", "mono": "Mo", "cross": "Cr", "one-target": "1T"}
+_PICTURES: dict[KindName, str] = {"text-image": "T2I", "image-text": "I2T", "image-pool": "Pool",
                               "mixed": "Mix"}  # fmt: skip
 
 
@@ -39,7 +39,7 @@ class Board:
 
     group: Group
     measures: tuple[str, ...]  # that can be chosen, the main one first
-    kind: Kind  # of settings by which entries are sorted and ranked
+    kind: KindName  # of settings by which entries are sorted and ranked
     columns: tuple[Column, ...]
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = field(default=())
@@ -50,7 +50,7 @@ class Board:
         return self.measures[0]
 
     @property
-    def pool(self) -> Kind:
+    def pool(self) -> KindName:
         """The settings whose passages are in all languages, where systems may prefer some."""
         return "image-pool" if self.group.pictures else "multi"
 
@@ -101,7 +101,7 @@ def board_of(entries: Sequence[Entry]) -> Board:
         for mine, entry in zip(known, entries, strict=True)
     ]
     band = columns_of(entries)[0].band
-    columns = [Column("Rank", band, _RANK.format(TITLES[kind]), good="low")]
+    columns = [Column("Rank", band, _RANK.format(SETTING_KINDS[kind].label), good="low")]
     columns += columns_of(entries)
     table = [[mine, *row] for mine, row in zip(ranked, rows, strict=True)]
     kept = [n for n in range(len(columns)) if any(_filled(row[n]) for row in table)]
@@ -134,7 +134,7 @@ def is_bias(measure: str) -> bool:
 
 
 def _ranks(
-    entries: Sequence[Entry], measures: Sequence[str], kind: Kind
+    entries: Sequence[Entry], measures: Sequence[str], kind: KindName
 ) -> tuple[dict[str, dict[str, int]], list[str]]:
     """Return tied ranks by measure, and what a reader must know where there are none."""
     found: dict[str, dict[str, int]] = {}

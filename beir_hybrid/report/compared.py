@@ -6,12 +6,12 @@ from typing import NamedTuple
 
 from ir_measures import Measure
 
+from beir_hybrid.collection.setting import KindName, Setting
 from beir_hybrid.errors import BadOption, lookup
-from beir_hybrid.evaluation.compare import By, Comparison, compare, rises, tied_ranks
-from beir_hybrid.evaluation.measures import BiasMeasure
-from beir_hybrid.evaluation.results import Estimate, Results
-from beir_hybrid.evaluation.settings import Kind, Setting
-from beir_hybrid.evaluation.statistics import Test, holm
+from beir_hybrid.measures.base import BiasMeasure
+from beir_hybrid.results.compare import By, Comparison, compare, rises, tied_ranks
+from beir_hybrid.results.results import Estimate, Results
+from beir_hybrid.results.statistics import Test, holm
 
 ALPHA = 0.05
 
@@ -46,8 +46,8 @@ class Compared:
     test: Test
     averages: tuple[Row, ...]
     rows: tuple[Row, ...]
-    ranks: Mapping[tuple[Measure, Kind], Mapping[str, int]]
-    columns: tuple[tuple[Measure, Kind], ...]
+    ranks: Mapping[tuple[Measure, KindName], Mapping[str, int]]
+    columns: tuple[tuple[Measure, KindName], ...]
 
     @property
     def baseline(self) -> str:
@@ -59,11 +59,11 @@ class Compared:
         """The collection's name."""
         return self.systems[self.baseline].collection
 
-    def estimate(self, system: str, measure: Measure, kind: Kind) -> Estimate | None:
+    def estimate(self, system: str, measure: Measure, kind: KindName) -> Estimate | None:
         """Return a system's average, if it has one."""
         return self.systems[system].summary().get(kind, {}).get(measure)
 
-    def differs(self, system: str, measure: Measure, where: Kind | Setting) -> bool:
+    def differs(self, system: str, measure: Measure, where: KindName | Setting) -> bool:
         """Return whether a system was told apart from the baseline."""
         return any(
             row.found.p_holm <= ALPHA
@@ -130,7 +130,7 @@ def _rows(
     return tuple(rows)
 
 
-def _main(pairs: list[tuple[Measure, Kind]]) -> list[tuple[Measure, Kind]]:
+def _main(pairs: list[tuple[Measure, KindName]]) -> list[tuple[Measure, KindName]]:
     """Choose AP, or else the first measure of effectiveness, and rank distance."""
     names = [str(measure) for measure, _ in pairs if not isinstance(measure, BiasMeasure)]
     main = "AP" if "AP" in names else next(iter(names), "")

@@ -5,8 +5,8 @@ import shutil
 from pathlib import Path
 from typing import NamedTuple
 
-from beir_hybrid.evaluation.results import PER_QUERY, RESULTS, TIMING
 from beir_hybrid.report.entries import Entry
+from beir_hybrid.results.results import PER_QUERY, RESULTS, TIMING
 
 RUNS = "runs"  # beside results, where an evaluation writes them
 SUMMARY = "summary.csv"

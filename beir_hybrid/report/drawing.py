@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from beir_hybrid.errors import BadOption, MissingExtra
-from beir_hybrid.evaluation.render import printable
 from beir_hybrid.files import replacing
+from beir_hybrid.results.render import printable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,12 +9,12 @@ from typing import Any, Literal
 
 import numpy as np
 
+from beir_hybrid.collection.setting import ALL, KindName, Setting
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.evaluation.mteb import Score, read_mteb
-from beir_hybrid.evaluation.render import printable
-from beir_hybrid.evaluation.results import RESULTS, Estimate, Matrix, Results
-from beir_hybrid.evaluation.settings import ALL, Kind, Setting
 from beir_hybrid.report.recipes import recipe
+from beir_hybrid.results.mteb import Score, read_mteb
+from beir_hybrid.results.render import printable
+from beir_hybrid.results.results import RESULTS, Estimate, Matrix, Results
 
 Source = Literal["results", "mteb", "published"]
 Summary = Mapping[str, Mapping[str, Estimate]]  # by kind of setting and name of measure
@@ -77,7 +77,7 @@ class Entry:
         known = {str(one) for one in self.results.measures}
         return self.results.means(measure) if measure in known else {}
 
-    def matrix(self, measure: str, kinds: Iterable[Kind]) -> Matrix | None:
+    def matrix(self, measure: str, kinds: Iterable[KindName]) -> Matrix | None:
         """Return means by query and passage language, in settings of some kinds."""
         chosen = set(kinds)
         means = {(s.queries, s.passages): v for s, v in self.means(measure).items()
@@ -238,7 +238,7 @@ def _of_mteb(path: Path) -> list[Entry]:
 
 
 def _setting(score: Score) -> Setting:
-    kind: Kind = "mono" if score.query_lang == score.passage_lang else "cross"
+    kind: KindName = "mono" if score.query_lang == score.passage_lang else "cross"
     return Setting("multi" if score.passage_lang == ALL else kind, score.query_lang,
                    score.passage_lang)  # fmt: skip
 

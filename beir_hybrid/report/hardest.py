@@ -13,22 +13,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from beir_hybrid.collection import Collection
-from beir_hybrid.collection.model import IMAGE
+from beir_hybrid.collection.setting import IMAGE, KindName
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.evaluation.evaluate import about_collection
-from beir_hybrid.evaluation.reproduce import GIVEN
-from beir_hybrid.evaluation.results import Results
-from beir_hybrid.evaluation.settings import Kind
 from beir_hybrid.report.shown import Known, Thumbnail, known_of
+from beir_hybrid.results.request import GIVEN
+from beir_hybrid.results.results import Results
 from beir_hybrid.sources import find
 
 COUNT, TOP = 10, 3  # questions, and passages of each
 _MOST = 2_000_000  # passages of a collection whose texts are looked up
 _TAG = b"beir-hybrid"  # of our runs: a query's lines lie together, best first
 # Whose values make a question hard.
-_KINDS: tuple[Kind, ...] = ("mono", "cross", "multi", "text-image", "image-text", "image-pool")
+_KINDS: tuple[KindName, ...] = ("mono", "cross", "multi", "text-image", "image-text", "image-pool")
 # Whose queries are shown with what was retrieved: the first of a line that there is.
-_SHOWN: tuple[tuple[Kind, ...], ...] = (("text-image",), ("image-pool", "image-text"))
+_SHOWN: tuple[tuple[KindName, ...], ...] = (("text-image",), ("image-pool", "image-text"))
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ def _language(key: str) -> tuple[bool, str]:
     return key.startswith(f"{IMAGE}:"), key
 
 
-def _shown(results: Results) -> list[Kind]:
+def _shown(results: Results) -> list[KindName]:
     """Return the kinds of settings whose queries are shown."""
     pictured = [next((kind for kind in line if kind in results.kinds), None) for line in _SHOWN]
     if any(pictured):
@@ -167,7 +166,7 @@ def _means(results: Results, measure: str) -> dict[str, float]:
 
 
 def _rows(
-    results: Results, measure: str, kinds: list[Kind], questions: list[str]
+    results: Results, measure: str, kinds: list[KindName], questions: list[str]
 ) -> list[dict[str, Any]]:
     """Return the queries of some questions in the settings of some kinds."""
     table = results.table.select(["kind", "queries", "passages", "query", "question", measure])

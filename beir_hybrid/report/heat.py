@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from beir_hybrid.evaluation.render import figure, signed
-from beir_hybrid.evaluation.results import Matrix
+from beir_hybrid.results.render import figure, signed
+from beir_hybrid.results.results import Matrix
 
 
 class Cell(NamedTuple):

@@ -4,8 +4,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 
-from beir_hybrid.collection.model import IMAGE
-from beir_hybrid.evaluation.settings import ALL
+from beir_hybrid.collection.setting import ALL, IMAGE
 from beir_hybrid.languages import english_name
 from beir_hybrid.report.entries import Group
 

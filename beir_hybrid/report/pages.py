@@ -8,16 +8,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from beir_hybrid.collection.setting import SETTING_KINDS, KindName
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.evaluation.compare import Comparison, compare, rises
-from beir_hybrid.evaluation.render import TITLES, cells, figure, notes, signed
-from beir_hybrid.evaluation.reproduce import GIVEN, reproduction
-from beir_hybrid.evaluation.results import Estimate, Matrix, Results
-from beir_hybrid.evaluation.settings import Kind
 from beir_hybrid.report import plots
 from beir_hybrid.report.columns import short
 from beir_hybrid.report.entries import Entry
 from beir_hybrid.report.heat import HeatMap, heat_map, less_mean, signed_map
+from beir_hybrid.report.reproduce import reproduction
+from beir_hybrid.results.compare import Comparison, compare, rises
+from beir_hybrid.results.render import cells, figure, notes, signed
+from beir_hybrid.results.request import GIVEN
+from beir_hybrid.results.results import Estimate, Matrix, Results
 
 ELSEWHERE = "path/to"
 _SAMPLES = 10_000  # of a test and of its interval
@@ -94,7 +95,7 @@ def summary_of(entry: Entry) -> Table:
     if entry.results is not None:
         headings, rows = cells(entry.results, _whole)
     else:
-        headings = ["measure", *(TITLES[kind] for kind in _kinds(entry))]
+        headings = ["measure", *(SETTING_KINDS[kind].label for kind in _kinds(entry))]
         names = dict.fromkeys(name for row in entry.summary.values() for name in row)
         rows = [
             [name, *(figure(found.mean) if (found := entry.found(name, kind)) else ""
@@ -105,8 +106,8 @@ def summary_of(entry: Entry) -> Table:
                  tuple(map(tuple, rows)))  # fmt: skip
 
 
-def _kinds(entry: Entry) -> list[Kind]:
-    return [kind for kind in TITLES if kind in entry.summary]
+def _kinds(entry: Entry) -> list[KindName]:
+    return [kind for kind in SETTING_KINDS if kind in entry.summary]
 
 
 def _whole(found: Estimate) -> str:
@@ -154,13 +155,13 @@ def by_language(entry: Entry, measure: str) -> Table | None:
     means = plots.by_language(entry.means(measure))
     if not means:
         return None
-    there = [kind for kind in TITLES if kind in means]
+    there = [kind for kind in SETTING_KINDS if kind in means]
     rows = tuple(
         (lang, *(_mean(means[kind].get(lang, [])) for kind in there))
         for lang in sorted({lang for row in means.values() for lang in row})
     )
-    titles = tuple({"cross": "cross-lingual, mean", "multi": "pool"}.get(kind, TITLES[kind])
-                   for kind in there)  # fmt: skip
+    labels = {"cross": "cross-lingual, mean", "multi": "pool"}
+    titles = tuple(labels.get(kind, SETTING_KINDS[kind].label) for kind in there)
     if entry.group.pictures:
         return Table(f"{measure} by language of captions", ("captions in", *titles), rows)
     return Table(f"{measure} by query language", ("queries in", *titles), rows)
@@ -231,14 +232,14 @@ def versus(first: Entry, second: Entry, main: str) -> Versus:
 
 
 def _in_common(first: Entry, second: Entry, measure: str) -> bool:
-    return any(first.found(measure, kind) and second.found(measure, kind) for kind in TITLES)
+    return any(first.found(measure, kind) and second.found(measure, kind) for kind in SETTING_KINDS)
 
 
 def _line(one: Comparison) -> Line:
     found = one.found
     return Line(
         str(one.measure),
-        TITLES[one.where] if isinstance(one.where, str) else "",
+        SETTING_KINDS[one.where].label if isinstance(one.where, str) else "",
         figure(found.mean_a),
         figure(found.mean_b),
         signed(found.difference),

@@ -6,12 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from ir_measures import Measure, parse_measure
 
-from beir_hybrid.collection.model import IMAGE
+from beir_hybrid.collection.setting import IMAGE, SETTING_KINDS, KindName, Setting
 from beir_hybrid.errors import BadData, BadOption, lookup
-from beir_hybrid.evaluation.compare import rises, same_collection
-from beir_hybrid.evaluation.render import TITLES, figure, signed
-from beir_hybrid.evaluation.results import Estimate, Matrix, Results
-from beir_hybrid.evaluation.settings import Kind, Setting
 from beir_hybrid.languages import english_name
 from beir_hybrid.report.drawing import (
     COLOURS,
@@ -24,6 +20,9 @@ from beir_hybrid.report.drawing import (
     write,
 )
 from beir_hybrid.report.entries import PICTURED
+from beir_hybrid.results.compare import rises, same_collection
+from beir_hybrid.results.render import figure, signed
+from beir_hybrid.results.results import Estimate, Matrix, Results
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -105,12 +104,12 @@ def _readable_on(colour: Sequence[float]) -> str:
     return "#ffffff" if 1.05 / luminance > luminance / 0.055 else "#111111"
 
 
-def by_language(means: Mapping[Setting, float]) -> dict[Kind, dict[str, list[float]]]:
+def by_language(means: Mapping[Setting, float]) -> dict[KindName, dict[str, list[float]]]:
     """Return values by kind of setting and by the language of queries, or of what a picture finds.
 
     A picture asked of all languages is in none.
     """
-    table: dict[Kind, dict[str, list[float]]] = {}
+    table: dict[KindName, dict[str, list[float]]] = {}
     for setting, value in means.items():
         lang = setting.passages if setting.queries == IMAGE else setting.queries
         if setting.kind not in ("one-target", "image-pool"):
@@ -133,7 +132,15 @@ def languages(results: Results, measure: Measure | str = "AP") -> "Figure":
         for number, (kind, row) in enumerate(table.items()):
             means = {lang: float(np.mean(found)) for lang, found in row.items()}
             shift = (number - (len(table) - 1) / 2) * high
-            _bars(axes, langs, means, shift, high, label=TITLES[kind], color=COLOURS[number])
+            _bars(
+                axes,
+                langs,
+                means,
+                shift,
+                high,
+                label=SETTING_KINDS[kind].label,
+                color=COLOURS[number],
+            )
         axes.set_xlabel(str(measure))
         axes.margins(x=0.1)
         drawn.legend(loc="outside lower left", ncols=len(table))
@@ -187,19 +194,21 @@ def scatter(
     systems: Mapping[str, Results],
     measure: Measure | str = "AP",
     bias: Measure | str = "RankDistance",
-    kind: Kind = "multi",
+    kind: KindName = "multi",
 ) -> "Figure":
     """Draw systems by their bias (across) and effectiveness (up), with 95% intervals."""
     if not systems:
         raise BadOption("a scatter needs results")
     same_collection(list(systems.values()))
-    pool: Kind = "image-pool" if kind in PICTURED else "multi"
+    pool: KindName = "image-pool" if kind in PICTURED else "multi"
     found = {
         name: (_estimate(results, bias, pool), _estimate(results, measure, kind))
         for name, results in systems.items()
     }
     where = next(iter(systems.values())).collection
-    return points(found, f"{bias} {_direction(bias)}", f"{measure}, {TITLES[kind]}", where)
+    return points(
+        found, f"{bias} {_direction(bias)}", f"{measure}, {SETTING_KINDS[kind].label}", where
+    )
 
 
 def points(
@@ -275,7 +284,7 @@ def _figure(wide: float, high: float) -> "Figure":
         return Figure(figsize=(wide, high), layout="constrained")
 
 
-def _estimate(results: Results, measure: Measure | str, kind: Kind) -> Estimate:
+def _estimate(results: Results, measure: Measure | str, kind: KindName) -> Estimate:
     there = {str(one): found for one, found in results.summary().get(kind, {}).items()}
     return lookup(f"measure of {results.model} in {kind} settings", str(measure), there)
 

@@ -6,8 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from beir_hybrid.evaluation.results import Estimate
 from beir_hybrid.report.entries import Entry, Group
+from beir_hybrid.results.results import Estimate
 
 _FILE = Path(__file__).with_name("published.toml")
 # Where a figure of the file stands among results.

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from beir_hybrid.errors import BadData
-from beir_hybrid.evaluation.reproduce import GIVEN
-from beir_hybrid.evaluation.results import Results
+from beir_hybrid.results.request import GIVEN
+from beir_hybrid.results.results import Results
 
 _RECORD = "training.json"  # of `bh.train`, beside the model; `ablate` has it under runs
 

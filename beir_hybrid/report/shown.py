@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from beir_hybrid.collection import Collection
-from beir_hybrid.collection.model import IMAGE
+from beir_hybrid.collection.setting import IMAGE
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.images import opened
 

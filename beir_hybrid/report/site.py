@@ -12,9 +12,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import beir_hybrid
+from beir_hybrid._version import __version__
+from beir_hybrid.collection.setting import SETTING_KINDS
 from beir_hybrid.errors import BadOption, MissingExtra
-from beir_hybrid.evaluation.render import TITLES, figure
 from beir_hybrid.files import replacing_folder
 from beir_hybrid.report import pages, plots
 from beir_hybrid.report.board import FEW, Board, board_of
@@ -25,6 +25,7 @@ from beir_hybrid.report.entries import Entry, Given, Group, read_entries
 from beir_hybrid.report.hardest import TOP, hardest, offline_collection
 from beir_hybrid.report.names import language, slugs, titles_of
 from beir_hybrid.report.published import published
+from beir_hybrid.results.render import figure
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -161,7 +162,7 @@ class _Site:
             "script": Markup(texts["script.js"]),  # noqa: S704
             "theme": Markup(texts["theme.js"]),  # noqa: S704
             "policy": _policy(texts["script.js"], texts["theme.js"]),
-            "version": beir_hybrid.__version__,
+            "version": __version__,
         }
         return made
 
@@ -179,7 +180,7 @@ class _Site:
         stored = {
             "made with": "beir-hybrid leaderboard",
             "format": _FORMAT,
-            "beir-hybrid": beir_hybrid.__version__,
+            "beir-hybrid": __version__,
             "systems": pages.as_plain(row.entry for page in self.index for row in page.board.rows),
         }
         text = json.dumps(stored, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
@@ -268,7 +269,7 @@ def _scatter(board: Board) -> tuple[Any, pages.Table | None]:
             found[f"{row.entry.name}{source}"] = x, y
     if len(found) < 2:  # noqa: PLR2004 - a single point is no picture
         return None, None
-    up = f"{board.main}, {TITLES[board.pool]}"
+    up = f"{board.main}, {SETTING_KINDS[board.pool].label}"
     drawn = plots.points(found, "rank distance (less is better)", up, board.group.name)
     rows = [(name, figure(x.mean), figure(y.mean)) for name, (x, y) in found.items()]
     table = pages.Table("Effectiveness and bias", ("system", "rank distance", board.main),

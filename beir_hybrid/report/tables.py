@@ -9,18 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ir_measures import Measure
 
-from beir_hybrid.evaluation.compare import rises
-from beir_hybrid.evaluation.render import TITLES, figure, printable, signed
-from beir_hybrid.evaluation.settings import Kind, Setting
+from beir_hybrid.collection.setting import SETTING_KINDS, KindName, Setting
 from beir_hybrid.report.compared import ALPHA, Compared, Row
+from beir_hybrid.results.compare import rises
+from beir_hybrid.results.render import figure, printable, signed
 
 if TYPE_CHECKING:
     from rich.console import Group
 
-_SHORT: dict[Kind, str] = {
-    "mono": "Mo", "cross": "Cr", "multi": "Mul", "one-target": "1T", "text-image": "T2I",
-    "image-text": "I2T", "image-pool": "Pool", "mixed": "Mix",
-}  # fmt: skip
 _TESTS = {"randomisation": "randomisation test over questions", "t": "t test over questions"}
 
 
@@ -68,7 +64,9 @@ def _overview(found: Compared) -> Sheet:
             cells.append(Cell(figure(one.mean) if one else "", rank, differs))
         rows.append(cells)
     kinds = list(dict.fromkeys(kind for _, kind in found.columns))
-    meant = ", ".join(f"{_SHORT[kind]} {TITLES[kind]}" for kind in kinds)
+    meant = ", ".join(
+        f"{SETTING_KINDS[kind].short_label} {SETTING_KINDS[kind].label}" for kind in kinds
+    )
     below = (
         f"{meant}: means over settings. † differs from the baseline, {found.baseline}: "
         f"{_TESTS[found.test]}, p at most {ALPHA:g} after Holm's correction."
@@ -78,9 +76,9 @@ def _overview(found: Compared) -> Sheet:
     return Sheet(printable(title), headings, rows, [printable(below)])
 
 
-def _heading(found: Compared, measure: Measure, kind: Kind) -> str:
+def _heading(found: Compared, measure: Measure, kind: KindName) -> str:
     falls = (measure, kind) in found.ranks and not rises(measure)
-    return f"{measure} {_SHORT[kind]}{' ↓' * falls}"
+    return f"{measure} {SETTING_KINDS[kind].short_label}{' ↓' * falls}"
 
 
 def _pair(row: Row) -> list[Cell]:
@@ -97,7 +95,7 @@ def _pair(row: Row) -> list[Cell]:
     ]
 
 
-def _where(where: Kind | Setting) -> str:
+def _where(where: KindName | Setting) -> str:
     if not isinstance(where, Setting):
         return where
     alone = " alone" if where.kind == "one-target" else ""

@@ -16,13 +16,15 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from beir_hybrid.collection import Collection, CollectionWriter
-from beir_hybrid.collection.model import IMAGE, ITSELF, several
+from beir_hybrid.collection.judgements import ITSELF
+from beir_hybrid.collection.setting import IMAGE
 from beir_hybrid.collection.writer import cached
 from beir_hybrid.errors import BadData
 from beir_hybrid.images import Picture, checked
 from beir_hybrid.languages import normalise
 from beir_hybrid.progress import progress
 from beir_hybrid.sources.spec import Dataset, announce
+from beir_hybrid.text import plural
 
 _SLICE = 512  # pictures decoded before whoever wants to stop is heard
 # What models take for pictures where it is given to them as text.
@@ -183,7 +185,7 @@ def _exists(name: str, path: Path) -> bool:
 
 
 def _of(some: Sequence[object], all_: Sequence[object]) -> str:
-    return f"{len(some):,} of {several(len(all_), 'pictures')} {'is' if len(some) == 1 else 'are'}"
+    return f"{len(some):,} of {plural(len(all_), 'pictures')} {'is' if len(some) == 1 else 'are'}"
 
 
 class _Written(NamedTuple):
@@ -243,7 +245,7 @@ def _odd(
         yield f"pictures that are converted: {counts}"
     if twins:
         first = ", ".join(repr(one.key) for one in twins[0])
-        shared = f"{sum(map(len, twins)):,} ids share {several(len(twins), 'pictures')}"
+        shared = f"{sum(map(len, twins)):,} ids share {plural(len(twins), 'pictures')}"
         yield f"{shared}, first {first}: captions of one are taken to fit the others"
     spoken = Counter(chain.from_iterable(captions for _, captions in captioned.values()))
     lacking = {lang: len(captioned) - count for lang, count in sorted(spoken.items())}

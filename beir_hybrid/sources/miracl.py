@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 from pyarrow import json as pa_json
 
 from beir_hybrid.collection import Collection, CollectionWriter, Origin
+from beir_hybrid.collection.collection import TitlePolicy
 from beir_hybrid.collection.lines import json_lines, string
-from beir_hybrid.collection.model import TitlePolicy
 from beir_hybrid.collection.shards import PASSAGES, ROWS, Problems, ShardWriter
 from beir_hybrid.collection.writer import cached
 from beir_hybrid.errors import BadData, BadOption

@@ -9,16 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from beir_hybrid.batches.audit import Audit
+from beir_hybrid.batches.audit_callback import BatchAudit, Unread
+from beir_hybrid.batches.sampler import HybridBatchSampler
+from beir_hybrid.batches.strategies import Strategy
 from beir_hybrid.encoding.encoder import SentenceTransformerEncoder
 from beir_hybrid.encoding.parts import sees
 from beir_hybrid.errors import BadData, BadOption, BeirHybridError, MissingExtra, NotWritable
 from beir_hybrid.evaluation.evaluator import HybridEvaluator
 from beir_hybrid.files import locked, replacing_folder, writing
+from beir_hybrid.pairs.parallel_pairs import ParallelPairs
 from beir_hybrid.progress import without_bars
-from beir_hybrid.training.audit import Audit
 from beir_hybrid.training.lora import add_lora, merge_lora, save_lora
 from beir_hybrid.training.loss import HybridContrastiveLoss
-from beir_hybrid.training.pairs import ParallelPairs
 from beir_hybrid.training.record import (
     ADAPTER,
     BATCHES,
@@ -33,10 +36,7 @@ from beir_hybrid.training.record import (
     recipe_of,
     write_record,
 )
-from beir_hybrid.training.sampler import HybridBatchSampler
-from beir_hybrid.training.strategies import Strategy
 from beir_hybrid.training.towers import frozen, reading
-from beir_hybrid.training.watch import BatchAudit, Unread
 
 logger = logging.getLogger(__name__)
 

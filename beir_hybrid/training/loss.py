@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.training.numbers import HARD
+from beir_hybrid.pairs.labels import HARD
 
 logger = logging.getLogger(__name__)
 

@@ -10,17 +10,17 @@ from typing import Any
 
 from ir_measures import Measure
 
-import beir_hybrid
+from beir_hybrid._version import __version__
+from beir_hybrid.batches.audit import Audit
+from beir_hybrid.batches.strategies import Strategy
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import to_numpy
 from beir_hybrid.encoding.encoder import SentenceTransformerEncoder
 from beir_hybrid.encoding.parts import weights_hash
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.files import replacing
-from beir_hybrid.training.audit import Audit
-from beir_hybrid.training.numbers import numbers_of
-from beir_hybrid.training.pairs import ParallelPairs
-from beir_hybrid.training.strategies import Strategy
+from beir_hybrid.pairs.labels import numbers_of
+from beir_hybrid.pairs.parallel_pairs import ParallelPairs
 
 _LIBRARIES = ("sentence-transformers", "transformers", "torch", "accelerate", "datasets")
 MODEL, RECORD, BATCHES, CHECKPOINTS = "model", "training.json", "batches.jsonl", "checkpoints"
@@ -207,7 +207,7 @@ def outcome_of(trainer: Any, audit: Audit) -> dict[str, Any]:
         "best": best,
         "audit": audit.sums() | {"left_out": audit.left_out, "coverage": audit.coverage},
         "versions": {
-            "beir-hybrid": beir_hybrid.__version__,
+            "beir-hybrid": __version__,
             **{name: version(name) for name in _LIBRARIES},
         },
     }
@@ -217,7 +217,7 @@ def card_section(recipe: dict[str, Any], audit: Audit) -> str:
     """Return what the model card says of the batches."""
     shown = {name: recipe[name] for name in ("strategy", "loss", "pairs")}
     credit = (
-        f"Trained with beir-hybrid {beir_hybrid.__version__} "
+        f"Trained with beir-hybrid {__version__} "
         "(batches after Elmahdy, Lin and Ahmad, arXiv 2408.10536).\n"
     )
     # Names are anyone's: no fence of theirs ends the block.

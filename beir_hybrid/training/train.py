@@ -7,17 +7,17 @@ from typing import Any
 
 from ir_measures import Measure
 
+from beir_hybrid.batches.strategies import Strategy
+from beir_hybrid.batches.strategies import strategy as strategy_of
 from beir_hybrid.collection import Collection
 from beir_hybrid.encoding.encoder import SentenceTransformerEncoder, adapt
 from beir_hybrid.errors import BadOption, lookup
 from beir_hybrid.evaluation.evaluate import MEASURES
 from beir_hybrid.evaluation.evaluator import HybridEvaluator
+from beir_hybrid.pairs.parallel_pairs import ParallelPairs, join_pairs
 from beir_hybrid.training.job import Job, Judge
 from beir_hybrid.training.loss import HybridContrastiveLoss
-from beir_hybrid.training.pairs import ParallelPairs, join_pairs
 from beir_hybrid.training.record import MODEL, dev_of, dev_pairs_of
-from beir_hybrid.training.strategies import Strategy
-from beir_hybrid.training.strategies import strategy as strategy_of
 from beir_hybrid.training.towers import TOWERS
 
 # The paper's, where it states them; the rest is the trainer's.

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from beir_hybrid.errors import lookup
-from beir_hybrid.evaluation.render import signed
-from beir_hybrid.evaluation.statistics import holm
+from beir_hybrid.results.render import signed
+from beir_hybrid.results.statistics import holm
 from benchmarks.hybrid.pooled import COLUMNS, Column, Gap, Pooled, gaps, sense
 
 MARGIN, PART = 0.005, 0.02  # of mAP; of the other's mAP, where that is less

@@ -15,7 +15,7 @@ from beir_hybrid.errors import BadData, lookup
 
 if TYPE_CHECKING:
     from beir_hybrid.collection import Collection, CollectionWriter
-    from beir_hybrid.training.pairs import ParallelPairs
+    from beir_hybrid.pairs.parallel_pairs import ParallelPairs
 
 Node = tuple[str, str]  # language, title
 SHARES = {"train": 0.7, "dev": 0.1, "test": 0.2}
@@ -148,7 +148,7 @@ class Split:
 
     def pairs(self, part: str = "train") -> "ParallelPairs":
         """Return a side's questions with their passages."""
-        from beir_hybrid.training.rows import pairs_of_collection
+        from beir_hybrid.pairs.reading import pairs_of_collection
 
         return pairs_of_collection(self.collection, queries=self.groups(part))
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from beir_hybrid.evaluation.results import Estimate
 from beir_hybrid.report.drawing import COLOURS, INK, drawing, title, write
 from beir_hybrid.report.plots import points
+from beir_hybrid.results.results import Estimate
 from benchmarks.hybrid.pooled import COLUMNS, Pooled
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from beir_hybrid.errors import BadData, lookup
 
 if TYPE_CHECKING:
-    from beir_hybrid.training.strategies import Strategy
+    from beir_hybrid.batches.strategies import Strategy
 
 HERE = Path(__file__).parent
 ARMS = {
@@ -80,7 +80,7 @@ class Variant:
 
     def made(self) -> "Strategy":
         """Return the strategy, without what switches words."""
-        from beir_hybrid.training.strategies import strategy
+        from beir_hybrid.batches.strategies import strategy
 
         return strategy(self.strategy)
 

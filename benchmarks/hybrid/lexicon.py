@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from beir_hybrid.training.switching import CodeSwitch, Lexicon, _units, code_switch
+from beir_hybrid.pairs.code_switching import CodeSwitch, Lexicon, _units, code_switch
 
 PIVOT = "en"
 UNSEGMENTED = ("th",)  # no spaces, and no words of a fixed number of letters either

@@ -8,7 +8,7 @@ from beir_hybrid.errors import BadData
 from beir_hybrid.fetch import Remote, fetch
 
 if TYPE_CHECKING:
-    from beir_hybrid.training.pairs import ParallelPairs
+    from beir_hybrid.pairs.parallel_pairs import ParallelPairs
 
 REVISION = "8561f6a622db9edad1217683e5c83daefd8bb2bf"
 LICENCE = "CC BY-SA 4.0"
@@ -93,7 +93,7 @@ def sentences(texts: dict[str, list[str]], name: str = "ntrex") -> "ParallelPair
     answers in the other. A plain bitext would pair a sentence with itself in monolingual batches,
     of which nothing is learned, and hold that against the strategies that draw them.
     """
-    from beir_hybrid.training.rows import pairs_of
+    from beir_hybrid.pairs.reading import pairs_of
 
     langs = sorted(texts)
     count = len(texts[langs[0]])
@@ -115,7 +115,7 @@ def following(
     texts: dict[str, list[str]], belongs: list[str], name: str = "ntrex-next"
 ) -> "ParallelPairs":
     """Return pairs of a sentence and the next one of its document, in all languages."""
-    from beir_hybrid.training.rows import pairs_of
+    from beir_hybrid.pairs.reading import pairs_of
 
     groups = (
         {

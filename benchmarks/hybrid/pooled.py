@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
+from beir_hybrid.collection.setting import KindName, Setting
 from beir_hybrid.errors import BadData
-from beir_hybrid.evaluation.compare import rises
-from beir_hybrid.evaluation.results import RESULTS as FILE
-from beir_hybrid.evaluation.results import Results
-from beir_hybrid.evaluation.settings import Kind, Setting
-from beir_hybrid.evaluation.statistics import Values, average, compare, draw, holm, interval
+from beir_hybrid.results.compare import rises
+from beir_hybrid.results.results import RESULTS as FILE
+from beir_hybrid.results.results import Results
+from beir_hybrid.results.statistics import Values, average, compare, draw, holm, interval
 from benchmarks.hybrid.run import RESULTS
 
 Keep = Callable[[Setting], bool]
@@ -30,7 +30,7 @@ class Column:
     """A measure in the settings of a kind, those of them that are kept."""
 
     measure: str
-    kind: Kind
+    kind: KindName
     keep: Keep = lambda _: True
 
     def within(self, langs: frozenset[str]) -> "Column":
@@ -145,13 +145,13 @@ class Pooled:
     label: str
     collection: str
     seeds: tuple[int, ...]
-    tables: Mapping[tuple[str, Kind], Table]
+    tables: Mapping[tuple[str, KindName], Table]
     unbiased: Mapping[str, float]
 
     @classmethod
     def load(cls, output: Path, collection: str, label: str, seeds: Sequence[int]) -> "Pooled":
         """Read the seeds that are there; raise `BadData` if their rows are not alike."""
-        found: dict[tuple[str, Kind], list[tuple[Values, tuple[Setting, ...]]]] = {}
+        found: dict[tuple[str, KindName], list[tuple[Values, tuple[Setting, ...]]]] = {}
         there, free = [], {}
         for seed in seeds:
             folder = output / RESULTS / collection / f"{label}-{seed}"

@@ -19,8 +19,8 @@ from benchmarks.hybrid.experiment import Ranks
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-    from beir_hybrid.training.pairs import ParallelPairs
-    from beir_hybrid.training.strategies import Strategy
+    from beir_hybrid.batches.strategies import Strategy
+    from beir_hybrid.pairs.parallel_pairs import ParallelPairs
 
 
 class Joined(bh.HybridBatchSampler):

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import beir_hybrid as bh
 from beir_hybrid.errors import BadData
-from beir_hybrid.evaluation.results import Results
 from beir_hybrid.files import replacing
+from beir_hybrid.results.results import Results
 from benchmarks.__main__ import RESULTS, placed
 from benchmarks.hybrid import report
 from benchmarks.hybrid.claims import verdicts

@@ -18,21 +18,21 @@ from typing import TYPE_CHECKING, Any
 
 from ir_measures import AP, R
 
+from beir_hybrid.collection.setting import KindName
 from beir_hybrid.errors import BadOption
-from beir_hybrid.evaluation.measures import LanguagePreference, RankDistance, SameLanguageShare
-from beir_hybrid.evaluation.results import RESULTS as RESULTS_FILE
-from beir_hybrid.evaluation.settings import Kind
 from beir_hybrid.files import replacing
+from beir_hybrid.measures.base import LanguagePreference, RankDistance, SameLanguageShare
+from beir_hybrid.results.results import RESULTS as RESULTS_FILE
 from benchmarks.hybrid import data, ntrex, ranks
 from benchmarks.hybrid.encoders import start
 from benchmarks.hybrid.experiment import Experiment, Variant
 from benchmarks.hybrid.lexicon import TESTABLE, coverage, lexicon_of, switch_of
 
 if TYPE_CHECKING:
+    from beir_hybrid.batches.strategies import Strategy
     from beir_hybrid.collection import Collection
-    from beir_hybrid.training.pairs import ParallelPairs
-    from beir_hybrid.training.strategies import Strategy
-    from beir_hybrid.training.switching import Lexicon
+    from beir_hybrid.pairs.code_switching import Lexicon
+    from beir_hybrid.pairs.parallel_pairs import ParallelPairs
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ MEASURES = (
     LanguagePreference,
     SameLanguageShare @ 10,
 )
-SETTINGS: tuple[Kind, ...] = ("mono", "cross", "multi", "one-target")
+SETTINGS: tuple[KindName, ...] = ("mono", "cross", "multi", "one-target")
 EXPERIMENT, NOTES, COST, START = "experiment.json", "notes.json", "cost", "start"
 UNTRAINED = "untrained"
 RUNS, RESULTS, MODEL = "runs", "results", "model"  # as `bh.ablate` and `bh.train` have them

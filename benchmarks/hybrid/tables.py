@@ -6,7 +6,7 @@ from importlib import resources
 
 import numpy as np
 
-from beir_hybrid.evaluation.render import figure, signed
+from beir_hybrid.results.render import figure, signed
 from benchmarks.hybrid.claims import SEEN, UNSEEN
 from benchmarks.hybrid.pooled import COLUMNS, Column, Gap, Pooled, gaps
 

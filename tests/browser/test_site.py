@@ -21,7 +21,7 @@ from playwright.sync_api import (
 )
 
 import beir_hybrid as bh
-from beir_hybrid.evaluation.render import figure
+from beir_hybrid.results.render import figure
 from tests.boards import HOSTILE, collection, system
 
 pytestmark = pytest.mark.browser

@@ -1,0 +1,1 @@
+"""Batches of parallel pairs: kinds, strategies, the sampler and its audit."""

@@ -1,0 +1,1 @@
+"""Effectiveness and language bias of rankings, a file a measure."""

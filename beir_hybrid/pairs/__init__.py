@@ -1,0 +1,1 @@
+"""Parallel training data: reading, checking, joining and code switching."""

@@ -1,0 +1,1 @@
+"""Values of measures with their provenance, averages, intervals and comparisons."""

@@ -1,0 +1,191 @@
+"""Results in, the same table for a terminal and for a notebook out."""
+
+from collections.abc import Callable, Mapping
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+from beir_hybrid.collection.setting import SETTING_KINDS, KindName
+from beir_hybrid.measures.base import BiasMeasure, LanguageDisparity, ModalityShare
+from beir_hybrid.results.results import Estimate, Results
+from beir_hybrid.text import plural
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+
+def figure(value: float) -> str:
+    """Return a figure with the digits that it deserves.
+
+    >>> figure(0.79183), figure(10846.04), figure(1.0)
+    ('.7918', '10,846.0', '1.0000')
+    """
+    if abs(value) >= 10:  # noqa: PLR2004 - a number of ranks, no share
+        return f"{value:,.1f}"
+    return f"{value:.4f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.4f}"
+
+
+def signed(difference: float) -> str:
+    """Return a difference with its sign, if it has any in the digits shown.
+
+    >>> signed(0.00591), signed(-123.0), signed(-0.00001)
+    ('+.0059', '-123.0', '.0000')
+    """
+    size = figure(abs(difference))
+    if not size.strip("0.,"):
+        return size
+    return f"{'+' if difference > 0 else '-'}{size}"
+
+
+def cells(
+    results: Results, cell: Callable[[Estimate], str], *, images: bool | None = None
+) -> tuple[list[str], list[list[str]]]:
+    """Return the headings and rows: a measure each, with its averages by kind of setting.
+
+    Of all kinds of settings, of those with pictures, or of those without.
+    """
+    summary = {
+        kind: found
+        for kind, found in results.summary().items()
+        if images in (None, SETTING_KINDS[kind].has_images)
+    }
+    biased = any(one.unbiased is not None for row in summary.values() for one in row.values())
+    headings = ["measure", *(SETTING_KINDS[kind].label for kind in summary), *["unbiased"] * biased]
+    rows = []
+    for measure in results.measures:
+        found = [summary[kind].get(measure) for kind in summary]
+        if any(found):
+            unbiased = [_unbiased(dict(zip(summary, found, strict=True)))] * biased
+            rows.append([str(measure), *(cell(one) if one else "" for one in found), *unbiased])
+    return headings, rows
+
+
+def _unbiased(found: Mapping[KindName, Estimate | None]) -> str:
+    """Return the unbiased value, with the kinds of settings where theirs differ."""
+    free = {
+        kind: figure(one.unbiased)
+        for kind, one in found.items()
+        if one and one.unbiased is not None
+    }
+    if len(set(free.values())) <= 1:
+        return next(iter(free.values()), "")
+    return ", ".join(f"{value} {kind}" for kind, value in free.items())
+
+
+def _whole(found: Estimate) -> str:
+    return f"{figure(found.mean)} [{figure(found.low)}, {figure(found.high)}]"
+
+
+def _short(found: Estimate) -> str:
+    return f"{figure(found.mean)} ±{figure((found.high - found.low) / 2)}"
+
+
+def notes(results: Results) -> list[str]:
+    """Return what a reader must know beside the figures."""
+    known = []
+    if caveat := results.about["collection"].get("caveat"):
+        known.append(caveat)
+    cut = results.about.get("truncated", {})
+    if any(cut.values()):
+        texts = " and ".join(f"{count:,} {kind}" for kind, count in cut.items() if count)
+        known.append(f"{texts} are longer than the model reads, and were cut")
+    if runs := results.about.get("runs"):
+        known.append(f"runs hold {runs['depth']:,} passages a query at most: measures see no more")
+        if runs["missing"]:
+            known.append(_missing(runs))
+        if lost := runs.get("unmatched"):
+            known.append(
+                f"{lost:,} of {runs['queries']:,} rankings are empty: no passage shares a term"
+            )
+    summary = results.summary().values()
+    silent = [m for m in results.measures if not any(m in row for row in summary)]
+    reasons: dict[str, list[str]] = {}
+    for measure in silent:
+        reason = "no query here has what it looks at"
+        if isinstance(measure, BiasMeasure) and not measure.KINDS & {*results.kinds}:
+            reason = _TAKES[measure.KINDS]
+        reasons.setdefault(reason, []).append(str(measure))
+    known += [f"no value of {', '.join(some)}: {reason}" for reason, some in reasons.items()]
+    if alone := results.summary().get("one-target"):
+        others = [m for m in results.measures if m not in alone and m not in silent]
+        if unseen := [str(m) for m in others if not isinstance(m, BiasMeasure)]:
+            known.append(
+                f"no value of {', '.join(unseen)} in one-target: it needs a run to look at"
+            )
+    return known
+
+
+# What measures of bias are of, by their kinds of settings.
+_TAKES = {
+    BiasMeasure.KINDS: "it takes a pool of languages, the setting multi",
+    LanguageDisparity.KINDS: "it takes pictures for captions, the setting text-image",
+    ModalityShare.KINDS: "it takes captions and pictures in one pool, the setting mixed",
+}
+
+
+def _missing(runs: dict[str, Any]) -> str:
+    """Say how many queries runs lack, and of which languages."""
+    lost = f"the runs lack {runs['missing']:,} of {plural(runs['queries'], 'queries')}"
+    by_lang = runs.get("missing by language", {}).items()  # older results have no such entry
+    langs = [f"{lang} {n:,} of {of:,}" for lang, (n, of) in by_lang if n]
+    return f"{lost}, which counts as finding nothing{': ' * bool(langs)}{', '.join(langs)}"
+
+
+def heading(results: Results) -> str:
+    """Return the line above the table."""
+    about = results.about["collection"]
+    counts = {
+        "languages": len(about["languages"]),
+        **({"pictures": about["pictures"]} if "pictures" in about else {}),
+        "queries": about["queries"],
+        "passages": about["passages"],
+        "settings": len(results.settings),
+    }
+    shown = ", ".join(plural(count, of) for of, count in counts.items())
+    return printable(f"{results.model} on {results.collection}: {shown}")
+
+
+def printable(name: str) -> str:
+    r"""Return a name, which is anyone's, with what would steer a terminal shown and not sent.
+
+    >>> printable("\x1b[31mred")
+    '\\x1b[31mred'
+    """
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in name)
+
+
+def terminal_table(results: Results) -> "Group":
+    """Return a table for rich's console; what is too wide for it is folded, never cut."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    short = {
+        kind.label: name for name, kind in SETTING_KINDS.items()
+    }  # as the command line names them
+    tables = []
+    for images in sorted({SETTING_KINDS[kind].has_images for kind in results.kinds}):
+        headings, rows = cells(results, _short, images=images)
+        table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+        for number, name in enumerate(headings):
+            table.add_column(
+                short.get(name, name), justify="right" if number else "left", overflow="fold"
+            )
+        for row in rows:
+            table.add_row(*map(Text, row))  # what stands in cells is no markup
+        tables.append(table)
+    below = "± half of the 95% interval, resampling questions"
+    return Group(Text(heading(results)), *tables, Text(below, style="dim italic"))
+
+
+def html_table(results: Results) -> str:
+    """Return a table for a notebook."""
+    headings, rows = cells(results, _whole)
+    head = "".join(f"<th>{escape(name)}</th>" for name in headings)
+    body = "".join(
+        f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows
+    )
+    below = "".join(f"<p>{escape(note)}</p>" for note in notes(results))
+    return (
+        f"<table><caption>{escape(heading(results))}</caption>"
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>{below}"
+    )
