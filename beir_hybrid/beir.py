@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pyarrow as pa
 
+from beir_hybrid.checks import check_positive
 from beir_hybrid.encoding import Embeddings, Encoder, as_encoder, encode
 from beir_hybrid.errors import BadData, BadOption, lookup
 from beir_hybrid.retrieval import rank
@@ -175,8 +176,7 @@ def _texts(corpus: Corpus) -> Iterator[pa.Array]:
 
 def _best(encoded: _Encoded, k: int, *, own_ids: bool) -> Iterator[tuple[str, dict[str, float]]]:
     """Yield each query's k best passages; one more is looked at where its own may be among them."""
-    if k < 1:
-        raise BadOption(f"top_k is {k}; it must be at least 1")
+    check_positive(top_k=k)
     query_ids, queries, passage_ids, passages = encoded
     n = len(passage_ids)
     spare = not own_ids and not set(query_ids).isdisjoint(passage_ids)

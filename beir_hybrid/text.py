@@ -1,4 +1,16 @@
-"""Text for people: plurals and the like."""
+"""Texts that people read: counts with nouns, names that are safe to print, names of files."""
+
+import re
+import unicodedata
+from collections.abc import Iterable
+
+# What changes the direction of text around it, or closes such a change.
+_DIRECTION_MARKS = {
+    *"\u061c\u200e\u200f",
+    *map(chr, range(0x202A, 0x202F)),
+    *map(chr, range(0x2066, 0x206A)),
+}
+_SLUG_LENGTH = 80  # letters of a name that go into a file's name
 
 
 def plural(count: int, things: str) -> str:
@@ -7,5 +19,61 @@ def plural(count: int, things: str) -> str:
     >>> plural(1, "queries"), plural(1190, "languages")
     ('1 query', '1,190 languages')
     """
-    one = {"queries": "query"}.get(things, things.removesuffix("s"))
-    return f"{count:,} {one if count == 1 else things}"
+    singular = {"queries": "query"}.get(things, things.removesuffix("s"))
+    return f"{count:,} {singular if count == 1 else things}"
+
+
+def split_words(text: str) -> list[str]:
+    """Split a text at spaces and commas that are not in brackets.
+
+    >>> split_words("nDCG@10, RR(rel=2, judged_only=True) AP")
+    ['nDCG@10', 'RR(rel=2, judged_only=True)', 'AP']
+    """
+    return [word for word in re.split(r"[\s,]+(?![^()]*\))", text) if word]
+
+
+def escape_unprintable(text: str) -> str:
+    r"""Escape the characters of an untrusted text that would control a terminal.
+
+    >>> escape_unprintable("\x1b[31mred")
+    '\\x1b[31mred'
+    """
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
+
+
+def to_one_line(text: str) -> str:
+    r"""Return an untrusted text as one line that a terminal shows in its own direction.
+
+    Marks of direction are left out, control characters escaped, and text that runs from right to
+    left is isolated, so that its neighbours keep their places.
+
+    >>> to_one_line("one\n  \x1b[31mtwo")
+    'one \\x1b[31mtwo'
+    """
+    line = "".join(
+        ascii(sign)[1:-1] if unicodedata.category(sign) == "Cc" else sign
+        for sign in " ".join(text.split())
+        if sign not in _DIRECTION_MARKS
+    )
+    if any(unicodedata.bidirectional(sign) in ("R", "AL") for sign in line):
+        return f"\u2068{line}\u2069"
+    return line
+
+
+def make_slugs(names: Iterable[str]) -> list[str]:
+    """Return a file name for each name; no file system takes two of them for the same.
+
+    >>> make_slugs(["a/B", "A/b", "<ä>", "模型"])
+    ['a-b', 'a-b-2', 'a', 'page']
+    """
+    slugs: dict[str, None] = {}
+    for name in names:
+        letters = unicodedata.normalize("NFKD", name).casefold()
+        letters = "".join(sign for sign in letters if not unicodedata.combining(sign))
+        stem = re.sub(r"[^a-z0-9]+", "-", letters)[:_SLUG_LENGTH].strip("-") or "page"
+        number, slug = 1, stem
+        while slug in slugs:
+            number += 1
+            slug = f"{stem}-{number}"
+        slugs[slug] = None
+    return list(slugs)

@@ -225,7 +225,7 @@ def test_nothing_to_rank_is_an_error(
 def test_options_that_make_no_sense(beirs: Any, saved: str) -> None:
     with pytest.raises(UnknownName, match="no score function 'cosine'"):
         Retriever(table()).search(CORPUS, {"q": "ask"}, 3, "cosine")  # type: ignore[arg-type]
-    with pytest.raises(BadOption, match="top_k is 0; it must be at least 1"):
+    with pytest.raises(BadOption, match="top_k is 0; it must be a whole number from 1 on"):
         Retriever(table()).search(CORPUS, {"q": "ask"}, 0, "dot")
     with pytest.raises(BadOption, match="normalize follows from the score function"):
         Retriever(saved, normalize=False)

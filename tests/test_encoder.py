@@ -364,17 +364,17 @@ def test_queries_and_passages_of_different_dimensions_are_refused() -> None:
 def test_options_that_make_no_sense(folder: Path, tmp_path: Path) -> None:
     model, absent, saved = static_model(), str(tmp_path / "absent"), str(folder)
     wrong: list[tuple[Any, dict[str, Any], str]] = [
-        (model, {"max_length": 0}, "max_length is 0; it must be at least 1"),
-        (model, {"truncate_dim": 0}, "truncate_dim is 0; it must be at least 1"),
+        (model, {"max_length": 0}, "max_length is 0; it must be a whole number from 1 on"),
+        (model, {"truncate_dim": 0}, "truncate_dim is 0; it must be a whole number from 1 on"),
         (model, {"dtype": "float8"}, "no dtype 'float8'; did you mean 'float32'"),
         (model, {"revision": "abc"}, "revision is for models by name"),
         (model, {"device": "cpu"}, "device is for models by name"),
         (model, {"trust_remote_code": True}, "trust_remote_code is for models by name"),
         (TwoSizes(), {"normalize": False}, r"\['normalize'\] do not apply to TwoSizes"),
         (absent, {}, "there is no folder .*absent"),
-        (model, {"batch_size": 0}, "batch_size is 0; it must be at least 1"),
-        (model, {"batch_size": -1}, "batch_size is -1; it must be at least 1"),
-        (model, {"batch_size": 2.5}, "batch_size is 2.5; it must be at least 1, and whole"),
+        (model, {"batch_size": 0}, "batch_size is 0; it must be a whole number from 1 on"),
+        (model, {"batch_size": -1}, "batch_size is -1; it must be a whole number from 1 on"),
+        (model, {"batch_size": 2.5}, "batch_size is 2.5; it must be a whole number from 1 on"),
         (model, {"truncate_dim": 17}, "truncate_dim is 17; the model has only 16 dimensions"),
         (
             static_model(truncate_dim=5),
@@ -430,5 +430,5 @@ def test_options_that_a_model_of_mtebs_lacks_are_named() -> None:
         as_encoder(Model(), query_prompt="w1 ")
     with pytest.raises(UnknownName, match="no option 'batchsize'; did you mean 'batch_size'"):
         as_encoder(Model(), batchsize=3)
-    with pytest.raises(BadOption, match="batch_size is 0; it must be at least 1"):
+    with pytest.raises(BadOption, match="batch_size is 0; it must be a whole number from 1 on"):
         as_encoder(Model(), batch_size=0)

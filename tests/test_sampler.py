@@ -308,7 +308,7 @@ def test_real_passages_are_not_shared(mirror: Path) -> None:
     ("options", "error", "message"),
     [
         ({"batch_size": 41}, BadData, "batches of 41 rows are too large: hybrid finds 40 groups"),
-        ({"batch_size": 0}, BadOption, "a batch of 0 rows"),
+        ({"batch_size": 0}, BadOption, "batch_size is 0; it must be a whole number from 1 on"),
         ({"strategy": "hybird"}, UnknownName, "no strategy 'hybird'; did you mean 'hybrid'"),
     ],
 )
@@ -322,7 +322,7 @@ def test_languages_that_a_strategy_lacks() -> None:
         HybridBatchSampler(parallel(9, ("de",)), 2, strategy="en-en")
     with pytest.raises(BadData, match="x-y makes cross-rows batches, and no group has languages"):
         HybridBatchSampler(parallel(9, ("de",)), 2, strategy="x-y")
-    with pytest.raises(BadOption, match=r"alpha is 1\.5; it must be between 0 and 1"):
+    with pytest.raises(BadOption, match=r"alpha is 1\.5; it must be a number from 0 to 1"):
         strategy("hybrid", alpha=1.5)
     with pytest.raises(BadOption, match="x-y has no option 'alpha'"):
         strategy("x-y", alpha=0.5)

@@ -14,7 +14,8 @@ import beir_hybrid as bh
 from beir_hybrid.collection import Collection
 from beir_hybrid.errors import BadData, BadOption, UnknownName
 from beir_hybrid.pyserini.index import build_index
-from beir_hybrid.pyserini.search import Hit, one_line, search
+from beir_hybrid.pyserini.search import Hit, search
+from beir_hybrid.text import to_one_line
 from tests.models import static_model
 from tests.test_cli_evaluate import Ran, data, model, ran  # noqa: F401 - fixtures
 
@@ -149,7 +150,7 @@ def test_the_model_may_have_moved(built: Built, model: Path, tmp_path: Path) -> 
     ],
 )
 def test_texts_are_shown_and_not_obeyed(text: str, shown: str) -> None:
-    assert one_line(text) == shown
+    assert to_one_line(text) == shown
 
 
 def test_the_command(built: Built, ran: Ran, data: list[str], model: Path) -> None:  # noqa: F811

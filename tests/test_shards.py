@@ -330,7 +330,7 @@ def test_what_shards_refuse() -> None:
     one = Embeddings.of(np.ones((1, 2), np.float32))
     judged = np.array([0]), np.array([0])
     order = np.zeros(1, np.int32)
-    with pytest.raises(BadOption, match="at least 1 passage, not 0"):
+    with pytest.raises(BadOption, match="size is 0; it must be a whole number from 1 on"):
         rank_sharded(one, one, judged, {"": range(1)}, order, size=0)
     wide = Embeddings.of(np.ones((1, 3), np.float32))
     with pytest.raises(BadData, match="queries have 2 dimensions and passages 3"):

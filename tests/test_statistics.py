@@ -387,13 +387,13 @@ def test_bad_values_are_refused() -> None:
 
 def test_bad_options_are_refused() -> None:
     some = single(0.1, 0.2, 0.4)
-    with pytest.raises(BadOption, match="confidence lies between 0 and 1, not at 95"):
+    with pytest.raises(BadOption, match="confidence is 95; it must be a number between 0 and 1"):
         interval(some, confidence=95)
-    with pytest.raises(BadOption, match="alpha lies between 0 and 1, not at 0"):
+    with pytest.raises(BadOption, match="alpha is 0; it must be a number between 0 and 1"):
         tied_ranks({"a": some}, alpha=0)
-    with pytest.raises(BadOption, match="0 samples of 3 questions"):
+    with pytest.raises(BadOption, match="samples is 0; it must be a whole number from 1 on"):
         interval(some, samples=0)
-    with pytest.raises(BadOption, match="0 samples of 3 questions"):
+    with pytest.raises(BadOption, match="samples is 0; it must be a whole number from 1 on"):
         compare(some, some, samples=0)
     with pytest.raises(BadOption, match=r"shape \(10, 4\) do not fit 3 questions"):
         interval(some, weights=draw(4, samples=10))

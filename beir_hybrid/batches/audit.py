@@ -9,6 +9,7 @@ import numpy as np
 
 from beir_hybrid.batches.epoch import Batch
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs
+from beir_hybrid.text import escape_unprintable
 
 SUMS = ("batches", "sources", "rows")
 
@@ -101,5 +102,4 @@ def _listed(counts: Mapping[str, int]) -> str:
 
 def _shown(name: str) -> str:
     """Return a name, which is anyone's: it steers no terminal, and ends no block of Markdown."""
-    printable = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in name)
-    return printable.replace("```", "'" * 3)
+    return escape_unprintable(name).replace("```", "'" * 3)

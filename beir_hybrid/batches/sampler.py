@@ -13,6 +13,7 @@ from beir_hybrid.batches.audit import Audit, counted
 from beir_hybrid.batches.epoch import Batch, Epoch
 from beir_hybrid.batches.strategies import Strategy
 from beir_hybrid.batches.strategies import strategy as strategy_of
+from beir_hybrid.checks import check_positive
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.pairs.code_switching import CodeSwitch
 from beir_hybrid.pairs.decoding import TURN_BITS
@@ -79,8 +80,7 @@ class HybridBatchSampler(DefaultBatchSampler):
             raise BadOption(
                 f"the sampler draws from ParallelPairs, not from a {type(dataset).__name__}"
             )
-        if batch_size < 1:
-            raise BadOption(f"a batch of {batch_size} rows has none")
+        check_positive(batch_size=batch_size)
         super().__init__(
             dataset,
             batch_size=batch_size,

@@ -1,11 +1,11 @@
 """Names of strategies in, what kinds of batches they mix out: a table, a row each."""
 
 import inspect
-import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from beir_hybrid.checks import check_fraction, check_not_negative
 from beir_hybrid.errors import BadOption, lookup
 from beir_hybrid.pairs.code_switching import CodeSwitch
 
@@ -47,8 +47,7 @@ class Strategy:
 def _mixed(name: str, first: Kind) -> Callable[..., Strategy]:
     def make(alpha: float = 0.5, cross: Kind = "cross-rows") -> Strategy:
         """Mix batches of the first kind, with probability `alpha`, and cross-lingual ones."""
-        if not (isinstance(alpha, int | float) and 0 <= alpha <= 1):
-            raise BadOption(f"alpha is {alpha!r}; it must be between 0 and 1")
+        check_fraction(alpha=alpha)
         lookup("kind of cross-lingual batch", cross, dict.fromkeys(("cross-rows", "cross")))
         kinds: list[tuple[Kind, float]] = [(first, float(alpha)), (cross, 1 - float(alpha))]
         return Strategy(name, tuple((kind, share) for kind, share in kinds if share))
@@ -125,8 +124,7 @@ def strategy(
         found = replace(found, code_switch=code_switch)
     if temperature is None:
         return found
-    if not (isinstance(temperature, int | float) and 0 <= temperature < math.inf):
-        raise BadOption(f"temperature is {temperature!r}; it must be a number, not negative")
+    check_not_negative(temperature=temperature)
     return replace(found, temperature=float(temperature))
 
 

@@ -153,8 +153,8 @@ def search(
         raise BadOption("--option is an option of --dataset, which is not named")
     stay_offline(offline)
     collection = load(dataset, None, option, offline) if dataset else None
-    from beir_hybrid.pyserini.search import one_line
     from beir_hybrid.pyserini.search import search as find
+    from beir_hybrid.text import to_one_line
 
     found = find(index, question, lang=lang, k=k, collection=collection, model=model, force=force)
     if as_json:
@@ -170,7 +170,7 @@ def search(
                 hit.lang,
                 "*" * hit.gold,
                 hit.id,
-                one_line(hit.text),
+                to_one_line(hit.text),
             ]
             for hit in found.hits
         ],

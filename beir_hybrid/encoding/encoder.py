@@ -5,12 +5,12 @@ import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
-from numbers import Integral
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
+from beir_hybrid.checks import check_positive_or_none
 from beir_hybrid.encoding.images import rows_of
 from beir_hybrid.encoding.parts import (
     as_texts,
@@ -126,7 +126,9 @@ class SentenceTransformerEncoder:
             os.environ["HF_HUB_OFFLINE"] = "1"
         from sentence_transformers import SentenceTransformer
 
-        check_counts(batch_size=batch_size, max_length=max_length, truncate_dim=truncate_dim)
+        check_positive_or_none(
+            batch_size=batch_size, max_length=max_length, truncate_dim=truncate_dim
+        )
         self.name, self.revision, automatic = type(model).__name__, "", Preset()
         self.anywhere = isinstance(model, str | Path) and device is None  # any device would do
         self.pool: Any = None  # processes on several devices, while they are at work
@@ -319,13 +321,6 @@ def own_prompts(model: "SentenceTransformer") -> Preset:
     own = model.prompts or {}
     passage = next(filter(None, map(own.get, ("document", "passage", "corpus"))), "")
     return Preset(own.get("query") or "", passage)
-
-
-def check_counts(**counts: int | None) -> None:
-    """Raise `BadOption` unless each is a whole number of at least 1, or left out."""
-    for name, count in counts.items():
-        if count is not None and (not isinstance(count, Integral) or count < 1):
-            raise BadOption(f"{name} is {count!r}; it must be at least 1, and whole")
 
 
 def _check_device(device: str | None) -> None:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from beir_hybrid.checks import check_positive
 from beir_hybrid.encoding.encoder import (
     Role,
     SentenceTransformerEncoder,
-    check_counts,
     own_prompts,
 )
 from beir_hybrid.encoding.parts import find_long
@@ -53,7 +53,7 @@ class MtebEncoder:
             raise MissingExtra(
                 f"{type(model).__name__} is a model of mteb's: pip install 'mteb>=2.26'"
             ) from error
-        check_counts(batch_size=batch_size)
+        check_positive(batch_size=batch_size)
         self.model = model
         self.batch_size = batch_size
         self.task_metadata = task_metadata or _retrieval_task()

@@ -5,8 +5,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from beir_hybrid.checks import check_positive_or_none
 from beir_hybrid.encoding.parts import text_settings
-from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.errors import BadData
 from beir_hybrid.fetch import hub_has_model, is_offline
 from beir_hybrid.progress import without_bars
 
@@ -45,8 +46,7 @@ def from_vision_text(
     >>> model.supports("image")  # doctest: +SKIP
     True
     """
-    if dim is not None and dim < 1:
-        raise BadOption(f"dim is {dim!r}; it must be at least 1, and whole")
+    check_positive_or_none(dim=dim)
     if is_offline():  # before the hub's client is imported: it has questions of its own
         os.environ["HF_HUB_OFFLINE"] = "1"
     import torch

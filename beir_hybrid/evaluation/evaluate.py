@@ -2,18 +2,17 @@
 # mypy: allow-untyped-calls
 # (ir_measures says that it is typed, and leaves most functions without types.)
 
-import re
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from ir_measures import AP, DefaultPipeline, Measure, R, Success, nDCG, parse_measure
 
+from beir_hybrid.checks import check_positive
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.collection import retrieval_texts
 from beir_hybrid.collection.judgements import Judgements
@@ -41,6 +40,7 @@ from beir_hybrid.results.machine import machine, versions
 from beir_hybrid.results.request import GIVEN, given
 from beir_hybrid.results.results import Results, table_of
 from beir_hybrid.retrieval.sharded import ranking_on
+from beir_hybrid.text import split_words
 
 DEPTH, RERANKED = 1000, 100  # passages of a run, and of a reranked one
 _BIAS: tuple[Measure, ...] = (
@@ -137,7 +137,7 @@ def evaluate(
     """
     judgements = checked(collection).resolve()
     chosen = parsed(default_measures(collection) if measures is None else measures)
-    kinds = judgements.kinds(words(settings) if isinstance(settings, str) else settings)
+    kinds = judgements.kinds(split_words(settings) if isinstance(settings, str) else settings)
     scores = None if rerank is None else scores_of(rerank, collection)
     if scores is not None:
         kinds = kinds_for(scores, kinds, asked=settings is not None)
@@ -145,8 +145,7 @@ def evaluate(
         chosen = suited(chosen, kinds)
     if depth is None:
         depth = DEPTH if rerank is None else RERANKED
-    if not isinstance(depth, Integral) or depth < 1:
-        raise BadOption(f"depth is {depth!r}; it must be a whole number from 1 on")
+    check_positive(depth=depth)
     folder = Path(runs) if runs is not None else None
     if folder and kinds == ["one-target"]:
         raise BadOption("one-target settings have no runs to write; name others, or leave runs out")
@@ -238,7 +237,7 @@ def parsed(measures: str | Measure | Iterable[Measure | str]) -> list[Measure]:
     A text may name several, with spaces or commas between.
     """
     if isinstance(measures, str):
-        measures = words(measures)
+        measures = split_words(measures)
     elif isinstance(measures, Measure):
         measures = [measures]
     elif not isinstance(measures, Iterable):
@@ -247,11 +246,6 @@ def parsed(measures: str | Measure | Iterable[Measure | str]) -> list[Measure]:
     if not found:
         raise BadOption("no measure is named")
     return found
-
-
-def words(text: str) -> list[str]:
-    """Split at spaces and commas outside brackets."""
-    return [word for word in re.split(r"[\s,]+(?![^()]*\))", text) if word]
 
 
 def _parsed(given: Measure | str) -> Measure:

@@ -18,11 +18,12 @@ from beir_hybrid.batches.strategies import Strategy
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.setting import KindName
 from beir_hybrid.errors import BadOption
-from beir_hybrid.evaluation.evaluate import evaluate, words
+from beir_hybrid.evaluation.evaluate import evaluate
 from beir_hybrid.extras.variants import DECIDED, Variant, variant
 from beir_hybrid.files import locked, replacing
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs, join_pairs
 from beir_hybrid.results.results import Results
+from beir_hybrid.text import split_words
 from beir_hybrid.training.record import CHECKPOINTS, digest_of
 
 RUNS, RESULTS = "runs", "results"
@@ -96,7 +97,7 @@ def ablate(
     if fixed := {"strategy", "seed", "output"} & options.keys():
         raise BadOption(f"{min(fixed)} is what ablate varies; it is no option of it")
     pairs = pairs if isinstance(pairs, ParallelPairs) else join_pairs(pairs)
-    named = words(settings) if isinstance(settings, str) else settings
+    named = split_words(settings) if isinstance(settings, str) else settings
     kinds: list[Any] | None = None if named is None else list(named)
     for one in tests if kinds is not None else ():
         one.resolve().kinds(kinds)  # what it lacks is said before anything is trained

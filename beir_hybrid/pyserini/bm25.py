@@ -5,17 +5,16 @@ in one for the pool. Texts are cut into terms by the analyzers in `analyzers`, a
 the passages that it is asked of.
 """
 
-import math
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from ir_measures import Measure
 
+from beir_hybrid.checks import check_fraction, check_not_negative, check_positive
 from beir_hybrid.collection import Collection, View
 from beir_hybrid.collection.arrays import to_arrow
 from beir_hybrid.collection.setting import KindName
@@ -28,7 +27,6 @@ from beir_hybrid.evaluation.evaluate import (
     checked,
     clear_runs,
     parsed,
-    words,
 )
 from beir_hybrid.evaluation.external_runs import score_run
 from beir_hybrid.evaluation.scoring import Rows, unbiased
@@ -41,6 +39,7 @@ from beir_hybrid.results.machine import machine, versions
 from beir_hybrid.results.request import GIVEN, given
 from beir_hybrid.results.results import Results, table_of
 from beir_hybrid.retrieval.runs import Run, write_run
+from beir_hybrid.text import split_words
 
 
 def bm25(
@@ -80,7 +79,7 @@ def bm25(
     chosen = parsed(MEASURES if measures is None else measures)
     check_texts_only(checked(collection), "BM25")
     judgements = collection.resolve()
-    kinds = judgements.kinds(words(settings) if isinstance(settings, str) else settings)
+    kinds = judgements.kinds(split_words(settings) if isinstance(settings, str) else settings)
     if measures is None and "multi" not in kinds:
         chosen = [measure for measure in chosen if not isinstance(measure, BiasMeasure)]
     _check(k1, b, depth, kinds, chosen)
@@ -119,12 +118,9 @@ def bm25(
 
 
 def _check(k1: Any, b: Any, depth: Any, kinds: list[KindName], measures: list[Measure]) -> None:
-    if not (isinstance(k1, int | float) and 0 <= k1 < math.inf):
-        raise BadOption(f"k1 is {k1!r}; it must be a number from 0 on")
-    if not (isinstance(b, int | float) and 0 <= b <= 1):
-        raise BadOption(f"b is {b!r}; it must be a number from 0 to 1")
-    if not isinstance(depth, Integral) or depth < 1:
-        raise BadOption(f"depth is {depth!r}; it must be a whole number from 1 on")
+    check_not_negative(k1=k1)
+    check_fraction(b=b)
+    check_positive(depth=depth)
     if "one-target" in kinds:
         raise BadOption("BM25 has mono, cross and multi settings, and no one-target ones")
     for measure in measures:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from beir_hybrid.checks import check_fraction, check_positive
 from beir_hybrid.errors import BadData, BadOption, MissingExtra, lookup
 from beir_hybrid.retrieval.runs import Run, read_run
 
@@ -54,10 +55,9 @@ def fuse(
         raise BadOption(f"{method} takes {wanted}, not {len(runs)}")
     if alpha is not None and method != "interpolation":
         raise BadOption(f"alpha is an option of interpolation, and {method} takes none")
-    if alpha is not None and not 0 <= alpha <= 1:
-        raise BadOption(f"alpha is {alpha!r}; it must be a number from 0 to 1")
-    if depth < 1:
-        raise BadOption(f"depth is {depth!r}; it must be a whole number from 1 on")
+    if alpha is not None:
+        check_fraction(alpha=alpha)
+    check_positive(depth=depth)
     if find_spec("pyserini") is None:
         raise MissingExtra("fusion needs pyserini: pip install 'beir-hybrid[pyserini]'")
     given = [read_run(run) if isinstance(run, str | Path) else run for run in runs]

@@ -1,6 +1,5 @@
 """A dense index and a question in, the best passages out, to be looked at by eye."""
 
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from beir_hybrid.checks import check_positive
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import to_arrow, to_numpy
 from beir_hybrid.collection.collection import retrieval_texts
@@ -73,8 +73,7 @@ def search(
     force
         Take another model than the index was built with, too.
     """
-    if k < 1:
-        raise BadOption(f"k is {k!r}; it must be a whole number from 1 on")
+    check_positive(k=k)
     if not question.strip():
         raise BadOption("the question is empty")
     folder = Path(folder)
@@ -169,24 +168,3 @@ def _relevant(collection: Collection, question: str, lang: str | None) -> set[in
         mine = collection.passage_rows(lang)
         rows = rows[(rows >= mine.start) & (rows < mine.stop)]
     return set(rows.tolist())
-
-
-# Characters that reverse or embed what comes after them.
-_STEERING = {
-    *"\u061c\u200e\u200f",
-    *map(chr, range(0x202A, 0x202F)),
-    *map(chr, range(0x2066, 0x206A)),
-}
-
-
-def one_line(text: str) -> str:
-    """Return a text that a terminal shows as it is, whatever its direction, and in one line."""
-    line = " ".join(text.split())
-    shown = "".join(
-        ascii(sign)[1:-1] if unicodedata.category(sign) == "Cc" else sign
-        for sign in line
-        if sign not in _STEERING
-    )
-    if any(unicodedata.bidirectional(sign) in ("R", "AL") for sign in shown):
-        return f"\u2068{shown}\u2069"  # what stands beside it keeps its place
-    return shown

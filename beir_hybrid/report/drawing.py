@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from beir_hybrid.errors import BadOption, MissingExtra
 from beir_hybrid.files import replacing
-from beir_hybrid.results.render import printable
+from beir_hybrid.text import escape_unprintable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,7 +55,7 @@ def short(name: str, most: int) -> str:
     >>> short("organisation/model-large", 16), short("short", 16)
     ('organis…el-large', 'short')
     """
-    shown = printable(name)
+    shown = escape_unprintable(name)
     if len(shown) <= most:
         return shown
     end = most // 2

@@ -13,8 +13,8 @@ from beir_hybrid.collection.setting import ALL, KindName, Setting
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.report.recipes import recipe
 from beir_hybrid.results.mteb import Score, read_mteb
-from beir_hybrid.results.render import printable
 from beir_hybrid.results.results import RESULTS, Estimate, Matrix, Results
+from beir_hybrid.text import escape_unprintable
 
 Source = Literal["results", "mteb", "published"]
 Summary = Mapping[str, Mapping[str, Estimate]]  # by kind of setting and name of measure
@@ -172,7 +172,7 @@ def _of_results(results: Results, path: Path | None) -> Entry:
 
 def _shown(name: str) -> str:
     """Return a name that can be seen, and clicked on."""
-    return printable(name).strip() or "(no name)"
+    return escape_unprintable(name).strip() or "(no name)"
 
 
 def _group(about: Mapping[str, Any], pictures: bool) -> Group:
@@ -188,7 +188,7 @@ def _group(about: Mapping[str, Any], pictures: bool) -> Group:
         *([about["caveat"]] if about.get("caveat") else []),
     ]
     return Group(
-        name=printable(str(about["name"])),
+        name=escape_unprintable(str(about["name"])),
         key=json.dumps([about.get(what) for what in same], sort_keys=True),
         languages=tuple(about["languages"]),
         facts=tuple(facts),
@@ -253,7 +253,12 @@ def _task(first: Score, split: str, means: Mapping[str, Mapping[Setting, float]]
         f"revision {first.revision[:12]}",
     )
     key = json.dumps([first.task, first.revision, split, settings])
-    return Group(f"{printable(first.task)} {printable(split)} (mteb)", key, tuple(langs), facts)
+    return Group(
+        f"{escape_unprintable(first.task)} {escape_unprintable(split)} (mteb)",
+        key,
+        tuple(langs),
+        facts,
+    )
 
 
 def _averages(means: Mapping[str, Mapping[Setting, float]]) -> Summary:

@@ -1,16 +1,11 @@
 """Names, which are anybody's, in; titles and names of files that differ out."""
 
-import re
-import unicodedata
-from collections.abc import Iterable
-
 from beir_hybrid.collection.setting import ALL, IMAGE
 from beir_hybrid.languages import english_name
 from beir_hybrid.report.entries import Group
 
 _FEW = 4  # languages that a title names
 _OTHERS = {ALL: "all languages", IMAGE: "pictures"}
-_LONGEST = 80  # letters of a name that go into a file's
 
 
 def language(code: str) -> str:
@@ -39,24 +34,3 @@ def titles_of(groups: list[Group]) -> list[str]:
             title = f"{wanted} [{number}]"
         titles.append(title)
     return titles
-
-
-def slugs(names: Iterable[str]) -> list[str]:
-    """Return names of files that no file system takes for the same.
-
-    >>> slugs(["a/B", "A/b", "<ä>", "模型"])
-    ['a-b', 'a-b-2', 'a', 'page']
-    """
-    taken: set[str] = set()
-    found = []
-    for name in names:
-        plain = unicodedata.normalize("NFKD", name).casefold()
-        plain = "".join(sign for sign in plain if not unicodedata.combining(sign))
-        slug = re.sub(r"[^a-z0-9]+", "-", plain)[:_LONGEST].strip("-") or "page"
-        number, wanted = 1, slug
-        while slug in taken:
-            number += 1
-            slug = f"{wanted}-{number}"
-        taken.add(slug)
-        found.append(slug)
-    return found

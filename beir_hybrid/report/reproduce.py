@@ -4,12 +4,12 @@
 import shlex
 import unicodedata
 from collections.abc import Iterable, Mapping
-from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 from ir_measures import Measure
 
+from beir_hybrid.checks import check_positive_or_none
 from beir_hybrid.collection.setting import ALL, KindName
 from beir_hybrid.errors import BadOption
 from beir_hybrid.measures.base import BiasMeasure
@@ -56,8 +56,7 @@ def reproduction(
     """
     if not isinstance(results, Results):
         results = Results.load(results)
-    if hits is not None and (not isinstance(hits, Integral) or hits < 1):
-        raise BadOption(f"hits is {hits!r}; it must be a whole number from 1 on")
+    check_positive_or_none(hits=hits)
     known = results.timing.get(GIVEN)
     if known is None:
         raise BadOption(
@@ -226,11 +225,11 @@ def _evaluated(
             *_words(own), *_options("name", results.model)]  # fmt: skip
 
 
-def _of_runs(results: Results, known: dict[str, Any], base: Path, _hits: None) -> list[Line]:
+def _of_runs(results: Results, known: dict[str, Any], base: Path, _hits: int | None) -> list[Line]:
     return [_scored(results, known, base / "results", known["runs"], results.measures)]
 
 
-def _bm25(results: Results, known: dict[str, Any], base: Path, _hits: None) -> list[Line]:
+def _bm25(results: Results, known: dict[str, Any], base: Path, _hits: int | None) -> list[Line]:
     made = results.about["model"]["fingerprint"]
     own = {"settings": ",".join(results.kinds), "k1": made["k1"], "b": made["b"],
            "depth": results.about["runs"]["depth"]}  # fmt: skip

@@ -23,9 +23,10 @@ from beir_hybrid.report.downloads import RUNS, write_files
 from beir_hybrid.report.drawing import svg
 from beir_hybrid.report.entries import Entry, Given, Group, read_entries
 from beir_hybrid.report.hardest import TOP, hardest, offline_collection
-from beir_hybrid.report.names import language, slugs, titles_of
+from beir_hybrid.report.names import language, titles_of
 from beir_hybrid.report.published import published
 from beir_hybrid.results.render import figure
+from beir_hybrid.text import make_slugs
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -125,9 +126,9 @@ class _Site:
         titles = dict(zip(ordered, titles_of(ordered), strict=True))
         shown = [row.entry for board in boards for row in board.rows
                  if row.entry.source != "published"]  # fmt: skip
-        names = slugs(f"{entry.group.name}-{entry.name}" for entry in shown)
+        names = make_slugs(f"{entry.group.name}-{entry.name}" for entry in shown)
         self.slugs = dict(zip(shown, names, strict=True))
-        ids = slugs(titles[group] for group in ordered)
+        ids = make_slugs(titles[group] for group in ordered)
         self.index = [
             self._page(board, titles[board.group], f"on-{id_}")
             for board, id_ in zip(boards, ids, strict=True)

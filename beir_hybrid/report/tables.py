@@ -12,7 +12,8 @@ from ir_measures import Measure
 from beir_hybrid.collection.setting import SETTING_KINDS, KindName, Setting
 from beir_hybrid.report.compared import ALPHA, Compared, Row
 from beir_hybrid.results.compare import rises
-from beir_hybrid.results.render import figure, printable, signed
+from beir_hybrid.results.render import figure, signed
+from beir_hybrid.text import escape_unprintable
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -49,14 +50,14 @@ def sheets(found: Compared) -> Iterator[Sheet]:
     headings = ["measure", "where", "value", "difference", "95% interval", "p", "effect"]
     for system in list(found.systems)[1:]:
         rows = [_pair(row) for row in found.rows if row.system == system]
-        title = printable(f"{system} less {found.baseline}, the baseline")
+        title = escape_unprintable(f"{system} less {found.baseline}, the baseline")
         yield Sheet(title, headings, rows, [note], names=2)
 
 
 def _overview(found: Compared) -> Sheet:
     rows = []
     for system in found.systems:
-        cells = [Cell(printable(system))]
+        cells = [Cell(escape_unprintable(system))]
         for measure, kind in found.columns:
             one = found.estimate(system, measure, kind)
             rank = found.ranks.get((measure, kind), {}).get(system)
@@ -73,7 +74,7 @@ def _overview(found: Compared) -> Sheet:
     )
     title = f"{len(found.systems)} systems on {found.collection}"
     headings = ["system", *(_heading(found, *column) for column in found.columns)]
-    return Sheet(printable(title), headings, rows, [printable(below)])
+    return Sheet(escape_unprintable(title), headings, rows, [escape_unprintable(below)])
 
 
 def _heading(found: Compared, measure: Measure, kind: KindName) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from beir_hybrid.collection.setting import SETTING_KINDS, KindName
 from beir_hybrid.measures.base import BiasMeasure, LanguageDisparity, ModalityShare
 from beir_hybrid.results.results import Estimate, Results
-from beir_hybrid.text import plural
+from beir_hybrid.text import escape_unprintable, plural
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -141,16 +141,7 @@ def heading(results: Results) -> str:
         "settings": len(results.settings),
     }
     shown = ", ".join(plural(count, of) for of, count in counts.items())
-    return printable(f"{results.model} on {results.collection}: {shown}")
-
-
-def printable(name: str) -> str:
-    r"""Return a name, which is anyone's, with what would steer a terminal shown and not sent.
-
-    >>> printable("\x1b[31mred")
-    '\\x1b[31mred'
-    """
-    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in name)
+    return escape_unprintable(f"{results.model} on {results.collection}: {shown}")
 
 
 def terminal_table(results: Results) -> "Group":

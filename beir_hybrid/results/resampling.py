@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from beir_hybrid.errors import BadOption
+from beir_hybrid.checks import check_positive
 
 _BLOCK = 2**21  # numbers held at once while resampling: 16 MiB an array
 _ROUNDING = 1e-12  # relative; what is smaller than this is an artefact of floating point
@@ -19,7 +19,7 @@ def differences_of(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def weights_of(n: int, samples: int, seed: int) -> Iterator[np.ndarray]:
     """Yield blocks of bootstrap weights, each row a draw of n questions out of n."""
-    _positive(n, samples)
+    check_positive(queries=n, samples=samples)
     generator = np.random.default_rng(seed)
     for rows in _blocks(n, samples):
         drawn = generator.integers(n, size=(len(rows), n))
@@ -53,7 +53,7 @@ def _blocks(n: int, samples: int) -> Iterator[range]:
 def _randomisation(differences: np.ndarray, samples: int, seed: int) -> np.ndarray:
     """Return a p for each column of (Q, P) differences; all columns see the same flips."""
     n = len(differences)
-    _positive(n, samples)
+    check_positive(queries=n, samples=samples)
     # A flip that gives the observed mean again must count, whatever the order of addition.
     slack = _ROUNDING * np.abs(differences).sum(axis=0)
     reach = np.abs(differences.sum(axis=0)) - slack
@@ -85,8 +85,3 @@ TESTS: dict[str, Callable[[np.ndarray, int, int], np.ndarray]] = {
 def alike(differences: np.ndarray) -> bool:
     """Tell whether numbers differ by no more than rounding."""
     return bool(np.ptp(differences) <= _ROUNDING * np.abs(differences).max())
-
-
-def _positive(n: int, samples: int) -> None:
-    if n < 1 or samples < 1:
-        raise BadOption(f"{samples} samples of {n} questions: both have to be at least 1")

@@ -12,6 +12,7 @@ from typing import Literal
 
 import numpy as np
 
+from beir_hybrid.checks import check_proper_fraction
 from beir_hybrid.errors import BadData, BadOption, lookup
 from beir_hybrid.results.resampling import TESTS, alike, all_flips, differences_of, weights_of
 
@@ -221,7 +222,7 @@ def tied_ranks(
     """
     if not systems:
         raise BadData("no systems to rank")
-    _fraction("alpha", alpha)
+    check_proper_fraction(alpha=alpha)
     sign = -1 if higher else 1
     names = sorted(systems, key=lambda name: (sign * average(systems[name], macro), name))
     cells = [_cells(systems[name]) for name in names]
@@ -329,7 +330,7 @@ def _same_rows(a: _Cells, b: _Cells, names: tuple[str, str] = ("the first", "the
 def _interval(
     gathered: _Gathered, samples: int, confidence: float, seed: int, weights: np.ndarray | None
 ) -> tuple[float, float]:
-    _fraction("confidence", confidence)
+    check_proper_fraction(confidence=confidence)
     n = gathered.sums.shape[1]
     if weights is None:
         blocks: Iterator[np.ndarray] = weights_of(n, samples, seed)
@@ -350,8 +351,3 @@ def _enough(pairs: int, n: int, alpha: float, samples: int, test: Test) -> None:
         f"{samples} samples give no p below {1 / (samples + 1):.2g}, too much for {pairs} pairs of "
         f"systems at alpha {alpha:g}: give at least samples={int(20 * pairs / alpha)}, or test='t'"
     )
-
-
-def _fraction(name: str, value: float) -> None:
-    if not 0 < value < 1:
-        raise BadOption(f"{name} lies between 0 and 1, not at {value:g}")

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from beir_hybrid.checks import check_positive
 from beir_hybrid.encoding import Embeddings
 from beir_hybrid.encoding.cluster import Cluster
-from beir_hybrid.errors import BadOption
 from beir_hybrid.progress import progress
 from beir_hybrid.retrieval.count import PASSAGES, Counted, Golds, count
 from beir_hybrid.retrieval.rank import Ranked, check, golds_of, rank, ranked
@@ -55,8 +55,8 @@ def rank_sharded(
     check(queries, passages, k)
     if size is None:
         size = _size(len(passages), passages.dim, len(queries) * k, workers)
-    elif size < 1:
-        raise BadOption(f"a shard has at least 1 passage, not {size}")
+    else:
+        check_positive(size=size)
     groups = {name: rows for name, rows in groups.items() if len(rows)}
     golds = golds_of(queries, passages, judged, groups, order)
     common = queries.take(slice(None)), golds, k, per_group, apart

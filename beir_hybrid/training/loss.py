@@ -1,7 +1,6 @@
 """Questions' and passages' vectors and their numbers in, the contrastive loss out."""
 
 import logging
-import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,7 +11,8 @@ from sentence_transformers.util.distributed import get_rank
 from torch import Tensor, nn
 from torch.nn import functional
 
-from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.checks import check_above_zero, check_not_negative, check_positive_or_none
+from beir_hybrid.errors import BadData
 from beir_hybrid.pairs.labels import HARD
 
 logger = logging.getLogger(__name__)
@@ -75,12 +75,9 @@ class HybridContrastiveLoss(CachedLossMixin, nn.Module):
         gather_across_devices: bool = False,
     ) -> None:
         super().__init__()
-        if not (_is_finite(temperature) and temperature > 0):
-            raise BadOption(f"temperature is {temperature!r}; it must be a number above 0")
-        if not (_is_finite(consistency) and consistency >= 0):
-            raise BadOption(f"consistency is {consistency!r}; it must be a number, not negative")
-        if mini_batch_size is not None and mini_batch_size < 1:
-            raise BadOption(f"mini_batch_size is {mini_batch_size}; it must be at least 1")
+        check_above_zero(temperature=temperature)
+        check_not_negative(consistency=consistency)
+        check_positive_or_none(mini_batch_size=mini_batch_size)
         self.model, self.temperature, self.symmetric = model, temperature, symmetric
         self.consistency, self.mask = consistency, mask
         self.uses_gradient_cache = mini_batch_size is not None
@@ -214,10 +211,6 @@ class HybridContrastiveLoss(CachedLossMixin, nn.Module):
             "mini_batch_size": self.mini_batch_size or None,
             "gather_across_devices": self.gather_across_devices,
         }
-
-
-def _is_finite(value: float) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
 
 
 def _normalised(vectors: Tensor) -> Tensor:
