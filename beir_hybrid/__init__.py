@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from beir_hybrid.collection import write_folder as write_folder
     from beir_hybrid.collection.beir_dicts import from_beir as from_beir
     from beir_hybrid.encoding import Encoder as Encoder
+    from beir_hybrid.encoding import EncoderOptions as EncoderOptions
     from beir_hybrid.encoding import SentenceTransformerEncoder as SentenceTransformerEncoder
     from beir_hybrid.encoding import encode as encode
     from beir_hybrid.encoding.vision import from_vision_text as from_vision_text
@@ -88,6 +89,7 @@ _HOMES = {
     "Dataset": "sources",
     "DenseIndex": "pyserini.dense",
     "Encoder": "encoding",
+    "EncoderOptions": "encoding",
     "HybridBatchSampler": "batches.sampler",
     "HybridContrastiveLoss": "training.loss",
     "HybridEvaluator": "evaluation.evaluator",

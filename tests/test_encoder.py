@@ -2,6 +2,7 @@
 # mypy: allow-untyped-calls
 # (transformers' logging has no types.)
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable, Sequence
@@ -18,6 +19,7 @@ from beir_hybrid.encoding import (
     Embeddings,
     Encoded,
     Encoder,
+    EncoderOptions,
     SentenceTransformerEncoder,
     as_encoder,
     encode,
@@ -432,3 +434,28 @@ def test_options_that_a_model_of_mtebs_lacks_are_named() -> None:
         as_encoder(Model(), batchsize=3)
     with pytest.raises(BadOption, match="batch_size is 0; it must be a whole number from 1 on"):
         as_encoder(Model(), batch_size=0)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"normalise": True}, "no option 'normalise'; did you mean 'normalize'"),
+        ({"normalize": "yes"}, "normalize is 'yes'; it must be True or False"),
+        ({"trust_remote_code": 2}, "trust_remote_code is 2; it must be True or False"),
+        ({"batch_size": "32"}, "batch_size is '32'; it must be a whole number from 1 on"),
+    ],
+)
+def test_options_are_validated_without_a_model(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadOption, match=message):
+        EncoderOptions.parse(options)
+
+
+def test_every_option_has_a_help_text_and_a_default() -> None:
+    for option in dataclasses.fields(EncoderOptions):
+        assert option.metadata["help"].endswith(".")
+        assert getattr(EncoderOptions(), option.name) == option.default
+    assert EncoderOptions.parse({"batch_size": None, "device": "cpu"}) == EncoderOptions(
+        device="cpu"
+    )
+    loading = EncoderOptions(device="cpu", revision="main").loading_arguments()
+    assert loading == {"device": "cpu", "revision": "main", "trust_remote_code": False}

@@ -3,15 +3,15 @@
 import copy
 import inspect
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from beir_hybrid.checks import check_positive_or_none
 from beir_hybrid.encoding.images import rows_of
+from beir_hybrid.encoding.options import EncoderOptions, check_option_names
 from beir_hybrid.encoding.parts import (
     as_texts,
     count_tokens,
@@ -22,7 +22,7 @@ from beir_hybrid.encoding.parts import (
     text_settings,
 )
 from beir_hybrid.encoding.presets import BY_MODEL, PRESETS, Preset
-from beir_hybrid.errors import BadData, BadOption, UnknownName, lookup
+from beir_hybrid.errors import BadData, BadOption, UnknownName
 from beir_hybrid.fetch import hub_has_model, is_offline, model_commit
 from beir_hybrid.progress import without_bars
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 Role = Literal["queries", "passages", "images"]
-DType = Literal["float32", "float16", "bfloat16"]
 
 
 @runtime_checkable
@@ -80,24 +79,10 @@ class SentenceTransformerEncoder:
     Parameters
     ----------
     model
-        A name on the hub, a folder, or a loaded ``SentenceTransformer``. The loaded one is called
-        by its class: what it was loaded from it does not keep, or has been trained away from.
-    query_prompt, passage_prompt
-        What goes before the texts. Left out, `preset` counts, then the model's own prompts, then
-        the preset of exactly this hub name, and otherwise nothing is put before them.
-    revision
-        A commit, branch or tag of the hub.
-    preset
-        A row of `beir_hybrid.encoding.presets.PRESETS`, such as ``"e5"`` or ``"hybrid"``.
-    max_length
-        Tokens a text is cut to, prompt included; the model's own limit by default.
-    dtype
-        The arithmetic of the model: ``float32``, ``float16`` or ``bfloat16``.
-    normalize
-        Whether rows get unit length, so that scores are cosines. By default they do, unless the
-        model itself names the dot product as its similarity.
-    truncate_dim
-        Keep so many dimensions (Matryoshka models).
+        A name on the hub, a folder, or a loaded ``SentenceTransformer``, whose name here is that of
+        its class: it may have been trained since it was loaded.
+    options
+        Fields of `EncoderOptions`.
 
     Examples
     --------
@@ -106,60 +91,38 @@ class SentenceTransformerEncoder:
     {'queries': 'query: ', 'passages': 'passage: '}
     """
 
-    def __init__(
-        self,
-        model: "str | Path | SentenceTransformer",
-        *,
-        revision: str | None = None,
-        query_prompt: str | None = None,
-        passage_prompt: str | None = None,
-        preset: str | None = None,
-        max_length: int | None = None,
-        dtype: DType | None = None,
-        device: str | None = None,
-        normalize: bool | None = None,
-        truncate_dim: int | None = None,
-        batch_size: int = 32,
-        trust_remote_code: bool = False,
-    ) -> None:
+    def __init__(self, model: "str | Path | SentenceTransformer", **options: object) -> None:
         if is_offline():  # before the hub's client is imported: it has questions of its own
             os.environ["HF_HUB_OFFLINE"] = "1"
         from sentence_transformers import SentenceTransformer
 
-        check_positive_or_none(
-            batch_size=batch_size, max_length=max_length, truncate_dim=truncate_dim
-        )
+        self.options = EncoderOptions.parse(options)
+        dtype, max_length = self.options.dtype, self.options.max_length
         self.name, self.revision, automatic = type(model).__name__, "", Preset()
-        self.anywhere = isinstance(model, str | Path) and device is None  # any device would do
+        # Whether any device would do.
+        self.anywhere = isinstance(model, str | Path) and self.options.device is None
         self.pool: Any = None  # processes on several devices, while they are at work
         self.asked: tuple[str | Path, dict[str, Any]] | None = None  # for, in `as_encoder`
         if isinstance(model, SentenceTransformer):
-            if unused := [name for name, value in (("revision", revision), ("device", device),
-                                                   ("trust_remote_code", trust_remote_code))
-                          if value]:  # fmt: skip
-                raise BadOption(f"{unused[0]} is for models by name; this one is loaded already")
+            arguments = self.options.loading_arguments()
+            if names := [name for name, value in arguments.items() if value]:
+                raise BadOption(f"{names[0]} is for models by name; this one is loaded already")
             # The model remains as it is for everybody else who holds it.
             self.model = copy.deepcopy(model) if dtype or max_length is not None else model
         elif isinstance(model, str | Path):
             self.name = str(model)
             if not Path(model).is_dir():
                 automatic = BY_MODEL.get(self.name, automatic)
-            self.model, self.revision = _loaded(self.name, revision, device, trust_remote_code)
+            self.model, self.revision = _loaded(self.name, self.options)
         else:
             raise BadOption(f"{_MODELS}; {model!r:.80} is none of them")
-        adapt(self.model, dtype, max_length, truncate_dim)
-        self.truncate_dim = truncate_dim or self.model.truncate_dim
+        adapt(self.model, dtype, max_length, self.options.truncate_dim)
+        self.truncate_dim = self.options.truncate_dim or self.model.truncate_dim
         similarity = str(self.model.similarity_fn_name or "cosine")
+        normalize = self.options.normalize
         self.normalize = similarity != "dot" if normalize is None else normalize
-        self.batch_size = batch_size
-        own = own_prompts(self.model)
-        chosen = own if own.query or own.passage else automatic
-        if preset:
-            chosen = lookup("preset", preset, PRESETS)
-        self.prompts: dict[Role, str] = {
-            "queries": chosen.query if query_prompt is None else query_prompt,
-            "passages": chosen.passage if passage_prompt is None else passage_prompt,
-        }
+        self.batch_size = self.options.batch_size
+        self.prompts = choose_prompts(self.options, own_prompts(self.model), automatic)
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
         """Return a row for each query."""
@@ -235,63 +198,64 @@ class SentenceTransformerEncoder:
         }
 
 
-_DTYPES = ("float32", "float16", "bfloat16")
-
-
 _MODELS = (
     "a model is a name on the hub, a folder, a SentenceTransformer, a model of mteb's, or an "
     "object with fingerprint, encode_queries and encode_passages"
 )
 
 
-def as_encoder(model: Any, **options: Any) -> Encoder:
+def as_encoder(model: Any, **options: object) -> Encoder:
     """Return an `Encoder` of a model: itself, or an adapter with `options`.
 
     Takes hub names, folders, ``SentenceTransformer`` objects, mteb models and `Encoder` objects.
+    The options are those of `EncoderOptions`; None stands for the default.
     """
-    given = {name: value for name, value in options.items() if value is not None}
+    values = {name: value for name, value in options.items() if value is not None}
     if isinstance(model, type):
         raise BadOption(f"{model.__name__} is a class; make an object of it")
     if isinstance(model, Encoder):
-        if given:
-            raise BadOption(f"options {sorted(given)} do not apply to {type(model).__name__}")
+        if values:
+            raise BadOption(f"options {sorted(values)} do not apply to {type(model).__name__}")
         return model
     if hasattr(model, "mteb_model_meta"):
         from beir_hybrid.encoding.mteb_models import MtebEncoder
 
         allowed = inspect.signature(MtebEncoder).parameters.keys() - {"model"}
-        check_options(sorted(given.keys() - allowed))
-        if unknown := sorted(given.keys() - allowed):
+        check_option_names(sorted(values.keys() - allowed))
+        if unknown := sorted(values.keys() - allowed):
             raise BadOption(
                 f"{unknown[0]} does not apply to {type(model).__name__}, a model of mteb's: "
                 "give it to mteb.get_model, or name the model as a string"
             )
-        return MtebEncoder(model, **given)
-    check_options(options)
-    encoder = SentenceTransformerEncoder(model, **given)
+        mteb_options: dict[str, Any] = values
+        return MtebEncoder(model, **mteb_options)
+    check_option_names(options)
+    encoder = SentenceTransformerEncoder(model, **values)
     if isinstance(model, str | Path):
-        encoder.asked = model, given
+        encoder.asked = model, values
     return encoder
 
 
-def check_options(names: Iterable[str]) -> None:
-    """Raise `UnknownName` if one is no option of `SentenceTransformerEncoder`."""
-    known = dict.fromkeys(inspect.signature(SentenceTransformerEncoder).parameters)
-    known.pop("model")
-    for name in names:
-        lookup("option", name, known)
+def choose_prompts(options: EncoderOptions, own: Preset, automatic: Preset) -> "dict[Role, str]":
+    """Return the prompts of queries and passages: the first of options, preset, model's own.
+
+    `automatic` is the preset of exactly the model's name on the hub.
+    """
+    preset = own if own.query or own.passage else automatic
+    if options.preset:
+        preset = PRESETS[options.preset]
+    return {
+        "queries": preset.query if options.query_prompt is None else options.query_prompt,
+        "passages": preset.passage if options.passage_prompt is None else options.passage_prompt,
+    }
 
 
-def _loaded(
-    name: str,
-    revision: str | None,
-    device: str | None,
-    trust_remote_code: bool,
-) -> "tuple[SentenceTransformer, str]":
+def _loaded(name: str, options: EncoderOptions) -> "tuple[SentenceTransformer, str]":
     """Return a model and, if it is the hub's, its commit."""
     from sentence_transformers import SentenceTransformer
 
-    _check_device(device)
+    revision = options.revision
+    _check_device(options.device)
     hub = not Path(name).is_dir()
     if not hub and revision is not None:
         raise BadOption(f"revision is {revision!r}; it is of the hub, and {name} is a folder")
@@ -300,16 +264,11 @@ def _loaded(
             raise UnknownName(f"there is no folder {name!r}, and a hub name has one slash")
         # sentence-transformers' own models are known by their last names alone.
         name = name if "/" in name else f"sentence-transformers/{name}"
+    arguments: dict[str, Any] = options.loading_arguments()
     try:
         there = hub and hub_has_model(name, revision)
         with without_bars():
-            model = SentenceTransformer(
-                name,
-                revision=revision,
-                device=device,
-                trust_remote_code=trust_remote_code,
-                local_files_only=not there,
-            )
+            model = SentenceTransformer(name, local_files_only=not there, **arguments)
     except (OSError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
         raise BadData(f"cannot load the model {name!r}: {first}") from error
@@ -342,7 +301,7 @@ def adapt(
     import torch
 
     if dtype is not None:
-        model.to(getattr(torch, lookup("dtype", dtype, dict.fromkeys(_DTYPES, dtype))))
+        model.to(getattr(torch, dtype))
     if length is not None:
         places = positions(model)
         if places is not None and length > places:

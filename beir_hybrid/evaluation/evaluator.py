@@ -10,7 +10,7 @@ from sentence_transformers.base.evaluation import BaseEvaluator
 
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.setting import SETTING_KINDS, KindName
-from beir_hybrid.encoding.encoder import check_options
+from beir_hybrid.encoding.options import check_option_names
 from beir_hybrid.errors import BadOption, lookup
 from beir_hybrid.evaluation.evaluate import default_measures, evaluate, parsed
 from beir_hybrid.measures.base import BiasMeasure
@@ -54,7 +54,7 @@ class HybridEvaluator(BaseEvaluator):
         name: str = "",
         **options: Any,
     ) -> None:
-        check_options(options)
+        check_option_names(options)
         super().__init__()  # type: ignore[no-untyped-call] # theirs has no types
         self.collection, self.options = collection, options
         self.name = name or collection.name

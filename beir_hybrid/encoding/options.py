@@ -1,0 +1,123 @@
+"""Options of the sentence-transformers encoder: each declared once, with type, default and help.
+
+The command line and the Python functions that take an encoder's options read this declaration.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, Self, get_args
+
+from beir_hybrid.checks import check_positive_or_none
+from beir_hybrid.encoding.presets import PRESETS
+from beir_hybrid.errors import BadOption, lookup
+
+DType = Literal["float32", "float16", "bfloat16"]
+
+
+@dataclass(frozen=True)
+class EncoderOptions:
+    """Options of `SentenceTransformerEncoder`, validated.
+
+    The metadata of each field holds its ``help``. Fields with ``load`` in their metadata are handed
+    to the constructor of ``SentenceTransformer`` under their own name, and apply only to models
+    that are loaded by name.
+
+    Attributes
+    ----------
+    preset
+        The name of a row of `beir_hybrid.encoding.presets.PRESETS`, such as ``"e5"``.
+    query_prompt, passage_prompt
+        The text before each query and passage. If left out, `preset` counts, then the model's own
+        prompts, then the preset of exactly this hub name; otherwise there is no prompt.
+    max_length
+        Tokens to which a text is truncated, prompt included; the model's own limit by default.
+    dtype
+        The arithmetic of the model.
+    normalize
+        Whether vectors get unit length, so that scores are cosines. By default they do, unless the
+        model names the dot product as its similarity.
+    truncate_dim
+        The number of dimensions to keep (Matryoshka models).
+    batch_size
+        Texts or images of a batch.
+    device, revision, trust_remote_code
+        Where the model computes, its commit, branch or tag on the hub, and whether code that comes
+        with the model may run.
+
+    Examples
+    --------
+    >>> EncoderOptions(max_length=256).batch_size
+    32
+    >>> EncoderOptions.parse({"batchsize": 64})
+    Traceback (most recent call last):
+    ...
+    beir_hybrid.errors.UnknownName: no option 'batchsize'; did you mean 'batch_size'?
+    """
+
+    preset: str | None = field(
+        default=None, metadata={"help": "Prompts by name, such as e5 or hybrid."}
+    )
+    query_prompt: str | None = field(default=None, metadata={"help": "The text before each query."})
+    passage_prompt: str | None = field(
+        default=None, metadata={"help": "The text before each passage."}
+    )
+    max_length: int | None = field(
+        default=None, metadata={"help": "Tokens to which a text is truncated, prompt included."}
+    )
+    dtype: DType | None = field(
+        default=None, metadata={"help": "Arithmetic: float32, float16 or bfloat16."}
+    )
+    normalize: bool | None = field(
+        default=None,
+        metadata={"help": "Give vectors unit length, so that scores are cosines, or do not."},
+    )
+    truncate_dim: int | None = field(
+        default=None, metadata={"help": "Dimensions to keep (Matryoshka models)."}
+    )
+    batch_size: int = field(default=32, metadata={"help": "Texts or images of a batch."})
+    device: str | None = field(
+        default=None, metadata={"help": "Device, such as cpu or cuda:1.", "load": True}
+    )
+    revision: str | None = field(
+        default=None, metadata={"help": "Commit, branch or tag of the model.", "load": True}
+    )
+    trust_remote_code: bool = field(
+        default=False, metadata={"help": "Run code that comes with the model.", "load": True}
+    )
+    # New options go here; see CONTRIBUTING.md.
+
+    def __post_init__(self) -> None:
+        check_positive_or_none(
+            batch_size=self.batch_size, max_length=self.max_length, truncate_dim=self.truncate_dim
+        )
+        if self.dtype is not None:
+            lookup("dtype", self.dtype, dict.fromkeys(get_args(DType)))
+        if self.preset:
+            lookup("preset", self.preset, PRESETS)
+        for name in ("normalize", "trust_remote_code"):
+            if (value := getattr(self, name)) not in (None, True, False):
+                raise BadOption(f"{name} is {value!r}; it must be True or False")
+
+    @classmethod
+    def parse(cls, options: Mapping[str, object]) -> Self:
+        """Build the options from keyword arguments, where None stands for the default."""
+        check_option_names(options)
+        values: dict[str, Any] = {
+            name: value for name, value in options.items() if value is not None
+        }
+        return cls(**values)
+
+    def loading_arguments(self) -> dict[str, object]:
+        """Return the arguments for the constructor of ``SentenceTransformer``."""
+        return {
+            option.name: getattr(self, option.name)
+            for option in fields(self)
+            if option.metadata.get("load")
+        }
+
+
+def check_option_names(names: Iterable[str]) -> None:
+    """Raise `UnknownName`, with the nearest name, unless all are names of `EncoderOptions`."""
+    known_names = dict.fromkeys(option.name for option in fields(EncoderOptions))
+    for name in names:
+        lookup("option", name, known_names)
