@@ -37,7 +37,7 @@ def show(dataset: str, *langs: str) -> None:
     Console(width=WIDTH, file=sys.stdout).print(terminal_table(results))
     for note in notes(results):
         print(f"note: {note}")
-    made = results.about["model"]["fingerprint"]
+    made = results.provenance.model.fingerprint
     print(f"k1 {made['k1']}, b {made['b']}; Anserini {made['anserini']}, Java {made['java']}")
     print(f"analyzers: {_listed(made['analyzers'])}")
     print(
@@ -64,7 +64,7 @@ def judge(folder: Path, dataset: str, *langs: str) -> dict[str, Any]:
     begun = time.perf_counter()
     results = bh.bm25(collection, store=folder / "indexes")
     results.save(folder / "results")
-    return {"seconds": results.timing["seconds"], "whole": time.perf_counter() - begun}
+    return {"seconds": results.timing.seconds, "whole": time.perf_counter() - begun}
 
 
 if __name__ == "__main__":

@@ -205,7 +205,7 @@ def ours(folder: Path, langs: str) -> dict[str, Any]:
     return {
         "seconds": seconds,
         "settings": len(results.settings),
-        "texts": results.timing["texts encoded"],
+        "texts": results.timing.encoded_texts,
         "pairs": {
             f"{q}-{p}": [matrix[q, p] for matrix in found]
             for q, p in product(collection.languages, repeat=2)
@@ -309,13 +309,14 @@ def rank(_folder: Path, rounds: str) -> dict[str, Any]:
 
     from beir_hybrid.encoding import Embeddings
     from beir_hybrid.evaluation.evaluate import Vectors, evaluate
+    from beir_hybrid.results.provenance import ModelProvenance
 
     torch.set_num_threads(int(THREADS))
     collection = _collection(ALL)
     queries, passages = _vectors(collection)
     scores = np.zeros((len(queries), len(passages)), np.float32)
     asked, found = torch.from_numpy(queries), torch.from_numpy(passages)
-    vectors = Vectors(Embeddings.of(queries), Embeddings.of(passages), {"name": "random"})
+    vectors = Vectors(Embeddings.of(queries), Embeddings.of(passages), ModelProvenance("random"))
     products: tuple[Callable[[], object], ...] = (
         lambda: queries @ passages.T,
         lambda: asked @ found.T,
@@ -324,7 +325,7 @@ def rank(_folder: Path, rounds: str) -> dict[str, Any]:
     taken: dict[str, list[float]] = {step: [] for step in ("ours", *PRODUCTS)}
     for number in range(int(rounds) + 1):
         results = evaluate(vectors, collection)
-        spent = [results.timing["seconds"]["ranking and scoring"]]
+        spent = [results.timing.seconds["ranking and scoring"]]
         for multiply in products:
             begun = time.perf_counter()
             multiply()

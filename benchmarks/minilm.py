@@ -143,9 +143,9 @@ def evaluate(folder: Path, dataset: str, *langs: str) -> dict[str, Any]:
     return {
         "total": ended - begun,
         "encoding": encoder.seconds,
-        "ranking": results.timing["seconds"]["ranking and scoring"],
+        "ranking": results.timing.seconds["ranking and scoring"],
         "saving": ended - evaluated,
-        "texts": results.timing["texts encoded"],
+        "texts": results.timing.encoded_texts,
     }
 
 

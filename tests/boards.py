@@ -12,6 +12,7 @@ import beir_hybrid as bh
 from beir_hybrid.collection import Collection
 from beir_hybrid.encoding import Embeddings
 from beir_hybrid.evaluation.evaluate import Vectors
+from beir_hybrid.results.provenance import ModelProvenance
 
 LANGS = ("ar", "de", "en")
 QUESTIONS = 12
@@ -58,8 +59,8 @@ def system(
             good = lang == query["lang"] or not own
             sign = -1 if not good or (query["lang"], number) in wrong else 1
             row[place[f"{lang}:p{number:02}"]] = sign
-    about = {"name": name, "revision": "", "fingerprint": {"kind": "vectors"}}
-    vectors = Vectors(Embeddings.of(rows), Embeddings.of(np.eye(n, dtype=np.float32)), about)
+    model = ModelProvenance(name, fingerprint={"kind": "vectors"})
+    vectors = Vectors(Embeddings.of(rows), Embeddings.of(np.eye(n, dtype=np.float32)), model)
     return bh.evaluate(vectors, on, **({"settings": KINDS} | options))
 
 

@@ -13,6 +13,7 @@ from beir_hybrid.collection.judgements import ITSELF
 from beir_hybrid.collection.writer import CollectionWriter, cached
 from beir_hybrid.encoding import Embeddings
 from beir_hybrid.evaluation.evaluate import Vectors
+from beir_hybrid.results.provenance import ModelProvenance
 from tests.models import transformer_model
 
 LANGS = ("de", "en", "th")
@@ -125,5 +126,5 @@ def vectors(on: Collection, seed: int = 1) -> Vectors:
         Embeddings.of(draw.integers(-3, 4, (len(table), 6)).astype(np.float32))
         for table in (on.queries, on.passages)
     )
-    about = {"name": "drawn", "revision": "", "fingerprint": {"kind": "vectors", "seed": seed}}
-    return Vectors(queries, passages, about)
+    model = ModelProvenance("drawn", fingerprint={"kind": "vectors", "seed": seed})
+    return Vectors(queries, passages, model)

@@ -12,6 +12,7 @@ import beir_hybrid as bh
 from beir_hybrid.collection import Collection
 from beir_hybrid.encoding import Embeddings
 from beir_hybrid.evaluation.evaluate import Vectors
+from beir_hybrid.results.provenance import ModelProvenance
 from tests.boards import HOSTILE
 
 LANGS = ("ar", "de", "en")
@@ -62,8 +63,8 @@ def system(
     for row, query in zip(rows, on.queries.to_pylist(), strict=True):
         number = int(query["group"].removeprefix("s"))
         row[numbers == number] += -1 if (query["lang"], number) in wrong else 1
-    about = {"name": name, "revision": "", "fingerprint": {"kind": "vectors"}}
+    model = ModelProvenance(name, fingerprint={"kind": "vectors"})
     vectors = Vectors(
-        Embeddings.of(rows.astype(np.float32)), Embeddings.of(np.eye(n, dtype=np.float32)), about
+        Embeddings.of(rows.astype(np.float32)), Embeddings.of(np.eye(n, dtype=np.float32)), model
     )
     return bh.evaluate(vectors, on, **options)

@@ -150,7 +150,7 @@ def test_a_depth_that_is_no_number_of_passages(two: Collection, depth: Any) -> N
 def test_a_depth_of_numpy_is_saved(two: Collection, tmp_path: Path) -> None:
     depth: Any = np.int64(1)
     bh.evaluate(Letters(), two, depth=depth).save(tmp_path / "out")
-    assert bh.Results.load(tmp_path / "out").about["depth"] == 1
+    assert bh.Results.load(tmp_path / "out").provenance.depth == 1
 
 
 def test_one_target_has_no_runs(two: Collection, tmp_path: Path) -> None:

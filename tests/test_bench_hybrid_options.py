@@ -125,7 +125,7 @@ def test_passages_are_trained_and_judged_on_as_the_variant_reads_them(
         pairs = bh.pairs_of_collection(whole, queries=kept)
         assert trained(tmp_path, label)["pairs"]["sha256"] == pairs.digest()
         results = Results.load(tmp_path / "results" / "mlqa-r-dev" / f"{label}-1")
-        assert results.about["collection"]["options"]["passage_text"] == passage_text
+        assert results.provenance.collection.options["passage_text"] == passage_text
 
 
 # ------------------------------------------------------------------------- what trainings take

@@ -170,13 +170,13 @@ def test_kinds_and_default_measures() -> None:
     alone = bm25(some, settings="mono cross")
     assert alone.kinds == ("mono", "cross")
     assert not any(isinstance(measure, BiasMeasure) for measure in alone.measures)
-    assert whole.about["unbiased"]["LanguagePreference"] == 0.5
+    assert whole.provenance.unbiased["LanguagePreference"] == 0.5
 
 
 def test_what_scores_depend_on_is_recorded() -> None:
     texts = {"de:1": "Fisch", "en:1": "fish", "th:1": "ปลา"}
     some = collection(texts, {"en:q:1": "fish"}, {"en:q:1": {"en:1": 1}})
-    fingerprint = bm25(some, measures=[AP], k1=1.2, b=0.75).about["model"]["fingerprint"]
+    fingerprint = dict(bm25(some, measures=[AP], k1=1.2, b=0.75).provenance.model.fingerprint)
     java = fingerprint.pop("java")
     assert java.split(".")[0].isdigit()
     assert fingerprint.pop("anserini").count(".") == 2

@@ -121,19 +121,20 @@ def test_what_the_results_were_made_with(
 ) -> None:
     ran("evaluate", model, *data, "--output", tmp_path / "out", "--measures", "AP")
     results = bh.Results.load(tmp_path / "out")
-    assert results.about["versions"]["torch"] == torch.__version__
-    assert results.about["versions"]["numpy"] == np.__version__
-    assert results.about["versions"].keys() >= {"ir-measures", "sentence-transformers"}
-    assert results.timing["seconds"].keys() == {"encoding", "ranking and scoring"}
-    machine = results.timing["machine"]
-    assert machine["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert results.provenance.versions["torch"] == torch.__version__
+    assert results.provenance.versions["numpy"] == np.__version__
+    assert results.provenance.versions.keys() >= {"ir-measures", "sentence-transformers"}
+    assert results.timing.seconds.keys() == {"encoding", "ranking and scoring"}
+    machine = results.timing.machine
+    assert machine is not None
+    assert machine.python == ".".join(map(str, sys.version_info[:3]))
     cpus = Path("/proc/cpuinfo")
     if cpus.is_file():
-        assert f": {machine['processor']}\n" in cpus.read_text("utf-8")
-        assert machine["cores"] >= cpus.read_text("utf-8").count("processor\t:")
+        assert f": {machine.processor}\n" in cpus.read_text("utf-8")
+        assert (machine.cores or 0) >= cpus.read_text("utf-8").count("processor\t:")
         memory = re.findall(r"MemTotal:\s+(\d+) kB", Path("/proc/meminfo").read_text("utf-8"))
-        assert machine["memory in GiB"] == pytest.approx(int(memory[0]) / 2**20, rel=0.01)
-    assert ("gpu" in machine) == torch.cuda.is_available()
+        assert machine.memory == pytest.approx(int(memory[0]) / 2**20, rel=0.01)
+    assert (machine.gpu is not None) == torch.cuda.is_available()
 
 
 def test_measures_and_settings(ran: Ran, model: Path, data: list[str]) -> None:
@@ -219,7 +220,7 @@ def test_no_resume_encodes_anew_and_leaves_the_cache(
     encoded = []
     for line in ([], [], ["--no-resume"], []):
         ran("evaluate", model, *data, "--measures", "AP", "--output", tmp_path / "out", *line)
-        encoded.append(bh.Results.load(tmp_path / "out").timing["texts encoded"])
+        encoded.append(bh.Results.load(tmp_path / "out").timing.encoded_texts)
     assert encoded == [6, 0, 6, 0]  # of eight texts, two occur as query and passage
 
 

@@ -319,7 +319,7 @@ def test_results_survive_saving(tmp_path: Path) -> None:
     first, second = (some.per_query().to_pydict() for some in (loaded, results))
     for name, column in first.items():
         assert column == pytest.approx(second[name], abs=0, nan_ok=True)
-    assert loaded.about == results.about
+    assert loaded.provenance == results.provenance
     np.testing.assert_array_equal(loaded.matrix(AP).values, results.matrix(AP).values)
     again = evaluate(Trigrams(), parallel(), measures=[AP, RankDistance(normalized=True)])
     again.save(tmp_path / "b")

@@ -26,6 +26,7 @@ from beir_hybrid.measures.base import (
     RankDistance,
     SameLanguageShare,
 )
+from beir_hybrid.results.provenance import RunsProvenance
 from beir_hybrid.results.render import notes
 from beir_hybrid.results.results import Results
 
@@ -174,9 +175,9 @@ def test_results_say_what_the_runs_hold(tmp_path: Path) -> None:
     path = tmp_path / "de-de.trec"
     path.write_text("de:q:1 Q0 de:0 1 0.5 x\nde:q:1 Q0 de:2 2 0.4 x\n")
     results = evaluate_runs(path, collection, measures=[RR])
-    assert results.about["runs"] == {
-        "queries": 2, "missing": 1, "missing by language": {"de": [1, 2]}, "depth": 2
-    }  # fmt: skip
+    assert results.provenance.runs == RunsProvenance(
+        queries=2, missing=1, missing_by_language={"de": (1, 2)}, depth=2
+    )
     assert notes(results) == [
         "runs hold 2 passages a query at most: measures see no more",
         "the runs lack 1 of 2 queries, which counts as finding nothing: de 1 of 2",
@@ -301,7 +302,7 @@ def test_vectors_score_as_their_encoder_does(tmp_path: Path, change: Change | No
     results = evaluate(given, collection, measures=PLAIN + WHOLE, depth=9)
     same(results, evaluate(Words(), collection, measures=PLAIN + WHOLE, depth=9))
     assert results.model == "mine"
-    assert results.timing["texts encoded"] == 0
+    assert results.timing.encoded_texts == 0
 
 
 def _unlike(rows: np.ndarray, ids: list[str]) -> tuple[np.ndarray, list[str]]:

@@ -32,6 +32,7 @@ from beir_hybrid.measures.base import (
 )
 from beir_hybrid.results.compare import compare, rises
 from beir_hybrid.results.mteb import mteb_scores
+from beir_hybrid.results.provenance import ModelProvenance
 from beir_hybrid.results.render import notes, terminal_table
 from beir_hybrid.results.results import Results
 from beir_hybrid.retrieval.rank import rank
@@ -97,9 +98,7 @@ def vectors_of(collection: Collection, seed: int, dim: int = 3) -> Vectors:
         Embeddings.of(np.stack([rows[text] for text in table["text"].to_pylist()]))
         for table in (collection.queries, collection.passages)
     )
-    return Vectors(
-        queries, passages, {"name": "drawn", "revision": "", "fingerprint": {"seed": seed}}
-    )
+    return Vectors(queries, passages, ModelProvenance("drawn", fingerprint={"seed": seed}))
 
 
 def expected(
@@ -355,8 +354,8 @@ def test_runs_from_elsewhere_score_as_the_vectors_that_made_them(tmp_path: Path)
     for measure in measures:
         for setting, mean in direct.means(measure).items():
             assert again.means(measure)[setting] == pytest.approx(mean), (measure, setting)
-    assert again.about["unbiased"] == direct.about["unbiased"]
-    assert again.about["unbiased in"] == direct.about["unbiased in"]
+    assert again.provenance.unbiased == direct.provenance.unbiased
+    assert again.provenance.unbiased_elsewhere == direct.provenance.unbiased_elsewhere
     # A file of another name is told apart by what it holds, and what is found for itself goes.
     lines = (tmp_path / "runs" / "de-mixed.trec").read_text("utf-8").splitlines()
     query = lines[0].split()[0]
@@ -387,8 +386,8 @@ def test_defaults_matrix_table_and_export() -> None:
     assert matrix["de", "image"] == means[Setting("text-image", "de", "image")]
     assert matrix["image", "zza"] == means[Setting("image-text", "image", "zza")]
     assert np.isnan(matrix["image", "image"])
-    assert results.about["collection"]["pictures"] == 9
-    assert results.about["collection"]["languages"] == ["de", "en", "zza"]
+    assert results.provenance.collection.images == 9
+    assert results.provenance.collection.languages == ("de", "en", "zza")
     exported = {(score.query_lang, score.passage_lang) for score in mteb_scores(results)}
     assert exported == {*product(LANGS, (*LANGS, "all"))}
     from rich.console import Console
@@ -465,7 +464,7 @@ def test_captions_alone_need_no_vectors_of_pictures() -> None:
         Embeddings.of(Lengths().encode_queries(table["text"].to_pylist()))
         for table in (collection.queries, collection.passages)
     ]
-    vectors = Vectors(rows[0], rows[1], {})
+    vectors = Vectors(rows[0], rows[1], ModelProvenance("m"))
     for kind in results.kinds:
         for setting, (run, qrels) in expected(collection, vectors, kind).items():
             agree(column(results, AP, setting), AP, run, qrels, setting)

@@ -190,10 +190,10 @@ def test_published_rows_stand_beside_their_own_pool_alone(
     results = system("mine", capitals)
 
     def named(name: str, size: tuple[int, int]) -> bh.Results:
-        about = results.about["collection"] | {
-            "name": name, "queries": size[0], "passages": size[1]
-        }  # fmt: skip
-        return replace(results, about=results.about | {"collection": about})
+        collection = replace(
+            results.provenance.collection, name=name, queries=size[0], passages=size[1]
+        )
+        return replace(results, provenance=replace(results.provenance, collection=collection))
 
     given = [named("xquad-r", POOLS["xquad-r"]), named("mlqa-r", (512, 2362)), results]
     page = Page(bh.leaderboard(given, tmp_path / "site"))
@@ -292,7 +292,7 @@ def test_downloads_are_the_results(three: Path, site: Path) -> None:
     stored = json.loads((site / "leaderboard.json").read_text("utf-8"))["systems"]
     assert [one["name"] for one in stored] == ["fair", "lossy", "own/Language"]
     assert stored[2]["summary"]["multi"]["RankDistance"]["mean"] == 35
-    assert stored[0]["date"] == bh.Results.load(three / "fair").timing["date"]
+    assert stored[0]["date"] == bh.Results.load(three / "fair").timing.date
 
 
 def test_comparisons_are_those_of_compare(three: Path, site: Path) -> None:
@@ -403,14 +403,14 @@ def test_commands_and_what_is_recorded(tmp_path: Path) -> None:
     static_model().save(str(tmp_path / "model"))
     data = bh.load("jsonl", path=str(write_data(tmp_path / "data.jsonl", ["de", "en"])))
     results = bh.evaluate(str(tmp_path / "model"), data, query_prompt="w1 ")
-    assert before <= results.timing["date"] <= datetime.now(UTC).date().isoformat()
-    assert results.about["model"]["parameters"] == 401 * 16  # words and the unknown one
+    assert before <= results.timing.date <= datetime.now(UTC).date().isoformat()
+    assert results.provenance.model.parameters == 401 * 16  # words and the unknown one
     page = bh.leaderboard(results, tmp_path / "site")
     (row,) = rows_of(Page(page)).values()
     assert row["Parameters"] == "6.42k"
-    assert row["Date"] == results.timing["date"]
+    assert row["Date"] == results.timing.date
     assert row["Recipe"] == "prompts “w1 ” and “”"
-    speed = results.timing["texts encoded"] / results.timing["seconds"]["encoding"]
+    speed = (results.timing.encoded_texts or 0) / results.timing.seconds["encoding"]
     assert row["Texts/s"] == f"{speed:,.0f}"
     (model,) = (page.parent / "models").iterdir()
     commands = bh.reproduction(results)
@@ -433,8 +433,9 @@ def test_a_published_row_has_no_rank_of_its_namesake(three: Path) -> None:
 
 def test_a_name_that_cannot_be_seen_is_told(three: Path) -> None:
     ours = bh.Results.load(three / "fair")
-    ours.about["model"]["name"] = "   "
-    assert [entry.name for entry in read_entries(ours)] == ["(no name)"]
+    model = replace(ours.provenance.model, name="   ")
+    blank = replace(ours, provenance=replace(ours.provenance, model=model))
+    assert [entry.name for entry in read_entries(blank)] == ["(no name)"]
 
 
 def test_how_a_model_was_trained_is_told(three: Path, tmp_path: Path) -> None:
@@ -573,7 +574,7 @@ def test_what_is_no_result_is_named_in_a_line(three: Path, tmp_path: Path, ran: 
     (tmp_path / "other.json").write_text('{"a": 1}')
     for name, words in {
         "newer": "newer/results.json has format 99, and this version reads 1",
-        "bare": "bare: these are no results of this version: KeyError",
+        "bare": "bare/results.json: about.model.name is missing",
         "empty": "empty holds no results: neither results.json",
         "de-all.trec": "if it is a run, `beir-hybrid evaluate --run FILE --dataset NAME",
         "other.json": "other.json is no result file of mteb's",

@@ -22,6 +22,7 @@ from beir_hybrid.collection import Collection
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.rerankers.rerank import scores_of
 from beir_hybrid.measures.base import LanguageExposure, RankDistance
+from beir_hybrid.results.request import Request
 from beir_hybrid.retrieval.runs import read_run
 from tests.matchers import LANGS, blip, lxmert, pictures, regions, vectors
 from tests.models import transformer_model
@@ -197,7 +198,7 @@ def test_pairs_are_scored_once_by_content(on: Collection, tmp_path: Path) -> Non
             vectors(on), on, measures=[AP], store=tmp_path / "store", depth=21,
             rerank=f"blip:{model}", **options,
         )  # fmt: skip
-        return int(found.timing["pairs reranked"])
+        return found.timing.reranked_pairs or 0
 
     model = blip(tmp_path / "blip")
     # 21 captions, 7 pictures of which two are the same.
@@ -243,18 +244,24 @@ def test_features_that_change_meanwhile_are_not_scored(on: Collection, tmp_path:
     assert scores.encode_passages(pairs[1:]).shape == (1, 1)
 
 
+def request_of(results: bh.Results) -> Request:
+    assert results.timing.request is not None
+    return results.timing.request
+
+
 def test_results_say_what_it_stands_in_for(
     on: Collection, matcher: bh.BlipMatcher, tmp_path: Path
 ) -> None:
     found = bh.evaluate(vectors(on), on, measures=[AP], rerank=matcher)
-    about, name = found.about["reranker"], tmp_path / "blip"
-    assert about["reranker"] == f"BLIP matching head (stand-in for ALBEF) {name}"
-    assert (about["kind"], about["depth"]) == ("blip-matcher", 100)
-    assert found.timing["given"]["rerank"] == f"blip:{name}"
+    reranker, name = found.provenance.reranker, tmp_path / "blip"
+    assert reranker is not None
+    assert reranker.name == f"BLIP matching head (stand-in for ALBEF) {name}"
+    assert (reranker.fingerprint["kind"], reranker.depth) == ("blip-matcher", 100)
+    assert request_of(found).rerank == f"blip:{name}"
     named = bh.evaluate(vectors(on), on, measures=[AP], rerank=f"blip:{name}")
-    assert named.timing["given"]["rerank"] == f"blip:{name}"
-    assert named.about == found.about
-    assert found.about["truncated"]["pairs"] == 0
+    assert request_of(named).rerank == f"blip:{name}"
+    assert named.provenance == found.provenance
+    assert found.provenance.truncation["pairs"] == 0
 
 
 def test_the_command_line_takes_a_matcher(
@@ -279,7 +286,8 @@ def test_the_command_line_takes_a_matcher(
     assert done.code == 0, done.err
     found = bh.Results.load(tmp_path / "out")
     assert found.kinds == KINDS
-    assert found.about["reranker"]["reranker"].startswith("BLIP matching head (stand-in for ALBEF)")
+    assert found.provenance.reranker is not None
+    assert found.provenance.reranker.name.startswith("BLIP matching head (stand-in for ALBEF)")
     judge = by_blip(model, folder / "png")
     best = 0
     for lang in ("ar", "de", "en"):  # all 12 pictures are reranked: the best is the matcher's own

@@ -24,6 +24,7 @@ from beir_hybrid.errors import BadData, BadOption, NotWritable, UnknownName
 from beir_hybrid.evaluation.evaluate import Vectors
 from beir_hybrid.measures.base import SameLanguageShare
 from beir_hybrid.report import plots
+from beir_hybrid.results.provenance import ModelProvenance
 from beir_hybrid.results.results import Estimate
 from tests.test_compare import parallel, system
 from tests.test_tables import EVERY, RIGHT
@@ -40,8 +41,8 @@ def three() -> dict[str, bh.Results]:
 
 
 def named(results: bh.Results, model: str) -> bh.Results:
-    about = results.about | {"model": results.about["model"] | {"name": model}}
-    return replace(results, about=about)
+    renamed = replace(results.provenance.model, name=model)
+    return replace(results, provenance=replace(results.provenance, model=renamed))
 
 
 class Drawn:
@@ -95,7 +96,7 @@ def test_a_setting_that_is_not_judged_has_an_empty_cell() -> None:
     some = bh.from_beir(corpus, dict.fromkeys(qrels, "?"), qrels, name="some")
     two = Embeddings.of(np.eye(2, dtype=np.float32))
     drawn = Drawn(
-        plots.matrix(bh.evaluate(Vectors(two, two, {"name": "m"}), some, measures=RR), RR)
+        plots.matrix(bh.evaluate(Vectors(two, two, ModelProvenance("m")), some, measures=RR), RR)
     )
     cells = drawn.figures()
     assert [text for text, _, _ in cells] == ["1.0000"] * 3

@@ -20,6 +20,7 @@ from beir_hybrid.encoding.cluster import Cluster
 from beir_hybrid.encoding.engines import at_work
 from beir_hybrid.errors import BadData, BadOption, ClusterFailed, MissingExtra
 from beir_hybrid.evaluation.evaluate import evaluate
+from beir_hybrid.results.provenance import ClusterSize
 from beir_hybrid.retrieval import rank
 from beir_hybrid.retrieval.sharded import rank_sharded
 from tests.far import Broken, Cutting, Elsewhere, Slow, Stubborn
@@ -102,14 +103,14 @@ def test_an_evaluation_on_a_cluster(tmp_path: Path) -> None:
         Hashes(), some, measures=measures[:3], store=tmp_path / "ray", depth=40, engine="ray"
     )
     assert remote.per_query() == alone.per_query()
-    assert remote.timing["texts encoded"] == 1505
-    assert (remote.timing["engine"], alone.timing["engine"]) == ("ray", "local")
-    assert remote.timing["cluster"] == {"cores": 2, "gpus": 0}
-    assert "cluster" not in alone.timing
+    assert remote.timing.encoded_texts == 1505
+    assert (remote.timing.engine, alone.timing.engine) == ("ray", "local")
+    assert remote.timing.cluster == ClusterSize(2, 0)
+    assert alone.timing.cluster is None
     # The store is the same, so that either finds what the other has encoded.
     after = Hashes()
     again = evaluate(after, some, measures="AP", store=tmp_path / "ray")
-    assert (again.timing["texts encoded"], after.seen) == (0, [])
+    assert (again.timing.encoded_texts, after.seen) == (0, [])
 
 
 @pytest.mark.usefixtures("two_nodes")

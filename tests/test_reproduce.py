@@ -12,6 +12,7 @@ import pytest
 
 import beir_hybrid as bh
 from beir_hybrid.errors import BadOption
+from beir_hybrid.results.provenance import Timing
 from tests.models import static_model
 from tests.test_cli_evaluate import Ran, ran
 from tests.test_rerank import cross_encoder
@@ -157,17 +158,25 @@ def test_a_model_of_the_hub_stands_with_its_commit_and_a_dataset_with_its_option
                 "options": {"revision": "main", "judged": True, "of": ("a", "b"), "none": None}},
     )  # fmt: skip
     results = bh.evaluate(place / "model", collection, measures="R@1", settings="mono")
-    about = results.about | {"model": results.about["model"] | {"revision": "5eed"}}
-    given = results.timing["given"] | {
-        "model": "intfloat/e5", "hub": True, "options": {"revision": "main", "normalize": True}
-    }  # fmt: skip
-    hub = replace(results, about=about, timing={"given": given})
+    assert results.timing.request is not None
+    request = replace(
+        results.timing.request,
+        model="intfloat/e5",
+        hub=True,
+        options={"revision": "main", "normalize": True},
+    )
+    model = replace(results.provenance.model, revision="5eed")
+    hub = replace(
+        results,
+        provenance=replace(results.provenance, model=model),
+        timing=Timing(request=request),
+    )
     data = ["--languages", "sw,yo", "-o", "revision=c0ffee", "-o", "judged=true", "-o", "of=a,b"]
     lines = words(hub)
     assert lines[0] == ["datasets", "fetch", "miracl", *data]
-    model = ["intfloat/e5", "--revision", "5eed", "--normalize"]
-    assert lines[1][: len(model) + 1] == ["index", *model]
-    assert lines[1][len(model) + 1 :][:2] == ["--dataset", "miracl"]
+    options = ["intfloat/e5", "--revision", "5eed", "--normalize"]
+    assert lines[1][: len(options) + 1] == ["index", *options]
+    assert lines[1][len(options) + 1 :][:2] == ["--dataset", "miracl"]
 
 
 def test_what_pyserini_cannot_rank_is_evaluated_again(
@@ -188,9 +197,10 @@ def test_what_pyserini_cannot_rank_is_evaluated_again(
         ["evaluate", str(folder), *data, "--output", "reproduced/results", "--settings",
          "mono,cross,multi", "--depth", "5", "--rerank", str(tmp_path / "cross"), "--name", "both"]
     ]  # fmt: skip
-    del reranked.timing["given"]["rerank"]
+    assert reranked.timing.request is not None
+    request = replace(reranked.timing.request, rerank=None)
     with pytest.raises(BadOption, match="are of a cross-encoder that was given as an object"):
-        bh.reproduction(reranked)
+        bh.reproduction(replace(reranked, timing=Timing(request=request)))
 
 
 def test_runs_are_scored_again(place: Path, tmp_path: Path, ran: Ran) -> None:
@@ -210,7 +220,7 @@ def test_runs_are_scored_again(place: Path, tmp_path: Path, ran: Ran) -> None:
         "are made again without Pyserini's dense search, which hits is for\n"
     )
     first, again = (bh.Results.load(tmp_path / name) for name in ("first", "new/results"))
-    assert first.about == again.about
+    assert first.provenance == again.provenance
     assert first.per_query().equals(again.per_query())
 
 
@@ -265,8 +275,8 @@ def test_runs_are_of_a_reasonable_size(place: Path) -> None:
     """Those of whole rankings of XQuAD-R would hold 170 million lines."""
     collection = bh.load("jsonl", path=place / "two.jsonl")
     results = bh.evaluate(place / "model", collection, measures="AP R@5", depth=10)
-    count = results.about["collection"] | {"queries": 13_090, "passages": 13_014}
-    large = replace(results, about=results.about | {"collection": count})
+    size = replace(results.provenance.collection, queries=13_090, passages=13_014)
+    large = replace(results, provenance=replace(results.provenance, collection=size))
     lines = bh.reproduction(large)
     assert sum("--hits 10 " in line for line in lines) == 3
     assert " --measures R@5 " in lines[-3]

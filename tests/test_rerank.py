@@ -181,9 +181,8 @@ def test_equal_pairs_are_scored_once_and_kept(model: CrossEncoder, tmp_path: Pat
     collection, store = small(), tmp_path / "store"
 
     def scored(model: CrossEncoder, **options: Any) -> int:
-        return evaluate(
-            Words(), collection, measures=[AP], rerank=model, store=store, **options
-        ).timing["pairs reranked"]
+        results = evaluate(Words(), collection, measures=[AP], rerank=model, store=store, **options)
+        return results.timing.reranked_pairs or 0
 
     judge = Judge(model)
     for view in (collection.view(q, p) for q in collection.languages for p in (q, None)):
@@ -209,8 +208,9 @@ def test_a_folder_s_name_is_enough(model: CrossEncoder, tmp_path: Path) -> None:
     by_name = evaluate(Words(), collection, measures=[AP], rerank=str(tmp_path / "model"), depth=9)
     loaded = evaluate(Words(), collection, measures=[AP], rerank=model, depth=9)
     assert by_name.per_query() == loaded.per_query()
-    assert by_name.about["reranker"]["reranker"] == str(tmp_path / "model")
-    assert by_name.about["reranker"]["depth"] == 9
+    assert by_name.provenance.reranker is not None
+    assert by_name.provenance.reranker.name == str(tmp_path / "model")
+    assert by_name.provenance.reranker.depth == 9
 
 
 def test_pairs_that_are_cut_are_counted(model: CrossEncoder, tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from beir_hybrid.collection.setting import Setting
 from beir_hybrid.errors import BadData, BadOption, NotWritable, UnknownName
 from beir_hybrid.evaluation.evaluate import MEASURES, evaluate
 from beir_hybrid.measures.base import PEER, RankDistance, SameLanguageShare
+from beir_hybrid.results.provenance import ModelProvenance, Timing
 from beir_hybrid.results.render import figure, html_table, notes, terminal_table
 from beir_hybrid.results.results import Results
 
@@ -185,7 +186,7 @@ def test_damaged_and_missing_files(tmp_path: Path) -> None:
         Results.load(folder)
     table.write_bytes(whole)
     (folder / "timing.json").unlink()  # not what values depend on
-    assert Results.load(folder).timing == {}
+    assert Results.load(folder).timing == Timing()
     assert Results.load(folder).summary() == small().summary()
     text = (folder / "results.json").read_bytes()
     for damaged in (text[:-20], b"", b"\xff\xfe", b"[]"):
@@ -205,7 +206,7 @@ def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
 
 def whole(results: Results) -> tuple[Any, ...]:
     """Return everything that is saved of results, to be compared: NaN is text here."""
-    return results.about, results.summary(), repr(results.per_query().to_pydict())
+    return results.provenance, results.summary(), repr(results.per_query().to_pydict())
 
 
 def test_a_save_cut_off_before_the_table_has_its_name(tmp_path: Path) -> None:
@@ -217,7 +218,8 @@ def test_a_save_cut_off_before_the_table_has_its_name(tmp_path: Path) -> None:
     (folder / "per_query.parquet").write_bytes(stored["per_query.parquet"])
     assert whole(Results.load(folder)) == whole(other)
     # The next one, cut off before its `results.json`, must not take that table away.
-    broken = replace(small(), about={"model": {"name": object()}, "collection": {"name": "x"}})
+    model = ModelProvenance("x", fingerprint={"kind": object()})
+    broken = replace(other, provenance=replace(other.provenance, model=model))
     with pytest.raises(TypeError, match="not JSON serializable"):
         broken.save(folder)
     assert whole(Results.load(folder)) == whole(other)
@@ -298,11 +300,19 @@ def test_no_figure_is_cut_off_or_broken(width: int, few: bool) -> None:
 
 
 def hostile() -> Results:
-    about = small().about
-    about["model"]["name"] = "<script>alert('m')</script>[red]m[/red]"
-    about["collection"] |= {"name": "<b>c</b>[link=x]c[/link]", "caveat": "a < b & [bold]c[/bold]"}
-    about["truncated"] = {"queries": 1, "passages": 1234}
-    return replace(small(), about=about)
+    results = small()
+    collection = replace(
+        results.provenance.collection,
+        name="<b>c</b>[link=x]c[/link]",
+        caveat="a < b & [bold]c[/bold]",
+    )
+    provenance = replace(
+        results.provenance,
+        model=ModelProvenance("<script>alert('m')</script>[red]m[/red]"),
+        collection=collection,
+        truncation={"queries": 1, "passages": 1234},
+    )
+    return replace(results, provenance=provenance)
 
 
 def test_names_that_look_like_markup() -> None:

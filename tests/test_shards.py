@@ -60,7 +60,7 @@ def test_parts_leave_the_files_of_one_job(tmp_path: Path) -> None:
     assert parts == whole
     after = Hashes(**ALIKE)
     results = evaluate(after, collection(), measures="AP", store=tmp_path / "parts")
-    assert (after.seen, results.timing["texts encoded"]) == ([], 0)
+    assert (after.seen, results.timing.encoded_texts) == ([], 0)
 
 
 def test_roles_with_prompts_of_their_own_share_nothing(tmp_path: Path) -> None:

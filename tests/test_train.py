@@ -320,7 +320,7 @@ def test_ablate_judges_anew_what_is_judged_on_other_data(tmp_path: Path) -> None
         return trial.results
 
     first, second = run(collection(12)), run(collection(9))
-    assert [one.about["collection"]["queries"] for one in (first, second)] == [24, 18]
+    assert [one.provenance.collection.queries for one in (first, second)] == [24, 18]
     assert [str(one) for one in run(collection(9), ["R@1"]).measures] == ["R@1"]
     hostile = dataclasses.replace(collection(9), name="../../escaped")
     run(hostile)

@@ -425,8 +425,8 @@ def test_an_evaluation_encodes_every_caption_and_picture_once_for_all_settings(
     results = evaluate(encoder, collection, measures=[R @ 1], store=store)
     assert sorted(encoder.texts) == sorted([*COLOURS, *GERMAN.values()])
     assert encoder.windows == [3]
-    assert results.timing["texts encoded"] == 6
-    assert results.timing["pictures encoded"] == 3
+    assert results.timing.encoded_texts == 6
+    assert results.timing.encoded_images == 3
     matrix = results.matrix(R @ 1)
     assert (matrix["en", "image"], matrix["image", "en"]) == (1.0, 1.0)
     assert matrix["de", "image"] == pytest.approx(2 / 3)  # blau finds red, or nothing before it

@@ -29,14 +29,14 @@ def reproduce(results: Folder, output: Output = Path("reproduced"), hits: Hits =
     """
     from beir_hybrid.pyserini.topics import check_folder
     from beir_hybrid.report.reproduce import reproduction
-    from beir_hybrid.results.machine import versions
+    from beir_hybrid.results.machine import list_versions
     from beir_hybrid.results.results import Results
 
     check_folder(output)
     found = Results.load(results)
     for line in reproduction(found, folder=output, hits=hits):
         typer.echo(line)
-    now, then = versions(), found.about["versions"]
+    now, then = list_versions(), found.provenance.versions
     other = [f"{name} {then[name]}" for name in then if then[name] != now.get(name)]
     if other:
         typer.echo(f"note: these were made with {', '.join(other)}", err=True)

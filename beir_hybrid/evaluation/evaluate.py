@@ -5,7 +5,7 @@
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,6 @@ from beir_hybrid.collection import Collection
 from beir_hybrid.collection.collection import retrieval_texts
 from beir_hybrid.collection.judgements import Judgements
 from beir_hybrid.collection.setting import IMAGE, SETTING_KINDS, KindName
-from beir_hybrid.collection.store import facts
 from beir_hybrid.encoding import Embeddings, Encoded, as_encoder, encode
 from beir_hybrid.encoding.cluster import Cluster
 from beir_hybrid.encoding.encoder import Encoder, Role
@@ -36,8 +35,13 @@ from beir_hybrid.measures.base import (
     RankDistance,
     SameLanguageShare,
 )
-from beir_hybrid.results.machine import machine, versions
-from beir_hybrid.results.request import GIVEN, given
+from beir_hybrid.results.provenance import (
+    ClusterSize,
+    ModelProvenance,
+    build_provenance,
+    build_timing,
+)
+from beir_hybrid.results.request import describe_request
 from beir_hybrid.results.results import Results, table_of
 from beir_hybrid.retrieval.sharded import ranking_on
 from beir_hybrid.text import split_words
@@ -72,7 +76,7 @@ class Vectors:
 
     queries: Embeddings
     passages: Embeddings
-    about: dict[str, Any]
+    model: ModelProvenance
     encoded: Encoded = field(default_factory=Encoded)
 
 
@@ -164,23 +168,38 @@ def evaluate(
                 clear_runs(folder)
             rows = scoring.scored(vectors.queries, vectors.passages, judgements, collection)
             table = table_of(collection, rows, chosen)
-    about = {
-        "model": vectors.about | ({"name": name} if name else {}),
-        "collection": about_collection(collection),
-        "depth": int(depth),
-        **({"reranker": reranker.about()} if reranker else {}),
-        **unbiased(rows, chosen),
-        "truncated": {
+    provenance = build_provenance(
+        replace(vectors.model, name=name or vectors.model.name),
+        collection,
+        unbiased(rows, chosen),
+        depth=int(depth),
+        reranker=reranker.describe() if reranker else None,
+        truncation={
             "queries": vectors.queries.cut,
             "passages": vectors.passages.cut,
             **({"pairs": scoring.encoded.cut} if reranker else {}),  # once in each setting
         },
-        "versions": versions(),
-    }
-    named = {"rerank": again} if (again := name_of(rerank)) else {}
-    timing = _timing(seconds, vectors, scoring, engine, cluster)
-    timing[GIVEN] = given(collection, model, options, **named)
-    return Results.of(table, chosen, about, timing)
+    )
+    request = describe_request(
+        collection,
+        chosen,
+        model,
+        options,
+        rerank=name_of(rerank),
+        settings=tuple(kinds),
+        depth=int(depth),
+        name=name or None,
+    )
+    timing = build_timing(
+        request,
+        seconds,
+        engine=engine,
+        cluster=ClusterSize(cluster.cpus, cluster.gpus) if cluster else None,
+        encoded_texts=vectors.encoded.texts,
+        encoded_images=vectors.encoded.pictures or None,
+        reranked_pairs=scoring.encoded.texts if reranker else None,
+    )
+    return Results(table, tuple(chosen), provenance, timing)
 
 
 def _of_captions(judgements: Judgements) -> str:
@@ -188,24 +207,6 @@ def _of_captions(judgements: Judgements) -> str:
     kinds = [kind for kind in judgements.kinds() if not SETTING_KINDS[kind].has_images]
     alone = f"; or ask for settings of captions alone: settings={' '.join(kinds)!r}"
     return alone if kinds else ""
-
-
-def _timing(
-    seconds: dict[str, float],
-    vectors: Vectors,
-    scoring: Scoring,
-    engine: str,
-    cluster: Cluster | None,
-) -> dict[str, Any]:
-    return {
-        "engine": engine,
-        **({"cluster": {"cores": cluster.cpus, "gpus": cluster.gpus}} if cluster else {}),
-        "seconds": {name: round(spent, 3) for name, spent in seconds.items()},
-        "texts encoded": vectors.encoded.texts,
-        **({"pictures encoded": pictures} if (pictures := vectors.encoded.pictures) else {}),
-        **({"pairs reranked": scoring.encoded.texts} if scoring.reranker else {}),
-        "machine": machine(),
-    }
 
 
 def checked(collection: Any) -> Collection:
@@ -307,18 +308,6 @@ def clear_runs(runs: Path) -> None:
                 path.unlink()
 
 
-def about_collection(collection: Collection) -> dict[str, Any]:
-    """Return what results say of the collection they are on."""
-    counts = collection.passage_counts, collection.query_counts
-    pictures = max(count.get(IMAGE, 0) for count in counts)
-    return facts(collection) | {
-        "languages": list(collection.languages),
-        **({"pictures": pictures} if pictures else {}),
-        "queries": len(collection.queries),
-        "passages": len(collection.passages),
-    }
-
-
 @contextmanager
 def _timed(seconds: dict[str, float], what: str) -> Iterator[None]:
     started = time.perf_counter()
@@ -361,14 +350,14 @@ def _vectors(
         asked = collection.queries["text"]
         asked = asked.slice(0, len(asked) - collection.query_counts.get(IMAGE, 0))
         queries = _encoded(encoder, asked, "queries", tables[1], **keep)
-        about = {
-            "name": called(encoder),
-            "revision": getattr(encoder, "revision", ""),
-            "fingerprint": dict(encoder.fingerprint),
-        }
-    if isinstance(count := getattr(own, "n_parameters", None), int):
-        about["parameters"] = count
-    return Vectors(queries, passages, about, encoded)
+        count = getattr(own, "n_parameters", None)
+        provenance = ModelProvenance(
+            name=called(encoder),
+            revision=getattr(encoder, "revision", ""),
+            fingerprint=dict(encoder.fingerprint),
+            parameters=count if isinstance(count, int) else None,
+        )
+    return Vectors(queries, passages, provenance, encoded)
 
 
 def _encoded(

@@ -21,7 +21,6 @@ from beir_hybrid.encoding.embeddings import check_rows
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.evaluate import (
     Vectors,
-    about_collection,
     checked,
     default_measures,
     parsed,
@@ -32,8 +31,13 @@ from beir_hybrid.files import sha256
 from beir_hybrid.measures.base import BiasMeasure
 from beir_hybrid.measures.provider import BiasEvaluator, ordered
 from beir_hybrid.measures.ranked_judgements import Rankings
-from beir_hybrid.results.machine import versions
-from beir_hybrid.results.request import GIVEN, given
+from beir_hybrid.results.provenance import (
+    ModelProvenance,
+    RunsProvenance,
+    build_provenance,
+    build_timing,
+)
+from beir_hybrid.results.request import describe_request
 from beir_hybrid.results.results import Results, table_of
 from beir_hybrid.retrieval import Places, Ranked
 from beir_hybrid.retrieval.runs import read_run
@@ -59,8 +63,8 @@ def read_vectors(folder: str | Path, collection: Collection) -> Vectors:
         "passages": _rows(folder, "passages", collection.passages["id"]),
     }
     sums = {kind: sha256(folder / f"{kind}.npy") for kind in found}
-    about = {"name": folder.name, "revision": "", "fingerprint": {"kind": "vectors", **sums}}
-    return Vectors(found["queries"], found["passages"], about)
+    model = ModelProvenance(folder.name, fingerprint={"kind": "vectors", **sums})
+    return Vectors(found["queries"], found["passages"], model)
 
 
 def _rows(folder: Path, kind: str, ids: pa.ChunkedArray) -> Embeddings:
@@ -154,24 +158,22 @@ def evaluate_runs(
             of[1] += len(view.query_rows)
             depth = max(depth, *map(len, run.values()))
     rows = across(rows, chosen)
-    about = {
-        "model": {
-            "name": name or (files[0].stem if len(files) == 1 else files[0].absolute().parent.name),
-            "revision": "",
-            "fingerprint": {"kind": "runs", "files": [sha256(path) for path in files]},
-        },
-        "collection": about_collection(collection),
-        **unbiased(rows, chosen),
-        "versions": versions(),
-        "runs": {
-            "queries": sum(of for _, of in lost.values()),
-            "missing": sum(n for n, _ in lost.values()),
-            "missing by language": lost,
-            "depth": depth,
-        },
-    }
-    timing = {GIVEN: given(collection, runs=[str(path.resolve()) for path in files])}
-    return Results.of(table_of(collection, rows, chosen), chosen, about, timing)
+    model = ModelProvenance(
+        name or (files[0].stem if len(files) == 1 else files[0].absolute().parent.name),
+        fingerprint={"kind": "runs", "files": [sha256(path) for path in files]},
+    )
+    completeness = RunsProvenance(
+        queries=sum(of for _, of in lost.values()),
+        missing=sum(n for n, _ in lost.values()),
+        missing_by_language={lang: tuple(counts) for lang, counts in lost.items()},
+        depth=depth,
+    )
+    provenance = build_provenance(model, collection, unbiased(rows, chosen), runs=completeness)
+    request = describe_request(
+        collection, chosen, runs=tuple(str(path.resolve()) for path in files), name=name or None
+    )
+    table = table_of(collection, rows, chosen)
+    return Results(table, tuple(chosen), provenance, build_timing(request))
 
 
 def _settings(path: Path, collection: Collection) -> list[tuple[View, dict[str, dict[str, float]]]]:

@@ -5,7 +5,6 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ir_measures import DefaultPipeline, Measure
@@ -234,12 +233,10 @@ def across(rows: Rows, measures: Sequence[Measure]) -> Rows:
     return rows
 
 
-def unbiased(rows: Rows, measures: Sequence[Measure]) -> dict[str, Any]:
-    """Return what results say of what measures of bias would be without bias."""
-    found = {kind: found for kind in SETTING_KINDS if (found := _unbiased(rows, measures, kind))}
-    others = {kind: values for kind, values in found.items() if kind != "multi"}
-    # Of the pool of languages under the name that it had before there were other pools.
-    return {"unbiased": found.get("multi", {})} | ({"unbiased in": others} if others else {})
+def unbiased(rows: Rows, measures: Sequence[Measure]) -> dict[str, dict[str, float]]:
+    """Return the unbiased value of measures of bias, by kind of setting and name of measure."""
+    by_kind = {kind: _unbiased(rows, measures, kind) for kind in SETTING_KINDS}
+    return {str(kind): values for kind, values in by_kind.items() if values}
 
 
 def _unbiased(rows: Rows, measures: Sequence[Measure], kind: KindName) -> dict[str, float]:

@@ -104,14 +104,14 @@ def table(results: Mapping[str, Results]) -> tuple[list[str], list[list[str]]]:
 def notes(results: Mapping[str, Results], output: str | Path) -> list[str]:
     """Return what a reader must know of the table, and where to go on."""
     folder, best = Path(output), best_of(results)
-    about = next(iter(results.values())).about["collection"]
+    collection = next(iter(results.values())).provenance.collection
     record = json.loads((folder / MODELS / best / "training.json").read_text("utf-8"))
     arguments = record["recipe"]["arguments"]
     page = (folder / SITE / "index.html").resolve().as_uri()
     return [
         (
-            f"{about['queries']:,} questions in {len(about['languages'])} languages, "
-            f"{about['passages']:,} passages; ± half of the 95% interval; rank distance: the "
+            f"{collection.queries:,} questions in {len(collection.languages)} languages, "
+            f"{collection.passages:,} passages; ± half of the 95% interval; rank distance: the "
             "lower, the less it matters which language an answer is in"
         ),
         (
@@ -120,8 +120,8 @@ def notes(results: Mapping[str, Results], output: str | Path) -> list[str]:
             "differ in language; hybrid: batches of both kinds"
         ),
         (
-            f"the texts are generated from Unicode CLDR (babel {about['options']['babel']}): this "
-            "is a demonstration, and no benchmark"
+            f"the texts are generated from Unicode CLDR (babel {collection.options['babel']}): "
+            "this is a demonstration, and no benchmark"
         ),
         f"index of {best}, for Pyserini: {folder / INDEX}",
         f"open {page}",

@@ -23,7 +23,6 @@ from beir_hybrid.errors import BadOption
 from beir_hybrid.evaluation.evaluate import (
     DEPTH,
     MEASURES,
-    about_collection,
     checked,
     clear_runs,
     parsed,
@@ -35,11 +34,18 @@ from beir_hybrid.progress import progress
 from beir_hybrid.pyserini.analyzers import NEUTRAL, analyzer_of
 from beir_hybrid.pyserini.java import boot
 from beir_hybrid.pyserini.lucene import Searcher, java_versions, lucene_index, searching
-from beir_hybrid.results.machine import machine, versions
-from beir_hybrid.results.request import GIVEN, given
+from beir_hybrid.results.provenance import (
+    ModelProvenance,
+    RunsProvenance,
+    build_provenance,
+    build_timing,
+)
+from beir_hybrid.results.request import describe_request
 from beir_hybrid.results.results import Results, table_of
 from beir_hybrid.retrieval.runs import Run, write_run
 from beir_hybrid.text import split_words
+
+NAME = "BM25"  # of the system, unless the user says otherwise
 
 
 def bm25(
@@ -49,7 +55,7 @@ def bm25(
     b: float = 0.4,
     measures: str | Measure | Iterable[Measure | str] | None = None,
     settings: str | Iterable[KindName] | None = None,
-    name: str = "BM25",
+    name: str = NAME,
     runs: str | Path | None = None,
     depth: int = DEPTH,
     store: str | Path | None = None,
@@ -97,24 +103,29 @@ def bm25(
         with _timed(seconds, "scoring"):
             rows += score_run(view, run, judgements, chosen)
         unmatched += len(view.query_rows) - len(run)
-    about = {
-        "model": {"name": name, "revision": "", "fingerprint": _fingerprint(collection, k1, b)},
-        "collection": about_collection(collection),
-        **unbiased(rows, chosen),
-        "versions": versions(),
-        "runs": {
-            "queries": sum(len(view.query_rows) for view in views),
-            "missing": 0,
-            "unmatched": unmatched,
-            "depth": int(depth),
-        },
-    }
-    timing = {
-        "seconds": {what: round(spent, 3) for what, spent in seconds.items()},
-        "machine": machine(),
-        GIVEN: given(collection),
-    }
-    return Results.of(table_of(collection, rows, chosen), chosen, about, timing)
+    completeness = RunsProvenance(
+        queries=sum(len(view.query_rows) for view in views),
+        missing=0,
+        unmatched=unmatched,
+        depth=int(depth),
+    )
+    provenance = build_provenance(
+        ModelProvenance(name, fingerprint=_fingerprint(collection, k1, b)),
+        collection,
+        unbiased(rows, chosen),
+        runs=completeness,
+    )
+    request = describe_request(
+        collection,
+        chosen,
+        settings=tuple(kinds),
+        depth=int(depth),
+        name=None if name == NAME else name,
+        k1=float(k1),
+        b=float(b),
+    )
+    timing = build_timing(request, seconds)
+    return Results(table_of(collection, rows, chosen), tuple(chosen), provenance, timing)
 
 
 def _check(k1: Any, b: Any, depth: Any, kinds: list[KindName], measures: list[Measure]) -> None:

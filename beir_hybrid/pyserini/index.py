@@ -16,7 +16,7 @@ from beir_hybrid.collection.shards import Problems, note_duplicates
 from beir_hybrid.encoding import Embeddings, Encoder, as_encoder, encode
 from beir_hybrid.encoding.jobs import check_texts_only
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.evaluation.evaluate import about_collection, checked
+from beir_hybrid.evaluation.evaluate import checked
 from beir_hybrid.files import replacing_folder, sha256
 from beir_hybrid.pyserini.dense import (
     DOCID,
@@ -29,8 +29,10 @@ from beir_hybrid.pyserini.dense import (
     verify,
 )
 from beir_hybrid.pyserini.faiss_files import Kind, check_path, check_size, write_faiss
-from beir_hybrid.results.machine import versions
-from beir_hybrid.results.request import given
+from beir_hybrid.results.machine import list_versions
+from beir_hybrid.results.provenance import describe_collection
+from beir_hybrid.results.records import to_record
+from beir_hybrid.results.request import describe_dataset
 
 __all__ = ["DenseIndex", "build_index", "open_index", "read_manifest", "verify", "write_index"]
 
@@ -137,7 +139,7 @@ def write_index(
             "passages": len(vectors),
             "dim": vectors.dim,
             "faiss": parameters,
-            "versions": versions(),
+            "versions": list_versions(),
             "files": files,
         }
         text = json.dumps(about, ensure_ascii=False, indent=1)
@@ -187,8 +189,8 @@ def _recipe(encoder: Encoder, options: Mapping[str, Any], view: View, kind: Kind
         "format": FORMAT,
         "kind": kind,
         "model": model,
-        "collection": about_collection(view.collection),
-        "dataset": given(view.collection).get("dataset"),
+        "collection": to_record(describe_collection(view.collection)),
+        "dataset": to_record(describe_dataset(view.collection)),
         "languages": list(view.passage_langs),
     }
 

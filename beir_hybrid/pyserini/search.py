@@ -16,7 +16,6 @@ from beir_hybrid.collection.collection import retrieval_texts
 from beir_hybrid.collection.shards import rows_of
 from beir_hybrid.encoding import Encoder, as_encoder
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.evaluation.evaluate import about_collection
 from beir_hybrid.languages import choose
 from beir_hybrid.pyserini.dense import DenseIndex, open_index, parts_of, read_manifest
 from beir_hybrid.sources import load
@@ -108,15 +107,12 @@ def _collection_of(folder: Path, about: Mapping[str, Any]) -> Collection:
     if not known:
         raise BadOption(f"{folder} was built from {name!r}, which was given as an object; {cure}")
     found = load(known["name"], known["languages"], **known["options"])
-    if _hashes(about_collection(found)) != _hashes(about["collection"]):
+    hashes = [origin["sha256"] for origin in about["collection"]["provenance"]]
+    if [origin.sha256 for origin in found.provenance] != hashes:
         raise BadData(
             f"{name} has changed since {folder} was built from it; build it anew, or {cure}"
         )
     return found
-
-
-def _hashes(known: Mapping[str, Any]) -> list[str]:
-    return [origin["sha256"] for origin in known["provenance"]]
 
 
 def _nearest(index: DenseIndex, question: str, lang: str | None, k: int) -> list[tuple[float, str]]:

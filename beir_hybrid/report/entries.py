@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from beir_hybrid.collection.setting import ALL, KindName, Setting
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.report.recipes import recipe
 from beir_hybrid.results.mteb import Score, read_mteb
+from beir_hybrid.results.provenance import CollectionProvenance, Timing
+from beir_hybrid.results.records import to_record
 from beir_hybrid.results.results import RESULTS, Estimate, Matrix, Results
 from beir_hybrid.text import escape_unprintable
 
@@ -147,7 +149,7 @@ def _walked(folder: Path) -> Iterator[Path]:
 def _of_results(results: Results, path: Path | None) -> Entry:
     folder = None if path is None else path.parent
     try:
-        about, timing = results.about["collection"], results.timing
+        collection, timing = results.provenance.collection, results.timing
         summary: Summary = {
             kind: {str(measure): found for measure, found in row.items()}
             for kind, row in results.summary().items()
@@ -155,12 +157,12 @@ def _of_results(results: Results, path: Path | None) -> Entry:
         return Entry(
             name=_shown(results.model),
             source="results",
-            group=_group(about, not PICTURED.isdisjoint(summary)),
+            group=_group(collection, not PICTURED.isdisjoint(summary)),
             summary=summary,
             results=results,
             path=path,
-            date=str(timing.get("date", "")),
-            parameters=_whole(results.about["model"].get("parameters")),
+            date=timing.date,
+            parameters=_whole(results.provenance.model.parameters),
             speed=_speed(timing),
             recipe=recipe(results, folder),
         )
@@ -175,24 +177,22 @@ def _shown(name: str) -> str:
     return escape_unprintable(name).strip() or "(no name)"
 
 
-def _group(about: Mapping[str, Any], pictures: bool) -> Group:
-    same = ("name", "languages", "options", "title_policy", "provenance")  # as `compare` has it
-    options = [f"{name}: {value}" for name, value in about.get("options", {}).items()]
+def _group(collection: CollectionProvenance, pictures: bool) -> Group:
     facts = [
-        f"{len(about['languages'])} languages",
-        f"{about['queries']:,} queries",
-        f"{about['passages']:,} passages",
-        *([f"{about['pictures']:,} pictures"] if about.get("pictures") else []),
-        *options,
-        *([f"licence: {about['licence']}"] if about.get("licence") else []),
-        *([about["caveat"]] if about.get("caveat") else []),
+        f"{len(collection.languages)} languages",
+        f"{collection.queries:,} queries",
+        f"{collection.passages:,} passages",
+        *([f"{collection.images:,} pictures"] if collection.images else []),
+        *(f"{name}: {value}" for name, value in collection.options.items()),
+        *([f"licence: {collection.licence}"] if collection.licence else []),
+        *([collection.caveat] if collection.caveat else []),
     ]
     return Group(
-        name=escape_unprintable(str(about["name"])),
-        key=json.dumps([about.get(what) for what in same], sort_keys=True),
-        languages=tuple(about["languages"]),
+        name=escape_unprintable(collection.name),
+        key=json.dumps(list(to_record(collection.identity).values()), sort_keys=True),
+        languages=collection.languages,
         facts=tuple(facts),
-        size=(int(about["queries"]), int(about["passages"])),
+        size=(collection.queries, collection.passages),
         pictures=pictures,
     )
 
@@ -201,10 +201,10 @@ def _whole(value: object) -> int | None:
     return value if isinstance(value, int) and value > 0 else None
 
 
-def _speed(timing: Mapping[str, Any]) -> float | None:
+def _speed(timing: Timing) -> float | None:
     """Return how many texts and pictures a second were encoded, if any were."""
-    texts = timing.get("texts encoded", 0) + timing.get("pictures encoded", 0)
-    seconds = timing.get("seconds", {}).get("encoding", 0)
+    texts = (timing.encoded_texts or 0) + (timing.encoded_images or 0)
+    seconds = timing.seconds.get("encoding", 0)
     return texts / seconds if texts and seconds else None
 
 

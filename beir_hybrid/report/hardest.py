@@ -15,9 +15,8 @@ import pyarrow.compute as pc
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.setting import IMAGE, KindName
 from beir_hybrid.errors import BeirHybridError
-from beir_hybrid.evaluation.evaluate import about_collection
 from beir_hybrid.report.shown import Known, Thumbnail, known_of
-from beir_hybrid.results.request import GIVEN
+from beir_hybrid.results.provenance import describe_collection
 from beir_hybrid.results.results import Results
 from beir_hybrid.sources import find
 
@@ -234,18 +233,19 @@ def _relevant(collection: Collection, queries: Iterable[str]) -> dict[str, set[s
 
 def offline_collection(results: Results) -> Collection | None:
     """Return the collection that results are on, if it lies on this machine, whole and the same."""
-    data = results.timing.get(GIVEN, {}).get("dataset")
-    about = results.about["collection"]
-    if data is None or about["passages"] > _MOST:
+    request, then = results.timing.request, results.provenance.collection
+    data = None if request is None else request.dataset
+    if data is None or then.passages > _MOST:
         return None
     try:
         with _offline():
-            collection = find(data["name"])(data["languages"], **data["options"])
-        now = about_collection(collection)
+            collection = find(data.name)(data.languages, **data.options)
+        now = describe_collection(collection)
     except (BeirHybridError, OSError, KeyError, TypeError, ValueError):
         return None
-    same = ("name", "languages", "queries", "passages", "provenance")
-    return collection if all(now[what] == about.get(what) for what in same) else None
+    same = ("name", "languages", "queries", "passages", "origins")
+    is_equal = all(getattr(now, name) == getattr(then, name) for name in same)
+    return collection if is_equal else None
 
 
 @contextmanager

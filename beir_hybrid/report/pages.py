@@ -16,8 +16,8 @@ from beir_hybrid.report.entries import Entry
 from beir_hybrid.report.heat import HeatMap, heat_map, less_mean, signed_map
 from beir_hybrid.report.reproduce import reproduction
 from beir_hybrid.results.compare import Comparison, compare, rises
+from beir_hybrid.results.records import to_record
 from beir_hybrid.results.render import cells, figure, notes, signed
-from beir_hybrid.results.request import GIVEN
 from beir_hybrid.results.results import Estimate, Matrix, Results
 
 ELSEWHERE = "path/to"
@@ -73,20 +73,19 @@ def facts_of(entry: Entry) -> list[tuple[str, str]]:
 
 
 def _facts(results: Results, entry: Entry) -> Iterable[tuple[str, str]]:
-    model, timing = results.about["model"], results.timing
-    made = model.get("fingerprint", {})
-    yield "revision", str(model.get("revision", ""))
+    model, timing = results.provenance.model, results.timing
+    made = model.fingerprint
+    yield "revision", model.revision
     yield "reads", f"{made['max_length']} tokens" if made.get("max_length") else ""
     yield "arithmetic", str(made.get("dtype", ""))
     if entry.speed is not None:
-        machine = timing.get("machine", {})
-        on = machine.get("gpu") or machine.get("processor", "")
-        pictures = timing.get("pictures encoded", 0)
-        what = f"{timing['texts encoded']:,} texts" + f" and {pictures:,} pictures" * bool(pictures)
+        machine = timing.machine
+        on = "" if machine is None else machine.gpu or machine.processor
+        pictures = timing.encoded_images or 0
+        what = f"{timing.encoded_texts:,} texts" + f" and {pictures:,} pictures" * bool(pictures)
         texts = f"{what} at {entry.speed:,.0f} a second"
         yield "encoding", f"{texts} on {on}" if on else texts
-    known = {"beir-hybrid": results.about.get("beir-hybrid", ""),
-             **results.about.get("versions", {})}  # fmt: skip
+    known = {"beir-hybrid": results.provenance.version, **results.provenance.versions}
     yield "versions", ", ".join(f"{name} {version}" for name, version in known.items() if version)
 
 
@@ -199,7 +198,7 @@ def commands_of(results: Results) -> tuple[list[str], str]:
         lines = reproduction(results)
     except BadOption as error:
         return [], str(error)
-    for path in sorted(_local(results.timing.get(GIVEN)), key=len, reverse=True):
+    for path in sorted(_local(to_record(results.timing.request)), key=len, reverse=True):
         named = "/".join((ELSEWHERE, *Path(path).parts[-2:]))
         lines = [line.replace(path, named) for line in lines]
     return lines, ""

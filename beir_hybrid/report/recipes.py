@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from beir_hybrid.errors import BadData
-from beir_hybrid.results.request import GIVEN
 from beir_hybrid.results.results import Results
 
 _RECORD = "training.json"  # of `bh.train`, beside the model; `ablate` has it under runs
@@ -20,21 +19,21 @@ _BATCHES = {
 
 def recipe(results: Results, folder: Path | None) -> str:
     """Return how a model was trained, if its training lies here, else how it was asked."""
-    made = results.about["model"].get("fingerprint", {})
-    parts = list(_OF_KIND.get(made.get("kind"), _asked)(made))
+    made = results.provenance.model.fingerprint
+    parts = list(_OF_KIND.get(str(made.get("kind")), _asked)(made))
     for path in _records(results, folder):
         if path.is_file():
             parts = [_trained(path), *parts]
             break
-    if reranker := results.about.get("reranker"):
-        parts.append(f"reranked by {reranker['reranker']}")
+    if reranker := results.provenance.reranker:
+        parts.append(f"reranked by {reranker.name}")
     return "; ".join(parts)
 
 
 def _records(results: Results, folder: Path | None) -> Iterator[Path]:
-    given = results.timing.get(GIVEN, {})
-    if given.get("model") and not given.get("hub"):
-        yield Path(given["model"]).parent / _RECORD
+    request = results.timing.request
+    if request is not None and request.model and not request.hub:
+        yield Path(request.model).parent / _RECORD
     if folder is not None and len(folder.absolute().parents) > 2:  # noqa: PLR2004 - results/NAME/RUN
         yield folder.absolute().parents[2] / "runs" / folder.name / _RECORD
 

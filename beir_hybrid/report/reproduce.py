@@ -14,7 +14,7 @@ from beir_hybrid.collection.setting import ALL, KindName
 from beir_hybrid.errors import BadOption
 from beir_hybrid.measures.base import BiasMeasure
 from beir_hybrid.measures.effectiveness import RankProvider
-from beir_hybrid.results.request import GIVEN
+from beir_hybrid.results.request import DatasetRequest, Request
 from beir_hybrid.results.results import Results
 
 FOLDER = "reproduced"
@@ -57,24 +57,24 @@ def reproduction(
     if not isinstance(results, Results):
         results = Results.load(results)
     check_positive_or_none(hits=hits)
-    known = results.timing.get(GIVEN)
+    known = results.timing.request
     if known is None:
         raise BadOption(
             f"{_called(results)} do not say how model and data were named: timing.json is missing "
             "or of an earlier version; evaluate again"
         )
-    if "dataset" not in known:
+    if known.dataset is None:
         raise BadOption(
             f"{_called(results)} are on a collection that was given as an object; evaluate on one "
             "that bh.load or --dataset names, such as jsonl"
         )
-    make = _MAKERS.get(results.about["model"]["fingerprint"].get("kind"), _by_model)
+    make = _MAKERS.get(str(results.provenance.model.fingerprint.get("kind")), _by_model)
     if hits is not None and (make is not _by_model or not _kinds_of_runs(results)):
         raise BadOption(
             f"{_called(results)} are made again without Pyserini's dense search, which hits is for"
         )
-    data, base = known["dataset"], Path(folder)
-    fetch = ["datasets", "fetch", data["name"], *_of_data(data)]
+    data, base = known.dataset, Path(folder)
+    fetch = ["datasets", "fetch", data.name, *_of_data(data)]
     lines = [fetch, *make(results, known, base, hits)]
     return [
         " ".join(line) if line[0] == "#" else shlex.join(_clean([_PROGRAM, *line]))
@@ -84,12 +84,12 @@ def reproduction(
 
 def _hits_of(results: Results) -> int:
     """Return how many passages of a ranking to search for, that measures see what they saw."""
-    about, count = results.about, results.about["collection"]
+    count = results.provenance.collection
     cutoffs = [measure.params.get("cutoff", 1) for measure in results.measures]
-    least = int(max(about["depth"], *cutoffs))
-    if count["queries"] * count["passages"] > _LINES or not any(map(_whole, results.measures)):
+    least = int(max(results.provenance.depth or 0, *cutoffs))
+    if count.queries * count.passages > _LINES or not any(map(_whole, results.measures)):
         return least
-    return max(least, int(count["passages"]))
+    return max(least, count.passages)
 
 
 def _whole(measure: Measure) -> bool:
@@ -100,12 +100,12 @@ def _whole(measure: Measure) -> bool:
 
 def _sees(measure: Measure, results: Results, hits: int) -> bool:
     """Tell whether a measure sees in runs of so many passages what it saw."""
-    passages = results.about["collection"]["passages"]
+    passages = results.provenance.collection.passages
     if "cutoff" in measure.params:
         return bool(measure["cutoff"] <= hits)
     if _whole(measure):
         return bool(passages <= hits)
-    return min(hits, passages) == min(results.about["depth"], passages)
+    return min(hits, passages) == min(results.provenance.depth or 0, passages)
 
 
 def _kinds_of_runs(results: Results) -> list[KindName]:
@@ -115,16 +115,17 @@ def _kinds_of_runs(results: Results) -> list[KindName]:
 
 def _ours_alone(results: Results) -> bool:
     """Tell whether Pyserini can make none: it has no reranker, and reads no pictures."""
-    return "reranker" in results.about or "pictures" in results.about["collection"]
+    provenance = results.provenance
+    return provenance.reranker is not None or provenance.collection.images is not None
 
 
 def _called(results: Results) -> str:
     return f"these results ({results.model!r} on {results.collection!r})"
 
 
-def _by_model(results: Results, known: dict[str, Any], base: Path, hits: int | None) -> list[Line]:
+def _by_model(results: Results, known: Request, base: Path, hits: int | None) -> list[Line]:
     """Index each language's passages and the pool, search them all, score the runs."""
-    if "model" not in known:
+    if known.model is None:
         raise BadOption(
             f"{_called(results)} are of a model that was given as an object, or of vectors; "
             "evaluate a model by its name or folder"
@@ -139,7 +140,7 @@ def _by_model(results: Results, known: dict[str, Any], base: Path, hits: int | N
 
 
 def _ranked(
-    results: Results, known: dict[str, Any], base: Path, kinds: list[KindName], hits: int
+    results: Results, known: Request, base: Path, kinds: list[KindName], hits: int
 ) -> list[Line]:
     """Have Pyserini rank, and our own search where measures look further than its runs."""
     seen = [measure for measure in results.measures if _sees(measure, results, hits)]
@@ -152,10 +153,10 @@ def _ranked(
 
 
 def _searched(
-    results: Results, known: dict[str, Any], base: Path, hits: int, measures: list[Measure]
+    results: Results, known: Request, base: Path, hits: int, measures: list[Measure]
 ) -> list[Line]:
-    encoder = [*_of_model(results, known), *_options("dataset", known["dataset"]["name"]),
-               *_of_data(known["dataset"])]  # fmt: skip
+    encoder = [*_of_model(results, known), *_options("dataset", _find_dataset(known).name),
+               *_of_data(_find_dataset(known))]  # fmt: skip
     indexes, searches, runs = [], [], []
     for target, asked in _targets(results).items():
         index = base / "indexes" / target
@@ -184,7 +185,7 @@ def _targets(results: Results) -> dict[str, list[str]]:
     for setting in results.settings:
         if setting.kind != "one-target":
             asked.setdefault(setting.passages, []).append(setting.queries)
-    langs = set(results.about["collection"]["languages"])
+    langs = set(results.provenance.collection.languages)
     every = len(langs) > 1
     return {
         target: [ALL] if every and {*queries} == langs else queries
@@ -194,7 +195,7 @@ def _targets(results: Results) -> dict[str, list[str]]:
 
 def _scored(
     results: Results,
-    known: dict[str, Any],
+    known: Request,
     output: Path,
     runs: Iterable[Any],
     measures: Iterable[Measure],
@@ -206,33 +207,33 @@ def _scored(
 
 def _evaluated(
     results: Results,
-    known: dict[str, Any],
+    known: Request,
     output: Path,
     kinds: list[KindName],
     measures: Iterable[Measure] | None = None,
 ) -> Line:
     """Have `beir-hybrid evaluate` do it all."""
-    own: dict[str, Any] = {"settings": ",".join(kinds), "depth": results.about["depth"]}
-    if "reranker" in results.about:
-        if "rerank" not in known:
+    own: dict[str, Any] = {"settings": ",".join(kinds), "depth": results.provenance.depth}
+    if results.provenance.reranker is not None:
+        if known.rerank is None:
             raise BadOption(
                 f"{_called(results)} are of a cross-encoder that was given as an object; evaluate "
                 "with one by its name or folder"
             )
-        own["rerank"] = known["rerank"]
+        own["rerank"] = known.rerank
     judged = _judged(known, output, measures or results.measures)
     return ["evaluate", *_of_model(results, known), *judged,
             *_words(own), *_options("name", results.model)]  # fmt: skip
 
 
-def _of_runs(results: Results, known: dict[str, Any], base: Path, _hits: int | None) -> list[Line]:
-    return [_scored(results, known, base / "results", known["runs"], results.measures)]
+def _of_runs(results: Results, known: Request, base: Path, _hits: int | None) -> list[Line]:
+    return [_scored(results, known, base / "results", known.runs or (), results.measures)]
 
 
-def _bm25(results: Results, known: dict[str, Any], base: Path, _hits: int | None) -> list[Line]:
-    made = results.about["model"]["fingerprint"]
+def _bm25(results: Results, known: Request, base: Path, _hits: int | None) -> list[Line]:
+    made, runs = results.provenance.model.fingerprint, results.provenance.runs
     own = {"settings": ",".join(results.kinds), "k1": made["k1"], "b": made["b"],
-           "depth": results.about["runs"]["depth"]}  # fmt: skip
+           "depth": 0 if runs is None else runs.depth}  # fmt: skip
     judged = _judged(known, base / "results", results.measures)
     return [["bm25", *judged, *_words(own)]]
 
@@ -241,24 +242,31 @@ def _bm25(results: Results, known: dict[str, Any], base: Path, _hits: int | None
 _MAKERS = {"runs": _of_runs, "bm25": _bm25}
 
 
-def _judged(known: dict[str, Any], output: Path, measures: Iterable[Measure]) -> Line:
+def _judged(known: Request, output: Path, measures: Iterable[Measure]) -> Line:
     """Return the options that all who judge have."""
-    data, names = known["dataset"], " ".join(map(str, measures))
-    return [*_options("dataset", data["name"]), *_of_data(data), *_options("measures", names),
+    data, names = _find_dataset(known), " ".join(map(str, measures))
+    return [*_options("dataset", data.name), *_of_data(data), *_options("measures", names),
             *_options("output", output)]  # fmt: skip
 
 
-def _of_data(data: Mapping[str, Any]) -> Line:
-    langs = _options("languages", ",".join(data["languages"])) if data["languages"] else []
-    pairs = [f"{name}={value}" for name, value in data["options"].items()]
+def _find_dataset(known: Request) -> DatasetRequest:
+    """Return the dataset, which `reproduction` has made sure that there is."""
+    if known.dataset is None:
+        raise BadOption("the collection was given as an object")
+    return known.dataset
+
+
+def _of_data(data: DatasetRequest) -> Line:
+    langs = _options("languages", ",".join(data.languages)) if data.languages else []
+    pairs = [f"{name}={value}" for name, value in data.options.items()]
     return [*langs, *(word for pair in pairs for word in ("-o", pair))]
 
 
-def _of_model(results: Results, known: Mapping[str, Any]) -> Line:
-    options = dict(known["options"])
-    if known["hub"] and (commit := results.about["model"]["revision"]):
+def _of_model(results: Results, known: Request) -> Line:
+    options = dict(known.options or {})
+    if known.hub and (commit := results.provenance.model.revision):
         options["revision"] = commit  # what a branch was then
-    return [known["model"], *_words(options)]
+    return [known.model or "", *_words(options)]
 
 
 def _words(options: Mapping[str, Any]) -> Line:

@@ -10,6 +10,7 @@ from ir_measures import Measure
 from beir_hybrid.collection.setting import KindName, Setting
 from beir_hybrid.errors import BadData, BadOption, lookup
 from beir_hybrid.measures.base import BiasMeasure
+from beir_hybrid.results.records import to_record
 from beir_hybrid.results.results import Results
 from beir_hybrid.results.statistics import Difference, Test, Values, holm
 from beir_hybrid.results.statistics import compare as compare_values
@@ -172,11 +173,11 @@ def _only(values: Values, setting: int) -> Values:
 
 def same_collection(results: Sequence[Results]) -> None:
     """Raise `BadData` where results are of different collections."""
-    about = [one.about["collection"] for one in results]
-    for other in about[1:]:
-        for what in ("name", "languages", "options", "title_policy", "provenance"):
-            if other.get(what) != about[0].get(what):
+    identities = [to_record(one.provenance.collection.identity) for one in results]
+    for other in identities[1:]:
+        for key, value in identities[0].items():
+            if other[key] != value:
                 raise BadData(
-                    f"results are compared on one collection, but its {what} differs: "
-                    f"{about[0].get(what)!s:.80} and {other.get(what)!s:.80}"
+                    f"results are compared on one collection, but its {key} differs: "
+                    f"{value!s:.80} and {other[key]!s:.80}"
                 )

@@ -1,46 +1,59 @@
-"""The machine and the packages that a result was made with, as JSON can hold them."""
+"""The machine and the package versions that results were made with."""
 
 import os
 import platform
 import sys
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-# Those whose arithmetic values depend on; what a model depends on is in its fingerprint.
+from beir_hybrid.results.records import json_key
+
+# The packages whose arithmetic values depend on; those of a model are in its fingerprint.
 _PACKAGES = ("ir-measures", "numpy", "sentence-transformers", "torch")
 
 
-def versions() -> dict[str, str]:
+@dataclass(frozen=True)
+class Machine:
+    """The machine that an evaluation ran on, which explains its seconds."""
+
+    system: str = ""
+    python: str = ""
+    processor: str = ""
+    cores: int | None = field(default=0, metadata=json_key("cores"))
+    memory: float | None = field(default=0.0, metadata=json_key("memory in GiB"))
+    gpu: str | None = None
+
+
+def list_versions() -> dict[str, str]:
     """Return the versions of the packages that can change values."""
     return {name: version(name) for name in _PACKAGES}
 
 
-def machine() -> dict[str, Any]:
-    """Return what explains the seconds: processor, cores, memory, GPU if torch sees one."""
-    known = {
-        "system": platform.platform(),
-        "python": platform.python_version(),
-        "processor": _processor(),
-        "cores": os.cpu_count(),
-        "memory in GiB": _memory(),
-    }
-    torch = sys.modules.get("torch")  # where nothing has imported it, it played no part
-    if torch is not None and torch.cuda.is_available():
-        known["gpu"] = torch.cuda.get_device_name()
-    return known
+def describe_machine() -> Machine:
+    """Return this machine; its GPU is found if torch is imported and sees one."""
+    torch = sys.modules.get("torch")  # without torch no GPU was used
+    has_gpu = torch is not None and torch.cuda.is_available()
+    return Machine(
+        system=platform.platform(),
+        python=platform.python_version(),
+        processor=_find_processor(),
+        cores=os.cpu_count(),
+        memory=_measure_memory(),
+        gpu=torch.cuda.get_device_name() if torch is not None and has_gpu else None,
+    )
 
 
-def _processor() -> str:
-    """Return the model's name, which `platform` does not know on Linux."""
-    table = Path("/proc/cpuinfo")
-    lines = table.read_text("utf-8").splitlines() if table.is_file() else []
-    named = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return named[0] if named else platform.processor() or platform.machine()
+def _find_processor() -> str:
+    """Return the name of the processor's model, which `platform` does not know on Linux."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text("utf-8").splitlines() if path.is_file() else []
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()
 
 
-def _memory() -> float | None:
-    names = getattr(os, "sysconf_names", {})
-    if "SC_PHYS_PAGES" not in names:  # as on Windows
+def _measure_memory() -> float | None:
+    """Return the memory in GiB, or None where the system does not tell, as on Windows."""
+    if "SC_PHYS_PAGES" not in getattr(os, "sysconf_names", {}):
         return None
     return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30, 1)

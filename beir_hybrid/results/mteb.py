@@ -115,15 +115,14 @@ def mteb_scores(results: Results, split: str = "test") -> list[Score]:
     XQuAD and MLQA, no pool and no bias, so these are comparable with our own figures alone.
     ``one-target`` settings, and those with pictures, have no place in them, and are left out.
     """
-    about = results.about["collection"]
-    origins = about.get("provenance", [])
-    revision = next((one["revision"] or one["sha256"] for one in origins), "unknown")
+    collection = results.provenance.collection
+    revision = next((one.revision or one.sha256 for one in collection.origins), "unknown")
     scores = []
     for measure in results.measures:
         for setting, value in results.means(measure).items():
             query, passage = setting.queries, setting.passages
-            langs = tuple(about["languages"]) if passage == ALL else (passage, query)
-            where = (str(about["name"]), str(revision), split, f"{passage}-{query}")
+            langs = collection.languages if passage == ALL else (passage, query)
+            where = (collection.name, revision, split, f"{passage}-{query}")
             distinct = tuple(dict.fromkeys(langs))
             if setting.kind in ("mono", "cross", "multi"):
                 scores.append(Score(*where, distinct, query, passage, str(measure), value))

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from beir_hybrid.collection.setting import SETTING_KINDS, KindName
 from beir_hybrid.measures.base import BiasMeasure, LanguageDisparity, ModalityShare
+from beir_hybrid.results.provenance import RunsProvenance
 from beir_hybrid.results.results import Estimate, Results
 from beir_hybrid.text import escape_unprintable, plural
 
@@ -82,19 +83,20 @@ def _short(found: Estimate) -> str:
 def notes(results: Results) -> list[str]:
     """Return what a reader must know beside the figures."""
     known = []
-    if caveat := results.about["collection"].get("caveat"):
+    if caveat := results.provenance.collection.caveat:
         known.append(caveat)
-    cut = results.about.get("truncated", {})
-    if any(cut.values()):
-        texts = " and ".join(f"{count:,} {kind}" for kind, count in cut.items() if count)
+    counts = results.provenance.truncation
+    if any(counts.values()):
+        texts = " and ".join(f"{count:,} {kind}" for kind, count in counts.items() if count)
         known.append(f"{texts} are longer than the model reads, and were cut")
-    if runs := results.about.get("runs"):
-        known.append(f"runs hold {runs['depth']:,} passages a query at most: measures see no more")
-        if runs["missing"]:
+    if runs := results.provenance.runs:
+        known.append(f"runs hold {runs.depth:,} passages a query at most: measures see no more")
+        if runs.missing:
             known.append(_missing(runs))
-        if lost := runs.get("unmatched"):
+        if runs.unmatched:
             known.append(
-                f"{lost:,} of {runs['queries']:,} rankings are empty: no passage shares a term"
+                f"{runs.unmatched:,} of {runs.queries:,} rankings are empty: no passage shares a "
+                "term"
             )
     summary = results.summary().values()
     silent = [m for m in results.measures if not any(m in row for row in summary)]
@@ -122,22 +124,22 @@ _TAKES = {
 }
 
 
-def _missing(runs: dict[str, Any]) -> str:
+def _missing(runs: RunsProvenance) -> str:
     """Say how many queries runs lack, and of which languages."""
-    lost = f"the runs lack {runs['missing']:,} of {plural(runs['queries'], 'queries')}"
-    by_lang = runs.get("missing by language", {}).items()  # older results have no such entry
+    lost = f"the runs lack {runs.missing:,} of {plural(runs.queries, 'queries')}"
+    by_lang = runs.missing_by_language.items()  # older results have no such entry
     langs = [f"{lang} {n:,} of {of:,}" for lang, (n, of) in by_lang if n]
     return f"{lost}, which counts as finding nothing{': ' * bool(langs)}{', '.join(langs)}"
 
 
 def heading(results: Results) -> str:
     """Return the line above the table."""
-    about = results.about["collection"]
+    collection = results.provenance.collection
     counts = {
-        "languages": len(about["languages"]),
-        **({"pictures": about["pictures"]} if "pictures" in about else {}),
-        "queries": about["queries"],
-        "passages": about["passages"],
+        "languages": len(collection.languages),
+        **({"pictures": collection.images} if collection.images else {}),
+        "queries": collection.queries,
+        "passages": collection.passages,
         "settings": len(results.settings),
     }
     shown = ", ".join(plural(count, of) for of, count in counts.items())

@@ -1,53 +1,111 @@
-"""The request of an evaluation: the names and options by which it can be made again."""
+"""The request behind results: the names and options by which they can be made again."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 from beir_hybrid.collection import Collection
 
-GIVEN = "given"  # the entry of the timing that holds the request
+
+@dataclass(frozen=True)
+class DatasetRequest:
+    """The name, languages and options by which `load` finds a dataset again."""
+
+    name: str
+    languages: tuple[str, ...] | None
+    options: Mapping[str, str]
 
 
-def given(
+@dataclass(frozen=True)
+class Request:
+    """How model, data and options were named, as far as names can say it.
+
+    A model or collection that was handed over as an object has no name, and its field is None.
+    Folders stand with their whole paths. Results of earlier versions lack all below `options`.
+
+    Attributes
+    ----------
+    rerank
+        The cross-encoder, or ``blip:`` and a matcher.
+    runs
+        The files of external runs.
+    hub
+        Whether `model` is a name on the hub, and not a folder.
+    options
+        Of the encoder.
+    name
+        What to call the model, where the user says so.
+    k1, b
+        Of BM25.
+    """
+
+    rerank: str | None = None
+    runs: tuple[str, ...] | None = None
+    dataset: DatasetRequest | None = None
+    model: str | None = None
+    hub: bool | None = None
+    options: Mapping[str, str | int | bool] | None = None
+    measures: tuple[str, ...] | None = None
+    settings: tuple[str, ...] | None = None
+    depth: int | None = None
+    name: str | None = None
+    k1: float | None = None
+    b: float | None = None
+
+
+def describe_request(
     collection: Collection,
+    measures: Iterable[object],
     model: Any = None,
     options: Mapping[str, Any] | None = None,
-    **more: str | list[str],
-) -> dict[str, Any]:
-    """Return by which names model and data can be asked for again, as JSON can hold it.
+    **details: Any,
+) -> Request:
+    """Return the request for results on a collection; `details` are further fields.
 
-    What was handed over as an object has none. Folders stand with their whole paths, so this goes
-    where the machine does, with the timing: results themselves are the same wherever files lie.
+    A request goes into the timing, for paths differ between machines, while results are the same
+    wherever files lie.
     """
-    known: dict[str, Any] = dict(more)
     model, options = getattr(model, "asked", None) or (model, options)
-    if collection.loaded:
-        own = {name: collection.options.get(name, value)
-               for name, value in collection.loaded["options"].items()}  # fmt: skip
-        known["dataset"] = collection.loaded | {
-            "options": {name: _text(value) for name, value in own.items() if value is not None}
-        }
     if isinstance(model, str | Path):
-        known["model"], known["hub"] = placed(model), not Path(model).is_dir()
-        wanted = (options or {}).items()
-        known["options"] = {name: _plain(value) for name, value in wanted if value is not None}
-    return known
+        details["model"], details["hub"] = resolve_path(model), not Path(model).is_dir()
+        present = ((name, value) for name, value in (options or {}).items() if value is not None)
+        details["options"] = {name: _simplify(value) for name, value in present}
+    return Request(
+        dataset=describe_dataset(collection), measures=tuple(map(str, measures)), **details
+    )
 
 
-def placed(model: str | Path) -> str:
-    """Return a folder's whole path, and a name on the hub as it is."""
+def describe_dataset(collection: Collection) -> DatasetRequest | None:
+    """Return how a collection is loaded again, or None if no dataset made it."""
+    if not collection.loaded:
+        return None
+    options = {
+        name: collection.options.get(name, value)
+        for name, value in collection.loaded["options"].items()
+    }
+    languages = collection.loaded["languages"]
+    return DatasetRequest(
+        name=collection.loaded["name"],
+        languages=None if languages is None else tuple(languages),
+        options={name: _format(value) for name, value in options.items() if value is not None},
+    )
+
+
+def resolve_path(model: str | Path) -> str:
+    """Return the whole path of a model's folder, or its name on the hub as it is."""
     return str(Path(model).resolve()) if Path(model).is_dir() else str(model)
 
 
-def _plain(value: Any) -> str | int | bool:
+def _simplify(value: object) -> str | int | bool:
+    """Return an option of an encoder as JSON can hold it."""
     if isinstance(value, str | bool):
         return value
     return int(value) if isinstance(value, Integral) else str(value)
 
 
-def _text(value: Any) -> str:
+def _format(value: object) -> str:
     """Return an option of a dataset as the command line takes it."""
     if isinstance(value, bool):
         return str(value).lower()

@@ -3,9 +3,8 @@
 # (ir_measures and pyarrow.parquet leave functions without types.)
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from ir_measures import Measure, parse_measure
 
-from beir_hybrid._version import __version__
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import to_arrow, to_numpy
 from beir_hybrid.collection.setting import (
@@ -29,6 +27,8 @@ from beir_hybrid.collection.setting import (
 from beir_hybrid.errors import BadData, BadOption, lookup
 from beir_hybrid.files import locked, replacing, sha256, writing
 from beir_hybrid.measures.ranked_judgements import Rankings
+from beir_hybrid.results.provenance import Provenance, Timing
+from beir_hybrid.results.records import from_record, to_record
 from beir_hybrid.results.statistics import Values, average, draw, interval
 
 FORMAT = 1
@@ -90,12 +90,12 @@ class Results:
 
     Attributes
     ----------
-    about
+    provenance
         The model and its fingerprint, the collection and its origin, and what else values depend
-        on: equal ``about`` means equal values.
+        on: equal provenance means equal values.
     timing
-        The date (UTC), the seconds that it took, engine and machine, and how model and data were
-        named there: what differs between runs of the same.
+        Date, seconds, machine, and how model and data were named: what differs between runs of the
+        same evaluation.
 
     Examples
     --------
@@ -106,8 +106,8 @@ class Results:
 
     table: pa.Table
     measures: tuple[Measure, ...]
-    about: dict[str, Any]
-    timing: dict[str, Any] = field(default_factory=dict)
+    provenance: Provenance
+    timing: Timing = field(default_factory=Timing)
     known: Mapping[KindName, dict[Measure, Estimate]] | None = None
 
     def __repr__(self) -> str:
@@ -123,12 +123,12 @@ class Results:
     @property
     def model(self) -> str:
         """The model's name."""
-        return str(self.about["model"]["name"])
+        return self.provenance.model.name
 
     @property
     def collection(self) -> str:
         """The collection's name."""
-        return str(self.about["collection"]["name"])
+        return self.provenance.collection.name
 
     @cached_property
     def kinds(self) -> tuple[KindName, ...]:
@@ -144,7 +144,6 @@ class Results:
     def _summary(self) -> Mapping[KindName, dict[Measure, Estimate]]:
         if self.known is not None:
             return self.known
-        unbiased = {"multi": self.about.get("unbiased", {}), **self.about.get("unbiased in", {})}
         weights: dict[int, np.ndarray] = {}
         found: dict[KindName, dict[Measure, Estimate]] = {}
         for kind in self.kinds:
@@ -158,7 +157,7 @@ class Results:
                     weights[n] = draw(n, SAMPLES)
                 low, high = interval(values, samples=SAMPLES, weights=weights.get(n))
                 macro, micro = average(values), average(values, macro=False)
-                reference = unbiased.get(kind, {}).get(str(measure))
+                reference = self.provenance.list_unbiased(kind).get(str(measure))
                 found[kind][measure] = Estimate(
                     macro, low, high, micro, len(values.value), reference
                 )
@@ -261,19 +260,6 @@ class Results:
         column = self.table[str(measure)].combine_chunks()
         return np.frombuffer(column.buffers()[1], np.float64)[column.offset :][: len(column)]
 
-    @classmethod
-    def of(
-        cls,
-        table: pa.Table,
-        measures: Iterable[Measure],
-        about: dict[str, Any],
-        timing: dict[str, Any],
-    ) -> "Results":
-        """Put a table of values and what is known of it together."""
-        made = {"beir-hybrid": __version__}
-        when = {"date": datetime.now(UTC).date().isoformat()}
-        return cls(table, tuple(measures), made | about, when | timing)
-
     def save(self, folder: str | Path) -> Path:
         """Write ``results.json``, ``per_query.parquet`` and ``timing.json`` into a folder.
 
@@ -290,7 +276,7 @@ class Results:
             with replacing(coming) as temporary:
                 pq.write_table(self.table, temporary, compression="zstd")
             with replacing(folder / TIMING) as temporary:
-                temporary.write_text(_json(self.timing), "utf-8")
+                temporary.write_text(_json(to_record(self.timing)), "utf-8")
             with replacing(path) as temporary:
                 temporary.write_text(_json(self._stored(sha256(coming))), "utf-8")
             _settle(folder)
@@ -299,7 +285,7 @@ class Results:
     def _stored(self, per_query: str) -> dict[str, Any]:
         return {
             "format": FORMAT,
-            "about": self.about,
+            "about": to_record(self.provenance),
             "measures": [str(measure) for measure in self.measures],
             "summary": {
                 kind: {str(measure): asdict(found) for measure, found in row.items()}
@@ -341,16 +327,25 @@ class Results:
                 }
                 for kind, row in stored["summary"].items()
             }
-            timing = folder / TIMING
+            provenance = from_record(Provenance, stored["about"], f"{path}: about")
             table = pq.read_table(_whole(folder, stored["per_query"]))
-            known = json.loads(timing.read_bytes()) if timing.is_file() else {}
-            return cls(table, measures, stored["about"], known, summary)
         except _DAMAGE as error:
             raise BadData(f"{path} is no results file: {error!r}") from error
+        return cls(table, measures, provenance, _read_timing(folder / TIMING), summary)
 
 
 # What reading something else than results raises, parsing of measures included.
 _DAMAGE = (ValueError, KeyError, TypeError, NameError, AttributeError)
+
+
+def _read_timing(path: Path) -> Timing:
+    """Read the timing; an empty one if there is no file."""
+    if not path.is_file():
+        return Timing()
+    try:
+        return from_record(Timing, json.loads(path.read_bytes()), str(path))
+    except ValueError as error:
+        raise BadData(f"{path} is not JSON: {error}") from error
 
 
 def _settle(folder: Path) -> None:

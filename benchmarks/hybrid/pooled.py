@@ -152,14 +152,15 @@ class Pooled:
     def load(cls, output: Path, collection: str, label: str, seeds: Sequence[int]) -> "Pooled":
         """Read the seeds that are there; raise `BadData` if their rows are not alike."""
         found: dict[tuple[str, KindName], list[tuple[Values, tuple[Setting, ...]]]] = {}
-        there, free = [], {}
+        there: list[int] = []
+        free: Mapping[str, float] = {}
         for seed in seeds:
             folder = output / RESULTS / collection / f"{label}-{seed}"
             if not (folder / FILE).is_file():
                 continue
             results = Results.load(folder)
             there.append(seed)
-            free = results.about.get("unbiased", {})
+            free = results.provenance.unbiased
             names = {str(measure) for measure in results.measures}
             for key in {(one.measure, one.kind) for one in COLUMNS.values()}:
                 measure, kind = key

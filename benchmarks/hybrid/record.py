@@ -90,5 +90,5 @@ def site(experiments: Iterable[Found], folder: Path) -> Path:
 
 
 def _named(results: Results, name: str) -> Results:
-    model = results.about["model"] | {"name": name}
-    return replace(results, about=results.about | {"model": model})
+    model = replace(results.provenance.model, name=name)
+    return replace(results, provenance=replace(results.provenance, model=model))

@@ -52,10 +52,17 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bh.Results]:
             "own": system("own/Language", on, own=True),
             **{name: system(name, on, lost=[("en", 1), ("en", 2)]) for name in HOSTILE},
         }
-    about = found["fair"].about
-    whole = about["collection"] | {"name": "xquad-r", "queries": 13090, "passages": 13014}
-    found["xquad"] = replace(found["fair"], about=about | {"collection": whole})
+    provenance = found["fair"].provenance
+    whole = replace(provenance.collection, name="xquad-r", queries=13090, passages=13014)
+    found["xquad"] = replace(found["fair"], provenance=replace(provenance, collection=whole))
     return found
+
+
+def dataset_path(results: bh.Results) -> Path:
+    request = results.timing.request
+    assert request is not None
+    assert request.dataset is not None
+    return Path(request.dataset.options["path"])
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +70,7 @@ def site(results: dict[str, bh.Results], tmp_path_factory: pytest.TempPathFactor
     """Give the folder of the pages."""
     folder = tmp_path_factory.mktemp("site")
     for name in ("fair", "lossy"):
-        place = Path(results[name].timing["given"]["dataset"]["options"]["path"]).parent / name
+        place = dataset_path(results[name]).parent / name
         results[name].save(place)
     base = place.parent
     rest = [results[name] for name in ("own", *HOSTILE, "xquad")]
@@ -318,9 +325,9 @@ def test_a_long_title_does_not_widen_a_telephone(
     results: dict[str, bh.Results], tmp_path: Path, page: Page
 ) -> None:
     """A list to choose from is as wide as its longest line, unless it is told otherwise."""
-    about = results["fair"].about
-    named = about["collection"] | {"name": "MIRACLRetrievalHardNegatives dev " * 4}
-    long = replace(results["fair"], about=about | {"collection": named})
+    provenance = results["fair"].provenance
+    named = replace(provenance.collection, name="MIRACLRetrievalHardNegatives dev " * 4)
+    long = replace(results["fair"], provenance=replace(provenance, collection=named))
     page.set_viewport_size({"width": 360, "height": 740})
     page.goto(bh.leaderboard([long, results["own"]], tmp_path / "site").as_uri())
     assert page.evaluate("document.documentElement.scrollWidth") == 360

@@ -22,7 +22,8 @@ from beir_hybrid.evaluation.rerankers.matchers import BlipMatcher
 from beir_hybrid.evaluation.rerankers.matching import Matcher
 from beir_hybrid.measures.ranked_judgements import Rankings
 from beir_hybrid.progress import without_bars
-from beir_hybrid.results.request import placed
+from beir_hybrid.results.provenance import RerankerProvenance
+from beir_hybrid.results.request import resolve_path
 from beir_hybrid.retrieval import Best
 
 if TYPE_CHECKING:
@@ -68,8 +69,8 @@ def name_of(rerank: Any) -> str | None:
         return None
     name = str(rerank)
     if name.startswith(_BLIP):
-        return f"{_BLIP}{placed(name.removeprefix(_BLIP))}"
-    return placed(name)
+        return f"{_BLIP}{resolve_path(name.removeprefix(_BLIP))}"
+    return resolve_path(name)
 
 
 def kinds_for(scores: PairScores, kinds: Sequence[KindName], *, asked: bool) -> list[KindName]:
@@ -158,9 +159,9 @@ class Reranker:
     depth: int = 100
     store: Path | None = None
 
-    def about(self) -> dict[str, Any]:
-        """Return what results say of it."""
-        return {"reranker": self.scores.name, "depth": self.depth, **self.scores.fingerprint}
+    def describe(self) -> RerankerProvenance:
+        """Return the provenance of reranked results."""
+        return RerankerProvenance(self.scores.name, self.depth, self.scores.fingerprint)
 
     def reranked(
         self,

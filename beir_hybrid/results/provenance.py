@@ -1,0 +1,249 @@
+"""The provenance of results: model, collection and settings that values depend on, and timing."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from beir_hybrid._version import __version__
+from beir_hybrid.collection import Collection
+from beir_hybrid.collection.collection import Origin
+from beir_hybrid.collection.setting import IMAGE
+from beir_hybrid.results.machine import Machine, describe_machine, list_versions
+from beir_hybrid.results.records import ALL_OTHER_KEYS, json_key
+from beir_hybrid.results.request import Request
+
+
+@dataclass(frozen=True)
+class ModelProvenance:
+    """A model, or another system whose rankings were evaluated.
+
+    Attributes
+    ----------
+    fingerprint
+        Everything that its vectors or scores depend on; ``kind`` says what sort of system it is.
+    parameters
+        How many there are, where the encoder counts them.
+    """
+
+    name: str
+    revision: str = ""
+    fingerprint: Mapping[str, Any] = field(default_factory=dict)
+    parameters: int | None = None
+
+
+@dataclass(frozen=True)
+class CollectionProvenance:
+    """A collection, the files that it was made from, and its size.
+
+    Attributes
+    ----------
+    options
+        Of the dataset.
+    original_ids
+        Whether the origin had ids of its own.
+    caveat
+        Why figures on it cannot be compared with published ones; empty if they can.
+    images
+        How many there are, where there are any.
+    """
+
+    name: str
+    licence: str = ""
+    citation: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    title_policy: str = ""
+    original_ids: bool = False
+    caveat: str = ""
+    origins: tuple[Origin, ...] = field(default=(), metadata=json_key("provenance"))
+    languages: tuple[str, ...] = ()
+    images: int | None = field(default=None, metadata=json_key("pictures"))
+    queries: int = 0
+    passages: int = 0
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What has to be equal for results to be on one collection, by its key in JSON."""
+        return {
+            "name": self.name,
+            "languages": self.languages,
+            "options": self.options,
+            "title_policy": self.title_policy,
+            "provenance": self.origins,
+        }
+
+
+@dataclass(frozen=True)
+class RerankerProvenance:
+    """The model that put the best `depth` passages of each ranking into its own order."""
+
+    name: str = field(metadata=json_key("reranker"))
+    depth: int = 0
+    fingerprint: Mapping[str, Any] = field(default_factory=dict, metadata=ALL_OTHER_KEYS)
+
+
+@dataclass(frozen=True)
+class RunsProvenance:
+    """How complete runs are, where measures saw runs.
+
+    Attributes
+    ----------
+    queries
+        How many rankings there should be.
+    missing
+        How many of them the runs lack.
+    missing_by_language
+        By the queries' language: how many are missing, and of how many.
+    unmatched
+        How many rankings of BM25 are empty, because no passage shares a term with the query.
+    depth
+        The most passages that a run holds of a query.
+    """
+
+    queries: int
+    missing: int
+    missing_by_language: Mapping[str, tuple[int, ...]] = field(
+        default_factory=dict, metadata=json_key("missing by language", omit_empty=True)
+    )
+    unmatched: int | None = None
+    depth: int = 0
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Everything that the values of results depend on: equal provenance means equal values.
+
+    Attributes
+    ----------
+    version
+        Of beir-hybrid.
+    depth
+        How many passages of each ranking a run keeps.
+    unbiased
+        The value that each measure of bias has without bias, in ``multi`` settings.
+    unbiased_elsewhere
+        The same by other kinds of settings, for measures that apply to them.
+    truncation
+        How many ``queries``, ``passages`` and, with a reranker, ``pairs`` are longer than the model
+        reads; None where the encoder does not tell.
+    versions
+        Of other packages that can change values.
+    """
+
+    version: str = field(default="", kw_only=True, metadata=json_key("beir-hybrid"))
+    model: ModelProvenance
+    collection: CollectionProvenance
+    depth: int | None = None
+    reranker: RerankerProvenance | None = None
+    unbiased: Mapping[str, float] = field(default_factory=dict)
+    unbiased_elsewhere: Mapping[str, Mapping[str, float]] = field(
+        default_factory=dict, metadata=json_key("unbiased in", omit_empty=True)
+    )
+    truncation: Mapping[str, int | None] = field(
+        default_factory=dict, metadata=json_key("truncated", omit_empty=True)
+    )
+    versions: Mapping[str, str] = field(default_factory=dict)
+    runs: RunsProvenance | None = None
+
+    def list_unbiased(self, kind: str) -> Mapping[str, float]:
+        """Return the unbiased value of each measure of bias in a kind of settings, by name."""
+        return self.unbiased if kind == "multi" else self.unbiased_elsewhere.get(kind, {})
+
+
+@dataclass(frozen=True)
+class ClusterSize:
+    """The cores and GPUs of a Ray cluster."""
+
+    cores: float
+    gpus: float
+
+
+@dataclass(frozen=True)
+class Timing:
+    """When, where and how fast results were made, and how model and data were named.
+
+    This is what differs between two runs of the same evaluation, so it has a file of its own.
+
+    Attributes
+    ----------
+    date
+        In UTC; empty where the file is missing.
+    engine
+        Where vectors were computed: ``local`` or ``ray``.
+    seconds
+        By step.
+    encoded_texts, encoded_images, reranked_pairs
+        How many the model computed, and did not find in the store.
+    """
+
+    date: str = field(default="", metadata=json_key("date", omit_empty=True))
+    engine: str | None = None
+    cluster: ClusterSize | None = None
+    seconds: Mapping[str, float] = field(
+        default_factory=dict, metadata=json_key("seconds", omit_empty=True)
+    )
+    encoded_texts: int | None = field(default=None, metadata=json_key("texts encoded"))
+    encoded_images: int | None = field(default=None, metadata=json_key("pictures encoded"))
+    reranked_pairs: int | None = field(default=None, metadata=json_key("pairs reranked"))
+    machine: Machine | None = None
+    request: Request | None = field(default=None, metadata=json_key("given"))
+
+
+def build_provenance(
+    model: ModelProvenance,
+    collection: Collection,
+    unbiased: Mapping[str, Mapping[str, float]],
+    **details: Any,
+) -> Provenance:
+    """Return the provenance of new results; `details` are further fields of `Provenance`.
+
+    Parameters
+    ----------
+    unbiased
+        By kind of setting and name of measure.
+    """
+    elsewhere = {kind: values for kind, values in unbiased.items() if kind != "multi"}
+    return Provenance(
+        model=model,
+        collection=describe_collection(collection),
+        unbiased=unbiased.get("multi", {}),
+        unbiased_elsewhere=elsewhere,
+        versions=list_versions(),
+        version=__version__,
+        **details,
+    )
+
+
+def build_timing(
+    request: Request, seconds: Mapping[str, float] | None = None, **details: Any
+) -> Timing:
+    """Return the timing of new results, dated today; `details` are further fields of `Timing`.
+
+    The machine is described where there are seconds.
+    """
+    return Timing(
+        date=datetime.now(UTC).date().isoformat(),
+        seconds={step: round(spent, 3) for step, spent in (seconds or {}).items()},
+        machine=describe_machine() if seconds else None,
+        request=request,
+        **details,
+    )
+
+
+def describe_collection(collection: Collection) -> CollectionProvenance:
+    """Return the provenance of a collection."""
+    counts = collection.passage_counts, collection.query_counts
+    return CollectionProvenance(
+        name=collection.name,
+        licence=collection.licence,
+        citation=collection.citation,
+        options=collection.options,
+        title_policy=collection.title_policy,
+        original_ids=collection.original_ids,
+        caveat=collection.caveat,
+        origins=collection.provenance,
+        languages=tuple(collection.languages),
+        images=max(count.get(IMAGE, 0) for count in counts) or None,
+        queries=len(collection.queries),
+        passages=len(collection.passages),
+    )
