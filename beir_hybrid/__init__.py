@@ -63,7 +63,7 @@ if TYPE_CHECKING:
     from beir_hybrid.pyserini.dense import open_index as open_index
     from beir_hybrid.pyserini.fusion import fuse as fuse
     from beir_hybrid.pyserini.index import build_index as build_index
-    from beir_hybrid.pyserini.queries import QueryEncoder as QueryEncoder
+    from beir_hybrid.pyserini.query_encoder import QueryEncoder as QueryEncoder
     from beir_hybrid.pyserini.topics import write_topics as write_topics
     from beir_hybrid.report.reproduce import reproduction as reproduction
     from beir_hybrid.report.site import leaderboard as leaderboard
@@ -101,7 +101,7 @@ _HOMES = {
     "ModalityShare": "measures.base",
     "PEER": "measures.base",
     "ParallelPairs": "pairs.parallel_pairs",
-    "QueryEncoder": "pyserini.queries",
+    "QueryEncoder": "pyserini.query_encoder",
     "RankDistance": "measures.base",
     "Results": "results.results",
     "SameLanguageShare": "measures.base",

@@ -155,9 +155,9 @@ def peer(folder: Path) -> dict[str, Any]:
     """Run Pyserini's own command in this process."""
     import torch
 
-    from beir_hybrid.pyserini.java import boot
+    from beir_hybrid.pyserini.java import start_java
 
-    boot()
+    start_java()
     torch.set_num_threads(int(THREADS))
     # Its three parts are told apart by these words; their options follow.
     sys.argv = ["pyserini.encode", "input", "--corpus", str(folder / "corpus"), "--fields", "text",
@@ -195,9 +195,9 @@ def search(folder: Path, rounds: str) -> dict[str, Any]:
     import beir_hybrid as bh
     from beir_hybrid.encoding import Embeddings
     from beir_hybrid.pyserini.index import write_index
-    from beir_hybrid.pyserini.java import boot
+    from beir_hybrid.pyserini.java import start_java
 
-    boot()
+    start_java()
     from pyserini.search.faiss import FaissSearcher
 
     rows, asked = (np.load(folder / f"{side}.npy") for side in ("passages", "queries"))
@@ -210,9 +210,9 @@ def search(folder: Path, rounds: str) -> dict[str, Any]:
     faiss.omp_set_num_threads(threads)
     steps: dict[str, Callable[[], object]] = {
         "faiss": lambda: index.faiss.search(asked, k),
-        "nearest": lambda: index.nearest(asked, k),
+        "nearest": lambda: index.find_nearest(asked, k),
         "peer": lambda: searcher.batch_search(asked, names, k=k, threads=threads),
-        "hits": lambda: index.hits(asked, k),
+        "hits": lambda: index.search_vectors(asked, k),
     }
     taken: dict[str, list[float]] = {step: [] for step in steps}
     for number in range(int(rounds) + 1):

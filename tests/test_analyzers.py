@@ -5,8 +5,8 @@
 import pytest
 
 import beir_hybrid as bh
-from beir_hybrid.pyserini.analyzers import ANALYZERS, NEUTRAL, Analyzer, analyzer_of
-from beir_hybrid.pyserini.java import boot
+from beir_hybrid.pyserini.analyzers import ANALYZERS, NEUTRAL, Analyzer, find_analyzer
+from beir_hybrid.pyserini.java import start_java
 
 pytest.importorskip("pyserini", reason="analyzers need it: the extra 'pyserini'")
 
@@ -39,15 +39,15 @@ def terms(analyzer: Analyzer, text: str) -> list[str]:
     from jnius import autoclass
 
     return list(
-        autoclass("io.anserini.analysis.AnalyzerUtils").analyze(analyzer.make(), text).toArray()
+        autoclass("io.anserini.analysis.AnalyzerUtils").analyze(analyzer.create(), text).toArray()
     )
 
 
 @pytest.mark.parametrize("lang", SAMPLES)
 def test_terms_of_the_datasets_languages(lang: str) -> None:
-    boot()
+    start_java()
     text, expected = SAMPLES[lang]
-    made = terms(analyzer_of(lang), text)
+    made = terms(find_analyzer(lang), text)
     assert made
     assert expected is None or made == expected
 
@@ -56,28 +56,28 @@ def test_samples_are_of_all_languages_of_the_datasets() -> None:
     own = {"xquad-r", "mlqa-r", "miracl"}
     langs = {lang for name in own for lang in bh.datasets()[name].languages}
     assert langs == set(SAMPLES)
-    assert {lang for lang in langs if analyzer_of(lang) == NEUTRAL} == {"sw", "th", "vi", "yo"}
+    assert {lang for lang in langs if find_analyzer(lang) == NEUTRAL} == {"sw", "th", "vi", "yo"}
 
 
 def test_where_anserini_has_an_analyzer_it_is_ours() -> None:
-    boot()
+    start_java()
     from jnius import autoclass
 
     table = autoclass("io.anserini.analysis.AnalyzerMap").analyzerMap
     theirs = {key: table.get(key) for key in table.keySet().toArray()}
     assert len(theirs) > 15
     assert theirs.pop("th").endswith("ThaiAnalyzer")  # which not every Java can do
-    assert {key: analyzer_of(key).path for key in theirs} == theirs
+    assert {key: find_analyzer(key).path for key in theirs} == theirs
 
 
 @pytest.mark.parametrize("lang", ANALYZERS)
 def test_every_analyzer_works(lang: str) -> None:
-    boot()
+    start_java()
     assert terms(ANALYZERS[lang], "Berlin 1989")[-1] == "1989"
 
 
 def test_terms_without_a_language() -> None:
-    boot()
+    start_java()
     assert terms(NEUTRAL, "The Häuser 北京大学 L'avion ＡＢＣ") == [
         *("the", "häuser", "北京", "京大", "大学", "l'avion", "abc")
     ]

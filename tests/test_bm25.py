@@ -25,10 +25,11 @@ from beir_hybrid.errors import BadData, BadOption, NotWritable, UnknownName
 from beir_hybrid.evaluation.evaluate import MEASURES
 from beir_hybrid.evaluation.external_runs import evaluate_runs
 from beir_hybrid.measures.base import BiasMeasure, LanguagePreference, RankDistance
-from beir_hybrid.pyserini.analyzers import analyzer_of
+from beir_hybrid.pyserini.analyzers import find_analyzer
 from beir_hybrid.pyserini.bm25 import bm25
-from beir_hybrid.pyserini.java import boot
-from beir_hybrid.pyserini.lucene import lucene_index, searching
+from beir_hybrid.pyserini.java import start_java
+from beir_hybrid.pyserini.lucene import build_lucene_index
+from beir_hybrid.pyserini.lucene_search import open_searcher
 from beir_hybrid.results.render import notes
 from beir_hybrid.retrieval.runs import read_run
 from tests.disks import full
@@ -191,10 +192,10 @@ def test_what_scores_depend_on_is_recorded() -> None:
 
 def test_an_index_is_made_once_for_equal_passages(tmp_path: Path) -> None:
     store = tmp_path / "indexes"
-    first = lucene_index(collection(THREE, {"vi:q:1": "fish"}), "vi", store=store)
+    first = build_lucene_index(collection(THREE, {"vi:q:1": "fish"}), "vi", store=store)
     made = {path: path.stat().st_mtime_ns for path in first.folder.iterdir()}
     again = collection(THREE, {"vi:q:2": "other"}, name="another")
-    assert lucene_index(again, "vi", store=store).folder == first.folder
+    assert build_lucene_index(again, "vi", store=store).folder == first.folder
     assert {path: path.stat().st_mtime_ns for path in first.folder.iterdir()} == made
     # Another text, another passage, another analyzer, a pool: another index each.
     german = {key.replace("vi", "de"): text for key, text in THREE.items()}
@@ -203,7 +204,7 @@ def test_an_index_is_made_once_for_equal_passages(tmp_path: Path) -> None:
     others = [({**THREE, "vi:3": "x"}, "vi"), ({**THREE, "vi:4": "x"}, "vi"), (german, "de")]
     others += [(swahili, "sw"), (swahili | THREE, None)]
     folders = {
-        lucene_index(collection(passages, {"vi:q:1": "x"}), lang, store=store).folder
+        build_lucene_index(collection(passages, {"vi:q:1": "x"}), lang, store=store).folder
         for passages, lang in others
     }
     assert len(folders) == 5
@@ -243,7 +244,7 @@ def test_real_passages_beside_pyserini(tmp_path: Path) -> None:
     some = bh.load("xquad-r", languages=["el", "en"])
     results = bm25(some, measures=[AP], settings="mono", runs=tmp_path / "runs")
     values = {row["query"]: row["AP"] for row in results.per_query().to_pylist()}
-    boot()
+    start_java()
     from pyserini.index.lucene import LuceneIndexer
     from pyserini.search.lucene import LuceneSearcher
 
@@ -251,8 +252,8 @@ def test_real_passages_beside_pyserini(tmp_path: Path) -> None:
     indexer = LuceneIndexer(str(tmp_path / "theirs"), threads=1)
     indexer.add_batch_dict([{"id": key, "contents": row["text"]} for key, row in corpus.items()])
     indexer.close()
-    greek = LuceneSearcher(str(lucene_index(some, "el").folder))
-    greek.set_analyzer(analyzer_of("el").make())
+    greek = LuceneSearcher(str(build_lucene_index(some, "el").folder))
+    greek.set_analyzer(find_analyzer("el").create())
     for lang, searcher in (("en", LuceneSearcher(str(tmp_path / "theirs"))), ("el", greek)):
         _, queries, qrels = some.view(lang, lang).beir()
         asked = list(queries)[::8]
@@ -325,7 +326,9 @@ def emptied(folder: Path) -> None:
 
 def of_others(folder: Path) -> None:
     """Put another index in the place of one."""
-    other = lucene_index(collection({"vi:1": "x"}, {"vi:q:1": "x"}), "vi", store=folder.parent)
+    other = build_lucene_index(
+        collection({"vi:1": "x"}, {"vi:q:1": "x"}), "vi", store=folder.parent
+    )
     emptied(folder)
     for path in other.folder.iterdir():
         path.rename(folder / path.name)
@@ -345,7 +348,7 @@ def test_a_damaged_index_is_made_anew(
 ) -> None:
     some = collection(THREE, {"vi:q:1": "red fish"})
     wanted = found(some, ("vi", "vi"), tmp_path / "before", store=tmp_path / "store")
-    index = lucene_index(some, "vi", store=tmp_path / "store")
+    index = build_lucene_index(some, "vi", store=tmp_path / "store")
     damage(index.folder)
     assert found(some, ("vi", "vi"), tmp_path / "after", store=tmp_path / "store") == wanted
     (line,) = caplog.messages
@@ -356,12 +359,12 @@ def test_a_damaged_index_is_made_anew(
 
 def test_an_index_damaged_since_it_was_opened_is_named(tmp_path: Path) -> None:
     some = collection(THREE, {"vi:q:1": "fish"})
-    index = lucene_index(some, "vi", store=tmp_path)
+    index = build_lucene_index(some, "vi", store=tmp_path)
     cut(index.folder)
     message = (
         r"cannot be searched: .*codec footer.*; where it is damaged, remove it, and it is made"
     )
-    with pytest.raises(BadData, match=message), searching(index, 0.9, 0.4):
+    with pytest.raises(BadData, match=message), open_searcher(index, 0.9, 0.4):
         pass
 
 
@@ -369,12 +372,12 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
     store = tmp_path / "indexes"
     words = " ".join(f"word{number}" for number in range(5000))
     some = collection({"vi:1": words, "vi:2": "fish"}, {"vi:q:1": "fish"})
-    boot()
+    start_java()
     with (
         full(9_000),
         pytest.raises(NotWritable, match=r"cannot write .*: .*File too large; free some room"),
     ):
-        lucene_index(some, "vi", store=store)
+        build_lucene_index(some, "vi", store=store)
     assert [path for path in store.iterdir() if path.is_dir()] == []
     assert list(found(some, ("vi", "vi"), tmp_path / "runs", store=store)["vi:q:1"]) == ["vi:2"]
 
@@ -382,9 +385,9 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
 SCRIPT = """
 import sys
 from pathlib import Path
-from beir_hybrid.pyserini.lucene import lucene_index
+from beir_hybrid.pyserini.lucene import build_lucene_index
 from tests.parallel import collection
-lucene_index(collection(20_000), "en", store=Path(sys.argv[1]))
+build_lucene_index(collection(20_000), "en", store=Path(sys.argv[1]))
 """
 
 

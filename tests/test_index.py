@@ -22,10 +22,11 @@ import beir_hybrid as bh
 from beir_hybrid.collection import Collection
 from beir_hybrid.encoding import Embeddings
 from beir_hybrid.errors import BadData, BadOption, NotWritable, UnknownName
-from beir_hybrid.pyserini.dense import read_manifest, verify
-from beir_hybrid.pyserini.faiss_files import Kind, read_faiss, write_faiss
+from beir_hybrid.pyserini.dense import verify_index
+from beir_hybrid.pyserini.faiss_files import IndexKind, read_faiss, write_faiss
 from beir_hybrid.pyserini.index import build_index, write_index
-from beir_hybrid.pyserini.search import search
+from beir_hybrid.pyserini.manifest import read_manifest
+from beir_hybrid.pyserini.search import search_index
 from tests.axes import TEXTS, Axes, long
 from tests.disks import full
 from tests.models import static_model
@@ -132,7 +133,7 @@ def test_approximate_kinds_find_what_they_should(tmp_path: Path) -> None:
     asked = rows[:500]
     exact = np.argmax(asked @ rows.T, axis=1)
     # 4 * sqrt(11,000) is 419, and with 39 vectors a list there are 282; 12 dimensions make 3 codes.
-    known: dict[Kind, tuple[dict[str, int], float]] = {
+    known: dict[IndexKind, tuple[dict[str, int], float]] = {
         "hnsw": ({"M": 32, "efConstruction": 200, "efSearch": 128}, 0.99),
         "ivfpq": ({"nlist": 282, "nprobe": 64, "code size": 3, "trained on": 11_000}, 0.3),
     }
@@ -167,7 +168,7 @@ def test_shards_are_indexes_of_their_own(tmp_path: Path, small: Collection) -> N
     assert [(part / "docid").read_text() for part in parts] == ["de:1\n", "de:2\n", "en:1\nen:2\n"]
     rows = [read_faiss(part / "index").reconstruct_n(0, n) for part, n in zip(parts, (1, 1, 2))]  # noqa: B905
     assert np.array_equal(np.concatenate(rows), ROWS)
-    assert [part["shard"] for part in verify(tmp_path / "out")] == [
+    assert [part["shard"] for part in verify_index(tmp_path / "out")] == [
         {"number": number, "of": 3} for number in range(3)
     ]
     assert bh.open_index(parts[2], Axes()).search(["b"], 1) == [[("en:2", 1.0)]]
@@ -177,9 +178,9 @@ def test_shards_are_indexes_of_their_own(tmp_path: Path, small: Collection) -> N
         path.unlink()
     parts[1].rmdir()
     with pytest.raises(BadData, match="has 2 of 3 shards"):
-        verify(tmp_path / "out")
+        verify_index(tmp_path / "out")
     with pytest.raises(BadData, match="has 2 of 3 shards"):
-        search(tmp_path / "out", "w1", model=Axes(), collection=small)
+        search_index(tmp_path / "out", "w1", model=Axes(), collection=small)
     build_index(Axes(), small, tmp_path / "out", shards=3)
     assert (parts[1] / "docid").read_text() == "de:2\n"
     assert {path: path.stat().st_mtime_ns for path in parts[0].iterdir()} == before
@@ -188,7 +189,10 @@ def test_shards_are_indexes_of_their_own(tmp_path: Path, small: Collection) -> N
     # One shard twice is not the set, though their number is right.
     shutil.rmtree(parts[1])
     shutil.copytree(parts[0], parts[1])
-    for check in (verify, lambda folder: search(folder, "b", model=Axes(), collection=small)):
+    for check in (
+        verify_index,
+        lambda folder: search_index(folder, "b", model=Axes(), collection=small),
+    ):
         with pytest.raises(BadData, match="holds shards of different indexes"):
             check(tmp_path / "out")
 
@@ -257,7 +261,7 @@ def test_a_killed_build_goes_on_and_leaves_nothing_behind(tmp_path: Path) -> Non
     assert len((tmp_path / "log").read_text().splitlines()) <= TEXTS + 1024
     whole = build_index(Axes(), long(), tmp_path / "whole", store=tmp_path / "other")
     assert content(out) == content(whole)
-    assert verify(out)[0]["passages"] == TEXTS
+    assert verify_index(out)[0]["passages"] == TEXTS
 
 
 WRITING = """
@@ -309,7 +313,7 @@ def test_a_build_killed_while_it_writes_is_started_over(tmp_path: Path, kind: st
         subprocess.run(again, cwd=ROOT, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert [path.name for path in out.parent.iterdir()] == ["out"]
     assert content(out) == content(tmp_path / "whole")
-    (about,) = verify(out)
+    (about,) = verify_index(out)
     assert np.array_equal(
         read_faiss(out / "index").reconstruct_n(0, about["passages"]), rows[: about["passages"]]
     )
@@ -321,7 +325,7 @@ def test_two_builds_at_once_make_one_index(tmp_path: Path) -> None:
         assert (one.wait(), other.wait()) == (0, 0)
     assert [path.name for path in out.parent.iterdir()] == ["out"]
     assert len((tmp_path / "log").read_text().splitlines()) == TEXTS
-    assert verify(out, Axes(), long())[0]["passages"] == TEXTS
+    assert verify_index(out, Axes(), long())[0]["passages"] == TEXTS
 
 
 def with_ids(small: Collection, *ids: str) -> Collection:
@@ -380,7 +384,7 @@ def test_what_makes_no_index_is_refused_before_anything_is_encoded(
 @pytest.mark.parametrize(
     ("kind", "n"), [("flat", 1000), ("sq8", 1000), ("hnsw", 1000), ("ivfpq", 9984)]
 )
-def test_a_full_disk_leaves_nothing(tmp_path: Path, kind: Kind, n: int) -> None:
+def test_a_full_disk_leaves_nothing(tmp_path: Path, kind: IndexKind, n: int) -> None:
     vectors, _ = scattered(n, 4)
     ids = pa.chunked_array([[f"en:{number}" for number in range(n)]])
     out = tmp_path / "out" / "index"
@@ -391,7 +395,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, kind: Kind, n: int) -> None:
     )
     assert list(out.parent.iterdir()) == []
     write_index(vectors, ids, out, kind)
-    assert [about["passages"] for about in verify(out)] == [n]
+    assert [about["passages"] for about in verify_index(out)] == [n]
 
 
 @pytest.fixture
@@ -445,11 +449,11 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str, bool]] = {
 
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_index_is_named(built: Path, damage: str) -> None:
-    verify(built)
+    verify_index(built)
     do, message, at_once = DAMAGE[damage]
     do(built)
     with pytest.raises(BadData, match=message):
-        verify(built)
+        verify_index(built)
     if at_once:
         with pytest.raises(BadData, match=message):
             bh.open_index(built, Axes())
@@ -462,16 +466,16 @@ def test_vectors_that_the_model_does_not_make_are_found(
         def encode_passages(self, texts: Sequence[str]) -> np.ndarray:
             return super().encode_passages(texts)[:, ::-1]
 
-    verify(built, Axes(), small)
+    verify_index(built, Axes(), small)
     with pytest.raises(BadData, match="out: the vector of 'de:1' is not what the model makes"):
-        verify(built, Turned(), small)
+        verify_index(built, Turned(), small)
     with pytest.raises(BadOption, match=r"out was built with Axes; .* differs in its seed"):
-        verify(built, Axes(seed=2), small)
+        verify_index(built, Axes(seed=2), small)
     with pytest.raises(BadData, match="holds 'en:2', which beir lacks"):
-        verify(built, Axes(), with_ids(small, "de:1", "de:2", "en:1", "en:3"))
+        verify_index(built, Axes(), with_ids(small, "de:1", "de:2", "en:1", "en:3"))
     for kind in ("sq8", "hnsw"):
         build_index(Axes(), small, tmp_path / kind, kind=kind)
-        verify(tmp_path / kind, Axes(), small)
+        verify_index(tmp_path / kind, Axes(), small)
 
 
 def test_an_open_index_answers_its_own_model(built: Path) -> None:

@@ -42,9 +42,9 @@ def test_it_starts_without_java_or_key_and_leaves_the_process_as_it_was() -> Non
     code = f"""
 import logging, os, signal, warnings
 before = dict(os.environ)
-from beir_hybrid.pyserini.java import boot
-boot()
-boot()
+from beir_hybrid.pyserini.java import start_java
+start_java()
+start_java()
 changed = {{name for name, _ in before.items() ^ os.environ.items()}}
 print(sorted(changed & {{"JAVA_HOME", "JVM_PATH", "OPENAI_API_KEY"}}), logging.root.handlers)
 {ANALYZED}
@@ -68,8 +68,8 @@ try:
 except Exception as error:
     print(error)
 os.environ["JAVA_HOME"] = {str(JAVA_HOME)!r}
-from beir_hybrid.pyserini.java import boot
-boot()
+from beir_hybrid.pyserini.java import start_java
+start_java()
 print(os.environ["OPENAI_API_KEY"])
 {ANALYZED}
 """
@@ -85,11 +85,11 @@ import warnings
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
     import jnius_config
-    from beir_hybrid.pyserini.java import boot, find_jar
+    from beir_hybrid.pyserini.java import start_java, find_jar
     jnius_config.add_classpath(str(find_jar()))
     import jnius
     import pyserini.search.lucene
-boot()
+start_java()
 {ANALYZED}
 """
     done = run(code, JAVA_HOME=str(JAVA_HOME), OPENAI_API_KEY="mine")
@@ -108,7 +108,9 @@ def test_it_says_why_it_cannot_start(
     tmp_path: Path, java: str | None, first: str, message: str
 ) -> None:
     home = JAVA_HOME if java is None else fake(tmp_path, java)
-    code = f"{first}\nfrom beir_hybrid.pyserini.java import boot\nboot(prefer_system=True)"
+    code = (
+        f"{first}\nfrom beir_hybrid.pyserini.java import start_java\nstart_java(prefer_system=True)"
+    )
     done = run(code, JAVA_HOME=str(home))
     assert done.returncode == 1
 

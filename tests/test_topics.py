@@ -13,7 +13,7 @@ import pytest
 import beir_hybrid as bh
 from beir_hybrid.collection import Collection, View
 from beir_hybrid.errors import BadData, BadOption, NotWritable, UnknownName
-from beir_hybrid.pyserini.java import boot
+from beir_hybrid.pyserini.java import start_java
 from beir_hybrid.pyserini.topics import write_topics
 from tests.axes import Axes, asked
 from tests.disks import full
@@ -28,7 +28,7 @@ Run = dict[str, dict[str, float]]
 
 @pytest.fixture(scope="module")
 def java() -> None:
-    boot()
+    start_java()
 
 
 # What a topics file holds of a query's text: line breaks and tabs become spaces, and what stands

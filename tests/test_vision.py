@@ -25,7 +25,7 @@ from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.evaluate import evaluate
 from beir_hybrid.pyserini.bm25 import bm25
 from beir_hybrid.pyserini.index import build_index
-from beir_hybrid.pyserini.lucene import lucene_index
+from beir_hybrid.pyserini.lucene import build_lucene_index
 from beir_hybrid.pyserini.topics import write_topics
 from beir_hybrid.sources.image_text import Captioned, image_text
 from beir_hybrid.training.loss import HybridContrastiveLoss
@@ -469,7 +469,7 @@ def test_a_model_of_texts_alone_is_told_what_there_is(
 
 REFUSED: dict[str, Callable[[Collection, Path], object]] = {
     "an index for Pyserini": lambda data, at: build_index(static_model(), data, at / "index"),
-    "an index of Lucene's": lambda data, _: lucene_index(data),
+    "an index of Lucene's": lambda data, _: build_lucene_index(data),
     "a file of topics": lambda data, at: write_topics(data, at / "topics"),
     "BM25": lambda data, _: bm25(data),
     "encoding ahead": lambda data, _: encode_part(Corner(), data),

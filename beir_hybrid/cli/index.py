@@ -85,7 +85,8 @@ def index(
 
     `beir-hybrid index --verify e5-index`
     """
-    from beir_hybrid.pyserini import dense
+    from beir_hybrid.pyserini.dense import verify_index
+    from beir_hybrid.pyserini.manifest import read_manifest
 
     encoder = encoder_options(context)
     if verify is not None:
@@ -95,27 +96,27 @@ def index(
         if (model is None) != (collection is None):
             raise BadOption("--verify alone checks the files; for the vectors it takes MODEL and "
                             "--dataset")  # fmt: skip
-        folder, found = verify, dense.verify(verify, model, collection, **encoder)
+        folder, found = verify, verify_index(verify, model, collection, **encoder)
     else:
         if model is None or not dataset or output is None:
             raise BadOption("index takes MODEL, --dataset and --output")
-        from beir_hybrid.pyserini.faiss_files import Kind, check_path, check_size
+        from beir_hybrid.pyserini.faiss_files import IndexKind, check_index_path, check_index_size
         from beir_hybrid.pyserini.index import build_index
 
-        check_path(output)
-        check_size(kind)
+        check_index_path(output)
+        check_index_size(kind)
         collection = load(dataset, split(languages), option, offline)
         folder = build_index(
             model,
             collection,
             output,
-            kind=cast("Kind", kind),
+            kind=cast("IndexKind", kind),
             languages=split(passages),
             shards=shards,
             **encoder,
         )
         parts = [folder] if shards == 1 else sorted(folder.glob("shard-*"))
-        found = [dense.read_manifest(part) for part in parts]
+        found = [read_manifest(part) for part in parts]
     count, about = sum(part["passages"] for part in found), found[0]
     shown = f"{len(found)} shards of " if len(found) > 1 else ""
     state = "is whole" if verify else "written"
@@ -148,13 +149,13 @@ def topics(
     --------
     `beir-hybrid topics intfloat/multilingual-e5-small --dataset xquad-r --output topics`
     """
-    from beir_hybrid.pyserini.topics import check_folder, write_topics
+    from beir_hybrid.pyserini.topics import check_topics_folder, write_topics
 
     encoder = encoder_options(context)
     if encoder and model is None:
         name = next(iter(encoder)).replace("_", "-")
         raise BadOption(f"--{name} is an option of a model; name MODEL")
-    check_folder(output)
+    check_topics_folder(output)
     collection = load(dataset, split(languages), option, offline)
     for path in write_topics(collection, output, model, **encoder):
         typer.echo(str(path))
@@ -174,11 +175,11 @@ def pyserini(context: typer.Context) -> None:
     if not context.args:
         raise BadOption("name a module of Pyserini's, such as pyserini.search.faiss")
     module, *arguments = context.args
-    from beir_hybrid.pyserini.java import boot
+    from beir_hybrid.pyserini.java import start_java
 
     if module.partition(".")[0] != "pyserini":
         raise BadOption(f"{module!r} is no module of Pyserini's, such as pyserini.search.faiss")
-    boot()
+    start_java()
     if not _runs(module):
         raise BadOption(f"Pyserini has no module {module!r} that can be run")
     sys.argv = [module, *arguments]

@@ -153,10 +153,12 @@ def search(
         raise BadOption("--option is an option of --dataset, which is not named")
     stay_offline(offline)
     collection = load(dataset, None, option, offline) if dataset else None
-    from beir_hybrid.pyserini.search import search as find
+    from beir_hybrid.pyserini.search import search_index as find
     from beir_hybrid.text import to_one_line
 
-    found = find(index, question, lang=lang, k=k, collection=collection, model=model, force=force)
+    found = find(
+        index, question, language=lang, k=k, collection=collection, model=model, force=force
+    )
     if as_json:
         print_json(asdict(found))
         return

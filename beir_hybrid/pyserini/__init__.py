@@ -1,1 +1,1 @@
-"""Our vectors and collections into what Pyserini opens, and its searches into our results."""
+"""Pyserini: dense and Lucene indexes, topics, BM25, fusion of runs, and Java."""

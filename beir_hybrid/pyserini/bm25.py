@@ -31,9 +31,10 @@ from beir_hybrid.evaluation.external_runs import score_run
 from beir_hybrid.evaluation.scoring import Rows, unbiased
 from beir_hybrid.measures.base import BiasMeasure
 from beir_hybrid.progress import progress
-from beir_hybrid.pyserini.analyzers import NEUTRAL, analyzer_of
-from beir_hybrid.pyserini.java import boot
-from beir_hybrid.pyserini.lucene import Searcher, java_versions, lucene_index, searching
+from beir_hybrid.pyserini.analyzers import NEUTRAL, find_analyzer
+from beir_hybrid.pyserini.java import start_java
+from beir_hybrid.pyserini.lucene import build_lucene_index, list_java_versions
+from beir_hybrid.pyserini.lucene_search import BM25Searcher, open_searcher
 from beir_hybrid.results.provenance import (
     ModelProvenance,
     RunsProvenance,
@@ -90,7 +91,7 @@ def bm25(
         chosen = [measure for measure in chosen if not isinstance(measure, BiasMeasure)]
     _check(k1, b, depth, kinds, chosen)
     folder = Path(runs) if runs is not None else None
-    boot()
+    start_java()
     if folder:
         clear_runs(folder)
     views = [collection.view_setting(setting) for setting in judgements.settings(kinds)]
@@ -156,8 +157,8 @@ def _ranked(
     with progress("BM25", total, unit="queries") as advance:
         for target, some in by_index.items():
             with _timed(seconds, "indexing"):
-                index = lucene_index(some[0].collection, target, store=store)
-            with searching(index, k1, b) as searcher:
+                index = build_lucene_index(some[0].collection, target, store=store)
+            with open_searcher(index, k1, b) as searcher:
                 for view in some:
                     with _timed(seconds, "searching"):
                         run = _run(searcher, view, depth)
@@ -165,7 +166,7 @@ def _ranked(
                     advance(len(view.query_rows))
 
 
-def _run(searcher: Searcher, view: View, depth: int) -> Run:
+def _run(searcher: BM25Searcher, view: View, depth: int) -> Run:
     """Return the best passages of each query of a setting; queries that find none are left out."""
     index, asked = searcher.index, view.queries
     hits = list(searcher.search(asked["text"].to_pylist(), depth))
@@ -188,9 +189,9 @@ def _fingerprint(collection: Collection, k1: float, b: float) -> dict[str, Any]:
         "kind": "bm25",
         "k1": float(k1),
         "b": float(b),
-        "analyzers": {lang: str(analyzer_of(lang)) for lang in langs},
+        "analyzers": {lang: str(find_analyzer(lang)) for lang in langs},
         "analyzer of the pool": str(NEUTRAL),
-        **java_versions(),
+        **list_java_versions(),
     }
 
 

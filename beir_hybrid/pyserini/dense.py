@@ -1,14 +1,12 @@
-"""The folder of a dense index in, nearest passages out; or what is wrong with it.
+"""Dense indexes: open one for the queries of its model, search it, and verify its files.
 
-The folder holds ``index`` (faiss), ``docid`` (an id a line) and ``manifest.json``, which says what
-both were made of.
+The folder of an index holds ``index`` (faiss), ``docid`` (an id a line) and ``manifest.json``.
 """
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -22,14 +20,32 @@ from beir_hybrid.encoding.embeddings import check_rows
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.files import sha256
 from beir_hybrid.pyserini.faiss_files import read_faiss
+from beir_hybrid.pyserini.manifest import (
+    DOCID,
+    INDEX,
+    MANIFEST,
+    IndexManifest,
+    list_shards,
+    read_fingerprint,
+    read_manifest,
+    to_json_facts,
+)
 from beir_hybrid.retrieval import Best
 
-INDEX, DOCID, MANIFEST = "index", "docid", "manifest.json"
-# Facts about an encoder that leave the meaning of its vectors as it is.
-_PASSING = {"versions", "device", "dtype", "max_length", "max_seq_length", "transformers_version"}
-_SAMPLE = 16  # vectors that `verify` encodes anew
-# The cosine that a vector keeps with its copy in an index.
-_LIKENESS = {"flat": 0.9999, "hnsw": 0.9999, "sq8": 0.99, "ivfpq": 0.5}
+# Facts about an encoder that do not change the meaning of its vectors.
+_IRRELEVANT_FACTS = {
+    "versions",
+    "device",
+    "dtype",
+    "max_length",
+    "max_seq_length",
+    "transformers_version",
+}
+_SAMPLE_SIZE = 16  # vectors that are encoded anew to verify an index
+# The least cosine between a vector and its copy in an index.
+_MIN_COSINES = {"flat": 0.9999, "hnsw": 0.9999, "sq8": 0.99, "ivfpq": 0.5}
+
+Hits = list[tuple[str, float]]  # ids and scores of passages, best first
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,39 +55,39 @@ class DenseIndex:
     folder: Path
     faiss: Any
     ids: list[str]
-    manifest: dict[str, Any]
+    manifest: IndexManifest
     encoder: Encoder
 
-    def nearest(self, vectors: np.ndarray, k: int) -> Best:
-        """Return the k best rows and their scores for (n, dim) queries; -1 where there are less."""
+    def find_nearest(self, vectors: np.ndarray, k: int) -> Best:
+        """Return the k best rows and their scores for (n, dim) queries; -1 past the last row."""
         scores, rows = self.faiss.search(np.ascontiguousarray(vectors, np.float32), k)
         return Best(rows, scores)
 
-    def hits(self, vectors: np.ndarray, k: int) -> list[list[tuple[str, float]]]:
-        """Return the ids of the k best passages of each row of queries, and their scores."""
-        best, ids = self.nearest(vectors, min(k, len(self.ids))), self.ids
+    def search_vectors(self, vectors: np.ndarray, k: int) -> list[Hits]:
+        """Return the ids and scores of the k best passages for each of (n, dim) queries."""
+        best, ids = self.find_nearest(vectors, min(k, len(self.ids))), self.ids
         return [
             [(ids[row], score) for row, score in zip(rows, scores, strict=True) if row >= 0]
             for rows, scores in zip(best.rows.tolist(), best.scores.tolist(), strict=True)
         ]
 
-    def search(self, queries: Sequence[str], k: int = 10) -> list[list[tuple[str, float]]]:
-        """Return the ids of the k best passages of each query, and their scores."""
-        found = self.encoder.encode_queries(queries)
-        return self.hits(check_rows(found, len(queries), self.faiss.d), k)
+    def search(self, queries: Sequence[str], k: int = 10) -> list[Hits]:
+        """Return the ids and scores of the k best passages for each query."""
+        vectors = self.encoder.encode_queries(queries)
+        return self.search_vectors(check_rows(vectors, len(queries), self.faiss.d), k)
 
 
 def open_index(
-    folder: str | Path, model: Any, *, force: bool = False, **options: Any
+    folder: str | Path, model: Any, *, force: bool = False, **options: object
 ) -> DenseIndex:
-    """Open an index for the queries of the model that it was built with.
+    """Open an index for queries that are encoded by the model that it was built with.
 
     Parameters
     ----------
-    model
-        The query encoder, or what makes one with `options`, as in `build_index`.
+    model, options
+        The query encoder, as in `build_index`.
     force
-        Take another model than the index was built with, too.
+        Accept another model than the index was built with.
 
     Examples
     --------
@@ -79,58 +95,29 @@ def open_index(
     >>> index.search(["Who ruled the duchy of Normandy?"], k=3)  # doctest: +SKIP
     """
     folder = Path(folder)
-    about = read_manifest(folder)
+    manifest = read_manifest(folder)
     encoder = as_encoder(model, **options)
     if not force:
-        _check_model(folder, about, encoder)
-    index = read_faiss(folder / INDEX)
-    return DenseIndex(folder, index, _read_ids(folder, index.ntotal), about, encoder)
+        _check_model(folder, manifest, encoder)
+    faiss_index = read_faiss(folder / INDEX)
+    ids = _read_passage_ids(folder, faiss_index.ntotal)
+    return DenseIndex(folder, faiss_index, ids, manifest, encoder)
 
 
-def read_manifest(folder: str | Path) -> dict[str, Any]:
-    """Return what an index says of itself; its files are there, in the sizes that it names."""
-    path = Path(folder) / MANIFEST
-    try:
-        about: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        sizes = {name: known["bytes"] for name, known in about["files"].items()}
-        if lost := [name for name in ("kind", "passages", "dim") if name not in about]:
-            raise KeyError(lost)  # noqa: TRY301 - one way out for all damage
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadData(
-            f"{path} is missing or damaged; name a folder that `beir-hybrid index` made, or one of "
-            "its shards"
-        ) from error
-    for name, size in sizes.items():
-        file = path.with_name(name)
-        if not file.is_file() or file.stat().st_size != size:
-            raise BadData(f"{file} is missing or cut short; build the index anew")
-    return about
-
-
-def _check_model(folder: Path, about: Mapping[str, Any], encoder: Encoder) -> None:
+def _check_model(folder: Path, manifest: IndexManifest, encoder: Encoder) -> None:
     """Raise `BadOption` if an index was built with another model."""
-    model = about.get("model", {})
-    built = lasting(model.get("fingerprint", {}), _PASSING)
-    asked = lasting(encoder.fingerprint, _PASSING)
-    other = [key for key in {**built, **asked} if built.get(key) != asked.get(key)]
-    if other:
+    index_facts = to_json_facts(read_fingerprint(manifest) or {}, _IRRELEVANT_FACTS)
+    query_facts = to_json_facts(encoder.fingerprint, _IRRELEVANT_FACTS)
+    keys = {**index_facts, **query_facts}
+    if changes := [key for key in keys if index_facts.get(key) != query_facts.get(key)]:
+        name = manifest["model"]["name"] if "model" in manifest else None
         raise BadOption(
-            f"{folder} was built with {model.get('name')}; the query encoder differs in its "
-            f"{' and '.join(other)}: take that model, or force it"
+            f"{folder} was built with {name}; the query encoder differs in its "
+            f"{' and '.join(changes)}: take that model, or force it"
         )
 
 
-def lasting(known: Any, passing: set[str] | None = None) -> Any:
-    """Return facts as JSON gives them back, those of some names left out wherever they stand."""
-    if isinstance(known, Mapping):
-        kept = [key for key in known if key not in (passing or ())]
-        return {str(key): lasting(known[key], passing) for key in kept}
-    if isinstance(known, list | tuple):
-        return [lasting(value, passing) for value in known]
-    return known
-
-
-def _read_ids(folder: Path, n: int) -> list[str]:
+def _read_passage_ids(folder: Path, n: int) -> list[str]:
     try:
         ids = (folder / DOCID).read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
@@ -140,77 +127,72 @@ def _read_ids(folder: Path, n: int) -> list[str]:
     return ids
 
 
-def verify(
-    folder: str | Path, model: Any = None, collection: Collection | None = None, **options: Any
-) -> list[dict[str, Any]]:
-    """Check an index, or each of its shards, and return the manifests; `BadData` if not whole.
+def verify_index(
+    folder: str | Path,
+    model: Any = None,
+    collection: Collection | None = None,
+    **options: object,
+) -> list[IndexManifest]:
+    """Verify an index, or each of its shards, and return the manifests.
 
-    Checksums, the number of ids and of vectors, and the dimension; with the model and the
-    collection at hand, some passages are encoded anew as well and compared.
+    Checksums, the numbers of ids and vectors, and the dimension are checked; with the model and the
+    collection, some passages are encoded anew as well, and compared with their vectors.
+
+    Raises
+    ------
+    BadData
+        If a file is damaged or missing, or a vector is not what the model makes of its text.
     """
-    found = []
     encoder = None if model is None else as_encoder(model, **options)
-    for part in parts_of(folder):
-        about = read_manifest(part)
-        for name, known in about["files"].items():
-            if sha256(part / name) != known["sha256"]:
-                raise BadData(f"{part / name} is damaged: its checksum is another; build it anew")
-        index = read_faiss(part / INDEX, mapped=True)
-        ids = _read_ids(part, index.ntotal)
-        if (index.ntotal, index.d) != (about["passages"], about["dim"]):
-            raise BadData(f"{part / INDEX} is not what {MANIFEST} beside it describes")
+    manifests = []
+    for shard in list_shards(folder):
+        index = _read_verified_files(shard)
         if encoder is not None and collection is not None:
-            _check_model(part, about, encoder)
-            _compare(part, index, ids, about, encoder, collection)
-        found.append(about)
-    return found
+            _check_model(shard, index.manifest, encoder)
+            _compare_vectors(index, encoder, collection)
+        manifests.append(index.manifest)
+    return manifests
 
 
-def parts_of(folder: str | Path) -> list[Path]:
-    """Return an index's folder, or those of its shards; `BadData` unless they are one whole set."""
-    whole = Path(folder)
-    parts = sorted(whole.glob("shard-*"))
-    if not parts:
-        return [whole]
-    found = [read_manifest(part) for part in parts]
-    shards = [about.get("shard", {}) for about in found]
-    if len(parts) != (wanted := shards[0].get("of", 1)):
-        raise BadData(f"{whole} has {len(parts)} of {wanted} shards; build the others")
-    numbers = [shard.get("number") for shard in shards]
-    if numbers != list(range(wanted)) or any(_set(one) != _set(found[0]) for one in found):
-        raise BadData(f"{whole} holds shards of different indexes; build it anew")
-    return parts
+class _IndexFiles(NamedTuple):
+    """The files of an index, as they were read."""
+
+    folder: Path
+    faiss: Any
+    ids: list[str]
+    manifest: IndexManifest
 
 
-def _set(about: Mapping[str, Any]) -> list[Any]:
-    """Return what the shards of one index have in common."""
-    known = [about.get(key) for key in ("kind", "dim", "collection", "languages")]
-    return [*known, about.get("model", {}).get("fingerprint"), about.get("shard", {}).get("of")]
+def _read_verified_files(folder: Path) -> _IndexFiles:
+    """Read an index, or raise `BadData` unless checksums, sizes and counts are right."""
+    manifest = read_manifest(folder)
+    for name, record in manifest["files"].items():
+        if sha256(folder / name) != record["sha256"]:
+            raise BadData(f"{folder / name} is damaged: its checksum is another; build it anew")
+    faiss_index = read_faiss(folder / INDEX, mapped=True)
+    ids = _read_passage_ids(folder, faiss_index.ntotal)
+    if (faiss_index.ntotal, faiss_index.d) != (manifest["passages"], manifest["dim"]):
+        raise BadData(f"{folder / INDEX} is not what {MANIFEST} beside it describes")
+    return _IndexFiles(folder, faiss_index, ids, manifest)
 
 
-def _compare(
-    folder: Path,
-    index: Any,
-    ids: list[str],
-    about: Mapping[str, Any],
-    encoder: Encoder,
-    collection: Collection,
-) -> None:
+def _compare_vectors(index: _IndexFiles, encoder: Encoder, collection: Collection) -> None:
     """Encode some passages anew and compare them with the vectors in the index."""
-    documents = collection.view(None, about["languages"]).documents
-    places = np.unique(np.linspace(0, len(ids) - 1, _SAMPLE).astype(np.int64))
-    rows = rows_of(documents["id"], pa.array([ids[place] for place in places]))
+    folder, ids, kind = index.folder, index.ids, index.manifest["kind"]
+    documents = collection.view(None, index.manifest["languages"]).documents
+    sample = np.unique(np.linspace(0, len(ids) - 1, _SAMPLE_SIZE).astype(np.int64))
+    rows = rows_of(documents["id"], pa.array([ids[number] for number in sample]))
     if (rows < 0).any():
-        lost = ids[places[int(np.argmin(rows))]]
-        raise BadData(f"{folder} holds {lost!r}, which {collection.name} lacks")
+        missing_id = ids[sample[int(np.argmin(rows))]]
+        raise BadData(f"{folder} holds {missing_id!r}, which {collection.name} lacks")
     texts = retrieval_texts(documents.take(to_arrow(rows))).to_pylist()
-    wanted = encoder.encode_passages(texts)
-    if about["kind"] == "ivfpq":
-        index.make_direct_map()
-    for place, vector in zip(places.tolist(), wanted, strict=True):
-        stored = index.reconstruct(place)
-        lengths = float(np.linalg.norm(stored)) * float(np.linalg.norm(vector))
-        if float(stored @ vector) < _LIKENESS[about["kind"]] * lengths:
+    vectors = encoder.encode_passages(texts)
+    if kind == "ivfpq":
+        index.faiss.make_direct_map()
+    for number, vector in zip(sample.tolist(), vectors, strict=True):
+        stored_vector = index.faiss.reconstruct(number)
+        lengths = float(np.linalg.norm(stored_vector)) * float(np.linalg.norm(vector))
+        if float(stored_vector @ vector) < _MIN_COSINES[kind] * lengths:
             raise BadData(
-                f"{folder}: the vector of {ids[place]!r} is not what the model makes of its text"
+                f"{folder}: the vector of {ids[number]!r} is not what the model makes of its text"
             )

@@ -1,4 +1,4 @@
-"""Vectors and a kind of index in, a file that faiss reads out."""
+"""Files of faiss: indexes of vectors by inner product, written block by block where possible."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,33 +10,33 @@ from beir_hybrid.encoding import Embeddings
 from beir_hybrid.errors import BadData, BadOption, lookup
 from beir_hybrid.progress import progress
 
-Kind = Literal["flat", "hnsw", "ivfpq", "sq8"]
+IndexKind = Literal["flat", "hnsw", "ivfpq", "sq8"]
 
-_BLOCK = 1 << 14  # vectors a block
+_BLOCK_SIZE = 1 << 14  # vectors
 _SEED = 13
-_LINKS, _BUILD, _SEARCH = 32, 200, 128  # HNSW: links a vector, candidates of building and searching
+_HNSW_LINKS, _HNSW_BUILD, _HNSW_SEARCH = 32, 200, 128  # links a vector, candidates of both steps
 _CENTROIDS = 256  # of product quantisation, a byte each
-_POINTS = 39  # vectors that faiss wants for each centroid
-_SAMPLE = 64  # vectors that it gets, where there are so many
-_PROBES = 64  # lists that an IVF index looks through
+_MIN_POINTS = 39  # vectors that faiss wants for each centroid
+_TRAINING_POINTS = 64  # vectors for each centroid in training, where there are so many
+_PROBES = 64  # lists that an IVF index searches
 
-Made = tuple[Any, dict[str, Any]]  # an index without vectors, trained, and its parameters
+EmptyIndex = tuple[Any, dict[str, Any]]  # a trained faiss index without vectors, its parameters
 
 
-def write_faiss(vectors: Embeddings, path: Path, kind: Kind) -> dict[str, Any]:
-    """Write vectors as an index of inner products, and return what describes it.
+def write_faiss(vectors: Embeddings, path: Path, kind: IndexKind) -> dict[str, Any]:
+    """Write vectors as an index of inner products, and return its parameters.
 
-    Flat and SQ8 indexes pass by block by block; the others are built in memory.
+    Flat and SQ8 indexes are streamed to the file block by block; the others are built in memory.
     """
-    check_size(kind, len(vectors))
-    index, parameters = _MAKERS[kind](vectors)
+    check_index_size(kind, len(vectors))
+    index, parameters = _CONSTRUCTORS[kind](vectors)
     with progress("indexing", len(vectors), unit="vectors") as advance:
-        if kind in _UNITS:
-            _stream(index, vectors, path, _UNITS[kind], advance)
+        if kind in _CODE_UNITS:
+            _stream_index(index, vectors, path, _CODE_UNITS[kind], advance)
         else:
-            _fill(index, vectors, path, advance)
-    opened = read_faiss(path, mapped=True)
-    if (opened.ntotal, opened.d) != (len(vectors), vectors.dim):
+            _fill_index(index, vectors, path, advance)
+    stored_index = read_faiss(path, mapped=True)
+    if (stored_index.ntotal, stored_index.d) != (len(vectors), vectors.dim):
         raise BadData(f"{path}: this faiss lays {type(index).__name__} out in another way")
     return {"class": type(index).__name__, "metric": "inner product", **parameters}
 
@@ -52,110 +52,117 @@ def read_faiss(path: Path, *, mapped: bool = False) -> Any:
         raise BadData(f"{path} is missing, damaged or no index of faiss: {reason}") from error
 
 
-def check_path(path: str | Path) -> None:
-    """Raise `BadOption` for a path that Pyserini would read something into."""
+def check_index_path(path: str | Path) -> None:
+    """Raise `BadOption` for a path whose name has a special meaning for Pyserini."""
     if "bpr" in str(path):
         raise BadOption(f"Pyserini takes {path} for a BPR model's, by its 'bpr'; name another")
 
 
-def check_size(kind: str, n: int | None = None) -> None:
-    """Raise `BadOption` if there is no such kind, or so few vectors do not make one."""
-    lookup("kind of index", kind, _MAKERS)
-    needed = _POINTS * _CENTROIDS
-    if kind == "ivfpq" and n is not None and n < needed:
+def check_index_size(kind: str, n: int | None = None) -> None:
+    """Raise `BadOption` for an unknown kind, or if n vectors are too few to train the index."""
+    lookup("kind of index", kind, _CONSTRUCTORS)
+    required = _MIN_POINTS * _CENTROIDS
+    if kind == "ivfpq" and n is not None and n < required:
         raise BadOption(
-            f"an ivfpq index learns {_CENTROIDS} centroids from at least {needed:,} passages, "
+            f"an ivfpq index learns {_CENTROIDS} centroids from at least {required:,} passages, "
             f"and there are {n:,}; take flat, sq8 or hnsw"
         )
 
 
-def _blocks(vectors: Embeddings) -> Iterator[np.ndarray]:
-    for start in range(0, len(vectors), _BLOCK):
-        yield vectors.take(slice(start, start + _BLOCK))
+def _iterate_blocks(vectors: Embeddings) -> Iterator[np.ndarray]:
+    for start in range(0, len(vectors), _BLOCK_SIZE):
+        yield vectors.take(slice(start, start + _BLOCK_SIZE))
 
 
-def _flat(vectors: Embeddings) -> Made:
+def _create_flat(vectors: Embeddings) -> EmptyIndex:
     import faiss
 
     return faiss.IndexFlatIP(vectors.dim), {}
 
 
-def _sq8(vectors: Embeddings) -> Made:
-    """Learn each dimension's range: that of all vectors is that of two, the least and the most."""
+def _create_sq8(vectors: Embeddings) -> EmptyIndex:
+    """Train an SQ8 index on two vectors: the minimum and the maximum of each dimension."""
     import faiss
 
-    low = np.min([block.min(axis=0) for block in _blocks(vectors)], axis=0)
-    high = np.max([block.max(axis=0) for block in _blocks(vectors)], axis=0)
-    kind = faiss.ScalarQuantizer.QT_8bit
-    index = faiss.IndexScalarQuantizer(vectors.dim, kind, faiss.METRIC_INNER_PRODUCT)
+    low = np.min([block.min(axis=0) for block in _iterate_blocks(vectors)], axis=0)
+    high = np.max([block.max(axis=0) for block in _iterate_blocks(vectors)], axis=0)
+    quantizer = faiss.ScalarQuantizer.QT_8bit
+    index = faiss.IndexScalarQuantizer(vectors.dim, quantizer, faiss.METRIC_INNER_PRODUCT)
     index.train(np.stack([low, high]))
     return index, {"bits": 8}
 
 
-def _hnsw(vectors: Embeddings) -> Made:
+def _create_hnsw(vectors: Embeddings) -> EmptyIndex:
     import faiss
 
-    index = faiss.IndexHNSWFlat(vectors.dim, _LINKS, faiss.METRIC_INNER_PRODUCT)
-    index.hnsw.efConstruction, index.hnsw.efSearch = _BUILD, _SEARCH
-    return index, {"M": _LINKS, "efConstruction": _BUILD, "efSearch": _SEARCH}
+    index = faiss.IndexHNSWFlat(vectors.dim, _HNSW_LINKS, faiss.METRIC_INNER_PRODUCT)
+    index.hnsw.efConstruction, index.hnsw.efSearch = _HNSW_BUILD, _HNSW_SEARCH
+    return index, {"M": _HNSW_LINKS, "efConstruction": _HNSW_BUILD, "efSearch": _HNSW_SEARCH}
 
 
-def _ivfpq(vectors: Embeddings) -> Made:
+def _create_ivfpq(vectors: Embeddings) -> EmptyIndex:
     import faiss
 
     n, dim = len(vectors), vectors.dim
-    lists = min(int(4 * n**0.5), n // _POINTS)
+    lists = min(int(4 * n**0.5), n // _MIN_POINTS)
     # About four dimensions a byte, and as many in each.
     size = next(size for size in range(max(dim // 4, 1), 0, -1) if dim % size == 0)
     quantizer = faiss.IndexFlatIP(dim)
     index = faiss.IndexIVFPQ(quantizer, dim, lists, size, 8, faiss.METRIC_INNER_PRODUCT)
     index.nprobe = min(_PROBES, lists)
-    most = _SAMPLE * max(lists, _CENTROIDS)
+    sample_size = _TRAINING_POINTS * max(lists, _CENTROIDS)
     rows = np.arange(n)
-    if n > most:
-        rows = np.sort(np.random.default_rng(_SEED).choice(n, most, replace=False))
+    if n > sample_size:
+        rows = np.sort(np.random.default_rng(_SEED).choice(n, sample_size, replace=False))
     index.train(vectors.take(rows))
-    trained = {"nlist": lists, "nprobe": index.nprobe, "code size": size, "trained on": len(rows)}
-    return index, trained
+    return index, {
+        "nlist": lists,
+        "nprobe": index.nprobe,
+        "code size": size,
+        "trained on": len(rows),
+    }
 
 
-_MAKERS: dict[str, Callable[[Embeddings], Made]] = {
-    "flat": _flat,
-    "hnsw": _hnsw,
-    "ivfpq": _ivfpq,
-    "sq8": _sq8,
+_CONSTRUCTORS: dict[str, Callable[[Embeddings], EmptyIndex]] = {
+    "flat": _create_flat,
+    "hnsw": _create_hnsw,
+    "ivfpq": _create_ivfpq,
+    "sq8": _create_sq8,
 }
-# Those whose vectors are written as they come, and the bytes that faiss counts them in.
-_UNITS = {"flat": 4, "sq8": 1}
+# The kinds that can be streamed, and the unit, in bytes, in which faiss counts their codes.
+_CODE_UNITS = {"flat": 4, "sq8": 1}
 
 
-def _stream(
+def _stream_index(
     index: Any, vectors: Embeddings, path: Path, unit: int, advance: Callable[[int], None]
 ) -> None:
     """Write the file that `faiss.write_index` would write if all vectors were in the index.
 
-    The file of an index without vectors ends with a count of 0. With vectors, that count and the
-    one behind name and dimension (4 bytes each) are others, and the vectors' codes follow.
+    The file of an index without vectors ends with a count of 0. In the file with vectors, that
+    count and the number of vectors behind name and dimension (4 bytes each) are set, and the codes
+    of the vectors follow.
     """
     import faiss
 
-    head = bytearray(faiss.serialize_index(index).tobytes())
+    header = bytearray(faiss.serialize_index(index).tobytes())
     size = index.sa_code_size()
-    head[8:16] = np.int64(len(vectors)).tobytes()
-    head[-8:] = np.int64(len(vectors) * size // unit).tobytes()
+    header[8:16] = np.int64(len(vectors)).tobytes()
+    header[-8:] = np.int64(len(vectors) * size // unit).tobytes()
     with path.open("wb") as file:
-        file.write(head)
-        for block in _blocks(vectors):
+        file.write(header)
+        for block in _iterate_blocks(vectors):
             file.write(index.sa_encode(block).data)
             advance(len(block))
 
 
-def _fill(index: Any, vectors: Embeddings, path: Path, advance: Callable[[int], None]) -> None:
+def _fill_index(
+    index: Any, vectors: Embeddings, path: Path, advance: Callable[[int], None]
+) -> None:
     import faiss
 
-    for block in _blocks(vectors):
+    for block in _iterate_blocks(vectors):
         index.add(block)
         advance(len(block))
-    # Through a file of Python's, which says what the disk refused.
+    # Through a file object of Python, whose errors say why the disk refused.
     with path.open("wb") as file:
-        faiss.write_index(index, faiss.PyCallbackIOWriter(file.write))  # type: ignore[attr-defined] # their stubs lack it
+        faiss.write_index(index, faiss.PyCallbackIOWriter(file.write))  # type: ignore[attr-defined] # missing in faiss' stubs

@@ -1,4 +1,4 @@
-"""Several runs of the same queries in, one run that ranks by all of them out."""
+"""Fusion of runs: reciprocal ranks, or a weighted sum of scores."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
@@ -24,15 +24,15 @@ def fuse(
     alpha: float | None = None,
     depth: int = 1000,
 ) -> Run:
-    """Return one run of several, such as those of a dense model and of BM25.
+    """Fuse several runs, such as those of a dense model and of BM25, into one.
 
     The arithmetic is Pyserini's, on rankings as trec_eval reads them: by score as float32, ties by
-    descending id. A passage, or a query, that a run lacks gets nothing from it.
+    descending id. A run adds nothing to the score of a passage, or of a query, that is not in it.
 
     Parameters
     ----------
     runs
-        Runs, or files of them; at least two, and two for interpolation.
+        Runs, or files of runs; at least two, and exactly two for interpolation.
     method
         ``"rrf"``, reciprocal rank fusion: the sum over runs of 1 / (60 + rank).
         ``"interpolation"``: `alpha` times the first run's score and 1 - `alpha` times the second's,
@@ -50,37 +50,47 @@ def fuse(
     {'b': 0.0325, 'a': 0.0164, 'c': 0.0161}
     """
     combine = lookup("method of fusion", method, _METHODS)
-    if len(runs) < 2 or (method == "interpolation" and len(runs) > 2):  # noqa: PLR2004 - a pair
-        wanted = "two runs" if method == "interpolation" else "at least two runs"
-        raise BadOption(f"{method} takes {wanted}, not {len(runs)}")
-    if alpha is not None and method != "interpolation":
+    _check_options(len(runs), method, alpha, depth)
+    if find_spec("pyserini") is None:
+        raise MissingExtra("fusion needs pyserini: pip install 'beir-hybrid[pyserini]'")
+    tables = [read_run(run) if isinstance(run, str | Path) else run for run in runs]
+    _check_queries(tables)
+    fused_run = combine([_build_trec_run(run) for run in tables], 0.5 if alpha is None else alpha)
+    return {
+        query: dict(list(_sort_documents(query, scores))[:depth])
+        for query, scores in _read_trec_run(fused_run).items()
+    }
+
+
+def _check_options(run_count: int, method: str, alpha: float | None, depth: int) -> None:
+    is_interpolation = method == "interpolation"
+    if run_count < 2 or (is_interpolation and run_count > 2):  # noqa: PLR2004 - a pair
+        requirement = "two runs" if is_interpolation else "at least two runs"
+        raise BadOption(f"{method} takes {requirement}, not {run_count}")
+    if alpha is not None and not is_interpolation:
         raise BadOption(f"alpha is an option of interpolation, and {method} takes none")
     if alpha is not None:
         check_fraction(alpha=alpha)
     check_positive(depth=depth)
-    if find_spec("pyserini") is None:
-        raise MissingExtra("fusion needs pyserini: pip install 'beir-hybrid[pyserini]'")
-    given = [read_run(run) if isinstance(run, str | Path) else run for run in runs]
-    for number, run in enumerate(given, start=1):
+
+
+def _check_queries(runs: Sequence[Run]) -> None:
+    """Raise `BadData` unless all runs have a query in common."""
+    for number, run in enumerate(runs, start=1):
         if not run:
-            raise BadData(f"run {number} of {len(given)} is empty: there is nothing to fuse")
-    if not set.intersection(*(set(run) for run in given)):
-        firsts = ", ".join(repr(next(iter(run))) for run in given)
-        raise BadData(f"the runs have no query in common; their first ones are {firsts}")
-    fused = combine([_trec_run(run) for run in given], 0.5 if alpha is None else alpha)
-    return {
-        query: dict(list(_best_first(query, found))[:depth])
-        for query, found in _scores(fused).items()
-    }
+            raise BadData(f"run {number} of {len(runs)} is empty: there is nothing to fuse")
+    if not set.intersection(*(set(run) for run in runs)):
+        first_queries = ", ".join(repr(next(iter(run))) for run in runs)
+        raise BadData(f"the runs have no query in common; their first ones are {first_queries}")
 
 
-def _rrf(runs: "list[TrecRun]", _alpha: float) -> "TrecRun":
+def _fuse_ranks(runs: "list[TrecRun]", _alpha: float) -> "TrecRun":
     from pyserini.fusion import reciprocal_rank_fusion
 
     return reciprocal_rank_fusion(runs, rrf_k=RRF_K)
 
 
-def _interpolation(runs: "list[TrecRun]", alpha: float) -> "TrecRun":
+def _interpolate_scores(runs: "list[TrecRun]", alpha: float) -> "TrecRun":
     from pyserini.fusion import interpolation
     from pyserini.trectools import RescoreMethod
 
@@ -88,13 +98,13 @@ def _interpolation(runs: "list[TrecRun]", alpha: float) -> "TrecRun":
 
 
 _METHODS: dict[str, Callable[["list[TrecRun]", float], "TrecRun"]] = {
-    "rrf": _rrf,
-    "interpolation": _interpolation,
+    "rrf": _fuse_ranks,
+    "interpolation": _interpolate_scores,
 }
 
 
-def _trec_run(run: Run) -> "TrecRun":
-    """Return Pyserini's form of a run.
+def _build_trec_run(run: Run) -> "TrecRun":
+    """Convert a run to Pyserini's class.
 
     Its own reader is not used: it believes the ranks in a file, whatever the scores, and takes ids
     for numbers, and the id ``NA`` for a missing one.
@@ -104,26 +114,26 @@ def _trec_run(run: Run) -> "TrecRun":
     return TrecRun.from_list(
         [
             (query, "Q0", document, rank, score, "run")
-            for query, found in run.items()
-            for rank, (document, score) in enumerate(_best_first(query, found), start=1)
+            for query, scores in run.items()
+            for rank, (document, score) in enumerate(_sort_documents(query, scores), start=1)
         ]
     )
 
 
-def _best_first(query: str, found: Mapping[str, float]) -> Iterator[tuple[str, float]]:
-    """Yield documents and scores in trec_eval's order."""
-    with np.errstate(over="ignore"):
-        single = np.array(list(found.values()), np.float64).astype(np.float32)
-    if not np.isfinite(single).all():
-        bad = list(found)[int(np.flatnonzero(~np.isfinite(single))[0])]
-        raise BadData(f"query {query!r}: document {bad!r} has the score {found[bad]}, no float32")
-    for _, document in sorted(zip(single.tolist(), found, strict=True), reverse=True):
-        yield document, found[document]
-
-
-def _scores(fused: "TrecRun") -> Run:
-    columns = (fused.run_data[name].tolist() for name in ("topic", "docid", "score"))
+def _read_trec_run(trec_run: "TrecRun") -> Run:
+    columns = (trec_run.run_data[name].tolist() for name in ("topic", "docid", "score"))
     run: Run = {}
     for query, document, score in zip(*columns, strict=True):
         run.setdefault(query, {})[document] = score
     return run
+
+
+def _sort_documents(query: str, scores: Mapping[str, float]) -> Iterator[tuple[str, float]]:
+    """Yield documents and scores in trec_eval's order."""
+    with np.errstate(over="ignore"):
+        floats = np.array(list(scores.values()), np.float64).astype(np.float32)
+    if not np.isfinite(floats).all():
+        bad = list(scores)[int(np.flatnonzero(~np.isfinite(floats))[0])]
+        raise BadData(f"query {query!r}: document {bad!r} has the score {scores[bad]}, no float32")
+    for _, document in sorted(zip(floats.tolist(), scores, strict=True), reverse=True):
+        yield document, scores[document]

@@ -1,6 +1,5 @@
-"""A dense index and a question in, the best passages out, to be looked at by eye."""
+"""Search of a dense index for one query, with texts and gold marks, for people to look at."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +16,14 @@ from beir_hybrid.collection.shards import rows_of
 from beir_hybrid.encoding import Encoder, as_encoder
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.languages import choose
-from beir_hybrid.pyserini.dense import DenseIndex, open_index, parts_of, read_manifest
+from beir_hybrid.pyserini.dense import DenseIndex, Hits, open_index
+from beir_hybrid.pyserini.manifest import IndexManifest, list_shards, read_manifest
 from beir_hybrid.sources import load
 
 
 @dataclass(frozen=True)
-class Hit:
-    """A passage that a search found; `gold` where it is judged relevant to the question."""
+class SearchHit:
+    """A passage of a search; `gold` where it is judged relevant to the query."""
 
     rank: int
     lang: str
@@ -34,133 +34,140 @@ class Hit:
 
 
 @dataclass(frozen=True)
-class Found:
-    """The best passages for a question.
+class SearchResults:
+    """The best passages for a query.
 
     Attributes
     ----------
     relevant
-        How many passages of the collection are relevant to the question, of `lang` only if that
-        was asked for; ``None`` if the question is none of the collection's.
+        How many passages of the collection are relevant to the query, of the language of the search
+        if it is limited to one; ``None`` if the collection does not have the query.
     """
 
-    hits: list[Hit]
+    hits: list[SearchHit]
     relevant: int | None
 
 
-def search(
+def search_index(
     folder: str | Path,
-    question: str,
+    query: str,
     *,
-    lang: str | None = None,
+    language: str | None = None,
     k: int = 10,
     collection: Collection | None = None,
     model: Any = None,
     force: bool = False,
-    **options: Any,
-) -> Found:
-    """Search an index that `build_index` made, in all its shards.
+    **options: object,
+) -> SearchResults:
+    """Search all shards of an index that `build_index` made.
 
     Parameters
     ----------
-    lang
+    language
         The language of passages to look for; all by default.
     collection
         What the index was built from; by default the dataset that the index names is loaded.
     model, options
         Of the query encoder; by default what the index was built with.
     force
-        Take another model than the index was built with, too.
+        Accept another model than the index was built with.
     """
     check_positive(k=k)
-    if not question.strip():
-        raise BadOption("the question is empty")
+    if not query.strip():
+        raise BadOption("the query is empty")
     folder = Path(folder)
-    parts = parts_of(folder)
-    about = read_manifest(parts[0])
-    if lang is not None:
-        (lang,) = choose(f"language of {folder}", lang, about["languages"])
+    shards = list_shards(folder)
+    manifest = read_manifest(shards[0])
+    if language is not None:
+        (language,) = choose(f"language of {folder}", language, manifest["languages"])
     if collection is None:
-        collection = _collection_of(folder, about)
-    encoder = _encoder_of(about) if model is None else as_encoder(model, **options)
-    best: list[tuple[float, str]] = []
-    for part in parts:
-        index = open_index(part, encoder, force=force)
-        best += _nearest(index, question, lang, k)
-        best = sorted(best, reverse=True)[:k]
-    return _described(folder, best, question, lang, collection)
+        collection = _load_collection(folder, manifest)
+    encoder = _load_encoder(manifest) if model is None else as_encoder(model, **options)
+    hits: Hits = []
+    for shard in shards:
+        index = open_index(shard, encoder, force=force)
+        hits += _search_shard(index, query, language, k)
+        hits = sorted(hits, key=lambda hit: (hit[1], hit[0]), reverse=True)[:k]
+    return _describe_hits(folder, hits, collection, _find_relevant(collection, query, language))
 
 
-def _encoder_of(about: Mapping[str, Any]) -> Encoder:
+def _load_encoder(manifest: IndexManifest) -> Encoder:
     """Load the model that an index was built with."""
-    model = about["model"]
+    model = manifest["model"]
     options = dict(model["options"])
     if model["revision"] and not Path(model["name"]).is_dir():
         options.setdefault("revision", model["revision"])
     return as_encoder(model["name"], **options)
 
 
-def _collection_of(folder: Path, about: Mapping[str, Any]) -> Collection:
+def _load_collection(folder: Path, manifest: IndexManifest) -> Collection:
     """Load the dataset that an index was built from."""
-    known, name = about.get("dataset"), about["collection"]["name"]
+    dataset, name = manifest.get("dataset"), manifest["collection"]["name"]
     cure = "name the dataset, such as --dataset jsonl -o path=FILE"
-    if not known:
+    if not dataset:
         raise BadOption(f"{folder} was built from {name!r}, which was given as an object; {cure}")
-    found = load(known["name"], known["languages"], **known["options"])
-    hashes = [origin["sha256"] for origin in about["collection"]["provenance"]]
-    if [origin.sha256 for origin in found.provenance] != hashes:
+    collection = load(dataset["name"], dataset["languages"], **dataset["options"])
+    checksums = [origin["sha256"] for origin in manifest["collection"]["provenance"]]
+    if [origin.sha256 for origin in collection.provenance] != checksums:
         raise BadData(
             f"{name} has changed since {folder} was built from it; build it anew, or {cure}"
         )
-    return found
+    return collection
 
 
-def _nearest(index: DenseIndex, question: str, lang: str | None, k: int) -> list[tuple[float, str]]:
-    """Return scores and ids of the k best passages, of a language if one is given."""
-    wanted = min(k, len(index.ids))
+def _search_shard(index: DenseIndex, query: str, language: str | None, k: int) -> Hits:
+    """Return the k best passages of an index, of one language if that is not None."""
+    depth = min(k, len(index.ids))
     while True:
-        (found,) = index.search([question], wanted)
-        mine = [(score, key) for key, score in found if lang is None or key.startswith(f"{lang}:")]
-        # No kind of index looks for one language: more is asked for until there is enough.
-        if len(mine) >= k or wanted == len(index.ids):
-            return mine[:k]
-        wanted = min(4 * wanted, len(index.ids))
+        (hits,) = index.search([query], depth)
+        if language is not None:
+            hits = [hit for hit in hits if hit[0].startswith(f"{language}:")]
+        # No kind of index can search one language: the depth grows until there are enough hits.
+        if len(hits) >= k or depth == len(index.ids):
+            return hits[:k]
+        depth = min(4 * depth, len(index.ids))
 
 
-def _described(
-    folder: Path,
-    best: list[tuple[float, str]],
-    question: str,
-    lang: str | None,
-    collection: Collection,
-) -> Found:
-    """Add what the collection knows of the passages."""
-    rows = rows_of(collection.passages["id"], pa.array([key for _, key in best], pa.string()))
+def _describe_hits(
+    folder: Path, hits: Hits, collection: Collection, relevant_rows: set[int] | None
+) -> SearchResults:
+    """Add texts and gold marks to hits."""
+    ids = [passage_id for passage_id, _ in hits]
+    rows = rows_of(collection.passages["id"], pa.array(ids, pa.string()))
     if (rows < 0).any():
-        lost = best[int(np.argmin(rows))][1]
-        raise BadData(f"{folder} holds {lost!r}, which {collection.name} lacks: name its dataset")
-    texts = retrieval_texts(collection.view().documents.take(to_arrow(rows))).to_pylist()
-    relevant = _relevant(collection, question, lang)
-    hits = [
-        Hit(rank, key.partition(":")[0], score, key, text, row in (relevant or ()))
-        for rank, ((score, key), row, text) in enumerate(
-            zip(best, rows.tolist(), texts, strict=True), start=1
+        missing_id = ids[int(np.argmin(rows))]
+        raise BadData(
+            f"{folder} holds {missing_id!r}, which {collection.name} lacks: name its dataset"
         )
-    ]
-    return Found(hits, None if relevant is None else len(relevant))
+    texts = retrieval_texts(collection.view().documents.take(to_arrow(rows))).to_pylist()
+    columns = zip(hits, rows.tolist(), texts, strict=True)
+    return SearchResults(
+        [
+            SearchHit(
+                rank=rank,
+                lang=passage_id.partition(":")[0],
+                score=score,
+                id=passage_id,
+                text=text,
+                gold=row in (relevant_rows or ()),
+            )
+            for rank, ((passage_id, score), row, text) in enumerate(columns, start=1)
+        ],
+        None if relevant_rows is None else len(relevant_rows),
+    )
 
 
-def _relevant(collection: Collection, question: str, lang: str | None) -> set[int] | None:
-    """Return the rows of the passages relevant to a question, if it is one of the collection's."""
-    same = pc.equal(pc.utf8_trim_whitespace(collection.queries["text"]), question.strip())
-    asked = np.flatnonzero(same.to_numpy())
-    if not len(asked):
+def _find_relevant(collection: Collection, query: str, language: str | None) -> set[int] | None:
+    """Return the rows of relevant passages, or None if the collection does not have the query."""
+    is_same = pc.equal(pc.utf8_trim_whitespace(collection.queries["text"]), query.strip())
+    same_queries = np.flatnonzero(is_same.to_numpy())
+    if not len(same_queries):
         return None
-    query, passage, relevance = (
+    query_column, passage_column, relevance = (
         to_numpy(collection.judgements[name]) for name in ("query", "passage", "relevance")
     )
-    rows = passage[np.isin(query, asked) & (relevance > 0)]
-    if lang is not None:
-        mine = collection.passage_rows(lang)
-        rows = rows[(rows >= mine.start) & (rows < mine.stop)]
+    rows = passage_column[np.isin(query_column, same_queries) & (relevance > 0)]
+    if language is not None:
+        span = collection.passage_rows(language)
+        rows = rows[(rows >= span.start) & (rows < span.stop)]
     return set(rows.tolist())

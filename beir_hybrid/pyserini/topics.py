@@ -1,32 +1,37 @@
-"""A collection's queries in, topics files and encoded queries that Pyserini reads out."""
+"""Topics files and encoded queries that Pyserini reads, written from a collection's queries."""
 
 import logging
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.setting import ALL
-from beir_hybrid.encoding import as_encoder, encode
+from beir_hybrid.encoding import Encoder, as_encoder, encode
 from beir_hybrid.encoding.jobs import check_texts_only
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.evaluate import checked
 from beir_hybrid.files import replacing_folder
 from beir_hybrid.languages import choose
-from beir_hybrid.pyserini.faiss_files import check_path
+from beir_hybrid.pyserini.faiss_files import check_index_path
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 logger = logging.getLogger(__name__)
 
-ENCODED = "encoded"  # the folder that --encoded-queries takes
+Topic = tuple[str, str]  # the id and the text of a query
+
+ENCODED = "encoded"  # the folder for Pyserini's --encoded-queries
 _PICKLE = "embedding.pkl"
-# A line of topics is split at tabs; what is left of it loses what stands before a space in ASCII.
-_BREAKS = re.compile(r"[\t\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]+")
-_TRIMMED = "".join(map(chr, range(0x21)))
+# Pyserini splits a line of topics at tabs, and strips ASCII white space and controls off the text.
+_LINE_BREAKS = re.compile(r"[\t\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]+")
+_STRIPPED_CHARACTERS = "".join(map(chr, range(0x21)))
 
 
 def write_topics(
@@ -36,25 +41,29 @@ def write_topics(
     *,
     languages: str | Iterable[str] | None = None,
     store: str | Path | None = None,
-    **options: Any,
+    **options: object,
 ) -> list[Path]:
     """Write ``LANG.tsv`` for each query language, and with a model ``encoded/embedding.pkl``.
 
-    The former are for Pyserini's ``--topics``, and so is ``all.tsv``, their sum, where there are
-    several; the folder of the latter is for ``--encoded-queries`` and holds the queries of all
-    these languages. Pyserini insists on a pickle there; nothing of ours reads it. Returns the files
-    written.
+    The former are for Pyserini's ``--topics``, and so is ``all.tsv`` with the queries of all
+    languages, where there are several; the folder of the latter is for ``--encoded-queries`` and
+    holds the queries of all these languages. Pyserini requires a pickle there; this library never
+    reads it.
 
     Parameters
     ----------
     model
-        The query encoder: what `evaluate` takes.
+        The query encoder, as for `evaluate`.
     languages
-        Those of the queries; all by default.
+        The query languages; all by default.
     store
-        The folder that embeddings are kept in; the cache's by default.
+        The folder for embeddings; the cache by default.
     options
-        Of the encoder; see `SentenceTransformerEncoder`.
+        Of the encoder; see `EncoderOptions`.
+
+    Returns
+    -------
+    The files, in the order in which they were written.
 
     Examples
     --------
@@ -68,100 +77,101 @@ def write_topics(
     """
     collection, folder = checked(collection), Path(folder)
     check_texts_only(collection, "a file of topics")
-    check_folder(folder)
-    known = collection.languages
-    chosen = (
-        known if languages is None else choose(f"language of {collection.name}", languages, known)
-    )
-    tables = {lang: _queries(collection, lang) for lang in chosen}
-    lines = {lang: _lines(table) for lang, table in tables.items() if len(table)}
-    if not lines:
-        raise BadData(f"{collection.name} has no queries in {', '.join(chosen)}")
-    every = [row for some in lines.values() for row in some]
-    files = {f"{name}.tsv": rows for name, rows in lines.items()}
-    if len(lines) > 1:
-        files[f"{ALL}.tsv"] = every
+    check_topics_folder(folder)
+    query_languages = collection.languages
+    if languages is not None:
+        query_languages = choose(f"language of {collection.name}", languages, query_languages)
+    tables = {lang: _slice_queries(collection, lang) for lang in query_languages}
+    topics = {lang: _list_topics(table) for lang, table in tables.items() if len(table)}
+    if not topics:
+        raise BadData(f"{collection.name} has no queries in {', '.join(query_languages)}")
+    all_topics = [topic for language_topics in topics.values() for topic in language_topics]
+    files = {f"{lang}.tsv": language_topics for lang, language_topics in topics.items()}
+    if len(topics) > 1:
+        files[f"{ALL}.tsv"] = all_topics
     frame = None
     if model is not None:
-        asked = pa.concat_tables(tables[lang] for lang in lines)
-        frame = _encoded(asked["text"], every, as_encoder(model, **options), store)
-    return [folder / name for name in _write(folder, files, frame)]
+        texts = pa.concat_tables(tables[lang] for lang in topics)["text"]
+        frame = _encode_topics(texts, all_topics, as_encoder(model, **options), store)
+    return [folder / name for name in _write_files(folder, files, frame)]
 
 
-class _Moved(Exception):  # noqa: N818 - it is no error
-    """What was written stands in a folder that was there already."""
+class _FilesMoved(Exception):  # noqa: N818 - a signal, no error
+    """The files were moved into a folder that exists."""
 
 
-def _write(folder: Path, files: Mapping[str, list[tuple[str, str]]], frame: Any) -> list[str]:
+def _write_files(
+    folder: Path, files: Mapping[str, list[Topic]], frame: "DataFrame | None"
+) -> list[str]:
     """Write all files or, where the disk refuses one, none; return their names."""
-    written = [*files, *([f"{ENCODED}/{_PICKLE}"] if frame is not None else [])]
-    with suppress(_Moved), replacing_folder(folder) as temporary:
-        for name, rows in files.items():
-            text = "".join(f"{key}\t{text}\n" for key, text in rows)
+    names = [*files, *([f"{ENCODED}/{_PICKLE}"] if frame is not None else [])]
+    with suppress(_FilesMoved), replacing_folder(folder) as temporary:
+        for name, topics in files.items():
+            text = "".join(f"{query_id}\t{text}\n" for query_id, text in topics)
             (temporary / name).write_text(text, "utf-8")
         if frame is not None:
             (temporary / ENCODED).mkdir()
             frame.to_pickle(temporary / ENCODED / _PICKLE)
-        if folder.exists():  # with something else in it, perhaps, which stays
-            for name in written:
+        if folder.exists():  # other files in it stay
+            for name in names:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 (temporary / name).replace(folder / name)
-            raise _Moved
-    return written
+            raise _FilesMoved
+    return names
 
 
-def check_folder(folder: str | Path) -> None:
-    """Raise `BadOption` for a folder of topics that Pyserini would read something into."""
-    check_path(folder)
+def check_topics_folder(folder: str | Path) -> None:
+    """Raise `BadOption` for a folder whose name has a special meaning for Pyserini."""
+    check_index_path(folder)
     if "cacm" in str(folder):
         raise BadOption(f"Pyserini takes {folder} for CACM's topics, by its 'cacm'; name another")
 
 
-def _queries(collection: Collection, lang: str) -> pa.Table:
-    rows = collection.query_rows(lang)
+def _slice_queries(collection: Collection, language: str) -> pa.Table:
+    rows = collection.query_rows(language)
     return collection.queries.slice(rows.start, len(rows))
 
 
-def _lines(queries: pa.Table) -> list[tuple[str, str]]:
-    """Return ids and texts as they come back from a topics file."""
-    found = []
+def _list_topics(queries: pa.Table) -> list[Topic]:
+    """Return ids and texts as Pyserini reads them from a topics file."""
+    topics = []
     for row in queries.select(["id", "text"]).to_pylist():
-        text = _BREAKS.sub(" ", row["text"]).strip(_TRIMMED)
+        text = _LINE_BREAKS.sub(" ", row["text"]).strip(_STRIPPED_CHARACTERS)
         if not text:
             raise BadData(f"the query {row['id']!r} has no text; Pyserini cannot read such a topic")
-        found.append((row["id"], text))
-    return found
+        topics.append((row["id"], text))
+    return topics
 
 
-def _encoded(
-    texts: pa.ChunkedArray, rows: list[tuple[str, str]], encoder: Any, store: str | Path | None
-) -> Any:
-    """Return the data frame from which Pyserini looks vectors up by the text of a topic."""
+def _encode_topics(
+    texts: pa.ChunkedArray, topics: list[Topic], encoder: Encoder, store: str | Path | None
+) -> "DataFrame":
+    """Return the data frame in which Pyserini looks up vectors by the text of a topic."""
     import pandas as pd
 
     folder = Path(store) if store is not None else None
     vectors = encode(encoder, texts, "queries", folder=folder).take(slice(None))
-    _warn_of_lost(rows, vectors)
+    _warn_of_ambiguous_texts(topics, vectors)
     return pd.DataFrame(
         {
-            "id": pd.Series([key for key, _ in rows], dtype=object),
-            "text": pd.Series([text for _, text in rows], dtype=object),
+            "id": pd.Series([query_id for query_id, _ in topics], dtype=object),
+            "text": pd.Series([text for _, text in topics], dtype=object),
             "embedding": pd.Series(list(vectors), dtype=object),
         }
     )
 
 
-def _warn_of_lost(rows: list[tuple[str, str]], vectors: np.ndarray) -> None:
-    """Say which queries have another vector than the one that stands under their text.
+def _warn_of_ambiguous_texts(topics: list[Topic], vectors: np.ndarray) -> None:
+    """Warn of queries that Pyserini will search with the vector of another query.
 
-    That is the last one of those who have the text; they differ in white space alone.
+    It looks vectors up by text and takes the last one. Such queries differ in white space alone.
     """
-    last = {text: number for number, (_, text) in enumerate(rows)}
-    for number, (key, text) in enumerate(rows):
-        if not np.allclose(vectors[number], vectors[last[text]], rtol=0, atol=1e-6):
+    last_topic = {text: number for number, (_, text) in enumerate(topics)}
+    for number, (query_id, text) in enumerate(topics):
+        if not np.allclose(vectors[number], vectors[last_topic[text]], rtol=0, atol=1e-6):
             logger.warning(
                 "topics cannot tell %r from %r, which differs in white space alone: Pyserini "
                 "will search for the latter twice",
-                key,
-                rows[last[text]][0],
+                query_id,
+                topics[last_topic[text]][0],
             )

@@ -1,0 +1,48 @@
+"""A query encoder for Pyserini's searchers, made of any encoder of this library."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from beir_hybrid.encoding import as_encoder
+from beir_hybrid.encoding.embeddings import check_rows
+
+
+class QueryEncoder:
+    """The `query_encoder` of Pyserini's ``FaissSearcher``, with the model's own query prompt.
+
+    Pyserini's own encoders guess a model's prompts and pooling from parts of its name, and have no
+    place for others. Importing this class needs neither Pyserini nor Java.
+
+    Parameters
+    ----------
+    model
+        As for `evaluate`: a hub name, a folder, a ``SentenceTransformer``, an `Encoder`, ...
+    options
+        Of the encoder; see `EncoderOptions`.
+
+    Examples
+    --------
+    >>> from beir_hybrid.pyserini.java import start_java
+    >>> start_java()  # doctest: +SKIP
+    >>> from pyserini.search.faiss import FaissSearcher  # doctest: +SKIP
+    >>> encoder = QueryEncoder("intfloat/multilingual-e5-small")  # doctest: +SKIP
+    >>> FaissSearcher("e5-index", encoder).search("Who ruled Normandy?")  # doctest: +SKIP
+    """
+
+    def __init__(self, model: Any, **options: object) -> None:
+        self.encoder = as_encoder(model, **options)
+
+    def encode(self, query: str, **_topic_fields: object) -> np.ndarray:
+        """Return the vector of a query, (dim,) float32; other fields of a topic are ignored."""
+        return self._encode_texts([query])[0]
+
+    def encode_batch(self, queries: Sequence[str | Mapping[str, Any]]) -> np.ndarray:
+        """Return a vector for each query, (n, dim) float32; a mapping has the text in ``query``."""
+        return self._encode_texts(
+            [query if isinstance(query, str) else query["query"] for query in queries]
+        )
+
+    def _encode_texts(self, texts: list[str]) -> np.ndarray:
+        return check_rows(self.encoder.encode_queries(texts), len(texts)).astype(np.float32)
