@@ -15,9 +15,9 @@ from beir_hybrid._version import __version__ as __version__
 from beir_hybrid.errors import BeirHybridError as BeirHybridError
 
 if TYPE_CHECKING:
-    from beir_hybrid.batches.audit_callback import BatchAudit as BatchAudit
+    from beir_hybrid.batches.audit_callback import BatchAuditCallback as BatchAuditCallback
     from beir_hybrid.batches.sampler import HybridBatchSampler as HybridBatchSampler
-    from beir_hybrid.batches.strategies import strategy as strategy
+    from beir_hybrid.batches.strategies import parse_strategy as parse_strategy
     from beir_hybrid.collection import Collection as Collection
     from beir_hybrid.collection import CollectionWriter as CollectionWriter
     from beir_hybrid.collection import View as View
@@ -54,9 +54,9 @@ if TYPE_CHECKING:
     from beir_hybrid.pairs.code_switching import code_switch as code_switch
     from beir_hybrid.pairs.parallel_pairs import ParallelPairs as ParallelPairs
     from beir_hybrid.pairs.parallel_pairs import join_pairs as join_pairs
-    from beir_hybrid.pairs.reading import pairs_of as pairs_of
-    from beir_hybrid.pairs.reading import pairs_of_bitext as pairs_of_bitext
-    from beir_hybrid.pairs.reading import pairs_of_collection as pairs_of_collection
+    from beir_hybrid.pairs.reading import pairs_from_bitext as pairs_from_bitext
+    from beir_hybrid.pairs.reading import pairs_from_collection as pairs_from_collection
+    from beir_hybrid.pairs.reading import pairs_from_groups as pairs_from_groups
     from beir_hybrid.pairs.reading import read_pairs as read_pairs
     from beir_hybrid.pyserini.bm25 import bm25 as bm25
     from beir_hybrid.pyserini.dense import DenseIndex as DenseIndex
@@ -81,7 +81,7 @@ if TYPE_CHECKING:
     from beir_hybrid.training.train import train as train
 
 _HOMES = {
-    "BatchAudit": "batches.audit_callback",
+    "BatchAuditCallback": "batches.audit_callback",
     "BlipMatcher": "evaluation.rerankers.matchers",
     "ClipScore": "evaluation.clip_score",
     "Collection": "collection",
@@ -126,9 +126,10 @@ _HOMES = {
     "leaderboard": "report.site",
     "load": "sources",
     "open_index": "pyserini.dense",
-    "pairs_of": "pairs.reading",
-    "pairs_of_bitext": "pairs.reading",
-    "pairs_of_collection": "pairs.reading",
+    "pairs_from_bitext": "pairs.reading",
+    "pairs_from_collection": "pairs.reading",
+    "pairs_from_groups": "pairs.reading",
+    "parse_strategy": "batches.strategies",
     "quickstart": "extras.demonstration",
     "read_folder": "collection",
     "read_jsonl": "collection",
@@ -137,7 +138,6 @@ _HOMES = {
     "read_run": "retrieval.runs",
     "read_vectors": "evaluation.external_runs",
     "reproduction": "report.reproduce",
-    "strategy": "batches.strategies",
     "tied_ranks": "results.compare",
     "train": "training.train",
     "train_adapters": "extras.language_adapters",

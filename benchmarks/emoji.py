@@ -142,8 +142,8 @@ class Trial:
     def __init__(self, folder: Path, pictures: Path, kept: ROWS, seed: int) -> None:
         self.folder, self.seed, self.kept = folder, seed, kept
         seen = set(kept[0]["captions"]) - UNSEEN
-        self.pairs = bh.pairs_of_collection(collection("emoji-train", pictures, kept, seen))
-        self.english = replace(bh.strategy("x-image"), languages=("en",))
+        self.pairs = bh.pairs_from_collection(collection("emoji-train", pictures, kept, seen))
+        self.english = replace(bh.parse_strategy("x-image"), languages=("en",))
         fresh = untrained(folder / "fresh", kept, seen, seed)
         with _hushed():
             self.start = self.train("start", fresh, self.english, PLAN["start"])
@@ -259,7 +259,7 @@ def _switched(trial: Trial) -> Any:
     ]
     lexicon = [words for words in lexicon if len(words) > 1]
     switch = bh.code_switch(PLAN["switch"]["probability"], lexicon, on="both")
-    return bh.strategy("hybrid-image", code_switch=switch)
+    return bh.parse_strategy("hybrid-image", code_switch=switch)
 
 
 def _early(trial: Trial, _test: Any) -> Path:

@@ -62,7 +62,7 @@ def _rows(folder: Path) -> dict[str, Any]:
     """Draw the batches that both sides train on, and keep their texts."""
     import beir_hybrid as bh
 
-    data = bh.pairs_of_collection(bh.load("mlqa-r"))
+    data = bh.pairs_from_collection(bh.load("mlqa-r"))
     sampler = bh.HybridBatchSampler(data, BATCH, seed=42, strategy="hybrid")
     batches = [data.__getitems__(codes) for codes in islice(sampler, COUNTED + WARM)]
     rows = [{key: row[key] for key in ("anchor", "positive")} for batch in batches for row in batch]
@@ -126,10 +126,10 @@ def _beside(folder: Path) -> dict[str, Any]:
     def in_order(dataset: Any, batch_size: int, drop_last: bool, **_options: Any) -> Any:
         return DefaultBatchSampler(SequentialSampler(dataset), batch_size, drop_last)
 
-    data = bh.pairs_of_collection(bh.load("mlqa-r"))
+    data = bh.pairs_from_collection(bh.load("mlqa-r"))
     drawing = _drawing(data)
     rows = Dataset.from_list(json.loads((folder / "rows.json").read_text("utf-8")))
-    hybrid = bh.HybridBatchSampler.of("hybrid")
+    hybrid = bh.HybridBatchSampler.configure("hybrid")
     first, second = Event(), Event()
     with ThreadPoolExecutor(2) as threads:
         ours = threads.submit(

@@ -122,7 +122,7 @@ def test_passages_are_trained_and_judged_on_as_the_variant_reads_them(
     for label, passage_text in (("alone", "sentence"), ("context", "sentence+context")):
         whole = bh.load("mlqa-r", passage_text=passage_text)
         kept = material.split("sentence").groups("train")
-        pairs = bh.pairs_of_collection(whole, queries=kept)
+        pairs = bh.pairs_from_collection(whole, queries=kept)
         assert trained(tmp_path, label)["pairs"]["sha256"] == pairs.digest()
         results = Results.load(tmp_path / "results" / "mlqa-r-dev" / f"{label}-1")
         assert results.provenance.collection.options["passage_text"] == passage_text

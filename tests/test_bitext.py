@@ -40,7 +40,7 @@ def test_lines_stay_side_by_side(tmp_path: Path, caplog: pytest.LogCaptureFixtur
             (GERMAN[row], ENGLISH[row]) for row in there
         ]
         assert pairs.digest() == (
-            bh.pairs_of_bitext({"de": GERMAN, "en": ENGLISH}, name="news").digest()
+            bh.pairs_from_bitext({"de": GERMAN, "en": ENGLISH}, name="news").digest()
         )
     assert read_bitext(files, languages=["en"])[3]["anchor"] == "w4 four"
     (tmp_path / "long").write_text("w\n" * 9)
@@ -80,7 +80,7 @@ def test_on_the_command_line(
     capsys.readouterr()
     # The same as the functions.
     dev = bh.read_pairs(tmp_path / "some.jsonl")
-    alone = train(start, [dev, bh.pairs_of_bitext(texts, "news")], tmp_path / "b", strategy="x-y",
+    alone = train(start, [dev, bh.pairs_from_bitext(texts, "news")], tmp_path / "b", strategy="x-y",
                   dev=dev, num_train_epochs=2, **SMALL)  # fmt: skip
     made = SentenceTransformer(str(out / "model"), device="cpu")
     np.testing.assert_array_equal(weights(made), weights(alone))

@@ -37,7 +37,7 @@ def loss_of(model: Any, pairs: bh.ParallelPairs, temperature: float) -> float:
 
 
 def test_the_best_checkpoint_is_that_of_the_lowest_loss(tmp_path: Path) -> None:
-    every = bh.pairs_of(groups(42))
+    every = bh.pairs_from_groups(groups(42))
     pairs, dev = every.subset(range(30)), every.subset(range(30, 42))
     # A rate that is too high: it gets worse.
     options = STEPS | {"max_steps": 12, "learning_rate": 3.0, "loss": {"temperature": 0.1}}
@@ -63,7 +63,7 @@ def test_the_best_checkpoint_is_that_of_the_lowest_loss(tmp_path: Path) -> None:
 
 
 def test_patience_and_the_options_of_the_loss(tmp_path: Path) -> None:
-    every = bh.pairs_of(groups(42))
+    every = bh.pairs_from_groups(groups(42))
     loss = {"consistency": 0.5, "symmetric": True}
     options = STEPS | {"max_steps": 40, "learning_rate": 0.0}  # nothing is better than the first
     start = static_model()
@@ -75,10 +75,10 @@ def test_patience_and_the_options_of_the_loss(tmp_path: Path) -> None:
 
 
 def test_pairs_that_cannot_judge(tmp_path: Path) -> None:
-    pairs = bh.pairs_of(groups(42))
+    pairs = bh.pairs_from_groups(groups(42))
     with pytest.raises(BadOption, match="primary is 'multi_AP'; of pairs in dev there is the loss"):
         train(static_model(), pairs, tmp_path, dev=pairs, primary="multi_AP", max_steps=1, **SMALL)
-    german = bh.pairs_of(groups(42), languages=["de"])
+    german = bh.pairs_from_groups(groups(42), languages=["de"])
     with pytest.raises(BadData, match="x-y makes cross-rows batches, and no group has languages"):
         train(static_model(), pairs, tmp_path, dev=german, strategy="x-y", max_steps=1, **SMALL)
     assert not list((tmp_path / "checkpoints").iterdir())  # no step was taken

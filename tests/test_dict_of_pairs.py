@@ -19,7 +19,8 @@ def trainer(folder: Path, pairs: Any, **arguments: Any) -> SentenceTransformerTr
     model = static_model()
     args = SentenceTransformerTrainingArguments(
         str(folder), max_steps=3, per_device_train_batch_size=4, report_to=[], use_cpu=True,
-        disable_tqdm=True, save_strategy="no", batch_sampler=bh.HybridBatchSampler.of("hybrid"),
+        disable_tqdm=True, save_strategy="no",
+        batch_sampler=bh.HybridBatchSampler.configure("hybrid"),
         **arguments,
     )  # fmt: skip
     loss = bh.HybridContrastiveLoss(model)
@@ -28,7 +29,10 @@ def trainer(folder: Path, pairs: Any, **arguments: Any) -> SentenceTransformerTr
 
 def parts() -> dict[str, Any]:
     """Return a few groups and many: numbers of the first are rows of the second, if shifted."""
-    return {"few": bh.pairs_of(groups(8), name="few"), "many": bh.pairs_of(groups(300))}
+    return {
+        "few": bh.pairs_from_groups(groups(8), name="few"),
+        "many": bh.pairs_from_groups(groups(300)),
+    }
 
 
 @pytest.mark.parametrize("how", ["proportional", "round_robin"])
@@ -48,7 +52,7 @@ def test_a_dict_of_one_and_prompts_by_name(tmp_path: Path) -> None:
 
 def test_what_the_error_says(tmp_path: Path) -> None:
     made = trainer(tmp_path, bh.join_pairs(list(parts().values())))
-    audit = bh.BatchAudit(made)
+    audit = bh.BatchAuditCallback(made)
     made.train()
     assert audit.audit.rows.total() == audit.audit.sources.total() == 12
     assert audit.audit.sources.keys() == {"few", "pairs"}

@@ -20,11 +20,11 @@ def test_every_view_of_real_pictures(tmp_path: Path, ran: Ran) -> None:  # noqa:
     folder = Path(os.environ["BEIR_HYBRID_MIRROR"]).parent / "emoji"
     if not folder.is_dir():
         pytest.skip("needs the folder emoji beside that of BEIR_HYBRID_MIRROR")
-    pairs = bh.pairs_of_collection(bh.load("jsonl-image-text", path=folder))
+    pairs = bh.pairs_from_collection(bh.load("jsonl-image-text", path=folder))
     learnt = pairs.subset(range(0, 20 * LEARNT, 20))
     bh.train(
         tiny_clip(tmp_path / "start"), learnt, tmp_path / "run",
-        strategy=replace(bh.strategy("x-image"), languages=("en",)), loss={"symmetric": True},
+        strategy=replace(bh.parse_strategy("x-image"), languages=("en",)), loss={"symmetric": True},
         max_steps=40, per_device_train_batch_size=32, learning_rate=0.001, use_cpu=True,
         disable_tqdm=True, report_to=[],
     )  # fmt: skip

@@ -25,7 +25,7 @@ from beir_hybrid.collection import Collection
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.pairs.decoding import Drawn
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs, join_pairs
-from beir_hybrid.pairs.reading import pairs_of, read_pairs
+from beir_hybrid.pairs.reading import pairs_from_groups, read_pairs
 from beir_hybrid.training.towers import frozen, text_layers
 from tests.models import static_model, tiny_clip, tiny_siglip, transformer_model
 from tests.test_pairs import number
@@ -94,7 +94,7 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Collection:
 
 @pytest.fixture(scope="module")
 def pairs(shown: Collection) -> ParallelPairs:
-    return bh.pairs_of_collection(shown)
+    return bh.pairs_from_collection(shown)
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +126,7 @@ def checksum(path: Path) -> str:
 
 def test_groups_of_a_collection_by_hand(tmp_path: Path) -> None:
     four(tmp_path)
-    pairs = bh.pairs_of_collection(bh.load("jsonl-image-text", path=tmp_path))
+    pairs = bh.pairs_from_collection(bh.load("jsonl-image-text", path=tmp_path))
     assert pairs.languages == ("de", "en", "image")
     assert (len(pairs), pairs.images) == (5, True)
     table = {row["id"]: row for row in pairs.data.table.to_pylist()}
@@ -150,7 +150,7 @@ def test_groups_of_a_collection_by_hand(tmp_path: Path) -> None:
 
 def test_a_caption_is_never_its_own_passage(tmp_path: Path) -> None:
     four(tmp_path)
-    pairs = bh.pairs_of_collection(bh.load("jsonl-image-text", path=tmp_path))
+    pairs = bh.pairs_from_collection(bh.load("jsonl-image-text", path=tmp_path))
     for name in ("x-x-mono", "x-x", "x-y", "x-y-batch", "hybrid", "hybrid-image", "x-image"):
         for seed in range(5):
             sampler = bh.HybridBatchSampler(pairs, 1, seed=seed, strategy=name)
@@ -231,7 +231,7 @@ def test_rows_are_pictures_or_texts(pairs: ParallelPairs) -> None:
 
 def test_pictures_that_have_changed_are_not_shown(tmp_path: Path, clip: Path) -> None:
     four(tmp_path)
-    pairs = bh.pairs_of_collection(bh.load("jsonl-image-text", path=tmp_path))
+    pairs = bh.pairs_from_collection(bh.load("jsonl-image-text", path=tmp_path))
     ids = pairs.data.table["id"].to_pylist()
     painted(tmp_path / "b.png", "green", "green")
     changed = r"b\.png is no longer the picture that was loaded; load the collection or pairs anew"
@@ -249,7 +249,7 @@ def test_alpha_is_the_share_of_pictures(pairs: ParallelPairs) -> None:
     found: Counter[str] = Counter()
     for seed in range(40):
         sampler = bh.HybridBatchSampler(
-            pairs, 6, seed=seed, strategy=bh.strategy("hybrid-image", alpha=0.3)
+            pairs, 6, seed=seed, strategy=bh.parse_strategy("hybrid-image", alpha=0.3)
         )
         found += sampler.audit().batches
     share = found["image"] / found.total()
@@ -263,12 +263,12 @@ def test_languages_are_drawn_by_temperature(tmp_path: Path) -> None:
         {"query": {"de": f"d{n}"} if n % 4 else {"de": f"d{n}", "en": f"e{n}"}, "image": str(path)}
         for n in range(20)
     ]
-    pairs = pairs_of(groups)  # 20 German captions, 5 English ones; one picture
+    pairs = pairs_from_groups(groups)  # 20 German captions, 5 English ones; one picture
     counts: dict[float, Counter[str]] = {}
     for heat in (0.0, 1.0):
         counts[heat] = Counter()
         for seed in range(300):
-            how = bh.strategy("x-image", temperature=heat)
+            how = bh.parse_strategy("x-image", temperature=heat)
             sampler = bh.HybridBatchSampler(pairs, 1, seed=seed, strategy=how)
             counts[heat][drawn(pairs, next(iter(sampler)))[0].query_lang] += 1
     assert abs(counts[0.0]["en"] / 300 - 1 / 2) < 4 * math.sqrt(1 / 4 / 300)
@@ -285,7 +285,7 @@ def test_processes_share_a_kind(pairs: ParallelPairs) -> None:
 
 
 def test_without_pictures_nothing_is_drawn() -> None:
-    text = pairs_of([{"query": {"de": "a"}, "positive": {"de": "b"}}])
+    text = pairs_from_groups([{"query": {"de": "a"}, "positive": {"de": "b"}}])
     with pytest.raises(BadData, match="x-image draws pictures, and no group has one"):
         bh.HybridBatchSampler(text, 1, strategy="x-image")
 
@@ -297,7 +297,7 @@ def test_twins_never_share_a_batch_and_are_masked(tmp_path: Path) -> None:
         {"id": "b", "query": {"en": "blue"}, "image": str(tmp_path / "b.png")},
         {"id": "twin", "query": {"en": "crimson"}, "image": str(tmp_path / "twin.png")},
     ]
-    pairs = pairs_of(groups)
+    pairs = pairs_from_groups(groups)
     for seed in range(10):
         for batch in bh.HybridBatchSampler(pairs, 2, seed=seed, strategy="x-image"):
             names = {pairs.data.table["id"][row.group].as_py() for row in drawn(pairs, batch)}
@@ -323,7 +323,7 @@ def test_twins_never_share_a_batch_and_are_masked(tmp_path: Path) -> None:
 
 def test_other_captions_of_a_picture_are_masked(tmp_path: Path) -> None:
     four(tmp_path)
-    pairs = bh.pairs_of_collection(bh.load("jsonl-image-text", path=tmp_path))
+    pairs = bh.pairs_from_collection(bh.load("jsonl-image-text", path=tmp_path))
     order = pairs.data.table["id"].to_pylist()
     de, en = 0, 1
     codes = [
@@ -399,18 +399,20 @@ def test_files_name_pictures(tmp_path: Path, kind: str, caplog: pytest.LogCaptur
 def test_groups_that_make_no_sense(tmp_path: Path) -> None:
     path = painted(tmp_path / "a.png", "red", "blue")
     with pytest.raises(BadData, match="group '0': image is 7; it must be the path of a picture"):
-        pairs_of([{"query": {"de": "Rot"}, "image": 7}])
+        pairs_from_groups([{"query": {"de": "Rot"}, "image": 7}])
     with pytest.raises(BadData, match="group '0': there is no picture"):
-        pairs_of([{"query": {"de": "Rot"}, "image": "rot.png"}])
+        pairs_from_groups([{"query": {"de": "Rot"}, "image": "rot.png"}])
     group = {"query": {"de": "Rot"}, "positive": {"de": "R"}, "negative": {"de": ["x"]}}
     with pytest.raises(BadData, match="has a picture; hard negatives are texts"):
-        pairs_of([group | {"image": str(path)}], negatives=1)
+        pairs_from_groups([group | {"image": str(path)}], negatives=1)
 
 
 def test_joined_with_texts(tmp_path: Path) -> None:
     path = painted(tmp_path / "a.png", "red", "blue")
-    seen = pairs_of([{"query": {"de": "Rot"}, "image": str(path)}], name="seen")
-    texts = pairs_of([{"query": {"zu": "a"}, "positive": {"zu": "a", "de": "b"}}], name="texts")
+    seen = pairs_from_groups([{"query": {"de": "Rot"}, "image": str(path)}], name="seen")
+    texts = pairs_from_groups(
+        [{"query": {"zu": "a"}, "positive": {"zu": "a", "de": "b"}}], name="texts"
+    )
     both = join_pairs([seen, texts])
     assert both.languages == ("de", "zu", "image")  # pictures are last
     assert both.subset([0]).languages == both.languages
@@ -422,9 +424,9 @@ def test_joined_with_texts(tmp_path: Path) -> None:
 
 def test_words_of_captions_alone_are_switched(tmp_path: Path) -> None:
     path = painted(tmp_path / "a.png", "red", "blue")
-    pairs = pairs_of([{"query": {"en": "red house"}, "image": str(path)}])
+    pairs = pairs_from_groups([{"query": {"en": "red house"}, "image": str(path)}])
     switch = bh.code_switch(1.0, [{"en": "red", "de": "rot"}, {"en": "sha256", "de": "oh"}])
-    how = bh.strategy("x-image", code_switch=switch)
+    how = bh.parse_strategy("x-image", code_switch=switch)
     sampler = bh.HybridBatchSampler(pairs, 1, strategy=how)
     (row,) = pairs.__getitems__(next(iter(sampler)))
     assert row["anchor"] == "rot house"
@@ -497,7 +499,9 @@ def test_what_sees_is_frozen(tmp_path: Path, clip: Path, pairs: ParallelPairs) -
     changed = state(trained, "text_model.")
     assert not all(torch.equal(changed[name], one) for name, one in read.items())
     assert all(one.requires_grad for one in start.parameters())  # as it was before
-    texts = pairs_of([{"query": {"de": f"w{n}"}, "positive": {"de": f"w{n}1"}} for n in range(6)])
+    texts = pairs_from_groups(
+        [{"query": {"de": f"w{n}"}, "positive": {"de": f"w{n}1"}} for n in range(6)]
+    )
     blind: dict[str, Any] = {"strategy": "x-x-mono", "freeze": "vision", "max_steps": 1, **SMALL}
     with pytest.raises(BadOption, match="freeze is 'vision'; none of the model's parameters"):
         bh.train(static_model(), texts, tmp_path / "no", **blind)
@@ -531,7 +535,7 @@ def test_texts_are_texts_and_padded_as_the_model_reads_them(
     painted(tmp_path / "w1.png", "red", "blue")
     captions = [f"w{n}" + " w9" * n for n in range(7)] + ["w1.png"]  # and that is a file, too
     pictures = [painted(tmp_path / f"{n}.png", one, "red") for n, one in enumerate(COLOURS)]
-    pairs = pairs_of(
+    pairs = pairs_from_groups(
         {"query": {"de": text}, "image": str(path)}
         for text, path in zip(captions, pictures, strict=True)
     )

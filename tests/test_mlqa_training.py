@@ -29,7 +29,7 @@ def loaded() -> dict[str, ParallelPairs]:
 @pytest.fixture
 def pairs(mirror: Path, loaded: dict[str, ParallelPairs]) -> ParallelPairs:  # noqa: ARG001
     if not loaded:
-        loaded["mlqa-r"] = bh.pairs_of_collection(bh.load("mlqa-r"))
+        loaded["mlqa-r"] = bh.pairs_from_collection(bh.load("mlqa-r"))
     return loaded["mlqa-r"]
 
 
@@ -96,7 +96,7 @@ class Tally:
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_composition(name: str, pairs: ParallelPairs) -> None:
-    shares = dict(bh.strategy(name).kinds)
+    shares = dict(bh.parse_strategy(name).kinds)
     tally = Tally(languages(pairs), set(shares), "en-en" if name == "en-en" else "")
     for seed in SEEDS:
         sampler = HybridBatchSampler(pairs, SIZE, seed=seed, strategy=name)

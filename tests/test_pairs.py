@@ -20,7 +20,12 @@ from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.pairs.decoding import Drawn
 from beir_hybrid.pairs.labels import numbers_of
 from beir_hybrid.pairs.parallel_pairs import join_pairs
-from beir_hybrid.pairs.reading import pairs_of, pairs_of_bitext, pairs_of_collection, read_pairs
+from beir_hybrid.pairs.reading import (
+    pairs_from_bitext,
+    pairs_from_collection,
+    pairs_from_groups,
+    read_pairs,
+)
 
 GROUPS: list[dict[str, Any]] = [
     {
@@ -59,7 +64,7 @@ def test_numbers_of_texts() -> None:
 
 
 def test_rows_by_hand() -> None:
-    pairs = pairs_of(GROUPS)
+    pairs = pairs_from_groups(GROUPS)
     assert (len(pairs), pairs.languages) == (2, ("de", "en", "th"))
     code = pairs.code(0, 1, 2)  # Who?, and the Thai answer
     assert pairs.decode(int(code)) == Drawn(0, "en", "th")
@@ -77,7 +82,7 @@ def test_rows_by_hand() -> None:
 
 
 def test_hard_negatives() -> None:
-    pairs = pairs_of(GROUPS, negatives=2)
+    pairs = pairs_from_groups(GROUPS, negatives=2)
     assert pairs.column_names == ["anchor", "positive", "negative_1", "negative_2", "label"]
     rows = pairs.__getitems__([int(pairs.code(0, 0, 0)), int(pairs.code(0, 0, 1))])
     assert [(row["negative_1"], row["negative_2"]) for row in rows] == [
@@ -90,12 +95,12 @@ def test_hard_negatives() -> None:
 
 
 def test_translations() -> None:
-    pairs = pairs_of(GROUPS).with_translations()
+    pairs = pairs_from_groups(GROUPS).with_translations()
     codes = [pairs.code(0, 0, 0), pairs.code(0, 0, 1), pairs.code(1, 2, 2), pairs.code(1, 1, 2)]
     rows = pairs.__getitems__([int(code) for code in codes])
     assert [row["translation"] for row in rows] == ["Who?", "Who?", "When?", "เมื่อไร"]
     assert list(rows[0]) == pairs.column_names
-    assert "translation" not in pairs_of(GROUPS).column_names
+    assert "translation" not in pairs_from_groups(GROUPS).column_names
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "jsonl.gz", "parquet"])
@@ -111,7 +116,7 @@ def test_files(kind: str, tmp_path: Path) -> None:
             file.writelines(json.dumps(group) + "\n" for group in GROUPS)
     for _ in range(2):  # converted, and then from the cache
         pairs = read_pairs(path, negatives=1)
-        expected = pairs_of(GROUPS, negatives=1)
+        expected = pairs_from_groups(GROUPS, negatives=1)
         assert pairs.languages == expected.languages
         codes = [int(pairs.code(0, q, p)) for q in range(2) for p in range(3)]
         assert pairs.__getitems__(codes) == expected.__getitems__(codes)
@@ -129,7 +134,7 @@ def test_a_collection_with_its_golds() -> None:
     queries = {"de:q:1": "frage", "en:q:1": "question", "en:q:2": "other"}
     groups = {"de:q:1": "one", "en:q:1": "one", "en:q:2": "two"}
     collection = bh.from_beir(corpus, queries, qrels, groups=groups)
-    pairs = pairs_of_collection(collection)
+    pairs = pairs_from_collection(collection)
     # Two English passages answer "one": a group for each, of which the second is English alone.
     assert pairs.asked.tolist() == [[True, True], [True, True], [False, True]]
     assert pairs.answered.tolist() == [[True, True], [False, True], [False, True]]
@@ -139,31 +144,34 @@ def test_a_collection_with_its_golds() -> None:
     # What answers the question: by language in this group, and the rest.
     assert row["label"] == [en1, -1, en1, *sorted([de0, en0], key=lambda x: x != de0)]
     assert pairs.golds[0].tolist() == [de0, en0, en1, -1]
-    some = pairs_of_collection(collection, queries=["two"])
+    some = pairs_from_collection(collection, queries=["two"])
     assert some[0]["anchor"] == "other"
     with pytest.raises(BadData, match="none of the questions"):
-        pairs_of_collection(collection, queries=["three"])
+        pairs_from_collection(collection, queries=["three"])
 
 
 def test_bitext_and_monolingual_pairs() -> None:
-    pairs = pairs_of_bitext({"de": ["eins", "zwei"], "en": ["one", None]})
+    pairs = pairs_from_bitext({"de": ["eins", "zwei"], "en": ["one", None]})
     assert pairs.__getitems__([int(pairs.code(0, 0, 1))])[0]["positive"] == "one"
     assert pairs.asked.tolist() == [[True, True], [True, False]]
     with pytest.raises(BadData, match=r"as many lines each, these have \{'de': 1, 'en': 2\}"):
-        pairs_of_bitext({"de": ["x"], "en": ["x", "y"]})
-    plain = pairs_of([{"query": "Who?", "positive": "Ada."}], language="eng-Latn")
+        pairs_from_bitext({"de": ["x"], "en": ["x", "y"]})
+    plain = pairs_from_groups([{"query": "Who?", "positive": "Ada."}], language="eng-Latn")
     assert plain.languages == ("en",)
 
 
 def test_sources_are_joined() -> None:
-    first, second = pairs_of(GROUPS, name="first"), pairs_of(GROUPS[1:], name="second")
+    first, second = (
+        pairs_from_groups(GROUPS, name="first"),
+        pairs_from_groups(GROUPS[1:], name="second"),
+    )
     pairs = join_pairs([first, second])
     assert (len(pairs), pairs.sources) == (3, (("first", 2), ("second", 1)))
     assert pairs[2] == {**second[0], "label": [number("1843"), -1, -1, number("1843")]}
     with pytest.raises(BadData, match="two sources are called 'first'"):
         join_pairs([first, first])
     with pytest.raises(BadData, match=r"different numbers of hard negatives: \[0, 1\]"):
-        join_pairs([first, pairs_of(GROUPS, negatives=1, name="x")])
+        join_pairs([first, pairs_from_groups(GROUPS, negatives=1, name="x")])
     with pytest.raises(BadOption, match="no pairs are named"):
         join_pairs([])
 
@@ -174,7 +182,7 @@ def test_what_is_left_out_is_counted(caplog: pytest.LogCaptureFixture) -> None:
         {"query": {"de": "d"}, "positive": {"de": "e", "en": ""}, "negative": {"de": ["f"]}},
     ]
     with caplog.at_level(logging.WARNING):
-        pairs = pairs_of(groups, negatives=1, name="mine")
+        pairs = pairs_from_groups(groups, negatives=1, name="mine")
     assert [record.getMessage() for record in caplog.records] == [
         "mine: 2 blank texts are taken for missing translations, first in group '0'",
         (
@@ -193,7 +201,7 @@ def test_a_negative_that_answers_in_another_language_is_left_out(
         "id": "x", "query": {"de": "q", "en": "q"}, "positive": {"de": "A", "en": "B"},
         "negative": {"de": ["B", "C"], "en": ["D"]},
     }  # fmt: skip
-    pairs = pairs_of([group], negatives=1)
+    pairs = pairs_from_groups([group], negatives=1)
     assert pairs[0]["negative_1"] == "C"
     (record,) = caplog.records
     assert record.getMessage() == (
@@ -240,7 +248,7 @@ def test_some_languages_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     path.write_text("".join(json.dumps(group) + "\n" for group in groups))
     told = "1 groups are left out, without question or passage in these languages, first in group"
     makes: Any = (
-        ("pairs", pairs_of, groups),
+        ("pairs", pairs_from_groups, groups),
         ("mine", read_pairs, path),
         ("mine", read_pairs, path),
     )
@@ -266,7 +274,7 @@ def test_some_languages_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
 
 
 def test_blank_lines_of_bitext_are_counted(caplog: pytest.LogCaptureFixture) -> None:
-    pairs = pairs_of_bitext({"de": ["a", "", "c"], "en": ["x", " ", ""]}, name="lines")
+    pairs = pairs_from_bitext({"de": ["a", "", "c"], "en": ["x", " ", ""]}, name="lines")
     assert [pairs[i]["anchor"] for i in range(2)] == ["a", "c"]
     assert pairs.asked.tolist() == [[True, True], [True, False]]
     assert [record.getMessage() for record in caplog.records] == [
@@ -318,7 +326,7 @@ def test_blank_lines_of_bitext_are_counted(caplog: pytest.LogCaptureFixture) -> 
 )
 def test_groups_that_make_no_sense(groups: Any, options: Any, message: str) -> None:
     with pytest.raises(BadData, match=message):
-        pairs_of(groups, **options)
+        pairs_from_groups(groups, **options)
 
 
 def test_files_that_make_no_sense(tmp_path: Path) -> None:
@@ -340,13 +348,15 @@ def test_files_that_make_no_sense(tmp_path: Path) -> None:
 
 
 def test_plain_datasets_of_some_groups() -> None:
-    pairs = pairs_of(GROUPS)
+    pairs = pairs_from_groups(GROUPS)
     assert pairs.select([1]).to_list() == [pairs[1]]
     assert np.array_equal([len(row["label"]) for row in pairs], [4, 4])
 
 
 def test_some_columns_of_all_groups() -> None:
-    pairs = pairs_of({"query": {"de": f"q{i}"}, "positive": {"de": f"p{i}"}} for i in range(2500))
+    pairs = pairs_from_groups(
+        {"query": {"de": f"q{i}"}, "positive": {"de": f"p{i}"}} for i in range(2500)
+    )
     some = pairs.select_columns(["positive"])
     assert (len(some), some.shape, list(some.features)) == (2500, (2500, 1), ["positive"])
     assert some[2499] == {"positive": "p2499"}
@@ -358,7 +368,7 @@ def test_some_columns_of_all_groups() -> None:
 
 
 def test_it_looks_like_what_its_rows_are() -> None:
-    pairs = pairs_of(GROUPS, negatives=1)
+    pairs = pairs_from_groups(GROUPS, negatives=1)
     assert repr(pairs) == (
         "ParallelPairs(2 groups in de, en, th; columns anchor, positive, negative_1, label)"
     )
@@ -388,7 +398,7 @@ def test_it_looks_like_what_its_rows_are() -> None:
 )
 def test_what_would_change_the_stored_table_says_what_to_do(name: str, instead: str) -> None:
     with pytest.raises(BadOption, match=f"ParallelPairs has no {name}: .*{instead}"):
-        getattr(pairs_of(GROUPS), name)(0.2)
+        getattr(pairs_from_groups(GROUPS), name)(0.2)
 
 
 def test_they_travel_to_other_processes(tmp_path: Path) -> None:
@@ -408,7 +418,7 @@ def test_they_travel_to_other_processes(tmp_path: Path) -> None:
 
 def test_groups_are_held_out() -> None:
     def made(name: str, n: int) -> Any:
-        return pairs_of(
+        return pairs_from_groups(
             [{"id": f"{i}", "query": {"de": f"{name}{i}?", "en": f"{name}{i}?e"},
               "positive": {"de": f"{name}{i}"}, "negative": {"de": ["no"]}} for i in range(n)],
             name=name, negatives=1,
@@ -436,7 +446,7 @@ def test_further_passages_are_held_out_with_their_groups() -> None:
     corpus = {f"de:{i}": {"text": f"de{i}"} for i in range(3)}
     queries = {"de:q:1": "frage", "de:q:2": "andere"}
     qrels = {"de:q:1": {"de:0": 1, "de:1": 1}, "de:q:2": {"de:2": 1}}
-    pairs = pairs_of_collection(bh.from_beir(corpus, queries, qrels))
+    pairs = pairs_from_collection(bh.from_beir(corpus, queries, qrels))
     assert pairs.subset([1, 2]).golds.tolist() == pairs.golds[1:].tolist()
     assert pairs.subset([1]).golds.tolist() == [[number("de1"), number("de0")]]
 
@@ -450,7 +460,7 @@ def test_hard_negatives_are_numbered_at_once() -> None:
     ]  # fmt: skip
 
     def seconds(negatives: int) -> float:
-        pairs = pairs_of(groups, negatives=negatives)
+        pairs = pairs_from_groups(groups, negatives=negatives)
         times = []
         for _ in range(20):
             began = time.perf_counter()
@@ -469,7 +479,7 @@ def test_what_the_datasets_library_reads(tmp_path: Path) -> None:
         folder / "train-00000-of-00001.parquet"
     )
     pairs = read_pairs(folder)
-    expected = pairs_of(GROUPS, name="set")
+    expected = pairs_from_groups(GROUPS, name="set")
     assert pairs.sources == expected.sources
     assert list(pairs) == list(expected)
     assert pairs.digest() == expected.digest()

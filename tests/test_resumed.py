@@ -29,7 +29,7 @@ WORSE: dict[str, Any] = SMALL | {
 
 def run(folder: Path, **options: Any) -> dict[str, Any]:
     """Train, and return everything that must not depend on a kill."""
-    trained = train(static_model(), bh.pairs_of(groups(42)), folder, **options)
+    trained = train(static_model(), bh.pairs_from_groups(groups(42)), folder, **options)
     record = json.loads((folder / "training.json").read_text())
     drawn = (folder / "batches.jsonl").read_text()
     card = (folder / "model" / "README.md").read_text("utf-8").partition("## Hybrid batch")[2]
@@ -79,7 +79,7 @@ import sys
 from tests.test_train import SMALL
 from tests.training_run import groups
 import beir_hybrid as bh
-bh.train(sys.argv[1], bh.pairs_of(groups(42)), sys.argv[2], max_steps=120, save_steps=30,
+bh.train(sys.argv[1], bh.pairs_from_groups(groups(42)), sys.argv[2], max_steps=120, save_steps=30,
          seed=5, **SMALL)
 """
 
@@ -87,7 +87,7 @@ bh.train(sys.argv[1], bh.pairs_of(groups(42)), sys.argv[2], max_steps=120, save_
 def test_killed_and_run_again(tmp_path: Path) -> None:
     start = saved(tmp_path / "start")
     options: Any = SMALL | {"max_steps": 120, "save_steps": 30, "seed": 5}
-    whole = train(start, bh.pairs_of(groups(42)), tmp_path / "whole", **options)
+    whole = train(start, bh.pairs_from_groups(groups(42)), tmp_path / "whole", **options)
     command = [sys.executable, "-c", KILLED, str(start), str(tmp_path / "killed")]
     checkpoints = tmp_path / "killed" / "checkpoints"
     with subprocess.Popen(command, env=os.environ, stderr=subprocess.DEVNULL,
@@ -101,7 +101,7 @@ def test_killed_and_run_again(tmp_path: Path) -> None:
     # A checkpoint that was being written is passed over.
     (checkpoints / "checkpoint-999").mkdir()
     (checkpoints / "checkpoint-999" / "trainer_state.json").write_text('{"global_st')
-    resumed = train(start, bh.pairs_of(groups(42)), tmp_path / "killed", **options)
+    resumed = train(start, bh.pairs_from_groups(groups(42)), tmp_path / "killed", **options)
     np.testing.assert_allclose(weights(resumed), weights(whole), atol=1e-6)
     assert (tmp_path / "killed" / "batches.jsonl").read_text() == (
         tmp_path / "whole" / "batches.jsonl"
@@ -109,7 +109,7 @@ def test_killed_and_run_again(tmp_path: Path) -> None:
 
 
 def test_a_damaged_checkpoint_is_passed_over(tmp_path: Path) -> None:
-    pairs, options = bh.pairs_of(groups(42)), SMALL | {"max_steps": 9, "save_steps": 3}
+    pairs, options = bh.pairs_from_groups(groups(42)), SMALL | {"max_steps": 9, "save_steps": 3}
     whole = train(static_model(), pairs, tmp_path / "out", **options)
     shutil.rmtree(tmp_path / "out" / "model")
     last = tmp_path / "out" / "checkpoints" / "checkpoint-9" / "model.safetensors"

@@ -13,11 +13,11 @@ from scipy.stats import chisquare
 
 import beir_hybrid as bh
 from beir_hybrid.batches.sampler import HybridBatchSampler
-from beir_hybrid.batches.strategies import STRATEGIES, strategy
+from beir_hybrid.batches.strategies import STRATEGIES, parse_strategy
 from beir_hybrid.errors import BadData, BadOption, UnknownName
 from beir_hybrid.pairs.decoding import Drawn
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs, join_pairs
-from beir_hybrid.pairs.reading import pairs_of, pairs_of_collection
+from beir_hybrid.pairs.reading import pairs_from_collection, pairs_from_groups
 
 LANGS = ("de", "en", "es", "th")
 NAMES = [name for name in STRATEGIES if "image" not in name]  # see test_image_training
@@ -32,7 +32,7 @@ def parallel(n: int, langs: tuple[str, ...] = LANGS, shared: int = 0, name: str 
             positive["th"] = f"th passage {name} {i // 2}"
         query = {lang: f"{lang} question {name} {i}" for lang in langs}
         groups.append({"id": str(i), "query": query, "positive": positive})
-    return pairs_of(groups, name=name)
+    return pairs_from_groups(groups, name=name)
 
 
 def drawn(pairs: ParallelPairs, batch: list[int]) -> list[Drawn]:
@@ -100,7 +100,7 @@ def test_the_audit_adds_up_whatever_is_missing(
     groups: list[tuple[set[str], set[str]]], name: str, size: int, seed: int, drop: bool
 ) -> None:
     codes = {"a": "de", "b": "en", "c": "th"}
-    pairs = pairs_of(
+    pairs = pairs_from_groups(
         {"id": str(i),
          "query": {codes[lang]: f"{lang}? {i % 7}" for lang in asked},
          "positive": {codes[lang]: f"{lang} {i % 5}" for lang in answered}}
@@ -178,7 +178,9 @@ def test_languages_are_drawn_alike() -> None:
 @pytest.mark.parametrize("alpha", [0.0, 0.25, 0.5, 1.0])
 def test_alpha_is_the_share_of_monolingual_batches(alpha: float) -> None:
     pairs = parallel(6000)
-    audit = HybridBatchSampler(pairs, 3, True, strategy=strategy("hybrid", alpha=alpha)).audit()
+    audit = HybridBatchSampler(
+        pairs, 3, True, strategy=parse_strategy("hybrid", alpha=alpha)
+    ).audit()
     mono = audit.batches.get("mono", 0)
     deviation = (2000 * alpha * (1 - alpha)) ** 0.5
     assert abs(mono - 2000 * alpha) <= 4 * deviation
@@ -193,8 +195,8 @@ def test_languages_by_size(temperature: float, share: float) -> None:
         for lang, n in (("de", 3000), ("en", 1000))
         for i in range(n)
     ]
-    chosen = strategy("x-x-mono", temperature=temperature)
-    pairs = pairs_of(groups)
+    chosen = parse_strategy("x-x-mono", temperature=temperature)
+    pairs = pairs_from_groups(groups)
     first = HybridBatchSampler(pairs, 2, True, strategy=chosen).batches()[:200]
     german = sum(pairs.decode(int(batch.codes[0])).query_lang == "de" for batch in first)
     assert abs(german - 200 * share) <= 4 * (200 * share * (1 - share)) ** 0.5
@@ -210,12 +212,12 @@ def one_way(n: int, lang: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("name", ["x-y", "x-y-batch", "hybrid"])
 def test_languages_that_no_group_has_both_in(name: str) -> None:
-    pairs = pairs_of(one_way(40, "de"))
+    pairs = pairs_from_groups(one_way(40, "de"))
     rows = [row for batch in HybridBatchSampler(pairs, 4, strategy=name) for row in batch]
     assert sorted(pairs.decode(row) for row in rows) == [Drawn(i, "de", "en") for i in range(40)]
     # Beside groups in English alone, which only monolingual batches have a use for.
     english = [{"query": {"en": f"q{i}"}, "positive": {"en": f"p{i}"}} for i in range(40)]
-    pairs = pairs_of([*one_way(40, "de"), *english])
+    pairs = pairs_from_groups([*one_way(40, "de"), *english])
     sampler = HybridBatchSampler(pairs, 4, strategy=name)
     found = Counter(
         (row >= 40, one.query_lang, one.passage_lang)
@@ -238,8 +240,8 @@ def test_languages_that_no_group_has_both_in(name: str) -> None:
 def test_questions_and_passages_are_weighed_each_by_their_own(
     temperature: float, share: float
 ) -> None:
-    pairs = pairs_of([*one_way(3000, "de"), *one_way(1000, "fr")])
-    chosen = strategy("x-y-batch", temperature=temperature)
+    pairs = pairs_from_groups([*one_way(3000, "de"), *one_way(1000, "fr")])
+    chosen = parse_strategy("x-y-batch", temperature=temperature)
     first = HybridBatchSampler(pairs, 2, True, strategy=chosen).batches()[:200]
     german = sum(pairs.decode(int(batch.codes[0])).query_lang == "de" for batch in first)
     assert abs(german - 200 * share) <= 4 * (200 * share * (1 - share)) ** 0.5
@@ -251,7 +253,9 @@ def test_a_steep_temperature_leaves_no_language_out() -> None:
         for lang, n in (("de", 400), ("en", 4))
         for i in range(n)
     ]
-    sampler = HybridBatchSampler(pairs_of(groups), 4, strategy=strategy("x-x", temperature=500))
+    sampler = HybridBatchSampler(
+        pairs_from_groups(groups), 4, strategy=parse_strategy("x-x", temperature=500)
+    )
     assert sampler.audit().rows == {"de-de": 400, "en-en": 4}
 
 
@@ -289,7 +293,7 @@ def test_processes_draw_together(name: str, world: int) -> None:
 
 def test_real_passages_are_not_shared(mirror: Path) -> None:
     assert mirror
-    pairs = pairs_of_collection(bh.load("xquad-r"))
+    pairs = pairs_from_collection(bh.load("xquad-r"))
     assert (len(pairs), pairs.languages[0], len(pairs.languages)) == (1190, "ar", 11)
     golds = [set(row[row >= 0].tolist()) for row in pairs.golds]
     conflicts = sum(bool(golds[i] & golds[j]) for i in range(1190) for j in range(i))
@@ -323,16 +327,16 @@ def test_languages_that_a_strategy_lacks() -> None:
     with pytest.raises(BadData, match="x-y makes cross-rows batches, and no group has languages"):
         HybridBatchSampler(parallel(9, ("de",)), 2, strategy="x-y")
     with pytest.raises(BadOption, match=r"alpha is 1\.5; it must be a number from 0 to 1"):
-        strategy("hybrid", alpha=1.5)
+        parse_strategy("hybrid", alpha=1.5)
     with pytest.raises(BadOption, match="x-y has no option 'alpha'"):
-        strategy("x-y", alpha=0.5)
+        parse_strategy("x-y", alpha=0.5)
     with pytest.raises(BadOption, match="temperature is -1"):
-        strategy("x-y", temperature=-1)
+        parse_strategy("x-y", temperature=-1)
     for temperature in (float("inf"), float("nan"), "hot"):
         with pytest.raises(BadOption, match=r"temperature is .* must be a number"):
-            strategy("x-y", temperature=temperature)  # type: ignore[arg-type] # on purpose
+            parse_strategy("x-y", temperature=temperature)  # type: ignore[arg-type] # on purpose
     with pytest.raises(BadOption, match=r"one of en-en, x-x, x-x-mono, .*, not None"):
-        strategy(None)  # type: ignore[arg-type] # on purpose
+        parse_strategy(None)  # type: ignore[arg-type] # on purpose
     with pytest.raises(BadOption, match="draws from ParallelPairs, not from a list"):
         HybridBatchSampler([1, 2], 1)  # type: ignore[arg-type] # on purpose
 
@@ -344,11 +348,11 @@ def one_answer(n: int) -> list[dict[str, Any]]:
 
 def test_a_sampler_without_batches_is_an_error() -> None:
     with pytest.raises(BadData, match="x-x makes no batch of 8 rows: too many groups share"):
-        HybridBatchSampler(pairs_of(one_answer(20)), 8, True, strategy="x-x")
+        HybridBatchSampler(pairs_from_groups(one_answer(20)), 8, True, strategy="x-x")
 
 
 def test_batches_of_a_single_row_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
-    sampler = HybridBatchSampler(pairs_of(one_answer(20)), 8, strategy="x-x")
+    sampler = HybridBatchSampler(pairs_from_groups(one_answer(20)), 8, strategy="x-x")
     assert [len(batch) for batch in sampler] == [1] * 20
     (record,) = caplog.records
     assert record.getMessage() == (
@@ -357,7 +361,7 @@ def test_batches_of_a_single_row_are_warned_of(caplog: pytest.LogCaptureFixture)
     )
     caplog.clear()
     groups = [{**group, "negative": {"de": ["no"]}} for group in one_answer(20)]
-    assert len(HybridBatchSampler(pairs_of(groups, negatives=1), 8, strategy="x-x")) == 20
+    assert len(HybridBatchSampler(pairs_from_groups(groups, negatives=1), 8, strategy="x-x")) == 20
     assert not caplog.records
 
 

@@ -8,10 +8,10 @@ import pytest
 from scipy.stats import binomtest, chisquare
 
 from beir_hybrid.batches.sampler import HybridBatchSampler
-from beir_hybrid.batches.strategies import strategy
+from beir_hybrid.batches.strategies import parse_strategy
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.pairs.code_switching import Entry, Lexicon, code_switch
-from beir_hybrid.pairs.reading import pairs_of
+from beir_hybrid.pairs.reading import pairs_from_groups
 
 ENTRIES: list[Entry] = [
     {"de": "Haus", "en": "house", "zh": "房子", "th": "บ้าน", "hi": "घर"},
@@ -100,13 +100,13 @@ WORDS = [{"de": "Haus", "en": "house", "zh": "房子"}]
 
 
 def test_a_sampler_switches_its_rows_and_no_others() -> None:
-    pairs = pairs_of(GROUPS, negatives=1)
+    pairs = pairs_from_groups(GROUPS, negatives=1)
     plain = HybridBatchSampler(pairs, 8, seed=1, strategy="hybrid")
     found = {}
     for on in ("queries", "passages", "both"):
         switch = code_switch(1.0, WORDS, on=on)
         sampler = HybridBatchSampler(
-            pairs, 8, seed=1, strategy=strategy("hybrid", code_switch=switch)
+            pairs, 8, seed=1, strategy=parse_strategy("hybrid", code_switch=switch)
         )
         assert sampler.coverage == 1 / 3
         assert sampler.audit().coverage == 1 / 3
@@ -129,10 +129,10 @@ def test_a_sampler_switches_its_rows_and_no_others() -> None:
 
 
 def test_rows_are_switched_anew_in_each_epoch_and_alike_from_the_start() -> None:
-    chosen = strategy("x-x-mono", code_switch=code_switch(0.5, WORDS))
+    chosen = parse_strategy("x-x-mono", code_switch=code_switch(0.5, WORDS))
 
     def epochs() -> list[list[str]]:
-        pairs = pairs_of(GROUPS)
+        pairs = pairs_from_groups(GROUPS)
         sampler = HybridBatchSampler(pairs, 8, seed=3, strategy=chosen)
         found = []
         for epoch in range(2):
@@ -147,11 +147,11 @@ def test_rows_are_switched_anew_in_each_epoch_and_alike_from_the_start() -> None
 
 
 def test_one_set_of_pairs_under_many_switches() -> None:
-    pairs = pairs_of(GROUPS)
+    pairs = pairs_from_groups(GROUPS)
     # A switch for each of 255 words that are the translation: rows are of the sampler's own.
     for i in range(255):
         switch = code_switch(1.0, [{"de": "Haus", "en": f"house{i}"}], on="queries")
-        chosen = strategy("x-x-mono", code_switch=switch)
+        chosen = parse_strategy("x-x-mono", code_switch=switch)
         if i not in (0, 7, 254):
             assert pairs.drawn_with(switch, 0) > 0
             continue
@@ -166,4 +166,6 @@ def test_one_set_of_pairs_under_many_switches() -> None:
 def test_a_lexicon_that_matches_nothing_is_an_error() -> None:
     switch = code_switch(0.5, [{"fr": "maison", "es": "casa"}])
     with pytest.raises(BadData, match="has words in es, fr, and the groups are in de, en"):
-        HybridBatchSampler(pairs_of(GROUPS), 8, strategy=strategy("hybrid", code_switch=switch))
+        HybridBatchSampler(
+            pairs_from_groups(GROUPS), 8, strategy=parse_strategy("hybrid", code_switch=switch)
+        )

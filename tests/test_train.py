@@ -62,7 +62,7 @@ def weights(model: SentenceTransformer) -> np.ndarray:
 def test_a_folder_that_says_all(tmp_path: Path) -> None:
     start = saved(tmp_path / "start")
     trained = train(
-        start, bh.pairs_of(groups(42)), tmp_path / "out", strategy="hybrid:alpha=0.4",
+        start, bh.pairs_from_groups(groups(42)), tmp_path / "out", strategy="hybrid:alpha=0.4",
         max_steps=7, seed=3, encoder={"query_prompt": "w1 "}, **SMALL,
     )  # fmt: skip
     assert not np.allclose(weights(trained), weights(SentenceTransformer(str(start), device="cpu")))
@@ -88,18 +88,18 @@ def test_a_folder_that_says_all(tmp_path: Path) -> None:
 
 
 def test_what_is_finished_is_not_trained_again(tmp_path: Path) -> None:
-    start, pairs = saved(tmp_path / "start"), bh.pairs_of(groups(42))
+    start, pairs = saved(tmp_path / "start"), bh.pairs_from_groups(groups(42))
     first = train(start, pairs, tmp_path / "out", max_steps=3, **SMALL)
     written = (tmp_path / "out" / "model" / "model.safetensors").stat().st_mtime_ns
-    again = train(start, bh.pairs_of(groups(42)), tmp_path / "out", max_steps=3, **SMALL)
+    again = train(start, bh.pairs_from_groups(groups(42)), tmp_path / "out", max_steps=3, **SMALL)
     assert (tmp_path / "out" / "model" / "model.safetensors").stat().st_mtime_ns == written
     np.testing.assert_array_equal(weights(first), weights(again))
     changes: list[tuple[str, Callable[[], Any]]] = [
         ("arguments", lambda: train(start, pairs, tmp_path / "out", max_steps=4, **SMALL)),
         ("strategy", lambda: train(start, pairs, tmp_path / "out", strategy="x-y", max_steps=3,
                                    **SMALL)),
-        ("pairs", lambda: train(start, bh.pairs_of(groups(40)), tmp_path / "out", max_steps=3,
-                                **SMALL)),
+        ("pairs", lambda: train(start, bh.pairs_from_groups(groups(40)), tmp_path / "out",
+                                max_steps=3, **SMALL)),
         ("loss", lambda: train(start, pairs, tmp_path / "out", loss={"temperature": 0.1},
                                max_steps=3, **SMALL)),
         ("model", lambda: train(static_model(seed=8), pairs, tmp_path / "out", max_steps=3,
@@ -117,7 +117,7 @@ def test_what_is_finished_is_not_trained_again(tmp_path: Path) -> None:
 
 
 def test_what_changes_no_weights_may_change(tmp_path: Path) -> None:
-    start, pairs = saved(tmp_path / "start"), bh.pairs_of(groups(42))
+    start, pairs = saved(tmp_path / "start"), bh.pairs_from_groups(groups(42))
     first = train(
         start,
         pairs,
@@ -135,7 +135,7 @@ def test_what_changes_no_weights_may_change(tmp_path: Path) -> None:
 
 
 def test_nothing_begun_blocks_nothing(tmp_path: Path) -> None:
-    pairs = bh.pairs_of(groups(42))
+    pairs = bh.pairs_from_groups(groups(42))
     with pytest.raises(BadData, match="batches of 99 rows are too large"):
         train(static_model(), pairs, tmp_path, max_steps=3,
               **SMALL | {"per_device_train_batch_size": 99})  # fmt: skip
@@ -144,8 +144,8 @@ def test_nothing_begun_blocks_nothing(tmp_path: Path) -> None:
 
 def test_other_data_to_judge_on_is_another_training(tmp_path: Path) -> None:
     def run(n: int, measures: Any = (AP,)) -> Any:
-        return train(static_model(), bh.pairs_of(groups(42)), tmp_path / "out", max_steps=2,
-                     dev=collection(n), measures=measures, **SMALL)  # fmt: skip
+        return train(static_model(), bh.pairs_from_groups(groups(42)), tmp_path / "out",
+                     max_steps=2, dev=collection(n), measures=measures, **SMALL)  # fmt: skip
 
     run(12)
     with pytest.raises(BadOption, match="another dev: sha256"):
@@ -158,7 +158,9 @@ def test_other_data_to_judge_on_is_another_training(tmp_path: Path) -> None:
 def test_prompts_that_are_switched_off_stay_off(tmp_path: Path) -> None:
     model = static_model(prompts={"query": "w9 ", "passage": "w8 "})
     off = {"query_prompt": "", "passage_prompt": ""}
-    trained = train(model, bh.pairs_of(groups(42)), tmp_path, max_steps=1, encoder=off, **SMALL)
+    trained = train(
+        model, bh.pairs_from_groups(groups(42)), tmp_path, max_steps=1, encoder=off, **SMALL
+    )
     assert trained.prompts["query"] == trained.prompts["document"] == ""
     np.testing.assert_array_equal(trained.encode_query("w5"), trained.encode("w5", prompt=""))
     assert bh.SentenceTransformerEncoder(trained).prompts == {"queries": "", "passages": ""}
@@ -198,8 +200,9 @@ def test_accelerate_trains_in_two_processes(tmp_path: Path) -> None:
 def test_the_best_checkpoint_is_kept(tmp_path: Path) -> None:
     dev, options = collection(), SMALL | {"learning_rate": 3.0}  # too high: it gets worse
     trained = train(
-        static_model(), bh.pairs_of(groups(42)), tmp_path / "out", dev=dev, primary="multi_AP",
-        max_steps=12, eval_strategy="steps", eval_steps=2, logging_steps=2, **options,
+        static_model(), bh.pairs_from_groups(groups(42)), tmp_path / "out", dev=dev,
+        primary="multi_AP", max_steps=12, eval_strategy="steps", eval_steps=2, logging_steps=2,
+        **options,
     )  # fmt: skip
     record = json.loads((tmp_path / "out" / "training.json").read_text())
     state = json.loads(
@@ -224,8 +227,8 @@ def test_the_best_checkpoint_is_kept(tmp_path: Path) -> None:
 def test_patience_ends_a_training(tmp_path: Path) -> None:
     options = SMALL | {"learning_rate": 0.0}  # no evaluation is better than the first
     train(
-        static_model(), bh.pairs_of(groups(42)), tmp_path / "out", dev=collection(), patience=2,
-        max_steps=40, eval_strategy="steps", eval_steps=2, **options,
+        static_model(), bh.pairs_from_groups(groups(42)), tmp_path / "out", dev=collection(),
+        patience=2, max_steps=40, eval_strategy="steps", eval_steps=2, **options,
     )  # fmt: skip
     assert json.loads((tmp_path / "out" / "training.json").read_text())["steps"] == 6
 
@@ -235,7 +238,7 @@ def test_adapters_are_trained_alone_and_merged(tmp_path: Path) -> None:
     start = tmp_path / "start"
     transformer_model(tmp_path / "body").save_pretrained(str(start))
     trained = train(
-        start, bh.pairs_of(groups(42)), tmp_path / "out", dev=collection(),
+        start, bh.pairs_from_groups(groups(42)), tmp_path / "out", dev=collection(),
         lora={"r": 2, "target_modules": ["query", "value"]}, max_steps=6,
         eval_strategy="steps", eval_steps=3, **SMALL,
     )  # fmt: skip
@@ -253,12 +256,12 @@ def test_adapters_are_trained_alone_and_merged(tmp_path: Path) -> None:
     texts = ["w1 w2", "w7"]
     np.testing.assert_allclose(trained.encode(texts), apart.encode(texts), atol=1e-5)
     with pytest.raises(BadOption, match="lora: a StaticEmbedding takes no such adapters"):
-        train(static_model(), bh.pairs_of(groups(9)), tmp_path / "no", lora={"r": 2}, max_steps=1,
-              **SMALL)  # fmt: skip
+        train(static_model(), bh.pairs_from_groups(groups(9)), tmp_path / "no", lora={"r": 2},
+              max_steps=1, **SMALL)  # fmt: skip
 
 
 def test_bad_options_are_named_before_anything_is_written(tmp_path: Path) -> None:
-    pairs = bh.pairs_of(groups(42))
+    pairs = bh.pairs_from_groups(groups(42))
     for options, error, message in (
         ({"learning_rat": 1}, UnknownName, "did you mean 'learning_rate'"),
         ({"prompts": {}}, BadOption, "prompts is not to be set; query_prompt and passage_prompt"),
@@ -281,8 +284,8 @@ def test_bad_options_are_named_before_anything_is_written(tmp_path: Path) -> Non
 def test_ablate_trains_each_alike_and_goes_on(tmp_path: Path) -> None:
     def run(strategies: list[str], seeds: tuple[int, ...]) -> Any:
         return ablate(
-            static_model(), bh.pairs_of(groups(42)), tmp_path / "out", strategies=strategies,
-            seeds=seeds, test=collection(), max_steps=5, **SMALL,
+            static_model(), bh.pairs_from_groups(groups(42)), tmp_path / "out",
+            strategies=strategies, seeds=seeds, test=collection(), max_steps=5, **SMALL,
         )  # fmt: skip
 
     first = run(["x-x-mono", "hybrid:alpha=0.4"], (1,))
@@ -294,9 +297,10 @@ def test_ablate_trains_each_alike_and_goes_on(tmp_path: Path) -> None:
     # Each is what training and judging it alone comes to.
     for trial in trials:
         strategy = trial.strategy.replace("-alpha", ":alpha")
+        folder = tmp_path / f"{trial.strategy}{trial.seed}"
         alone = train(
-            static_model(), bh.pairs_of(groups(42)), tmp_path / f"{trial.strategy}{trial.seed}",
-            strategy=strategy, max_steps=5, seed=trial.seed, **SMALL,
+            static_model(), bh.pairs_from_groups(groups(42)), folder, strategy=strategy,
+            max_steps=5, seed=trial.seed, **SMALL,
         )  # fmt: skip
         expected = bh.evaluate(alone, collection()).summary()
         folder = tmp_path / "out" / "results" / "small" / f"{trial.strategy}-{trial.seed}"
@@ -314,7 +318,7 @@ def test_ablate_trains_each_alike_and_goes_on(tmp_path: Path) -> None:
 def test_ablate_judges_anew_what_is_judged_on_other_data(tmp_path: Path) -> None:
     def run(test: Collection, measures: Any = None) -> Any:
         (trial,) = ablate(
-            static_model(), bh.pairs_of(groups(42)), tmp_path / "out", strategies=["x-y"],
+            static_model(), bh.pairs_from_groups(groups(42)), tmp_path / "out", strategies=["x-y"],
             seeds=(1,), test=test, measures=measures, max_steps=2, **SMALL,
         )  # fmt: skip
         return trial.results

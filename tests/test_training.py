@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from beir_hybrid.batches.sampler import HybridBatchSampler
-from beir_hybrid.pairs.reading import pairs_of
+from beir_hybrid.pairs.reading import pairs_from_groups
 from beir_hybrid.training.loss import HybridContrastiveLoss
 from tests.training_run import groups, run
 
@@ -66,7 +66,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def planned(epochs: int, world: int) -> list[list[list[int]]]:
     """Return the labels of each batch of some epochs, as the sampler plans them."""
-    pairs = pairs_of(groups(42))
+    pairs = pairs_from_groups(groups(42))
     sampler = HybridBatchSampler(pairs, 4, seed=5, strategy="hybrid", world_size=world)
     batches = []
     for epoch in range(epochs):

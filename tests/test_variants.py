@@ -43,7 +43,7 @@ def recipe(run: Path) -> Any:
 
 def test_names_by_hand() -> None:
     plain = variant("hybrid-image:alpha=0.4")
-    assert (plain.strategy, plain.options) == (bh.strategy("hybrid-image:alpha=0.4"), {})
+    assert (plain.strategy, plain.options) == (bh.parse_strategy("hybrid-image:alpha=0.4"), {})
     both = variant("x-image+layers=0,1+frozen")
     assert both.options == {"lora": {"layers": [0, 1]}, "freeze": "vision"}
     # The rest of what all rows have stays.
@@ -54,7 +54,7 @@ def test_names_by_hand() -> None:
     assert both.merged({"lora": None})["lora"] == {"layers": [0, 1]}
     assert common["lora"] == {"r": 4, "layers": "all"}
     switch = bh.code_switch(0.5, [{"de": "rot", "en": "red"}])
-    assert variant("x-y+switch", code_switch=switch).strategy == bh.strategy(
+    assert variant("x-y+switch", code_switch=switch).strategy == bh.parse_strategy(
         "x-y", code_switch=switch
     )
 

@@ -9,11 +9,11 @@ import pytest
 from sentence_transformers import SentenceTransformerTrainer, SentenceTransformerTrainingArguments
 from transformers import TrainerCallback
 
-from beir_hybrid.batches.audit_callback import BatchAudit
+from beir_hybrid.batches.audit_callback import BatchAuditCallback
 from beir_hybrid.batches.sampler import HybridBatchSampler
 from beir_hybrid.errors import BadOption
 from beir_hybrid.pairs.parallel_pairs import join_pairs
-from beir_hybrid.pairs.reading import pairs_of
+from beir_hybrid.pairs.reading import pairs_from_groups
 from beir_hybrid.training.loss import HybridContrastiveLoss
 from tests.models import static_model
 from tests.training_run import Stop
@@ -32,7 +32,7 @@ def source(n: int, name: str) -> Any:
             "query": {lang: f"{lang} {name} w{i}" for lang in mine},
             "positive": {lang: f"{lang} {name} w{i} w{i + 1}" for lang in mine[: 2 + i % 2]},
         })  # fmt: skip
-    return pairs_of(groups, name=name)
+    return pairs_from_groups(groups, name=name)
 
 
 class Logs(TrainerCallback):
@@ -45,14 +45,16 @@ class Logs(TrainerCallback):
         self.found.append(dict(given["logs"]))
 
 
-def run(folder: Path, *, stop: int = 0, resume: str = "") -> tuple[list[Any], Logs, BatchAudit]:
+def run(
+    folder: Path, *, stop: int = 0, resume: str = ""
+) -> tuple[list[Any], Logs, BatchAuditCallback]:
     """Train for three epochs with two batches a step; return the rows of each step as given."""
     args = SentenceTransformerTrainingArguments(
         str(folder),
         per_device_train_batch_size=4,
         gradient_accumulation_steps=2,
         num_train_epochs=3,
-        batch_sampler=HybridBatchSampler.of("hybrid"),
+        batch_sampler=HybridBatchSampler.configure("hybrid"),
         save_strategy="no",
         logging_steps=5,
         report_to=[],
@@ -76,7 +78,7 @@ def run(folder: Path, *, stop: int = 0, resume: str = "") -> tuple[list[Any], Lo
             return super().__call__(features)
 
     collate.__class__ = Recording
-    audit = BatchAudit(trainer)
+    audit = BatchAuditCallback(trainer)
     trainer.train(resume_from_checkpoint=str(folder / resume) if resume else None)
     return batches, logs, audit
 
@@ -148,6 +150,6 @@ def test_another_sampler_is_an_error(tmp_path: Path) -> None:
         train_dataset=source(8, "first"),
         loss=HybridContrastiveLoss(model),
     )
-    BatchAudit(trainer)
+    BatchAuditCallback(trainer)
     with pytest.raises(BadOption, match="HybridBatchSampler"):
         trainer.train()

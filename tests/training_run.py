@@ -71,7 +71,7 @@ def run(folder: str, *, stop: int = 0, resume: str = "", gather: bool = False) -
         f"{folder}/out",
         per_device_train_batch_size=4,
         num_train_epochs=3,
-        batch_sampler=bh.HybridBatchSampler.of("hybrid"),
+        batch_sampler=bh.HybridBatchSampler.configure("hybrid"),
         learning_rate=0.1,
         seed=5,
         save_strategy="no",
@@ -88,7 +88,7 @@ def run(folder: str, *, stop: int = 0, resume: str = "", gather: bool = False) -
     trainer = SentenceTransformerTrainer(
         model=model,
         args=args,
-        train_dataset=bh.pairs_of(groups(42)),
+        train_dataset=bh.pairs_from_groups(groups(42)),
         loss=Recording(model, path, gather_across_devices=gather),
         callbacks=[Stop(stop)] if stop else [],
     )
@@ -100,7 +100,7 @@ def twice(folder: str) -> None:
     """Train with `bh.train`, and again, which finds it done."""
     for _ in range(2):
         bh.train(
-            static_model(), bh.pairs_of(groups(42)), folder, max_steps=2, use_cpu=True,
+            static_model(), bh.pairs_from_groups(groups(42)), folder, max_steps=2, use_cpu=True,
             ddp_backend="gloo", per_device_train_batch_size=4, disable_tqdm=True, report_to=[],
         )  # fmt: skip
 

@@ -15,7 +15,7 @@ SUMS = ("batches", "sources", "rows")
 
 
 @dataclass
-class Audit:
+class BatchCounts:
     """What was drawn, in numbers, and what was left out.
 
     Attributes
@@ -68,9 +68,9 @@ class Audit:
         return lines
 
 
-def counted(batches: Iterable[Batch], pairs: ParallelPairs, world_size: int) -> Audit:
+def count_batches(batches: Iterable[Batch], pairs: ParallelPairs, world_size: int) -> BatchCounts:
     """Count batches, each as many as there are processes, and their rows."""
-    found = Audit(sources=Counter({name: 0 for name, _ in pairs.sources}))
+    found = BatchCounts(sources=Counter({name: 0 for name, _ in pairs.sources}))
     names, langs = [name for name, _ in pairs.sources], pairs.languages
     for batch in batches:
         found.batches[batch.kind] += world_size

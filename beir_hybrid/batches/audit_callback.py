@@ -9,7 +9,7 @@ from rich.console import Console
 from transformers import ProgressCallback, TrainerCallback
 from transformers.trainer_callback import PrinterCallback
 
-from beir_hybrid.batches.audit import Audit, counted
+from beir_hybrid.batches.audit import BatchCounts, count_batches
 from beir_hybrid.batches.sampler import HybridBatchSampler
 from beir_hybrid.errors import BadOption
 from beir_hybrid.files import replacing
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _MARK = "drawn/"  # before the names of what is logged
 
 
-class BatchAudit(TrainerCallback):
+class BatchAuditCallback(TrainerCallback):
     """Writes down what a trainer draws with a `HybridBatchSampler`, over all its processes.
 
     A line of JSON a step goes to a file: numbers of batches by kind, of rows by source and by the
@@ -44,10 +44,10 @@ class BatchAudit(TrainerCallback):
 
     def __init__(self, trainer: Any, path: str | Path | None = None) -> None:
         self.path = Path(path or Path(trainer.args.output_dir) / "batches.jsonl")
-        self.audit = Audit()
+        self.audit = BatchCounts()
         self._sampler: HybridBatchSampler | None = None
         self._batches: list[Batch] | None = None  # of the epoch
-        self._place, self._step = 0, Audit()
+        self._place, self._step = 0, BatchCounts()
         self._file: TextIO | None = None
         # Before what reports logs, and what prints them must not see ours.
         callbacks = trainer.callback_handler.callbacks
@@ -66,7 +66,7 @@ class BatchAudit(TrainerCallback):
             raise BadOption("an audit needs a trainer whose batch_sampler is a HybridBatchSampler")
         planned = sampler.audit()
         self._sampler = sampler
-        self.audit = Audit(left_out=planned.left_out, coverage=planned.coverage)
+        self.audit = BatchCounts(left_out=planned.left_out, coverage=planned.coverage)
         if not state.is_world_process_zero:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -88,14 +88,14 @@ class BatchAudit(TrainerCallback):
             self._batches = self._sampler.batches()
             steps = -(-len(self._batches) // args.gradient_accumulation_steps)
             self._place = state.global_step % steps * args.gradient_accumulation_steps
-        self._step = Audit()
+        self._step = BatchCounts()
 
     def on_substep_end(self, *_args: Any, **_given: Any) -> None:
         """Count a batch."""
         assert self._batches is not None  # noqa: S101
         assert self._sampler is not None  # noqa: S101
         batch = self._batches[self._place : self._place + 1]
-        counts = counted(batch, self._sampler.pairs, self._sampler.world_size).sums()
+        counts = count_batches(batch, self._sampler.pairs, self._sampler.world_size).sums()
         self._step.add(counts)
         self.audit.add(counts)
         self._place += 1
@@ -159,7 +159,7 @@ def _until(path: Path, step: int) -> Iterable[tuple[str, dict[str, Any]]]:
             counts = json.loads(line)
             if not line.endswith("\n") or counts["step"] > step:
                 return
-            Audit().add(counts)
+            BatchCounts().add(counts)
         except (ValueError, KeyError, TypeError):  # cut short, or damaged: what follows is lost
             return
         yield line, counts

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from beir_hybrid.batches.draws import draw
-from beir_hybrid.batches.strategies import Kind, Strategy
+from beir_hybrid.batches.strategies import BatchKind, Strategy
 from beir_hybrid.collection.setting import IMAGE
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs
 
@@ -15,7 +15,7 @@ from beir_hybrid.pairs.parallel_pairs import ParallelPairs
 class Batch:
     """What was drawn: rows of one kind, from one source."""
 
-    kind: Kind
+    kind: BatchKind
     source: int
     codes: np.ndarray  # (rows,) int64; see `ParallelPairs.code`
 
@@ -24,7 +24,7 @@ class Batch:
 class _Slots:
     """A kind of batch in one source, a slot for each choice of languages that its batches have."""
 
-    kind: Kind
+    kind: BatchKind
     source: int
     left: np.ndarray  # which groups have the question: see `draw`
     right: np.ndarray
@@ -103,7 +103,7 @@ class Epoch:
         self._stamp = 0
         self.left_out: dict[str, int] = {}
 
-    def _slots(self, kind: Kind, source: int, rows: slice) -> _Slots:
+    def _slots(self, kind: BatchKind, source: int, rows: slice) -> _Slots:
         """Return what batches of a kind and a source may be of."""
         if kind == "mono":
             left, weights = self.both, self.weights
@@ -203,7 +203,7 @@ class Epoch:
             query, passage = self._languages(slots.kind, groups)
         return Batch(slots.kind, slots.source, self.pairs.code(groups, query, passage, self.draw))
 
-    def _languages(self, kind: Kind, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _languages(self, kind: BatchKind, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Draw languages for each row of its own, of question and passage."""
         same = np.eye(len(self.pairs.languages), dtype=bool)
         if kind == "mono-rows":
@@ -228,7 +228,7 @@ class Epoch:
             usable |= self._can(kind)
         return usable
 
-    def _can(self, kind: Kind) -> np.ndarray:
+    def _can(self, kind: BatchKind) -> np.ndarray:
         """Return which groups have languages for a kind of batch."""
         if kind in ("cross", "cross-rows"):
             return _crossing(self.asked, self.answered)

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 from sentence_transformers.base.sampler import DefaultBatchSampler
 
-from beir_hybrid.batches.audit import Audit, counted
+from beir_hybrid.batches.audit import BatchCounts, count_batches
 from beir_hybrid.batches.epoch import Batch, Epoch
-from beir_hybrid.batches.strategies import Strategy
-from beir_hybrid.batches.strategies import strategy as strategy_of
+from beir_hybrid.batches.strategies import Strategy, parse_strategy
 from beir_hybrid.checks import check_positive
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.pairs.code_switching import CodeSwitch
@@ -28,7 +27,7 @@ class HybridBatchSampler(DefaultBatchSampler):
     The trainer's arguments take it by strategy::
 
         args = SentenceTransformerTrainingArguments(
-            "out", batch_sampler=HybridBatchSampler.of("hybrid", alpha=0.5)
+            "out", batch_sampler=HybridBatchSampler.configure("hybrid", alpha=0.5)
         )
 
     Each group is drawn once an epoch, in languages that the strategy allows. No two rows of a batch
@@ -49,15 +48,15 @@ class HybridBatchSampler(DefaultBatchSampler):
     dataset, batch_size, drop_last, valid_label_columns, generator, seed
         What the trainer gives.
     strategy
-        A name, or what `bh.strategy` returns.
+        A name, or what `bh.parse_strategy` returns.
     world_size
         How many processes draw together; by default as many as there are.
 
     Examples
     --------
-    >>> from beir_hybrid.pairs.reading import pairs_of_bitext
+    >>> from beir_hybrid.pairs.reading import pairs_from_bitext
     >>> texts = {lang: [f"{lang} {number}" for number in range(8)] for lang in ("de", "en")}
-    >>> sampler = HybridBatchSampler(pairs_of_bitext(texts), batch_size=4, strategy="x-y")
+    >>> sampler = HybridBatchSampler(pairs_from_bitext(texts), batch_size=4, strategy="x-y")
     >>> [len(batch) for batch in sampler]
     [4, 4]
     >>> sampler.audit().batches
@@ -89,7 +88,7 @@ class HybridBatchSampler(DefaultBatchSampler):
             generator=generator,
             seed=seed,
         )
-        self.pairs, self.strategy = dataset, strategy_of(strategy)
+        self.pairs, self.strategy = dataset, parse_strategy(strategy)
         self.world_size = world_size or _world_size()
         self._epoch: tuple[int, list[Batch]] | None = None
         self._passes: dict[int, tuple[list[Batch], dict[str, int]]] = {}
@@ -105,7 +104,7 @@ class HybridBatchSampler(DefaultBatchSampler):
         dataset.sampled_by(self)
 
     @classmethod
-    def of(
+    def configure(
         cls, strategy: Strategy | str = "hybrid", **options: Any
     ) -> "partial[HybridBatchSampler]":
         """Return what ``batch_sampler`` of the trainer's arguments takes.
@@ -117,7 +116,7 @@ class HybridBatchSampler(DefaultBatchSampler):
             `bh.code_switch`) of any strategy.
         """
         # No function of ours: the trainer pickles its arguments.
-        return partial(cls, strategy=strategy_of(strategy, **options))
+        return partial(cls, strategy=parse_strategy(strategy, **options))
 
     def set_epoch(self, epoch: int) -> None:
         """Say which epoch's batches to draw; the trainer does."""
@@ -138,10 +137,10 @@ class HybridBatchSampler(DefaultBatchSampler):
         """Return the batches of this epoch; of several processes, those that are drawn together."""
         return list(self._batches())
 
-    def audit(self) -> Audit:
+    def audit(self) -> BatchCounts:
         """Return what this pass over the groups draws, in numbers."""
         batches, left_out = self._pass(self.epoch)
-        found = counted(batches, self.pairs, self.world_size)
+        found = count_batches(batches, self.pairs, self.world_size)
         found.left_out, found.coverage = left_out, self.coverage
         return found
 

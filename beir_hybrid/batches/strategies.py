@@ -15,7 +15,7 @@ from beir_hybrid.pairs.code_switching import CodeSwitch
 # cross: question and passage in two languages, the same two for all rows of a batch
 # image: a caption and its picture, captions in one language, the same for all rows of a batch
 # image-rows: a caption and its picture, each row's caption in a language of its own
-Kind = Literal["mono", "mono-rows", "cross-rows", "cross", "image", "image-rows"]
+BatchKind = Literal["mono", "mono-rows", "cross-rows", "cross", "image", "image-rows"]
 
 
 @dataclass(frozen=True)
@@ -38,24 +38,24 @@ class Strategy:
     """
 
     name: str
-    kinds: tuple[tuple[Kind, float], ...]
+    kinds: tuple[tuple[BatchKind, float], ...]
     languages: tuple[str, ...] = ()
     temperature: float = 0.0
     code_switch: CodeSwitch | None = None
 
 
-def _mixed(name: str, first: Kind) -> Callable[..., Strategy]:
-    def make(alpha: float = 0.5, cross: Kind = "cross-rows") -> Strategy:
+def _mixed(name: str, first: BatchKind) -> Callable[..., Strategy]:
+    def make(alpha: float = 0.5, cross: BatchKind = "cross-rows") -> Strategy:
         """Mix batches of the first kind, with probability `alpha`, and cross-lingual ones."""
         check_fraction(alpha=alpha)
         lookup("kind of cross-lingual batch", cross, dict.fromkeys(("cross-rows", "cross")))
-        kinds: list[tuple[Kind, float]] = [(first, float(alpha)), (cross, 1 - float(alpha))]
+        kinds: list[tuple[BatchKind, float]] = [(first, float(alpha)), (cross, 1 - float(alpha))]
         return Strategy(name, tuple((kind, share) for kind, share in kinds if share))
 
     return make
 
 
-def _only(name: str, kind: Kind, languages: tuple[str, ...] = ()) -> Callable[[], Strategy]:
+def _only(name: str, kind: BatchKind, languages: tuple[str, ...] = ()) -> Callable[[], Strategy]:
     return lambda: Strategy(name, ((kind, 1.0),), languages)
 
 
@@ -73,7 +73,7 @@ STRATEGIES: dict[str, Callable[..., Strategy]] = {
 }
 
 
-def strategy(
+def parse_strategy(
     name: str | Strategy,
     *,
     temperature: float | None = None,

@@ -58,16 +58,16 @@ def pairs_of(given: Mapping[str, Any]) -> "list[ParallelPairs]":
 
 
 def _pairs(name: str, langs: list[str] | None, given: Mapping[str, Any]) -> "ParallelPairs":
-    from beir_hybrid.pairs.reading import pairs_of_collection, read_pairs
+    from beir_hybrid.pairs.reading import pairs_from_collection, read_pairs
     from beir_hybrid.sources import datasets
 
     if name in datasets():
-        return pairs_of_collection(load(name, langs, given["option"], given["offline"]))
+        return pairs_from_collection(load(name, langs, given["option"], given["offline"]))
     if _holds_pictures(name):
         if given["negatives"]:
             raise BadOption("--negatives: pictures have no hard negatives")
         folder = [f"path={name}"]
-        return pairs_of_collection(load("jsonl-image-text", langs, folder, given["offline"]))
+        return pairs_from_collection(load("jsonl-image-text", langs, folder, given["offline"]))
     negatives, language = given["negatives"], given["language"]
     return read_pairs(name, negatives=negatives, language=language, languages=langs)
 
@@ -89,9 +89,9 @@ def _files(written: str) -> dict[str, str]:
 
 def strategy_of(name: str, given: Mapping[str, Any]) -> Any:
     """Return a strategy with what switches words of its texts."""
-    from beir_hybrid.batches.strategies import strategy
+    from beir_hybrid.batches.strategies import parse_strategy
 
-    return strategy(name, code_switch=switch_of(given))
+    return parse_strategy(name, code_switch=switch_of(given))
 
 
 def switch_of(given: Mapping[str, Any]) -> Any:

@@ -210,12 +210,12 @@ def _trial(
 
 
 def _train(name: str, collection: "Collection", folder: Path, max_steps: int) -> None:
-    from beir_hybrid.pairs.reading import pairs_of_collection
+    from beir_hybrid.pairs.reading import pairs_from_collection
     from beir_hybrid.training.train import train
 
     train(
         _start(collection, folder / START),
-        pairs_of_collection(collection),
+        pairs_from_collection(collection),
         folder / MODELS / name,
         strategy=name,
         max_steps=max_steps,

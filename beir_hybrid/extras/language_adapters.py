@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from beir_hybrid.batches.strategies import Strategy
-from beir_hybrid.batches.strategies import strategy as strategy_of
+from beir_hybrid.batches.strategies import Strategy, parse_strategy
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.collection import retrieval_texts
 from beir_hybrid.collection.setting import IMAGE
@@ -64,7 +63,7 @@ def train_adapters(
     for lang in chosen:
         folder = Path(output) / lang
         start = model if isinstance(model, str | Path) else copy.deepcopy(model)
-        how = replace(strategy_of(strategy), languages=(lang,))
+        how = replace(parse_strategy(strategy), languages=(lang,))
         # All of the text tower and nothing of the other one: pictures are in no language.
         adapted = {"layers": "all"} | dict(lora or {})
         train(start, pairs, folder, strategy=how, lora=adapted, **options)

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from beir_hybrid.batches.strategies import Strategy, strategy
+from beir_hybrid.batches.strategies import Strategy, parse_strategy
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.setting import IMAGE
 from beir_hybrid.errors import BadOption
@@ -57,9 +57,9 @@ def variant(how: Variant | Strategy | str, *, code_switch: CodeSwitch | None = N
     """
     if not isinstance(how, str):
         found = how if isinstance(how, Variant) else Variant(how)
-        return replace(found, strategy=strategy(found.strategy, code_switch=code_switch))
+        return replace(found, strategy=parse_strategy(found.strategy, code_switch=code_switch))
     base, *suffixes = how.split("+")
-    chosen = strategy(base, code_switch=code_switch)
+    chosen = parse_strategy(base, code_switch=code_switch)
     fields: dict[str, Any] = {"options": {}}
     for suffix in suffixes:
         name, _, value = suffix.partition("=")
@@ -121,7 +121,7 @@ def _switched(value: str, chosen: Strategy) -> dict[str, Any]:
     if chosen.code_switch is None:
         raise BadOption(
             "+switch needs --switch and --lexicon; in Python leave +switch out and give "
-            "bh.strategy(NAME, code_switch=bh.code_switch(...))"
+            "bh.parse_strategy(NAME, code_switch=bh.code_switch(...))"
         )
     return _fixed()(value, chosen)
 

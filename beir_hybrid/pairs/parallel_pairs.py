@@ -40,8 +40,9 @@ class ParallelPairs(Dataset):  # type: ignore[misc] # datasets leaves its classe
     is that of its file's content, and only strategies that are named for it draw it. The row has it
     decoded. A group with a picture is shown with it.
 
-    Make one with `bh.read_pairs`, `bh.pairs_of_collection` or `bh.pairs_of`. To hold groups out,
-    take a `subset`; what changes texts or columns comes before: rows are made when asked for.
+    Make one with `bh.read_pairs`, `bh.pairs_from_collection` or `bh.pairs_from_groups`. To hold
+    groups out, take a `subset`; what changes texts or columns comes before: rows are made when they
+    are asked for.
     """
 
     def __init__(
@@ -286,9 +287,9 @@ def join_pairs(parts: Sequence[ParallelPairs]) -> ParallelPairs:
 
     Examples
     --------
-    >>> from beir_hybrid.pairs.reading import pairs_of_bitext
-    >>> news = pairs_of_bitext({"de": ["Hallo"], "en": ["Hello"]}, "news")
-    >>> talks = pairs_of_bitext({"en": ["Thanks"], "fr": ["Merci"]}, "talks")
+    >>> from beir_hybrid.pairs.reading import pairs_from_bitext
+    >>> news = pairs_from_bitext({"de": ["Hallo"], "en": ["Hello"]}, "news")
+    >>> talks = pairs_from_bitext({"en": ["Thanks"], "fr": ["Merci"]}, "talks")
     >>> joined = join_pairs([news, talks])
     >>> joined.languages, joined.sources
     (('de', 'en', 'fr'), (('news', 1), ('talks', 1)))

@@ -28,7 +28,7 @@ from beir_hybrid.pairs.parallel_pairs import ParallelPairs
 _FOUND = "found.json"  # beside cached tables: their sizes, and what was left out
 
 
-def pairs_of(
+def pairs_from_groups(
     groups: Iterable[Group],
     *,
     negatives: int = 0,
@@ -55,7 +55,7 @@ def pairs_of(
     Examples
     --------
     >>> group = {"query": {"de": "Wo?", "en": "Where?"}, "positive": {"de": "Hier.", "en": "Here."}}
-    >>> pairs = pairs_of([group])
+    >>> pairs = pairs_from_groups([group])
     >>> pairs
     ParallelPairs(1 groups in de, en; columns anchor, positive, label)
     >>> pairs[0]["anchor"], pairs[0]["positive"]
@@ -74,7 +74,7 @@ def read_pairs(
     split: str = "train",
     revision: str | None = None,
 ) -> ParallelPairs:
-    """Return pairs of a file or a dataset of the hub, with a group a row as `pairs_of` takes them.
+    """Return pairs of a file or a dataset of the hub, a group a row; see `pairs_from_groups`.
 
     What is read is converted once; its texts stay on disk.
 
@@ -84,7 +84,7 @@ def read_pairs(
         A JSONL or Parquet file, to which paths of pictures are relative; or else what
         ``datasets.load_dataset`` reads, a name on the hub or a folder.
     negatives, language, languages
-        As `pairs_of` has them.
+        As `pairs_from_groups` has them.
     split, revision
         Of a dataset.
 
@@ -114,7 +114,7 @@ def read_pairs(
     return _pairs(_cached(_folder(recipe), groups, checks, file.parent), negatives, name)
 
 
-def pairs_of_collection(
+def pairs_from_collection(
     collection: Collection, *, queries: Iterable[str] | None = None
 ) -> ParallelPairs:
     """Return the questions of a collection with their relevant passages.
@@ -134,7 +134,7 @@ def pairs_of_collection(
     Examples
     --------
     >>> import beir_hybrid as bh
-    >>> pairs_of_collection(bh.load("mlqa-r", languages=["de", "en", "es"]))  # doctest: +SKIP
+    >>> pairs_from_collection(bh.load("mlqa-r", languages=["de", "en", "es"]))  # doctest: +SKIP
     ParallelPairs(1,148 groups in de, en, es; columns anchor, positive, label)
     """
     wanted = None if queries is None else set(queries)
@@ -187,7 +187,7 @@ def _groups_of(
     return groups, others
 
 
-def pairs_of_bitext(
+def pairs_from_bitext(
     texts: Mapping[str, Sequence[str | None]], name: str = "bitext"
 ) -> ParallelPairs:
     """Return pairs of parallel lines: a line in one language answers the same line in another.
@@ -196,7 +196,7 @@ def pairs_of_bitext(
 
     Examples
     --------
-    >>> pairs_of_bitext({"de": ["Hallo", "Danke"], "en": ["Hello", "Thanks"]})
+    >>> pairs_from_bitext({"de": ["Hallo", "Danke"], "en": ["Hello", "Thanks"]})
     ParallelPairs(2 groups in de, en; columns anchor, positive, label)
     """
     lengths = {lang: len(lines) for lang, lines in texts.items()}
@@ -212,7 +212,7 @@ def pairs_of_bitext(
 def read_bitext(
     files: Mapping[str, str | Path], *, languages: Iterable[str] | None = None, name: str = ""
 ) -> ParallelPairs:
-    """Return pairs of files of parallel lines, by language, as `pairs_of_bitext` does of texts.
+    """Return pairs of files of parallel lines, by language, as `pairs_from_bitext` does of texts.
 
     What is read is converted once; its texts stay on disk.
     """

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from beir_hybrid.batches.audit import Audit
-from beir_hybrid.batches.audit_callback import BatchAudit, Unread
+from beir_hybrid.batches.audit import BatchCounts
+from beir_hybrid.batches.audit_callback import BatchAuditCallback, Unread
 from beir_hybrid.batches.sampler import HybridBatchSampler
 from beir_hybrid.batches.strategies import Strategy
 from beir_hybrid.encoding.encoder import SentenceTransformerEncoder
@@ -100,7 +100,7 @@ class Job:
         prompts = self.encoder.prompts
         model.prompts = own | {"query": prompts["queries"], "document": prompts["passages"]}
         trainer = self._trainer(args)
-        audit = BatchAudit(trainer, self.output / BATCHES)
+        audit = BatchAuditCallback(trainer, self.output / BATCHES)
         about = {"name": self.encoder.name, "revision": self.encoder.revision}
         if args.process_index == 0:
             write_record(self.output, {"recipe": recipe, "model": about})
@@ -170,7 +170,7 @@ class Job:
         try:
             return SentenceTransformerTrainingArguments(
                 str(self.output / CHECKPOINTS),
-                batch_sampler=HybridBatchSampler.of(self.strategy),
+                batch_sampler=HybridBatchSampler.configure(self.strategy),
                 prompts=prompts if any(prompts.values()) else None,
                 **(_fitting() | towers | _judged(arguments, self.judge)),
             )
@@ -181,7 +181,7 @@ class Job:
         except (TypeError, ValueError) as error:
             raise BadOption(f"arguments of the training: {error}") from error
 
-    def _save(self, record: dict[str, Any], audit: Audit) -> None:
+    def _save(self, record: dict[str, Any], audit: BatchCounts) -> None:
         """Save the model, whole or not at all; the folder comes last: who finds it finds all."""
         write_record(self.output, record)
         with replacing_folder(self.output / MODEL) as folder:
@@ -226,7 +226,7 @@ def _judged(arguments: Mapping[str, Any], judge: Judge | None) -> dict[str, Any]
     return found | given
 
 
-def _ended(trainer: Any, audit: BatchAudit, checkpoint: str) -> None:
+def _ended(trainer: Any, audit: BatchAuditCallback, checkpoint: str) -> None:
     """Bring a trainer to the end of a training that was killed between its last step and saving.
 
     The trainer itself would take one step more, and stop there.

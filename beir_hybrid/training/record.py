@@ -11,7 +11,7 @@ from typing import Any
 from ir_measures import Measure
 
 from beir_hybrid._version import __version__
-from beir_hybrid.batches.audit import Audit
+from beir_hybrid.batches.audit import BatchCounts
 from beir_hybrid.batches.strategies import Strategy
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import to_numpy
@@ -193,7 +193,7 @@ def write_record(output: Path, record: Mapping[str, Any]) -> None:
         temporary.write_text(text, "utf-8")
 
 
-def outcome_of(trainer: Any, audit: Audit) -> dict[str, Any]:
+def outcome_of(trainer: Any, audit: BatchCounts) -> dict[str, Any]:
     """Return what came of a training."""
     state = trainer.state
     best = state.best_model_checkpoint and {
@@ -213,7 +213,7 @@ def outcome_of(trainer: Any, audit: Audit) -> dict[str, Any]:
     }
 
 
-def card_section(recipe: dict[str, Any], audit: Audit) -> str:
+def card_section(recipe: dict[str, Any], audit: BatchCounts) -> str:
     """Return what the model card says of the batches."""
     shown = {name: recipe[name] for name in ("strategy", "loss", "pairs")}
     credit = (

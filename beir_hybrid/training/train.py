@@ -7,8 +7,7 @@ from typing import Any
 
 from ir_measures import Measure
 
-from beir_hybrid.batches.strategies import Strategy
-from beir_hybrid.batches.strategies import strategy as strategy_of
+from beir_hybrid.batches.strategies import Strategy, parse_strategy
 from beir_hybrid.collection import Collection
 from beir_hybrid.encoding.encoder import SentenceTransformerEncoder, adapt
 from beir_hybrid.errors import BadOption, lookup
@@ -62,7 +61,7 @@ def train(
     pairs
         What to draw from; several are joined, and a batch is of one of them.
     strategy
-        A name, or what `bh.strategy` returns.
+        A name, or what `bh.parse_strategy` returns.
     loss
         Options of `HybridContrastiveLoss`, such as ``{"temperature": 0.02}``.
     dev, measures, primary
@@ -87,7 +86,7 @@ def train(
     Examples
     --------
     >>> import beir_hybrid as bh
-    >>> pairs = bh.pairs_of_collection(bh.load("mlqa-r"))  # doctest: +SKIP
+    >>> pairs = bh.pairs_from_collection(bh.load("mlqa-r"))  # doctest: +SKIP
     >>> dev = bh.load("xquad-r", languages=["de", "en"])  # doctest: +SKIP
     >>> train("xlm-roberta-base", pairs, "hybrid", dev=dev, max_steps=300)  # doctest: +SKIP
     """
@@ -109,7 +108,7 @@ def train(
         # Of checkpoints, by the very prompts that training uses: the model carries them.
         judge = HybridEvaluator(dev, measures=measures, primary=primary, name=dev.name)
         judged = dev_of(dev, measures, primary, patience)
-    job = Job(found, pairs, strategy_of(strategy), Path(output), options, lora, freeze, patience,
+    job = Job(found, pairs, parse_strategy(strategy), Path(output), options, lora, freeze, patience,
               judge)  # fmt: skip
     job.train(judged, DEFAULTS | arguments)
     kept = {name: value for name, value in (encoder or {}).items()

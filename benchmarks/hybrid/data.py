@@ -148,9 +148,9 @@ class Split:
 
     def pairs(self, part: str = "train") -> "ParallelPairs":
         """Return a side's questions with their passages."""
-        from beir_hybrid.pairs.reading import pairs_of_collection
+        from beir_hybrid.pairs.reading import pairs_from_collection
 
-        return pairs_of_collection(self.collection, queries=self.groups(part))
+        return pairs_from_collection(self.collection, queries=self.groups(part))
 
     def texts(self, part: str = "train") -> list[tuple[str, str]]:
         """Return the questions and passages of a side, each with its language."""

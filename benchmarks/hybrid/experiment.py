@@ -80,9 +80,9 @@ class Variant:
 
     def made(self) -> "Strategy":
         """Return the strategy, without what switches words."""
-        from beir_hybrid.batches.strategies import strategy
+        from beir_hybrid.batches.strategies import parse_strategy
 
-        return strategy(self.strategy)
+        return parse_strategy(self.strategy)
 
     @property
     def alpha(self) -> float | None:

@@ -93,12 +93,12 @@ def sentences(texts: dict[str, list[str]], name: str = "ntrex") -> "ParallelPair
     answers in the other. A plain bitext would pair a sentence with itself in monolingual batches,
     of which nothing is learned, and hold that against the strategies that draw them.
     """
-    from beir_hybrid.pairs.reading import pairs_of
+    from beir_hybrid.pairs.reading import pairs_from_groups
 
     langs = sorted(texts)
     count = len(texts[langs[0]])
-    return pairs_of((_halved(i, {lang: texts[lang][i] for lang in langs}) for i in range(count)),
-                    name=name)  # fmt: skip
+    halves = (_halved(i, {lang: texts[lang][i] for lang in langs}) for i in range(count))
+    return pairs_from_groups(halves, name=name)
 
 
 def _halved(number: int, texts: dict[str, str]) -> dict[str, Any]:
@@ -115,7 +115,7 @@ def following(
     texts: dict[str, list[str]], belongs: list[str], name: str = "ntrex-next"
 ) -> "ParallelPairs":
     """Return pairs of a sentence and the next one of its document, in all languages."""
-    from beir_hybrid.pairs.reading import pairs_of
+    from beir_hybrid.pairs.reading import pairs_from_groups
 
     groups = (
         {
@@ -126,4 +126,4 @@ def following(
         for first, then in pairwise(range(len(belongs)))
         if belongs[first] == belongs[then]
     )
-    return pairs_of(groups, name=name)
+    return pairs_from_groups(groups, name=name)
