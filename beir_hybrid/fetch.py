@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from beir_hybrid.errors import BadData, BadOption, Unreachable
-from beir_hybrid.files import cache_folder, locked, replacing, sha256, writing
+from beir_hybrid.files import atomic_file, cache_folder, explain_write_errors, file_lock, sha256
 
 if TYPE_CHECKING:
     import httpx
@@ -76,7 +76,7 @@ def fetch(remote: Remote) -> Path:
         return path
     if is_offline():
         raise _offline(remote.url, remote.place)
-    with locked(path):
+    with file_lock(path):
         if path.is_file():  # another process may have been faster
             if sha256(path) == remote.sha256:
                 return path
@@ -95,10 +95,10 @@ def fetch_hub(repository: str, file: str, commit: str) -> Path:
     path = cache_folder() / "files" / place
     if found := _mirrored(place) or (path if path.is_file() else None):
         return found
-    with locked(path):
+    with file_lock(path):
         if not path.is_file():  # another process may have been faster
             downloaded = _hub_file(repository, file, commit, place)
-            with replacing(path) as temporary:
+            with atomic_file(path) as temporary:
                 try:
                     os.link(downloaded.resolve(), temporary)
                 except OSError:  # another disk, or one without links
@@ -206,8 +206,8 @@ def _hub_file(repository: str, file: str, commit: str, place: Path) -> Path:
     home, cache = Path(constants.HF_HOME), Path(constants.HF_HUB_CACHE)
     with (
         _hub(f"cannot fetch {what}", _mirror_cure(place)),
-        writing(home, "HF_HOME"),
-        writing(cache, "HF_HOME"),
+        explain_write_errors(home, "HF_HOME"),
+        explain_write_errors(cache, "HF_HOME"),
     ):
         # The download asks for long before it says that there is no hub: ask it briefly first.
         url = hf_hub_url(repository, file, **known)
@@ -329,7 +329,7 @@ def _fill(url: str, part: Path) -> None:
 
 def _stream(client: "httpx.Client", url: str, part: Path) -> None:
     """Append to `part` what it lacks, or write it anew where the server cannot resume."""
-    from beir_hybrid.progress import progress
+    from beir_hybrid.progress import progress_bar
 
     have = part.stat().st_size if part.exists() else 0
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
@@ -340,9 +340,11 @@ def _stream(client: "httpx.Client", url: str, part: Path) -> None:
         if not resumes:
             have = 0
         with (
-            writing(part),
+            explain_write_errors(part),
             part.open("ab" if resumes else "wb") as file,
-            progress(Path(urlsplit(url).path).name, int(rest) + have if rest else None) as advance,
+            progress_bar(
+                Path(urlsplit(url).path).name, int(rest) + have if rest else None
+            ) as advance,
         ):
             advance(have)
             for block in response.iter_raw():

@@ -38,7 +38,7 @@ def sha256(path: Path) -> str:
 
 
 @contextmanager
-def writing(path: Path, setting: str = "BEIR_HYBRID_CACHE") -> Iterator[None]:
+def explain_write_errors(path: Path, setting: str = "BEIR_HYBRID_CACHE") -> Iterator[None]:
     """Turn the disk's refusals to write `path` into one `NotWritable` that says what to do.
 
     What the block fails to read elsewhere stays the error that it is. `setting` is the variable
@@ -77,7 +77,7 @@ def _absolute(path: Path) -> Path:
 
 def check_writable(path: Path) -> None:
     """Raise `NotWritable` if no file can be made there; leave nothing."""
-    with writing(path):
+    with explain_write_errors(path):
         try:
             there = next(folder for folder in path.absolute().parents if folder.exists())
             tempfile.TemporaryDirectory(prefix=".", dir=there).cleanup()
@@ -86,13 +86,13 @@ def check_writable(path: Path) -> None:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; rename it when the block succeeds, else remove it.
 
     What a killed run leaves is swept by the next holder of the lock (`locked`) of `path`.
     """
     temporary = _temporary(path)
-    with writing(path):
+    with explain_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield temporary
@@ -104,13 +104,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def replacing_folder(folder: Path) -> Iterator[Path]:
+def atomic_folder(folder: Path) -> Iterator[Path]:
     """Give an empty folder beside `folder`; rename it when the block succeeds, else remove it.
 
     What a killed run left is swept, the lock included.
     """
     temporary = _temporary(folder)
-    with writing(folder), locked(folder):
+    with explain_write_errors(folder), file_lock(folder):
         temporary.mkdir()
         try:
             yield temporary
@@ -122,7 +122,7 @@ def replacing_folder(folder: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def locked(path: Path) -> Iterator[None]:
+def file_lock(path: Path) -> Iterator[None]:
     """Hold a lock beside `path`: of several processes one works, the others find it done.
 
     Whoever holds it is the only one to write ``PATH`` and ``PATH.*``, so that temporary files of
@@ -131,13 +131,13 @@ def locked(path: Path) -> Iterator[None]:
     import filelock
 
     lock = filelock.FileLock(_lock(path))
-    with writing(path):
+    with explain_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         # Where no file can be made, as in /proc, acquiring it would try for ever.
         _lock(path).touch()
         lock.acquire()
     try:
-        with writing(path):
+        with explain_write_errors(path):
             _sweep(path)
         yield
     finally:

@@ -24,7 +24,7 @@ _ODD = {"CMYK": "CMYK", "P": "palette", "PA": "palette", "1": "grey", "L": "grey
 _PLAIN = {"RGB", "RGBA", "RGBX", "YCbCr", "LAB", "HSV", *_ODD}
 
 
-class Picture(NamedTuple):
+class ImageFacts(NamedTuple):
     """What is known of a picture that can be decoded: its file's checksum, and what is odd.
 
     Oddities say what `opened` does beside decoding: "CMYK", "palette", "grey", "16 bits",
@@ -36,14 +36,14 @@ class Picture(NamedTuple):
     oddities: tuple[str, ...]
 
 
-def checked(path: Path) -> Picture:
+def inspect_image(path: Path) -> ImageFacts:
     """Return what is known of a picture, or raise `BadData` if it cannot be decoded whole."""
     data = _bytes(path)
     _, oddities = _decoded(data, path)
-    return Picture(hashlib.sha256(data).hexdigest(), oddities)
+    return ImageFacts(hashlib.sha256(data).hexdigest(), oddities)
 
 
-def opened(path: str | Path) -> "Image.Image":
+def open_image(path: str | Path) -> "Image.Image":
     """Return a picture in RGB as people see it.
 
     It is turned as its EXIF data say, stands on white where it is transparent, and is the first

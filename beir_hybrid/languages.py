@@ -57,10 +57,10 @@ def _normalise(tag: str) -> str:
 
 def normalise_all(tags: str | Iterable[str]) -> tuple[str, ...]:
     """Return the codes of one tag or several, in the order given, each once."""
-    return tuple(dict.fromkeys(normalise(tag) for tag in listed(tags)))
+    return tuple(dict.fromkeys(normalise(tag) for tag in as_list(tags)))
 
 
-def choose(kind: str, tags: str | Iterable[str], known: Iterable[str]) -> tuple[str, ...]:
+def choose_languages(kind: str, tags: str | Iterable[str], known: Iterable[str]) -> tuple[str, ...]:
     """Return which of the known codes the tags name, or raise `UnknownName` with what there is.
 
     >>> choose("language", "eng-Latn", ["de", "en"])
@@ -68,7 +68,7 @@ def choose(kind: str, tags: str | Iterable[str], known: Iterable[str]) -> tuple[
     """
     codes = tuple(known)
     chosen: dict[str, None] = {}
-    for tag in listed(tags):
+    for tag in as_list(tags):
         try:
             code = normalise(tag)
         except BadData:
@@ -81,7 +81,7 @@ def choose(kind: str, tags: str | Iterable[str], known: Iterable[str]) -> tuple[
     return tuple(chosen)
 
 
-def english_name(code: str) -> str:
+def name_language(code: str) -> str:
     """Return the English name of a language code.
 
     >>> english_name("th")
@@ -90,7 +90,7 @@ def english_name(code: str) -> str:
     return str(langcodes.Language.get(code).language_name("en"))
 
 
-def listed(tags: str | Iterable[str]) -> list[str]:
+def as_list(tags: str | Iterable[str]) -> list[str]:
     """Return one tag or several as a list."""
     if isinstance(tags, str):
         return [tags]
@@ -103,11 +103,11 @@ def _nearest_first(tag: str, codes: Iterable[str]) -> str:
     """Name a few languages: those whose code or English name is like the tag, then the others."""
 
     def unlike(code: str) -> float:
-        names = code, english_name(code).lower()
+        names = code, name_language(code).lower()
         best = max(SequenceMatcher(None, tag.lower(), name).ratio() for name in names)
         return -best if best >= _NEAR else 0
 
     ordered = sorted(sorted(codes), key=unlike)
-    shown = ", ".join(f"{code} ({english_name(code)})" for code in ordered[:_SHOWN])
+    shown = ", ".join(f"{code} ({name_language(code)})" for code in ordered[:_SHOWN])
     more = len(ordered) - _SHOWN
     return f"{shown} and {more} more" if more > 0 else shown

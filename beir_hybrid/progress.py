@@ -7,7 +7,9 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def progress(label: str, total: int | None, unit: str = "bytes") -> Iterator[Callable[[int], None]]:
+def progress_bar(
+    label: str, total: int | None, unit: str = "bytes"
+) -> Iterator[Callable[[int], None]]:
     """Give a function that advances the bar; there is none unless stderr is a terminal."""
     if not sys.stderr.isatty():
         yield lambda _count: None
@@ -25,7 +27,7 @@ def progress(label: str, total: int | None, unit: str = "bytes") -> Iterator[Cal
 
 
 @contextmanager
-def without_bars() -> Iterator[None]:
+def hide_progress_bars() -> Iterator[None]:
     """Keep the bars of transformers and the hub to terminals, while something is loaded."""
     from transformers.utils import logging
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 
-from beir_hybrid.files import replacing
+from beir_hybrid.files import atomic_file
 from benchmarks.measure import machine
 
 HERE = Path(__file__).parent
@@ -51,7 +51,7 @@ def record(name: str) -> None:
         f"{machine()}\n\n```text\n{printed.getvalue().strip()}\n```\n"
     )
     text = RESULTS.read_text("utf-8") if RESULTS.exists() else INTRODUCTION
-    with replacing(RESULTS) as temporary:
+    with atomic_file(RESULTS) as temporary:
         temporary.write_text(placed(text, name, section), "utf-8")
 
 

@@ -181,10 +181,10 @@ def collect(folder: Path, *files: str) -> dict[str, Any]:
     def build(target: Path) -> None:
         writer = CollectionWriter(target, "generated")
         for shard in shards:
-            writer.attach("en", shard.path, shard.rows)
+            writer.add_passage_file("en", shard.path, shard.rows)
         for query in range(100):
-            identity = writer.query("en", str(query), "which one?", str(query))
-            writer.judge(identity, f"en:0{query}#0")
+            identity = writer.add_query("en", str(query), "which one?", str(query))
+            writer.add_judgement(identity, f"en:0{query}#0")
         writer.finish()
         if len(open_collection(target).passages) != sum(shard.rows for shard in shards):
             raise ValueError("passages were lost")

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 import beir_hybrid as bh
-from beir_hybrid.files import replacing_folder
+from beir_hybrid.files import atomic_folder
 from beir_hybrid.results.results import Results
 from beir_hybrid.results.statistics import Values, average, interval
 from beir_hybrid.sources.image_text import Captioned, image_text
@@ -238,7 +238,7 @@ def untrained(folder: Path, kept: ROWS, seen: set[str], seed: int) -> Path:
     reads = fast(tokenizer_object=tokenizer, model_max_length=plan["tokens"], **roles)
     side = {"height": plan["picture"], "width": plan["picture"]}
     sees = seeing(size={"shortest_edge": plan["picture"]}, crop_size=side)
-    with replacing_folder(folder) as temporary:
+    with atomic_folder(folder) as temporary:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             CLIPModel(config).save_pretrained(temporary)

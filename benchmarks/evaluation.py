@@ -257,7 +257,7 @@ def _task(collection: "Collection") -> Any:
         tags[code] = f"{lang.to_alpha3()}-{lang.maximize().script}"
     subsets: dict[str, dict[str, Any]] = {}
     for passages, queries in product(tags, repeat=2):
-        corpus, asked, qrels = collection.view(queries, passages).beir()
+        corpus, asked, qrels = collection.view(queries, passages).to_beir()
         subsets[f"{passages}-{queries}"] = {
             "test": {
                 "corpus": Dataset.from_list([{"id": key, **row} for key, row in corpus.items()]),
@@ -290,7 +290,7 @@ def beir(folder: Path, langs: str) -> dict[str, Any]:
 
     collection = _collection(langs)
     pairs = list(product(collection.languages, repeat=2))
-    triples = {f"{q}-{p}": collection.view(q, p).beir() for q, p in pairs}
+    triples = {f"{q}-{p}": collection.view(q, p).to_beir() for q, p in pairs}
     model = SentenceBERT()
     model.q_model = model.doc_model = _model(folder)
     found, begun = {}, time.perf_counter()

@@ -85,11 +85,11 @@ def _ours(encoder: Any, pictures: Sequence[Path]) -> Callable[[], None]:
 def _theirs(encoder: Any, pictures: Sequence[Path]) -> Callable[[], None]:
     import torch
 
-    from beir_hybrid.images import opened
+    from beir_hybrid.images import open_image
 
     model = encoder.model
     batches = [
-        model.preprocess([opened(path) for path in pictures[start : start + BATCH]])
+        model.preprocess([open_image(path) for path in pictures[start : start + BATCH]])
         for start in range(0, len(pictures), BATCH)
     ]
 

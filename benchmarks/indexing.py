@@ -112,7 +112,7 @@ def corpus(folder: Path, langs: str) -> dict[str, Any]:
     """Write the sentences as Pyserini reads them."""
     import beir_hybrid as bh
 
-    documents = bh.load("xquad-r", langs.split(",")).view().documents
+    documents = bh.load("xquad-r", langs.split(",")).view().passages
     (folder / "corpus").mkdir()
     with (folder / "corpus" / "docs.jsonl").open("w", encoding="utf-8") as file:
         for row in documents.select(["id", "text"]).to_pylist():

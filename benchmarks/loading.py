@@ -86,12 +86,12 @@ def views(_pool: str) -> dict[str, Any]:
     for query_lang, passage_lang in sides:
         begun = time.perf_counter()
         view = collection.view(query_lang, passage_lang)
-        sizes = len(view.queries), len(view.documents), len(view.qrels)
+        sizes = len(view.queries), len(view.passages), len(view.qrels)
         taken.append((time.perf_counter() - begun) * 1000)
         if not all(sizes):
             raise ValueError(f"{view.name} is empty")
     begun = time.perf_counter()
-    collection.view("en").beir()
+    collection.view("en").to_beir()
     pooled = (time.perf_counter() - begun) * 1000
     return {"first": taken[0], "slowest": max(taken[1:]), "beir": pooled}
 

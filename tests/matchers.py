@@ -9,8 +9,9 @@ import torch
 from PIL import Image
 
 from beir_hybrid.collection import Collection
-from beir_hybrid.collection.judgements import ITSELF
-from beir_hybrid.collection.writer import CollectionWriter, cached
+from beir_hybrid.collection.cache import load_or_build
+from beir_hybrid.collection.judgements import SELF_MATCH
+from beir_hybrid.collection.writer import CollectionWriter
 from beir_hybrid.encoding import Embeddings
 from beir_hybrid.evaluation.evaluate import Vectors
 from beir_hybrid.results.provenance import ModelProvenance
@@ -101,22 +102,24 @@ def pictures(folder: Path, count: int = 7) -> Collection:
         paths = {key: folder / f"{key}.png" for key in keys}
         sums = {k: f"sha256:{hashlib.sha256(p.read_bytes()).hexdigest()}" for k, p in paths.items()}
         for (lang, key), caption in captions.items():
-            writer.passage(lang, f"{key}-0", "", caption)
+            writer.add_passage(lang, f"{key}-0", "", caption)
         for key in keys:
-            writer.passage("image", key, "", sums[key], image=str(paths[key]))
+            writer.add_passage("image", key, "", sums[key], image=str(paths[key]))
         for (lang, key), caption in captions.items():
-            query = writer.query(lang, f"{key}-0", caption, key)
-            writer.judge(query, f"image:{key}")
+            query = writer.add_query(lang, f"{key}-0", caption, key)
+            writer.add_judgement(query, f"image:{key}")
             for other in LANGS:
-                writer.judge(query, f"{other}:{key}-0", ITSELF if other == lang else 1)
+                writer.add_judgement(query, f"{other}:{key}-0", SELF_MATCH if other == lang else 1)
         for key in keys:
-            query = writer.query("image", key, sums[key], key, image=str(paths[key]))
-            writer.judge(query, f"image:{key}", ITSELF)
+            query = writer.add_query("image", key, sums[key], key, image=str(paths[key]))
+            writer.add_judgement(query, f"image:{key}", SELF_MATCH)
             for lang in LANGS:
-                writer.judge(query, f"{lang}:{key}-0")
+                writer.add_judgement(query, f"{lang}:{key}-0")
         writer.finish()
 
-    return cached("pictures", {"folder": str(folder), "count": count}, build, images=True)
+    return load_or_build(
+        "pictures", {"folder": str(folder), "count": count}, build, has_images=True
+    )
 
 
 def vectors(on: Collection, seed: int = 1) -> Vectors:

@@ -54,24 +54,25 @@ PARTS = {"Dog": "train", "Cat": "test", "Ant": "train", "Bee": "train", "Cow": "
 
 def small(torn: bool = False) -> bh.Collection:
     """Return articles in two languages; if `torn`, with one that has no question."""
-    from beir_hybrid.collection.writer import CollectionWriter, cached
+    from beir_hybrid.collection.cache import load_or_build
+    from beir_hybrid.collection.writer import CollectionWriter
 
     def build(writer: CollectionWriter) -> None:
         for number, title in enumerate(PARTS):
             ids = [
-                writer.passage(lang, f"{number}-0", f"{title} {lang}", f"{title} in {lang}")
+                writer.add_passage(lang, f"{number}-0", f"{title} {lang}", f"{title} in {lang}")
                 for lang in ("de", "en")
             ]
-            writer.passage("en", f"{number}-1", f"{title} en", f"more on {title}")
+            writer.add_passage("en", f"{number}-1", f"{title} en", f"more on {title}")
             for lang in ("de", "en"):
-                query = writer.query(lang, f"q{number}", f"{title}, {lang}?", f"q{number}")
+                query = writer.add_query(lang, f"q{number}", f"{title}, {lang}?", f"q{number}")
                 for passage in ids:
-                    writer.judge(query, passage)
+                    writer.add_judgement(query, passage)
         if torn:
-            writer.passage("en", "9-0", "Nobody asks", "text")
+            writer.add_passage("en", "9-0", "Nobody asks", "text")
         writer.finish(title_policy="text")
 
-    return cached(f"small{torn}", {"torn": torn}, build)
+    return load_or_build(f"small{torn}", {"torn": torn}, build)
 
 
 def test_held_out_questions_face_the_passages_of_their_articles() -> None:
@@ -534,22 +535,23 @@ def recorded(found: report.Found, results: Path) -> None:
 
 def many() -> bh.Collection:
     """Return forty articles in three languages, a question and two passages each."""
-    from beir_hybrid.collection.writer import CollectionWriter, cached
+    from beir_hybrid.collection.cache import load_or_build
+    from beir_hybrid.collection.writer import CollectionWriter
 
     def build(writer: CollectionWriter) -> None:
         for number in range(40):
             ids = []
             for lang in ("de", "en", "es"):
                 title = f"{lang} {number}"
-                ids.append(writer.passage(lang, f"{number}-0", title, f"w{number} {lang}"))
-                writer.passage(lang, f"{number}-1", title, f"w{number} w{number + 1} other")
+                ids.append(writer.add_passage(lang, f"{number}-0", title, f"w{number} {lang}"))
+                writer.add_passage(lang, f"{number}-1", title, f"w{number} w{number + 1} other")
             for lang in ("de", "en", "es"):
-                query = writer.query(lang, f"q{number}", f"w{number} {lang}?", f"q{number}")
+                query = writer.add_query(lang, f"q{number}", f"w{number} {lang}?", f"q{number}")
                 for passage in ids:
-                    writer.judge(query, passage)
+                    writer.add_judgement(query, passage)
         writer.finish(title_policy="text")
 
-    return cached("many", {}, build)
+    return load_or_build("many", {}, build)
 
 
 @pytest.mark.parametrize("together", [True, False])

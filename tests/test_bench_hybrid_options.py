@@ -35,20 +35,21 @@ def of(*variants: Variant, **changed: Any) -> Experiment:
 
 def articles(name: str, text: Callable[[int, str], str]) -> bh.Collection:
     """Return thirty articles in two languages, a passage each, and questions of equal words."""
-    from beir_hybrid.collection.writer import CollectionWriter, cached
+    from beir_hybrid.collection.cache import load_or_build
+    from beir_hybrid.collection.writer import CollectionWriter
 
     def build(writer: CollectionWriter) -> None:
         for number in range(30):
             passages, queries = [], []
             for lang in ("de", "en"):
                 words, title = text(number, lang), f"{lang} {number}"
-                passages.append(writer.passage(lang, f"{number}", title, words))
-                queries.append(writer.query(lang, f"q{number}", f"{words}?", f"q{number}"))
+                passages.append(writer.add_passage(lang, f"{number}", title, words))
+                queries.append(writer.add_query(lang, f"q{number}", f"{words}?", f"q{number}"))
             for query, passage in product(queries, passages):
-                writer.judge(query, passage)
+                writer.add_judgement(query, passage)
         writer.finish(title_policy="text")
 
-    return cached(name, {}, build)
+    return load_or_build(name, {}, build)
 
 
 def trained(output: Path, label: str) -> dict[str, Any]:

@@ -248,14 +248,14 @@ def test_real_passages_beside_pyserini(tmp_path: Path) -> None:
     from pyserini.index.lucene import LuceneIndexer
     from pyserini.search.lucene import LuceneSearcher
 
-    corpus = some.view("en", "en").beir()[0]
+    corpus = some.view("en", "en").to_beir()[0]
     indexer = LuceneIndexer(str(tmp_path / "theirs"), threads=1)
     indexer.add_batch_dict([{"id": key, "contents": row["text"]} for key, row in corpus.items()])
     indexer.close()
     greek = LuceneSearcher(str(build_lucene_index(some, "el").folder))
     greek.set_analyzer(find_analyzer("el").create())
     for lang, searcher in (("en", LuceneSearcher(str(tmp_path / "theirs"))), ("el", greek)):
-        _, queries, qrels = some.view(lang, lang).beir()
+        _, queries, qrels = some.view(lang, lang).to_beir()
         asked = list(queries)[::8]
         hits = searcher.batch_search([queries[key] for key in asked], asked, k=1000)
         theirs = {key: {hit.docid: hit.score for hit in hits[key]} for key in asked}

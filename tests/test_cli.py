@@ -214,7 +214,7 @@ def test_export_writes_one_setting(mine: Path, tmp_path: Path) -> None:
     done = ran("datasets", "export", "jsonl", tmp_path / "out", *sides, "-o", f"path={mine}")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"{tmp_path / 'out'}: 1 query, 2 passages\n"
-    assert read_folder(tmp_path / "out").view().beir() == (
+    assert read_folder(tmp_path / "out").view().to_beir() == (
         {"de:p": {"title": "", "text": "Sie."}, "tr:p": {"title": "", "text": "O."}},
         {"en:q:q": "Who?"},
         {"en:q:q": {"de:p": 1, "tr:p": 1}},

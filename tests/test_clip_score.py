@@ -12,8 +12,9 @@ from PIL import Image
 
 import beir_hybrid as bh
 from beir_hybrid.collection import Collection
-from beir_hybrid.collection.judgements import ITSELF
-from beir_hybrid.collection.writer import CollectionWriter, cached
+from beir_hybrid.collection.cache import load_or_build
+from beir_hybrid.collection.judgements import SELF_MATCH
+from beir_hybrid.collection.writer import CollectionWriter
 from beir_hybrid.errors import BadData, UnknownName
 from beir_hybrid.files import sha256
 
@@ -68,24 +69,24 @@ def pictures(folder: Path) -> Collection:
             for n, text in enumerate(some)
         ]
         for lang, _, caption, text in texts:
-            writer.passage(lang, caption, "", text)
+            writer.add_passage(lang, caption, "", text)
         for key, shade in COLOURS.items():
             path = folder / f"{key}.png"
             Image.new("RGB", (4, 4), shade).save(path)
-            writer.passage("image", key, "", f"sha256:{sha256(path)}", image=str(path))
+            writer.add_passage("image", key, "", f"sha256:{sha256(path)}", image=str(path))
         for lang, key, caption, text in texts:
-            query = writer.query(lang, caption, text, key)
-            writer.judge(query, f"image:{key}")
+            query = writer.add_query(lang, caption, text, key)
+            writer.add_judgement(query, f"image:{key}")
             for other, of, found, _ in texts:
                 if of == key:
-                    writer.judge(
+                    writer.add_judgement(
                         query,
                         f"{other}:{found}",
-                        ITSELF if found == caption and other == lang else 1,
+                        SELF_MATCH if found == caption and other == lang else 1,
                     )
         writer.finish()
 
-    return cached("shades", {}, build, images=True)
+    return load_or_build("shades", {}, build, has_images=True)
 
 
 def cosine(a: Sequence[float], b: Sequence[float]) -> float:

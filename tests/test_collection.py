@@ -15,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from beir_hybrid.collection import Collection, CollectionWriter, Origin, open_collection
-from beir_hybrid.collection.collection import retrieval_texts
-from beir_hybrid.collection.shards import rows_of
+from beir_hybrid.collection.arrays import join_titles
+from beir_hybrid.collection.shards import find_rows
 from beir_hybrid.errors import BadData, BadOption, UnknownName
 
 Fill = Callable[[CollectionWriter], object]
@@ -24,24 +24,24 @@ Fill = Callable[[CollectionWriter], object]
 
 def small(writer: CollectionWriter) -> None:
     """Write four passages in three languages, and three queries, two of them translations."""
-    writer.passage("en", "p1", "Rome", "All roads lead there.")
-    writer.passage("es", "p1", "Roma", "Todos los caminos llevan.")
-    writer.passage("en", "p2", "", "A river runs.")
-    writer.passage("de", "p1", "Rom", "Alle Wege führen dorthin.")
-    english = writer.query("en", "a", "Where do roads lead?", "a")
-    german = writer.query("de", "a", "Wohin führen Wege?", "a")
-    river = writer.query("en", "b", "What runs?", "b")
+    writer.add_passage("en", "p1", "Rome", "All roads lead there.")
+    writer.add_passage("es", "p1", "Roma", "Todos los caminos llevan.")
+    writer.add_passage("en", "p2", "", "A river runs.")
+    writer.add_passage("de", "p1", "Rom", "Alle Wege führen dorthin.")
+    english = writer.add_query("en", "a", "Where do roads lead?", "a")
+    german = writer.add_query("de", "a", "Wohin führen Wege?", "a")
+    river = writer.add_query("en", "b", "What runs?", "b")
     for query in (english, german):
         for passage in ("en:p1", "de:p1", "es:p1"):
-            writer.judge(query, passage)
-    writer.judge(river, "en:p2", 2)
-    writer.judge(river, "en:p1", 0)
-    writer.judge(river, "de:p1", 0)
+            writer.add_judgement(query, passage)
+    writer.add_judgement(river, "en:p2", 2)
+    writer.add_judgement(river, "en:p1", 0)
+    writer.add_judgement(river, "de:p1", 0)
 
 
 def judge(writer: CollectionWriter, *judgements: tuple[str, str, int]) -> None:
     for query, passage, relevance in judgements:
-        writer.judge(query, passage, relevance)
+        writer.add_judgement(query, passage, relevance)
 
 
 def collect(folder: Path, fill: Fill, title_policy: str = "title+text") -> Collection:
@@ -81,12 +81,12 @@ def test_rows_lie_language_by_language(tiny: Collection) -> None:
         {"id": "en:q:a", "lang": "en", "text": "Where do roads lead?", "group": "a"},
         {"id": "en:q:b", "lang": "en", "text": "What runs?", "group": "b"},
     ]
-    assert [tiny.passage_rows(lang) for lang in ("de", "eng", "es-MX")] == [
+    assert [tiny.find_passage_rows(lang) for lang in ("de", "eng", "es-MX")] == [
         range(1),
         range(1, 3),
         range(3, 4),
     ]
-    assert [tiny.query_rows(lang) for lang in ("deu", "en-Latn", "es")] == [
+    assert [tiny.find_query_rows(lang) for lang in ("deu", "en-Latn", "es")] == [
         range(1),
         range(1, 3),
         range(3, 3),
@@ -104,7 +104,7 @@ def test_rows_lie_language_by_language(tiny: Collection) -> None:
 def test_monolingual_view_is_beirs_triple(tiny: Collection) -> None:
     view = tiny.view("en", "en")
     assert (view.name, view.kind) == ("en-en", "mono")
-    corpus, queries, qrels = view.beir()
+    corpus, queries, qrels = view.to_beir()
     assert corpus == {
         "en:p1": {"title": "Rome", "text": "All roads lead there."},
         "en:p2": {"title": "", "text": "A river runs."},
@@ -116,7 +116,7 @@ def test_monolingual_view_is_beirs_triple(tiny: Collection) -> None:
 def test_a_query_with_nothing_relevant_in_the_view_is_left_out(tiny: Collection) -> None:
     view = tiny.view("en", "de")
     assert (view.name, view.kind) == ("en-de", "cross")
-    assert view.beir() == (
+    assert view.to_beir() == (
         {"de:p1": {"title": "Rom", "text": "Alle Wege führen dorthin."}},
         {"en:q:a": "Where do roads lead?"},
         {"en:q:a": {"de:p1": 1}},
@@ -126,7 +126,7 @@ def test_a_query_with_nothing_relevant_in_the_view_is_left_out(tiny: Collection)
 def test_pool_holds_every_language(tiny: Collection) -> None:
     view = tiny.view("en")
     assert (view.name, view.kind) == ("en-all", "multi")
-    assert view.documents["id"].to_pylist() == ["de:p1", "en:p1", "en:p2", "es:p1"]
+    assert view.passages["id"].to_pylist() == ["de:p1", "en:p1", "en:p2", "es:p1"]
     assert view.qrels.to_pylist() == [
         {"query_id": "en:q:a", "passage_id": "de:p1", "relevance": 1},
         {"query_id": "en:q:a", "passage_id": "en:p1", "relevance": 1},
@@ -139,9 +139,9 @@ def test_pool_holds_every_language(tiny: Collection) -> None:
 
 def test_subsets_of_languages_on_either_side(tiny: Collection) -> None:
     view = tiny.view(["en", "deu"], ("spa", "de-AT"))
-    assert (view.query_langs, view.passage_langs) == (("en", "de"), ("es", "de"))
+    assert (view.query_languages, view.passage_languages) == (("en", "de"), ("es", "de"))
     assert (view.name, view.kind) == ("en+de-es+de", "multi")
-    corpus, queries, qrels = view.beir()
+    corpus, queries, qrels = view.to_beir()
     assert list(corpus) == ["es:p1", "de:p1"]
     assert queries == {"de:q:a": "Wohin führen Wege?", "en:q:a": "Where do roads lead?"}
     assert qrels == {
@@ -170,26 +170,33 @@ def test_comparing_and_hashing_go_by_identity(tmp_path: Path, tiny: Collection) 
 
 def test_settings_are_those_with_a_judged_query(tiny: Collection) -> None:
     # No query is Spanish, so nothing starts with es.
-    assert [view.name for view in tiny.settings()] == [
+    assert [view.name for view in tiny.list_settings()] == [
         *["de-de", "en-en"],
         *["de-en", "de-es", "en-de", "en-es"],
         *["de-all", "en-all"],
     ]
-    assert [view.name for view in tiny.settings("mono")] == ["de-de", "en-en"]
-    assert [view.name for view in tiny.settings("cross")] == ["de-en", "de-es", "en-de", "en-es"]
-    assert [view.name for view in tiny.settings("multi")] == ["de-all", "en-all"]
+    assert [view.name for view in tiny.list_settings("mono")] == ["de-de", "en-en"]
+    assert [view.name for view in tiny.list_settings("cross")] == [
+        "de-en",
+        "de-es",
+        "en-de",
+        "en-es",
+    ]
+    assert [view.name for view in tiny.list_settings("multi")] == ["de-all", "en-all"]
 
 
 def test_one_language_has_no_pool(tmp_path: Path) -> None:
     def fill(writer: CollectionWriter) -> None:
-        writer.judge(writer.query("en", "1", "Who?", "1"), writer.passage("en", "1", "", "She."))
+        writer.add_judgement(
+            writer.add_query("en", "1", "Who?", "1"), writer.add_passage("en", "1", "", "She.")
+        )
 
     collection = collect(tmp_path / "one", fill)
-    assert [(view.name, view.kind) for view in collection.settings()] == [("en-en", "mono")]
+    assert [(view.name, view.kind) for view in collection.list_settings()] == [("en-en", "mono")]
 
 
 def test_title_policy_keeps_titles_from_the_models(tiny: Collection, tmp_path: Path) -> None:
-    assert retrieval_texts(tiny.view("en").documents).to_pylist() == [
+    assert join_titles(tiny.view("en").passages).to_pylist() == [
         "Rom Alle Wege führen dorthin.",
         "Rome All roads lead there.",
         "A river runs.",
@@ -197,12 +204,12 @@ def test_title_policy_keeps_titles_from_the_models(tiny: Collection, tmp_path: P
     ]
     untitled = collect(tmp_path / "text", small, "text")
     assert untitled.title_policy == "text"
-    corpus, _, _ = untitled.view("en", "en").beir()
+    corpus, _, _ = untitled.view("en", "en").to_beir()
     assert corpus == {
         "en:p1": {"title": "", "text": "All roads lead there."},
         "en:p2": {"title": "", "text": "A river runs."},
     }
-    assert retrieval_texts(untitled.view("de", "de").documents).to_pylist() == [
+    assert join_titles(untitled.view("de", "de").passages).to_pylist() == [
         "Alle Wege führen dorthin."
     ]
     assert untitled.passages["title"].to_pylist() == ["Rom", "Rome", "", "Roma"]
@@ -237,13 +244,13 @@ def test_a_view_of_no_language_is_refused(tiny: Collection) -> None:
 def test_a_language_is_text(tiny: Collection, what: Any) -> None:
     with pytest.raises(BadOption, match=r"^a language is a code such as 'en', "):
         tiny.view(what)
-    for rows in (tiny.query_rows, tiny.passage_rows):
+    for rows in (tiny.find_query_rows, tiny.find_passage_rows):
         with pytest.raises(BadOption, match=r"^a language is a code such as 'en', "):
             rows(what)
 
 
 def test_rows_of_an_unknown_language_are_refused(tiny: Collection) -> None:
-    for rows in (tiny.query_rows, tiny.passage_rows):
+    for rows in (tiny.find_query_rows, tiny.find_passage_rows):
         with pytest.raises(UnknownName, match=r"^no language of tiny is 'fr'; there are "):
             rows("fr")
 
@@ -252,17 +259,17 @@ def test_an_unknown_kind_of_setting_is_refused(tiny: Collection) -> None:
     kind: Any = "multilingual"
     message = r"^no kind of setting 'multilingual'; did you mean 'multi'\?$"
     with pytest.raises(UnknownName, match=message):
-        tiny.settings(kind)
+        tiny.list_settings(kind)
 
 
 def test_a_title_alone_is_no_text_where_titles_are_not_read(tmp_path: Path) -> None:
     def fill(writer: CollectionWriter) -> None:
         small(writer)
-        writer.passage("es", "t1", "Título", " \u3000")
-        writer.passage("de", "t2", "Titel", "")
+        writer.add_passage("es", "t1", "Título", " \u3000")
+        writer.add_passage("de", "t2", "Titel", "")
 
     titled = collect(tmp_path / "titled", fill).view("es", "es")
-    assert retrieval_texts(titled.documents).to_pylist() == [
+    assert join_titles(titled.passages).to_pylist() == [
         "Roma Todos los caminos llevan.",
         "Título  \u3000",
     ]
@@ -272,31 +279,31 @@ def test_a_title_alone_is_no_text_where_titles_are_not_read(tmp_path: Path) -> N
     assert str(caught.value) == f"tiny: {message}"
 
 
-def test_a_picture_needs_no_text_where_titles_are_not_read(tmp_path: Path) -> None:
-    writer = CollectionWriter(tmp_path, "pictures", images=True)
-    query = writer.query("en", "1", "A cat", "1")
-    writer.judge(query, writer.passage("en", "1", "Cat", "", "cat.jpg"))
-    writer.passage("en", "2", "Dog", "", "")
+def test_an_image_needs_no_text_where_titles_are_not_read(tmp_path: Path) -> None:
+    writer = CollectionWriter(tmp_path, "images", has_images=True)
+    query = writer.add_query("en", "1", "A cat", "1")
+    writer.add_judgement(query, writer.add_passage("en", "1", "Cat", "", "cat.jpg"))
+    writer.add_passage("en", "2", "Dog", "", "")
     with pytest.raises(BadData, match=r"1 passages with a title, .*, first 'en:2'$"):
         writer.finish(title_policy="text")
 
 
-def test_a_picture_has_a_path(tmp_path: Path) -> None:
-    writer = CollectionWriter(tmp_path, "pictures", images=True)
-    query = writer.query("en", "1", "A cat", "1")
-    writer.judge(query, writer.passage("image", "1", "", "sha256:0", "cat.jpg"))
-    writer.passage("image", "2", "", "sha256:1", "")
-    writer.query("image", "2", "sha256:1", "2", None)
+def test_an_image_has_a_path(tmp_path: Path) -> None:
+    writer = CollectionWriter(tmp_path, "images", has_images=True)
+    query = writer.add_query("en", "1", "A cat", "1")
+    writer.add_judgement(query, writer.add_passage("image", "1", "", "sha256:0", "cat.jpg"))
+    writer.add_passage("image", "2", "", "sha256:1", "")
+    writer.add_query("image", "2", "sha256:1", "2", None)
     with pytest.raises(BadData) as caught:
         writer.finish()
-    message = "2 pictures without a path, first 'image:2'"
-    assert str(caught.value) == f"pictures: {message}"
+    message = "2 images without a path, first 'image:2'"
+    assert str(caught.value) == f"images: {message}"
 
 
 def test_where_there_are_no_pictures_image_is_no_language(tmp_path: Path) -> None:
     writer = CollectionWriter(tmp_path, "tiny")
     small(writer)
-    writer.passage("image", "2", "", "A text.")
+    writer.add_passage("image", "2", "", "A text.")
     with pytest.raises(
         BadData, match=r"^tiny: 1 passages with unknown language 'image', first '2'"
     ):
@@ -304,22 +311,22 @@ def test_where_there_are_no_pictures_image_is_no_language(tmp_path: Path) -> Non
 
 
 def test_pictures_lie_behind_every_language(tmp_path: Path) -> None:
-    writer = CollectionWriter(tmp_path, "pictures", images=True)
+    writer = CollectionWriter(tmp_path, "images", has_images=True)
     for lang in ("zza", "image", "en", "jv"):
         path = f"{lang}.png" if lang == "image" else None
-        passage = writer.passage(lang, "1", "", f"{lang} text", path)
-        writer.judge(writer.query(lang, "1", f"{lang} text", "1", path), passage)
+        passage = writer.add_passage(lang, "1", "", f"{lang} text", path)
+        writer.add_judgement(writer.add_query(lang, "1", f"{lang} text", "1", path), passage)
     writer.finish(original_ids=True)
-    pictures = open_collection(tmp_path)
-    assert pictures.groups == ("en", "jv", "zza", "image")
-    for table in (pictures.queries, pictures.passages):
+    images = open_collection(tmp_path)
+    assert images.codes == ("en", "jv", "zza", "image")
+    for table in (images.queries, images.passages):
         assert table["lang"].to_pylist() == ["en", "jv", "zza", "image"]
         assert table["image"].to_pylist() == [None, None, None, "image.png"]
-    assert [pictures.passage_rows(group).start for group in pictures.groups] == [0, 1, 2, 3]
-    # The origin's own ids would be the same for a caption and a picture.
-    assert pictures.view("en", "image").prefixes == ("en:q:", "image:")
-    assert pictures.view("en", pictures.groups).prefixes == ("", "")
-    assert pictures.view("image").prefixes == ("", "")
+    assert [images.find_passage_rows(group).start for group in images.codes] == [0, 1, 2, 3]
+    # The origin's own ids would be the same for a caption and an image.
+    assert images.view("en", "image").prefixes == ("en:q:", "image:")
+    assert images.view("en", images.codes).prefixes == ("", "")
+    assert images.view("image").prefixes == ("", "")
 
 
 def test_facts_are_kept(tmp_path: Path) -> None:
@@ -342,47 +349,47 @@ def test_facts_are_kept(tmp_path: Path) -> None:
 COMPLAINTS: list[tuple[str, Fill, str]] = [
     (
         "query twice",
-        lambda w: [w.query("eng", "a", "Again?", "a") for _ in range(2)],
+        lambda w: [w.add_query("eng", "a", "Again?", "a") for _ in range(2)],
         "1 query ids occur more than once, first 'en:q:a'",
     ),
     (
         "passages twice",
-        lambda w: [w.passage("en", key, "", "Again.") for key in ("p1", "p2", "p1")],
+        lambda w: [w.add_passage("en", key, "", "Again.") for key in ("p1", "p2", "p1")],
         "2 passage ids occur more than once, first 'en:p1'",
     ),
     (
         "passage without text",
-        lambda w: [w.passage("en", key, " ", "\n\u2003\t") for key in ("e1", "e2")],
+        lambda w: [w.add_passage("en", key, " ", "\n\u2003\t") for key in ("e1", "e2")],
         "2 passages without text, first 'en:e1'",
     ),
     (
         "query without text",
-        lambda w: w.query("de", "c", " \u3000", "c"),
+        lambda w: w.add_query("de", "c", " \u3000", "c"),
         "1 queries without text, first 'de:q:c'",
     ),
     (
         "unknown language",
-        lambda w: [w.passage(lang, "u", "", "Text") for lang in ("xx", "xx")],
+        lambda w: [w.add_passage(lang, "u", "", "Text") for lang in ("xx", "xx")],
         "2 passages with unknown language 'xx', first 'u'",
     ),
     (
         "no language",
-        lambda w: [w.query(lang, f"u{lang}", "Text", "u") for lang in (None, "")],
+        lambda w: [w.add_query(lang, f"u{lang}", "Text", "u") for lang in (None, "")],
         "2 queries without language, first 'uNone'",
     ),
     (
         "no passage's id",
-        lambda w: w.passage("en", "", "", "Text"),
+        lambda w: w.add_passage("en", "", "", "Text"),
         "1 passages without an id, first 'en:'",
     ),
     (
         "no query's id",
-        lambda w: w.query("en", "", "Text", "c"),
+        lambda w: w.add_query("en", "", "Text", "c"),
         "1 queries without an id, first 'en:q:'",
     ),
     (
         "a passage that looks like a query",
-        lambda w: [w.passage("en", key, "", "Text") for key in ("q:a", "q:")],
+        lambda w: [w.add_passage("en", key, "", "Text") for key in ("q:a", "q:")],
         "2 passage ids that start with 'q:' as query ids do, first 'en:q:a'",
     ),
     (
@@ -397,7 +404,7 @@ COMPLAINTS: list[tuple[str, Fill, str]] = [
     ),
     (
         "a question without an answer",
-        lambda w: [w.query("es", key, "¿Qué?", key) for key in ("c", "d")],
+        lambda w: [w.add_query("es", key, "¿Qué?", key) for key in ("c", "d")],
         "2 queries without a relevant passage, first 'es:q:c'",
     ),
     (
@@ -426,10 +433,10 @@ def test_complaints_name_the_first_offender_and_count(
 
 def test_several_complaints_come_together(tmp_path: Path) -> None:
     def rows(writer: CollectionWriter) -> None:
-        writer.passage("en", "a b", "", "")
-        writer.passage("de", "p1", "", "Wieder.")
-        writer.query("xx", "c", "Text", "c")
-        writer.query("es", "d", "", "d")
+        writer.add_passage("en", "a b", "", "")
+        writer.add_passage("de", "p1", "", "Wieder.")
+        writer.add_query("xx", "c", "Text", "c")
+        writer.add_query("es", "d", "", "d")
 
     first = complaint(tmp_path, rows).removeprefix("tiny: ").split("; ")
     assert sorted(first) == [
@@ -443,10 +450,10 @@ def test_several_complaints_come_together(tmp_path: Path) -> None:
 
 def test_several_complaints_of_judgements_come_together(tmp_path: Path) -> None:
     def rows(writer: CollectionWriter) -> None:
-        writer.query("es", "c", "¿Qué?", "c")
-        writer.judge("en:q:z", "en:p7")
-        writer.judge("en:q:a", "en:p8")
-        writer.judge("en:q:a", "en:p9")
+        writer.add_query("es", "c", "¿Qué?", "c")
+        writer.add_judgement("en:q:z", "en:p7")
+        writer.add_judgement("en:q:a", "en:p8")
+        writer.add_judgement("en:q:a", "en:p9")
 
     first = complaint(tmp_path, rows).removeprefix("tiny: ").split("; ")
     # Two missing passages are no passage judged twice.
@@ -462,7 +469,7 @@ def test_every_white_space_is_refused_in_ids(tmp_path: Path) -> None:
     assert {" ", "\n", "\r", "\x1f", "\x85", "\xa0", "\u2028", "\u3000"} <= set(spaces)
 
     def spaced(writer: CollectionWriter, key: str) -> None:
-        writer.passage("en", key, "", "Text")
+        writer.add_passage("en", key, "", "Text")
 
     for number, space in enumerate(spaces):
         folder = tmp_path / str(number)
@@ -470,7 +477,7 @@ def test_every_white_space_is_refused_in_ids(tmp_path: Path) -> None:
         message = complaint(folder, partial(spaced, key=f"x{space}y"))
         assert message == f"tiny: 1 passage ids with white space, first {f'en:x{space}y'!r}"
     (tmp_path / "query").mkdir()
-    message = complaint(tmp_path / "query", lambda w: w.query("en", "x\n", "Text", "x"))
+    message = complaint(tmp_path / "query", lambda w: w.add_query("en", "x\n", "Text", "x"))
     assert message == "tiny: 1 query ids with white space, first 'en:q:x\\n'"
 
 
@@ -479,10 +486,10 @@ def test_odd_ids_are_taken_as_they_are(tmp_path: Path) -> None:
 
     def fill(writer: CollectionWriter) -> None:
         for key in keys:
-            passage = writer.passage("en", key, "", "Text")
-            writer.judge(writer.query("en", key, "Text?", key), passage)
+            passage = writer.add_passage("en", key, "", "Text")
+            writer.add_judgement(writer.add_query("en", key, "Text?", key), passage)
 
-    _, queries, qrels = collect(tmp_path / "odd", fill).view("en", "en").beir()
+    _, queries, qrels = collect(tmp_path / "odd", fill).view("en", "en").to_beir()
     assert list(queries) == [f"en:q:{key}" for key in keys]
     assert qrels == {f"en:q:{key}": {f"en:{key}": 1} for key in keys}
 
@@ -490,10 +497,10 @@ def test_odd_ids_are_taken_as_they_are(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (lambda w: w.query("en", "1", "Who?", "1"), "there are no passages"),
-        (lambda w: w.passage("en", "1", "", "She."), "there are no queries"),
+        (lambda w: w.add_query("en", "1", "Who?", "1"), "there are no passages"),
+        (lambda w: w.add_passage("en", "1", "", "She."), "there are no queries"),
         (
-            lambda w: [w.query("en", "1", "Who?", "1"), w.passage("en", "1", "", "She.")],
+            lambda w: [w.add_query("en", "1", "Who?", "1"), w.add_passage("en", "1", "", "She.")],
             "there are no judgements",
         ),
     ],
@@ -528,7 +535,7 @@ def test_looking_up_many_ids_is_not_quadratic() -> None:
     column = pa.chunked_array([ids[start : start + 200] for start in range(0, n, 200)])
     wanted = pa.array([*ids[::-1], "en:none"])
     started = time.perf_counter()
-    rows = rows_of(column, wanted)
+    rows = find_rows(column, wanted)
     # It takes a tenth of a second; hashing what is wanted for each of 1,000 chunks takes 20 s.
     assert time.perf_counter() - started < 4
     assert rows[-1] == -1
@@ -560,10 +567,10 @@ def test_every_view_equals_brute_force(data: st.DataObject) -> None:
         judged[query, data.draw(st.sampled_from(sorted(passages)))] = 1
     with TemporaryDirectory() as folder:
         writer = CollectionWriter(Path(folder), "random")
-        ids = {row: writer.query(*row, text, row[1]) for row, text in queries.items()}
-        answers = {row: writer.passage(*row, *texts) for row, texts in passages.items()}
+        ids = {row: writer.add_query(*row, text, row[1]) for row, text in queries.items()}
+        answers = {row: writer.add_passage(*row, *texts) for row, texts in passages.items()}
         for (query, passage), relevance in judged.items():
-            writer.judge(ids[query], answers[passage], relevance)
+            writer.add_judgement(ids[query], answers[passage], relevance)
         writer.finish()
         collection = open_collection(Path(folder))
         langs = sorted({lang for lang, _ in [*queries, *passages]})
@@ -577,7 +584,7 @@ def test_every_view_equals_brute_force(data: st.DataObject) -> None:
                     if query[0] in asked and passage[0] in answered
                 }
                 kept = {query for (query, _), relevance in inside.items() if relevance > 0}
-                corpus, shown, qrels = collection.view(asked, answered).beir()
+                corpus, shown, qrels = collection.view(asked, answered).to_beir()
                 assert corpus == {
                     f"{lang}:{key}": {"title": title, "text": text}
                     for (lang, key), (title, text) in passages.items()

@@ -141,9 +141,9 @@ def test_every_setting_equals_ir_measures_on_the_whole_ranking() -> None:
     for setting in results.settings:
         target = None if setting.passages == "all" else setting.passages
         view = collection.view(setting.queries, target)
-        _, _, qrels = view.beir()
+        _, _, qrels = view.to_beir()
         qrels = {query: {p: max(g, 0) for p, g in some.items()} for query, some in qrels.items()}
-        run = whole_run(collection, view.query_rows.tolist(), view.passage_langs)
+        run = whole_run(collection, view.query_rows.tolist(), view.passage_languages)
         biased = BIASED if setting.kind == "multi" else []
         agree(results, setting, run, qrels, [*FROM_RANKS, Judged @ 10, *biased])
 
@@ -151,7 +151,7 @@ def test_every_setting_equals_ir_measures_on_the_whole_ranking() -> None:
 @pytest.mark.parametrize("lang", ["de", "en", "th"])
 @pytest.mark.parametrize("side", ["queries", "passages"])
 def test_a_language_of_one_side_alone(lang: str, side: str) -> None:
-    corpus, queries, qrels = parallel().view().beir()
+    corpus, queries, qrels = parallel().view().to_beir()
     if side == "queries":  # the language has queries and no passage
         corpus = {key: text for key, text in corpus.items() if not key.startswith(lang)}
         qrels = {
@@ -172,9 +172,9 @@ def test_a_language_of_one_side_alone(lang: str, side: str) -> None:
         view = collection.view(
             setting.queries, None if setting.passages == "all" else setting.passages
         )
-        _, _, judged = view.beir()
+        _, _, judged = view.to_beir()
         judged = {query: {p: max(g, 0) for p, g in some.items()} for query, some in judged.items()}
-        run = whole_run(collection, view.query_rows.tolist(), view.passage_langs)
+        run = whole_run(collection, view.query_rows.tolist(), view.passage_languages)
         biased = BIASED if setting.kind == "multi" else []
         agree(results, setting, run, judged, [*FROM_RANKS, *biased])
 
@@ -184,10 +184,10 @@ def test_one_target_is_the_pool_without_other_languages_golds() -> None:
     results = evaluate(
         Trigrams(), collection, measures=FROM_RANKS, settings=["one-target", "multi"]
     )
-    _, _, every = collection.view().beir()
+    _, _, every = collection.view().to_beir()
     for query_lang, target in product(collection.languages, repeat=2):
         view = collection.view(query_lang, target)
-        _, _, qrels = view.beir()
+        _, _, qrels = view.to_beir()
         run = whole_run(collection, view.query_rows.tolist(), collection.languages)
         for query, scores in run.items():
             for passage, grade in every[query].items():
@@ -205,9 +205,9 @@ def test_other_measures_see_the_runs(tmp_path: Path) -> None:
     for setting in results.settings:
         target = None if setting.passages == "all" else setting.passages
         view = collection.view(setting.queries, target)
-        _, _, qrels = view.beir()
+        _, _, qrels = view.to_beir()
         qrels = {query: {p: max(g, 0) for p, g in some.items()} for query, some in qrels.items()}
-        whole = whole_run(collection, view.query_rows.tolist(), view.passage_langs)
+        whole = whole_run(collection, view.query_rows.tolist(), view.passage_languages)
         run = {
             query: dict(sorted(scores.items(), key=lambda pair: (pair[1], pair[0]))[:-8:-1])
             for query, scores in whole.items()
@@ -262,12 +262,12 @@ def test_real_questions_with_ties(mirror: Path) -> None:
     assert len(results.settings) == 132
     for query_lang, passage_lang in (("en", "en"), ("de", "th")):
         view = collection.view(query_lang, passage_lang)
-        _, _, qrels = view.beir()
+        _, _, qrels = view.to_beir()
         run = whole_run(collection, view.query_rows[:300].tolist(), [passage_lang])
         kind: KindName = "mono" if query_lang == passage_lang else "cross"
         agree(results, Setting(kind, query_lang, passage_lang), run, qrels, FROM_RANKS)
     view = collection.view("hi")
-    _, _, qrels = view.beir()
+    _, _, qrels = view.to_beir()
     run = whole_run(collection, view.query_rows[:40].tolist(), collection.languages)
     agree(results, Setting("multi", "hi", "all"), run, qrels, [*FROM_RANKS, *BIASED])
 
@@ -279,7 +279,7 @@ def test_a_real_model_on_real_questions(mirror: Path) -> None:
 
     assert mirror
     whole = bh.load("xquad-r", languages=["en", "de", "th"])
-    corpus, queries, qrels = whole.view().beir()
+    corpus, queries, qrels = whole.view().to_beir()
     first = {lang: {f"{lang}:{i}-" for i in range(12)} for lang in whole.languages}
     corpus = {
         key: text for key, text in corpus.items() if key.partition("-")[0] + "-" in first[key[:2]]

@@ -10,8 +10,8 @@ import pytest
 
 from beir_hybrid import Collection, CollectionWriter, read_folder, write_folder
 from beir_hybrid.collection import Origin, open_collection
-from beir_hybrid.collection.collection import TitlePolicy, Triple
-from beir_hybrid.collection.store import facts
+from beir_hybrid.collection.collection import BeirTriple, TitlePolicy
+from beir_hybrid.collection.store import describe_collection
 from beir_hybrid.errors import BadData, BadOption
 
 H = "query-id\tcorpus-id\tscore\n"
@@ -26,13 +26,13 @@ def tiny(
     writer = CollectionWriter(folder, "tiny")
     for number, key in enumerate(ODD):
         for lang in ("en", "zh"):
-            writer.passage(lang, key, f"Title\t{number}", f'{lang} "text"\n{number}\u2028 \x85')
-            writer.query(lang, key, f"{lang} question\r\n{number}?", f"group {number}")
+            writer.add_passage(lang, key, f"Title\t{number}", f'{lang} "text"\n{number}\u2028 \x85')
+            writer.add_query(lang, key, f"{lang} question\r\n{number}?", f"group {number}")
         for lang in ("en", "zh"):
-            writer.judge(f"{lang}:q:{key}", f"en:{key}", number)
-            writer.judge(f"{lang}:q:{key}", f"zh:{key}", 3)
-    writer.judge("en:q:a:b", "en:q", -1)
-    writer.passage("zh", "unjudged", "", "Nobody asked.")
+            writer.add_judgement(f"{lang}:q:{key}", f"en:{key}", number)
+            writer.add_judgement(f"{lang}:q:{key}", f"zh:{key}", 3)
+    writer.add_judgement("en:q:a:b", "en:q", -1)
+    writer.add_passage("zh", "unjudged", "", "Nobody asked.")
     writer.finish(
         licence="CC0",
         citation="Me 2024",
@@ -45,13 +45,13 @@ def tiny(
     return open_collection(folder)
 
 
-def beirs_own(folder: Path, split: str = "test") -> Triple:
+def beirs_own(folder: Path, split: str = "test") -> BeirTriple:
     with warnings.catch_warnings():
         # BEIR's loader warns of its progress bar and leaves the qrels file to be closed.
         warnings.simplefilter("ignore")
         from beir.datasets.data_loader import GenericDataLoader
 
-        triple: Triple = GenericDataLoader(data_folder=str(folder)).load(split=split)
+        triple: BeirTriple = GenericDataLoader(data_folder=str(folder)).load(split=split)
     return triple
 
 
@@ -66,8 +66,8 @@ def test_beirs_loader_gives_the_very_triple(
 ) -> None:
     view = tiny(tmp_path / "c", title_policy).view(*langs)
     assert write_folder(view, tmp_path / "out", "dev") == tmp_path / "out"
-    assert beirs_own(tmp_path / "out", "dev") == view.beir()
-    assert read_folder(tmp_path / "out", "dev").view(*langs).beir() == view.beir()
+    assert beirs_own(tmp_path / "out", "dev") == view.to_beir()
+    assert read_folder(tmp_path / "out", "dev").view(*langs).to_beir() == view.to_beir()
 
 
 @pytest.mark.parametrize("title_policy", ["title+text", "text"])
@@ -75,7 +75,7 @@ def test_beirs_loader_gives_the_very_triple(
 def test_nothing_is_lost(tmp_path: Path, title_policy: TitlePolicy, original_ids: bool) -> None:
     collection = tiny(tmp_path / "c", title_policy, original_ids=original_ids)
     read = read_folder(write_folder(collection, tmp_path / "out"))
-    assert facts(read) == facts(collection)
+    assert describe_collection(read) == describe_collection(collection)
     assert read.languages == ("en", "zh")
     assert read.queries.to_pylist() == collection.queries.to_pylist()
     assert read.passages.to_pylist() == collection.passages.to_pylist()
@@ -118,19 +118,19 @@ def test_one_setting_restores_original_ids(tmp_path: Path) -> None:
     assert qrels == {key: {key: 3} for key in ODD}
     read = read_folder(out)
     assert read.original_ids
-    assert read.view("en", "zh").beir() == view.beir()
+    assert read.view("en", "zh").to_beir() == view.to_beir()
     # Over several languages they would not be unique.
     pool = write_folder(collection.view("en"), tmp_path / "pool")
     assert rows(pool / "queries.jsonl")[0]["_id"] == 'en:q:say"so"'
-    assert read_folder(pool).view("en").beir() == collection.view("en").beir()
+    assert read_folder(pool).view("en").to_beir() == collection.view("en").to_beir()
 
 
 def test_images_are_kept(tmp_path: Path) -> None:
     (tmp_path / "c").mkdir()
-    writer = CollectionWriter(tmp_path / "c", "pictures", images=True)
-    query = writer.query("en", "1", "A cat", "1")
-    writer.judge(query, writer.passage("image", "1", "", "", "cat.jpg"))
-    writer.passage("en", "2", "Dog", "A dog", None)
+    writer = CollectionWriter(tmp_path / "c", "images", has_images=True)
+    query = writer.add_query("en", "1", "A cat", "1")
+    writer.add_judgement(query, writer.add_passage("image", "1", "", "", "cat.jpg"))
+    writer.add_passage("en", "2", "Dog", "A dog", None)
     writer.finish()
     collection = open_collection(tmp_path / "c")
     read = read_folder(write_folder(collection, tmp_path / "out"))
@@ -139,7 +139,7 @@ def test_images_are_kept(tmp_path: Path) -> None:
         {"id": "image:1", "lang": "image", "title": "", "text": "", "image": "cat.jpg"},
     ]
     # A whole collection keeps its name.
-    assert read.name == "pictures"
+    assert read.name == "images"
 
 
 def plain(
@@ -171,7 +171,7 @@ def test_somebody_elses_folder_keeps_its_ids(tmp_path: Path) -> None:
         Origin(str(path), sha256(path.read_bytes()).hexdigest()) for path in files
     )
     view = theirs.view("en", "en")
-    assert view.beir() == (
+    assert view.to_beir() == (
         {
             'en:d"1': {"title": "One", "text": "First."},
             "en:dé:2": {"title": "", "text": "Second."},
@@ -186,7 +186,7 @@ def test_somebody_elses_folder_keeps_its_ids(tmp_path: Path) -> None:
         document["title"] = document["title"] or ""
     assert beirs_own(out) == (corpus, queries, qrels)
     assert list(queries) == ["1", "2"]
-    assert read_folder(out).view("en", "en").beir() == view.beir()
+    assert read_folder(out).view("en", "en").to_beir() == view.to_beir()
 
 
 def test_languages_may_stand_in_the_metadata(tmp_path: Path) -> None:
@@ -197,7 +197,7 @@ def test_languages_may_stand_in_the_metadata(tmp_path: Path) -> None:
     queries = [{"_id": "1", "text": "Who?", "metadata": {"group": "g"}}]
     folder = plain(tmp_path / "x", corpus, queries, "1\ta\t1\n1\tb\t1\n")  # and there is no header
     read = read_folder(folder, language="en")
-    assert read.view("en").beir()[2] == {"en:q:1": {"de:a": 1, "en:b": 1}}
+    assert read.view("en").to_beir()[2] == {"en:q:1": {"de:a": 1, "en:b": 1}}
     assert read.queries["group"].to_pylist() == ["g"]
 
 
@@ -213,7 +213,7 @@ def test_a_text_with_an_image_is_refused(tmp_path: Path, file: str) -> None:
         read_folder(folder, language="en")
     assert str(caught.value) == (
         f"{path} line 3: models would read the row's text and not its image 'cat.png'; load "
-        "pictures and their captions as 'jsonl-image-text'"
+        "images and their captions as 'jsonl-image-text'"
     )
 
 
@@ -246,7 +246,7 @@ def test_a_first_row_that_is_no_header_is_named(tmp_path: Path, first: str, comp
 )
 def test_a_header_may_be_any_or_none(tmp_path: Path, first: str) -> None:
     folder = plain(tmp_path / "x", qrels=f"{first}\n2\td3\t1\n")
-    qrels = read_folder(folder, language="en").view("en", "en").beir()[2]
+    qrels = read_folder(folder, language="en").view("en", "en").to_beir()[2]
     judged = {"en:q:1": {"en:d3": 2}} if first.startswith("1") else {}
     assert qrels == judged | {"en:q:2": {"en:d3": 1}}
 
@@ -273,10 +273,10 @@ def test_a_setting_names_the_files_of_its_languages(tmp_path: Path) -> None:
     origins = {lang: Origin(f"{lang}.json", "0f", "", lang) for lang in ("de", "en", "", "tr")}
     writer = CollectionWriter(tmp_path, "tiny")
     for lang in ("de", "en", "tr"):
-        writer.passage(lang, "1", "", "!")
-        query = writer.query(lang, "1", "?", "1")
+        writer.add_passage(lang, "1", "", "!")
+        query = writer.add_query(lang, "1", "?", "1")
         for passages in {lang, "de"}:
-            writer.judge(query, f"{passages}:1")
+            writer.add_judgement(query, f"{passages}:1")
     writer.finish(provenance=origins.values())
     collection = open_collection(tmp_path)
     assert collection.provenance == tuple(origins.values())

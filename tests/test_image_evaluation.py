@@ -14,9 +14,10 @@ from ir_measures import AP, RR, Bpref, Measure, R, Success, nDCG
 
 import beir_hybrid as bh
 from beir_hybrid.collection import Collection
-from beir_hybrid.collection.judgements import ITSELF
+from beir_hybrid.collection.cache import load_or_build
+from beir_hybrid.collection.judgements import SELF_MATCH
 from beir_hybrid.collection.setting import SETTING_KINDS, KindName, Setting
-from beir_hybrid.collection.writer import CollectionWriter, cached
+from beir_hybrid.collection.writer import CollectionWriter
 from beir_hybrid.encoding import Embeddings
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.evaluate import IMAGE_MEASURES, Vectors, evaluate
@@ -72,21 +73,23 @@ def collection_of(counts: dict[tuple[str, str], int]) -> Collection:
             (lang, key, f"{key}-{n}") for (key, lang), many in counts.items() for n in range(many)
         ]
         for lang, _, caption in texts:
-            writer.passage(lang, caption, "", f"{lang} {caption}")
+            writer.add_passage(lang, caption, "", f"{lang} {caption}")
         for key in keys:
-            writer.passage("image", key, "", f"sha256:{key}", image=f"/nowhere/{key}.png")
+            writer.add_passage("image", key, "", f"sha256:{key}", image=f"/nowhere/{key}.png")
         described = sorted({key for _, key, _ in texts})
         for lang, key, caption in [*texts, *[("image", key, key) for key in described]]:
             path = f"/nowhere/{key}.png" if lang == "image" else None
             text = f"sha256:{key}" if path else f"{lang} {caption}"
-            query = writer.query(lang, caption, text, key, image=path)
+            query = writer.add_query(lang, caption, text, key, image=path)
             for other, of, found in [*texts, *[("image", key, key) for key in keys]]:
                 if of == key:
                     same = (lang, caption) == (other, found)
-                    writer.judge(query, f"{other}:{found}", ITSELF if same else 1)
+                    writer.add_judgement(query, f"{other}:{found}", SELF_MATCH if same else 1)
         writer.finish()
 
-    return cached("pictures", {"counts": sorted(map(str, counts.items()))}, build, images=True)
+    return load_or_build(
+        "pictures", {"counts": sorted(map(str, counts.items()))}, build, has_images=True
+    )
 
 
 def vectors_of(collection: Collection, seed: int, dim: int = 3) -> Vectors:
@@ -118,7 +121,7 @@ def expected(
         mine = judged[number]
         for setting, langs in rankings_of(kind, query["lang"]):
             inside = [n for n, passage in enumerate(found) if passage["lang"] in langs]
-            inside = [n for n in inside if mine.get(n) != ITSELF]
+            inside = [n for n in inside if mine.get(n) != SELF_MATCH]
             if kind == "one-target":
                 far = [
                     n for n in inside if mine.get(n, 0) > 0 and found[n]["lang"] != setting.passages

@@ -20,7 +20,7 @@ from PIL import Image
 
 import beir_hybrid as bh
 from beir_hybrid.collection import Origin
-from beir_hybrid.collection.judgements import ITSELF
+from beir_hybrid.collection.judgements import SELF_MATCH
 from beir_hybrid.errors import BadData, BadOption, UnknownName, Unreachable
 from beir_hybrid.sources.image_hub import _read
 from tests.http_server import serving
@@ -86,7 +86,7 @@ def test_captions_and_pictures_are_asked_and_found(tmp_path: Path, caplog: Any) 
     cats = load(folder(tmp_path / "cats", CATS))
     assert repr(cats) == "Collection('cats', 3 languages, 2 pictures, 7 queries, 7 passages)"
     # Pictures lie behind the last code.
-    assert (cats.languages, cats.groups) == (("de", "en", "zza"), ("de", "en", "zza", "image"))
+    assert (cats.languages, cats.codes) == (("de", "en", "zza"), ("de", "en", "zza", "image"))
     root = tmp_path / "cats"
     cat, sun = (
         {
@@ -127,13 +127,13 @@ def test_captions_and_pictures_are_asked_and_found(tmp_path: Path, caplog: Any) 
         {"id": "image:q:sun", "group": "sun", **sun},
     ]
     assert judged(cats) == {
-        "de:q:cat-0": {"de:cat-0": ITSELF, "en:cat-0": 1, "en:cat-1": 1, "image:cat": 1},
-        "en:q:cat-0": {"de:cat-0": 1, "en:cat-0": ITSELF, "en:cat-1": 1, "image:cat": 1},
-        "en:q:cat-1": {"de:cat-0": 1, "en:cat-0": 1, "en:cat-1": ITSELF, "image:cat": 1},
-        "en:q:sun-0": {"en:sun-0": ITSELF, "zza:sun-0": 1, "image:sun": 1},
-        "zza:q:sun-0": {"en:sun-0": 1, "zza:sun-0": ITSELF, "image:sun": 1},
-        "image:q:cat": {"de:cat-0": 1, "en:cat-0": 1, "en:cat-1": 1, "image:cat": ITSELF},
-        "image:q:sun": {"en:sun-0": 1, "zza:sun-0": 1, "image:sun": ITSELF},
+        "de:q:cat-0": {"de:cat-0": SELF_MATCH, "en:cat-0": 1, "en:cat-1": 1, "image:cat": 1},
+        "en:q:cat-0": {"de:cat-0": 1, "en:cat-0": SELF_MATCH, "en:cat-1": 1, "image:cat": 1},
+        "en:q:cat-1": {"de:cat-0": 1, "en:cat-0": 1, "en:cat-1": SELF_MATCH, "image:cat": 1},
+        "en:q:sun-0": {"en:sun-0": SELF_MATCH, "zza:sun-0": 1, "image:sun": 1},
+        "zza:q:sun-0": {"en:sun-0": 1, "zza:sun-0": SELF_MATCH, "image:sun": 1},
+        "image:q:cat": {"de:cat-0": 1, "en:cat-0": 1, "en:cat-1": 1, "image:cat": SELF_MATCH},
+        "image:q:sun": {"en:sun-0": 1, "zza:sun-0": 1, "image:sun": SELF_MATCH},
     }
     assert [record.getMessage() for record in caplog.records] == [
         "cats: pictures without a caption in a language: de 1, zza 1"
@@ -142,7 +142,7 @@ def test_captions_and_pictures_are_asked_and_found(tmp_path: Path, caplog: Any) 
 
 def test_settings_of_pictures(tmp_path: Path) -> None:
     cats = load(folder(tmp_path / "cats", CATS))
-    assert [(view.kind, view.name) for view in cats.settings()] == [
+    assert [(view.kind, view.name) for view in cats.list_settings()] == [
         ("mono", "en-en"),
         *[("cross", "de-en"), ("cross", "en-de"), ("cross", "en-zza"), ("cross", "zza-en")],
         *[("multi", "de-all"), ("multi", "en-all"), ("multi", "zza-all")],
@@ -151,46 +151,49 @@ def test_settings_of_pictures(tmp_path: Path) -> None:
         ("image-pool", "image-all"),
         *[("mixed", "de-mixed"), ("mixed", "en-mixed"), ("mixed", "zza-mixed")],
     ]
-    assert [view.name for view in cats.settings("image-text")] == [
+    assert [view.name for view in cats.list_settings("image-text")] == [
         *("image-de", "image-en", "image-zza")
     ]
     # A caption is no answer to itself; the sun's has none beside it.
     mono = cats.view("en", "en")
-    assert mono.beir()[2] == {"en:q:cat-0": {"en:cat-1": 1}, "en:q:cat-1": {"en:cat-0": 1}}
-    assert [rows.tolist() for rows in mono.itself] == [[1, 2], [1, 2]]
+    assert mono.to_beir()[2] == {"en:q:cat-0": {"en:cat-1": 1}, "en:q:cat-1": {"en:cat-0": 1}}
+    assert [rows.tolist() for rows in mono.self_matches] == [[1, 2], [1, 2]]
     # Of the pool of captions and pictures, a caption's own picture and its other captions.
-    mixed = cats.view("de", cats.groups)
-    assert mixed.beir()[2] == {"de:q:cat-0": {"en:cat-0": 1, "en:cat-1": 1, "image:cat": 1}}
-    assert [rows.tolist() for rows in mixed.itself] == [[0], [0]]
-    assert list(mixed.beir()[0])[-2:] == ["image:cat", "image:sun"]
+    mixed = cats.view("de", cats.codes)
+    assert mixed.to_beir()[2] == {"de:q:cat-0": {"en:cat-0": 1, "en:cat-1": 1, "image:cat": 1}}
+    assert [rows.tolist() for rows in mixed.self_matches] == [[0], [0]]
+    assert list(mixed.to_beir()[0])[-2:] == ["image:cat", "image:sun"]
     # No German caption is of the sun.
-    assert cats.view("image", "de").beir()[1:] == (
+    assert cats.view("image", "de").to_beir()[1:] == (
         {"image:q:cat": cats.passages["text"][5].as_py()},
         {"image:q:cat": {"de:cat-0": 1}},
     )
-    assert cats.view("image", "de").itself[0].tolist() == []
-    assert (cats.query_rows("image"), cats.passage_rows("zza")) == (range(5, 7), range(4, 5))
+    assert cats.view("image", "de").self_matches[0].tolist() == []
+    assert (cats.find_query_rows("image"), cats.find_passage_rows("zza")) == (
+        range(5, 7),
+        range(4, 5),
+    )
 
 
 def test_views_name_pictures_last(tmp_path: Path) -> None:
     cats = load(folder(tmp_path / "cats", CATS))
-    assert cats.view(["image", "en"], "image").query_langs == ("en", "image")
+    assert cats.view(["image", "en"], "image").query_languages == ("en", "image")
     assert cats.view(["image", "eng"], ["de", "image"]).name == "en+image-de+image"
     assert cats.view(None, None).name == "all-all"
-    assert cats.view(cats.groups, "image").kind == "mixed"
+    assert cats.view(cats.codes, "image").kind == "mixed"
     assert cats.view("image", ["de", "en"]).kind == "image-pool"
     assert cats.view(["de", "en"], "image").kind == "text-image"
     with pytest.raises(UnknownName, match=r"^no language of cats is 'images'; there are "):
         cats.view("images")
     plain = bh.from_beir({"en:1": {"text": "a"}}, {"en:q:1": "b"}, {"en:q:1": {"en:1": 1}})
-    assert (plain.images, plain.groups) == (False, ("en",))
+    assert (plain.has_images, plain.codes) == (False, ("en",))
     with pytest.raises(UnknownName, match=r"^no language of beir is 'image'; there are en "):
         plain.view("image")
 
 
 def test_one_language_of_captions_has_no_pool(tmp_path: Path) -> None:
     rows = [{"id": "a", "image": "a.png", "captions": {"en": ["x", "y"]}}]
-    views = load(folder(tmp_path / "one", rows)).settings()
+    views = load(folder(tmp_path / "one", rows)).list_settings()
     assert [view.name for view in views] == ["en-en", "en-image", "image-en", "en-mixed"]
 
 
@@ -202,7 +205,9 @@ def test_a_folder_of_beirs_keeps_pictures(tmp_path: Path) -> None:
     assert read.queries.to_pylist() == cats.queries.to_pylist()
     assert read.passages.to_pylist() == cats.passages.to_pylist()
     assert read.judgements.to_pylist() == cats.judgements.to_pylist()
-    assert [view.name for view in read.settings()] == [view.name for view in cats.settings()]
+    assert [view.name for view in read.list_settings()] == [
+        view.name for view in cats.list_settings()
+    ]
     again = bh.write_folder(read, tmp_path / "again")
     for file in ("corpus.jsonl", "queries.jsonl", "qrels/test.tsv", "collection.json"):
         assert (again / file).read_bytes() == (out / file).read_bytes()
@@ -210,13 +215,13 @@ def test_a_folder_of_beirs_keeps_pictures(tmp_path: Path) -> None:
     view = cats.view("en", "image")
     read = bh.read_folder(bh.write_folder(view, tmp_path / "view"))
     assert read.name == "cats.en-image"
-    assert read.view("en", "image").beir() == view.beir()
+    assert read.view("en", "image").to_beir() == view.to_beir()
     assert read.passages["image"].to_pylist() == [
         str(tmp_path / "cats" / name) for name in ("a/cat.png", "sun.png")
     ]
     # In the captions' own pool, which of them is asked for stays known.
     mono = bh.read_folder(bh.write_folder(cats.view("en", "en"), tmp_path / "mono"))
-    assert [rows.tolist() for rows in mono.view("en", "en").itself] == [[0, 1], [0, 1]]
+    assert [rows.tolist() for rows in mono.view("en", "en").self_matches] == [[0, 1], [0, 1]]
 
 
 def test_languages_can_be_chosen(tmp_path: Path) -> None:
@@ -240,13 +245,13 @@ def test_equal_files_are_one_picture(tmp_path: Path, caplog: Any) -> None:
     ]
     twins = load(folder(tmp_path / "twins", rows, {"a.png": 1, "b.png": 1, "c.png": 2}))
     assert judged(twins) == {
-        "en:q:a-0": {"en:a-0": ITSELF, "de:b-0": 1, "image:a": 1, "image:b": 1, "image:d": 1},
-        "de:q:b-0": {"en:a-0": 1, "de:b-0": ITSELF, "image:a": 1, "image:b": 1, "image:d": 1},
-        "de:q:c-0": {"de:c-0": ITSELF, "en:c-0": 1, "image:c": 1},
-        "en:q:c-0": {"de:c-0": 1, "en:c-0": ITSELF, "image:c": 1},
-        "image:q:a": {"en:a-0": 1, "de:b-0": 1, "image:a": ITSELF},
-        "image:q:b": {"en:a-0": 1, "de:b-0": 1, "image:b": ITSELF},
-        "image:q:c": {"de:c-0": 1, "en:c-0": 1, "image:c": ITSELF},
+        "en:q:a-0": {"en:a-0": SELF_MATCH, "de:b-0": 1, "image:a": 1, "image:b": 1, "image:d": 1},
+        "de:q:b-0": {"en:a-0": 1, "de:b-0": SELF_MATCH, "image:a": 1, "image:b": 1, "image:d": 1},
+        "de:q:c-0": {"de:c-0": SELF_MATCH, "en:c-0": 1, "image:c": 1},
+        "en:q:c-0": {"de:c-0": 1, "en:c-0": SELF_MATCH, "image:c": 1},
+        "image:q:a": {"en:a-0": 1, "de:b-0": 1, "image:a": SELF_MATCH},
+        "image:q:b": {"en:a-0": 1, "de:b-0": 1, "image:b": SELF_MATCH},
+        "image:q:c": {"de:c-0": 1, "en:c-0": 1, "image:c": SELF_MATCH},
     }
     texts = twins.passages["text"].to_pylist()[-4:]
     assert texts[0] == texts[1] == texts[3] != texts[2]
@@ -430,15 +435,15 @@ def test_emoji() -> None:
     langs = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")
     assert found.languages == langs
     # 11 x 1,294 captions.
-    assert sum(len(found.passage_rows(lang)) for lang in langs) == 14_234
+    assert sum(len(found.find_passage_rows(lang)) for lang in langs) == 14_234
     first = found.view("image", "de")
-    assert first.documents["text"][0].as_py() == "helle Hautfarbe"
+    assert first.passages["text"][0].as_py() == "helle Hautfarbe"
     assert first.qrels.slice(0, 1).to_pylist() == [
         {"query_id": "image:q:1f3fb", "passage_id": "de:1f3fb-0", "relevance": 1}
     ]
     # Of each caption itself, 10 others and its picture; of each picture itself and 11 captions.
     assert len(found.judgements) == 14_234 * 12 + 1_294 * 12
-    assert Counter(found.judgements["relevance"].to_pylist())[ITSELF] == 15_528
+    assert Counter(found.judgements["relevance"].to_pylist())[SELF_MATCH] == 15_528
 
 
 @pytest.mark.usefixtures("mirror")
@@ -455,13 +460,13 @@ def test_multi30k_has_the_published_counts(
         (tmp_path / name).write_bytes(pictured(number))
     found = bh.load("multi30k", images=tmp_path, split=split)
     assert found.languages == ("cs", "de", "en", "fr")
-    assert [len(found.passage_rows(group)) for group in found.groups] == [count] * 5
+    assert [len(found.find_passage_rows(group)) for group in found.codes] == [count] * 5
     assert found.view("image", "en").qrels.slice(0, 1).to_pylist() == [
         {"query_id": f"image:q:{first}", "passage_id": f"en:{first}-0", "relevance": 1}
     ]
     for lang in found.languages:
         lines = gzip.decompress((root / f"raw/{stem}.{lang}.gz").read_bytes()).decode().split("\n")
-        texts = found.view("image", lang).documents["text"].to_pylist()
+        texts = found.view("image", lang).passages["text"].to_pylist()
         assert texts == [line.strip() for line in lines[:-1]]
     # Of each caption itself, 3 others and its picture; of each picture itself and 4 captions.
     assert len(found.judgements) == 4 * count * 5 + count * 5
@@ -505,16 +510,16 @@ def test_xtd10_has_the_published_counts(tmp_path: Path, caplog: Any) -> None:
     found = bh.load("xtd10", images=tmp_path)
     langs = ("de", "en", "es", "fr", "it", "ja", "ko", "pl", "ru", "tr", "zh")
     assert found.languages == langs
-    assert [len(found.passage_rows(group)) for group in found.groups] == [1000] * 12
-    [text] = found.view("image", "zh").documents["text"].slice(1, 1).to_pylist()
+    assert [len(found.find_passage_rows(group)) for group in found.codes] == [1000] * 12
+    [text] = found.view("image", "zh").passages["text"].slice(1, 1).to_pylist()
     assert text == "一只猫将爪子放在桌子上的电脑鼠标上"
-    [text] = found.view("image", "de").documents["text"].slice(1, 1).to_pylist()
+    [text] = found.view("image", "de").passages["text"].slice(1, 1).to_pylist()
     assert (
         text
         == "Eine Katze spielt mit seinen Pfoten an einer Computer-Maus auf einem Schreibtisch ."
     )
     lines = (root / "STAIR/test_1kcaptions_jp.txt").read_text("utf-8").split("\n")
-    japanese = found.view("image", "ja").documents["text"].to_pylist()
+    japanese = found.view("image", "ja").passages["text"].to_pylist()
     assert japanese == [line.strip() for line in lines[:1000]]
     assert found.queries["group"][0].as_py() == "COCO_train2014_000000061844"
     assert {origin.lang for origin in found.provenance} == {"", *langs}
@@ -591,7 +596,7 @@ def test_tables_of_lists_of_captions(hub: Path, own_cache: Path, caplog: Any) ->
         "qu:1f-0": "Misi",
         "qu:2f-0": "Allqu",
     }
-    assert judged(found)["image:q:2f"] == {"en:2f-0": 1, "qu:2f-0": 1, "image:2f": ITSELF}
+    assert judged(found)["image:q:2f"] == {"en:2f-0": 1, "qu:2f-0": 1, "image:2f": SELF_MATCH}
     # Each picture is one file, though both tables hold it.
     sums = [sha256(pictured(n, "JPEG")).hexdigest() for n in (0, 50)]
     assert found.view("image").queries["text"].to_pylist() == [f"sha256:{one}" for one in sums]
@@ -650,9 +655,9 @@ def test_tables_of_one_caption(hub: Path) -> None:
         table(at(hub, XFLICKRCO), rows, columns, stem=f"data/{lang}")
     found = bh.load("xflickrco", ["ja", "de"])
     assert judged(found) == {
-        "de:q:7-0": {"de:7-0": ITSELF, "ja:7-0": 1, "image:7": 1},
-        "ja:q:7-0": {"de:7-0": 1, "ja:7-0": ITSELF, "image:7": 1},
-        "image:q:7": {"de:7-0": 1, "ja:7-0": 1, "image:7": ITSELF},
+        "de:q:7-0": {"de:7-0": SELF_MATCH, "ja:7-0": 1, "image:7": 1},
+        "ja:q:7-0": {"de:7-0": 1, "ja:7-0": SELF_MATCH, "image:7": 1},
+        "image:q:7": {"de:7-0": 1, "ja:7-0": 1, "image:7": SELF_MATCH},
     }
     assert found.passages["text"].to_pylist()[:2] == ["Katze", "猫"]
 
@@ -669,10 +674,10 @@ def test_languages_of_wit_have_pictures_of_their_own(hub: Path, caplog: Any) -> 
         *("el:q:x%20y.jpg-0", "el:q:z-0", "ja:q:x%20y.jpg-0"),
         *("image:q:x%20y.jpg", "image:q:z"),
     ]
-    assert both.view("el", "image").documents["id"].to_pylist() == [
+    assert both.view("el", "image").passages["id"].to_pylist() == [
         *("image:x%20y.jpg", "image:z", "image:w")
     ]
-    assert greek.view("el", "image").documents["id"].to_pylist() == ["image:x%20y.jpg", "image:z"]
+    assert greek.view("el", "image").passages["id"].to_pylist() == ["image:x%20y.jpg", "image:z"]
     assert both.caveat == (
         "the pictures of all languages are one pool, where published figures have several"
     )
@@ -766,7 +771,7 @@ def test_the_command_line_counts_pictures(tmp_path: Path) -> None:
     assert told["languages"]["en"] == {"queries": 3, "passages": 3}
     whole = ran("datasets", "export", "jsonl-image-text", tmp_path / "whole", *option)
     assert whole.stdout == f"{tmp_path}/whole: 7 queries, 7 passages\n"
-    assert bh.read_folder(tmp_path / "whole").groups == ("de", "en", "zza", "image")
+    assert bh.read_folder(tmp_path / "whole").codes == ("de", "en", "zza", "image")
     sides = ("--queries", "image", "--passages", "de")
     one = ran("datasets", "export", "jsonl-image-text", tmp_path / "one", *sides, *option)
     assert one.stdout == f"{tmp_path}/one: 1 query, 1 passage\n"

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from beir_hybrid.errors import BadData
-from beir_hybrid.images import FORMATS, LIMIT, checked, opened
+from beir_hybrid.images import FORMATS, LIMIT, inspect_image, open_image
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 Pixel = tuple[int, ...]
@@ -22,9 +22,9 @@ import sys
 from pathlib import Path
 sys.modules["PIL"] = None
 from beir_hybrid.errors import MissingExtra
-from beir_hybrid.images import checked
+from beir_hybrid.images import inspect_image
 try:
-    checked(Path(sys.argv[1]))
+    inspect_image(Path(sys.argv[1]))
 except MissingExtra as error:
     print(error)
 """
@@ -40,7 +40,7 @@ def picture(mode: str, *rows: list[Pixel]) -> Image.Image:
 
 
 def pixels(path: Path) -> list[list[Pixel]]:
-    image = opened(path)
+    image = open_image(path)
     assert image.mode == "RGB"
     found = []
     for y in range(image.height):
@@ -69,17 +69,17 @@ def test_a_plain_picture_is_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "plain.png"
     picture("RGB", [(1, 2, 3), (250, 0, 7)]).save(path)
     assert pixels(path) == [[(1, 2, 3), (250, 0, 7)]]
-    assert checked(path) == (hashlib.sha256(path.read_bytes()).hexdigest(), ())
-    assert opened(str(path)).tobytes() == bytes([1, 2, 3, 250, 0, 7])
+    assert inspect_image(path) == (hashlib.sha256(path.read_bytes()).hexdigest(), ())
+    assert open_image(str(path)).tobytes() == bytes([1, 2, 3, 250, 0, 7])
 
 
 def test_inks_become_light(tmp_path: Path) -> None:
     # Full yellow and magenta ink is red; half black alone is the grey that is left of 255.
     picture("CMYK", [(0, 255, 255, 0), (0, 0, 0, 128)]).save(tmp_path / "inks.tif")
     assert pixels(tmp_path / "inks.tif") == [[RED, (127, 127, 127)]]
-    assert checked(tmp_path / "inks.tif").oddities == ("CMYK",)
+    assert inspect_image(tmp_path / "inks.tif").oddities == ("CMYK",)
     Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(tmp_path / "inks.jpg", quality=100)
-    assert checked(tmp_path / "inks.jpg").oddities == ("CMYK",)
+    assert inspect_image(tmp_path / "inks.jpg").oddities == ("CMYK",)
     assert pixels(tmp_path / "inks.jpg")[4][4][0] > 250
 
 
@@ -95,7 +95,9 @@ def test_a_palette_has_white_behind_what_is_transparent(tmp_path: Path) -> None:
     assert pixels(tmp_path / "opaque.png") == [[(9, 9, 9), RED, BLUE]]
     assert pixels(tmp_path / "clear.png") == [[WHITE, RED, BLUE]]
     assert pixels(tmp_path / "half.png") == [[(9, 9, 9), (255, 127, 127), BLUE]]
-    assert [checked(tmp_path / f"{name}.png").oddities for name in ("opaque", "clear", "half")] == [
+    assert [
+        inspect_image(tmp_path / f"{name}.png").oddities for name in ("opaque", "clear", "half")
+    ] == [
         ("palette",),
         ("palette", "transparent"),
         ("palette", "transparent"),
@@ -110,7 +112,7 @@ def test_transparency_shows_white_and_is_said_only_where_it_shows(tmp_path: Path
     assert pixels(tmp_path / "a.png") == [[(255, 127, 127), WHITE, BLUE]]
     assert pixels(tmp_path / "b.png") == [[RED]]
     assert pixels(tmp_path / "c.png") == [[WHITE, (200, 200, 200)]]
-    assert [checked(tmp_path / f"{name}.png").oddities for name in "abc"] == [
+    assert [inspect_image(tmp_path / f"{name}.png").oddities for name in "abc"] == [
         ("transparent",),
         (),
         ("grey", "transparent"),
@@ -122,7 +124,7 @@ def test_the_first_frame_stands_for_an_animation(tmp_path: Path, name: str) -> N
     frames = [Image.new("RGB", (4, 4), colour) for colour in (RED, BLUE, GREEN)]
     frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:], lossless=True)
     assert pixels(tmp_path / name) == [[RED] * 4] * 4
-    assert checked(tmp_path / name).oddities[0] == "animated: first frame"
+    assert inspect_image(tmp_path / name).oddities[0] == "animated: first frame"
 
 
 @pytest.mark.parametrize(
@@ -147,14 +149,14 @@ def test_pictures_are_turned_as_they_say(tmp_path: Path, orientation: int, seen:
     path = tmp_path / "turned.png"
     picture("RGB", [RED, GREEN], [BLUE, WHITE]).save(path, exif=exif)
     assert pixels(path) == [[colours[name] for name in row] for row in seen.split()]
-    assert checked(path).oddities == (("turned",) if 1 < orientation < 9 else ())
+    assert inspect_image(path).oddities == (("turned",) if 1 < orientation < 9 else ())
 
 
 def test_broken_exif_data_do_not_cost_the_picture(tmp_path: Path) -> None:
     path = tmp_path / "broken.png"
     picture("RGB", [RED, GREEN]).save(path, exif=b"Exif\x00\x00no such thing")
     assert pixels(path) == [[RED, GREEN]]
-    assert checked(path).oddities == ("broken EXIF",)
+    assert inspect_image(path).oddities == ("broken EXIF",)
 
 
 def test_sixteen_bits_keep_their_shades(tmp_path: Path) -> None:
@@ -163,7 +165,7 @@ def test_sixteen_bits_keep_their_shades(tmp_path: Path) -> None:
         image.putpixel((x, 0), value)
     image.save(tmp_path / "deep.png")
     assert pixels(tmp_path / "deep.png") == [[(0, 0, 0), (100, 100, 100), WHITE]]
-    assert checked(tmp_path / "deep.png").oddities == ("16 bits", "grey")
+    assert inspect_image(tmp_path / "deep.png").oddities == ("16 bits", "grey")
 
 
 def _half(path: Path) -> None:
@@ -174,9 +176,9 @@ def _half(path: Path) -> None:
 def test_half_a_picture_is_refused(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     Image.effect_noise((64, 64), 90).convert("RGB").save(path)
-    checked(path)
+    inspect_image(path)
     _half(path)
-    for look in (checked, opened):
+    for look in (inspect_image, open_image):
         with pytest.raises(BadData) as caught:
             look(path)
         assert str(caught.value).startswith(f"the picture {path} is ")
@@ -222,7 +224,7 @@ def test_what_is_no_picture_is_named(
 ) -> None:
     path = tmp_path / "x.png"
     make(path)
-    for look in (checked, opened):
+    for look in (inspect_image, open_image):
         with pytest.raises(BadData) as caught:
             look(path)
         assert str(caught.value) == message.format(path)
@@ -234,7 +236,7 @@ def test_pillows_own_limit_stays_as_it_is() -> None:
 
 def test_a_nul_in_a_name_is_named() -> None:
     with pytest.raises(BadData, match=r"^there is no picture a\x00b.png$"):
-        opened("a\x00b.png")
+        open_image("a\x00b.png")
 
 
 def test_the_extra_is_named_where_it_is_missing(tmp_path: Path) -> None:

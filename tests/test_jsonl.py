@@ -32,7 +32,7 @@ def test_every_version_of_a_passage_answers(tmp_path: Path) -> None:
     assert (mine.name, mine.licence, mine.languages) == ("mine", "CC0", ("de", "en", "th", "zh"))
     assert mine.provenance == (Origin(str(path), sha256(path.read_bytes()).hexdigest()),)
     assert mine.queries["group"].to_pylist() == ["q1", "q1", "q2"]
-    assert mine.view().beir() == (
+    assert mine.view().to_beir() == (
         {
             "de:p1": {"title": "", "text": "Hier."},
             "de:p2": {"title": "", "text": "Dort."},
@@ -47,7 +47,7 @@ def test_every_version_of_a_passage_answers(tmp_path: Path) -> None:
         },
     )
     # q2's only relevant passage is German.
-    assert [view.name for view in mine.settings()] == [
+    assert [view.name for view in mine.list_settings()] == [
         *["de-de", "en-en"],
         *["de-en", "de-th", "en-de", "en-th", "zh-de"],
         *["de-all", "en-all", "zh-all"],
@@ -56,12 +56,12 @@ def test_every_version_of_a_passage_answers(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (1, 2, 0, 3), (0, 3, 2, 1)])
 def test_lines_come_in_any_order_plain_or_gzipped(tmp_path: Path, order: tuple[int, ...]) -> None:
-    expected = read_jsonl(written(tmp_path / "a.jsonl", ROWS)).view().beir()
+    expected = read_jsonl(written(tmp_path / "a.jsonl", ROWS)).view().to_beir()
     plain = written(tmp_path / "b.jsonl", [ROWS[number] for number in order])
     packed = tmp_path / "c.jsonl.gz"
     packed.write_bytes(gzip.compress(plain.read_bytes()))
-    assert read_jsonl(plain).view().beir() == expected
-    assert read_jsonl(packed).view().beir() == expected
+    assert read_jsonl(plain).view().to_beir() == expected
+    assert read_jsonl(packed).view().to_beir() == expected
     assert (read_jsonl(packed).name, read_jsonl(packed, name="other").name) == ("c", "other")
 
 
@@ -166,7 +166,7 @@ def test_a_passage_may_stand_on_a_line_for_each_language(tmp_path: Path) -> None
         {"passage": "p", "text": {"de": "Sie."}},
     ]
     mine = read_jsonl(written(tmp_path / "mine.jsonl", rows))
-    assert mine.view().beir()[2] == {"en:q:q": {"de:p": 2, "en:p": 2}}
+    assert mine.view().to_beir()[2] == {"en:q:q": {"de:p": 2, "en:p": 2}}
 
 
 def test_one_file_under_two_spellings_is_built_once(

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from beir_hybrid.errors import BadData, BadOption, UnknownName
-from beir_hybrid.languages import choose, english_name, normalise, normalise_all
+from beir_hybrid.languages import choose_languages, name_language, normalise, normalise_all
 
 ALIASES = {
     "ar": ["ar", "ara", "arb", "ar-SA", "arb_Arab", "ara-Arab"],
@@ -72,13 +72,13 @@ def test_what_is_no_text_is_refused(what: Any) -> None:
     message = re.escape(f"a language is a code such as 'en', not {what!r}")
     with pytest.raises(BadOption, match=f"^{message}$"):
         normalise(what)
-    for asking in (normalise_all, partial(choose, "language", known=["en"])):
+    for asking in (normalise_all, partial(choose_languages, "language", known=["en"])):
         with pytest.raises(BadOption, match=f"^{message}$"):
             asking(["en", what])
     if what in (None, 5):
         listed = f"^a language is a code such as 'en', or several in a list, not {what!r}$"
         with pytest.raises(BadOption, match=listed):
-            choose("language", what, ["en"])
+            choose_languages("language", what, ["en"])
 
 
 def test_several_keep_their_order_and_come_once() -> None:
@@ -87,14 +87,14 @@ def test_several_keep_their_order_and_come_once() -> None:
 
 
 def test_choice_among_known_codes() -> None:
-    assert choose("language", ["zho", "en", "zh"], ["ar", "en", "zh"]) == ("zh", "en")
-    assert choose("language", "ara", ["ar", "en"]) == ("ar",)
+    assert choose_languages("language", ["zho", "en", "zh"], ["ar", "en", "zh"]) == ("zh", "en")
+    assert choose_languages("language", "ara", ["ar", "en"]) == ("ar",)
     with pytest.raises(
         UnknownName, match=r"^no language is 'fra'; there are de \(German\), en \(English\)$"
     ):
-        choose("language", "fra", ["en", "de"])
+        choose_languages("language", "fra", ["en", "de"])
     with pytest.raises(BadOption, match=r"^no language is named; there are ar \(Arabic\)$"):
-        choose("language", [], ["ar"])
+        choose_languages("language", [], ["ar"])
 
 
 @pytest.mark.parametrize(
@@ -109,13 +109,13 @@ def test_choice_among_known_codes() -> None:
 def test_an_unknown_language_is_answered_with_the_nearest(tag: str, named: str) -> None:
     codes = ["zh", "vi", "tr", "th", "ru", "hi", "es", "en", "el", "de", "ar"]
     with pytest.raises(UnknownName) as caught:
-        choose("language of xquad-r", tag, codes)
+        choose_languages("language of xquad-r", tag, codes)
     message = f"no language of xquad-r is {tag!r}; there are {named} and 5 more"
     assert str(caught.value) == message
 
 
 def test_english_names() -> None:
-    assert [english_name(code) for code in ("th", "el", "zh", "yo")] == [
+    assert [name_language(code) for code in ("th", "el", "zh", "yo")] == [
         "Thai",
         "Greek",
         "Chinese",

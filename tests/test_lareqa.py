@@ -100,7 +100,7 @@ def test_counts_and_every_gold(name: str, mirror: Path) -> None:
         found[query].add(passage)
     assert found == {query: set(golds[key]) for query, (_, _, key) in asked.items()}
     assert len(qrels) == sum(len(golds[key]) for _, _, key in asked.values())
-    assert {lang: len(collection.query_rows(lang)) for lang in COUNTS[name]} == {
+    assert {lang: len(collection.find_query_rows(lang)) for lang in COUNTS[name]} == {
         lang: questions for lang, (questions, _) in COUNTS[name].items()
     }
     assert (len(collection.queries), len(collection.passages)) == {
@@ -114,9 +114,9 @@ def test_counts_and_every_gold(name: str, mirror: Path) -> None:
 def test_settings_follow_from_the_data(name: str, mirror: Path) -> None:
     assert mirror.is_dir()
     collection = bh.load(name)
-    kinds = Counter(setting.kind for setting in collection.settings())
+    kinds = Counter(setting.kind for setting in collection.list_settings())
     assert (kinds["mono"], kinds["cross"], kinds["multi"]) == SETTINGS[name]
-    for setting in collection.settings("mono"):
+    for setting in collection.list_settings("mono"):
         view = collection.view_setting(setting)
         assert len(view.query_rows) == COUNTS[name][setting.queries][0], setting.name
 
@@ -132,9 +132,9 @@ def test_oddities_are_kept(mirror: Path) -> None:
         mine = view.queries["text"].to_pylist()
         repeated[lang] = len(mine) - len(set(mine))
         assert repeated[lang] == 1190 - len({text for text, _, _ in questions.values()})
-        _, _, qrels = view.beir()
+        _, _, qrels = view.to_beir()
         documents = dict(
-            zip(view.documents["id"].to_pylist(), view.documents["text"].to_pylist(), strict=True)
+            zip(view.passages["id"].to_pylist(), view.passages["text"].to_pylist(), strict=True)
         )
         assert documents == texts
         golds[lang] = len({documents[gold] for answers in qrels.values() for gold in answers})
@@ -175,13 +175,13 @@ def test_a_subset_of_languages(mirror: Path) -> None:
     assert bh.load("mlqa-r", languages=["deu", "vie"]).provenance == some.provenance
     assert [origin.revision for origin in some.provenance] == [FILES["mlqa-r"].split("/")[3]] * 2
     whole = bh.load("mlqa-r").view("de", "vi")
-    assert some.view("de", "vi").beir() == whole.beir()
+    assert some.view("de", "vi").to_beir() == whole.to_beir()
     _, german = derived(mirror / FILES["mlqa-r"] / "de.json", "de")
     _, vietnamese = derived(mirror / FILES["mlqa-r"] / "vi.json", "vi")
     both = [key for key in german if key in vietnamese]
-    assert whole.beir()[2] == {f"de:q:{key}": {vietnamese[key][1]: 1} for key in both}
+    assert whole.to_beir()[2] == {f"de:q:{key}": {vietnamese[key][1]: 1} for key in both}
     assert some.title_policy == "text"
-    assert {row["title"] for row in whole.documents.to_pylist()} == {""}
+    assert {row["title"] for row in whole.passages.to_pylist()} == {""}
 
 
 def test_licence_and_citation_are_shown_once_for_every_cache(
@@ -265,7 +265,7 @@ def converted(
 def test_rules_on_a_file_made_by_hand(tmp_path: Path) -> None:
     converted(tmp_path, {"en": squad("en"), "de": squad("de")}).finish()
     mini = open_collection(tmp_path)
-    assert mini.view("en", "de").beir() == (
+    assert mini.view("en", "de").to_beir() == (
         {
             "de:0-0": {"title": "T de", "text": "A bc."},
             "de:0-1": {"title": "T de", "text": "De f."},
@@ -275,7 +275,7 @@ def test_rules_on_a_file_made_by_hand(tmp_path: Path) -> None:
         {"en:q:1": "en one?", "en:q:2": "en two?", "en:q:3": "en one?"},
         {"en:q:1": {"de:0-1": 1}, "en:q:2": {"de:0-0": 1}, "en:q:3": {"de:1-1": 1}},
     )
-    assert mini.view("de").beir()[2]["de:q:1"] == {"de:0-1": 1, "en:0-1": 1}
+    assert mini.view("de").to_beir()[2]["de:q:1"] == {"de:0-1": 1, "en:0-1": 1}
 
 
 def test_context_on_a_file_made_by_hand(tmp_path: Path) -> None:

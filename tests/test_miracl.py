@@ -16,7 +16,8 @@ import pytest
 
 import beir_hybrid as bh
 from beir_hybrid.collection import CollectionWriter, Origin, open_collection
-from beir_hybrid.collection.collection import Triple, retrieval_texts
+from beir_hybrid.collection.arrays import join_titles
+from beir_hybrid.collection.collection import BeirTriple
 from beir_hybrid.errors import BadData, BadOption, UnknownName
 from beir_hybrid.fetch import Remote
 from beir_hybrid.sources.miracl import (
@@ -97,7 +98,7 @@ def write(path: Path, rows: list[Row]) -> None:
     path.write_bytes(gzip.compress(text.encode(), 1))
 
 
-def triple(lang: str, rows: list[Row]) -> Triple:
+def triple(lang: str, rows: list[Row]) -> BeirTriple:
     """Return what BEIR is to get of the corpus that `Made` makes."""
     return (
         {f"{lang}:{row['docid']}": {"title": row["title"], "text": row["text"]} for row in rows},
@@ -170,7 +171,7 @@ def test_judgements_are_the_origins(origins: Origins) -> None:
     rows = origins.corpus("yo")
     miracl = bh.load("miracl", languages="yor")
     assert (miracl.languages, miracl.original_ids, miracl.caveat) == (("yo",), True, "")
-    corpus, queries, qrels = miracl.view("yo", "yo").beir()
+    corpus, queries, qrels = miracl.view("yo", "yo").to_beir()
     assert corpus == {
         f"yo:{key}": {"title": row["title"], "text": row["text"]} for key, row in rows.items()
     }
@@ -225,8 +226,8 @@ def test_title_policy_is_explicit_and_recorded(origins: Origins) -> None:
     )
     assert (titled.title_policy, plain.title_policy) == ("title+text", "text")
     texts = [row["text"] for row in rows.values()]
-    assert retrieval_texts(plain.view("yo", "yo").documents).to_pylist() == texts
-    assert retrieval_texts(titled.view("yo", "yo").documents).to_pylist() == [
+    assert join_titles(plain.view("yo", "yo").passages).to_pylist() == texts
+    assert join_titles(titled.view("yo", "yo").passages).to_pylist() == [
         f"{row['title']} {row['text']}" if row["title"] else row["text"] for row in rows.values()
     ]
     assert plain.passages["title"] == titled.passages["title"]
@@ -258,7 +259,7 @@ def test_all_languages_have_13495_topics(origins: Origins) -> None:
     miracl = bh.load("miracl", passages="judged")
     assert miracl.languages == tuple(sorted(SHARDS))
     assert len(miracl.languages) == 18
-    assert {lang: len(miracl.query_rows(lang)) for lang in SHARDS} == {
+    assert {lang: len(miracl.find_query_rows(lang)) for lang in SHARDS} == {
         lang: len(origins.topics(lang)) for lang in SHARDS
     }
     assert len(miracl.queries) == 13_495
@@ -315,13 +316,13 @@ def test_every_passage_is_there_and_judged_ones_alone_if_asked(made: Made) -> No
     whole, judged = made.converted("yo", "te"), made.converted("yo", "te", passages="judged")
     # te has two files, between which the rows are dealt out.
     dealt = [ROWS[n] for n in (0, 2, 4, 1, 3)]
-    assert whole.view("te", "te").beir() == triple("te", dealt)
-    assert whole.view("yo", "yo").beir() == triple("yo", ROWS)
+    assert whole.view("te", "te").to_beir() == triple("te", dealt)
+    assert whole.view("yo", "yo").to_beir() == triple("yo", ROWS)
     assert judged.passages["id"].to_pylist() == [
         *("te:10#0", "te:12#0", "te:11#2"),
         *("yo:10#0", "yo:11#2", "yo:12#0"),
     ]
-    assert judged.view("te", "te").beir()[1:] == whole.view("te", "te").beir()[1:]
+    assert judged.view("te", "te").to_beir()[1:] == whole.view("te", "te").to_beir()[1:]
     assert whole.provenance == judged.provenance
     place = "hf://datasets/miracl/miracl-corpus/miracl-corpus-v1.0"
     assert [origin.file for origin in whole.provenance if origin.lang == "te"][2:] == [
@@ -331,8 +332,8 @@ def test_every_passage_is_there_and_judged_ones_alone_if_asked(made: Made) -> No
     assert {origin.sha256 for origin in whole.provenance[2:3]} == {
         sha256(made.docs("yo").read_bytes()).hexdigest()
     }
-    assert [view.name for view in whole.settings()] == ["te-te", "yo-yo", "te-all", "yo-all"]
-    assert whole.view("yo").beir()[2] == whole.view("yo", "yo").beir()[2]
+    assert [view.name for view in whole.list_settings()] == ["te-te", "yo-yo", "te-all", "yo-all"]
+    assert whole.view("yo").to_beir()[2] == whole.view("yo", "yo").to_beir()[2]
 
 
 @pytest.mark.parametrize("broken", ["cut", "half", "empty", "no gzip"])
@@ -354,7 +355,7 @@ def test_an_interrupted_conversion_goes_on_where_it_stopped(made: Made, broken: 
     before = {name: (shards / name).stat().st_mtime_ns for name in files(shards)}
     path.write_bytes(whole)
     dealt = [ROWS[n] for n in (0, 2, 4, 1, 3)]
-    assert made.converted("te").view("te", "te").beir() == triple("te", dealt)
+    assert made.converted("te").view("te", "te").to_beir() == triple("te", dealt)
     assert {name: (shards / name).stat().st_mtime_ns for name in before} == before
 
 

@@ -13,13 +13,13 @@ import pytest
 import beir_hybrid
 from beir_hybrid import BeirHybridError, Collection, Dataset
 from beir_hybrid.errors import BadData, BadOption, UnknownName, Unreachable
-from beir_hybrid.sources import find
+from beir_hybrid.sources import find_dataset
 from tests.http_server import serving
 
 SOURCE = """
 from typing import Literal
 
-from beir_hybrid.sources import Dataset, Remote, announce, cached, fetch
+from beir_hybrid.sources import Dataset, Remote, announce, load_or_build, fetch
 
 
 Case = Literal["as is", "low"]
@@ -32,11 +32,13 @@ def load(languages=None, *, url: str, checksum: str, most: int = 9, case: Case =
         for number, line in enumerate(lines):
             for lang in languages:
                 text = line.lower() if case == "low" else line
-                passage = writer.passage(lang, str(number), "", text)
-                writer.judge(writer.query(lang, str(number), f"{line}?", str(number)), passage)
+                passage = writer.add_passage(lang, str(number), "", text)
+                query = writer.add_query(lang, str(number), f"{line}?", str(number))
+                writer.add_judgement(query, passage)
         writer.finish()
 
-    return cached("toy", {"checksum": checksum, "most": most, "case": case, "of": languages}, build)
+    recipe = {"checksum": checksum, "most": most, "case": case, "of": languages}
+    return load_or_build("toy", recipe, build)
 
 
 TOY = Dataset(
@@ -53,7 +55,7 @@ logging.basicConfig(format="%(message)s", stream=sys.stdout)
 name, calls = sys.argv[1], json.loads(sys.argv[2])
 for languages, options in calls:
     try:
-        print(bh.load(name, languages, **options).view().beir())
+        print(bh.load(name, languages, **options).view().to_beir())
     except bh.BeirHybridError as error:
         print(f"{type(error).__name__}: {error}")
 print(",".join(bh.datasets()))
@@ -286,7 +288,7 @@ def test_every_option_that_is_shown_can_be_passed(
             options[pictures[name]] = tmp_path
         if name in paths:
             options["path"] = paths[name]
-            assert beir_hybrid.load(name, **options).view().beir() == one.view().beir()
+            assert beir_hybrid.load(name, **options).view().to_beir() == one.view().to_beir()
         elif name == "jsonl-image-text":
             with pytest.raises(BadData, match=r" lacks captions\.jsonl, "):
                 beir_hybrid.load(name, path=tmp_path)
@@ -311,6 +313,6 @@ def test_every_option_that_is_shown_can_be_passed(
 
 
 def test_names_of_datasets_are_no_keywords() -> None:
-    assert find("jsonl").name == "jsonl"
+    assert find_dataset("jsonl").name == "jsonl"
     with pytest.raises(UnknownName, match=r"^no dataset 'xquadr'; did you mean 'xquad-r'\?$"):
         beir_hybrid.load("xquadr", name="mine")

@@ -154,7 +154,7 @@ def test_a_model_of_the_hub_stands_with_its_commit_and_a_dataset_with_its_option
     collection = replace(
         collection,
         options={"revision": "c0ffee", "split": "dev"},
-        loaded={"name": "miracl", "languages": ["sw", "yo"],
+        dataset={"name": "miracl", "languages": ["sw", "yo"],
                 "options": {"revision": "main", "judged": True, "of": ("a", "b"), "none": None}},
     )  # fmt: skip
     results = bh.evaluate(place / "model", collection, measures="R@1", settings="mono")

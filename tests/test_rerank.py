@@ -98,7 +98,7 @@ class Judge:
 
 def ranking(view: View, judge: Judge, depth: int, *, descending: bool) -> dict[str, list[str]]:
     """Return each query's passages in the order that reranking has to give."""
-    corpus, queries, _ = view.beir()
+    corpus, queries, _ = view.to_beir()
     encoder = Words()
     texts = [text_of(document) for document in corpus.values()]
     found = encoder.encode_queries(list(queries.values())) @ encoder.encode_passages(texts).T
@@ -125,7 +125,7 @@ def expected(view: View, judge: Judge, depth: int, seen: bool) -> dict[Any, floa
     """Return ir-measures' value of every measure and query."""
     down = ranking(view, judge, depth, descending=True)
     up = ranking(view, judge, depth, descending=False)
-    _, _, qrels = view.beir()
+    _, _, qrels = view.to_beir()
     names = {query: str(number) for number, query in enumerate(down)}
     found = {}
     for measure in [*PLAIN, *(BIASED if seen else [])]:
@@ -161,7 +161,7 @@ def test_every_setting_is_reranked(model: CrossEncoder, tmp_path: Path, depth: i
         assert {query: list(scores) for query, scores in run.items()} == {
             query: order[:depth] for query, order in orders.items()
         }
-        corpus, queries, _ = view.beir()
+        corpus, queries, _ = view.to_beir()
         for query, scores in run.items():
             mine = {key: judge(queries[query], text_of(corpus[key])) for key in scores}
             assert scores == pytest.approx(mine, abs=1e-5)
@@ -171,7 +171,7 @@ def test_reranking_changes_the_order_and_ties_are_there(model: CrossEncoder) -> 
     view, judge = small().view("en"), Judge(model)
     orders = ranking(view, judge, 12, descending=True)
     plain = ranking(view, judge, 0, descending=True)
-    corpus, queries, _ = view.beir()
+    corpus, queries, _ = view.to_beir()
     assert all(orders[query][:12] != plain[query][:12] for query in orders)
     scores = [[judge(queries[q], text_of(corpus[key])) for key in orders[q][:12]] for q in orders]
     assert any(one == two for row in scores for one, two in pairwise(row))

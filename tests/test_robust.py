@@ -15,10 +15,10 @@ from pathlib import Path
 import pytest
 
 import beir_hybrid as bh
-from beir_hybrid.collection.writer import cached
+from beir_hybrid.collection.cache import load_or_build
 from beir_hybrid.errors import NotWritable
 from beir_hybrid.fetch import Remote, fetch
-from beir_hybrid.files import replacing_folder
+from beir_hybrid.files import atomic_folder
 from tests.http_server import serving
 
 PAGE = 4096  # what a tmpfs hands out at a time
@@ -32,8 +32,8 @@ EXPORT = """
 import sys
 import time
 from pathlib import Path
-from beir_hybrid.files import replacing_folder
-with replacing_folder(Path(sys.argv[1])) as folder:
+from beir_hybrid.files import atomic_folder
+with atomic_folder(Path(sys.argv[1])) as folder:
     (folder / "corpus.jsonl").write_text("half")
     print("written", flush=True)
     time.sleep(60)
@@ -255,8 +255,8 @@ def test_a_source_that_cannot_be_read_is_no_matter_of_the_cache(
         (tmp_path / "file" / "topics.tsv").read_bytes()
 
     with pytest.raises(NotADirectoryError):
-        cached("toy", {}, build)
-    with pytest.raises(NotADirectoryError), replacing_folder(tmp_path / "out"):
+        load_or_build("toy", {}, build)
+    with pytest.raises(NotADirectoryError), atomic_folder(tmp_path / "out"):
         (tmp_path / "file" / "topics.tsv").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "file"]
     assert _built(own_cache) == []

@@ -203,11 +203,11 @@ def setting(folder: Path, passage_lang: str | None, *, original_ids: bool) -> Vi
     """Return English queries against some passages, among them one whose own id is ``de:2``."""
     folder.mkdir()
     writer = CollectionWriter(folder, "toy")
-    writer.query("en", "1", "question", "1")
+    writer.add_query("en", "1", "question", "1")
     for lang in ("en", "de"):
-        writer.passage(lang, "1", "", f"{lang} one")
-        writer.passage(lang, "de:2", "", f"{lang} two")
-        writer.judge("en:q:1", f"{lang}:1")
+        writer.add_passage(lang, "1", "", f"{lang} one")
+        writer.add_passage(lang, "de:2", "", f"{lang} two")
+        writer.add_judgement("en:q:1", f"{lang}:1")
     writer.finish(original_ids=original_ids)
     return open_collection(folder).view("en", passage_lang)
 
@@ -220,7 +220,7 @@ def test_ids_of_the_origin_are_restored_and_read(tmp_path: Path) -> None:
     path = write_run(tmp_path / "run", OURS, "t", view=view)
     assert path.read_text() == "1 Q0 1 1 2.0 t\n1 Q0 de:2 2 1.0 t\n"
     assert read_run(path, view=view) == OURS
-    known = set(view.documents["id"].to_pylist()), set(view.queries["id"].to_pylist())
+    known = set(view.passages["id"].to_pylist()), set(view.queries["id"].to_pylist())
     assert read_run(path, view=view, known_documents=known[0], known_queries=known[1]) == OURS
     with pytest.raises(BadData, match="names 1 documents that are not there, first '1' in line 1"):
         read_run(path, view=view, known_documents={"de:de:2"})
@@ -229,7 +229,7 @@ def test_ids_of_the_origin_are_restored_and_read(tmp_path: Path) -> None:
 def test_ids_of_ours_are_read_where_the_known_ones_tell(tmp_path: Path) -> None:
     view = setting(tmp_path / "c", "de", original_ids=True)
     path = write_run(tmp_path / "run", OURS)
-    known = set(view.documents["id"].to_pylist())
+    known = set(view.passages["id"].to_pylist())
     assert read_run(path, view=view, known_documents=known, known_queries={"en:q:1"}) == OURS
 
 

@@ -249,7 +249,7 @@ def ours(folder: Path, view: View) -> Run:
     return bh.read_run(
         folder / f"{view.name}.trec",
         view=view,
-        known_documents=set(view.documents["id"].to_pylist()),
+        known_documents=set(view.passages["id"].to_pylist()),
         known_queries=set(view.queries["id"].to_pylist()),
     )
 
@@ -265,7 +265,9 @@ def test_pyserini_searches_as_we_do(tmp_path: Path, real: Collection, ran: Ran) 
     asked = real.view("en").queries
     ids, texts = asked["id"].to_pylist(), asked["text"].to_pylist()
     for view in (real.view("en", "de"), real.view("en")):
-        index = bh.build_index(encoder, real, tmp_path / view.name, languages=view.passage_langs)
+        index = bh.build_index(
+            encoder, real, tmp_path / view.name, languages=view.passage_languages
+        )
         wanted = ours(tmp_path / "runs", view)
         searcher = FaissSearcher(str(index), bh.QueryEncoder(encoder))
         hits = searcher.batch_search(texts, ids, k=100, threads=2)

@@ -72,16 +72,16 @@ def test_the_way_to_beir_and_back() -> None:
     ids, groups = (collection.queries[name].to_pylist() for name in ("id", "group"))
     kept = dict(zip(ids, groups, strict=True))
     assert kept["th:q:561"] == "561"
-    again = bh.from_beir(*collection.view().beir(), groups=kept)
+    again = bh.from_beir(*collection.view().to_beir(), groups=kept)
     assert tables(again) == tables(collection)
     assert (again.languages, again.original_ids) == (("de", "en", "th"), False)
     # BEIR's dicts hold no groups: left out, each query stands alone.
-    alone = bh.from_beir(*collection.view().beir())
+    alone = bh.from_beir(*collection.view().to_beir())
     assert alone.queries["group"].to_pylist() == ids
     # One setting makes the round as well.
-    part = bh.from_beir(*collection.view("en", "de").beir())
+    part = bh.from_beir(*collection.view("en", "de").to_beir())
     assert part.languages == ("de", "en")
-    assert part.view("en", "de").beir() == collection.view("en", "de").beir()
+    assert part.view("en", "de").to_beir() == collection.view("en", "de").to_beir()
 
 
 def test_what_is_the_same_is_built_once_and_what_is_not_is_not() -> None:

@@ -12,7 +12,7 @@ from transformers.trainer_callback import PrinterCallback
 from beir_hybrid.batches.audit import BatchCounts, count_batches
 from beir_hybrid.batches.sampler import HybridBatchSampler
 from beir_hybrid.errors import BadOption
-from beir_hybrid.files import replacing
+from beir_hybrid.files import atomic_file
 
 if TYPE_CHECKING:
     from beir_hybrid.batches.epoch import Batch
@@ -71,7 +71,7 @@ class BatchAuditCallback(TrainerCallback):
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
         lines = list(_until(self.path, state.global_step)) if state.global_step else []
-        with replacing(self.path) as temporary:
+        with atomic_file(self.path) as temporary:
             temporary.write_text("".join(line for line, _ in lines), "utf-8")
         for _, counts in lines:
             self.audit.add(counts)

@@ -49,16 +49,16 @@ def show(name: Name, as_json: Json = False) -> None:
 
     Example: `beir-hybrid datasets show miracl`
     """
-    from beir_hybrid.languages import english_name
-    from beir_hybrid.sources import find
-    from beir_hybrid.sources.options import described
+    from beir_hybrid.languages import name_language
+    from beir_hybrid.sources import find_dataset
+    from beir_hybrid.sources.options import describe_option
 
-    dataset = find(name)
+    dataset = find_dataset(name)
     if as_json:
         print_json(_facts(dataset))
         return
-    named = ", ".join(f"{lang} ({english_name(lang)})" for lang in dataset.languages)
-    options = "\n".join(map(described, dataset.options.values()))
+    named = ", ".join(f"{lang} ({name_language(lang)})" for lang in dataset.languages)
+    options = "\n".join(map(describe_option, dataset.options.values()))
     rows = {
         "name": dataset.name,
         "what it is": dataset.summary,
@@ -72,13 +72,13 @@ def show(name: Name, as_json: Json = False) -> None:
 
 
 def _facts(dataset: "Dataset") -> dict[str, Any]:
-    from beir_hybrid.sources.options import described
+    from beir_hybrid.sources.options import describe_option
 
     return {
         "name": dataset.name,
         "summary": dataset.summary,
         "languages": list(dataset.languages),
-        "options": {name: described(option) for name, option in dataset.options.items()},
+        "options": {name: describe_option(option) for name, option in dataset.options.items()},
         "licence": dataset.licence,
         "citation": dataset.citation,
         "homepage": dataset.homepage,
@@ -101,20 +101,20 @@ def fetch_dataset(
     from beir_hybrid.text import plural
 
     collection = load(name, parts(languages), option, offline)
-    pictures = len(collection.passage_rows(IMAGE)) if collection.images else 0
+    pictures = len(collection.find_passage_rows(IMAGE)) if collection.has_images else 0
     rows = {
-        lang: (len(collection.query_rows(lang)), len(collection.passage_rows(lang)))
+        lang: (len(collection.find_query_rows(lang)), len(collection.find_passage_rows(lang)))
         for lang in collection.languages
     }
     if as_json:
         sizes = {lang: {"queries": n, "passages": m} for lang, (n, m) in rows.items()}
-        shown = {"pictures": pictures} if collection.images else {}
+        shown = {"pictures": pictures} if collection.has_images else {}
         print_json({"name": name, "languages": sizes, **shown, "caveat": collection.caveat})
         return
     _echo_counts(name, len(collection.queries), len(collection.passages))
     for lang, (queries, passages) in rows.items():
         typer.echo(f"  {lang}  {queries:>9,} queries  {passages:>11,} passages")
-    if collection.images:
+    if collection.has_images:
         typer.echo(f"  {plural(pictures, 'pictures')}, which are asked and found as well")
     if collection.caveat:
         typer.echo(f"note: {collection.caveat}")
@@ -146,15 +146,15 @@ def export(
     """
     from beir_hybrid.collection import write_folder
     from beir_hybrid.collection.setting import IMAGE
-    from beir_hybrid.sources import find
+    from beir_hybrid.sources import find_dataset
 
     asked, answered, loaded = parts(queries), parts(passages), parts(languages)
     # The other languages need not be fetched; the user's own files are read as a whole.
-    if loaded is None and asked and answered and find(name).languages:
+    if loaded is None and asked and answered and find_dataset(name).languages:
         loaded = [lang for lang in (*asked, *answered) if lang != IMAGE] or None
     collection = load(name, loaded, option, offline)
     if asked is None and answered is None:  # pictures as well, where there are any
-        asked = answered = list(collection.groups)
+        asked = answered = list(collection.codes)
     view = collection.view(asked, answered)
     write_folder(view, folder, split)
     documents = sum(len(rows) for rows in view.passage_ranges)

@@ -8,7 +8,7 @@ import typer
 from beir_hybrid.cli.evaluate import Measures, chosen
 from beir_hybrid.cli.shared import Json, console, print_json
 from beir_hybrid.errors import BadOption, lookup
-from beir_hybrid.files import replacing
+from beir_hybrid.files import atomic_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -124,7 +124,7 @@ def compare(
         **chosen(measures),
     )
     if output is not None:
-        with replacing(output) as temporary:
+        with atomic_file(output) as temporary:
             temporary.write_text(write(found), "utf-8")
     if as_json:
         print_json(as_record(found))

@@ -134,7 +134,7 @@ def load(
     name: str, languages: list[str] | None, option: list[str] | None, offline: bool
 ) -> "Collection":
     """Load a dataset, with ``KEY=VALUE`` texts as its options."""
-    from beir_hybrid.sources import find
+    from beir_hybrid.sources import find_dataset
 
     stay_offline(offline)
     options: dict[str, str] = {}
@@ -143,7 +143,7 @@ def load(
         if not equals:
             raise BadOption(f"--option takes KEY=VALUE, not {pair!r}")
         options[key.replace("-", "_")] = value
-    return find(name)(languages, **options)
+    return find_dataset(name)(languages, **options)
 
 
 def stay_offline(wanted: bool) -> None:

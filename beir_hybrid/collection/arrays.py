@@ -1,7 +1,13 @@
-"""Numpy's arrays as Arrow's and back: no copy, and none of pyarrow's slow import of pandas."""
+"""Columns of Arrow tables: conversion to and from numpy, selection of rows, texts for retrieval.
+
+Numbers are converted without a copy, and without pyarrow's slow import of pandas.
+"""
+
+from collections.abc import Iterable
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 _TYPES: dict[pa.DataType, np.dtype[np.signedinteger]] = {
     pa.int64(): np.dtype(np.int64),
@@ -10,25 +16,44 @@ _TYPES: dict[pa.DataType, np.dtype[np.signedinteger]] = {
 
 
 def to_numpy(column: pa.ChunkedArray) -> np.ndarray:
-    """Return a column of whole numbers, none of them missing."""
+    """Convert a column of int32 or int64 without missing values to a numpy array."""
+    dtype = _TYPES[column.type]
     parts = [
-        np.frombuffer(chunk.buffers()[1], _TYPES[column.type])[chunk.offset :][: len(chunk)]
+        np.frombuffer(chunk.buffers()[1], dtype)[chunk.offset :][: len(chunk)]
         for chunk in column.chunks
         if len(chunk)
     ]
-    return (
-        parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, _TYPES[column.type]), *parts])
-    )
+    return parts[0] if len(parts) == 1 else np.concatenate([np.empty(0, dtype), *parts])
 
 
 def to_arrow(numbers: np.ndarray) -> pa.Array:
-    """Return an array of int32 or int64, as the numbers are."""
-    kind = next(arrow for arrow, dtype in _TYPES.items() if dtype == numbers.dtype)
+    """Convert a numpy array of int32 or int64 to an Arrow array of the same type."""
+    arrow_type = next(arrow for arrow, dtype in _TYPES.items() if dtype == numbers.dtype)
     values = np.ascontiguousarray(numbers)
-    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
+    return pa.Array.from_buffers(arrow_type, len(values), [None, pa.py_buffer(values)])
+
+
+def is_in_ranges(rows: np.ndarray, ranges: Iterable[range]) -> np.ndarray:
+    """Return whether each row number lies in one of the ranges; (rows,) bool."""
+    is_in = np.zeros(len(rows), dtype=bool)
+    for span in ranges:
+        is_in |= (rows >= span.start) & (rows < span.stop)
+    return is_in
+
+
+def take_distinct(column: pa.ChunkedArray, rows: np.ndarray) -> pa.ChunkedArray:
+    """Return a column's value at each row, reading every distinct row once."""
+    distinct, places = np.unique(rows, return_inverse=True)
+    return column.take(to_arrow(distinct)).combine_chunks().take(to_arrow(places))
 
 
 def empty_texts(n: int) -> pa.Array:
     """Return n empty strings."""
     offsets = pa.py_buffer(np.zeros(n + 1, dtype=np.int32))
     return pa.Array.from_buffers(pa.string(), n, [None, offsets, pa.py_buffer(b"")])
+
+
+def join_titles(passages: pa.Table) -> pa.ChunkedArray:
+    """Join the title and text of each passage to the text that a model reads."""
+    texts = pc.binary_join_element_wise(passages["title"], passages["text"], " ")
+    return pc.if_else(pc.equal(passages["title"], ""), passages["text"], texts)

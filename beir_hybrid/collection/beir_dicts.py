@@ -1,16 +1,16 @@
-"""BEIR's ``(corpus, queries, qrels)`` dicts and a map of languages in, a collection out."""
+"""Collections made of BEIR's ``(corpus, queries, qrels)`` dicts and a language for each id."""
 
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from numbers import Real
-from typing import Any
 
+from beir_hybrid.collection.cache import load_or_build
 from beir_hybrid.collection.collection import Collection
-from beir_hybrid.collection.writer import CollectionWriter, cached
+from beir_hybrid.collection.writer import CollectionWriter
 from beir_hybrid.errors import BadData
 
-_SHOWN = 60
+_MESSAGE_LENGTH = 60  # characters of a value that a message quotes
 
 
 def from_beir(
@@ -22,75 +22,84 @@ def from_beir(
     groups: Mapping[str, str] | None = None,
     name: str = "beir",
 ) -> Collection:
-    """Return a collection of what BEIR's loaders return.
+    """Make a collection of what BEIR's loaders return.
 
-    Of a passage its title and text count. Queries that `qrels` does not judge are left out, as
-    BEIR leaves them out.
+    Only the title and text of a passage are used. Queries without judgements in `qrels` are left
+    out, as BEIR leaves them out.
 
     Parameters
     ----------
     languages
-        The language of each query's and passage's id, or the one that all are in. Left out, ids
-        start with it, as in ``de:12-3``.
+        The language of each query's and passage's id, or one language for all. By default ids
+        start with their language, as in ``de:12-3``.
     groups
-        For ids of queries: what question they translate. Queries left out stand alone, so that
-        statistics take translations for independent; `View.beir` does not hold groups.
+        The group of each query's id: queries of one group translate each other. A query that is
+        missing here is a group of its own, so that statistics take translations for independent;
+        `View.to_beir` does not return groups.
 
     Examples
     --------
     >>> corpus = {"d1": {"title": "", "text": "Haus"}, "d2": {"title": "", "text": "house"}}
     >>> qrels = {"q1": {"d1": 1, "d2": 1}}
     >>> collection = from_beir(corpus, {"q1": "home?"}, qrels, {"d1": "de", "d2": "en", "q1": "en"})
-    >>> collection.view("en", "de").beir()[2]
+    >>> collection.view("en", "de").to_beir()[2]
     {'en:q:q1': {'de:d1': 1}}
     """
-    asked = [key for key in queries if qrels.get(key)]
-    _check(corpus, queries, qrels, name)
-    known = _languages([*asked, *corpus], languages)
-    ours = all(key.startswith(f"{lang}:") for key, lang in known.items())
+    query_keys = [key for key in queries if qrels.get(key)]
+    _check_types(corpus, queries, qrels, name)
+    language_of = _find_languages([*query_keys, *corpus], languages)
+    has_prefixes = all(key.startswith(f"{lang}:") for key, lang in language_of.items())
     groups = groups or {}
 
     def build(writer: CollectionWriter) -> None:
         ids: dict[str, str] = {}
         for key, document in corpus.items():
-            lang = known[key]
-            local = key.removeprefix(f"{lang}:") if ours else key
-            ids[key] = writer.passage(lang, local, *_texts(document))
-        for key in asked:
-            lang = known[key]
-            local = key.removeprefix(f"{lang}:").removeprefix("q:") if ours else key
-            query = writer.query(lang, local, queries[key], groups.get(key, key))
+            lang = language_of[key]
+            local_key = key.removeprefix(f"{lang}:") if has_prefixes else key
+            ids[key] = writer.add_passage(lang, local_key, *_get_title_and_text(document))
+        for key in query_keys:
+            lang = language_of[key]
+            local_key = key.removeprefix(f"{lang}:").removeprefix("q:") if has_prefixes else key
+            query = writer.add_query(lang, local_key, queries[key], groups.get(key, key))
             for passage, relevance in qrels[key].items():
                 if passage in ids:
-                    writer.judge(query, ids[passage], int(relevance))
+                    writer.add_judgement(query, ids[passage], int(relevance))
                 else:
-                    writer.lacks("passages", [passage])
-        writer.lacks("queries", [key for key in qrels if qrels[key] and key not in queries])
-        writer.finish(original_ids=not ours)
+                    writer.note_missing("passages", [passage])
+        missing_queries = [key for key in qrels if qrels[key] and key not in queries]
+        writer.note_missing("queries", missing_queries)
+        writer.finish(original_ids=not has_prefixes)
 
     content = hashlib.sha256()
-    passages = ((key, *_texts(document)) for key, document in corpus.items())
-    questions = ((key, queries[key]) for key in asked)
-    judged = ((key, {p: int(r) for p, r in found.items()}) for key, found in qrels.items())
-    for part in (passages, questions, judged):
+    passages = ((key, *_get_title_and_text(document)) for key, document in corpus.items())
+    query_texts = ((key, queries[key]) for key in query_keys)
+    judgements = (
+        (query, {passage: int(relevance) for passage, relevance in relevances.items()})
+        for query, relevances in qrels.items()
+    )
+    for part in (passages, query_texts, judgements):
         for item in part:
             content.update(json.dumps(item).encode())
-    recipe = {"triple": content.hexdigest(), "languages": _digest(known), "groups": _digest(groups)}
-    return cached(name, recipe, build)
+    recipe = {
+        "triple": content.hexdigest(),
+        "languages": _hash_table(language_of),
+        "groups": _hash_table(groups),
+    }
+    return load_or_build(name, recipe, build)
 
 
-def _texts(document: Mapping[str, str]) -> tuple[str, str]:
+def _get_title_and_text(document: Mapping[str, str]) -> tuple[str, str]:
     return document.get("title") or "", document.get("text") or ""
 
 
-def _check(
-    corpus: Mapping[Any, Any],
-    queries: Mapping[Any, Any],
-    qrels: Mapping[Any, Mapping[Any, Any]],
+def _check_types(
+    corpus: Mapping[str, object],
+    queries: Mapping[str, object],
+    qrels: Mapping[str, Mapping[str, object]],
     name: str,
 ) -> None:
-    """Raise `BadData` where something is of another type than BEIR's loaders give."""
-    for kind, table, wanted in (
+    """Raise `BadData` where something is of another type than BEIR's loaders return."""
+    for kind, table, value_type in (
         ("passage", corpus, Mapping),
         ("query", queries, str | None),
         ("judgements of", qrels, Mapping),
@@ -98,28 +107,31 @@ def _check(
         for key, value in table.items():
             if not isinstance(key, str):
                 raise BadData(f"{name}: the id {key!r} is of type {type(key).__name__}, not str")
-            if not isinstance(value, wanted):
-                raise BadData(f"{name}: {kind} {key!r} is {value!r:.{_SHOWN}}")
-    for query, judged in qrels.items():
-        for passage, relevance in judged.items():
+            if not isinstance(value, value_type):
+                raise BadData(f"{name}: {kind} {key!r} is {value!r:.{_MESSAGE_LENGTH}}")
+    for query, relevances in qrels.items():
+        for passage, relevance in relevances.items():
             if not isinstance(relevance, Real) or relevance % 1:
                 place = f"the relevance of {passage!r} to {query!r}"
                 raise BadData(f"{name}: {place} is {relevance!r}, no integer")
 
 
-def _languages(ids: Iterable[str], languages: Mapping[str, str] | str | None) -> dict[str, str]:
+def _find_languages(
+    ids: Iterable[str], languages: Mapping[str, str] | str | None
+) -> dict[str, str]:
     if isinstance(languages, str):
         return dict.fromkeys(ids, languages)
     if languages is None:
         languages = {key: key.partition(":")[0] for key in ids if ":" in key}
-    lost = [key for key in ids if key not in languages]
-    if lost:
+    unknown_ids = [key for key in ids if key not in languages]
+    if unknown_ids:
         raise BadData(
-            f"{len(lost):,} ids have no language, first {lost[0]!r:.{_SHOWN}}: "
-            "`languages` takes a map of ids to languages, or the one of all"
+            f"{len(unknown_ids):,} ids have no language, first "
+            f"{unknown_ids[0]!r:.{_MESSAGE_LENGTH}}: `languages` takes a map of ids to languages, "
+            "or one language for all"
         )
     return {key: languages[key] for key in ids}
 
 
-def _digest(table: Mapping[str, str]) -> str:
+def _hash_table(table: Mapping[str, str]) -> str:
     return hashlib.sha256(json.dumps(sorted(table.items())).encode()).hexdigest()

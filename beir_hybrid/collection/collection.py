@@ -1,51 +1,45 @@
 """Collections: queries, passages and judgements in several languages, and views of them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from beir_hybrid.collection.arrays import empty_texts, to_arrow, to_numpy
-from beir_hybrid.collection.judgements import ITSELF, Judgements
+from beir_hybrid.collection.arrays import (
+    empty_texts,
+    is_in_ranges,
+    take_distinct,
+    to_arrow,
+    to_numpy,
+)
+from beir_hybrid.collection.judgements import SELF_MATCH, Judgements
+from beir_hybrid.collection.origin import Origin
 from beir_hybrid.collection.setting import (
     ALL,
     IMAGE,
     MIXED,
     KindName,
     Setting,
-    find_kinds,
-    find_setting,
-    language_order,
+    language_sort_key,
+    make_setting,
+    parse_kinds,
 )
-from beir_hybrid.languages import choose, listed
+from beir_hybrid.languages import as_list, choose_languages
 from beir_hybrid.text import plural
 
 TitlePolicy = Literal["title+text", "text"]
-Triple = tuple[dict[str, dict[str, str]], dict[str, str], dict[str, dict[str, int]]]
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a file of a collection came from: its address or path, checksum and revision.
-
-    `lang` is the language that all its rows are in, if there is one and the origin says so.
-    """
-
-    file: str
-    sha256: str
-    revision: str = ""
-    lang: str = ""
+# BEIR's corpus, queries and qrels.
+BeirTriple = tuple[dict[str, dict[str, str]], dict[str, str], dict[str, dict[str, int]]]
 
 
 class Prefixes(NamedTuple):
-    """What stands before the origin's own ids to make them ours; empty where ours are used."""
+    """Prefixes that turn ids of the origin into ids of the collection; empty where they agree."""
 
     queries: str = ""
-    documents: str = ""
+    passages: str = ""
 
 
 # Compared by identity: tables can be millions of rows long, and arrays have no truth value.
@@ -53,21 +47,22 @@ class Prefixes(NamedTuple):
 class Collection:
     """Queries, passages and judgements in several languages, each text stored once.
 
-    Rows are Arrow tables, memory-mapped when they come from disk, and lie language by language
-    in the order of `groups`; so the passages of a language are a slice, not a selection.
+    Rows are Arrow tables, memory-mapped when they come from disk. They lie language by language
+    in the order of `codes`, so that the passages of a language are a slice.
 
-    Queries and passages may be pictures, which are in no language: they are in `IMAGE`, behind all
-    languages. Where captions and pictures are both asked and found, a judgement of relevance
-    `ITSELF` says that a passage is the query itself, which its rankings leave out.
+    Queries and passages may be images. Images have no language: their code is `IMAGE`, and they lie
+    behind all languages. Where captions and images are queries and passages alike, a judgement of
+    relevance `SELF_MATCH` marks the passage that is the query itself; rankings of the query leave
+    it out.
 
     Attributes
     ----------
     queries
-        Columns ``id``, ``lang``, ``text`` and ``group``: the question that a query translates,
-        or the picture that it is or describes; and ``image`` as passages have it.
+        Columns ``id``, ``lang``, ``text`` and ``group``: queries of one group translate each other,
+        or are an image and its captions; and ``image`` as in `passages`.
     passages
-        Columns ``id``, ``lang``, ``title``, ``text``, and ``image`` where there are any: the path
-        of a picture, whose text is the checksum of its file.
+        Columns ``id``, ``lang``, ``title``, ``text``, and ``image`` where there are images: the
+        path of an image, whose text is the checksum of its file.
     judgements
         Columns ``query`` and ``passage`` (row numbers in the two tables) and ``relevance``.
     title_policy
@@ -77,8 +72,9 @@ class Collection:
         followed by the origin's, and exports restore the latter.
     caveat
         Why figures on this collection cannot be compared with published ones; empty if they can.
-    loaded
-        The dataset's name, languages and options that load it again; empty if none did.
+    dataset
+        The name, languages and options that load the collection again with `load`; empty if it was
+        not loaded by name.
 
     Examples
     --------
@@ -89,7 +85,7 @@ class Collection:
     >>> collection = bh.from_beir(corpus, queries, qrels)
     >>> collection
     Collection('beir', 2 languages, 2 queries, 2 passages)
-    >>> [setting.name for setting in collection.settings()]
+    >>> [setting.name for setting in collection.list_settings()]
     ['de-de', 'en-en', 'de-en', 'en-de', 'de-all', 'en-all']
     """
 
@@ -107,112 +103,117 @@ class Collection:
     title_policy: TitlePolicy = "title+text"
     original_ids: bool = False
     caveat: str = ""
-    loaded: dict[str, Any] = field(default_factory=dict)
+    dataset: dict[str, Any] = field(default_factory=dict)
 
     def __repr__(self) -> str:
-        """Say in a line what is in it."""
+        """Return the name and the numbers of languages, images, queries and passages."""
         counts = {"languages": len(self.languages)}
-        if self.images:
-            counts["pictures"] = len(self.passage_rows(IMAGE))
+        if self.has_images:
+            counts["images"] = len(self.find_passage_rows(IMAGE))
         counts |= {"queries": len(self.queries), "passages": len(self.passages)}
-        shown = [plural(count, things) for things, count in counts.items()]
-        return f"Collection({self.name!r}, {', '.join(shown)})"
+        phrases = [plural(count, things) for things, count in counts.items()]
+        return f"Collection({self.name!r}, {', '.join(phrases)})"
 
     @property
-    def images(self) -> bool:
-        """Whether there are pictures."""
+    def has_images(self) -> bool:
+        """Whether there are images."""
         return IMAGE in self.query_counts or IMAGE in self.passage_counts
 
     @property
-    def groups(self) -> tuple[str, ...]:
-        """The languages and, behind them, `IMAGE` where there are pictures: how rows lie."""
-        return (*self.languages, *[IMAGE] * self.images)
+    def codes(self) -> tuple[str, ...]:
+        """The languages and, where there are images, `IMAGE` behind them: the order of rows."""
+        return (*self.languages, *[IMAGE] * self.has_images)
 
-    def query_rows(self, lang: str) -> range:
-        """Return the row numbers of the queries in a language."""
-        return _span(self.query_counts, *self._chosen([lang]))
+    def find_query_rows(self, code: str) -> range:
+        """Return the row numbers of the queries in a language, or of those that are images."""
+        return _find_range(self.query_counts, *self._parse_codes([code]))
 
-    def passage_rows(self, lang: str) -> range:
-        """Return the row numbers of the passages in a language."""
-        return _span(self.passage_counts, *self._chosen([lang]))
+    def find_passage_rows(self, code: str) -> range:
+        """Return the row numbers of the passages in a language, or of those that are images."""
+        return _find_range(self.passage_counts, *self._parse_codes([code]))
+
+    @property
+    def query_ranges(self) -> dict[str, range]:
+        """The row numbers of the queries by language, in the order of `codes`."""
+        return {code: self.find_query_rows(code) for code in self.codes}
+
+    @property
+    def passage_ranges(self) -> dict[str, range]:
+        """The row numbers of the passages by language, in the order of `codes`."""
+        return {code: self.find_passage_rows(code) for code in self.codes}
 
     def view(
         self,
-        query_lang: str | Iterable[str] | None = None,
-        passage_lang: str | Iterable[str] | None = None,
+        query_languages: str | Iterable[str] | None = None,
+        passage_languages: str | Iterable[str] | None = None,
     ) -> "View":
         """Return one evaluation setting: some languages' queries against some languages' passages.
 
         ``view("en", "en")`` is monolingual, ``view("en", "de")`` cross-lingual and ``view("en")``
-        the multilingual pool; either side may be several languages, and ``None`` means all.
-        ``"image"`` stands for pictures beside languages: ``view("en", "image")`` is pictures for
-        English captions, ``view("image")`` captions of all languages for pictures, and
-        ``view("en", collection.groups)`` captions and pictures together.
+        the multilingual pool. Either side may be several languages; ``None`` means all.
+        ``"image"`` stands for images beside languages: ``view("en", "image")`` ranks images for
+        English captions, ``view("image")`` captions of all languages for images, and
+        ``view("en", collection.codes)`` captions and images together.
         """
-        return View(self, self._chosen(query_lang), self._chosen(passage_lang))
-
-    @property
-    def query_groups(self) -> dict[str, range]:
-        """The rows of the queries by language, in the order of languages and rows."""
-        return {lang: self.query_rows(lang) for lang in self.groups}
-
-    @property
-    def passage_groups(self) -> dict[str, range]:
-        """The rows of the passages by language, in the order of languages and rows."""
-        return {lang: self.passage_rows(lang) for lang in self.groups}
-
-    def resolve(self) -> Judgements:
-        """Return the judgements by row number, with all that rankings need of the collection."""
-        columns = [to_numpy(self.judgements[name]) for name in ("query", "passage", "relevance")]
-        return Judgements.of(
-            columns,
-            name=self.name,
-            languages=self.languages,
-            query_groups=self.query_groups,
-            passage_groups=self.passage_groups,
-            passage_ids=self.passages["id"],
-        )
-
-    def settings(self, kind: KindName | None = None) -> list[Setting]:
-        """Return the settings in which at least one query has a relevant passage, or of one kind.
-
-        Monolingual settings come first, then cross-lingual ones, then pools of all languages; a
-        collection in one language has no pool. Behind these come, where there are images, images
-        for captions, captions for images in each language and in all, and captions and images
-        together for captions. ``one-target`` settings come only by name.
-        """
-        judgements = self.resolve()
-        if kind is None:
-            return judgements.settings()
-        (name,) = find_kinds([kind])
-        existing = judgements.kinds()
-        required = "multi" if name == "one-target" else name
-        return judgements.settings([name]) if required in existing else []
+        return View(self, self._parse_codes(query_languages), self._parse_codes(passage_languages))
 
     def view_setting(self, setting: Setting) -> "View":
         """Return the queries, passages and judgements of a setting."""
-        sides = {ALL: self.languages, MIXED: self.groups}
+        sides = {ALL: self.languages, MIXED: self.codes}
         queries, passages = (
             sides.get(side, tuple(side.split("+"))) for side in (setting.queries, setting.passages)
         )
         return self.view(queries, passages)
 
-    def _chosen(self, langs: str | Iterable[str] | None) -> tuple[str, ...]:
-        if langs is None:
+    def list_settings(self, kind: KindName | None = None) -> list[Setting]:
+        """Return the settings in which at least one query has a relevant passage.
+
+        Monolingual settings come first, then cross-lingual ones, then pools of all languages; a
+        collection in one language has no pool. Behind these come, where there are images, images
+        for captions, captions for images in each language and in all, and captions and images
+        together for captions.
+
+        Parameters
+        ----------
+        kind
+            The only kind of settings to return; ``one-target`` settings come only by name.
+        """
+        judgements = self.resolve()
+        if kind is None:
+            return judgements.list_settings()
+        (name,) = parse_kinds([kind])
+        required = "multi" if name == "one-target" else name
+        return judgements.list_settings([name]) if required in judgements.list_kinds() else []
+
+    def resolve(self) -> Judgements:
+        """Return the judgements by row number, with everything that rankings need."""
+        columns = [to_numpy(self.judgements[name]) for name in ("query", "passage", "relevance")]
+        return Judgements.from_columns(
+            columns,
+            name=self.name,
+            languages=self.languages,
+            query_ranges=self.query_ranges,
+            passage_ranges=self.passage_ranges,
+            passage_ids=self.passages["id"],
+        )
+
+    def _parse_codes(self, tags: str | Iterable[str] | None) -> tuple[str, ...]:
+        """Return the codes that language tags name, `IMAGE` last; all languages for None."""
+        if tags is None:
             return self.languages
-        asked = listed(langs)
-        pictures = self.images and IMAGE in asked
-        codes = [lang for lang in asked if not (pictures and lang == IMAGE)]
-        chosen: tuple[str, ...] = ()
-        if codes or not pictures:
-            chosen = choose(f"language of {self.name}", codes, self.languages)
-        # Pictures lie last, whatever the order they are named in.
-        return (*chosen, *[IMAGE] * pictures)
+        names = as_list(tags)
+        has_image = self.has_images and IMAGE in names
+        language_tags = [name for name in names if not (has_image and name == IMAGE)]
+        languages: tuple[str, ...] = ()
+        if language_tags or not has_image:
+            kind = f"language of {self.name}"
+            languages = choose_languages(kind, language_tags, self.languages)
+        return (*languages, *[IMAGE] * has_image)
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """One evaluation setting of a collection; nothing is copied until a table is asked for.
+    """One evaluation setting of a collection; a table is copied only when it is read.
 
     Examples
     --------
@@ -221,69 +222,69 @@ class View:
     >>> qrels = {"en:q:1": {"de:1": 1, "en:1": 1}}
     >>> collection = bh.from_beir(corpus, {"en:q:1": "Where?"}, qrels)
     >>> view = collection.view("en", "de")
-    >>> view.kind, view.name, view.beir()[2]
+    >>> view.kind, view.name, view.to_beir()[2]
     ('cross', 'en-de', {'en:q:1': {'de:1': 1}})
     """
 
     collection: Collection
-    query_langs: tuple[str, ...]
-    passage_langs: tuple[str, ...]
+    query_languages: tuple[str, ...]
+    passage_languages: tuple[str, ...]
 
     @property
     def setting(self) -> Setting:
         """The setting whose queries, passages and judgements these are."""
-        return find_setting(self.query_langs, self.passage_langs, self.collection.languages)
+        return make_setting(self.query_languages, self.passage_languages, self.collection.languages)
 
     @property
     def kind(self) -> KindName:
-        """The kind of its setting, such as ``mono``, ``cross`` or ``multi``."""
+        """The kind of the setting, such as ``mono``, ``cross`` or ``multi``."""
         return self.setting.kind
 
     @property
     def name(self) -> str:
-        """The name of its setting, such as ``en-de``, or ``en-all`` for all languages."""
+        """The name of the setting, such as ``en-de``, or ``en-all`` for all languages."""
         return self.setting.name
 
     @cached_property
     def judgements(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Row numbers of queries and of passages, and the relevance, one judgement a place.
+        """The rows of queries, the rows of passages, and the relevance of each judgement.
 
-        Those of queries without a relevant passage in the view are left out, and `ITSELF`.
+        Queries without a relevant passage in the view are left out, and `SELF_MATCH`.
         """
-        query, passage, relevance = self._judged
-        others = relevance != ITSELF
-        if others.all():
-            return self._judged
-        return query[others], passage[others], relevance[others]
+        query, passage, relevance = self._all_judgements
+        is_other = relevance != SELF_MATCH
+        if is_other.all():
+            return self._all_judgements
+        return query[is_other], passage[is_other], relevance[is_other]
 
     @property
-    def itself(self) -> tuple[np.ndarray, np.ndarray]:
-        """Row numbers of judged queries and of the passages that are these queries themselves."""
-        query, passage, relevance = self._judged
-        same = relevance == ITSELF
-        return query[same], passage[same]
+    def self_matches(self) -> tuple[np.ndarray, np.ndarray]:
+        """The rows of judged queries, and the rows of the passages that are these queries."""
+        query, passage, relevance = self._all_judgements
+        is_self = relevance == SELF_MATCH
+        return query[is_self], passage[is_self]
 
     @cached_property
-    def _judged(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _all_judgements(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         table = self.collection.judgements
         query, passage, relevance = (
             to_numpy(table[name]) for name in ("query", "passage", "relevance")
         )
-        inside = _inside(query, [self.collection.query_rows(lang) for lang in self.query_langs])
-        inside &= _inside(passage, self.passage_ranges)
-        query, passage, relevance = query[inside], passage[inside], relevance[inside]
-        answered = np.isin(query, query[relevance > 0])
-        return query[answered], passage[answered], relevance[answered]
+        rows = is_in_ranges(query, map(self.collection.find_query_rows, self.query_languages))
+        rows &= is_in_ranges(passage, self.passage_ranges)
+        query, passage, relevance = query[rows], passage[rows], relevance[rows]
+        has_gold = np.isin(query, query[relevance > 0])
+        return query[has_gold], passage[has_gold], relevance[has_gold]
 
     @cached_property
     def query_rows(self) -> np.ndarray:
-        """Row numbers of the judged queries: those with a relevant passage in the view."""
+        """The row numbers of the judged queries: those with a relevant passage in the view."""
         return np.unique(self.judgements[0])
 
     @property
     def passage_ranges(self) -> list[range]:
-        """Row numbers of the passages, a range for each language."""
-        return [self.collection.passage_rows(lang) for lang in self.passage_langs]
+        """The row numbers of the passages, a range for each language."""
+        return [self.collection.find_passage_rows(code) for code in self.passage_languages]
 
     @property
     def queries(self) -> pa.Table:
@@ -291,14 +292,14 @@ class View:
         return self.collection.queries.take(to_arrow(self.query_rows))
 
     @property
-    def documents(self) -> pa.Table:
+    def passages(self) -> pa.Table:
         """The passages, with a ``title`` only where the title policy includes it."""
         table = pa.concat_tables(
             self.collection.passages.slice(rows.start, len(rows)) for rows in self.passage_ranges
         )
         if self.collection.title_policy == "text":
-            at = table.schema.get_field_index("title")
-            table = table.set_column(at, "title", empty_texts(len(table)))
+            index = table.schema.get_field_index("title")
+            table = table.set_column(index, "title", empty_texts(len(table)))
         return table
 
     @property
@@ -307,59 +308,38 @@ class View:
         query, passage, relevance = self.judgements
         return pa.table(
             {
-                "query_id": _ids(self.collection.queries, query),
-                "passage_id": _ids(self.collection.passages, passage),
+                "query_id": take_distinct(self.collection.queries["id"], query),
+                "passage_id": take_distinct(self.collection.passages["id"], passage),
                 "relevance": to_arrow(relevance),
             }
         )
 
     @property
     def prefixes(self) -> Prefixes:
-        """What files of this view leave out of the ids.
+        """The prefixes of ids that files of this view leave out.
 
-        They hold the origin's own ids, if it had any and either side is in one language; over
-        several languages those would not be unique.
+        Files hold the origin's own ids if the origin had any and both sides are in one language;
+        over several languages those would not be unique.
         """
-        one = len(self.query_langs) == len(self.passage_langs) == 1
-        if not self.collection.original_ids or not one:
+        is_pair = len(self.query_languages) == len(self.passage_languages) == 1
+        if not self.collection.original_ids or not is_pair:
             return Prefixes()
-        return Prefixes(f"{self.query_langs[0]}:q:", f"{self.passage_langs[0]}:")
+        return Prefixes(f"{self.query_languages[0]}:q:", f"{self.passage_languages[0]}:")
 
-    def beir(self) -> Triple:
+    def to_beir(self) -> BeirTriple:
         """Return BEIR's ``(corpus, queries, qrels)`` dicts; query and passage ids are disjoint."""
-        documents = self.documents
-        ids = documents["id"].to_pylist()
-        corpus = dict(zip(ids, documents.select(["title", "text"]).to_pylist(), strict=True))
-        asked = self.queries
-        queries = dict(zip(asked["id"].to_pylist(), asked["text"].to_pylist(), strict=True))
-        qrels: dict[str, dict[str, int]] = {key: {} for key in queries}
+        passages, queries = self.passages, self.queries
+        documents = passages.select(["title", "text"]).to_pylist()
+        corpus = dict(zip(passages["id"].to_pylist(), documents, strict=True))
+        texts = dict(zip(queries["id"].to_pylist(), queries["text"].to_pylist(), strict=True))
+        qrels: dict[str, dict[str, int]] = {key: {} for key in texts}
         for row in self.qrels.to_pylist():
             qrels[row["query_id"]][row["passage_id"]] = row["relevance"]
-        return corpus, queries, qrels
+        return corpus, texts, qrels
 
 
-def retrieval_texts(documents: pa.Table) -> pa.ChunkedArray:
-    """Return what a model reads of each passage: title and text, or the text where no title is."""
-    joined = pc.binary_join_element_wise(documents["title"], documents["text"], " ")
-    return pc.if_else(pc.equal(documents["title"], ""), documents["text"], joined)
-
-
-def _span(counts: dict[str, int], lang: str) -> range:
+def _find_range(counts: dict[str, int], code: str) -> range:
     """Return a language's rows; they lie in the order of codes, also where a language has none."""
-    before = sum(
-        count for other, count in counts.items() if language_order(other) < language_order(lang)
-    )
-    return range(before, before + counts.get(lang, 0))
-
-
-def _inside(rows: np.ndarray, ranges: Sequence[range]) -> np.ndarray:
-    inside = np.zeros(len(rows), dtype=bool)
-    for span in ranges:
-        inside |= (rows >= span.start) & (rows < span.stop)
-    return inside
-
-
-def _ids(table: pa.Table, rows: np.ndarray) -> pa.ChunkedArray:
-    """Look each distinct row's id up once."""
-    distinct, places = np.unique(rows, return_inverse=True)
-    return table["id"].take(to_arrow(distinct)).combine_chunks().take(to_arrow(places))
+    position = language_sort_key(code)
+    start = sum(count for lang, count in counts.items() if language_sort_key(lang) < position)
+    return range(start, start + counts.get(code, 0))

@@ -1,4 +1,4 @@
-"""A collection or view in, a folder that BEIR's own loader reads out; and back without a loss."""
+"""Folders in BEIR's layout: writing a collection or view, and reading any such folder."""
 
 import csv
 import json
@@ -9,97 +9,119 @@ from typing import Any, TextIO
 
 import pyarrow as pa
 
-from beir_hybrid.collection.collection import Collection, Origin, View
-from beir_hybrid.collection.judgements import ITSELF
-from beir_hybrid.collection.lines import json_lines, string
+from beir_hybrid.collection.cache import load_or_build
+from beir_hybrid.collection.collection import Collection, View
+from beir_hybrid.collection.judgements import SELF_MATCH
+from beir_hybrid.collection.lines import read_json_lines, require_text
+from beir_hybrid.collection.origin import Origin
 from beir_hybrid.collection.setting import IMAGE
-from beir_hybrid.collection.store import MANIFEST, facts, facts_from
-from beir_hybrid.collection.writer import CollectionWriter, cached
+from beir_hybrid.collection.store import MANIFEST, describe_collection, parse_description
+from beir_hybrid.collection.writer import CollectionWriter
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.files import replacing_folder, sha256
+from beir_hybrid.files import atomic_folder, sha256
 
-_BATCH = 1 << 14
+_BATCH_ROWS = 1 << 14
 _HEADER = ["query-id", "corpus-id", "score"]
-_TREC = 4  # columns of TREC's qrels: query, iteration, passage, relevance
+_TREC_COLUMNS = 4  # TREC's qrels have query, iteration, passage and relevance
 
 
 def write_folder(data: Collection | View, folder: str | Path, split: str = "test") -> Path:
     """Write ``corpus.jsonl``, ``queries.jsonl`` and ``qrels/SPLIT.tsv`` as BEIR lays them out.
 
-    Language, group, image and a title that models do not read stand under ``metadata``, and what
-    else is known of the collection in ``collection.json``. Where the origin had ids of its own and
-    the view has one language on either side, those ids are written; otherwise ours are, which are
-    unique over all languages. A judgement of relevance -2147483648 says that the passage is the
-    query itself, which is no answer to it.
+    Language, group, image and a title that models do not read stand under ``metadata``, and the
+    other attributes of the collection in ``collection.json``. Where the origin had ids of its own
+    and the view has one language on either side, those ids are written; otherwise ours are, which
+    are unique over all languages. A judgement of relevance -2147483648 says that the passage is the
+    query itself, which is not relevant to it.
 
     Examples
     --------
     >>> import beir_hybrid as bh
     >>> write_folder(bh.load("xquad-r").view("en", "de"), "xquad-en-de")  # doctest: +SKIP
     """
-    view = data.view(data.groups, data.groups) if isinstance(data, Collection) else data
+    view = data.view(data.codes, data.codes) if isinstance(data, Collection) else data
     folder = Path(folder)
     if not split or Path(split).name != split:
         raise BadOption(f"a split's name becomes a file's: it cannot be {split!r}")
     if os.path.lexists(folder):
         raise BadOption(f"{folder} is there already; name a new folder or remove it")
-    with replacing_folder(folder) as temporary:
-        _write(view, temporary, split)
+    with atomic_folder(folder) as temporary:
+        _write_corpus(view, temporary / "corpus.jsonl")
+        _write_queries(view, temporary / "queries.jsonl")
+        (temporary / "qrels").mkdir()
+        _write_qrels(view, temporary / "qrels" / f"{split}.tsv")
+        description = json.dumps(_describe_view(view), ensure_ascii=False, indent=1)
+        (temporary / MANIFEST).write_text(description, "utf-8")
     return folder
 
 
-def _write(view: View, folder: Path, split: str) -> None:
-    collection = view.collection
-    queries, passages = view.prefixes
-    titled = collection.title_policy == "title+text"
-    with (folder / "corpus.jsonl").open("w", encoding="utf-8") as file:
+def _write_corpus(view: View, path: Path) -> None:
+    reads_titles, prefix = view.collection.title_policy == "title+text", view.prefixes.passages
+    with path.open("w", encoding="utf-8") as file:
         for rows in view.passage_ranges:
-            for row in _rows(collection.passages.slice(rows.start, len(rows))):
-                shown = row["title"] if titled else ""
-                about = {"lang": row["lang"]} | ({} if titled else {"title": row["title"]})
+            for row in _iterate_rows(view.collection.passages.slice(rows.start, len(rows))):
+                title, metadata = row["title"], {"lang": row["lang"]}
+                if not reads_titles:
+                    title, metadata["title"] = "", title
                 if row.get("image") is not None:
-                    about["image"] = row["image"]
-                key = row["id"].removeprefix(passages)
-                _line(file, _id=key, title=shown, text=row["text"], metadata=about)
-    with (folder / "queries.jsonl").open("w", encoding="utf-8") as file:
-        for row in _rows(view.queries):
-            about = {"lang": row["lang"], "group": row["group"]}
+                    metadata["image"] = row["image"]
+                key = row["id"].removeprefix(prefix)
+                _write_line(file, _id=key, title=title, text=row["text"], metadata=metadata)
+
+
+def _write_queries(view: View, path: Path) -> None:
+    prefix = view.prefixes.queries
+    with path.open("w", encoding="utf-8") as file:
+        for row in _iterate_rows(view.queries):
+            metadata = {"lang": row["lang"], "group": row["group"]}
             if row.get("image") is not None:
-                about["image"] = row["image"]
-            _line(file, _id=row["id"].removeprefix(queries), text=row["text"], metadata=about)
-    (folder / "qrels").mkdir()
-    with (folder / "qrels" / f"{split}.tsv").open("w", encoding="utf-8", newline="") as file:
+                metadata["image"] = row["image"]
+            key = row["id"].removeprefix(prefix)
+            _write_line(file, _id=key, text=row["text"], metadata=metadata)
+
+
+def _write_qrels(view: View, path: Path) -> None:
+    queries, passages = view.prefixes
+    with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, delimiter="\t", lineterminator="\n")
         table.writerow(_HEADER)
-        for query, passage, relevance in _judged(view):
+        for query, passage, relevance in _iterate_judgements(view):
             ids = query.removeprefix(queries), passage.removeprefix(passages)
             table.writerow([*ids, relevance])
-    known = facts(collection) | {
-        "ids": "original" if queries else "ours",
+
+
+def _describe_view(view: View) -> dict[str, Any]:
+    """Return the attributes of a view's collection, with the origins of its languages."""
+    collection = view.collection
+    description = describe_collection(collection) | {
+        "ids": "original" if view.prefixes.queries else "ours",
         "images": "image" in collection.passages.schema.names,
     }
-    if {*view.query_langs} != {*collection.groups} or view.passage_langs != view.query_langs:
-        known["name"] = f"{collection.name}.{view.name}"
-    shown = {"", *view.query_langs, *view.passage_langs}
-    known["provenance"] = [origin for origin in known["provenance"] if origin["lang"] in shown]
-    (folder / MANIFEST).write_text(json.dumps(known, ensure_ascii=False, indent=1), "utf-8")
+    queries, passages = view.query_languages, view.passage_languages
+    if {*queries} != {*collection.codes} or passages != queries:
+        description["name"] = f"{collection.name}.{view.name}"
+    languages = {"", *queries, *passages}
+    description["provenance"] = [
+        origin for origin in description["provenance"] if origin["lang"] in languages
+    ]
+    return description
 
 
-def _judged(view: View) -> Iterator[tuple[str, str, int]]:
-    """Yield the judgements of a view, and behind them which passage is the query itself."""
-    for row in _rows(view.qrels):
+def _iterate_judgements(view: View) -> Iterator[tuple[str, str, int]]:
+    """Yield the judgements of a view by id, and behind them passages that are the query itself."""
+    for row in _iterate_rows(view.qrels):
         yield row["query_id"], row["passage_id"], row["relevance"]
     queries, passages = view.collection.queries["id"], view.collection.passages["id"]
-    for query, passage in zip(*view.itself, strict=True):
-        yield queries[query].as_py(), passages[passage].as_py(), ITSELF
+    for query, passage in zip(*view.self_matches, strict=True):
+        yield queries[query].as_py(), passages[passage].as_py(), SELF_MATCH
 
 
-def _rows(table: pa.Table) -> Iterator[dict[str, Any]]:
-    for batch in table.to_batches(max_chunksize=_BATCH):
+def _iterate_rows(table: pa.Table) -> Iterator[dict[str, Any]]:
+    for batch in table.to_batches(max_chunksize=_BATCH_ROWS):
         yield from batch.to_pylist()
 
 
-def _line(file: TextIO, **row: object) -> None:
+def _write_line(file: TextIO, **row: object) -> None:
     file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 
@@ -108,14 +130,14 @@ def read_folder(
 ) -> Collection:
     """Read a folder in BEIR's layout, whether `write_folder` or somebody else wrote it.
 
-    Queries that the split does not judge are left out, as BEIR's loader leaves them out.
+    Queries without judgements in the split are left out, as BEIR's loader leaves them out.
 
     Parameters
     ----------
     language
         The language of rows whose ``metadata`` names none.
     name
-        What to call the collection; otherwise the name it was written under, or the folder's.
+        The name of the collection; by default the name that it was written under, or the folder's.
 
     Examples
     --------
@@ -132,117 +154,124 @@ def read_folder(
         if not path.is_file():
             raise BadData(f"{folder} is no BEIR folder with split {split!r}: it lacks {path.name}")
     manifest = folder / MANIFEST
-    stored, known = _facts(manifest)
-    known["name"] = name or known.get("name") or folder.resolve().name
+    description, attributes = _read_description(manifest)
+    collection_name = name or attributes.get("name") or folder.resolve().name
     checksums = [sha256(path) for path in files]
     paths = [str(path.resolve()) for path in files]
-    if not stored:
-        known["provenance"] = tuple(map(Origin, paths, checksums))
+    if not description:
+        attributes["provenance"] = tuple(map(Origin, paths, checksums))
     recipe = {
-        "folder": [*checksums, *([sha256(manifest)] if stored else [])],
+        "folder": [*checksums, *([sha256(manifest)] if description else [])],
         "language": language,
-        "name": known["name"],
-        "paths": [] if stored else paths,
+        "name": collection_name,
+        "paths": [] if description else paths,
     }
 
     def build(writer: CollectionWriter) -> None:
-        _Reader(writer, language, ours=stored.get("ids") == "ours").read(*files)
-        writer.finish(**{key: value for key, value in known.items() if key != "name"})
+        has_our_ids = description.get("ids") == "ours"
+        _FolderReader(writer, language, has_our_ids=has_our_ids).read(*files)
+        writer.finish(**{key: value for key, value in attributes.items() if key != "name"})
 
-    return cached(known["name"], recipe, build, images=bool(stored.get("images")))
+    has_images = bool(description.get("images"))
+    return load_or_build(collection_name, recipe, build, has_images=has_images)
 
 
-def _facts(manifest: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what a folder's ``collection.json`` says, as it stands and as attributes."""
+def _read_description(manifest: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return a folder's ``collection.json`` as it stands, and as attributes of a collection."""
     if not manifest.is_file():
         return {}, {"original_ids": True}
     try:
-        stored = json.loads(manifest.read_bytes())
-        return stored, facts_from(stored)
+        description = json.loads(manifest.read_bytes())
+        return description, parse_description(description)
     except (ValueError, TypeError, AttributeError) as error:
         raise BadData(f"{manifest} is not what write_folder writes: {error}") from error
 
 
-class _Reader:
-    """Turns the three files into rows; ids of ours are taken as they are, others get a language."""
+class _FolderReader:
+    """Turns the three files into rows; ids of other origins get their language as a prefix."""
 
-    def __init__(self, writer: CollectionWriter, language: str | None, *, ours: bool) -> None:
-        self.writer, self.language, self.ours = writer, language, ours
-        self.ids: dict[tuple[str, str], str] = {}  # of what is judged
+    def __init__(
+        self, writer: CollectionWriter, language: str | None, *, has_our_ids: bool
+    ) -> None:
+        self.writer, self.language, self.has_our_ids = writer, language, has_our_ids
+        self.ids: dict[tuple[str, str], str] = {}  # our id of each judged query and passage
 
     def read(self, corpus: Path, queries: Path, qrels: Path) -> None:
-        header, judged = _judgements(qrels)
-        wanted = dict.fromkeys(query for query, _, _ in judged)
-        answers = dict.fromkeys(passage for _, passage, _ in judged)
-        for where, row, about in _lines(corpus):
-            key, text = string(row, "_id", where), string(row, "text", where)
-            lang = string(about, "lang", where, "") or self.language
-            title = string(row, "title", where, "") or string(about, "title", where, "")
-            image = _image(about, lang, where)
-            identity = self.writer.passage(lang, self._local(key, lang), title, text, image)
-            if key in answers:
-                self._found("passages", key, identity, where)
-        for where, row, about in _lines(queries):
-            key, text = string(row, "_id", where), string(row, "text", where)
+        header, judgements = _read_qrels(qrels)
+        query_keys = dict.fromkeys(query for query, _, _ in judgements)
+        passage_keys = dict.fromkeys(passage for _, passage, _ in judgements)
+        for where, row, metadata in _read_rows(corpus):
+            key, text = require_text(row, "_id", where), require_text(row, "text", where)
+            lang = require_text(metadata, "lang", where, "") or self.language
+            title = require_text(row, "title", where, "")
+            title = title or require_text(metadata, "title", where, "")
+            image = _get_image(metadata, lang, where)
+            local_key = self._strip_prefix(key, lang)
+            identity = self.writer.add_passage(lang, local_key, title, text, image)
+            if key in passage_keys:
+                self._remember("passages", key, identity, where)
+        for where, row, metadata in _read_rows(queries):
+            key, text = require_text(row, "_id", where), require_text(row, "text", where)
             if header and key == header[0]:
-                raise _no_judgement(f"{qrels} line 1", header)
-            if key in wanted:
-                lang = string(about, "lang", where, "") or self.language
-                local = self._local(key, lang, "q:")
-                group = string(about, "group", where, "") or f"{lang}:{local}"
-                image = _image(about, lang, where)
-                identity = self.writer.query(lang, local, text, group, image)
-                self._found("queries", key, identity, where)
-        for kind, named in (("queries", wanted), ("passages", answers)):
-            self.writer.lacks(kind, (key for key in named if (kind, key) not in self.ids))
-        for query, passage, relevance in judged:
-            ours = self.ids.get(("queries", query)), self.ids.get(("passages", passage))
-            if ours[0] and ours[1]:
-                self.writer.judge(ours[0], ours[1], relevance)
+                raise _bad_judgement(f"{qrels} line 1", header)
+            if key in query_keys:
+                lang = require_text(metadata, "lang", where, "") or self.language
+                local_key = self._strip_prefix(key, lang, "q:")
+                group = require_text(metadata, "group", where, "") or f"{lang}:{local_key}"
+                image = _get_image(metadata, lang, where)
+                identity = self.writer.add_query(lang, local_key, text, group, image)
+                self._remember("queries", key, identity, where)
+        for kind, keys in (("queries", query_keys), ("passages", passage_keys)):
+            self.writer.note_missing(kind, (key for key in keys if (kind, key) not in self.ids))
+        for query, passage, relevance in judgements:
+            query_id = self.ids.get(("queries", query))
+            passage_id = self.ids.get(("passages", passage))
+            if query_id and passage_id:
+                self.writer.add_judgement(query_id, passage_id, relevance)
 
-    def _found(self, kind: str, key: str, identity: str, where: str) -> None:
-        known = self.ids.setdefault((kind, key), identity)
-        if known != identity:  # the same id twice in one language is left to the checks
+    def _remember(self, kind: str, key: str, identity: str, where: str) -> None:
+        # The same id twice in one language is left to the writer's checks.
+        if self.ids.setdefault((kind, key), identity) != identity:
             raise BadData(f"{where}: the judged id {key!r} is there in two languages")
 
-    def _local(self, key: str, lang: str | None, part: str = "") -> str:
-        return key.removeprefix(f"{lang}:{part}") if self.ours else key
+    def _strip_prefix(self, key: str, lang: str | None, part: str = "") -> str:
+        return key.removeprefix(f"{lang}:{part}") if self.has_our_ids else key
 
 
-def _lines(path: Path) -> Iterator[tuple[str, dict[str, object], dict[str, object]]]:
-    """Yield where a row stands, the row and its metadata."""
-    for number, row in json_lines(path):
-        about = row.get("metadata")
-        yield f"{path} line {number}", row, about if isinstance(about, dict) else {}
+def _read_rows(path: Path) -> Iterator[tuple[str, dict[str, object], dict[str, object]]]:
+    """Yield the place of each row in the file, the row and its metadata."""
+    for number, row in read_json_lines(path):
+        metadata = row.get("metadata")
+        yield f"{path} line {number}", row, metadata if isinstance(metadata, dict) else {}
 
 
-def _image(about: dict[str, object], lang: str | None, where: str) -> str | None:
-    """Return where a row's picture lies, which `write_folder` puts in the group of pictures."""
-    image = string(about, "image", where, "") or None
+def _get_image(metadata: dict[str, object], lang: str | None, where: str) -> str | None:
+    """Return the path of a row's image; only rows whose language is `IMAGE` may have one."""
+    image = require_text(metadata, "image", where, "") or None
     if image and lang != IMAGE:
         raise BadData(
             f"{where}: models would read the row's text and not its image {image!r:.80}; load "
-            "pictures and their captions as 'jsonl-image-text'"
+            "images and their captions as 'jsonl-image-text'"
         )
     return image
 
 
-def _judgements(path: Path) -> tuple[list[str], list[tuple[str, str, int]]]:
-    """Return the judgements, and a first row that is a header unless it names a query."""
+def _read_qrels(path: Path) -> tuple[list[str], list[tuple[str, str, int]]]:
+    """Return the judgements, and the first row if it may be a header with unusual names."""
     header: list[str] = []
-    judged = []
+    judgements = []
     with path.open(encoding="utf-8", newline="") as file:
         rows = csv.reader(file, delimiter="\t")
-        for number, row in enumerate(_readable(rows, path), start=1):
+        for number, row in enumerate(_check_encoding(rows, path), start=1):
             try:
                 query, passage, relevance = row
-                judged.append((query, passage, int(relevance)))
+                judgements.append((query, passage, int(relevance)))
             except ValueError as error:
                 if number > 1 or not _may_be_header(row):
-                    raise _no_judgement(f"{path} line {number}", row) from error
+                    raise _bad_judgement(f"{path} line {number}", row) from error
                 if [name.lower() for name in row] != _HEADER:
                     header = row
-    return header, judged
+    return header, judgements
 
 
 def _may_be_header(row: list[str]) -> bool:
@@ -255,14 +284,15 @@ def _may_be_header(row: list[str]) -> bool:
     return False
 
 
-def _no_judgement(where: str, row: list[str]) -> BadData:
-    found = f"{where}: expected query, passage and a whole number between tabs, found {row}"
-    if _TREC in (len(row), len(" ".join(row).split())):
-        found += "; in TREC's qrels, leave the second of the four columns out"
-    return BadData(found)
+def _bad_judgement(where: str, row: list[str]) -> BadData:
+    message = f"{where}: expected query, passage and a whole number between tabs, found {row}"
+    if _TREC_COLUMNS in (len(row), len(" ".join(row).split())):
+        message += "; in TREC's qrels, leave the second of the four columns out"
+    return BadData(message)
 
 
-def _readable(rows: Iterator[list[str]], path: Path) -> Iterator[list[str]]:
+def _check_encoding(rows: Iterator[list[str]], path: Path) -> Iterator[list[str]]:
+    """Yield rows, or raise `BadData` where the file is no table in UTF-8."""
     try:
         yield from rows
     except (UnicodeDecodeError, csv.Error) as error:

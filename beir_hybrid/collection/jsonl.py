@@ -1,10 +1,12 @@
-"""A user's own parallel questions and passages, as JSON lines, in; a `Collection` out."""
+"""Parallel queries and passages of one's own, read from a file of JSON lines."""
 
 from pathlib import Path
 
-from beir_hybrid.collection.collection import Collection, Origin
-from beir_hybrid.collection.lines import json_lines, string
-from beir_hybrid.collection.writer import CollectionWriter, cached
+from beir_hybrid.collection.cache import load_or_build
+from beir_hybrid.collection.collection import Collection
+from beir_hybrid.collection.lines import read_json_lines, require_text
+from beir_hybrid.collection.origin import Origin
+from beir_hybrid.collection.writer import CollectionWriter
 from beir_hybrid.errors import BadData
 from beir_hybrid.files import sha256
 
@@ -13,9 +15,9 @@ def read_jsonl(path: str | Path, *, name: str = "", licence: str = "") -> Collec
     """Read a parallel collection from a file of JSON lines; ``docs/jsonl.md`` has the format.
 
     A passage is ``{"passage": "p1", "text": {"en": "...", "de": "..."}}``, with a ``"title"`` of
-    the same shape if it has one. A question is ``{"question": "q1", "text": {"en": "..."},
-    "relevant": ["p1"]}``; every language version of a relevant passage answers it. Any text may be
-    missing in any language, and a line's passages may come after the questions that they answer.
+    the same shape if it has one. A query is ``{"question": "q1", "text": {"en": "..."},
+    "relevant": ["p1"]}``; a relevant passage is relevant in every language. Any text may be missing
+    in any language, and passages may come after the queries that name them.
 
     Examples
     --------
@@ -24,7 +26,7 @@ def read_jsonl(path: str | Path, *, name: str = "", licence: str = "") -> Collec
     >>> with path.open("w") as file:
     ...     print('{"passage": "p", "text": {"de": "Ja.", "en": "Yes."}}', file=file)
     ...     print('{"question": "q", "text": {"en": "Is it?"}, "relevant": ["p"]}', file=file)
-    >>> read_jsonl(path).view("en").beir()[2]
+    >>> read_jsonl(path).view("en").to_beir()[2]
     {'en:q:q': {'de:p': 1, 'en:p': 1}}
     """
     path = Path(path)
@@ -35,58 +37,61 @@ def read_jsonl(path: str | Path, *, name: str = "", licence: str = "") -> Collec
     recipe = {"jsonl": origin.sha256, "name": name, "licence": licence, "path": origin.file}
 
     def build(writer: CollectionWriter) -> None:
-        _read(path, writer)
+        _add_lines(path, writer)
         writer.finish(licence=licence, provenance=[origin])
 
-    return cached(name, recipe, build)
+    return load_or_build(name, recipe, build)
 
 
-def _read(path: Path, writer: CollectionWriter) -> None:
-    for number, row in json_lines(path):
+def _add_lines(path: Path, writer: CollectionWriter) -> None:
+    for number, row in read_json_lines(path):
         where = f"{path} line {number}"
-        key, texts = string(row, _kind(row, where), where), _texts(row, "text", where)
+        key = require_text(row, _find_row_kind(row, where), where)
+        texts = _parse_texts(row, "text", where)
+        if not texts:
+            raise BadData(f"{where}: 'text' is empty")
         if "question" in row:
-            relevant = _relevant(row, where)
+            relevances = _parse_relevances(row, where)
             for lang, text in texts.items():
-                query = writer.query(lang, key, text, key)
-                for passage, relevance in relevant.items():
-                    writer.judge(query, passage, relevance)
+                query = writer.add_query(lang, key, text, key)
+                for passage, relevance in relevances.items():
+                    writer.add_judgement(query, passage, relevance)
         else:
-            titles = _texts(row, "title", where, needed=False)
-            if untold := titles.keys() - texts.keys():
-                raise BadData(f"{where}: 'title' has {min(untold)!r}, which 'text' lacks")
+            titles = _parse_texts(row, "title", where) if "title" in row else {}
+            if textless := titles.keys() - texts.keys():
+                raise BadData(f"{where}: 'title' has {min(textless)!r}, which 'text' lacks")
             for lang, text in texts.items():
-                writer.passage(lang, key, titles.get(lang, ""), text)
-    writer.spread()
+                writer.add_passage(lang, key, titles.get(lang, ""), text)
+    writer.expand_judgements()
 
 
-def _kind(row: dict[str, object], where: str) -> str:
+def _find_row_kind(row: dict[str, object], where: str) -> str:
     kinds = [kind for kind in ("question", "passage") if kind in row]
     if len(kinds) != 1:
         raise BadData(f"{where}: there must be either a 'question' or a 'passage'")
     return kinds[0]
 
 
-def _texts(row: dict[str, object], key: str, where: str, *, needed: bool = True) -> dict[str, str]:
-    texts = row.get(key, None if needed else {})
+def _parse_texts(row: dict[str, object], key: str, where: str) -> dict[str, str]:
+    """Return a text for each language."""
+    texts = row.get(key)
     if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
         raise BadData(f"{where}: {key!r} must map languages to texts")
-    if needed and not texts:
-        raise BadData(f"{where}: {key!r} is empty")
     return texts
 
 
-def _relevant(row: dict[str, object], where: str) -> dict[str, int]:
-    relevant = row.get("relevant")
-    if isinstance(relevant, list):
-        listed = relevant
-        relevant = {key if isinstance(key, str) else None: 1 for key in listed}
-        if None not in relevant and len(relevant) < len(listed):
+def _parse_relevances(row: dict[str, object], where: str) -> dict[str, int]:
+    """Return the relevance of each passage that a query names."""
+    relevances = row.get("relevant")
+    if isinstance(relevances, list):
+        keys = relevances
+        relevances = {key if isinstance(key, str) else None: 1 for key in keys}
+        if None not in relevances and len(relevances) < len(keys):
             raise BadData(f"{where}: 'relevant' names a passage twice")
     if (
-        not isinstance(relevant, dict)
-        or None in relevant
-        or not all(type(grade) is int for grade in relevant.values())
+        not isinstance(relevances, dict)
+        or None in relevances
+        or not all(type(relevance) is int for relevance in relevances.values())
     ):
         raise BadData(f"{where}: 'relevant' must list passages, or map them to whole numbers")
-    return relevant
+    return relevances

@@ -1,4 +1,4 @@
-"""A file of JSON lines in, plain or gzipped, its objects out, every complaint with its line."""
+"""Files of JSON lines, plain or gzipped; every complaint names the file and the line."""
 
 import gzip
 import json
@@ -15,18 +15,18 @@ _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
-def json_lines(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
+def read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
     """Yield each line's number, from 1, and its object; blank lines are passed over."""
-    for number, line in numbered_lines(path):
+    for number, line in read_lines(path):
         if not line.isspace():
-            yield number, _object(line, path, number)
+            yield number, _parse_object(line, path, number)
 
 
-def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Yield the lines of a file, plain or gzipped, and their numbers, from 1."""
     number = 0
     try:
-        with _opened(path) as file:
+        with _open(path) as file:
             for number, line in enumerate(file, start=1):
                 yield number, line
     except FileNotFoundError as error:
@@ -35,26 +35,26 @@ def numbered_lines(path: Path) -> Iterator[tuple[int, bytes]]:
         raise BadData(f"{path} is truncated or no gzip file, after line {number}") from error
 
 
-def _opened(path: Path) -> BufferedReader | gzip.GzipFile:
-    if path.suffix != ".gz":
-        return path.open("rb")
-    if not path.stat().st_size:
-        raise EOFError  # gzip itself takes nothing at all for an empty file
-    return gzip.open(path, "rb")
-
-
-def string(row: dict[str, object], key: str, where: str, default: str | None = None) -> str:
-    """Return a field that must be text; an absent or null one is `default`, if that is given."""
+def require_text(row: dict[str, object], key: str, where: str, default: str | None = None) -> str:
+    """Return a field that must be text; if it is absent or null, `default` where that is given."""
     value = row.get(key)
     if value is None and default is not None:
         return default
     if not isinstance(value, str):
-        found = "is missing" if value is None else f"is {value!r:.60}, not text"
-        raise BadData(f"{where}: {key!r} {found}")
+        reason = "is missing" if value is None else f"is {value!r:.60}, not text"
+        raise BadData(f"{where}: {key!r} {reason}")
     return value
 
 
-def _object(line: bytes, path: Path, number: int) -> dict[str, object]:
+def _open(path: Path) -> BufferedReader | gzip.GzipFile:
+    if path.suffix != ".gz":
+        return path.open("rb")
+    if not path.stat().st_size:
+        raise EOFError  # gzip reads a file of 0 bytes as an empty one
+    return gzip.open(path, "rb")
+
+
+def _parse_object(line: bytes, path: Path, number: int) -> dict[str, object]:
     try:
         row = json.loads(line.removeprefix(_BYTE_ORDER_MARK).decode("utf-8"))
         if _SURROGATE.search(line):

@@ -9,8 +9,8 @@ from beir_hybrid.errors import BadOption, lookup
 KindName = Literal[
     "mono", "cross", "multi", "one-target", "text-image", "image-text", "image-pool", "mixed"
 ]
-IMAGE = "image"  # stands for images, which are in no language, beside language codes
-ALL, MIXED = "all", "mixed"  # the passages of all languages; those and images
+IMAGE = "image"  # the code of images, which have no language
+ALL, MIXED = "all", "mixed"  # targets: the passages of all languages; these and images
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class SettingKind:
     pool
         `ALL` or `MIXED` where passages of several languages form one ranking; else empty.
     is_rerankable
-        Whether there is a run of the setting, which can be written and reranked.
+        Whether a setting has a run, which can be written and reranked.
     """
 
     name: KindName
@@ -45,18 +45,18 @@ class SettingKind:
 
     @property
     def has_images(self) -> bool:
-        """Whether images are on a side."""
+        """Whether queries or passages are images."""
         return self.image_queries or self.image_passages
 
 
-# In the order of the paper's tables, settings with images behind.
+# In the order of tables: texts first, images last.
 SETTING_KINDS: dict[KindName, SettingKind] = {
     kind.name: kind
     for kind in (
         SettingKind("mono", "monolingual", "Mo"),
         SettingKind("cross", "cross-lingual", "Cr"),
         SettingKind("multi", "multilingual", "Mul", pool=ALL),
-        # The pool without relevant passages of other languages: its ranks are counted, not run.
+        # The pool without relevant passages of other languages: ranks are counted without a run.
         SettingKind("one-target", "one target", "1T", is_rerankable=False),
         SettingKind("text-image", "text to image", "T2I", image_passages=True, text_passages=False),
         SettingKind("image-text", "image to text", "I2T", image_queries=True),
@@ -118,14 +118,14 @@ class Setting(NamedTuple):
 
     @property
     def is_rerankable(self) -> bool:
-        """Whether there is a run of it, which can be written and reranked."""
+        """Whether the setting has a run, which can be written and reranked."""
         return SETTING_KINDS[self.kind].is_rerankable
 
 
-def find_setting(
+def make_setting(
     queries: Sequence[str], passages: Sequence[str], languages: Sequence[str]
 ) -> Setting:
-    """Return the setting of some languages' queries and some languages' passages.
+    """Make the setting of queries and passages in some languages.
 
     Several languages of a side are joined by ``+``, unless they are all of the collection's
     `languages`. Only one query language against one passage language is ``mono`` or ``cross``.
@@ -153,26 +153,26 @@ def _name_side(side: Sequence[str], languages: Sequence[str]) -> str:
     if len(side) == 1:
         return side[0]
     names = {tuple(languages): ALL, (*languages, IMAGE): MIXED}
-    return names.get(tuple(sorted(side, key=language_order)), "+".join(side))
+    return names.get(tuple(sorted(side, key=language_sort_key)), "+".join(side))
 
 
-def language_order(language: str) -> tuple[bool, str]:
+def language_sort_key(code: str) -> tuple[bool, str]:
     """Return the sort key of a language code; images come last."""
-    return language == IMAGE, language
+    return code == IMAGE, code
 
 
-def list_targets(groups: Sequence[str]) -> list[str]:
+def list_targets(codes: Sequence[str]) -> list[str]:
     """Return the values that `Setting.passages` may have, in the order of their numbers.
 
-    `groups` are the languages of a collection and, behind them, `IMAGE` where there are images.
+    `codes` are the languages of a collection and, behind them, `IMAGE` where there are images.
     """
-    return [*groups, ALL, *[MIXED] * (IMAGE in groups)]
+    return [*codes, ALL, *[MIXED] * (IMAGE in codes)]
 
 
-def find_kinds(names: Iterable[str]) -> list[KindName]:
-    """Return kinds of settings by their names, in the order of `SETTING_KINDS`."""
+def parse_kinds(names: Iterable[str]) -> list[KindName]:
+    """Check names of kinds of settings, and sort them as `SETTING_KINDS` does."""
     table: dict[str, KindName] = {kind: kind for kind in get_args(KindName)}
-    chosen = {lookup("kind of setting", name, table) for name in names}
-    if not chosen:
+    kinds = {lookup("kind of setting", name, table) for name in names}
+    if not kinds:
         raise BadOption(f"no kind of setting is named; there are {', '.join(table)}")
-    return [kind for kind in SETTING_KINDS if kind in chosen]
+    return [kind for kind in SETTING_KINDS if kind in kinds]

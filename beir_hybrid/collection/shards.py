@@ -1,11 +1,14 @@
-"""Rows in, Arrow files out, every row checked on the way; the files are read memory-mapped."""
+"""Arrow files of queries and passages: schemas, a writer that checks every row, reading, look-ups.
+
+Files are read memory-mapped, so that a collection may be larger than memory.
+"""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 import numpy as np
 import pyarrow as pa
@@ -14,51 +17,67 @@ import pyarrow.compute as pc
 from beir_hybrid.collection.setting import IMAGE
 from beir_hybrid.errors import BadData
 
-LANG = pa.dictionary(pa.int8(), pa.string())
-QUERIES = pa.schema(
-    {"id": pa.string(), "lang": LANG, "text": pa.string(), "group": pa.string()}.items()
+_LANGUAGE = pa.dictionary(pa.int8(), pa.string())
+QUERY_SCHEMA = pa.schema(
+    {"id": pa.string(), "lang": _LANGUAGE, "text": pa.string(), "group": pa.string()}.items()
 )
-PASSAGES = pa.schema(
-    {"id": pa.string(), "lang": LANG, "title": pa.string(), "text": pa.string()}.items()
+PASSAGE_SCHEMA = pa.schema(
+    {"id": pa.string(), "lang": _LANGUAGE, "title": pa.string(), "text": pa.string()}.items()
 )
-_IMAGE = pa.field("image", pa.string())
-IMAGES = PASSAGES.append(_IMAGE)
-IMAGE_QUERIES = QUERIES.append(_IMAGE)
-JUDGEMENTS = pa.schema(
+_IMAGE_FIELD = pa.field("image", pa.string())
+IMAGE_QUERY_SCHEMA = QUERY_SCHEMA.append(_IMAGE_FIELD)
+IMAGE_PASSAGE_SCHEMA = PASSAGE_SCHEMA.append(_IMAGE_FIELD)
+JUDGEMENT_SCHEMA = pa.schema(
     {"query": pa.int64(), "passage": pa.int64(), "relevance": pa.int32()}.items()
 )
 
-_PIECE = 1 << 18  # rows looked through at a time
-ROWS = 1 << 14  # rows held as Python objects before they become an Arrow batch
+BATCH_ROWS = 1 << 14  # rows that are held as Python objects before they become an Arrow batch
+_SEARCH_ROWS = 1 << 18  # rows that `find_rows` hashes at a time
 # What pyserini, trec_eval and `str.split` take for white space, and control characters.
-_SPACE = r"[\s\p{Z}\x{85}\x00-\x1f\x7f]"
+_WHITE_SPACE = r"[\s\p{Z}\x{85}\x00-\x1f\x7f]"
 
-# What to call rows in complaints, and an id with nothing behind its prefix.
-_QUERY = ("queries", "query", "^[^:]*:q:$")
-_PASSAGE = ("passages", "passage", "^[^:]*:$")
+
+class _RowKind(NamedTuple):
+    """The names of rows in complaints, and the pattern of an id that is only a prefix."""
+
+    plural: str
+    singular: str
+    bare_id: str
+
+
+_QUERY_KIND = _RowKind("queries", "query", "^[^:]*:q:$")
+_PASSAGE_KIND = _RowKind("passages", "passage", "^[^:]*:$")
 
 
 @dataclass
 class Problems:
-    """What is wrong with a collection: for each complaint the first offender and how many."""
+    """Complaints about a collection: for each the first offender and the number of offenders."""
 
-    found: dict[str, tuple[str, int]] = field(default_factory=dict)
+    complaints: dict[str, tuple[str, int]] = field(default_factory=dict)
 
-    def note(self, complaint: str, first: str, count: int = 1) -> None:
-        """Add offenders; the first one noted is kept."""
+    def note(self, complaint: str, offender: str, count: int = 1) -> None:
+        """Add offenders to a complaint; of all noted for it, the first is named."""
         if count:
-            known = self.found.get(complaint)
-            self.found[complaint] = (known[0], known[1] + count) if known else (first, count)
+            first, total = self.complaints.get(complaint, (offender, 0))
+            self.complaints[complaint] = (first, total + count)
 
-    def raise_for(self, name: str) -> None:
-        """Raise `BadData` if anything was noted."""
-        if self.found:
-            lines = [f"{n:,} {what}, first {first!r}" for what, (first, n) in self.found.items()]
-            raise BadData(f"{name}: {'; '.join(lines)}")
+    def note_rows(self, complaint: str, is_offender: pa.Array, ids: pa.Array) -> None:
+        """Add the rows for which `is_offender` is true."""
+        if count := pc.sum(is_offender).as_py():
+            self.note(complaint, ids[pc.index(is_offender, value=True).as_py()].as_py(), count)
+
+    def raise_if_any(self, name: str) -> None:
+        """Raise `BadData` with all complaints, if there are any."""
+        if self.complaints:
+            phrases = [
+                f"{count:,} {complaint}, first {first!r}"
+                for complaint, (first, count) in self.complaints.items()
+            ]
+            raise BadData(f"{name}: {'; '.join(phrases)}")
 
 
 class ShardWriter:
-    """Writes rows of one language to one Arrow file, a batch at a time."""
+    """Writes rows of one language to one Arrow file, a batch at a time, and checks them."""
 
     def __init__(self, path: Path, schema: pa.Schema, lang: str, problems: Problems) -> None:
         self.path, self.schema, self.lang, self.rows = path, schema, lang, 0
@@ -71,38 +90,39 @@ class ShardWriter:
     def append(self, *values: str | None) -> None:
         """Add a row: the values of all columns but ``lang``, in the schema's order."""
         self._buffer.append(values)
-        if len(self._buffer) >= ROWS:
+        if len(self._buffer) >= BATCH_ROWS:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is held as one batch."""
-        held, self._buffer = self._buffer, []
-        if held:
-            self.extend(*(pa.array(column, pa.string()) for column in zip(*held, strict=True)))
+        """Write the rows in memory as one batch."""
+        rows, self._buffer = self._buffer, []
+        if rows:
+            self.extend(*(pa.array(column, pa.string()) for column in zip(*rows, strict=True)))
 
     def extend(self, *columns: pa.Array) -> None:
         """Write rows as one batch: all columns but ``lang``, in the schema's order."""
         self.flush()
         n = len(columns[0])
-        named = dict(zip(self._columns, columns, strict=True))
-        named["lang"] = pa.DictionaryArray.from_arrays(np.zeros(n, np.int8), [self.lang])
-        batch = pa.record_batch([named[name] for name in self.schema.names], schema=self.schema)
+        table = dict(zip(self._columns, columns, strict=True))
+        table["lang"] = pa.DictionaryArray.from_arrays(np.zeros(n, np.int8), [self.lang])
+        batch = pa.record_batch([table[name] for name in self.schema.names], schema=self.schema)
         _check_rows(batch, self._problems)
         if self.lang == IMAGE:
-            _note(blank(batch["image"]), batch["id"], "pictures without a path", self._problems)
+            is_pathless = is_blank(batch["image"])
+            self._problems.note_rows("images without a path", is_pathless, batch["id"])
         self._writer.write_batch(batch)
         self.rows += n
 
     def close(self) -> None:
-        """Write the rest and finish the file."""
+        """Write the rows in memory and finish the file."""
         if not self._file.closed:
             self.flush()
             self._writer.close()
             self._file.close()
 
     def abandon(self) -> None:
-        """Close the file as it is; it cannot be read."""
-        with suppress(OSError):  # a full disk refuses what is held once more
+        """Close the file without finishing it; it cannot be read."""
+        with suppress(OSError):  # a full disk refuses the buffered bytes once more
             self._file.close()
 
     def __enter__(self) -> Self:
@@ -112,7 +132,7 @@ class ShardWriter:
         self,
         kind: type[BaseException] | None,
         _error: BaseException | None,
-        _: TracebackType | None,
+        _traceback: TracebackType | None,
     ) -> None:
         if kind is None:
             self.close()
@@ -121,7 +141,7 @@ class ShardWriter:
 
 
 def read_shards(paths: Sequence[Path], schema: pa.Schema) -> pa.Table:
-    """Return the rows of Arrow files as one table whose bytes stay on disk."""
+    """Read Arrow files as one table whose bytes stay on disk."""
     tables = []
     for path in paths:
         try:
@@ -131,24 +151,24 @@ def read_shards(paths: Sequence[Path], schema: pa.Schema) -> pa.Table:
     return pa.concat_tables(tables) if tables else schema.empty_table()
 
 
-def chunks(column: pa.ChunkedArray) -> Iterator[tuple[int, pa.Array]]:
-    """Yield the pieces of a column, each with the row number that it starts at."""
+def iterate_chunks(column: pa.ChunkedArray) -> Iterator[tuple[int, pa.Array]]:
+    """Yield the chunks of a column, each with the row number that it starts at."""
     start = 0
     for chunk in column.chunks:
         yield start, chunk
         start += len(chunk)
 
 
-def rows_of(column: pa.ChunkedArray, wanted: pa.Array) -> np.ndarray:
-    """Return the row number of each wanted id, -1 where there is none.
+def find_rows(column: pa.ChunkedArray, ids: pa.Array) -> np.ndarray:
+    """Return the row number of each distinct id in a column, -1 where it is missing; (ids,) int64.
 
-    Memory grows with `wanted`, not with the column.
+    Memory grows with `ids`, not with the column.
     """
-    rows = np.full(len(wanted), -1, dtype=np.int64)
-    # Arrow hashes `wanted` anew for every piece: the larger it is, the larger the pieces are.
-    piece = max(4 * len(wanted), _PIECE)
-    for start in range(0, len(column), piece):
-        places = pc.index_in(column.slice(start, piece), value_set=wanted)
+    rows = np.full(len(ids), -1, dtype=np.int64)
+    # Arrow hashes `ids` anew for every slice: the more ids, the larger the slices.
+    size = max(4 * len(ids), _SEARCH_ROWS)
+    for start in range(0, len(column), size):
+        places = pc.index_in(column.slice(start, size), value_set=ids)
         hits = np.flatnonzero(pc.is_valid(places).to_numpy())
         rows[pc.drop_null(places).to_numpy()] = hits + start
     return rows
@@ -157,47 +177,43 @@ def rows_of(column: pa.ChunkedArray, wanted: pa.Array) -> np.ndarray:
 def note_duplicates(column: pa.ChunkedArray, kind: str, problems: Problems) -> None:
     """Note ids that occur more than once; needs 8 bytes a row, not the ids themselves."""
     hashes = np.empty(len(column), dtype=np.int64)
-    for start, chunk in chunks(column):
+    for start, chunk in iterate_chunks(column):
         hashes[start : start + len(chunk)] = list(map(hash, chunk.to_pylist()))
     hashes.sort()
-    twice = hashes[1:][hashes[1:] == hashes[:-1]]
-    if not len(twice):
+    equal_hashes = set(hashes[1:][hashes[1:] == hashes[:-1]].tolist())
+    if not equal_hashes:
         return
-    # Two ids may share a hash by accident: look at the few ids that do, by their text.
-    seen: set[str] = set()
-    repeated: dict[str, None] = {}
-    suspects = set(twice.tolist())
-    for _, chunk in chunks(column):
+    # Two ids may share a hash by accident: compare the few ids that do by their text.
+    ids: set[str] = set()
+    duplicates: dict[str, None] = {}
+    for _, chunk in iterate_chunks(column):
         for key in chunk.to_pylist():
-            if hash(key) in suspects:
-                if key in seen:
-                    repeated[key] = None
-                seen.add(key)
-    if repeated:
-        problems.note(f"{kind} ids occur more than once", next(iter(repeated)), len(repeated))
+            if hash(key) in equal_hashes:
+                if key in ids:
+                    duplicates[key] = None
+                ids.add(key)
+    if duplicates:
+        problems.note(f"{kind} ids occur more than once", next(iter(duplicates)), len(duplicates))
 
 
-def _check_rows(batch: pa.RecordBatch, problems: Problems) -> None:
-    many, one, bare = _QUERY if "group" in batch.schema.names else _PASSAGE
-    ids = batch["id"]
-    _note(pc.match_substring_regex(ids, _SPACE), ids, f"{one} ids with white space", problems)
-    _note(pc.match_substring_regex(ids, bare), ids, f"{many} without an id", problems)
-    empty = blank(batch["text"])
-    for name in ("title", "image"):
-        if name in batch.schema.names:
-            empty = pc.and_(empty, blank(batch[name]))
-    _note(empty, ids, f"{many} without text", problems)
-    if one == "passage":
-        # A query's id is `lang:q:...`; BEIR drops documents whose id is the query's.
-        clash = pc.match_substring_regex(ids, "^[^:]*:q:")
-        _note(clash, ids, "passage ids that start with 'q:' as query ids do", problems)
-
-
-def blank(texts: pa.Array) -> pa.Array:
-    """Return which texts are missing or nothing but white space."""
+def is_blank(texts: pa.Array) -> pa.Array:
+    """Return whether each text is missing or nothing but white space; (texts,) bool."""
     return pc.fill_null(pc.equal(pc.utf8_trim_whitespace(texts), ""), fill_value=True)
 
 
-def _note(mask: pa.Array, ids: pa.Array, complaint: str, problems: Problems) -> None:
-    if count := pc.sum(mask).as_py():
-        problems.note(complaint, ids[pc.index(mask, value=True).as_py()].as_py(), count)
+def _check_rows(batch: pa.RecordBatch, problems: Problems) -> None:
+    kind = _QUERY_KIND if "group" in batch.schema.names else _PASSAGE_KIND
+    ids = batch["id"]
+    has_space = pc.match_substring_regex(ids, _WHITE_SPACE)
+    problems.note_rows(f"{kind.singular} ids with white space", has_space, ids)
+    is_bare = pc.match_substring_regex(ids, kind.bare_id)
+    problems.note_rows(f"{kind.plural} without an id", is_bare, ids)
+    is_empty = is_blank(batch["text"])
+    for name in ("title", "image"):
+        if name in batch.schema.names:
+            is_empty = pc.and_(is_empty, is_blank(batch[name]))
+    problems.note_rows(f"{kind.plural} without text", is_empty, ids)
+    if kind is _PASSAGE_KIND:
+        # A query's id is `lang:q:...`; BEIR drops documents whose id is the query's.
+        is_query_id = pc.match_substring_regex(ids, "^[^:]*:q:")
+        problems.note_rows("passage ids that start with 'q:' as query ids do", is_query_id, ids)

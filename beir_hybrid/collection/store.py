@@ -1,30 +1,35 @@
-"""A folder of Arrow files and a manifest in, a `Collection` out."""
+"""Collections on disk: a folder of Arrow files, with a manifest that describes them."""
 
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
-from beir_hybrid.collection.collection import Collection, Origin
+from beir_hybrid.collection.collection import Collection
+from beir_hybrid.collection.origin import Origin
 from beir_hybrid.collection.setting import IMAGE
-from beir_hybrid.collection.shards import JUDGEMENTS, PASSAGES, QUERIES, read_shards
+from beir_hybrid.collection.shards import (
+    JUDGEMENT_SCHEMA,
+    PASSAGE_SCHEMA,
+    QUERY_SCHEMA,
+    read_shards,
+)
 from beir_hybrid.errors import BadData
-from beir_hybrid.files import replacing
+from beir_hybrid.files import atomic_file
 
 logger = logging.getLogger(__name__)
 
 FORMAT = 1
 MANIFEST = "collection.json"
-# The facts of a collection beside its rows, as they stand in a manifest and an exported folder.
-FACTS = ("name", "licence", "citation", "options", "title_policy", "original_ids", "caveat")
+# The attributes of a collection beside its rows, as a manifest and an exported folder name them.
+_FIELDS = ("name", "licence", "citation", "options", "title_policy", "original_ids", "caveat")
 
 
 @dataclass(frozen=True)
 class Shard:
-    """An Arrow file of a collection: where it lies (from the folder), its rows and its size."""
+    """An Arrow file of a collection: its path from the folder, language, rows and bytes."""
 
     path: str
     lang: str
@@ -32,73 +37,63 @@ class Shard:
     bytes: int
 
 
-def facts(collection: Collection) -> dict[str, Any]:
-    """Return what is known of a collection beside its rows, as JSON can hold it."""
-    known = {name: getattr(collection, name) for name in FACTS}
-    return known | {"provenance": [asdict(origin) for origin in collection.provenance]}
+def describe_collection(collection: Collection) -> dict[str, Any]:
+    """Return the attributes of a collection beside its rows, as JSON can hold them."""
+    description = {name: getattr(collection, name) for name in _FIELDS}
+    return description | {"provenance": [asdict(origin) for origin in collection.provenance]}
 
 
-def facts_from(stored: dict[str, Any]) -> dict[str, Any]:
-    """Turn what `facts` returned back into a collection's attributes."""
-    known = {name: stored[name] for name in FACTS if name in stored}
-    origins = stored.get("provenance", [])
-    return known | {"provenance": tuple(Origin(**origin) for origin in origins)}
+def parse_description(description: Mapping[str, Any]) -> dict[str, Any]:
+    """Turn a description back into a collection's attributes; names that are missing stay so."""
+    attributes = {name: description[name] for name in _FIELDS if name in description}
+    origins = description.get("provenance", [])
+    return attributes | {"provenance": tuple(Origin(**origin) for origin in origins)}
 
 
 def write_manifest(
-    folder: Path, known: dict[str, Any], queries: list[Shard], passages: list[Shard]
+    folder: Path, description: Mapping[str, object], queries: list[Shard], passages: list[Shard]
 ) -> None:
     """Write the manifest that `open_collection` reads."""
-    stored = known | {
+    manifest = {
+        **description,
         "format": FORMAT,
         "queries": [asdict(shard) for shard in queries],
         "passages": [asdict(shard) for shard in passages],
     }
-    with replacing(folder / MANIFEST) as temporary:
-        temporary.write_text(json.dumps(stored, ensure_ascii=False, indent=1), encoding="utf-8")
+    with atomic_file(folder / MANIFEST) as temporary:
+        temporary.write_text(json.dumps(manifest, ensure_ascii=False, indent=1), encoding="utf-8")
 
 
 def open_collection(folder: str | Path) -> Collection:
-    """Return the collection that lies in a folder of the cache; its rows stay on disk."""
+    """Open a collection in a folder of the cache; its rows stay on disk."""
     folder = Path(folder)
-    stored = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    if stored["format"] != FORMAT:
-        raise BadData(f"{folder} has format {stored['format']}; this version reads {FORMAT}")
+    manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+    if manifest["format"] != FORMAT:
+        raise BadData(f"{folder} has format {manifest['format']}; this version reads {FORMAT}")
     tables, counts = {}, {}
-    for kind, schema in (("queries", QUERIES), ("passages", PASSAGES)):
-        shards = [Shard(**shard) for shard in stored[kind]]
-        paths = [_intact(folder, shard) for shard in shards]
-        tables[kind] = read_shards(paths, schema)
+    for kind, schema in (("queries", QUERY_SCHEMA), ("passages", PASSAGE_SCHEMA)):
+        shards = [Shard(**shard) for shard in manifest[kind]]
+        tables[kind] = read_shards([_check_size(folder, shard) for shard in shards], schema)
         counts[kind] = dict.fromkeys((shard.lang for shard in shards), 0)
         for shard in shards:
             counts[kind][shard.lang] += shard.rows
-    judgements = read_shards([folder / "judgements.arrow"], JUDGEMENTS)
-    for line in stored.get("warnings", ()):
-        logger.warning("%s", line)
-    return collection_of(tables["queries"], tables["passages"], judgements, counts, stored)
-
-
-def collection_of(
-    queries: pa.Table,
-    passages: pa.Table,
-    judgements: pa.Table,
-    counts: dict[str, dict[str, int]],
-    stored: dict[str, Any],
-) -> Collection:
-    """Put tables and facts together."""
+    judgements = read_shards([folder / "judgements.arrow"], JUDGEMENT_SCHEMA)
+    for warning in manifest.get("warnings", ()):
+        logger.warning("%s", warning)
     languages = sorted((counts["queries"].keys() | counts["passages"].keys()) - {IMAGE})
     return Collection(
         languages=tuple(languages),
-        queries=queries,
-        passages=passages,
+        queries=tables["queries"],
+        passages=tables["passages"],
         judgements=judgements,
         query_counts=counts["queries"],
         passage_counts=counts["passages"],
-        **facts_from(stored),
+        **parse_description(manifest),
     )
 
 
-def _intact(folder: Path, shard: Shard) -> Path:
+def _check_size(folder: Path, shard: Shard) -> Path:
+    """Return a shard's path, or raise `BadData` if the file is missing or has lost bytes."""
     path = folder / shard.path
     if not path.is_file() or path.stat().st_size != shard.bytes:
         raise BadData(f"{path} is missing or damaged")

@@ -11,7 +11,7 @@ import numpy as np
 
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.files import sha256
-from beir_hybrid.images import opened
+from beir_hybrid.images import open_image
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -106,4 +106,4 @@ def opened_as(key: str, path: str | Path) -> "Image":
         raise BadData(
             f"{path} is no longer the picture that was loaded; load the collection or pairs anew"
         )
-    return opened(path)
+    return open_image(path)

@@ -20,12 +20,12 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from beir_hybrid.collection import Collection
-from beir_hybrid.collection.collection import retrieval_texts
+from beir_hybrid.collection.arrays import join_titles
 from beir_hybrid.encoding.encoder import Encoder, Role
 from beir_hybrid.encoding.shards import Shards
 from beir_hybrid.encoding.store import Distinct, Encoded, fill, shard_size, space_folder
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.files import replacing
+from beir_hybrid.files import atomic_file
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def check_parts(encoder: Encoder, collection: Collection, *, folder: Path | None
 
 def check_texts_only(collection: Collection, what: str) -> None:
     """Raise `BadOption` for a collection with pictures, of which something knows nothing."""
-    if collection.images:
+    if collection.has_images:
         raise BadOption(
             f"{collection.name} has pictures, and {what} is of texts alone; evaluate reads both"
         )
@@ -126,7 +126,7 @@ class _Asked(NamedTuple):
 def _asked(encoder: Encoder, collection: Collection, folder: Path | None) -> Iterator[_Asked]:
     """Yield the texts to encode, in the order in which an evaluation encodes them."""
     check_texts_only(collection, "encoding ahead")
-    passages = Distinct.of(retrieval_texts(collection.view().documents))
+    passages = Distinct.of(join_titles(collection.view().passages))
     space = space_folder(encoder, "passages", folder)
     yield _Asked("passages", space, passages, np.arange(len(passages.keys)))
     queries = Distinct.of(collection.queries["text"])
@@ -139,7 +139,7 @@ def _asked(encoder: Encoder, collection: Collection, folder: Path | None) -> Ite
 
 def _note(texts: _Asked, parts: int) -> None:
     """Write down how many parts some texts have, for `check_parts` to name them."""
-    with replacing(_place(texts)) as temporary:
+    with atomic_file(_place(texts)) as temporary:
         temporary.write_text(json.dumps({"parts": parts}), "utf-8")
 
 

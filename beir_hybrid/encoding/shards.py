@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from beir_hybrid.files import replacing, sha256
+from beir_hybrid.files import atomic_file, sha256
 
 logger = logging.getLogger(__name__)
 
@@ -80,7 +80,7 @@ class Shards(Sequence[np.ndarray]):
 def save(path: Path, array: np.ndarray) -> None:
     """Write an ``.npy`` file; unlike `np.save` it says what the disk refused."""
     whole, npy = np.ascontiguousarray(array), np.lib.format
-    with replacing(path) as temporary, temporary.open("wb") as file:
+    with atomic_file(path) as temporary, temporary.open("wb") as file:
         npy.write_array_header_1_0(file, npy.header_data_from_array_1_0(whole))
         file.write(whole.view(np.uint8).data)
 

@@ -26,8 +26,8 @@ from beir_hybrid.encoding.encoder import Encoder, Role
 from beir_hybrid.encoding.images import image_encoder, windows
 from beir_hybrid.encoding.shards import KEY, Shards, opened, save
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.files import cache_folder, locked, replacing, sha256
-from beir_hybrid.progress import progress
+from beir_hybrid.files import atomic_file, cache_folder, file_lock, sha256
+from beir_hybrid.progress import progress_bar
 
 FORMAT = 1
 _MANIFEST = "space.json"
@@ -166,7 +166,7 @@ def fill(
     work = _Work(encoder, role, space, texts, shards)
     unit = "pictures" if role == "images" else "texts"
     with (
-        progress(f"encoding {role}", len(missing), unit=unit) as advance,
+        progress_bar(f"encoding {role}", len(missing), unit=unit) as advance,
         _calls(encoder, size) as (at_once, each),
     ):
         for rows, (note, n, seconds) in zip(pieces, each(work.shard, pieces), strict=True):
@@ -202,7 +202,7 @@ def space_folder(encoder: Encoder, role: Role, folder: Path | None = None) -> Pa
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     space = (folder or cache_folder() / "embeddings") / digest
     if not (space / _MANIFEST).is_file():
-        with replacing(space / _MANIFEST) as temporary:
+        with atomic_file(space / _MANIFEST) as temporary:
             temporary.write_text(text, "utf-8")
     return space
 
@@ -255,7 +255,7 @@ class _Work:
         keys = self.texts.keys[numbers]
         name = hashlib.sha256(keys.tobytes()).hexdigest()[:16]
         note = self.space / f"{name}.note.json"
-        with locked(self.space / name):
+        with file_lock(self.space / name):
             if opened(note):  # another process was faster
                 return note, 0, 0.0
             texts = self.texts.column.take(self.texts.first[numbers]).to_pylist()
@@ -268,7 +268,7 @@ class _Work:
                 save(path, array)
                 files[suffix] = sha256(path)
             about = {"rows": len(texts), "cut": self._cut(texts), "sha256": files}
-            with replacing(note) as temporary:
+            with atomic_file(note) as temporary:
                 temporary.write_text(json.dumps(about), "utf-8")
         return note, len(texts), seconds
 

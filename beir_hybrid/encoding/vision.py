@@ -9,7 +9,7 @@ from beir_hybrid.checks import check_positive_or_none
 from beir_hybrid.encoding.parts import text_settings
 from beir_hybrid.errors import BadData
 from beir_hybrid.fetch import hub_has_model, is_offline
-from beir_hybrid.progress import without_bars
+from beir_hybrid.progress import hide_progress_bars
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -55,7 +55,7 @@ def from_vision_text(
     from transformers import VisionTextDualEncoderProcessor as Processor
 
     made: Any = Processor  # transformers leaves it untyped
-    with without_bars(), TemporaryDirectory(prefix="beir-hybrid-") as folder:
+    with hide_progress_bars(), TemporaryDirectory(prefix="beir-hybrid-") as folder:
         tokenizer = _loaded(AutoTokenizer, text_encoder)
         images = _loaded(AutoImageProcessor, vision_encoder)
         with torch.random.fork_rng(devices=[]):

@@ -15,7 +15,7 @@ from beir_hybrid.collection.setting import IMAGE, SETTING_KINDS
 from beir_hybrid.encoding import Embeddings, Encoder, as_encoder, encode
 from beir_hybrid.errors import BadData
 from beir_hybrid.evaluation.evaluate import called, checked
-from beir_hybrid.languages import choose
+from beir_hybrid.languages import choose_languages
 from beir_hybrid.measures.ranked_judgements import ratio
 
 PREFIX = "A photo depicts "
@@ -96,21 +96,23 @@ def clip_score(
     """
     judgements = checked(collection).resolve()
     judgements = judgements.select(judgements.relevance > 0)
-    pairs = judgements.select(judgements.find_sides(SETTING_KINDS["text-image"]))
+    pairs = judgements.select(judgements.match_sides(SETTING_KINDS["text-image"]))
     # Of pictures of equal files, whose vectors are equal, each caption is scored with the first.
     pairs = pairs.select(np.unique(pairs.query, return_index=True)[1])
     if not len(pairs.query):
         raise BadData(f"{collection.name} has no caption with its picture: nothing to score")
     wanted = None
     if references is not None:
-        (wanted,) = choose(f"language of {collection.name}", references, collection.languages)
+        (wanted,) = choose_languages(
+            f"language of {collection.name}", references, collection.languages
+        )
     encoder = as_encoder(model, **options)
     folder = Path(store) if store is not None else None
-    seen = collection.passages.slice(collection.passage_rows(IMAGE).start)
+    seen = collection.passages.slice(collection.find_passage_rows(IMAGE).start)
     pictures = encode(encoder, seen["text"], "images", folder=folder, paths=seen["image"])
     others = _references(judgements, wanted)
     asked, captions = _captions(encoder, collection, pairs.query, others.passage, folder)
-    first = collection.passage_rows(IMAGE).start
+    first = collection.find_passage_rows(IMAGE).start
     of_picture = _cosines(asked, pairs.query, pictures, pairs.passage - first)
     scores = WEIGHT * np.maximum(of_picture, 0)
     place, best = _best(others.query, _cosines(asked, others.query, captions, others.passage))
@@ -133,7 +135,7 @@ def clip_score(
 
 def _references(judgements: Judgements, wanted: str | None) -> Judgements:
     """Return the other captions of each caption's picture, in its language or in one wanted."""
-    others = judgements.of_texts()
+    others = judgements.select_texts()
     lang = others.query_language
     if wanted is not None:
         lang = np.full_like(lang, judgements.languages.index(wanted))

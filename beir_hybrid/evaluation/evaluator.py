@@ -59,7 +59,7 @@ class HybridEvaluator(BaseEvaluator):
         self.collection, self.options = collection, options
         self.name = name or collection.name
         self.measures = parsed(default_measures(collection) if measures is None else measures)
-        self.kinds = collection.resolve().kinds(settings)
+        self.kinds = collection.resolve().list_kinds(settings)
         table = {
             f"{kind}_{measure}": measure
             for kind in self.kinds

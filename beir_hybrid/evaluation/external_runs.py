@@ -14,7 +14,7 @@ from ir_measures import Measure
 
 from beir_hybrid.collection import Collection, View
 from beir_hybrid.collection.arrays import to_arrow, to_numpy
-from beir_hybrid.collection.judgements import ITSELF, Judgements
+from beir_hybrid.collection.judgements import SELF_MATCH, Judgements
 from beir_hybrid.collection.setting import IMAGE, SETTING_KINDS
 from beir_hybrid.encoding import Embeddings
 from beir_hybrid.encoding.embeddings import check_rows
@@ -153,7 +153,7 @@ def evaluate_runs(
                 raise BadData(f"{path}: there are two runs of {view.name}")
             seen.add(view.name)
             rows += score_run(view, run, judgements, chosen)
-            of = lost.setdefault(view.query_langs[0], [0, 0])
+            of = lost.setdefault(view.query_languages[0], [0, 0])
             of[0] += len(set(view.queries["id"].to_pylist()) - run.keys())
             of[1] += len(view.query_rows)
             depth = max(depth, *map(len, run.values()))
@@ -178,7 +178,7 @@ def evaluate_runs(
 
 def _settings(path: Path, collection: Collection) -> list[tuple[View, dict[str, dict[str, float]]]]:
     """Split a run into the settings that it is of."""
-    groups = collection.groups
+    groups = collection.codes
     everything = [collection.view(q, p) for q in groups for p in [*groups, None, groups]]
     views = {view.name: view for view in everything}
     stem = Path(path.name.removesuffix(".gz")).stem
@@ -187,7 +187,10 @@ def _settings(path: Path, collection: Collection) -> list[tuple[View, dict[str, 
     queries, passages = (
         {key for rows in ranges for key in table["id"].slice(rows.start, len(rows)).to_pylist()}
         for table, ranges in (
-            (collection.queries, [collection.query_rows(lang) for lang in view.query_langs]),
+            (
+                collection.queries,
+                [collection.find_query_rows(lang) for lang in view.query_languages],
+            ),
             (collection.passages, view.passage_ranges),
         )
     )
@@ -240,15 +243,15 @@ def score_run(
 def _rankings(view: View, judgements: Judgements) -> Rankings:
     """Return the rankings of a setting, whose judged passages stand nowhere."""
     collection = view.collection
-    if view.kind == "mixed" and view.query_langs == (IMAGE,):
+    if view.kind == "mixed" and view.query_languages == (IMAGE,):
         raise BadOption(
             f"{view.name} is no setting: pictures are ranked for captions, and these for pictures"
         )
-    mine = judgements.of_queries(collection.query_rows(view.query_langs[0]))
+    mine = judgements.select_queries(collection.find_query_rows(view.query_languages[0]))
     nowhere = Places(*np.zeros((3, len(mine.query)), np.int64))
     ranked = Ranked(np.zeros(len(mine.query), np.float32), nowhere, nowhere, nowhere, {})
     found = scored(mine, view.kind, ranked)
-    target = SETTING_KINDS[view.kind].pool or view.passage_langs[0]
+    target = SETTING_KINDS[view.kind].pool or view.passage_languages[0]
     found = found.select(found.targets == judgements.targets.index(target))
     if not len(found.query_rows):
         raise BadData(f"{collection.name} has no relevant passage in {view.name}: nothing to score")
@@ -257,7 +260,7 @@ def _rankings(view: View, judgements: Judgements) -> Rankings:
 
 def _without_itself(view: View, judgements: Judgements, run: _Run) -> dict[str, dict[str, float]]:
     """Return a run without the queries themselves among what they found."""
-    itself = judgements.select(judgements.relevance == ITSELF)
+    itself = judgements.select(judgements.relevance == SELF_MATCH)
     tables = view.collection.queries, view.collection.passages
     pairs = zip(_ids(tables[0], itself.query), _ids(tables[1], itself.passage), strict=True)
     kept = {query: dict(documents) for query, documents in run.items()}

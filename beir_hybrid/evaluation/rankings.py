@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from beir_hybrid.collection.judgements import ITSELF, Judgements, number_languages
+from beir_hybrid.collection.judgements import SELF_MATCH, Judgements, number_languages
 from beir_hybrid.collection.setting import ALL, MIXED, SETTING_KINDS, KindName
 from beir_hybrid.measures.ranked_judgements import RankedJudgements, Rankings
 from beir_hybrid.retrieval import Best, Ranked
@@ -24,7 +24,7 @@ def best_of(ranked: Ranked, passages: str) -> Best | None:
 
 def spare(judgements: Judgements) -> int:
     """Return how many more passages to collect for each query than are asked for."""
-    itself = judgements.query[judgements.relevance == ITSELF]
+    itself = judgements.query[judgements.relevance == SELF_MATCH]
     return int(np.unique(itself, return_counts=True)[1].max(initial=0))
 
 
@@ -33,7 +33,7 @@ def without_itself(judgements: Judgements, ranked: Ranked, start: int, k: int) -
 
     `ranked` starts with the query in the row `start`, and has as many more as `spare` says.
     """
-    itself = judgements.relevance == ITSELF
+    itself = judgements.relevance == SELF_MATCH
     if not itself.any():
         return ranked
     pairs = judgements.query[itself] - start, judgements.passage[itself]
@@ -55,10 +55,10 @@ def _less(best: Best, query: np.ndarray, passage: np.ndarray, k: int) -> Best:
 def scored(judgements: Judgements, kind: KindName, ranked: Ranked, start: int = 0) -> Rankings:
     """Return the rankings of a kind; `ranked` starts with the query in the row `start`."""
     sides = SETTING_KINDS[kind]
-    inside = judgements.find_sides(sides)
+    inside = judgements.match_sides(sides)
     mine = judgements.select(inside)
-    itself = mine.relevance == ITSELF
-    target = mine.find_targets(sides)
+    itself = mine.relevance == SELF_MATCH
+    target = mine.number_targets(sides)
     pair = mine.query * len(mine.targets) + target
     of = mine.query if kind == "one-target" else pair  # the ranking that ranks are of
     found = {"": ranked.own, ALL: ranked.pool, MIXED: ranked.whole}
@@ -81,11 +81,11 @@ def scored(judgements: Judgements, kind: KindName, ranked: Ranked, start: int = 
         rank_ascending=ranks[1][order],
         lang=mine.passage_language[order],
         key=mine.key[order],
-        query_lang=number_languages(row, mine.query_groups),
+        query_lang=number_languages(row, mine.query_ranges),
         retrieved=pool,
         pool=pool,
         top=_top(mine, kind, ranked, row - start),
-        image=len(mine.languages) if mine.images else -1,
+        image=len(mine.languages) if mine.has_images else -1,
     )
     return Rankings(kind, row, at, mine.passage[order], judged)
 
@@ -105,7 +105,7 @@ def _alone(judgements: Judgements, rank: np.ndarray) -> np.ndarray:
     order = np.lexsort((rank, judgements.query))
     relevant = (judgements.relevance[order] > 0).astype(np.int64)
     before = _running(judgements.query[order], relevant)
-    width = len(judgements.groups)
+    width = len(judgements.codes)
     pair = (judgements.query * width + judgements.passage_language)[order]
     by_pair = np.argsort(pair, kind="stable")  # by rank within the pair
     own = np.empty_like(before)
@@ -119,7 +119,7 @@ def _pool(
     judgements: Judgements, kind: KindName, row: np.ndarray, target: np.ndarray
 ) -> np.ndarray:
     """Count the passages of each ranking, the query itself among them."""
-    groups = judgements.passage_groups
+    groups = judgements.passage_ranges
     sizes = [len(rows) for rows in groups.values()]
     texts = sum(sizes[: len(judgements.languages)])
     if kind == "one-target":
@@ -129,7 +129,7 @@ def _pool(
 
 def _others(judgements: Judgements, row: np.ndarray, lang: np.ndarray) -> np.ndarray:
     """Count the relevant passages of each query in other languages than one."""
-    relevant, width = judgements.relevance > 0, len(judgements.groups)
+    relevant, width = judgements.relevance > 0, len(judgements.codes)
     asking, place = np.unique(judgements.query, return_inverse=True)
     at = place[relevant] * width + judgements.passage_language[relevant]
     counts = np.bincount(at, minlength=len(asking) * width).reshape(-1, width)
@@ -144,7 +144,7 @@ def _top(judgements: Judgements, kind: KindName, ranked: Ranked, rows: np.ndarra
     best = best_of(ranked, together) if together else None
     if best is None:
         return np.empty((len(rows), 0), np.int64)
-    return number_languages(best.rows[rows], judgements.passage_groups)
+    return number_languages(best.rows[rows], judgements.passage_ranges)
 
 
 def _count(ascending: np.ndarray, wanted: np.ndarray) -> np.ndarray:

@@ -73,14 +73,14 @@ class Scoring:
         collection: Collection,
     ) -> Rows:
         """Rank and score all queries at once, or language by language where runs are long."""
-        groups = judgements.passage_groups
+        groups = judgements.passage_ranges
         if not any(SETTING_KINDS[kind].has_images for kind in self.kinds):
-            judgements, groups = judgements.of_texts(), _texts(groups)
+            judgements, groups = judgements.select_texts(), _texts(groups)
         total = max((rows.stop for rows in groups.values()), default=0)
         order = sort_ids(judgements.passage_ids.slice(0, total))
         rows: Rows = []
         for part in self._parts(collection):
-            some = judgements.of_queries(part)
+            some = judgements.select_queries(part)
             if not len(some.query):
                 continue
             kept = max(self.depth, self._top) if self._deep else self._top
@@ -108,7 +108,7 @@ class Scoring:
         if not self._deep:
             return [range(len(collection.queries))]
         # Runs of all languages at once would fill the memory.
-        return [collection.query_rows(lang) for lang in collection.groups]
+        return [collection.find_query_rows(lang) for lang in collection.codes]
 
     def _row(
         self,
@@ -150,7 +150,7 @@ class Scoring:
         found: dict[Measure, np.ndarray],
     ) -> None:
         """Score each setting's run of the best passages, and write it if there is a folder."""
-        langs, names = collection.groups, list_targets(collection.groups)
+        langs, names = collection.codes, list_targets(collection.codes)
         pairs = np.stack([scored.judgements.query_lang, scored.targets], axis=1)
         for asked, target in np.unique(pairs, axis=0).tolist():
             mine = np.flatnonzero((pairs == (asked, target)).all(axis=1))

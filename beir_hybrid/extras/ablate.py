@@ -20,7 +20,7 @@ from beir_hybrid.collection.setting import KindName
 from beir_hybrid.errors import BadOption
 from beir_hybrid.evaluation.evaluate import evaluate
 from beir_hybrid.extras.variants import DECIDED, Variant, variant
-from beir_hybrid.files import locked, replacing
+from beir_hybrid.files import atomic_file, file_lock
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs, join_pairs
 from beir_hybrid.results.results import Results
 from beir_hybrid.text import split_words
@@ -100,7 +100,7 @@ def ablate(
     named = split_words(settings) if isinstance(settings, str) else settings
     kinds: list[Any] | None = None if named is None else list(named)
     for one in tests if kinds is not None else ():
-        one.resolve().kinds(kinds)  # what it lacks is said before anything is trained
+        one.resolve().list_kinds(kinds)  # what it lacks is said before anything is trained
     trials = []
     for seed in numbers:  # the first of every strategy before the second of any
         for name, how in chosen.items():
@@ -199,7 +199,7 @@ def _results(
     of = {"collection": digest_of(collection), "measures": chosen}
     key = json.dumps(of | ({} if kinds is None else {"settings": kinds}))
     made = folder / "made.json"  # of what: the results themselves hold no texts
-    with locked(folder):
+    with file_lock(folder):
         if made.exists() and made.read_text("utf-8") == key:
             return Results.load(folder)
         # Of a model that is judged once the embeddings are not kept.
@@ -209,6 +209,6 @@ def _results(
             )
         made.unlink(missing_ok=True)
         results.save(folder)
-        with replacing(made) as temporary:
+        with atomic_file(made) as temporary:
             temporary.write_text(key, "utf-8")
     return results

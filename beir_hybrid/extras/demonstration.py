@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ir_measures import AP, R
 
 from beir_hybrid.errors import MissingExtra
-from beir_hybrid.files import locked, replacing, replacing_folder
+from beir_hybrid.files import atomic_file, atomic_folder, file_lock
 from beir_hybrid.measures.base import LanguagePreference, RankDistance, SameLanguageShare
 from beir_hybrid.results.render import figure
 from beir_hybrid.results.results import Estimate, Results
@@ -68,7 +68,7 @@ def quickstart(
     _check_extras()
     folder = Path(output)
     trainings = len(STRATEGIES)
-    with locked(folder / "quickstart"), _stages(2 * trainings + 3) as stage:
+    with file_lock(folder / "quickstart"), _stages(2 * trainings + 3) as stage:
         stage("making questions and answers")
         train, test = (load("quickstart", languages, split=part) for part in ("train", "test"))
         found = {name: _trial(name, train, test, folder, max_steps, stage) for name in STRATEGIES}
@@ -204,7 +204,7 @@ def _trial(
         depth=_DEPTH, store=folder / "embeddings", device="cpu", batch_size=256,
     )  # fmt: skip
     results.save(place)
-    with replacing(made) as temporary:
+    with atomic_file(made) as temporary:
         temporary.write_text(key, "utf-8")
     return results
 
@@ -256,7 +256,7 @@ def _start(collection: "Collection", folder: Path) -> Path:
         torch.manual_seed(SEED)
         embedding = StaticEmbedding(tokenizer, embedding_dim=_DIM)
     model = SentenceTransformer(modules=[embedding], device="cpu")
-    with replacing_folder(folder) as temporary:
+    with atomic_folder(folder) as temporary:
         model.save_pretrained(str(temporary))
     return folder
 

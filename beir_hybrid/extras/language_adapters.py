@@ -14,12 +14,12 @@ import numpy as np
 
 from beir_hybrid.batches.strategies import Strategy, parse_strategy
 from beir_hybrid.collection import Collection
-from beir_hybrid.collection.collection import retrieval_texts
+from beir_hybrid.collection.arrays import join_titles
 from beir_hybrid.collection.setting import IMAGE
 from beir_hybrid.encoding.encoder import Role, SentenceTransformerEncoder
 from beir_hybrid.errors import BadData, BadOption, MissingExtra
 from beir_hybrid.files import sha256
-from beir_hybrid.languages import choose
+from beir_hybrid.languages import choose_languages
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs, join_pairs
 from beir_hybrid.training.record import ADAPTER, CHECKPOINTS
 from beir_hybrid.training.train import train
@@ -58,7 +58,9 @@ def train_adapters(
     """
     pairs = pairs if isinstance(pairs, ParallelPairs) else join_pairs(pairs)
     there = [lang for lang in pairs.languages if lang != IMAGE]
-    chosen = there if languages is None else choose("language of the pairs", languages, there)
+    chosen = (
+        there if languages is None else choose_languages("language of the pairs", languages, there)
+    )
     found = {}
     for lang in chosen:
         folder = Path(output) / lang
@@ -202,10 +204,10 @@ def _languages(collection: Collection, adapted: set[str]) -> dict[str, str]:
     """Return the language of each text that is in one language alone, of those with adapters."""
     found: dict[str, str] = {}
     both: set[str] = set()
-    passages = collection.view().documents
+    passages = collection.view().passages
     for langs, texts in (
         (collection.queries["lang"], collection.queries["text"]),
-        (passages["lang"], retrieval_texts(passages)),
+        (passages["lang"], join_titles(passages)),
     ):
         for lang, text in zip(langs.to_pylist(), texts.to_pylist(), strict=True):
             if lang != IMAGE and found.setdefault(text, lang) != lang:

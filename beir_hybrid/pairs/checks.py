@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from beir_hybrid.collection.setting import IMAGE
 from beir_hybrid.errors import BadData
-from beir_hybrid.languages import choose, normalise, normalise_all
+from beir_hybrid.languages import choose_languages, normalise, normalise_all
 from beir_hybrid.pairs.images import PATH, Pictured, pictured
 
 logger = logging.getLogger(__name__)
@@ -158,7 +158,7 @@ class Checks:
     def finish(self) -> None:
         """Raise `BadOption` for a language to keep that no group has."""
         if self.languages is not None and self.seen:
-            choose("language of the groups", self.languages, sorted(self.seen))
+            choose_languages("language of the groups", self.languages, sorted(self.seen))
 
     def report(self) -> None:
         """Warn of what was left out."""

@@ -13,7 +13,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Literal, cast, get_args
 
-from beir_hybrid.collection.lines import json_lines
+from beir_hybrid.collection.lines import read_json_lines
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.languages import normalise
 
@@ -133,7 +133,7 @@ def code_switch(
     if on not in get_args(Sides):
         raise BadOption(f"a switch is on {', '.join(get_args(Sides))}, not on {on!r}")
     if isinstance(lexicon, str | Path):
-        rows = cast("Iterable[Entry]", (row for _, row in json_lines(Path(lexicon))))
+        rows = cast("Iterable[Entry]", (row for _, row in read_json_lines(Path(lexicon))))
         lexicon = Lexicon(rows, str(lexicon))
     elif not isinstance(lexicon, Lexicon):
         lexicon = Lexicon(lexicon)

@@ -9,8 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from beir_hybrid.collection import Collection
-from beir_hybrid.collection.arrays import to_arrow, to_numpy
-from beir_hybrid.collection.collection import retrieval_texts
+from beir_hybrid.collection.arrays import join_titles, to_arrow, to_numpy
 from beir_hybrid.collection.setting import IMAGE
 from beir_hybrid.errors import BadData
 
@@ -28,7 +27,7 @@ class Pictured(NamedTuple):
 
 def pictured(value: Any, folder: Path | None, where: str) -> Pictured | None:
     """Return a group's picture, of a path that may be relative to a folder; raise `BadData`."""
-    from beir_hybrid.images import checked
+    from beir_hybrid.images import inspect_image
 
     if value is None or isinstance(value, Pictured):
         return value
@@ -36,7 +35,7 @@ def pictured(value: Any, folder: Path | None, where: str) -> Pictured | None:
         raise BadData(f"{where}: image is {value!r:.40}; it must be the path of a picture")
     path = (folder or Path()).joinpath(value).absolute()
     try:
-        found = checked(path)
+        found = inspect_image(path)
     except BadData as error:
         raise BadData(f"{where}: {error}") from error
     return Pictured(f"sha256:{found.sha256}", str(path), found.oddities)
@@ -117,15 +116,15 @@ def _found(
     query, passage, relevance = (
         to_numpy(table[name]) for name in ("query", "passage", "relevance")
     )
-    captions = sum(len(collection.query_rows(lang)) for lang in collection.languages)
+    captions = sum(len(collection.find_query_rows(lang)) for lang in collection.languages)
     taken = (relevance > 0) & (query < captions)  # pictures lie last
     keys = collection.queries["group"].to_pylist()
     by_key: dict[str, set[int]] = {key: set() for key in asked}
     for q, p in zip(query[taken].tolist(), passage[taken].tolist(), strict=True):
         by_key[keys[q]].add(p)
     rows = np.unique(passage[taken])
-    documents = collection.view(passage_lang=collection.groups).documents.take(to_arrow(rows))
-    langs, texts = documents["lang"].to_pylist(), retrieval_texts(documents).to_pylist()
+    documents = collection.view(passage_languages=collection.codes).passages.take(to_arrow(rows))
+    langs, texts = documents["lang"].to_pylist(), join_titles(documents).to_pylist()
     paths = documents["image"].to_pylist()
     place = {row: at for at, row in enumerate(rows.tolist())}
     found: dict[str, Captions] = {key: {} for key in asked}

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset, Features, Image, List, Value
 
-from beir_hybrid.collection.setting import IMAGE, language_order
+from beir_hybrid.collection.setting import IMAGE, language_sort_key
 from beir_hybrid.errors import BadData, BadOption, lookup
 from beir_hybrid.pairs.code_switching import CodeSwitch, Sides
 from beir_hybrid.pairs.columns import taken, there, widened
@@ -301,7 +301,7 @@ def join_pairs(parts: Sequence[ParallelPairs]) -> ParallelPairs:
     if len({part.negatives for part in parts}) > 1:
         counts = [part.negatives for part in parts]
         raise BadData(f"sources have different numbers of hard negatives: {counts}")
-    languages = sorted({lang for part in parts for lang in part.languages}, key=language_order)
+    languages = sorted({lang for part in parts for lang in part.languages}, key=language_sort_key)
     width = max(part.golds.shape[1] - len(part.languages) for part in parts)
     further = [
         np.pad(

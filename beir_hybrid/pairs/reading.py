@@ -13,12 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from beir_hybrid.collection import Collection
-from beir_hybrid.collection.arrays import to_arrow
-from beir_hybrid.collection.collection import retrieval_texts
-from beir_hybrid.collection.lines import json_lines, numbered_lines
-from beir_hybrid.collection.setting import language_order
+from beir_hybrid.collection.arrays import join_titles, to_arrow
+from beir_hybrid.collection.lines import read_json_lines, read_lines
+from beir_hybrid.collection.setting import language_sort_key
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.files import cache_folder, locked, replacing_folder, sha256
+from beir_hybrid.files import atomic_folder, cache_folder, file_lock, sha256
 from beir_hybrid.pairs.checks import ROWS, Checks, Group, tables
 from beir_hybrid.pairs.columns import widened
 from beir_hybrid.pairs.images import groups_of_pictures, stamp, with_pictures
@@ -138,7 +137,7 @@ def pairs_from_collection(
     ParallelPairs(1,148 groups in de, en, es; columns anchor, positive, label)
     """
     wanted = None if queries is None else set(queries)
-    made = groups_of_pictures if collection.images else _groups_of
+    made = groups_of_pictures if collection.has_images else _groups_of
     groups, others = made(collection, wanted)
     if not groups:
         raise BadData(f"{collection.name} has none of the questions that are asked for")
@@ -165,13 +164,13 @@ def _groups_of(
         asked.setdefault(row["group"], {})[row["lang"]] = row["text"]
     query, passage, relevance = collection.view().judgements
     golds: dict[str, dict[str, dict[int, None]]] = {}
-    langs = {lang: collection.passage_rows(lang) for lang in collection.languages}
+    langs = {lang: collection.find_passage_rows(lang) for lang in collection.languages}
     for q, p in zip(query[relevance > 0].tolist(), passage[relevance > 0].tolist(), strict=True):
         lang = next(lang for lang, rows in langs.items() if p in rows)
         golds.setdefault(table[q]["group"], {}).setdefault(lang, {})[p] = None
     rows = np.unique(np.array([p for g in golds.values() for s in g.values() for p in s], np.int64))
-    documents = collection.view().documents.take(to_arrow(rows))
-    texts = dict(zip(rows.tolist(), retrieval_texts(documents).to_pylist(), strict=True))
+    documents = collection.view().passages.take(to_arrow(rows))
+    texts = dict(zip(rows.tolist(), join_titles(documents).to_pylist(), strict=True))
 
     groups: list[dict[str, Any]] = []
     others: list[list[str]] = []
@@ -244,10 +243,10 @@ def _cached(
 
     They are not if pictures have changed that they name, or lie `beside` another file.
     """
-    with locked(folder.with_name(f"{folder.name}.building")):  # `replacing_folder` locks it, too
+    with file_lock(folder.with_name(f"{folder.name}.building")):  # `replacing_folder` locks it, too
         if (found := _whole(folder, beside)) is None:
             shutil.rmtree(folder, ignore_errors=True)
-            with replacing_folder(folder) as building:
+            with atomic_folder(folder) as building:
                 for number, table in enumerate(tables(groups, checks)):
                     _write(building / f"{number:05}.arrow", table)
                 sizes = {path.name: path.stat().st_size for path in building.iterdir()}
@@ -281,7 +280,7 @@ def _pairs(
     if not parts:
         raise BadData(f"{name} has no groups")
     names = {column for table in parts for column in table.schema.names}
-    langs = sorted({column.partition(".")[2] for column in names} - {""}, key=language_order)
+    langs = sorted({column.partition(".")[2] for column in names} - {""}, key=language_sort_key)
     table = pa.concat_tables([widened(one, langs, negatives) for one in parts])
     # Numbers take a tenth of the memory of a table of ids; only where two are alike do ids count.
     if len(np.unique(numbers_of(table["id"]))) < len(table):
@@ -295,12 +294,12 @@ def _pairs(
 
 
 def _from_json(path: Path) -> Iterator[Group]:
-    yield from with_pictures(json_lines(path), path, "line")
+    yield from with_pictures(read_json_lines(path), path, "line")
 
 
 def _from_lines(paths: Mapping[str, Path]) -> Iterator[Group]:
     """Yield a group for each line of files that have as many lines each."""
-    parts = [numbered_lines(path) for path in paths.values()]
+    parts = [read_lines(path) for path in paths.values()]
     for number, found in enumerate(zip_longest(*parts), start=1):
         texts: dict[str, str] = {}
         for (lang, path), line in zip(paths.items(), found, strict=True):

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from beir_hybrid.errors import BadOption, MissingExtra
-from beir_hybrid.files import replacing
+from beir_hybrid.files import atomic_file
 from beir_hybrid.text import escape_unprintable
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def write(drawn: "Figure", path: str | Path) -> Path:
     """Write a figure on white as SVG, PNG or PDF, by the name; the file is whole or not there."""
     path = Path(path)
     data = _bytes(drawn, plot_suffix(path), ground="white")
-    with replacing(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_bytes(data)
     return path
 

@@ -1,7 +1,7 @@
 """Names, which are anybody's, in; titles and names of files that differ out."""
 
 from beir_hybrid.collection.setting import ALL, IMAGE
-from beir_hybrid.languages import english_name
+from beir_hybrid.languages import name_language
 from beir_hybrid.report.entries import Group
 
 _FEW = 4  # languages that a title names
@@ -13,7 +13,7 @@ def language(code: str) -> str:
     if code in _OTHERS:
         return _OTHERS[code]
     try:
-        return english_name(code)
+        return name_language(code)
     except ValueError:  # no code of a language
         return code
 

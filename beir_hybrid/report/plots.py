@@ -8,7 +8,7 @@ from ir_measures import Measure, parse_measure
 
 from beir_hybrid.collection.setting import IMAGE, SETTING_KINDS, KindName, Setting
 from beir_hybrid.errors import BadData, BadOption, lookup
-from beir_hybrid.languages import english_name
+from beir_hybrid.languages import name_language
 from beir_hybrid.report.drawing import (
     COLOURS,
     INK,
@@ -298,4 +298,4 @@ def _direction(measure: Measure | str) -> str:
 
 
 def _language(code: str) -> str:
-    return "pictures" if code == IMAGE else f"{english_name(code)} ({code})"
+    return "pictures" if code == IMAGE else f"{name_language(code)} ({code})"

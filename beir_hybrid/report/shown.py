@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.setting import IMAGE
 from beir_hybrid.errors import BeirHybridError
-from beir_hybrid.images import opened
+from beir_hybrid.images import open_image
 
 SIDE = 96  # pixels at most
 
@@ -83,7 +83,7 @@ def _small(content: str, path: str) -> tuple[str, tuple[int, int]]:
     try:
         if content != f"sha256:{hashlib.sha256(Path(path).read_bytes()).hexdigest()}":
             return "", (0, 0)
-        picture = opened(path)
+        picture = open_image(path)
     except (BeirHybridError, OSError, ValueError):
         return "", (0, 0)
     picture.thumbnail((SIDE, SIDE))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from beir_hybrid._version import __version__
 from beir_hybrid.collection.setting import SETTING_KINDS
 from beir_hybrid.errors import BadOption, MissingExtra
-from beir_hybrid.files import replacing_folder
+from beir_hybrid.files import atomic_folder
 from beir_hybrid.report import pages, plots
 from beir_hybrid.report.board import FEW, Board, board_of
 from beir_hybrid.report.columns import Column
@@ -92,7 +92,7 @@ def _check_place(output: Path) -> None:
 def _replacing(output: Path) -> Iterator[Path]:
     """Give an empty folder that takes the place of `output` when the block succeeds."""
     gone = output.with_name(f".{output.name}.{secrets.token_hex(4)}.tmp")  # swept if we are killed
-    with replacing_folder(output) as folder:
+    with atomic_folder(output) as folder:
         yield folder
         _check_place(output)
         if output.exists():

@@ -11,7 +11,7 @@ import langcodes
 
 from beir_hybrid.collection.setting import ALL
 from beir_hybrid.errors import BadData
-from beir_hybrid.files import replacing
+from beir_hybrid.files import atomic_file
 from beir_hybrid.languages import normalise
 from beir_hybrid.results.results import Results
 
@@ -178,7 +178,7 @@ def write_mteb(
         "evaluation_time": None,
         "kg_co2_emissions": None,
     }
-    with replacing(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_text(json.dumps(stored, indent=2, allow_nan=False), "utf-8")
     return path
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from beir_hybrid.encoding import Embeddings
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.progress import progress
+from beir_hybrid.progress import progress_bar
 from beir_hybrid.retrieval.count import PART, Counted, Golds, count, scores_of, unpacked
 
 
@@ -86,7 +86,7 @@ def rank(
     check(queries, passages, k)
     groups = {name: rows for name, rows in groups.items() if len(rows)}
     golds = golds_of(queries, passages, judged, groups, order)
-    with progress("ranking", len(queries) * len(passages), unit="scores") as advance:
+    with progress_bar("ranking", len(queries) * len(passages), unit="scores") as advance:
         counted = count(
             queries, passages, golds, groups, order,
             k=k, per_group=per_group, apart=apart, device=device or _device(), advance=advance,

@@ -13,9 +13,9 @@ import pyarrow as pa
 from beir_hybrid.collection import View
 from beir_hybrid.collection.arrays import to_arrow
 from beir_hybrid.collection.collection import Prefixes
-from beir_hybrid.collection.lines import numbered_lines
+from beir_hybrid.collection.lines import read_lines
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.files import replacing
+from beir_hybrid.files import atomic_file
 from beir_hybrid.retrieval.rank import Best
 
 Run = dict[str, dict[str, float]]
@@ -94,7 +94,7 @@ def write_run(
     if tag.split() != [tag]:
         raise BadOption(f"the tag {tag!r} must be one word")
     seen: set[str] = set()
-    with replacing(path) as temporary, _written(temporary, packed=path.suffix == ".gz") as file:
+    with atomic_file(path) as temporary, _written(temporary, packed=path.suffix == ".gz") as file:
         for query, found in run.items() if isinstance(run, Mapping) else run:
             if query in seen:
                 raise BadData(f"the run holds query {query!r} twice")
@@ -102,7 +102,7 @@ def write_run(
             pairs = list(found.items() if isinstance(found, Mapping) else found)
             name = _word("query", query.removeprefix(cut.queries))
             lines = [
-                f"{name} Q0 {_word('document', key.removeprefix(cut.documents))} {rank} {score} "
+                f"{name} Q0 {_word('document', key.removeprefix(cut.passages))} {rank} {score} "
                 f"{tag}\n"
                 for rank, (key, score) in enumerate(_ordered(query, pairs), start=1)
             ]
@@ -166,9 +166,9 @@ def read_run(
     """
     path, before = Path(path), view.prefixes if view else Prefixes()
     queries = _Ids("queries", before.queries, known_queries)
-    documents = _Ids("documents", before.documents, known_documents)
+    documents = _Ids("documents", before.passages, known_documents)
     run: Run = {}
-    for number, line in numbered_lines(path):
+    for number, line in read_lines(path):
         if line.isspace():
             continue
         where = f"{path} line {number}"

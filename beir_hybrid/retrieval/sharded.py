@@ -14,7 +14,7 @@ import numpy as np
 from beir_hybrid.checks import check_positive
 from beir_hybrid.encoding import Embeddings
 from beir_hybrid.encoding.cluster import Cluster
-from beir_hybrid.progress import progress
+from beir_hybrid.progress import progress_bar
 from beir_hybrid.retrieval.count import PASSAGES, Counted, Golds, count
 from beir_hybrid.retrieval.rank import Ranked, check, golds_of, rank, ranked
 
@@ -68,7 +68,7 @@ def rank_sharded(
     jobs = (
         (_inside(groups, rows), _bars(total, k), *_read(passages, order, rows)) for rows in shards
     )
-    with progress("ranking", len(queries) * len(passages), unit="scores") as advance:
+    with progress_bar("ranking", len(queries) * len(passages), unit="scores") as advance:
         for found, rows in each(_count, common, jobs):
             total = merged(total, found, k)
             advance(len(queries) * rows)

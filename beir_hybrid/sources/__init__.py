@@ -1,13 +1,22 @@
-"""Datasets by name: every file here that declares a `Dataset`, and those of other packages.
+"""Datasets by name: those in this folder, and those of other installed packages.
 
-What a package needs to bring a dataset of its own: `Dataset` declares it, `Remote` and `fetch` get
-its files, `cached` builds the collection once, and `announce` shows licence and citation when its
-files have been fetched.
+A package that brings a dataset of its own needs `Dataset` to declare it, `Remote` and `fetch` to
+get its files, `load_or_build` to build the collection once, and `announce` to show licence and
+citation when its files have been fetched.
 """
 
-from beir_hybrid.collection.writer import cached
+from beir_hybrid.collection.cache import load_or_build
 from beir_hybrid.fetch import Remote, fetch
-from beir_hybrid.sources.registry import datasets, find, load
+from beir_hybrid.sources.registry import datasets, find_dataset, load
 from beir_hybrid.sources.spec import Dataset, announce
 
-__all__ = ["Dataset", "Remote", "announce", "cached", "datasets", "fetch", "find", "load"]
+__all__ = [
+    "Dataset",
+    "Remote",
+    "announce",
+    "datasets",
+    "fetch",
+    "find_dataset",
+    "load",
+    "load_or_build",
+]

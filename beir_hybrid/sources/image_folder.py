@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from beir_hybrid.collection import Collection, Origin
-from beir_hybrid.collection.lines import json_lines, string
+from beir_hybrid.collection.lines import read_json_lines, require_text
 from beir_hybrid.errors import BadData, UnknownName
 from beir_hybrid.files import sha256
 from beir_hybrid.sources.image_text import Captioned, by_language, image_text
@@ -44,9 +44,9 @@ def load(
 
 
 def _rows(file: Path, languages: tuple[str, ...] | None) -> Iterator[Captioned]:
-    for number, row in json_lines(file):
+    for number, row in read_json_lines(file):
         where = f"{file} line {number}"
-        key, image = string(row, "id", where), string(row, "image", where)
+        key, image = require_text(row, "id", where), require_text(row, "image", where)
         path = _inside(file.parent, image, where)
         captions = by_language(Captioned(key, path, _captions(row, where), where))
         if languages is not None:

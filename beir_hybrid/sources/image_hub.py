@@ -16,11 +16,11 @@ from urllib.parse import quote
 import pyarrow as pa
 
 from beir_hybrid.collection import Collection, CollectionWriter, Origin
-from beir_hybrid.collection.writer import cached
+from beir_hybrid.collection.cache import load_or_build
 from beir_hybrid.errors import BadData
 from beir_hybrid.fetch import fetch_hub, hub_parts
-from beir_hybrid.files import cache_folder, replacing, sha256
-from beir_hybrid.progress import progress
+from beir_hybrid.files import atomic_file, cache_folder, sha256
+from beir_hybrid.progress import progress_bar
 from beir_hybrid.sources.image_text import Captioned, write
 from beir_hybrid.sources.spec import Dataset, announce
 
@@ -79,7 +79,7 @@ def load(
             caveat=pooled if name == "wit" and len(chosen) > 1 else "",
         )
 
-    found = cached(name, recipe, build, images=True)
+    found = load_or_build(name, recipe, build, has_images=True)
     paths = found.passages["image"].drop_null().to_pylist()
     if lost := sum(not Path(path).is_file() for path in paths):
         logger.warning("%s: pictures that the cache lacks are read anew: %d", name, lost)
@@ -108,7 +108,7 @@ class _Reader:
             path = fetch_hub(repository, file, commit)
             place = f"hf://datasets/{repository}/{file}"
             self.origins.append(Origin(place, sha256(path), commit, lang))
-            with progress(f"{self.name} {lang}", None, unit="pictures") as advance:
+            with progress_bar(f"{self.name} {lang}", None, unit="pictures") as advance:
                 for row in _read(path, (self.tables.key, self.tables.captions, "image")):
                     self._add(lang, row, path)
                     advance(1)
@@ -160,7 +160,7 @@ def _kept(data: bytes) -> Path:
     checksum = hashlib.sha256(data).hexdigest()
     path = cache_folder() / "pictures" / checksum[:2] / checksum
     if not path.is_file() or path.stat().st_size != len(data):
-        with replacing(path) as temporary:
+        with atomic_file(path) as temporary:
             temporary.write_bytes(data)
     return path
 

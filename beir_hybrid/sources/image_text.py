@@ -16,13 +16,13 @@ from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from beir_hybrid.collection import Collection, CollectionWriter
-from beir_hybrid.collection.judgements import ITSELF
+from beir_hybrid.collection.cache import load_or_build
+from beir_hybrid.collection.judgements import SELF_MATCH
 from beir_hybrid.collection.setting import IMAGE
-from beir_hybrid.collection.writer import cached
 from beir_hybrid.errors import BadData
-from beir_hybrid.images import Picture, checked
+from beir_hybrid.images import ImageFacts, inspect_image
 from beir_hybrid.languages import normalise
-from beir_hybrid.progress import progress
+from beir_hybrid.progress import progress_bar
 from beir_hybrid.sources.spec import Dataset, announce
 from beir_hybrid.text import plural
 
@@ -67,7 +67,7 @@ def image_text(
         write(name, rows, writer)
         writer.finish(**facts)
 
-    return cached(name, {**recipe, "name": name, "pictures": digest}, build, images=True)
+    return load_or_build(name, {**recipe, "name": name, "pictures": digest}, build, has_images=True)
 
 
 def _state(path: Path) -> tuple[str, int, int]:
@@ -145,23 +145,23 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _pictures(name: str, paths: Sequence[Path]) -> dict[Path, Picture]:
+def _pictures(name: str, paths: Sequence[Path]) -> dict[Path, ImageFacts]:
     """Decode every picture once; raise `BadData` with the first that is no good and the count."""
     missing = [path for path in paths if not _exists(name, path)]
     if missing:
         raise BadData(f"{name}: {_of(missing, paths)} missing, first {missing[0]}")
-    found: dict[Path, Picture] = {}
+    found: dict[Path, ImageFacts] = {}
     refused: list[BadData] = []
 
-    def look(path: Path) -> Picture | BadData:
+    def look(path: Path) -> ImageFacts | BadData:
         try:
-            return checked(path)
+            return inspect_image(path)
         except BadData as error:
             return error
 
     with (
         ThreadPoolExecutor(os.cpu_count()) as pool,
-        progress(f"{name}: pictures", len(paths), unit="pictures") as advance,
+        progress_bar(f"{name}: pictures", len(paths), unit="pictures") as advance,
     ):
         for start in range(0, len(paths), _SLICE):
             some = paths[start : start + _SLICE]
@@ -204,14 +204,14 @@ def _written(
     captions: Mapping[str, Sequence[str]],
     writer: CollectionWriter,
 ) -> _Written:
-    picture = writer.passage(IMAGE, key, "", f"sha256:{checksum}", str(path))
+    picture = writer.add_passage(IMAGE, key, "", f"sha256:{checksum}", str(path))
     asked, found = [], []
     for lang, texts in captions.items():
         for number, text in enumerate(texts):
-            found.append(writer.passage(lang, f"{key}-{number}", "", text))
-            asked.append(writer.query(lang, f"{key}-{number}", text, key))
+            found.append(writer.add_passage(lang, f"{key}-{number}", "", text))
+            asked.append(writer.add_query(lang, f"{key}-{number}", text, key))
     if captions:
-        writer.query(IMAGE, key, f"sha256:{checksum}", key, str(path))
+        writer.add_query(IMAGE, key, f"sha256:{checksum}", key, str(path))
     return _Written(key, picture, asked, found)
 
 
@@ -222,19 +222,19 @@ def _judge(alike: Sequence[_Written], writer: CollectionWriter) -> None:
     found = list(chain.from_iterable(one.found for one in alike))
     for query, itself in zip(asked, found, strict=True):
         for passage in found:
-            writer.judge(query, passage, ITSELF if passage is itself else 1)
+            writer.add_judgement(query, passage, SELF_MATCH if passage is itself else 1)
         for picture in pictures:
-            writer.judge(query, picture)
+            writer.add_judgement(query, picture)
     for one in alike:
         if one.asked:  # without captions of its own it is only found
             query = f"{IMAGE}:q:{one.key}"
-            writer.judge(query, one.picture, ITSELF)
+            writer.add_judgement(query, one.picture, SELF_MATCH)
             for passage in found:
-                writer.judge(query, passage)
+                writer.add_judgement(query, passage)
 
 
 def _odd(
-    pictures: Mapping[Path, Picture],
+    pictures: Mapping[Path, ImageFacts],
     captioned: Mapping[str, tuple[Path, Mapping[str, Sequence[str]]]],
     twins: Sequence[Sequence[_Written]],
 ) -> Iterator[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from beir_hybrid.collection import Collection, CollectionWriter, Origin
-from beir_hybrid.collection.writer import cached
+from beir_hybrid.collection.cache import load_or_build
 from beir_hybrid.errors import BadData
 from beir_hybrid.fetch import Remote, fetch
 from beir_hybrid.sources.spec import Dataset, announce
@@ -82,7 +82,7 @@ def load(
             title_policy="text",
         )
 
-    return cached(name, recipe, build)
+    return load_or_build(name, recipe, build)
 
 
 class _Paragraph(NamedTuple):
@@ -109,14 +109,14 @@ def convert(files: dict[str, Path], writer: CollectionWriter, passage_text: Pass
                 if passage_text == "sentence+context":
                     text = f"{text} {paragraph.context}"
                 key = f"{number}-{position}"
-                ids.append(writer.passage(lang, key, paragraph.title, text))
+                ids.append(writer.add_passage(lang, key, paragraph.title, text))
             for key, text, answers in paragraph.questions:
                 sentence = _answering(key, answers, paragraph)
                 golds.setdefault(key, []).append(ids[sentence])
-                queries.append((writer.query(lang, key, text, key), key))
+                queries.append((writer.add_query(lang, key, text, key), key))
     for query, key in queries:
         for passage in golds[key]:
-            writer.judge(query, passage)
+            writer.add_judgement(query, passage)
 
 
 def _paragraphs(path: Path) -> Iterator[_Paragraph]:

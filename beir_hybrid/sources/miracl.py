@@ -18,14 +18,14 @@ import pyarrow.compute as pc
 from pyarrow import json as pa_json
 
 from beir_hybrid.collection import Collection, CollectionWriter, Origin
+from beir_hybrid.collection.cache import load_or_build
 from beir_hybrid.collection.collection import TitlePolicy
-from beir_hybrid.collection.lines import json_lines, string
-from beir_hybrid.collection.shards import PASSAGES, ROWS, Problems, ShardWriter
-from beir_hybrid.collection.writer import cached
+from beir_hybrid.collection.lines import read_json_lines, require_text
+from beir_hybrid.collection.shards import BATCH_ROWS, PASSAGE_SCHEMA, Problems, ShardWriter
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.fetch import Remote, fetch, fetch_hub, hub_commit
-from beir_hybrid.files import cache_folder, locked, replacing, sha256
-from beir_hybrid.progress import progress
+from beir_hybrid.files import atomic_file, cache_folder, file_lock, sha256
+from beir_hybrid.progress import progress_bar
 from beir_hybrid.sources.spec import Dataset, announce
 
 logger = logging.getLogger(__name__)
@@ -94,7 +94,7 @@ def load(
             caveat=judged if passages == "judged" else "",
         )
 
-    return cached("miracl", recipe, build)
+    return load_or_build("miracl", recipe, build)
 
 
 def convert(
@@ -111,12 +111,12 @@ def convert(
         if not tab:
             raise BadData(f"{topics.place} line {number}: expected an id, a tab and a question")
         # Languages number their questions independently: equal ids are no translations.
-        writer.query(lang, key, text, f"{lang}:{key}")
+        writer.add_query(lang, key, text, f"{lang}:{key}")
     judged = set()
     for number, line in _lines(fetch(qrels)):
         try:
             query, _, passage, relevance = line.split()
-            writer.judge(f"{lang}:q:{query}", f"{lang}:{passage}", int(relevance))
+            writer.add_judgement(f"{lang}:q:{query}", f"{lang}:{passage}", int(relevance))
         except ValueError as error:
             raise BadData(f"{qrels.place} line {number} is no judgement: {line!r}") from error
         judged.add(passage)
@@ -129,10 +129,10 @@ def convert(
             checksum = sha256(path)
             for docid, title, text in _passages(path):
                 if docid in judged:
-                    writer.passage(lang, docid, title, text)
+                    writer.add_passage(lang, docid, title, text)
         else:
             shard = arrow_shard(path, lang, cache_folder() / "corpora" / "miracl" / commit / lang)
-            writer.attach(lang, shard.path, shard.rows)
+            writer.add_passage_file(lang, shard.path, shard.rows)
             checksum = shard.source
         yield Origin(f"hf://datasets/{CORPUS}/{file}", checksum, commit, lang)
 
@@ -154,7 +154,7 @@ def arrow_shard(source: Path, lang: str, folder: Path) -> ArrowShard:
     """
     name = source.name.removesuffix(".jsonl.gz")
     note = folder / f"{name}.json"
-    with locked(folder / name):
+    with file_lock(folder / name):
         known = _noted(note)
         seen = [source.stat().st_size, source.stat().st_mtime_ns]
         checksum = known["source"] if known.get("seen") == seen else sha256(source)
@@ -166,7 +166,7 @@ def arrow_shard(source: Path, lang: str, folder: Path) -> ArrowShard:
             rows = _write_shard(source, lang, path)
             made["bytes"] = path.stat().st_size
         if known != (now := made | {"rows": rows, "seen": seen}):
-            with replacing(note) as temporary:
+            with atomic_file(note) as temporary:
                 temporary.write_text(json.dumps(now), "utf-8")
     return ArrowShard(path, rows, checksum)
 
@@ -182,16 +182,16 @@ def _write_shard(source: Path, lang: str, path: Path) -> int:
     """Convert a corpus file and return how many passages it has."""
     problems = Problems()
     with (
-        replacing(path) as temporary,
-        ShardWriter(temporary, PASSAGES, lang, problems) as shard,
-        progress(f"{lang} {source.name}", None, unit="passages") as advance,
+        atomic_file(path) as temporary,
+        ShardWriter(temporary, PASSAGE_SCHEMA, lang, problems) as shard,
+        progress_bar(f"{lang} {source.name}", None, unit="passages") as advance,
     ):
         prefix = f"{lang}:"
         for docids, titles, texts in _blocks(source):
             shard.extend(pc.binary_join_element_wise(prefix, docids, ""), titles, texts)
             advance(len(docids))
         shard.close()
-        problems.raise_for(str(source))
+        problems.raise_if_any(str(source))
     return shard.rows
 
 
@@ -215,22 +215,22 @@ def _blocks(path: Path) -> Iterator[tuple[pa.Array, pa.Array, pa.Array]]:
     except (pa.ArrowInvalid, OSError) as error:
         logger.debug("%s: Arrow stopped after %d passages: %s", path, done, error)
     rest = islice(_passages(path), done, None)
-    while rows := list(islice(rest, ROWS)):
+    while rows := list(islice(rest, BATCH_ROWS)):
         docids, titles, texts = zip(*rows, strict=True)
         yield pa.array(docids), pa.array(titles), pa.array(texts)
 
 
 def _passages(path: Path) -> Iterator[tuple[str, str, str]]:
     """Yield docid, title and text of every line of a corpus file."""
-    for number, row in json_lines(path):
+    for number, row in read_json_lines(path):
         try:
             docid, title, text = row["docid"], row["title"] or "", row["text"]
         except KeyError:
             docid = title = text = None
         if not (isinstance(docid, str) and isinstance(title, str) and isinstance(text, str)):
             where = f"{path} line {number}"  # only now: the message costs more than the check
-            docid, text = string(row, "docid", where), string(row, "text", where)
-            title = string(row, "title", where, "")
+            docid, text = require_text(row, "docid", where), require_text(row, "text", where)
+            title = require_text(row, "title", where, "")
         yield docid, title, text
 
 

@@ -12,7 +12,7 @@ _WORDS = {"true": True, "yes": True, "on": True, "1": True}
 _WORDS |= {"false": False, "no": False, "off": False, "0": False}
 
 
-def fitted(name: str, value: object, annotation: Any) -> object:
+def convert_option(name: str, value: object, annotation: Any) -> object:
     """Return a value as the annotation wants it, or raise `BadOption`.
 
     Annotations that are not understood let every value through.
@@ -36,7 +36,7 @@ def fitted(name: str, value: object, annotation: Any) -> object:
     return value
 
 
-def described(option: inspect.Parameter) -> str:
+def describe_option(option: inspect.Parameter) -> str:
     """Return how an option is typed on the command line, and what holds without it.
 
     >>> def load(*, path: str | Path, split: Literal["dev", "train"] = "dev", k: int | None = None):
@@ -82,7 +82,7 @@ def _any_of(name: str, value: object, annotations: tuple[Any, ...]) -> object:
     # Anything is text, so text comes last.
     for annotation in sorted(annotations, key=lambda one: one is str):
         try:
-            return fitted(name, value, annotation)
+            return convert_option(name, value, annotation)
         except BadOption as error:
             refusals.append(error)
     raise refusals[-1]

@@ -40,7 +40,7 @@ def datasets() -> dict[str, Dataset]:
     return found
 
 
-def find(name: str) -> Dataset:
+def find_dataset(name: str) -> Dataset:
     """Return a dataset by its name; of other packages, only the one that declares it is loaded."""
     if name in _ours():
         return _ours()[name]
@@ -71,7 +71,7 @@ def load(name: str, /, languages: str | Iterable[str] | None = None, **options: 
     ...
     beir_hybrid.errors.UnknownName: no dataset 'xquadr'; did you mean 'xquad-r'?
     """
-    return find(name)(languages, **options)
+    return find_dataset(name)(languages, **options)
 
 
 @cache

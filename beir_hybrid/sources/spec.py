@@ -9,9 +9,9 @@ from typing import Any
 
 from beir_hybrid.collection import Collection
 from beir_hybrid.errors import BadOption, lookup
-from beir_hybrid.files import cache_folder, locked, replacing
-from beir_hybrid.languages import choose, normalise_all
-from beir_hybrid.sources.options import fitted
+from beir_hybrid.files import atomic_file, cache_folder, file_lock
+from beir_hybrid.languages import choose_languages, normalise_all
+from beir_hybrid.sources.options import convert_option
 
 logger = logging.getLogger(__name__)
 
@@ -31,14 +31,15 @@ class Dataset:
 
     Examples
     --------
-    >>> from beir_hybrid.collection.writer import cached
+    >>> from beir_hybrid.collection.cache import load_or_build
     >>> def read(languages=None, *, times: int = 1):
     ...     def build(writer):
     ...         for number in range(times):
-    ...             passage = writer.passage("en", f"{number}", "", "Here.")
-    ...             writer.judge(writer.query("en", f"{number}", "Where?", f"{number}"), passage)
+    ...             passage = writer.add_passage("en", f"{number}", "", "Here.")
+    ...             query = writer.add_query("en", f"{number}", "Where?", f"{number}")
+    ...             writer.add_judgement(query, passage)
     ...         writer.finish()
-    ...     return cached("tiny", {"times": times}, build)
+    ...     return load_or_build("tiny", {"times": times}, build)
     >>> tiny = Dataset("tiny", "the shortest of all", read, ("en",), licence="CC0")
     >>> tiny(times="2")  # text, as on the command line, becomes what the annotation says
     Collection('tiny', 1 language, 2 queries, 2 passages)
@@ -75,7 +76,7 @@ class Dataset:
         known = self.options
         for name, value in options.items():
             parameter = lookup(f"option of {self.name}", name, known)
-            options[name] = fitted(name, value, parameter.annotation)
+            options[name] = convert_option(name, value, parameter.annotation)
         for name, parameter in known.items():
             if parameter.default is inspect.Parameter.empty and name not in options:
                 raise BadOption(f"{self.name} needs the option {name!r}")
@@ -85,12 +86,12 @@ class Dataset:
             for name, value in options.items()
         }
         loaded = {"name": self.name, "languages": chosen and list(chosen), "options": kept}
-        return replace(self.load(languages=chosen, **options), loaded=loaded)
+        return replace(self.load(languages=chosen, **options), dataset=loaded)
 
     def _chosen(self, languages: str | Iterable[str]) -> tuple[str, ...]:
         if not self.languages:
             return tuple(sorted(normalise_all(languages)))
-        named = choose(f"language of {self.name}", languages, self.languages)
+        named = choose_languages(f"language of {self.name}", languages, self.languages)
         # In one order, so that however they are named, one collection is built.
         return tuple(lang for lang in self.languages if lang in named)
 
@@ -98,10 +99,10 @@ class Dataset:
 def announce(dataset: Dataset) -> None:
     """Show licence and citation, once for every cache; called when a dataset has been fetched."""
     shown = cache_folder() / "announced" / dataset.name
-    with locked(shown):
+    with file_lock(shown):
         if shown.exists():
             return
         facts = f"{dataset.name} is licensed {dataset.licence}. Please cite: {dataset.citation}"
         logger.warning("%s", facts)
-        with replacing(shown) as temporary:
+        with atomic_file(shown) as temporary:
             temporary.write_text(f"{facts}\n", "utf-8")

@@ -17,9 +17,9 @@ from beir_hybrid.encoding.encoder import SentenceTransformerEncoder
 from beir_hybrid.encoding.parts import sees
 from beir_hybrid.errors import BadData, BadOption, BeirHybridError, MissingExtra, NotWritable
 from beir_hybrid.evaluation.evaluator import HybridEvaluator
-from beir_hybrid.files import locked, replacing_folder, writing
+from beir_hybrid.files import atomic_folder, explain_write_errors, file_lock
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs
-from beir_hybrid.progress import without_bars
+from beir_hybrid.progress import hide_progress_bars
 from beir_hybrid.training.lora import add_lora, merge_lora, save_lora
 from beir_hybrid.training.loss import HybridContrastiveLoss
 from beir_hybrid.training.record import (
@@ -74,9 +74,9 @@ class Job:
         )  # fmt: skip
         first = args.process_index == 0  # of several processes the one that writes
         lock: AbstractContextManager[None] = (
-            locked(self.output / "training") if first else nullcontext()
+            file_lock(self.output / "training") if first else nullcontext()
         )
-        with _refusals(self.output), lock, without_bars():
+        with _refusals(self.output), lock, hide_progress_bars():
             if _agreed(lambda: is_finished(self.output, recipe), args):
                 logger.warning("%s is trained already", self.output)
             else:
@@ -184,7 +184,7 @@ class Job:
     def _save(self, record: dict[str, Any], audit: BatchCounts) -> None:
         """Save the model, whole or not at all; the folder comes last: who finds it finds all."""
         write_record(self.output, record)
-        with replacing_folder(self.output / MODEL) as folder:
+        with atomic_folder(self.output / MODEL) as folder:
             self.encoder.model.save_pretrained(str(folder))
             card = folder / "README.md"
             card.write_text(
@@ -267,7 +267,7 @@ def _refusals(output: Path) -> Iterator[None]:
     from safetensors import SafetensorError
 
     try:
-        with writing(output):
+        with explain_write_errors(output):
             yield
     except (SafetensorError, RuntimeError) as error:
         reason = " ".join(str(error).split())

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from beir_hybrid.errors import BadOption, MissingExtra
-from beir_hybrid.files import replacing_folder
+from beir_hybrid.files import atomic_folder
 from beir_hybrid.training.towers import text_layers
 
 
@@ -45,7 +45,7 @@ def _check_body(model: Any) -> None:
 
 def save_lora(model: Any, folder: Path) -> None:
     """Save the adapters alone, as peft does."""
-    with replacing_folder(folder) as building:
+    with atomic_folder(folder) as building:
         model.transformers_model.save_pretrained(str(building))
 
 

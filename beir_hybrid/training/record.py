@@ -18,7 +18,7 @@ from beir_hybrid.collection.arrays import to_numpy
 from beir_hybrid.encoding.encoder import SentenceTransformerEncoder
 from beir_hybrid.encoding.parts import weights_hash
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.files import replacing
+from beir_hybrid.files import atomic_file
 from beir_hybrid.pairs.labels import numbers_of
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs
 
@@ -188,7 +188,7 @@ def _is_whole(checkpoint: Path) -> bool:
 
 def write_record(output: Path, record: Mapping[str, Any]) -> None:
     """Write how a model came about."""
-    with replacing(output / RECORD) as temporary:
+    with atomic_file(output / RECORD) as temporary:
         text = json.dumps(record, indent=2, ensure_ascii=False, default=str)
         temporary.write_text(text, "utf-8")
 

@@ -118,7 +118,7 @@ class Split:
 
     def held_out(self, part: str) -> "Collection":
         """Return a side's questions against the passages of its articles alone."""
-        from beir_hybrid.collection.writer import cached
+        from beir_hybrid.collection.cache import load_or_build
         from beir_hybrid.training.record import digest_of
 
         kept = set(self.groups(part))
@@ -128,13 +128,13 @@ class Split:
         def build(writer: "CollectionWriter") -> None:
             for row in whole.passages.to_pylist():
                 if part_of(self.articles[row["lang"], row["title"]]) == part:
-                    writer.passage(row["lang"], _key(row["id"]), row["title"], row["text"])
+                    writer.add_passage(row["lang"], _key(row["id"]), row["title"], row["text"])
             for row in whole.queries.to_pylist():
                 if row["group"] in kept:
-                    writer.query(row["lang"], _key(row["id"]), row["text"], row["group"])
+                    writer.add_query(row["lang"], _key(row["id"]), row["text"], row["group"])
             for row in _judged(whole):
                 if row["group"] in kept:
-                    writer.judge(row["query_id"], row["passage_id"], row["relevance"])
+                    writer.add_judgement(row["query_id"], row["passage_id"], row["relevance"])
             writer.finish(
                 licence=whole.licence,
                 citation=whole.citation,
@@ -144,7 +144,7 @@ class Split:
                 caveat=f"held-out articles of {whole.name} alone: a smaller pool than the whole",
             )
 
-        return cached(f"{whole.name}-{part}", recipe, build)
+        return load_or_build(f"{whole.name}-{part}", recipe, build)
 
     def pairs(self, part: str = "train") -> "ParallelPairs":
         """Return a side's questions with their passages."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from beir_hybrid.files import replacing_folder
+from beir_hybrid.files import atomic_folder
 
 TOKENS, DIM, SEED = 16384, 256, 1  # of the static encoder
 
@@ -49,6 +49,6 @@ def _static(texts: Iterable[str], folder: Path) -> Path:
         torch.manual_seed(SEED)
         embedding = StaticEmbedding(tokenizer, embedding_dim=DIM)
     model = SentenceTransformer(modules=[embedding], device="cpu")
-    with replacing_folder(folder) as temporary:
+    with atomic_folder(folder) as temporary:
         model.save_pretrained(str(temporary))
     return folder

@@ -13,7 +13,7 @@ import numpy as np
 
 import beir_hybrid as bh
 from beir_hybrid.errors import BadOption
-from beir_hybrid.files import replacing_folder
+from beir_hybrid.files import atomic_folder
 from benchmarks.hybrid.experiment import Ranks
 
 if TYPE_CHECKING:
@@ -96,6 +96,6 @@ def train(
     )
     objective = bh.HybridContrastiveLoss(model, **loss)
     SentenceTransformerTrainer(model, args, train_dataset=pairs, loss=objective).train()
-    with replacing_folder(saved) as temporary:
+    with atomic_folder(saved) as temporary:
         model.save_pretrained(str(temporary))
     return model

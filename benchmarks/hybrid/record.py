@@ -8,7 +8,7 @@ from pathlib import Path
 
 import beir_hybrid as bh
 from beir_hybrid.errors import BadData
-from beir_hybrid.files import replacing
+from beir_hybrid.files import atomic_file
 from beir_hybrid.results.results import Results
 from benchmarks.__main__ import RESULTS, placed
 from benchmarks.hybrid import report
@@ -33,7 +33,7 @@ def record(found: Found, command: str, results: Path = RESULTS) -> Path:
     kept.mkdir(parents=True)
     for path in sorted([found.output / report.REPORT, *found.output.glob("*.svg")]):
         shutil.copyfile(path, kept / path.name)
-    with replacing(results) as temporary:
+    with atomic_file(results) as temporary:
         text = placed(results.read_text("utf-8"), f"hybrid-{name}", section(found, command))
         temporary.write_text(text, "utf-8")
     return kept

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from beir_hybrid.errors import BadData
-from beir_hybrid.files import replacing
+from beir_hybrid.files import atomic_file
 from benchmarks.hybrid import drawn
 from benchmarks.hybrid.claims import (
     KEPT,
@@ -90,7 +90,7 @@ def write(found: Found, command: str) -> Path:
     runs = [found.runs(label) for label in experiment.labels]
     parts += [drawn_table(runs), curves(runs), costs(runs)]
     path = output / REPORT
-    with replacing(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_text("\n".join(part for part in parts if part), "utf-8")
     return path
 

@@ -20,7 +20,7 @@ from ir_measures import AP, R
 
 from beir_hybrid.collection.setting import KindName
 from beir_hybrid.errors import BadOption
-from beir_hybrid.files import replacing
+from beir_hybrid.files import atomic_file
 from beir_hybrid.measures.base import LanguagePreference, RankDistance, SameLanguageShare
 from beir_hybrid.results.results import RESULTS as RESULTS_FILE
 from benchmarks.hybrid import data, ntrex, ranks
@@ -333,5 +333,5 @@ def _cpu() -> float:
 
 def _write(path: Path, stored: Mapping[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_text(json.dumps(stored, indent=1, ensure_ascii=False) + "\n", "utf-8")

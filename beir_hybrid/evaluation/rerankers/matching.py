@@ -11,13 +11,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from beir_hybrid.collection import Collection
-from beir_hybrid.collection.arrays import to_arrow
-from beir_hybrid.collection.collection import retrieval_texts
+from beir_hybrid.collection.arrays import join_titles, to_arrow
 from beir_hybrid.collection.setting import IMAGE, KindName
 from beir_hybrid.encoding.encoder import Role
 from beir_hybrid.encoding.parts import find_long, tokenizer_hash, weights_hash
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.progress import without_bars
+from beir_hybrid.progress import hide_progress_bars
 
 _LIBRARIES = ("transformers", "torch", "pillow")
 
@@ -54,15 +53,15 @@ class Matcher(ABC):
 
     def of(self, collection: Collection) -> "Matching":
         """Return what scores a collection's pictures and captions."""
-        if not collection.images:
+        if not collection.has_images:
             raise BadOption(
                 f"{self.name} compares pictures with captions, and {collection.name} has no "
                 "pictures; a cross-encoder reranks texts"
             )
         keys, paths = list[np.ndarray](), dict[str, Path]()
         for table, rows, prefix in (
-            (collection.queries, collection.query_rows(IMAGE), f"{IMAGE}:q:"),
-            (collection.passages, collection.passage_rows(IMAGE), f"{IMAGE}:"),
+            (collection.queries, collection.find_query_rows(IMAGE), f"{IMAGE}:q:"),
+            (collection.passages, collection.find_passage_rows(IMAGE), f"{IMAGE}:"),
         ):
             found = table.slice(rows.start, len(rows)).select(["id", "text", "image"]).to_pylist()
             column = [self.source(row["id"].removeprefix(prefix), row) for row in found]
@@ -101,7 +100,7 @@ class Matcher(ABC):
 
     def _weights(self, kind: Any, name: str) -> Any:
         """Load a model that lacks no weight which scores depend on."""
-        with without_bars():
+        with hide_progress_bars():
             model, told = kind.from_pretrained(name, output_loading_info=True)
         lost = [key for key in told["missing_keys"] if not key.startswith(self.UNUSED)]
         if lost:
@@ -163,11 +162,11 @@ class Matching:
     ) -> list[str]:
         """Return a caption and the key of a picture for each query and passage, by rows."""
         if kind == "text-image":
-            keys = self.passages[passage - collection.passage_rows(IMAGE).start]
+            keys = self.passages[passage - collection.find_passage_rows(IMAGE).start]
             captions, rows = collection.queries["text"], query
         else:
-            keys = self.queries[query - collection.query_rows(IMAGE).start]
-            captions, rows = retrieval_texts(collection.view().documents), passage
+            keys = self.queries[query - collection.find_query_rows(IMAGE).start]
+            captions, rows = join_titles(collection.view().passages), passage
         distinct, place = np.unique(rows, return_inverse=True)
         texts = captions.take(to_arrow(distinct)).to_pylist()
         return list(_joined(texts, place.tolist(), keys.tolist()))
