@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import beir_hybrid as bh
-from beir_hybrid.collection.collection import Origin
+from beir_hybrid.collection.origin import Origin
 from beir_hybrid.errors import BadData
 from beir_hybrid.results.provenance import (
     ClusterSize,

@@ -24,7 +24,7 @@ from beir_hybrid.encoding.parts import (
 from beir_hybrid.encoding.presets import BY_MODEL, PRESETS, Preset
 from beir_hybrid.errors import BadData, BadOption, UnknownName
 from beir_hybrid.fetch import hub_has_model, is_offline, model_commit
-from beir_hybrid.progress import without_bars
+from beir_hybrid.progress import hide_progress_bars
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -267,7 +267,7 @@ def _loaded(name: str, options: EncoderOptions) -> "tuple[SentenceTransformer, s
     arguments: dict[str, Any] = options.loading_arguments()
     try:
         there = hub and hub_has_model(name, revision)
-        with without_bars():
+        with hide_progress_bars():
             model = SentenceTransformer(name, local_files_only=not there, **arguments)
     except (OSError, ValueError) as error:
         first = str(error).strip().splitlines()[0]

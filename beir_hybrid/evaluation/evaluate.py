@@ -14,7 +14,7 @@ from ir_measures import AP, DefaultPipeline, Measure, R, Success, nDCG, parse_me
 
 from beir_hybrid.checks import check_positive
 from beir_hybrid.collection import Collection
-from beir_hybrid.collection.collection import retrieval_texts
+from beir_hybrid.collection.arrays import join_titles
 from beir_hybrid.collection.judgements import Judgements
 from beir_hybrid.collection.setting import IMAGE, SETTING_KINDS, KindName
 from beir_hybrid.encoding import Embeddings, Encoded, as_encoder, encode
@@ -25,7 +25,7 @@ from beir_hybrid.encoding.images import image_encoder
 from beir_hybrid.errors import BadData, BadOption, BeirHybridError, MissingExtra
 from beir_hybrid.evaluation.rerankers.rerank import Reranker, kinds_for, name_of, scores_of
 from beir_hybrid.evaluation.scoring import Scoring, unbiased
-from beir_hybrid.files import writing
+from beir_hybrid.files import explain_write_errors
 from beir_hybrid.measures.base import (
     BiasMeasure,
     LanguageDisparity,
@@ -141,7 +141,7 @@ def evaluate(
     """
     judgements = checked(collection).resolve()
     chosen = parsed(default_measures(collection) if measures is None else measures)
-    kinds = judgements.kinds(split_words(settings) if isinstance(settings, str) else settings)
+    kinds = judgements.list_kinds(split_words(settings) if isinstance(settings, str) else settings)
     scores = None if rerank is None else scores_of(rerank, collection)
     if scores is not None:
         kinds = kinds_for(scores, kinds, asked=settings is not None)
@@ -204,7 +204,7 @@ def evaluate(
 
 def _of_captions(judgements: Judgements) -> str:
     """Return what to ask for where a model reads no pictures, if there is anything."""
-    kinds = [kind for kind in judgements.kinds() if not SETTING_KINDS[kind].has_images]
+    kinds = [kind for kind in judgements.list_kinds() if not SETTING_KINDS[kind].has_images]
     alone = f"; or ask for settings of captions alone: settings={' '.join(kinds)!r}"
     return alone if kinds else ""
 
@@ -223,7 +223,7 @@ def checked(collection: Any) -> Collection:
 
 def default_measures(collection: Collection) -> tuple[Measure, ...]:
     """Return the measures of a collection where none are named."""
-    return IMAGE_MEASURES if collection.images else MEASURES
+    return IMAGE_MEASURES if collection.has_images else MEASURES
 
 
 def suited(measures: Iterable[Measure], kinds: Iterable[KindName]) -> list[Measure]:
@@ -300,7 +300,7 @@ def _unsupported(measure: Measure, shown: str) -> BeirHybridError:
 
 def clear_runs(runs: Path) -> None:
     """Remove the runs that an earlier evaluation wrote there, and nothing else."""
-    with writing(runs):
+    with explain_write_errors(runs):
         for path in sorted(runs.glob("*-*.trec")):
             with path.open("rb") as file:
                 ours = file.readline().split()[-1:] == [b"beir-hybrid"]  # the tag of our runs
@@ -341,7 +341,7 @@ def _vectors(
     with at_work(own, cluster) as encoder:
         if seen:
             image_encoder(encoder, cure)  # or it says at once that it reads none
-        captions = retrieval_texts(collection.view().documents)
+        captions = join_titles(collection.view().passages)
         keep: dict[str, Any] = {"folder": folder, "encoded": encoded}
         tables = [collection.passages, collection.queries]
         if not seen:

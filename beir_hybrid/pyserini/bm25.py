@@ -30,7 +30,7 @@ from beir_hybrid.evaluation.evaluate import (
 from beir_hybrid.evaluation.external_runs import score_run
 from beir_hybrid.evaluation.scoring import Rows, unbiased
 from beir_hybrid.measures.base import BiasMeasure
-from beir_hybrid.progress import progress
+from beir_hybrid.progress import progress_bar
 from beir_hybrid.pyserini.analyzers import NEUTRAL, find_analyzer
 from beir_hybrid.pyserini.java import start_java
 from beir_hybrid.pyserini.lucene import build_lucene_index, list_java_versions
@@ -86,7 +86,7 @@ def bm25(
     chosen = parsed(MEASURES if measures is None else measures)
     check_texts_only(checked(collection), "BM25")
     judgements = collection.resolve()
-    kinds = judgements.kinds(split_words(settings) if isinstance(settings, str) else settings)
+    kinds = judgements.list_kinds(split_words(settings) if isinstance(settings, str) else settings)
     if measures is None and "multi" not in kinds:
         chosen = [measure for measure in chosen if not isinstance(measure, BiasMeasure)]
     _check(k1, b, depth, kinds, chosen)
@@ -94,7 +94,7 @@ def bm25(
     start_java()
     if folder:
         clear_runs(folder)
-    views = [collection.view_setting(setting) for setting in judgements.settings(kinds)]
+    views = [collection.view_setting(setting) for setting in judgements.list_settings(kinds)]
     seconds = dict.fromkeys(("indexing", "searching", "scoring"), 0.0)
     rows: Rows = []
     unmatched = 0
@@ -151,10 +151,10 @@ def _ranked(
     """Yield each setting's run, those of one index together."""
     by_index: dict[str | None, list[View]] = {}
     for view in views:
-        target = None if view.kind == "multi" else view.passage_langs[0]
+        target = None if view.kind == "multi" else view.passage_languages[0]
         by_index.setdefault(target, []).append(view)
     total = sum(len(view.query_rows) for view in views)
-    with progress("BM25", total, unit="queries") as advance:
+    with progress_bar("BM25", total, unit="queries") as advance:
         for target, some in by_index.items():
             with _timed(seconds, "indexing"):
                 index = build_lucene_index(some[0].collection, target, store=store)

@@ -12,9 +12,8 @@ import numpy as np
 import pyarrow as pa
 
 from beir_hybrid.collection import Collection
-from beir_hybrid.collection.arrays import to_arrow
-from beir_hybrid.collection.collection import retrieval_texts
-from beir_hybrid.collection.shards import rows_of
+from beir_hybrid.collection.arrays import join_titles, to_arrow
+from beir_hybrid.collection.shards import find_rows
 from beir_hybrid.encoding import Encoder, as_encoder
 from beir_hybrid.encoding.embeddings import check_rows
 from beir_hybrid.errors import BadData, BadOption
@@ -179,13 +178,13 @@ def _read_verified_files(folder: Path) -> _IndexFiles:
 def _compare_vectors(index: _IndexFiles, encoder: Encoder, collection: Collection) -> None:
     """Encode some passages anew and compare them with the vectors in the index."""
     folder, ids, kind = index.folder, index.ids, index.manifest["kind"]
-    documents = collection.view(None, index.manifest["languages"]).documents
+    documents = collection.view(None, index.manifest["languages"]).passages
     sample = np.unique(np.linspace(0, len(ids) - 1, _SAMPLE_SIZE).astype(np.int64))
-    rows = rows_of(documents["id"], pa.array([ids[number] for number in sample]))
+    rows = find_rows(documents["id"], pa.array([ids[number] for number in sample]))
     if (rows < 0).any():
         missing_id = ids[sample[int(np.argmin(rows))]]
         raise BadData(f"{folder} holds {missing_id!r}, which {collection.name} lacks")
-    texts = retrieval_texts(documents.take(to_arrow(rows))).to_pylist()
+    texts = join_titles(documents.take(to_arrow(rows))).to_pylist()
     vectors = encoder.encode_passages(texts)
     if kind == "ivfpq":
         index.faiss.make_direct_map()

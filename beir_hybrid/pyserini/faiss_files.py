@@ -8,7 +8,7 @@ import numpy as np
 
 from beir_hybrid.encoding import Embeddings
 from beir_hybrid.errors import BadData, BadOption, lookup
-from beir_hybrid.progress import progress
+from beir_hybrid.progress import progress_bar
 
 IndexKind = Literal["flat", "hnsw", "ivfpq", "sq8"]
 
@@ -30,7 +30,7 @@ def write_faiss(vectors: Embeddings, path: Path, kind: IndexKind) -> dict[str, A
     """
     check_index_size(kind, len(vectors))
     index, parameters = _CONSTRUCTORS[kind](vectors)
-    with progress("indexing", len(vectors), unit="vectors") as advance:
+    with progress_bar("indexing", len(vectors), unit="vectors") as advance:
         if kind in _CODE_UNITS:
             _stream_index(index, vectors, path, _CODE_UNITS[kind], advance)
         else:

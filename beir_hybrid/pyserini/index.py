@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from beir_hybrid.collection import Collection, View
-from beir_hybrid.collection.collection import retrieval_texts
+from beir_hybrid.collection.arrays import join_titles
 from beir_hybrid.collection.shards import Problems, note_duplicates
 from beir_hybrid.encoding import Embeddings, Encoder, as_encoder, encode
 from beir_hybrid.encoding.jobs import check_texts_only
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.evaluate import checked
-from beir_hybrid.files import replacing_folder, sha256
+from beir_hybrid.files import atomic_folder, sha256
 from beir_hybrid.pyserini.faiss_files import (
     IndexKind,
     check_index_path,
@@ -87,7 +87,7 @@ def build_index(
     """
     check_texts_only(checked(collection), "an index for Pyserini")
     view = collection.view(None, languages)
-    documents = view.documents
+    documents = view.passages
     check_index_path(output)
     _check_passage_ids(documents["id"], view)
     rows_by_folder = _plan_shards(Path(output), len(documents), shards)
@@ -103,7 +103,7 @@ def build_index(
     if not missing_recipes:
         return Path(output)
     store_folder = Path(store) if store is not None else None
-    vectors = encode(encoder, retrieval_texts(documents), "passages", folder=store_folder)
+    vectors = encode(encoder, join_titles(documents), "passages", folder=store_folder)
     for folder, shard_recipe in missing_recipes.items():
         rows = rows_by_folder[folder]
         ids = documents["id"].slice(rows.start, len(rows))
@@ -127,7 +127,7 @@ def write_index(
     `recipe` goes into the manifest.
     """
     recipe = recipe or {"kind": kind}
-    with suppress(_IndexExists), replacing_folder(folder) as temporary:
+    with suppress(_IndexExists), atomic_folder(folder) as temporary:
         if _has_index(folder, recipe):
             raise _IndexExists
         parameters = write_faiss(vectors, temporary / INDEX, kind)
@@ -164,7 +164,7 @@ def _check_passage_ids(ids: pa.ChunkedArray, view: View) -> None:
             first_id = chunk[pc.index(is_bad, value=True).as_py()].as_py()
             problems.note("passage ids are empty or hold white space", first_id, count)
     note_duplicates(ids, "passage", problems)
-    problems.raise_for(name)
+    problems.raise_if_any(name)
 
 
 def _plan_shards(output: Path, n: int, shards: int) -> dict[Path, range]:
@@ -199,7 +199,7 @@ def _describe_recipe(
         },
         "collection": to_record(describe_collection(view.collection)),
         "dataset": to_record(describe_dataset(view.collection)),
-        "languages": list(view.passage_langs),
+        "languages": list(view.passage_languages),
     }
 
 

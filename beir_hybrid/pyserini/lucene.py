@@ -20,12 +20,11 @@ import numpy as np
 import pyarrow as pa
 
 from beir_hybrid.collection import Collection
-from beir_hybrid.collection.arrays import to_arrow
-from beir_hybrid.collection.collection import retrieval_texts
+from beir_hybrid.collection.arrays import join_titles, to_arrow
 from beir_hybrid.collection.judgements import sort_ids
 from beir_hybrid.encoding.jobs import check_texts_only
 from beir_hybrid.errors import NotWritable
-from beir_hybrid.files import cache_folder, locked, replacing_folder, writing
+from beir_hybrid.files import atomic_folder, cache_folder, explain_write_errors, file_lock
 from beir_hybrid.pyserini.analyzers import NEUTRAL, Analyzer, find_analyzer
 from beir_hybrid.pyserini.java import find_jar, start_java
 
@@ -69,7 +68,7 @@ def build_lucene_index(
     check_texts_only(collection, "an index of Lucene's")
     start_java()
     analyzer = NEUTRAL if language is None else find_analyzer(language)
-    documents = collection.view(None, language).documents
+    documents = collection.view(None, language).passages
     order = np.argsort(sort_ids(documents["id"]))[::-1]
     recipe = {
         "format": FORMAT,
@@ -79,13 +78,13 @@ def build_lucene_index(
     }
     digest = hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]
     folder = (Path(store) if store is not None else cache_folder() / "lucene") / digest
-    with locked(folder.with_name(f"{digest}.building")):  # `replacing_folder` locks the folder too
+    with file_lock(folder.with_name(f"{digest}.building")):  # `atomic_folder` locks the folder too
         if folder.is_dir() and (damage := _find_damage(folder, len(order))):
             logger.warning("%s is damaged (%s); it is made anew", folder, damage)
-            with writing(folder):
+            with explain_write_errors(folder):
                 shutil.rmtree(folder)
         if not folder.is_dir():
-            with replacing_folder(folder) as temporary:
+            with atomic_folder(folder) as temporary:
                 _write_documents(temporary, documents, order, analyzer)
     return LuceneIndex(folder, documents["id"], order, analyzer)
 
@@ -154,7 +153,7 @@ def _write_documents(
     with _index_writer(folder, analyzer) as writer:
         for start in range(0, len(order), _BATCH_SIZE):
             batch = documents.take(to_arrow(order[start : start + _BATCH_SIZE]))
-            columns = batch["id"].to_pylist(), retrieval_texts(batch).to_pylist()
+            columns = batch["id"].to_pylist(), join_titles(batch).to_pylist()
             for passage_id, text in zip(*columns, strict=True):
                 id_field.setStringValue(passage_id)
                 key_field.setBytesValue(passage_id.encode())

@@ -10,12 +10,11 @@ import pyarrow.compute as pc
 
 from beir_hybrid.checks import check_positive
 from beir_hybrid.collection import Collection
-from beir_hybrid.collection.arrays import to_arrow, to_numpy
-from beir_hybrid.collection.collection import retrieval_texts
-from beir_hybrid.collection.shards import rows_of
+from beir_hybrid.collection.arrays import join_titles, to_arrow, to_numpy
+from beir_hybrid.collection.shards import find_rows
 from beir_hybrid.encoding import Encoder, as_encoder
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.languages import choose
+from beir_hybrid.languages import choose_languages
 from beir_hybrid.pyserini.dense import DenseIndex, Hits, open_index
 from beir_hybrid.pyserini.manifest import IndexManifest, list_shards, read_manifest
 from beir_hybrid.sources import load
@@ -79,7 +78,7 @@ def search_index(
     shards = list_shards(folder)
     manifest = read_manifest(shards[0])
     if language is not None:
-        (language,) = choose(f"language of {folder}", language, manifest["languages"])
+        (language,) = choose_languages(f"language of {folder}", language, manifest["languages"])
     if collection is None:
         collection = _load_collection(folder, manifest)
     encoder = _load_encoder(manifest) if model is None else as_encoder(model, **options)
@@ -133,13 +132,13 @@ def _describe_hits(
 ) -> SearchResults:
     """Add texts and gold marks to hits."""
     ids = [passage_id for passage_id, _ in hits]
-    rows = rows_of(collection.passages["id"], pa.array(ids, pa.string()))
+    rows = find_rows(collection.passages["id"], pa.array(ids, pa.string()))
     if (rows < 0).any():
         missing_id = ids[int(np.argmin(rows))]
         raise BadData(
             f"{folder} holds {missing_id!r}, which {collection.name} lacks: name its dataset"
         )
-    texts = retrieval_texts(collection.view().documents.take(to_arrow(rows))).to_pylist()
+    texts = join_titles(collection.view().passages.take(to_arrow(rows))).to_pylist()
     columns = zip(hits, rows.tolist(), texts, strict=True)
     return SearchResults(
         [
@@ -168,6 +167,6 @@ def _find_relevant(collection: Collection, query: str, language: str | None) -> 
     )
     rows = passage_column[np.isin(query_column, same_queries) & (relevance > 0)]
     if language is not None:
-        span = collection.passage_rows(language)
+        span = collection.find_passage_rows(language)
         rows = rows[(rows >= span.start) & (rows < span.stop)]
     return set(rows.tolist())

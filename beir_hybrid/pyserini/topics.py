@@ -16,8 +16,8 @@ from beir_hybrid.encoding import Encoder, as_encoder, encode
 from beir_hybrid.encoding.jobs import check_texts_only
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.evaluate import checked
-from beir_hybrid.files import replacing_folder
-from beir_hybrid.languages import choose
+from beir_hybrid.files import atomic_folder
+from beir_hybrid.languages import choose_languages
 from beir_hybrid.pyserini.faiss_files import check_index_path
 
 if TYPE_CHECKING:
@@ -80,7 +80,9 @@ def write_topics(
     check_topics_folder(folder)
     query_languages = collection.languages
     if languages is not None:
-        query_languages = choose(f"language of {collection.name}", languages, query_languages)
+        query_languages = choose_languages(
+            f"language of {collection.name}", languages, query_languages
+        )
     tables = {lang: _slice_queries(collection, lang) for lang in query_languages}
     topics = {lang: _list_topics(table) for lang, table in tables.items() if len(table)}
     if not topics:
@@ -105,7 +107,7 @@ def _write_files(
 ) -> list[str]:
     """Write all files or, where the disk refuses one, none; return their names."""
     names = [*files, *([f"{ENCODED}/{_PICKLE}"] if frame is not None else [])]
-    with suppress(_FilesMoved), replacing_folder(folder) as temporary:
+    with suppress(_FilesMoved), atomic_folder(folder) as temporary:
         for name, topics in files.items():
             text = "".join(f"{query_id}\t{text}\n" for query_id, text in topics)
             (temporary / name).write_text(text, "utf-8")
@@ -128,7 +130,7 @@ def check_topics_folder(folder: str | Path) -> None:
 
 
 def _slice_queries(collection: Collection, language: str) -> pa.Table:
-    rows = collection.query_rows(language)
+    rows = collection.find_query_rows(language)
     return collection.queries.slice(rows.start, len(rows))
 
 

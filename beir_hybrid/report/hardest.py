@@ -18,7 +18,7 @@ from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.report.shown import Known, Thumbnail, known_of
 from beir_hybrid.results.provenance import describe_collection
 from beir_hybrid.results.results import Results
-from beir_hybrid.sources import find
+from beir_hybrid.sources import find_dataset
 
 COUNT, TOP = 10, 3  # questions, and passages of each
 _MOST = 2_000_000  # passages of a collection whose texts are looked up
@@ -239,7 +239,7 @@ def offline_collection(results: Results) -> Collection | None:
         return None
     try:
         with _offline():
-            collection = find(data.name)(data.languages, **data.options)
+            collection = find_dataset(data.name)(data.languages, **data.options)
         now = describe_collection(collection)
     except (BeirHybridError, OSError, KeyError, TypeError, ValueError):
         return None

@@ -7,7 +7,7 @@ from typing import Any
 
 from beir_hybrid._version import __version__
 from beir_hybrid.collection import Collection
-from beir_hybrid.collection.collection import Origin
+from beir_hybrid.collection.origin import Origin
 from beir_hybrid.collection.setting import IMAGE
 from beir_hybrid.results.machine import Machine, describe_machine, list_versions
 from beir_hybrid.results.records import ALL_OTHER_KEYS, json_key

@@ -79,15 +79,15 @@ def describe_request(
 
 def describe_dataset(collection: Collection) -> DatasetRequest | None:
     """Return how a collection is loaded again, or None if no dataset made it."""
-    if not collection.loaded:
+    if not collection.dataset:
         return None
     options = {
         name: collection.options.get(name, value)
-        for name, value in collection.loaded["options"].items()
+        for name, value in collection.dataset["options"].items()
     }
-    languages = collection.loaded["languages"]
+    languages = collection.dataset["languages"]
     return DatasetRequest(
-        name=collection.loaded["name"],
+        name=collection.dataset["name"],
         languages=None if languages is None else tuple(languages),
         options={name: _format(value) for name, value in options.items() if value is not None},
     )

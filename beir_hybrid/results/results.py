@@ -20,12 +20,12 @@ from beir_hybrid.collection.setting import (
     SETTING_KINDS,
     KindName,
     Setting,
-    find_kinds,
-    language_order,
+    language_sort_key,
     list_targets,
+    parse_kinds,
 )
 from beir_hybrid.errors import BadData, BadOption, lookup
-from beir_hybrid.files import locked, replacing, sha256, writing
+from beir_hybrid.files import atomic_file, explain_write_errors, file_lock, sha256
 from beir_hybrid.measures.ranked_judgements import Rankings
 from beir_hybrid.results.provenance import Provenance, Timing
 from beir_hybrid.results.records import from_record, to_record
@@ -193,7 +193,7 @@ class Results:
             wanted = "one-target" if one_target else "mono or cross"
             raise BadOption(f"these results have no {wanted} settings with {measure}")
         rows, columns = (
-            tuple(sorted({pair[side] for pair in means}, key=language_order)) for side in (0, 1)
+            tuple(sorted({pair[side] for pair in means}, key=language_sort_key)) for side in (0, 1)
         )
         cells = [[means.get((row, column), np.nan) for column in columns] for row in rows]
         return Matrix(rows, columns, np.array(cells, np.float64))
@@ -250,7 +250,7 @@ class Results:
         return number[codes], self._numbered[1]
 
     def _rows(self, kind: KindName) -> np.ndarray:
-        find_kinds([kind])
+        parse_kinds([kind])
         mine = np.array([setting.kind == kind for setting in self.settings])
         return np.flatnonzero(mine[self._codes[1]])
 
@@ -271,13 +271,13 @@ class Results:
         folder = Path(folder)
         path, coming = folder / RESULTS, folder / COMING
         # The lock sweeps what a killed run left of `RESULTS` and `COMING`.
-        with locked(folder / "results"), writing(path):
+        with file_lock(folder / "results"), explain_write_errors(path):
             _settle(folder)
-            with replacing(coming) as temporary:
+            with atomic_file(coming) as temporary:
                 pq.write_table(self.table, temporary, compression="zstd")
-            with replacing(folder / TIMING) as temporary:
+            with atomic_file(folder / TIMING) as temporary:
                 temporary.write_text(_json(to_record(self.timing)), "utf-8")
-            with replacing(path) as temporary:
+            with atomic_file(path) as temporary:
                 temporary.write_text(_json(self._stored(sha256(coming))), "utf-8")
             _settle(folder)
         return folder
@@ -392,7 +392,7 @@ def table_of(
     target = np.concatenate([some.targets for some, _ in parts])
     row = np.concatenate([some.query_rows for some, _ in parts])
     order = np.lexsort((row, target, asked, number))
-    langs = pa.array(list_targets(collection.groups))
+    langs = pa.array(list_targets(collection.codes))
     columns = {
         name: pa.DictionaryArray.from_arrays(to_arrow(codes[order].astype(np.int32)), names)
         for name, codes, names in (

@@ -10,8 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from beir_hybrid.collection import Collection
-from beir_hybrid.collection.arrays import to_arrow
-from beir_hybrid.collection.collection import retrieval_texts
+from beir_hybrid.collection.arrays import join_titles, to_arrow
 from beir_hybrid.collection.judgements import number_languages
 from beir_hybrid.collection.setting import KindName
 from beir_hybrid.encoding import Encoded, Encoder, encode
@@ -21,7 +20,7 @@ from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.rerankers.matchers import BlipMatcher
 from beir_hybrid.evaluation.rerankers.matching import Matcher
 from beir_hybrid.measures.ranked_judgements import Rankings
-from beir_hybrid.progress import without_bars
+from beir_hybrid.progress import hide_progress_bars
 from beir_hybrid.results.provenance import RerankerProvenance
 from beir_hybrid.results.request import resolve_path
 from beir_hybrid.retrieval import Best
@@ -115,8 +114,8 @@ class CrossEncoderScores:
         del kind
         questions = collection.queries["text"].take(to_arrow(query)).to_pylist()
         distinct, place = np.unique(passage, return_inverse=True)
-        documents = collection.view().documents.take(to_arrow(distinct))
-        texts = retrieval_texts(documents).to_pylist()
+        documents = collection.view().passages.take(to_arrow(distinct))
+        texts = join_titles(documents).to_pylist()
         return [
             json.dumps([question, texts[at]], ensure_ascii=False)
             for question, at in zip(questions, place.tolist(), strict=True)
@@ -144,7 +143,7 @@ def _loaded(name: str) -> "CrossEncoder":
     from sentence_transformers import CrossEncoder
 
     try:
-        with without_bars():
+        with hide_progress_bars():
             return CrossEncoder(name)
     except (OSError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
@@ -197,7 +196,7 @@ class Reranker:
         if top.shape[1]:
             top = top.copy()
             cut = min(top.shape[1], rows.shape[1])
-            top[:, :cut] = number_languages(rows[:, :cut], collection.passage_groups)
+            top[:, :cut] = number_languages(rows[:, :cut], collection.passage_ranges)
         return replace(scored, judgements=replace(judged, top=top, **ranks)), Best(rows, scores)
 
     def _scored(self, pairs: list[str], encoded: Encoded) -> np.ndarray:
