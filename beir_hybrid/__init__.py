@@ -38,12 +38,11 @@ if TYPE_CHECKING:
     from beir_hybrid.evaluation.external_runs import read_vectors as read_vectors
     from beir_hybrid.evaluation.rerankers.matchers import BlipMatcher as BlipMatcher
     from beir_hybrid.evaluation.rerankers.matchers import LxmertMatcher as LxmertMatcher
-    from beir_hybrid.extras.ablate import ablate as ablate
+    from beir_hybrid.extras.ablation import ablate as ablate
     from beir_hybrid.extras.demonstration import quickstart as quickstart
     from beir_hybrid.extras.language_adapters import LanguageAdapters as LanguageAdapters
     from beir_hybrid.extras.language_adapters import train_adapters as train_adapters
     from beir_hybrid.extras.tip_cache import TipCache as TipCache
-    from beir_hybrid.extras.variants import Variant as Variant
     from beir_hybrid.measures.base import PEER as PEER
     from beir_hybrid.measures.base import LanguageDisparity as LanguageDisparity
     from beir_hybrid.measures.base import LanguageExposure as LanguageExposure
@@ -77,8 +76,10 @@ if TYPE_CHECKING:
     from beir_hybrid.sources import Dataset as Dataset
     from beir_hybrid.sources import datasets as datasets
     from beir_hybrid.sources import load as load
+    from beir_hybrid.training.dev_set import DevSet as DevSet
     from beir_hybrid.training.loss import HybridContrastiveLoss as HybridContrastiveLoss
     from beir_hybrid.training.train import train as train
+    from beir_hybrid.training.variants import Variant as Variant
 
 _HOMES = {
     "BatchAuditCallback": "batches.audit_callback",
@@ -88,6 +89,7 @@ _HOMES = {
     "CollectionWriter": "collection",
     "Dataset": "sources",
     "DenseIndex": "pyserini.dense",
+    "DevSet": "training.dev_set",
     "Encoder": "encoding",
     "EncoderOptions": "encoding",
     "HybridBatchSampler": "batches.sampler",
@@ -107,9 +109,9 @@ _HOMES = {
     "SameLanguageShare": "measures.base",
     "SentenceTransformerEncoder": "encoding",
     "TipCache": "extras.tip_cache",
-    "Variant": "extras.variants",
+    "Variant": "training.variants",
     "View": "collection",
-    "ablate": "extras.ablate",
+    "ablate": "extras.ablation",
     "bm25": "pyserini.bm25",
     "build_index": "pyserini.index",
     "clip_score": "evaluation.clip_score",

@@ -266,7 +266,7 @@ def _early(trial: Trial, _test: Any) -> Path:
     """Train adapters of the first layer of the text tower alone."""
     output = trial.folder / "early-lora"
     bh.train(str(trial.start), trial.pairs, output, strategy="hybrid-image",
-             lora={"layers": [0], "r": 16, "lora_alpha": 32, "lora_dropout": 0.05},
+             tuning={"lora": {"layers": [0], "r": 16, "lora_alpha": 32, "lora_dropout": 0.05}},
              **trial.options(PLAN["training"]))  # fmt: skip
     return output / "model"
 
@@ -277,14 +277,14 @@ def _adapted(trial: Trial, test: Any) -> Any:
     each = {**PLAN["training"], "steps": PLAN["training"]["steps"] // len(langs)}
     adapters = bh.train_adapters(
         str(trial.start), trial.pairs, trial.folder / "adapters",
-        lora={"r": 16, "lora_alpha": 32}, **trial.options(each),
+        tuning={"lora": {"r": 16, "lora_alpha": 32}}, **trial.options(each),
     )  # fmt: skip
     return bh.LanguageAdapters(str(trial.start), adapters, test, device="cpu")
 
 
 def _cached(trial: Trial, _test: Any) -> Any:
     model = trial.train("x-image", trial.start, "x-image", PLAN["training"])
-    return bh.TipCache.of(str(model), trial.pairs, **PLAN["tip"])
+    return bh.TipCache.from_pairs(str(model), trial.pairs, **PLAN["tip"])
 
 
 CONDITIONS: dict[str, Callable[[Trial, Any], Any]] = {

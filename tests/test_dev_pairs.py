@@ -68,16 +68,17 @@ def test_patience_and_the_options_of_the_loss(tmp_path: Path) -> None:
     options = STEPS | {"max_steps": 40, "learning_rate": 0.0}  # nothing is better than the first
     start = static_model()
     before = weights(start)
-    trained = train(start, every.subset(range(30)), tmp_path, dev=every.subset(range(30, 42)),
-                    patience=2, loss=loss, **options)  # fmt: skip
+    dev = bh.DevSet(every.subset(range(30, 42)), patience=2)
+    pairs = every.subset(range(30))
+    trained = train(start, pairs, tmp_path, dev=dev, loss=loss, **options)
     assert json.loads((tmp_path / "training.json").read_text())["steps"] == 6
     assert torch.equal(torch.tensor(weights(trained)), torch.tensor(before))
 
 
 def test_pairs_that_cannot_judge(tmp_path: Path) -> None:
     pairs = bh.pairs_from_groups(groups(42))
-    with pytest.raises(BadOption, match="primary is 'multi_AP'; of pairs in dev there is the loss"):
-        train(static_model(), pairs, tmp_path, dev=pairs, primary="multi_AP", max_steps=1, **SMALL)
+    with pytest.raises(BadOption, match="primary is 'multi_AP'; pairs as a development set have"):
+        bh.DevSet(pairs, primary="multi_AP")
     german = bh.pairs_from_groups(groups(42), languages=["de"])
     with pytest.raises(BadData, match="x-y makes cross-rows batches, and no group has languages"):
         train(static_model(), pairs, tmp_path, dev=german, strategy="x-y", max_steps=1, **SMALL)

@@ -26,10 +26,10 @@ from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.pairs.decoding import Drawn
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs, join_pairs
 from beir_hybrid.pairs.reading import pairs_from_groups, read_pairs
-from beir_hybrid.training.towers import frozen, text_layers
+from beir_hybrid.training.towers import freeze_tower, match_attention_layers
 from tests.models import static_model, tiny_clip, tiny_siglip, transformer_model
 from tests.test_pairs import number
-from tests.test_resumed import killed
+from tests.test_resume_training import killed
 
 LANGS = ("de", "en", "fr")
 COLOURS = {  # in English: German, French, and what it looks like
@@ -238,7 +238,7 @@ def test_pictures_that_have_changed_are_not_shown(tmp_path: Path, clip: Path) ->
     with pytest.raises(BadData, match=changed):
         pairs[ids.index("b#0")]
     with pytest.raises(BadData, match=changed):
-        bh.TipCache.of(bh.SentenceTransformerEncoder(clip, normalize=True), pairs)
+        bh.TipCache.from_pairs(bh.SentenceTransformerEncoder(clip, normalize=True), pairs)
     (tmp_path / "b.png").unlink()
     with pytest.raises(BadData, match=r"b\.png cannot be read \(No such file"):
         pairs[ids.index("b#0")]
@@ -488,7 +488,13 @@ def test_what_sees_is_frozen(tmp_path: Path, clip: Path, pairs: ParallelPairs) -
     start = SentenceTransformer(str(clip), device="cpu")
     seen, read = state(start, "vision_model."), state(start, "text_model.")
     trained = bh.train(
-        start, pairs, tmp_path, strategy="x-image", freeze="vision", max_steps=3, **SMALL
+        start,
+        pairs,
+        tmp_path,
+        strategy="x-image",
+        tuning={"freeze": "vision"},
+        max_steps=3,
+        **SMALL,
     )
     after, projected = state(trained, "vision_model."), state(trained, "visual_projection.")
     assert len(seen) > 20
@@ -502,11 +508,16 @@ def test_what_sees_is_frozen(tmp_path: Path, clip: Path, pairs: ParallelPairs) -
     texts = pairs_from_groups(
         [{"query": {"de": f"w{n}"}, "positive": {"de": f"w{n}1"}} for n in range(6)]
     )
-    blind: dict[str, Any] = {"strategy": "x-x-mono", "freeze": "vision", "max_steps": 1, **SMALL}
+    blind: dict[str, Any] = {
+        "strategy": "x-x-mono",
+        "tuning": {"freeze": "vision"},
+        "max_steps": 1,
+        **SMALL,
+    }
     with pytest.raises(BadOption, match="freeze is 'vision'; none of the model's parameters"):
         bh.train(static_model(), texts, tmp_path / "no", **blind)
     with pytest.raises(BadOption, match="no tower to freeze 'visoin'; did you mean 'vision'"):
-        bh.train(clip, pairs, tmp_path / "no", freeze="visoin")
+        bh.train(clip, pairs, tmp_path / "no", tuning={"freeze": "visoin"})
 
 
 def test_an_early_layer_of_the_text_tower(tmp_path: Path, clip: Path, pairs: ParallelPairs) -> None:
@@ -514,7 +525,7 @@ def test_an_early_layer_of_the_text_tower(tmp_path: Path, clip: Path, pairs: Par
     start = SentenceTransformer(str(clip), device="cpu")
     trained = bh.train(
         clip, pairs, tmp_path / "out", strategy="x-image", max_steps=3,
-        lora={"layers": [0], "r": 2}, **SMALL,
+        tuning={"lora": {"layers": [0], "r": 2}}, **SMALL,
     )  # fmt: skip
     before, after = state(start, ""), state(trained, "")
     changed = {name for name in before if not torch.equal(before[name], after[name])}
@@ -525,7 +536,14 @@ def test_an_early_layer_of_the_text_tower(tmp_path: Path, clip: Path, pairs: Par
     }  # fmt: skip
     assert all(attention in name for name in changed)
     with pytest.raises(BadOption, match="there is no layer 7; those of the text tower are 0, 1"):
-        bh.train(clip, pairs, tmp_path / "no", strategy="x-image", lora={"layers": [7]}, **SMALL)
+        bh.train(
+            clip,
+            pairs,
+            tmp_path / "no",
+            strategy="x-image",
+            tuning={"lora": {"layers": [7]}},
+            **SMALL,
+        )
 
 
 def test_texts_are_texts_and_padded_as_the_model_reads_them(
@@ -572,7 +590,7 @@ def test_towers_of_each_make(tmp_path: Path, clip: Path, kind: str) -> None:
     body: Any = model.transformers_model
     tower = [body.vision_model] + ([] if kind == "siglip" else [body.visual_projection])
     seen = {id(one) for part in tower for one in part.parameters()}
-    with frozen(model, "vision"):
+    with freeze_tower(model, "vision"):
         still = {id(one) for one in model.parameters() if not one.requires_grad}
         assert still == seen
     assert all(one.requires_grad for one in model.parameters())
@@ -580,16 +598,16 @@ def test_towers_of_each_make(tmp_path: Path, clip: Path, kind: str) -> None:
     if kind == "joined":  # with a BERT
         layer, names = "encoder.layer.0.attention.self", ("query", "value")
     expected = {f"text_model.{layer}.{name}" for name in names}
-    pattern = text_layers(model, [0])
+    pattern = match_attention_layers(model, [0])
     found = {name for name, _ in body.named_modules() if re.fullmatch(pattern, name)}
     assert found == expected
-    whole = text_layers(model, "all")
+    whole = match_attention_layers(model, "all")
     every = {name for name, _ in body.named_modules() if re.fullmatch(whole, name)}
     assert {name for name in every if ".0." in name} == expected
     assert all(name.startswith("text_model.") for name in every)
     for wrong, said in (([], "there are no layers"), ("early", "a list of numbers, or 'all'")):
         with pytest.raises(BadOption, match=said):
-            text_layers(model, wrong)
+            match_attention_layers(model, wrong)
 
 
 @pytest.fixture(scope="module")
@@ -599,7 +617,7 @@ def adapters(
     pytest.importorskip("peft")
     return bh.train_adapters(
         clip, pairs, tmp_path_factory.mktemp("adapters"), languages=["de", "fr"], max_steps=3,
-        lora={"r": 4}, **SMALL | {"learning_rate": 0.05},
+        tuning={"lora": {"r": 4}}, **SMALL | {"learning_rate": 0.05},
     )  # fmt: skip
 
 
@@ -695,7 +713,7 @@ def test_a_cache_scores_as_its_formula() -> None:
 def test_a_cache_of_pairs(clip: Path, pairs: ParallelPairs) -> None:
     base = bh.SentenceTransformerEncoder(clip, normalize=True)
     some = pairs.subset([0, 5])
-    cached = bh.TipCache.of(base, some, alpha=1.0, beta=1.0)
+    cached = bh.TipCache.from_pairs(base, some, alpha=1.0, beta=1.0)
     assert cached.keys.shape == (6, 16)  # two pictures, three languages
     table = some.data.table
     captions = [table[f"query.{lang}"][at].as_py() for lang in LANGS for at in range(2)]
@@ -711,7 +729,7 @@ def test_strategies_side_by_side(
 ) -> None:
     trials = bh.ablate(
         clip, pairs, tmp_path, strategies=["x-image", "x-y", "hybrid-image"], test=shown,
-        max_steps=2, seeds=[1], freeze="vision", measures=["R@1"], **SMALL,
+        max_steps=2, seeds=[1], tuning={"freeze": "vision"}, measures=["R@1"], **SMALL,
     )  # fmt: skip
     assert [trial.strategy for trial in trials] == ["x-image", "x-y", "hybrid-image"]
     for trial in trials:

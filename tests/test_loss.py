@@ -227,7 +227,7 @@ def test_data_that_make_no_sense() -> None:
     for labels in (LABELS[:, :1], LABELS[:5], torch.tensor([[1, 1, -2, 3]] * 5 + [[1, 1, 1, 3]])):
         with pytest.raises(BadData, match=r"labels of shape .* do not fit 6 rows: they name the"):
             loss.compute_loss_from_embeddings(vectors(3), labels)
-    with pytest.raises(BadData, match=r"needs questions and passages, not 1 column"):
+    with pytest.raises(BadData, match=r"needs queries and passages, not 1 column"):
         loss.compute_loss_from_embeddings(vectors(1))
 
 

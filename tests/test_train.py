@@ -18,7 +18,8 @@ from sentence_transformers import SentenceTransformer
 import beir_hybrid as bh
 from beir_hybrid.collection import Collection
 from beir_hybrid.errors import BadData, BadOption, UnknownName
-from beir_hybrid.extras.ablate import ablate, table
+from beir_hybrid.extras.ablation import ablate
+from beir_hybrid.training.ablation import tabulate_trials
 from beir_hybrid.training.train import train
 from tests.models import static_model, transformer_model
 from tests.test_cli_evaluate import Ran, ran  # noqa: F401 - a fixture
@@ -96,15 +97,27 @@ def test_what_is_finished_is_not_trained_again(tmp_path: Path) -> None:
     np.testing.assert_array_equal(weights(first), weights(again))
     changes: list[tuple[str, Callable[[], Any]]] = [
         ("arguments", lambda: train(start, pairs, tmp_path / "out", max_steps=4, **SMALL)),
-        ("strategy", lambda: train(start, pairs, tmp_path / "out", strategy="x-y", max_steps=3,
-                                   **SMALL)),
-        ("pairs", lambda: train(start, bh.pairs_from_groups(groups(40)), tmp_path / "out",
-                                max_steps=3, **SMALL)),
-        ("loss", lambda: train(start, pairs, tmp_path / "out", loss={"temperature": 0.1},
-                               max_steps=3, **SMALL)),
-        ("model", lambda: train(static_model(seed=8), pairs, tmp_path / "out", max_steps=3,
-                                **SMALL)),
-    ]  # fmt: skip
+        (
+            "strategy",
+            lambda: train(start, pairs, tmp_path / "out", strategy="x-y", max_steps=3, **SMALL),
+        ),
+        (
+            "pairs",
+            lambda: train(
+                start, bh.pairs_from_groups(groups(40)), tmp_path / "out", max_steps=3, **SMALL
+            ),
+        ),
+        (
+            "loss",
+            lambda: train(
+                start, pairs, tmp_path / "out", loss={"temperature": 0.1}, max_steps=3, **SMALL
+            ),
+        ),
+        (
+            "model",
+            lambda: train(static_model(seed=8), pairs, tmp_path / "out", max_steps=3, **SMALL),
+        ),
+    ]
     for what, change in changes:
         with pytest.raises(BadOption, match=f"another {what}.*; name another folder"):
             change()
@@ -144,8 +157,14 @@ def test_nothing_begun_blocks_nothing(tmp_path: Path) -> None:
 
 def test_other_data_to_judge_on_is_another_training(tmp_path: Path) -> None:
     def run(n: int, measures: Any = (AP,)) -> Any:
-        return train(static_model(), bh.pairs_from_groups(groups(42)), tmp_path / "out",
-                     max_steps=2, dev=collection(n), measures=measures, **SMALL)  # fmt: skip
+        return train(
+            static_model(),
+            bh.pairs_from_groups(groups(42)),
+            tmp_path / "out",
+            max_steps=2,
+            dev=bh.DevSet(collection(n), measures=measures),
+            **SMALL,
+        )
 
     run(12)
     with pytest.raises(BadOption, match="another dev: sha256"):
@@ -200,10 +219,16 @@ def test_accelerate_trains_in_two_processes(tmp_path: Path) -> None:
 def test_the_best_checkpoint_is_kept(tmp_path: Path) -> None:
     dev, options = collection(), SMALL | {"learning_rate": 3.0}  # too high: it gets worse
     trained = train(
-        static_model(), bh.pairs_from_groups(groups(42)), tmp_path / "out", dev=dev,
-        primary="multi_AP", max_steps=12, eval_strategy="steps", eval_steps=2, logging_steps=2,
+        static_model(),
+        bh.pairs_from_groups(groups(42)),
+        tmp_path / "out",
+        dev=bh.DevSet(dev, primary="multi_AP"),
+        max_steps=12,
+        eval_strategy="steps",
+        eval_steps=2,
+        logging_steps=2,
         **options,
-    )  # fmt: skip
+    )
     record = json.loads((tmp_path / "out" / "training.json").read_text())
     state = json.loads(
         (tmp_path / "out" / "checkpoints" / "checkpoint-12" / "trainer_state.json").read_text()
@@ -227,9 +252,15 @@ def test_the_best_checkpoint_is_kept(tmp_path: Path) -> None:
 def test_patience_ends_a_training(tmp_path: Path) -> None:
     options = SMALL | {"learning_rate": 0.0}  # no evaluation is better than the first
     train(
-        static_model(), bh.pairs_from_groups(groups(42)), tmp_path / "out", dev=collection(),
-        patience=2, max_steps=40, eval_strategy="steps", eval_steps=2, **options,
-    )  # fmt: skip
+        static_model(),
+        bh.pairs_from_groups(groups(42)),
+        tmp_path / "out",
+        dev=bh.DevSet(collection(), patience=2),
+        max_steps=40,
+        eval_strategy="steps",
+        eval_steps=2,
+        **options,
+    )
     assert json.loads((tmp_path / "out" / "training.json").read_text())["steps"] == 6
 
 
@@ -239,7 +270,7 @@ def test_adapters_are_trained_alone_and_merged(tmp_path: Path) -> None:
     transformer_model(tmp_path / "body").save_pretrained(str(start))
     trained = train(
         start, bh.pairs_from_groups(groups(42)), tmp_path / "out", dev=collection(),
-        lora={"r": 2, "target_modules": ["query", "value"]}, max_steps=6,
+        tuning={"lora": {"r": 2, "target_modules": ["query", "value"]}}, max_steps=6,
         eval_strategy="steps", eval_steps=3, **SMALL,
     )  # fmt: skip
     before = dict(SentenceTransformer(str(start), device="cpu").state_dict())
@@ -256,21 +287,32 @@ def test_adapters_are_trained_alone_and_merged(tmp_path: Path) -> None:
     texts = ["w1 w2", "w7"]
     np.testing.assert_allclose(trained.encode(texts), apart.encode(texts), atol=1e-5)
     with pytest.raises(BadOption, match="lora: a StaticEmbedding takes no such adapters"):
-        train(static_model(), bh.pairs_from_groups(groups(9)), tmp_path / "no", lora={"r": 2},
-              max_steps=1, **SMALL)  # fmt: skip
+        train(
+            static_model(),
+            bh.pairs_from_groups(groups(9)),
+            tmp_path / "no",
+            tuning={"lora": {"r": 2}},
+            max_steps=1,
+            **SMALL,
+        )
 
 
 def test_bad_options_are_named_before_anything_is_written(tmp_path: Path) -> None:
     pairs = bh.pairs_from_groups(groups(42))
     for options, error, message in (
         ({"learning_rat": 1}, UnknownName, "did you mean 'learning_rate'"),
-        ({"prompts": {}}, BadOption, "prompts is not to be set; query_prompt and passage_prompt"),
+        ({"prompts": {}}, BadOption, "prompts cannot be set; query_prompt and passage_prompt"),
         ({"resume_from_checkpoint": "x"}, BadOption, "goes on by itself"),
         ({"eval_strategy": "steps"}, BadOption, "eval_strategy is for a training with dev"),
         ({"report_to": "nobody"}, BadOption, "the trainer refuses: .*nobody"),
         ({"loss": {"mini_batch_size": 2}}, BadOption, "StaticEmbedding has no batches to cut"),
         ({"loss": {"scale": 20}}, UnknownName, "no option of the loss 'scale'"),
-        ({"patience": 2}, BadOption, "for a training with dev"),
+        (
+            {"tuning": {"lore": {}}},
+            UnknownName,
+            "no option of the tuning 'lore'; did you mean 'lora'",
+        ),
+        ({"encoder": {"max_length": 0}}, BadOption, "max_length is 0"),
         ({"strategy": "hybird"}, UnknownName, "did you mean 'hybrid'"),
         ({"strategy": "en-en:alpha=1"}, BadOption, "has no option 'alpha'; it has none"),
         ({"strategy": "hybrid:beta=1"}, BadOption, "no option 'beta'; there are alpha, cross"),
@@ -284,9 +326,15 @@ def test_bad_options_are_named_before_anything_is_written(tmp_path: Path) -> Non
 def test_ablate_trains_each_alike_and_goes_on(tmp_path: Path) -> None:
     def run(strategies: list[str], seeds: tuple[int, ...]) -> Any:
         return ablate(
-            static_model(), bh.pairs_from_groups(groups(42)), tmp_path / "out",
-            strategies=strategies, seeds=seeds, test=collection(), max_steps=5, **SMALL,
-        )  # fmt: skip
+            static_model(),
+            bh.pairs_from_groups(groups(42)),
+            tmp_path / "out",
+            strategies=strategies,
+            seeds=seeds,
+            test=collection(),
+            max_steps=5,
+            **SMALL,
+        )
 
     first = run(["x-x-mono", "hybrid:alpha=0.4"], (1,))
     assert [(t.strategy, t.seed) for t in first] == [("x-x-mono", 1), ("hybrid-alpha=0.4", 1)]
@@ -297,21 +345,25 @@ def test_ablate_trains_each_alike_and_goes_on(tmp_path: Path) -> None:
     # Each is what training and judging it alone comes to.
     for trial in trials:
         strategy = trial.strategy.replace("-alpha", ":alpha")
-        folder = tmp_path / f"{trial.strategy}{trial.seed}"
         alone = train(
-            static_model(), bh.pairs_from_groups(groups(42)), folder, strategy=strategy,
-            max_steps=5, seed=trial.seed, **SMALL,
-        )  # fmt: skip
+            static_model(),
+            bh.pairs_from_groups(groups(42)),
+            tmp_path / f"{trial.strategy}{trial.seed}",
+            strategy=strategy,
+            max_steps=5,
+            seed=trial.seed,
+            **SMALL,
+        )
         expected = bh.evaluate(alone, collection()).summary()
         folder = tmp_path / "out" / "results" / "small" / f"{trial.strategy}-{trial.seed}"
         for found in (trial.results.summary(), bh.Results.load(folder).summary()):
             assert found["multi"][AP].mean == pytest.approx(expected["multi"][AP].mean)
-    rows = list(table(trials, {"multi": (AP, "multi")}))
+    rows = list(tabulate_trials(trials, {"multi": (AP, "multi")}))
     assert [row[:2] for row in rows] == [["small", "x-x-mono"], ["small", "hybrid-alpha=0.4"]]
     values = [t.results.summary()["multi"][AP].mean for t in trials if t.strategy == "x-x-mono"]
     assert rows[0][2] == f"{np.mean(values):.4f} ± {np.std(values, ddof=1):.4f}"
     assert not list((tmp_path / "out").rglob("checkpoint-*"))
-    with pytest.raises(BadOption, match="no name of its own"):
+    with pytest.raises(BadOption, match="cannot name a strategy"):
         run(["x-y", "x-y"], (1,))
 
 

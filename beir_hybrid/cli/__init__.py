@@ -9,17 +9,17 @@ from typing import Annotated, cast
 import typer
 
 from beir_hybrid.cli.ablate import ablate
-from beir_hybrid.cli.arguments import EXTRA
 from beir_hybrid.cli.datasets import datasets
 from beir_hybrid.cli.encode import encode
 from beir_hybrid.cli.evaluate import evaluate
 from beir_hybrid.cli.index import index, pyserini, topics
 from beir_hybrid.cli.leaderboard import leaderboard
-from beir_hybrid.cli.lucene import bm25, fuse, search
 from beir_hybrid.cli.quickstart import quickstart
 from beir_hybrid.cli.report import compare, plot
 from beir_hybrid.cli.reproduce import reproduce
+from beir_hybrid.cli.search import bm25, fuse, search
 from beir_hybrid.cli.train import train
+from beir_hybrid.cli.trainer_arguments import EXTRA
 from beir_hybrid.errors import BeirHybridError
 
 # What typer raises of a line that it cannot make sense of; it has no public name for it.

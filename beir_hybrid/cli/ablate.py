@@ -5,9 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from beir_hybrid.cli.arguments import ARGUMENTS, trainer_arguments
 from beir_hybrid.cli.evaluate import Settings
-from beir_hybrid.cli.recipe import collection_of, needed, options_of, pairs_of, switch_of
 from beir_hybrid.cli.shared import (
     Json,
     dataset_names,
@@ -25,10 +23,12 @@ from beir_hybrid.cli.train import (
     Train,
     strategy_names,
 )
+from beir_hybrid.cli.trainer_arguments import ARGUMENTS, trainer_arguments
+from beir_hybrid.cli.training_inputs import collection_of, needed, options_of, pairs_of, switch_of
 from beir_hybrid.errors import BadOption
 
 if TYPE_CHECKING:
-    from beir_hybrid.extras.ablate import Trial
+    from beir_hybrid.training.ablation import Trial
 
 Test = Annotated[
     list[str] | None,
@@ -86,7 +86,7 @@ def ablate(
     `beir-hybrid ablate clip --train captions --test held-out --strategy x-image --strategy
     x-image+tip --strategy hybrid-image+layers=0 --max-steps 300 --output ablation`
     """
-    from beir_hybrid.extras.ablate import ablate as run
+    from beir_hybrid.extras.ablation import ablate as run
 
     given = context.params
     needed(given, "model", "test", "output", "strategy")
@@ -125,12 +125,12 @@ def ablate(
 
 def _rows(names: list[str], switch: Any) -> dict[str, Any]:
     """Return what each name stands for; where one has +switch, only such are code-switched."""
-    from beir_hybrid.extras.variants import suffixes_of, variant
+    from beir_hybrid.training.variants import list_suffixes, parse_variant
 
-    only = any("switch" in suffixes_of(name) for name in names)
+    only = any("switch" in list_suffixes(name) for name in names)
     return {
-        name: variant(
-            name, code_switch=switch if not only or "switch" in suffixes_of(name) else None
+        name: parse_variant(
+            name, code_switch=switch if not only or "switch" in list_suffixes(name) else None
         )
         for name in names
     }
@@ -139,8 +139,8 @@ def _rows(names: list[str], switch: Any) -> dict[str, Any]:
 def _print(trials: "list[Trial]") -> None:
     from ir_measures import AP, R
 
-    from beir_hybrid.extras.ablate import table
     from beir_hybrid.measures.base import LanguageDisparity, RankDistance
+    from beir_hybrid.training.ablation import tabulate_trials
 
     columns: Any = {
         "mono AP": (AP, "mono"), "cross AP": (AP, "cross"), "multi AP": (AP, "multi"),
@@ -152,4 +152,4 @@ def _print(trials: "list[Trial]") -> None:
     }  # fmt: skip
     there = {one.kind for trial in trials for one in trial.results.settings}
     shown = {name: of for name, of in columns.items() if of[1] in there}
-    print_table(["collection", "strategy", *shown], list(table(trials, shown)))
+    print_table(["collection", "strategy", *shown], list(tabulate_trials(trials, shown)))

@@ -18,10 +18,10 @@ def quickstart(output: Output = Path("quickstart")) -> None:
 
     Example: `beir-hybrid quickstart`
     """
-    from beir_hybrid.extras.demonstration import notes, table
+    from beir_hybrid.extras.demonstration import list_notes, make_table
     from beir_hybrid.extras.demonstration import quickstart as run
 
     results = run(output)
-    print_table(*table(results))
-    for note in notes(results, output):
+    print_table(*make_table(results))
+    for note in list_notes(results, output):
         typer.echo(note)

@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from beir_hybrid.cli.arguments import ARGUMENTS, EXTRA, config_file, trainer_arguments
-from beir_hybrid.cli.recipe import needed, options_of, pairs_of, strategy_of
 from beir_hybrid.cli.shared import Languages, Offline, Options, dataset_names
+from beir_hybrid.cli.trainer_arguments import ARGUMENTS, EXTRA, config_file, trainer_arguments
+from beir_hybrid.cli.training_inputs import needed, options_of, pairs_of, strategy_of
 
 
 def _panel(panel: str, text: str, *names: str, **more: Any) -> Any:

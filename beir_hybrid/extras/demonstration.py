@@ -1,4 +1,4 @@
-"""A folder's name in; encoders trained, judged, compared and indexed in it out: the quick start."""
+"""The quick start: train small encoders offline, evaluate, compare and index them, make pages."""
 # mypy: allow-untyped-calls
 # (ir_measures says that it is typed, and leaves most functions without types.)
 
@@ -8,11 +8,12 @@ import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ir_measures import AP, R
+from ir_measures import AP, Measure, R
 
 from beir_hybrid.errors import MissingExtra
 from beir_hybrid.files import atomic_file, atomic_folder, file_lock
@@ -23,6 +24,7 @@ from beir_hybrid.sources import load
 
 if TYPE_CHECKING:
     from beir_hybrid.collection import Collection
+    from beir_hybrid.collection.setting import KindName
 
 STRATEGIES = ("x-x-mono", "x-y", "hybrid")
 MODELS, RESULTS, INDEX, SITE, START = "models", "results", "index", "site", "start"
@@ -35,10 +37,10 @@ MEASURES = (
     LanguagePreference,
     SameLanguageShare @ 10,
 )
-STEPS, BATCH, SEED, RATE = 400, 128, 1, 0.05
-_TOKENS, _DIM = 8192, 128  # of the encoder
-_DEPTH = 10  # passages of a run: enough to look at, and the measures see exact ranks
-_NEEDED = ("babel", "accelerate", "jinja2", "matplotlib")
+STEPS, BATCH_SIZE, SEED, LEARNING_RATE = 400, 128, 1, 0.05
+_VOCABULARY_SIZE, _DIM = 8192, 128  # of the encoder
+_DEPTH = 10  # passages of a run: enough to look at, and the measures use exact ranks
+_PACKAGES = ("babel", "accelerate", "jinja2", "matplotlib")
 
 
 def quickstart(
@@ -47,16 +49,16 @@ def quickstart(
     languages: Iterable[str] | None = None,
     max_steps: int = STEPS,
 ) -> dict[str, Results]:
-    """Train an encoder with each kind of batch, judge, compare and index; return the results.
+    """Train an encoder with each kind of batch, evaluate, compare and index; return the results.
 
-    Everything is made here, with no network: questions and answers in 11 languages (the dataset
-    ``quickstart``, a demonstration and no benchmark), and one small `StaticEmbedding` for each of
-    the strategies ``x-x-mono``, ``x-y`` and ``hybrid``, alike in all but the batches.
+    Everything is made on this machine, without network: queries and passages in 11 languages (the
+    dataset ``quickstart``, a demonstration and no benchmark), and one small `StaticEmbedding` for
+    each of the strategies ``x-x-mono``, ``x-y`` and ``hybrid``, alike in all but the batches.
 
     `output` gets ``models/STRATEGY`` (see `bh.train`), ``results/STRATEGY`` with the runs of every
     setting, ``index``, which Pyserini opens, of the strategy with the best multilingual AP, and
-    ``site/index.html``, the leaderboard. A run that was killed goes on, and a second one finds
-    everything there.
+    ``site/index.html``, the leaderboard. A killed run can be resumed, and a second one makes
+    nothing again.
 
     Parameters
     ----------
@@ -65,58 +67,66 @@ def quickstart(
     max_steps
         Of each training.
     """
-    _check_extras()
+    _check_packages()
     folder = Path(output)
-    trainings = len(STRATEGIES)
-    with file_lock(folder / "quickstart"), _stages(2 * trainings + 3) as stage:
-        stage("making questions and answers")
-        train, test = (load("quickstart", languages, split=part) for part in ("train", "test"))
-        found = {name: _trial(name, train, test, folder, max_steps, stage) for name in STRATEGIES}
-        stage("indexing")
-        best = best_of(found)
-        _index(folder, best, test)
-        stage("writing the pages")
+    n_stages = 2 * len(STRATEGIES) + 3
+    with file_lock(folder / "quickstart"), _progress_bar(n_stages) as begin_stage:
+        begin_stage("making queries and passages")
+        demonstration = _Demonstration(
+            folder,
+            train=load("quickstart", languages, split="train"),
+            test=load("quickstart", languages, split="test"),
+            max_steps=max_steps,
+        )
+        results = {
+            strategy: demonstration.train_and_evaluate(strategy, begin_stage)
+            for strategy in STRATEGIES
+        }
+        begin_stage("indexing")
+        demonstration.build_index(choose_best(results))
+        begin_stage("writing the pages")
         _write_site(folder)
-    return found
+    return results
 
 
-def best_of(results: Mapping[str, Results]) -> str:
+def choose_best(results: Mapping[str, Results]) -> str:
     """Return the strategy with the best multilingual AP."""
-    return max(results, key=lambda name: results[name].summary()["multi"][AP].mean)
+    return max(results, key=lambda strategy: results[strategy].summary()["multi"][AP].mean)
 
 
-def table(results: Mapping[str, Results]) -> tuple[list[str], list[list[str]]]:
+def make_table(results: Mapping[str, Results]) -> tuple[list[str], list[list[str]]]:
     """Return headings and a row for each strategy, in the shape of the paper's tables."""
-    shown: dict[str, Any] = {
+    columns: dict[str, tuple[Measure, KindName]] = {
         "mAP mono": (AP, "mono"),
         "mAP cross": (AP, "cross"),
         "mAP multi": (AP, "multi"),
         "R@1 mono": (R @ 1, "mono"),
         "rank distance": (RankDistance, "multi"),
     }
-    rows = [
-        [name, *(_cell(one.summary()[kind][measure]) for measure, kind in shown.values())]
-        for name, one in results.items()
-    ]
-    return ["batches", *shown], rows
+    rows = []
+    for strategy, strategy_results in results.items():
+        summary = strategy_results.summary()
+        cells = [_format_estimate(summary[kind][measure]) for measure, kind in columns.values()]
+        rows.append([strategy, *cells])
+    return ["batches", *columns], rows
 
 
-def notes(results: Mapping[str, Results], output: str | Path) -> list[str]:
-    """Return what a reader must know of the table, and where to go on."""
-    folder, best = Path(output), best_of(results)
+def list_notes(results: Mapping[str, Results], output: str | Path) -> list[str]:
+    """Return the lines below the table: sizes, caveats, and the files to open next."""
+    folder, best = Path(output), choose_best(results)
     collection = next(iter(results.values())).provenance.collection
     record = json.loads((folder / MODELS / best / "training.json").read_text("utf-8"))
     arguments = record["recipe"]["arguments"]
     page = (folder / SITE / "index.html").resolve().as_uri()
     return [
         (
-            f"{collection.queries:,} questions in {len(collection.languages)} languages, "
+            f"{collection.queries:,} queries in {len(collection.languages)} languages, "
             f"{collection.passages:,} passages; ± half of the 95% interval; rank distance: the "
-            "lower, the less it matters which language an answer is in"
+            "lower, the less the language of a passage matters"
         ),
         (
-            f"each trained for {record['steps']:,} steps of {BATCH} pairs, with seed "
-            f"{arguments['seed']}; x-x-mono: a batch is in one language; x-y: question and answer "
+            f"each trained for {record['steps']:,} steps of {BATCH_SIZE} pairs, with seed "
+            f"{arguments['seed']}; x-x-mono: a batch is in one language; x-y: query and passage "
             "differ in language; hybrid: batches of both kinds"
         ),
         (
@@ -128,20 +138,23 @@ def notes(results: Mapping[str, Results], output: str | Path) -> list[str]:
     ]
 
 
-def _cell(found: Estimate) -> str:
-    return f"{figure(found.mean)} ±{figure((found.high - found.low) / 2)}"
+def _format_estimate(estimate: Estimate) -> str:
+    return f"{figure(estimate.mean)} ±{figure((estimate.high - estimate.low) / 2)}"
 
 
-def _check_extras() -> None:
-    if missing := [name for name in _NEEDED if find_spec(name) is None]:
+def _check_packages() -> None:
+    if missing := [name for name in _PACKAGES if find_spec(name) is None]:
         raise MissingExtra(
             f"the quick start needs {', '.join(missing)}: pip install 'beir-hybrid[quickstart]'"
         )
 
 
 @contextmanager
-def _stages(total: int) -> Iterator[Callable[[str], None]]:
-    """Give a function to call as each stage begins; a bar on a terminal is all that shows."""
+def _progress_bar(n_stages: int) -> Iterator[Callable[[str], None]]:
+    """Show a bar on a terminal; give a function to call with each stage's name as it begins.
+
+    All other output is suppressed meanwhile.
+    """
     from rich import progress
     from rich.console import Console
 
@@ -151,93 +164,107 @@ def _stages(total: int) -> Iterator[Callable[[str], None]]:
     with progress.Progress(
         *columns, console=console, transient=True, disable=not console.is_terminal
     ) as bar:
-        task = bar.add_task("", total=total, completed=-1)
+        task = bar.add_task("", total=n_stages, completed=-1)
 
-        def begin(what: str) -> None:
-            bar.update(task, advance=1, description=what)
+        def begin_stage(name: str) -> None:
+            bar.update(task, advance=1, description=name)
 
-        # Bars, tables and remarks of what is called are too many here.
-        with redirect_stderr(io.StringIO()), redirect_stdout(io.StringIO()), _quiet_training():
-            yield begin
+        with redirect_stderr(io.StringIO()), redirect_stdout(io.StringIO()), _quiet_loggers():
+            yield begin_stage
 
 
 @contextmanager
-def _quiet_training() -> Iterator[None]:
-    """Keep what batches leave out to `training.json`."""
-    logger = logging.getLogger("beir_hybrid.training")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+def _quiet_loggers() -> Iterator[None]:
+    """Silence warnings about groups that batches leave out: `training.json` counts them."""
+    loggers = [logging.getLogger(f"beir_hybrid.{room}") for room in ("batches", "training")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        logger.setLevel(level)
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
 
 
-def _trial(
-    name: str,
-    train: "Collection",
-    test: "Collection",
-    folder: Path,
-    max_steps: int,
-    stage: Callable[[str], None],
-) -> Results:
-    """Train and judge with one strategy, unless that is done."""
-    from beir_hybrid.evaluation.evaluate import evaluate
-    from beir_hybrid.training.record import MODEL, digest_of
+@dataclass(frozen=True)
+class _Demonstration:
+    """The data of the quick start, the number of steps, and the folder for everything."""
 
-    stage(f"training {name}")
-    place = folder / RESULTS / name
-    key = json.dumps({
-        "train": digest_of(train), "test": digest_of(test), "steps": max_steps, "batch": BATCH,
-        "seed": SEED, "rate": RATE, "tokens": _TOKENS, "dim": _DIM,
-        "measures": [str(measure) for measure in MEASURES],
-    })  # fmt: skip
-    made = place / "made.json"  # of what, for a second call
-    done = made.is_file() and made.read_text("utf-8") == key
-    if not done:
-        _train(name, train, folder, max_steps)
-    stage(f"judging {name}")
-    if done:
-        return Results.load(place)
-    results = evaluate(
-        folder / MODELS / name / MODEL, test, measures=MEASURES, name=name, runs=place / "runs",
-        depth=_DEPTH, store=folder / "embeddings", device="cpu", batch_size=256,
-    )  # fmt: skip
-    results.save(place)
-    with atomic_file(made) as temporary:
-        temporary.write_text(key, "utf-8")
-    return results
+    folder: Path
+    train: "Collection"
+    test: "Collection"
+    max_steps: int
+
+    def train_and_evaluate(self, strategy: str, begin_stage: Callable[[str], None]) -> Results:
+        """Train an encoder with a strategy and evaluate it, unless its results are saved."""
+        from beir_hybrid.evaluation.evaluate import evaluate
+        from beir_hybrid.training.record import MODEL, hash_collection
+
+        begin_stage(f"training {strategy}")
+        place = self.folder / RESULTS / strategy
+        key = json.dumps({
+            "train": hash_collection(self.train), "test": hash_collection(self.test),
+            "steps": self.max_steps, "batch": BATCH_SIZE, "seed": SEED, "rate": LEARNING_RATE,
+            "tokens": _VOCABULARY_SIZE, "dim": _DIM,
+            "measures": [str(measure) for measure in MEASURES],
+        })  # fmt: skip
+        stamp = place / "made.json"  # everything on which the results depend
+        is_done = stamp.is_file() and stamp.read_text("utf-8") == key
+        if not is_done:
+            self._train_encoder(strategy)
+        begin_stage(f"evaluating {strategy}")
+        if is_done:
+            return Results.load(place)
+        results = evaluate(
+            self.folder / MODELS / strategy / MODEL, self.test, measures=MEASURES, name=strategy,
+            runs=place / "runs", depth=_DEPTH, store=self.folder / "embeddings", device="cpu",
+            batch_size=256,
+        )  # fmt: skip
+        results.save(place)
+        with atomic_file(stamp) as temporary:
+            temporary.write_text(key, "utf-8")
+        return results
+
+    def _train_encoder(self, strategy: str) -> None:
+        from beir_hybrid.pairs.reading import pairs_from_collection
+        from beir_hybrid.training.train import train
+
+        train(
+            _make_start_model(self.train, self.folder / START),
+            pairs_from_collection(self.train),
+            self.folder / MODELS / strategy,
+            strategy=strategy,
+            max_steps=self.max_steps,
+            per_device_train_batch_size=BATCH_SIZE,
+            learning_rate=LEARNING_RATE,
+            warmup_steps=self.max_steps // 10,
+            seed=SEED,
+            dataloader_drop_last=True,
+            encoder={"device": "cpu"},
+            use_cpu=True,
+            disable_tqdm=True,
+            report_to=[],
+            logging_strategy="no",
+            save_strategy="no",
+        )
+
+    def build_index(self, strategy: str) -> None:
+        """Index the test passages with the encoder of a strategy."""
+        from beir_hybrid.pyserini.index import build_index
+        from beir_hybrid.training.record import MODEL
+
+        build_index(
+            self.folder / MODELS / strategy / MODEL, self.test, self.folder / INDEX,
+            store=self.folder / "embeddings", device="cpu", batch_size=256,
+        )  # fmt: skip
 
 
-def _train(name: str, collection: "Collection", folder: Path, max_steps: int) -> None:
-    from beir_hybrid.pairs.reading import pairs_from_collection
-    from beir_hybrid.training.train import train
+def _make_start_model(collection: "Collection", folder: Path) -> Path:
+    """Save the encoder from which all trainings start: random vectors of word pieces.
 
-    train(
-        _start(collection, folder / START),
-        pairs_from_collection(collection),
-        folder / MODELS / name,
-        strategy=name,
-        max_steps=max_steps,
-        per_device_train_batch_size=BATCH,
-        learning_rate=RATE,
-        warmup_steps=max_steps // 10,
-        seed=SEED,
-        dataloader_drop_last=True,
-        encoder={"device": "cpu"},
-        use_cpu=True,
-        disable_tqdm=True,
-        report_to=[],
-        logging_strategy="no",
-        save_strategy="no",
-    )
-
-
-def _start(collection: "Collection", folder: Path) -> Path:
-    """Return the encoder that all trainings start from: word pieces and a random vector for each.
-
-    Pieces are those of the training texts. Words that are not set apart, as in Thai and Chinese,
-    are found within the sentences by how often their letters come together.
+    The pieces are learnt from the training texts. In languages written without spaces, such as Thai
+    and Chinese, they are found in the sentences by how often their letters occur together.
     """
     if folder.is_dir():
         return folder
@@ -249,8 +276,10 @@ def _start(collection: "Collection", folder: Path) -> Path:
     tokenizer: Any = Tokenizer(models.BPE(unk_token="[UNK]"))  # noqa: S106 - no password
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
-    trainer = trainers.BpeTrainer(vocab_size=_TOKENS, special_tokens=["[UNK]"], show_progress=False)
-    texts = [t for table in (collection.queries, collection.passages) for t in table["text"]]
+    trainer = trainers.BpeTrainer(
+        vocab_size=_VOCABULARY_SIZE, special_tokens=["[UNK]"], show_progress=False
+    )
+    texts = [text for table in (collection.queries, collection.passages) for text in table["text"]]
     tokenizer.train_from_iterator((text.as_py() for text in texts), trainer)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
@@ -261,17 +290,7 @@ def _start(collection: "Collection", folder: Path) -> Path:
     return folder
 
 
-def _index(folder: Path, best: str, test: "Collection") -> None:
-    from beir_hybrid.pyserini.index import build_index
-    from beir_hybrid.training.record import MODEL
-
-    model = folder / MODELS / best / MODEL
-    build_index(
-        model, test, folder / INDEX, store=folder / "embeddings", device="cpu", batch_size=256
-    )
-
-
 def _write_site(folder: Path) -> None:
     from beir_hybrid.report.site import leaderboard
 
-    leaderboard([folder / RESULTS / name for name in STRATEGIES], folder / SITE)
+    leaderboard([folder / RESULTS / strategy for strategy in STRATEGIES], folder / SITE)

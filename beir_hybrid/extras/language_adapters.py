@@ -1,4 +1,4 @@
-"""A model and pairs in, an adapter for each language, and an encoder that uses them, out."""
+"""Language adapters: LoRA of the text tower for each language, and an encoder that applies them."""
 
 import copy
 import hashlib
@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,75 +21,85 @@ from beir_hybrid.errors import BadData, BadOption, MissingExtra
 from beir_hybrid.files import sha256
 from beir_hybrid.languages import choose_languages
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs, join_pairs
+from beir_hybrid.training.job import Tuning
 from beir_hybrid.training.record import ADAPTER, CHECKPOINTS
 from beir_hybrid.training.train import train
 
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
 logger = logging.getLogger(__name__)
 
-_WEIGHTS = "adapter_model.safetensors"
-_PREFIX = "base_model.model."  # before the names of weights, as peft writes them
+_WEIGHTS_FILE = "adapter_model.safetensors"
+_PREFIX = "base_model.model."  # before the names of weights in peft's files
 
 
 def train_adapters(
-    model: Any,
+    model: "str | Path | SentenceTransformer",
     pairs: ParallelPairs | Sequence[ParallelPairs],
     output: str | Path,
     *,
     languages: Iterable[str] | None = None,
     strategy: Strategy | str = "x-image",
-    lora: Mapping[str, Any] | None = None,
+    tuning: Tuning | None = None,
     **options: Any,
 ) -> dict[str, Path]:
-    """Train an adapter of the text tower for each language, on its pairs alone; return folders.
+    """Train an adapter of the text tower for each language, on its pairs alone.
 
-    The model is the same start for each, and its own weights stay as they are. `output` gets a
-    folder of `bh.train` for each language, with its adapter in ``adapter``.
+    All start from the same model, whose own weights stay as they are. `output` gets a folder of
+    `bh.train` for each language, with its adapter in ``adapter``. Returns the adapters' folders by
+    language.
 
     Parameters
     ----------
     languages
-        All by default.
+        All languages of the pairs by default.
     strategy
-        One that draws pairs of one language: ``x-image``, or ``x-x-mono`` for texts.
-    lora
-        Options of peft's ``LoraConfig``, and ``layers``, which are all by default; see `bh.train`.
+        One whose pairs are in one language: ``x-image``, or ``x-x-mono`` for texts.
+    tuning
+        Of `bh.train`. ``lora`` adapts all layers of the text tower by default.
     options
-        Of `bh.train`, for all of them.
+        Of `bh.train`, for all languages.
     """
     pairs = pairs if isinstance(pairs, ParallelPairs) else join_pairs(pairs)
-    there = [lang for lang in pairs.languages if lang != IMAGE]
-    chosen = (
-        there if languages is None else choose_languages("language of the pairs", languages, there)
-    )
-    found = {}
-    for lang in chosen:
+    choices = [lang for lang in pairs.languages if lang != IMAGE]
+    if languages is not None:
+        choices = list(choose_languages("language of the pairs", languages, choices))
+    adapters = {}
+    for lang in choices:
         folder = Path(output) / lang
         start = model if isinstance(model, str | Path) else copy.deepcopy(model)
-        how = replace(parse_strategy(strategy), languages=(lang,))
-        # All of the text tower and nothing of the other one: pictures are in no language.
-        adapted = {"layers": "all"} | dict(lora or {})
-        train(start, pairs, folder, strategy=how, lora=adapted, **options)
+        # All layers of the text tower, and none of the vision tower: images have no language.
+        lora = {"layers": "all"} | dict((tuning or {}).get("lora") or {})
+        train(
+            start,
+            pairs,
+            folder,
+            strategy=replace(parse_strategy(strategy), languages=(lang,)),
+            tuning=Tuning(**{**(tuning or Tuning()), "lora": lora}),
+            **options,
+        )
         shutil.rmtree(folder / CHECKPOINTS, ignore_errors=True)
-        found[lang] = folder / ADAPTER
-    return found
+        adapters[lang] = folder / ADAPTER
+    return adapters
 
 
 class LanguageAdapters:
-    """A model with an adapter for each language as an `Encoder` of one collection's texts.
+    """A model with an adapter for each language, as an `Encoder` of one collection's texts.
 
-    An encoder is not told the language of a text, so this one knows the collection: a text of it is
-    encoded with the adapter of its language. A text that the collection has in several languages,
-    one in a language without adapter, one from elsewhere, and all pictures are encoded without any.
-    Never are two adapters at work at once: peft would add them up.
+    An encoder does not learn the language of a text, so this one looks it up in the collection: a
+    text is encoded with the adapter of its language. Texts that the collection has in several
+    languages, texts in a language without an adapter, texts that are not in the collection, and
+    images are encoded without any. Two adapters are never active at once: peft would add them up.
 
     Parameters
     ----------
     model
-        What the adapters were trained on: a name on the hub, a folder or a ``SentenceTransformer``.
+        The model that the adapters were trained on: a hub name, folder or ``SentenceTransformer``.
     adapters
         Folders by language, as `bh.train_adapters` returns them.
     collection
-        The one whose texts will be encoded.
+        The collection whose texts will be encoded.
     options
         Of `SentenceTransformerEncoder`.
 
@@ -102,7 +112,7 @@ class LanguageAdapters:
 
     def __init__(
         self,
-        model: Any,
+        model: "str | Path | SentenceTransformer",
         adapters: Mapping[str, str | Path],
         collection: Collection,
         **options: Any,
@@ -111,63 +121,64 @@ class LanguageAdapters:
         self.encoder = SentenceTransformerEncoder(start, **options)
         self.name = f"{self.encoder.name} with adapters"
         self.n_parameters = self.encoder.n_parameters  # of the model alone
-        self.languages = _languages(collection, set(adapters))
+        self.languages = _find_text_languages(collection, set(adapters))
         texts = hashlib.sha256(repr(sorted(self.languages.items())).encode()).hexdigest()
-        # Before the adapters are in it.
-        known = dict(self.encoder.fingerprint)
-        found = {}
+        model_fingerprint = dict(self.encoder.fingerprint)  # before the adapters are added
+        checksums = {}
         for lang, folder in sorted(adapters.items()):
-            if not (Path(folder) / _WEIGHTS).is_file():
-                raise BadData(f"{folder} has no adapter: there is no {_WEIGHTS}")
-            found[lang] = sha256(Path(folder) / _WEIGHTS)
-            self._load(Path(folder), lang)
-        if not found:
+            if not (Path(folder) / _WEIGHTS_FILE).is_file():
+                raise BadData(f"{folder} has no adapter: there is no {_WEIGHTS_FILE}")
+            checksums[lang] = sha256(Path(folder) / _WEIGHTS_FILE)
+            self._load_adapter(Path(folder), lang)
+        if not checksums:
             raise BadOption("no adapters are named")
-        self.fingerprint = known | {"adapters": found, "languages": texts}
-        self._use(None)
+        self.fingerprint = model_fingerprint | {"adapters": checksums, "languages": texts}
+        self._activate(None)
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
-        """Return a row for each query."""
-        return self._encode(texts, "queries")
+        """Return (n, dim) vectors of queries."""
+        return self._encode_by_language(texts, "queries")
 
     def encode_passages(self, texts: Sequence[str]) -> np.ndarray:
-        """Return a row for each passage."""
-        return self._encode(texts, "passages")
+        """Return (n, dim) vectors of passages."""
+        return self._encode_by_language(texts, "passages")
 
     @property
     def encode_images(self) -> Callable[[Sequence[Any]], np.ndarray]:
-        """What returns a row for each picture; a model that reads none lacks it."""
+        """The model's method for images, which models of texts alone lack."""
         return self.encoder.encode_images
 
     def find_cut(self, texts: Sequence[str], role: Role) -> list[int] | None:
-        """Return the places of the texts that are longer than the model reads."""
+        """Return the positions of the texts that are longer than the model reads."""
         return self.encoder.find_cut(texts, role)
 
     def encode_in(self, lang: str | None, texts: Sequence[str], role: Role) -> np.ndarray:
-        """Return a row for each text, all encoded with the adapter of a language, or with none."""
+        """Return vectors of texts, all encoded with the adapter of a language, or with none."""
         encode = {"queries": self.encoder.encode_queries, "passages": self.encoder.encode_passages}
-        self._use(lang)
+        self._activate(lang)
         try:
             return encode[role](texts)
         finally:
-            self._use(None)
+            self._activate(None)
 
-    def _encode(self, texts: Sequence[str], role: Role) -> np.ndarray:
+    def _encode_by_language(self, texts: Sequence[str], role: Role) -> np.ndarray:
         langs = np.array([self.languages.get(text, "") for text in texts])
-        parts = {lang: np.flatnonzero(langs == lang) for lang in sorted(set(langs.tolist()))}
-        rows = [self.encode_in(lang or None, [texts[at] for at in places.tolist()], role)
-                for lang, places in parts.items()]  # fmt: skip
-        found = np.empty((len(texts), rows[0].shape[1]), rows[0].dtype)
-        for places, part in zip(parts.values(), rows, strict=True):
-            found[places] = part
-        return found
+        places = {lang: np.flatnonzero(langs == lang) for lang in sorted(set(langs.tolist()))}
+        parts = [
+            self.encode_in(lang or None, [texts[i] for i in rows.tolist()], role)
+            for lang, rows in places.items()
+        ]
+        vectors = np.empty((len(texts), parts[0].shape[1]), parts[0].dtype)
+        for rows, part in zip(places.values(), parts, strict=True):
+            vectors[rows] = part
+        return vectors
 
-    def _load(self, folder: Path, lang: str) -> None:
-        """Add an adapter.
+    def _load_adapter(self, folder: Path, lang: str) -> None:
+        """Add an adapter to the model.
 
-        Not by ``load_adapter`` of transformers: it takes all weights with "lora", or the adapter's
-        name, in their names for that adapter's, and makes those anew that its file lacks. So a
-        second adapter undoes the first, and one that is called "en" the encoder.
+        ``load_adapter`` of transformers cannot be used: it takes all weights whose names contain
+        "lora", or the adapter's name, for those of the adapter, and initialises those that its file
+        lacks. So a second adapter destroys the first, and one that is called "en" the encoder.
         """
         try:
             from peft import LoraConfig, set_peft_model_state_dict
@@ -175,23 +186,26 @@ class LanguageAdapters:
             raise MissingExtra("adapters need peft: pip install 'beir-hybrid[train]'") from error
         from safetensors.torch import load_file
 
-        weights = load_file(folder / _WEIGHTS)
-        plain = {name.removeprefix(_PREFIX): tensor for name, tensor in weights.items()}
+        weights = {
+            name.removeprefix(_PREFIX): tensor
+            for name, tensor in load_file(folder / _WEIGHTS_FILE).items()
+        }
         try:
             with warnings.catch_warnings():
-                # Several adapters are what is wanted; one at a time is at work.
+                # Several adapters are intended; one at a time is active.
                 warnings.filterwarnings("ignore", "Already found a `peft_config`", UserWarning)
                 self.encoder.model.add_adapter(LoraConfig.from_pretrained(str(folder)), lang)
                 body = self.encoder.model.transformers_model
-                outcome: Any = set_peft_model_state_dict(body, plain, adapter_name=lang)
+                outcome: Any = set_peft_model_state_dict(body, weights, adapter_name=lang)
         except (AttributeError, ValueError, RuntimeError) as error:
             raise BadOption(f"{folder} is no adapter of {self.encoder.name}: {error}") from error
         if outcome.unexpected_keys:
-            wrong = outcome.unexpected_keys[0]
-            raise BadOption(f"{folder} is no adapter of {self.encoder.name}, which has no {wrong}")
+            name = outcome.unexpected_keys[0]
+            raise BadOption(f"{folder} is no adapter of {self.encoder.name}, which has no {name}")
         self.encoder.model.eval()
 
-    def _use(self, lang: str | None) -> None:
+    def _activate(self, lang: str | None) -> None:
+        """Activate the adapter of a language and no other, or none."""
         model = self.encoder.model
         if lang is None:
             model.disable_adapters()
@@ -200,21 +214,25 @@ class LanguageAdapters:
             model.set_adapter(lang)
 
 
-def _languages(collection: Collection, adapted: set[str]) -> dict[str, str]:
-    """Return the language of each text that is in one language alone, of those with adapters."""
-    found: dict[str, str] = {}
-    both: set[str] = set()
+def _find_text_languages(collection: Collection, adapter_languages: set[str]) -> dict[str, str]:
+    """Return the language of each text that is in one language only, and that has an adapter."""
+    languages: dict[str, str] = {}
+    ambiguous: set[str] = set()  # texts in several languages
     passages = collection.view().passages
     for langs, texts in (
         (collection.queries["lang"], collection.queries["text"]),
         (passages["lang"], join_titles(passages)),
     ):
         for lang, text in zip(langs.to_pylist(), texts.to_pylist(), strict=True):
-            if lang != IMAGE and found.setdefault(text, lang) != lang:
-                both.add(text)
-    if both:
+            if lang != IMAGE and languages.setdefault(text, lang) != lang:
+                ambiguous.add(text)
+    if ambiguous:
         logger.warning(
             "%s: %d texts are in several languages, and are encoded without an adapter, first %r",
-            collection.name, len(both), min(both),
+            collection.name, len(ambiguous), min(ambiguous),
         )  # fmt: skip
-    return {text: lang for text, lang in found.items() if text not in both and lang in adapted}
+    return {
+        text: lang
+        for text, lang in languages.items()
+        if text not in ambiguous and lang in adapter_languages
+    }

@@ -1,4 +1,4 @@
-"""An encoder and pairs of captions and pictures in, the same encoder with a cache of them out."""
+"""Tip cache: training captions and their images as a cache that moves queries, without training."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -13,44 +13,45 @@ from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.pairs.images import PATH
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs
 
-_AT_ONCE = 1024  # queries, whose similarities to all keys are in memory
-_PICTURES = 64
-_PASSED = ("encode_images", "find_cut", "in_flight", "n_parameters")
+_QUERY_CHUNK = 1024  # queries whose similarities to all keys are in memory at once
+_IMAGE_CHUNK = 64
+# Optional attributes of an encoder, which the cache has if its encoder has them.
+_OPTIONAL_ATTRIBUTES = ("encode_images", "find_cut", "in_flight", "n_parameters")
 
 
 class TipCache:
-    """An encoder whose queries are drawn towards the pictures of captions that are like them.
+    """An encoder that moves queries towards the images of captions that are similar to them.
 
-    An adaptation to retrieval of Tip-Adapter, which is a classifier without training (Zhang et al.,
-    arXiv 2207.09519): keys k are captions, values v their pictures, and a query q scores a passage
-    or picture d as ::
+    An adaptation to retrieval of Tip-Adapter, a classifier that needs no training (Zhang et al.,
+    arXiv 2207.09519): keys k are captions, values v their images, and a query q scores a passage
+    or image d as ::
 
         s(q, d) = q.d + alpha * sum_i exp(-beta * (1 - q.k_i)) * (v_i.d)
 
-    This is linear in d, and so the inner product of d with another query,
-    ``q + alpha * sum_i exp(-beta * (1 - q.k_i)) * v_i``: what `encode_queries` returns, exactly.
-    Passages and pictures are those of the encoder, and so are captions that are found as passages.
+    This is linear in d, so it is the inner product of d with another query,
+    ``q + alpha * sum_i exp(-beta * (1 - q.k_i)) * v_i``, which `encode_queries` returns. Passages
+    and images are encoded by the encoder alone, captions in the role of passages included.
 
     Parameters
     ----------
     encoder
-        A model, or an `Encoder`, whose rows have unit length.
+        A model, or an `Encoder`, whose vectors have unit length.
     keys, values
-        Unit rows of captions, as the encoder has them as queries, and of the picture of each.
+        Unit vectors of captions, encoded as queries, and of the image of each, (captions, dim).
     alpha
         The weight of the cache.
     beta
-        How much closer captions count for more.
+        The larger, the more the most similar captions dominate.
 
     Examples
     --------
-    >>> cached = bh.TipCache.of("clip", train_pairs, alpha=0.1)  # doctest: +SKIP
-    >>> bh.evaluate(cached, collection)  # doctest: +SKIP
+    >>> cache = bh.TipCache.from_pairs("clip", train_pairs, alpha=0.1)  # doctest: +SKIP
+    >>> bh.evaluate(cache, collection)  # doctest: +SKIP
     """
 
     def __init__(
         self,
-        encoder: Any,
+        encoder: object,
         keys: np.ndarray,
         values: np.ndarray,
         *,
@@ -66,69 +67,75 @@ class TipCache:
                 "has a row of each, for every caption"
             )
         for name, rows in (("keys", self.keys), ("values", self.values)):
-            _check(rows, name)
+            _check_unit_length(rows, name)
         self.name = f"{getattr(encoder, 'name', type(self.encoder).__name__)} with a cache"
 
     @classmethod
-    def of(
-        cls, encoder: Any, pairs: ParallelPairs, *, alpha: float = 1.0, beta: float = 5.5
+    def from_pairs(
+        cls, encoder: object, pairs: ParallelPairs, *, alpha: float = 1.0, beta: float = 5.5
     ) -> "TipCache":
-        """Make one of the captions, in all languages, and the pictures of pairs."""
-        encoder = as_encoder(encoder)
+        """Make a cache of the captions, in all languages, and the images of pairs."""
+        base: Any = as_encoder(encoder)  # with encode_images, which not every encoder has
         if not pairs.images:
-            raise BadData("a cache is of captions and their pictures; these pairs have no pictures")
+            raise BadData("a cache is of captions and their images; these pairs have no images")
         table = pairs.data.table
-        texts, paths = table[f"positive.{IMAGE}"].to_pylist(), table[PATH].to_pylist()
-        files = {text: path for text, path in zip(texts, paths, strict=True) if text is not None}
-        numbers = {text: at for at, text in enumerate(files)}
-        captions: dict[tuple[str, str], None] = {}  # of each picture, each once
+        checksums, paths = table[f"positive.{IMAGE}"].to_pylist(), table[PATH].to_pylist()
+        images = {
+            checksum: path
+            for checksum, path in zip(checksums, paths, strict=True)
+            if checksum is not None
+        }
+        image_rows = {checksum: row for row, checksum in enumerate(images)}
+        captions: dict[tuple[str, str], None] = {}  # each caption of an image once
         for lang in pairs.languages[:-1]:
-            for caption, text in zip(table[f"query.{lang}"].to_pylist(), texts, strict=True):
-                if caption is not None and text is not None:
-                    captions[caption, text] = None
-        every = list(files.items())
-        rows = np.concatenate(
-            [encoder.encode_images([opened_as(*pair) for pair in every[at : at + _PICTURES]])
-             for at in range(0, len(every), _PICTURES)]
+            for caption, checksum in zip(
+                table[f"query.{lang}"].to_pylist(), checksums, strict=True
+            ):
+                if caption is not None and checksum is not None:
+                    captions[caption, checksum] = None
+        files = list(images.items())
+        vectors = np.concatenate(
+            [base.encode_images([opened_as(*file) for file in files[i : i + _IMAGE_CHUNK]])
+             for i in range(0, len(files), _IMAGE_CHUNK)]
         )  # fmt: skip
-        keys = encoder.encode_queries([caption for caption, _ in captions])
-        values = rows[[numbers[text] for _, text in captions]]
-        return cls(encoder, keys, values, alpha=alpha, beta=beta)
+        keys = base.encode_queries([caption for caption, _ in captions])
+        values = vectors[[image_rows[checksum] for _, checksum in captions]]
+        return cls(base, keys, values, alpha=alpha, beta=beta)
 
     @property
     def fingerprint(self) -> Mapping[str, Any]:
-        """That of the encoder, and the cache; no prompts, for queries are not as passages are."""
-        cache = hashlib.sha256(self.keys.tobytes() + self.values.tobytes()).hexdigest()
+        """The encoder's fingerprint and the cache; no prompts: roles differ in more."""
+        checksum = hashlib.sha256(self.keys.tobytes() + self.values.tobytes()).hexdigest()
         return {
             "kind": "tip cache",
             "encoder": dict(self.encoder.fingerprint),
-            "cache": cache,
+            "cache": checksum,
             "alpha": self.alpha,
             "beta": self.beta,
         }
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
-        """Return a row for each query, with what the cache adds."""
+        """Return (n, dim) vectors of queries, moved by the cache."""
         queries = np.asarray(self.encoder.encode_queries(texts), np.float32)
-        _check(queries, "queries")
-        for at in range(0, len(queries), _AT_ONCE):
-            some = queries[at : at + _AT_ONCE]
-            near = np.exp(-self.beta * (1 - some @ self.keys.T))
-            queries[at : at + _AT_ONCE] = some + self.alpha * (near @ self.values)
+        _check_unit_length(queries, "queries")
+        for i in range(0, len(queries), _QUERY_CHUNK):
+            chunk = queries[i : i + _QUERY_CHUNK]
+            weights = np.exp(-self.beta * (1 - chunk @ self.keys.T))
+            queries[i : i + _QUERY_CHUNK] = chunk + self.alpha * (weights @ self.values)
         return queries
 
     def encode_passages(self, texts: Sequence[str]) -> np.ndarray:
-        """Return a row for each passage, as the encoder has it."""
+        """Return the encoder's own (n, dim) vectors of passages."""
         return self.encoder.encode_passages(texts)
 
     def __getattr__(self, name: str) -> Any:
-        """Return what the encoder has, of what encoders need not have."""
-        if name in _PASSED:
+        """Return an optional attribute of the encoder."""
+        if name in _OPTIONAL_ATTRIBUTES:
             return getattr(self.encoder, name)
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
 
-def _check(rows: np.ndarray, name: str) -> None:
+def _check_unit_length(rows: np.ndarray, name: str) -> None:
     lengths = np.linalg.norm(rows, axis=1)
     if (wrong := np.flatnonzero(~(np.abs(lengths - 1) < 1e-2))).size:  # noqa: PLR2004
         raise BadOption(

@@ -1,4 +1,4 @@
-"""What is to be trained, and where, in; a trained model in a folder, and how it came about, out."""
+"""Run a training in a folder: start or resume it, save the model, and refuse other trainings."""
 
 import logging
 import sys
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from beir_hybrid.batches.audit import BatchCounts
 from beir_hybrid.batches.audit_callback import BatchAuditCallback, Unread
@@ -20,6 +20,7 @@ from beir_hybrid.evaluation.evaluator import HybridEvaluator
 from beir_hybrid.files import atomic_folder, explain_write_errors, file_lock
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs
 from beir_hybrid.progress import hide_progress_bars
+from beir_hybrid.training.dev_set import Criterion, DevSet
 from beir_hybrid.training.lora import add_lora, merge_lora, save_lora
 from beir_hybrid.training.loss import HybridContrastiveLoss
 from beir_hybrid.training.record import (
@@ -28,105 +29,128 @@ from beir_hybrid.training.record import (
     CHECKPOINTS,
     MODEL,
     STATE,
-    card_section,
+    Recipe,
+    find_last_checkpoint,
+    format_card_section,
+    is_final_checkpoint,
     is_finished,
-    is_last,
-    last_checkpoint,
-    outcome_of,
-    recipe_of,
+    summarize_training,
     write_record,
 )
-from beir_hybrid.training.towers import frozen, reading
+from beir_hybrid.training.towers import freeze_tower, text_preprocessing
+
+if TYPE_CHECKING:
+    from sentence_transformers import (
+        SentenceTransformerTrainer,
+        SentenceTransformerTrainingArguments,
+    )
+    from transformers import TrainerCallback
 
 logger = logging.getLogger(__name__)
 
-_ASKING = ("anchor", "translation")
-_PROMPTS = ("query", "document", "passage", "corpus")
-Judge = HybridEvaluator | ParallelPairs  # whose value, or loss, chooses a checkpoint
+_QUERY_COLUMNS = ("anchor", "translation")
+_PROMPT_NAMES = ("query", "document", "passage", "corpus")
 
 
-@dataclass(frozen=True)
-class Job:
-    """What is to be trained, and where.
+class Tuning(TypedDict, total=False):
+    """Which weights are trained; by default all.
 
     Attributes
     ----------
-    judge
-        What chooses a checkpoint, if anything: an evaluator's value, or the loss of other pairs.
+    lora
+        Options of peft's ``LoraConfig``, and ``layers``: train adapters alone.
+    freeze
+        The tower that is kept as it is: ``"vision"``.
     """
+
+    lora: Mapping[str, Any] | None
+    freeze: str | None
+
+
+@dataclass(frozen=True)
+class TrainingJob:
+    """A model, the data and strategy to train it with, and the folder for the outcome."""
 
     encoder: SentenceTransformerEncoder
     pairs: ParallelPairs
     strategy: Strategy
     output: Path
-    loss: dict[str, Any]
-    lora: Mapping[str, Any] | None
-    freeze: str | None
-    patience: int | None
-    judge: Judge | None
+    loss: Mapping[str, Any]
+    tuning: Tuning
+    dev: DevSet | None
+    criterion: Criterion | None  # of `dev`
 
-    def train(self, dev: Mapping[str, Any] | None, arguments: Mapping[str, Any]) -> None:
-        """Train, or find it done; `dev` is what the choice of a checkpoint depends on."""
-        args = self._arguments(arguments)  # this joins the processes, if there are more
-        recipe = recipe_of(
-            self.encoder, self.pairs, self.strategy, loss=self.loss, lora=self.lora, dev=dev,
-            freeze=self.freeze, arguments=arguments, processes=args.world_size,
-        )  # fmt: skip
-        first = args.process_index == 0  # of several processes the one that writes
+    def train(self, arguments: Mapping[str, Any]) -> None:
+        """Train with arguments of the trainer, unless the folder has the finished training."""
+        args = self._make_arguments(arguments)  # this connects the processes, if there are several
+        dev = None
+        if self.dev is not None and self.criterion is not None:
+            dev = self.dev.describe(self.criterion)
+        recipe = Recipe(
+            self.encoder, self.pairs, self.strategy, loss=self.loss, lora=self.tuning.get("lora"),
+            freeze=self.tuning.get("freeze"), dev=dev, arguments=arguments,
+            processes=args.world_size,
+        ).to_json()  # fmt: skip
+        is_writer = args.process_index == 0  # one of several processes writes
         lock: AbstractContextManager[None] = (
-            file_lock(self.output / "training") if first else nullcontext()
+            file_lock(self.output / "training") if is_writer else nullcontext()
         )
-        with _refusals(self.output), lock, hide_progress_bars():
-            if _agreed(lambda: is_finished(self.output, recipe), args):
+        with _translate_disk_errors(self.output), lock, hide_progress_bars():
+            if _decide_in_first_process(lambda: is_finished(self.output, recipe), args):
                 logger.warning("%s is trained already", self.output)
             else:
-                self._run(args, recipe)
+                self._prepare_and_fit(args, recipe)
 
-    def _run(self, args: Any, recipe: dict[str, Any]) -> None:
-        """Train from the last checkpoint on, and save the model and how it came about."""
+    def _prepare_and_fit(
+        self, args: "SentenceTransformerTrainingArguments", recipe: dict[str, Any]
+    ) -> None:
         from transformers import set_seed
 
-        set_seed(args.seed)  # adapters are random
+        set_seed(args.seed)  # adapters are initialised at random
         model = self.encoder.model
-        if self.lora is not None:
-            add_lora(model, self.lora)
-        with frozen(model, self.freeze), reading(model):
+        if (lora := self.tuning.get("lora")) is not None:
+            add_lora(model, lora)
+        with freeze_tower(model, self.tuning.get("freeze")), text_preprocessing(model):
             self._fit(args, recipe)
 
-    def _fit(self, args: Any, recipe: dict[str, Any]) -> None:
+    def _fit(self, args: "SentenceTransformerTrainingArguments", recipe: dict[str, Any]) -> None:
+        """Train from the last checkpoint on, and save the model and the record."""
         model = self.encoder.model
-        # What the model brought along under other names must not come back where ours is empty.
-        own = {name: text for name, text in model.prompts.items() if name not in _PROMPTS}
+        # Prompts that the model has under other names would be used where ours are empty.
         prompts = self.encoder.prompts
-        model.prompts = own | {"query": prompts["queries"], "document": prompts["passages"]}
-        trainer = self._trainer(args)
+        model.prompts = {
+            name: text for name, text in model.prompts.items() if name not in _PROMPT_NAMES
+        } | {"query": prompts["queries"], "document": prompts["passages"]}
+        trainer = self._make_trainer(args)
         audit = BatchAuditCallback(trainer, self.output / BATCHES)
-        about = {"name": self.encoder.name, "revision": self.encoder.revision}
+        origin = {"name": self.encoder.name, "revision": self.encoder.revision}
         if args.process_index == 0:
-            write_record(self.output, {"recipe": recipe, "model": about})
-        began = time.perf_counter()
-        checkpoint = last_checkpoint(self.output / CHECKPOINTS)
-        if checkpoint is not None and is_last(checkpoint):
-            _ended(trainer, audit, checkpoint)
+            write_record(self.output, {"recipe": recipe, "model": origin})
+        start_time = time.perf_counter()
+        checkpoint = find_last_checkpoint(self.output / CHECKPOINTS)
+        if checkpoint is not None and is_final_checkpoint(checkpoint):
+            _load_finished_training(trainer, audit, checkpoint)
         else:
             trainer.train(resume_from_checkpoint=checkpoint)
         if not trainer.state.global_step:
             raise BadData("there was no step to train; is max_steps or the number of epochs 0?")
-        # Since the checkpoint that it went on from.
-        known = {
+        record = {
             "recipe": recipe,
-            "model": about,
-            "seconds": round(time.perf_counter() - began, 1),
+            "model": origin,
+            # Of a resumed training, since the checkpoint.
+            "seconds": round(time.perf_counter() - start_time, 1),
         }
-        if self.lora is not None:
+        if self.tuning.get("lora") is not None:
             if args.process_index == 0:
                 save_lora(model, self.output / ADAPTER)
             merge_lora(model)
         if args.process_index == 0:
-            self._save(known | outcome_of(trainer, audit.audit), audit.audit)
+            self._save(record | summarize_training(trainer, audit.audit), audit.audit)
         trainer.accelerator.wait_for_everyone()
 
-    def _trainer(self, args: Any) -> Any:
+    def _make_trainer(
+        self, args: "SentenceTransformerTrainingArguments"
+    ) -> "SentenceTransformerTrainer":
         from sentence_transformers import SentenceTransformerTrainer
         from sentence_transformers.sentence_transformer.modules import StaticEmbedding
         from transformers import EarlyStoppingCallback
@@ -136,43 +160,50 @@ class Job:
             raise BadOption(
                 "mini_batch_size: a StaticEmbedding has no batches to cut; leave it out"
             )
-        stop: list[Any] = [] if self.patience is None else [EarlyStoppingCallback(self.patience)]
-        others = isinstance(self.judge, ParallelPairs)
+        callbacks: list[TrainerCallback] = []
+        if self.dev is not None and self.dev.patience is not None:
+            callbacks.append(EarlyStoppingCallback(self.dev.patience))
+        has_dev_pairs = isinstance(self.criterion, ParallelPairs)
+        # The trainer takes anything that it can index for a dataset, and its types say less.
+        datasets: dict[str, Any] = {
+            "train_dataset": self.pairs,
+            "eval_dataset": self.criterion if has_dev_pairs else None,
+            "evaluator": None if has_dev_pairs else self.criterion,
+        }
         try:
             trainer = SentenceTransformerTrainer(
                 model=model,
                 args=args,
-                train_dataset=self.pairs,
-                eval_dataset=self.judge if others else None,
                 loss=HybridContrastiveLoss(model, **self.loss),
-                evaluator=None if others else self.judge,
-                callbacks=stop,
+                callbacks=callbacks,
+                **datasets,
             )
         except (ValueError, RuntimeError, ImportError) as error:
             raise BadOption(f"the trainer refuses: {error}") from error
-        if others:
-            trainer.get_eval_dataloader()  # raises now where a strategy finds no batches of them
+        if has_dev_pairs:
+            trainer.get_eval_dataloader()  # raises now if the strategy makes no batches of them
         if sees(model) and args.world_size > 1:
             trainer.add_callback(Unread())
         return trainer
 
-    def _arguments(self, arguments: Mapping[str, Any]) -> Any:
-        """Return the trainer's arguments."""
+    def _make_arguments(
+        self, arguments: Mapping[str, Any]
+    ) -> "SentenceTransformerTrainingArguments":
         from sentence_transformers import SentenceTransformerTrainingArguments
 
-        # With a tower for texts and one for pictures, each is unused at times; see the loss.
-        towers = {"ddp_find_unused_parameters": False} if sees(self.encoder.model) else {}
-        columns = [name for name in self.pairs.column_names if name != "label"]
+        # Of a text tower and a vision tower, a batch may use only one; see the loss.
+        ddp = {"ddp_find_unused_parameters": False} if sees(self.encoder.model) else {}
         prompts = {
-            name: self.encoder.prompts["queries" if name in _ASKING else "passages"]
-            for name in columns
+            name: self.encoder.prompts["queries" if name in _QUERY_COLUMNS else "passages"]
+            for name in self.pairs.column_names
+            if name != "label"
         }
         try:
             return SentenceTransformerTrainingArguments(
                 str(self.output / CHECKPOINTS),
                 batch_sampler=HybridBatchSampler.configure(self.strategy),
                 prompts=prompts if any(prompts.values()) else None,
-                **(_fitting() | towers | _judged(arguments, self.judge)),
+                **(_machine_arguments() | ddp | _add_dev_arguments(arguments, self.criterion)),
             )
         except ImportError as error:
             raise MissingExtra(
@@ -181,55 +212,56 @@ class Job:
         except (TypeError, ValueError) as error:
             raise BadOption(f"arguments of the training: {error}") from error
 
-    def _save(self, record: dict[str, Any], audit: BatchCounts) -> None:
-        """Save the model, whole or not at all; the folder comes last: who finds it finds all."""
+    def _save(self, record: Mapping[str, Any], audit: BatchCounts) -> None:
+        """Save the record, then the model; the model's folder appears complete or not at all."""
         write_record(self.output, record)
         with atomic_folder(self.output / MODEL) as folder:
             self.encoder.model.save_pretrained(str(folder))
             card = folder / "README.md"
             card.write_text(
-                card.read_text("utf-8") + card_section(record["recipe"], audit), "utf-8"
+                card.read_text("utf-8") + format_card_section(record["recipe"], audit), "utf-8"
             )
 
 
-def _fitting() -> dict[str, Any]:
-    """Return arguments that suit the machine and whoever looks on, unless others are given."""
+def _machine_arguments() -> dict[str, Any]:
+    """Return arguments of the trainer that depend on the machine and the terminal."""
     import torch
     from transformers.utils.import_utils import is_in_notebook
 
     return {
         "restore_callback_states_from_checkpoint": True,  # with the patience that was left
-        "dataloader_pin_memory": torch.accelerator.is_available(),  # torch warns without
+        "dataloader_pin_memory": torch.accelerator.is_available(),  # torch warns without one
         "disable_tqdm": not (sys.stderr.isatty() or is_in_notebook()),
     }
 
 
-def _judged(arguments: Mapping[str, Any], judge: Judge | None) -> dict[str, Any]:
-    """Return arguments with what choosing the best checkpoint needs, as far as not given."""
-    given = dict(arguments)
-    if judge is None:
-        return given
-    found = {
+def _add_dev_arguments(arguments: Mapping[str, Any], criterion: Criterion | None) -> dict[str, Any]:
+    """Add the arguments that choosing the best checkpoint needs, unless they are set already."""
+    if criterion is None:
+        return dict(arguments)
+    defaults = {
         "eval_strategy": "epoch",
-        "save_strategy": given.get("eval_strategy", "epoch"),
+        "save_strategy": arguments.get("eval_strategy", "epoch"),
         "load_best_model_at_end": True,
         "metric_for_best_model": "eval_loss",
         "greater_is_better": False,
     }
-    if isinstance(judge, HybridEvaluator):
-        found["metric_for_best_model"] = f"eval_{judge.primary_metric}"
-        found["greater_is_better"] = judge.greater_is_better
-    elif "per_device_train_batch_size" in given:  # the loss depends on how many negatives there are
-        found["per_device_eval_batch_size"] = given["per_device_train_batch_size"]
-    if "eval_steps" in given:
-        found["save_steps"] = given["eval_steps"]
-    return found | given
+    if isinstance(criterion, HybridEvaluator):
+        defaults["metric_for_best_model"] = f"eval_{criterion.primary_metric}"
+        defaults["greater_is_better"] = criterion.greater_is_better
+    elif "per_device_train_batch_size" in arguments:  # the loss depends on the number of negatives
+        defaults["per_device_eval_batch_size"] = arguments["per_device_train_batch_size"]
+    if "eval_steps" in arguments:
+        defaults["save_steps"] = arguments["eval_steps"]
+    return defaults | dict(arguments)
 
 
-def _ended(trainer: Any, audit: BatchAuditCallback, checkpoint: str) -> None:
-    """Bring a trainer to the end of a training that was killed between its last step and saving.
+def _load_finished_training(
+    trainer: "SentenceTransformerTrainer", audit: BatchAuditCallback, checkpoint: str
+) -> None:
+    """Load the end of a training that was killed between its last step and saving the model.
 
-    The trainer itself would take one step more, and stop there.
+    The trainer itself would train one step more before it stops.
     """
     from transformers import TrainerState
 
@@ -238,32 +270,34 @@ def _ended(trainer: Any, audit: BatchAuditCallback, checkpoint: str) -> None:
         trainer.args, state, trainer.control, train_dataloader=trainer.get_train_dataloader()
     )
     best = Path(checkpoint).with_name(f"checkpoint-{state.best_global_step}")
-    chosen = best if trainer.args.load_best_model_at_end and best.is_dir() else checkpoint
-    trainer._load_from_checkpoint(str(chosen))  # noqa: SLF001 - as it does when it goes on
+    weights = best if trainer.args.load_best_model_at_end and best.is_dir() else checkpoint
+    trainer._load_from_checkpoint(str(weights))  # noqa: SLF001 - as the trainer itself resumes
     audit.on_train_end(trainer.args, state, trainer.control)
 
 
-def _agreed(decide: Callable[[], bool], args: Any) -> bool:
-    """Return what the first process decides, in all of them; raise what it raises."""
+def _decide_in_first_process(
+    decide: Callable[[], bool], args: "SentenceTransformerTrainingArguments"
+) -> bool:
+    """Return the decision of the first process in all processes; raise its error in all."""
     if args.world_size == 1:
         return decide()
     from accelerate.utils import broadcast_object_list
 
-    outcome: list[Any] = [None]
+    messages: list[bool | BeirHybridError | None] = [None]
     if args.process_index == 0:
         try:
-            outcome = [decide()]
+            messages = [decide()]
         except BeirHybridError as error:
-            outcome = [error]
-    broadcast_object_list(outcome)
-    if isinstance(outcome[0], BeirHybridError):
-        raise outcome[0]
-    return bool(outcome[0])
+            messages = [error]
+    broadcast_object_list(messages)
+    if isinstance(messages[0], BeirHybridError):
+        raise messages[0]
+    return bool(messages[0])
 
 
 @contextmanager
-def _refusals(output: Path) -> Iterator[None]:
-    """Turn what libraries say of a full disk into the error that says what to do."""
+def _translate_disk_errors(output: Path) -> Iterator[None]:
+    """Raise `NotWritable` for the errors that libraries raise on a full or read-only disk."""
     from safetensors import SafetensorError
 
     try:

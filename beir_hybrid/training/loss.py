@@ -1,4 +1,4 @@
-"""Questions' and passages' vectors and their numbers in, the contrastive loss out."""
+"""The contrastive loss of hybrid batch training, with relevant passages masked."""
 
 import logging
 from collections.abc import Iterable
@@ -21,51 +21,52 @@ logger = logging.getLogger(__name__)
 class HybridContrastiveLoss(CachedLossMixin, nn.Module):
     """The loss of hybrid batch training, over cosine similarities s and a temperature t.
 
-    For a question q_i with its passage d_i, and the candidates C of the batch (everybody's passages
-    and hard negatives)::
+    For a query q_i with its passage d_i, and the candidates C of the batch (the passages and hard
+    negatives of all rows)::
 
         L = mean_i -log( exp(s(q_i, d_i) / t) / sum_{c in C_i} exp(s(q_i, c) / t) )
 
-    C_i is C without what answers q_i beside d_i: candidates whose number is among the numbers of
-    q_i's passages, in whatever language (Elmahdy, Lin and Ahmad, arXiv 2408.10536, leave open
-    whether other questions' passages are negatives, and print no temperature; here they are, and it
-    is 0.05). The numbers come from the column ``label`` of `ParallelPairs`: the passage's, those of
-    the question's passages (-1 for none), then, behind a -2, those of the row's hard negatives. A
-    row's hard negative that comes again in the row counts once. Without such a column nothing is
-    masked. Similarities are of single precision at least, whatever the model computes in.
+    C_i is C without the passages that are relevant for q_i, in any language, except d_i itself
+    (Elmahdy, Lin and Ahmad, arXiv 2408.10536, do not say whether other queries' passages are
+    negatives, and print no temperature; here they are, and it is 0.05). Relevant passages are
+    recognised by the numbers in the column ``label`` of `ParallelPairs`: the number of the passage,
+    those of the query's relevant passages (-1 where a language has none), then, behind a -2, those
+    of the row's hard negatives. A hard negative that occurs twice in a row counts once. Without
+    such a column nothing is masked. Similarities have at least single precision, whatever the model
+    computes in.
 
     Parameters
     ----------
     symmetric
-        Average with the loss from passages to questions.
+        Average with the loss from passages to queries.
     consistency
         The weight of a second term, ``mean_i (1 - s(q_i, t_i))``, for which the last column has to
-        be the question's translation t_i; see `ParallelPairs.with_translations`.
+        be the query's translation t_i; see `ParallelPairs.with_translations`.
     mask
-        Whether what answers a question is kept from its negatives.
+        Whether a query's relevant passages are excluded from its negatives.
     mini_batch_size
-        Embed so many rows at a time (GradCache): the same loss and gradients in less memory.
+        Embed this many rows at a time (GradCache): the same loss and gradients in less memory.
     gather_across_devices
-        Whether candidates of all processes are negatives; then every process needs as many rows.
+        Whether passages of all processes are candidates; every process needs equally many rows.
 
     Relations
     ---------
-    Without numbers it is sentence-transformers' ``MultipleNegativesRankingLoss`` with
+    Without labels it is sentence-transformers' ``MultipleNegativesRankingLoss`` with
     ``scale=1/temperature``, with `mini_batch_size` its cached form.
 
     Examples
     --------
-    Two questions, each alike to its own passage alone, so that each loss is log(1 + 1/e):
+    Two queries, each similar to its own passage alone, so that each loss is log(1 + 1/e):
 
     >>> loss = HybridContrastiveLoss(None, temperature=1.0)
-    >>> questions = passages = torch.eye(2)
-    >>> round(loss.compute_loss_from_embeddings([questions, passages]).item(), 4)
+    >>> queries = passages = torch.eye(2)
+    >>> round(loss.compute_loss_from_embeddings([queries, passages]).item(), 4)
     0.3133
     """
 
     def __init__(
         self,
-        model: Any,
+        model: Any,  # a SentenceTransformer, or any module that is called like one
         *,
         temperature: float = 0.05,
         symmetric: bool = False,
@@ -83,10 +84,10 @@ class HybridContrastiveLoss(CachedLossMixin, nn.Module):
         self.uses_gradient_cache = mini_batch_size is not None
         self.mini_batch_size = mini_batch_size or 0
         self.gather_across_devices = gather_across_devices
-        self._warned = False
+        self._has_warned = False
 
     def forward(self, sentence_features: Iterable[dict[str, Tensor]], labels: Tensor) -> Tensor:
-        """Return the loss of a batch as the trainer hands it over."""
+        """Return the loss of a batch in the form in which the trainer passes it."""
         features = list(sentence_features)
         if self.uses_gradient_cache:
             loss: Tensor = self.forward_cached(features, labels)
@@ -94,84 +95,91 @@ class HybridContrastiveLoss(CachedLossMixin, nn.Module):
         columns = [self.model(feature)["sentence_embedding"] for feature in features]
         loss = self.compute_loss_from_embeddings(columns, labels)
         if getattr(self.model, "find_unused_parameters", True) is False:
-            # A model that sees, in several processes: each column may be of another tower, and DDP
-            # would look for unused weights in each alone. So all are used.
-            loss = loss + 0 * sum(one.sum() for one in self.model.parameters() if one.requires_grad)
+            # A vision-language model in several processes: each column may use another tower, and
+            # DDP would look for unused weights in each column alone. So all weights are used.
+            weights = (weight for weight in self.model.parameters() if weight.requires_grad)
+            loss = loss + 0 * sum(weight.sum() for weight in weights)
         return loss
 
     def compute_loss_from_embeddings(
         self, embeddings: list[Tensor], labels: Tensor | None = None
     ) -> Tensor:
-        """Return the loss of a column of vectors each for questions, passages and negatives."""
+        """Return the loss of columns of vectors: queries, passages, hard negatives."""
         return self.calculate_loss([[column] for column in embeddings], labels)
 
     def calculate_loss(
         self, reps: list[list[Tensor]], labels: Tensor | None = None, *, with_backward: bool = False
     ) -> Tensor:
-        """Return the loss; `with_backward`, of some rows at a time, each with its gradients."""
+        """Return the loss; `with_backward` computes it in chunks of rows, each with gradients."""
         with torch.autocast(reps[0][0].device.type, enabled=False):
-            columns = [_normalised(torch.cat(parts)) for parts in reps]
-            return self._of_columns(columns, labels, with_backward=with_backward)
+            columns = [_normalize_rows(torch.cat(chunks)) for chunks in reps]
+            return self._sum_chunks(columns, labels, with_backward=with_backward)
 
-    def _of_columns(
+    def _sum_chunks(
         self, columns: list[Tensor], labels: Tensor | None, *, with_backward: bool
     ) -> Tensor:
-        numbers = self._numbers(labels, columns)
+        numbers = self._check_labels(labels, columns)
         translations = columns.pop() if self.consistency else None
-        if len(columns) < 2:  # noqa: PLR2004 - questions and passages
-            raise BadData(f"the loss needs questions and passages, not {len(columns)} column(s)")
+        if len(columns) < 2:  # noqa: PLR2004 - queries and passages
+            raise BadData(f"the loss needs queries and passages, not {len(columns)} column(s)")
         queries, documents = columns[0], columns[1:]
         n = len(queries)
         if self.gather_across_devices:
             documents = [all_gather_with_grad(column) for column in documents]
             queries = all_gather_with_grad(queries)
             numbers = None if numbers is None else all_gather(numbers)
-        first = get_rank() * n if self.gather_across_devices else 0
-        # Chunks have backward passes of their own, which need the graph above to the end.
+        offset = get_rank() * n if self.gather_across_devices else 0
+        # Chunks have backward passes of their own, which need the graph before them until the end.
         step = self.mini_batch_size if with_backward else n
         total = queries.new_zeros(())
         for start in range(0, n, step):
             rows = torch.arange(start, min(start + step, n), device=queries.device)
-            loss = self._of_rows(rows + first, queries, documents, numbers)
+            losses = self._compute_row_losses(rows + offset, queries, documents, numbers)
             if translations is not None:
-                mine = queries[rows + first]
-                loss = loss + self.consistency * (1 - (mine * translations[rows]).sum(dim=-1))
-            part = loss.sum() / n
+                anchors = queries[rows + offset]
+                losses = losses + self.consistency * (
+                    1 - (anchors * translations[rows]).sum(dim=-1)
+                )
+            part = losses.sum() / n
             if with_backward:
                 part.backward(retain_graph=start + step < n)  # type: ignore[no-untyped-call]
                 part = part.detach()
             total = total + part
         return total
 
-    def _of_rows(
+    def _compute_row_losses(
         self, rows: Tensor, queries: Tensor, documents: list[Tensor], numbers: Tensor | None
     ) -> Tensor:
-        """Return the loss of some questions, (rows,)."""
+        """Return the losses of the queries in these rows, (rows,).
+
+        `queries` and each of `documents` (passages, then a column for each hard negative) are
+        (batch, dim), `numbers` (batch, label).
+        """
         candidates = torch.cat(documents)
         scores = queries[rows] @ candidates.T / self.temperature
-        mine = torch.arange(len(rows), device=rows.device)
+        places = torch.arange(len(rows), device=rows.device)
         if numbers is not None:
-            passages, golds, hard = self._split(numbers, len(documents) - 1)
-            known = torch.cat([passages, *hard.T]) if len(documents) > 1 else passages
-            answers = _among(known, golds[rows])
-            answers[:, len(passages) :] |= _repeated(hard)
-            answers[mine, rows] = False  # the passage that is to be found
-            scores = scores.masked_fill(answers, -torch.inf)
-        loss = torch.logsumexp(scores, dim=1) - scores[mine, rows]
+            passages, golds, hard = self._split_labels(numbers, len(documents) - 1)
+            candidate_numbers = torch.cat([passages, *hard.T]) if len(documents) > 1 else passages
+            masked = _find_golds(candidate_numbers, golds[rows])
+            masked[:, len(passages) :] |= _find_repetitions(hard)
+            masked[places, rows] = False  # the row's own passage
+            scores = scores.masked_fill(masked, -torch.inf)
+        losses = torch.logsumexp(scores, dim=1) - scores[places, rows]
         if self.symmetric:
             back = documents[0][rows] @ queries.T / self.temperature
             if numbers is not None:
-                asked = _among(passages[rows], golds).T  # questions that the passage answers
-                asked[mine, rows] = False
-                back = back.masked_fill(asked, -torch.inf)
-            loss = (loss + torch.logsumexp(back, dim=1) - back[mine, rows]) / 2
-        return loss
+                masked = _find_golds(passages[rows], golds).T  # queries with this gold passage
+                masked[places, rows] = False
+                back = back.masked_fill(masked, -torch.inf)
+            losses = (losses + torch.logsumexp(back, dim=1) - back[places, rows]) / 2
+        return losses
 
-    def _numbers(self, labels: Tensor | None, columns: list[Tensor]) -> Tensor | None:
-        """Return the labels if they are to be used: vectors of numbers, a row each."""
+    def _check_labels(self, labels: Tensor | None, columns: list[Tensor]) -> Tensor | None:
+        """Return the labels, (rows, numbers), or None if nothing is to be masked."""
         if labels is None or labels.dim() < 2:  # noqa: PLR2004
-            if labels is not None and len(labels) and self.mask and not self._warned:
-                self._warned = True
+            if labels is not None and len(labels) and self.mask and not self._has_warned:
+                self._has_warned = True
                 logger.warning("labels name no passages: nothing is masked; see ParallelPairs")
             return None
         n, marks = len(columns[0]), (labels[:1] == HARD).flatten().tolist()
@@ -179,30 +187,30 @@ class HybridContrastiveLoss(CachedLossMixin, nn.Module):
         if len(labels) != n or place < 2 or not (labels[:, place : place + 1] == HARD).all():  # noqa: PLR2004
             raise BadData(
                 f"labels of shape {tuple(labels.shape)} do not fit {n} rows: they name the "
-                f"passage, the question's passages and, behind a {HARD}, the hard negatives"
+                f"passage, the query's passages and, behind a {HARD}, the hard negatives"
             )
-        hard = len(marks[place + 1 :])
-        needed = 2 + hard + bool(self.consistency)
-        if len(columns) != needed:
+        n_hard = len(marks[place + 1 :])
+        n_columns = 2 + n_hard + bool(self.consistency)
+        if len(columns) != n_columns:
             cure = (
                 "with consistency the last one has translations: train on with_translations()"
                 if self.consistency
                 else "translations are for a loss with consistency"
             )
             raise BadData(
-                f"a batch has {len(columns)} columns of texts, and by its labels, with {hard} hard "
-                f"negatives, it should have {needed}; {cure}"
+                f"a batch has {len(columns)} columns of texts, and by its labels, with {n_hard} "
+                f"hard negatives, it should have {n_columns}; {cure}"
             )
         return labels if self.mask else None
 
     @staticmethod
-    def _split(numbers: Tensor, hard: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the numbers of passages, of what answers each question, of hard negatives."""
-        last = numbers.shape[1] - hard
-        return numbers[:, 0], numbers[:, 1 : last - bool(hard)], numbers[:, last:]
+    def _split_labels(numbers: Tensor, n_hard: int) -> tuple[Tensor, Tensor, Tensor]:
+        """Split labels into passages (rows,), golds (rows, languages), hard (rows, n_hard)."""
+        end = numbers.shape[1] - n_hard
+        return numbers[:, 0], numbers[:, 1 : end - bool(n_hard)], numbers[:, end:]
 
-    def get_config_dict(self) -> dict[str, Any]:
-        """Return what the model card says of it."""
+    def get_config_dict(self) -> dict[str, object]:
+        """Return the parameters, for the model card."""
         return {
             "temperature": self.temperature,
             "symmetric": self.symmetric,
@@ -213,21 +221,30 @@ class HybridContrastiveLoss(CachedLossMixin, nn.Module):
         }
 
 
-def _normalised(vectors: Tensor) -> Tensor:
-    """Return vectors of length 1; of half precision, similarities near 1 would all be alike."""
-    wide = vectors if vectors.dtype == torch.float64 else vectors.float()
-    return functional.normalize(wide, dim=-1)
+def _normalize_rows(vectors: Tensor) -> Tensor:
+    """Return rows of length 1, in single precision at least.
+
+    In half precision all similarities near 1 would be equal.
+    """
+    vectors = vectors if vectors.dtype == torch.float64 else vectors.float()
+    return functional.normalize(vectors, dim=-1)
 
 
-def _repeated(hard: Tensor) -> Tensor:
-    """Return which hard negatives are there before in their row, (rows * negatives,) by column."""
-    again = [(hard[:, :i] == hard[:, i : i + 1]).any(dim=1) for i in range(hard.shape[1])]
-    return torch.cat([*again, hard.new_zeros(0, dtype=torch.bool)])
+def _find_repetitions(hard: Tensor) -> Tensor:
+    """Return True for hard negatives that occur earlier in their row.
+
+    `hard` is (rows, negatives); the result is flat, column after column.
+    """
+    repetitions = [(hard[:, :i] == hard[:, i : i + 1]).any(dim=1) for i in range(hard.shape[1])]
+    return torch.cat([*repetitions, hard.new_zeros(0, dtype=torch.bool)])
 
 
-def _among(numbers: Tensor, golds: Tensor) -> Tensor:
-    """Return which numbers are among each row of golds, (rows, numbers); -1 is among none."""
-    found = torch.zeros(len(golds), len(numbers), dtype=torch.bool, device=numbers.device)
-    for column in golds.T:  # a language at a time: no array of rows by numbers by languages
-        found |= (column[:, None] == numbers[None, :]) & (column[:, None] >= 0)
-    return found
+def _find_golds(numbers: Tensor, golds: Tensor) -> Tensor:
+    """Return which of `numbers` are golds of each row, (rows, numbers); -1 is no gold.
+
+    `golds` is (rows, languages).
+    """
+    is_gold = torch.zeros(len(golds), len(numbers), dtype=torch.bool, device=numbers.device)
+    for column in golds.T:  # one language at a time: no array of rows by numbers by languages
+        is_gold |= (column[:, None] == numbers[None, :]) & (column[:, None] >= 0)
+    return is_gold

@@ -1,14 +1,12 @@
-"""What a training depends on, and what is there of it already: a folder in, a decision out."""
+"""The files that a training writes: its record, checkpoints and model card section."""
 
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
-
-from ir_measures import Measure
+from typing import TYPE_CHECKING, Any
 
 from beir_hybrid._version import __version__
 from beir_hybrid.batches.audit import BatchCounts
@@ -22,57 +20,83 @@ from beir_hybrid.files import atomic_file
 from beir_hybrid.pairs.labels import numbers_of
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs
 
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformerTrainer
+
 _LIBRARIES = ("sentence-transformers", "transformers", "torch", "accelerate", "datasets")
 MODEL, RECORD, BATCHES, CHECKPOINTS = "model", "training.json", "batches.jsonl", "checkpoints"
-ADAPTER = "adapter"  # what LoRA trained, as peft holds it, beside the model it is merged into
+ADAPTER = "adapter"  # the LoRA weights in peft's format, beside the model they are merged into
 STATE = "trainer_state.json"  # of a checkpoint
-# Arguments that say what is shown, where and how fast, not what comes out; and secrets.
-_FREE = ("dataloader_num_workers", "dataloader_persistent", "dataloader_pin", "dataloader_prefetch",
-         "ddp_", "disable_tqdm", "hub_", "log_", "logging_", "project", "push_to_hub", "report_to",
-         "run_name", "save_total_limit", "trackio_", "use_cpu")  # fmt: skip
+# Arguments that change what is shown, where and how fast, but not the weights; and secrets.
+_IRRELEVANT_ARGUMENTS = (
+    "dataloader_num_workers", "dataloader_persistent", "dataloader_pin", "dataloader_prefetch",
+    "ddp_", "disable_tqdm", "hub_", "log_", "logging_", "project", "push_to_hub", "report_to",
+    "run_name", "save_total_limit", "trackio_", "use_cpu",
+)  # fmt: skip
 
 
-def recipe_of(
-    encoder: SentenceTransformerEncoder,
-    pairs: ParallelPairs,
-    strategy: Strategy,
-    *,
-    loss: Mapping[str, Any],
-    lora: Mapping[str, Any] | None,
-    freeze: str | None,
-    dev: Mapping[str, Any] | None,
-    arguments: Mapping[str, Any],
-    processes: int,
-) -> dict[str, Any]:
-    """Return what the trained model depends on, as JSON holds it."""
-    written = asdict(replace(strategy, code_switch=None))
-    if (switch := strategy.code_switch) is not None:
-        written["code_switch"] = {
-            "probability": switch.probability,
-            "on": switch.on,
-            "lexicon": switch.lexicon.name,
-            "sha256": switch.lexicon.digest(),
+@dataclass(frozen=True)
+class Recipe:
+    """Everything on which the trained model depends.
+
+    Attributes
+    ----------
+    lora, freeze
+        See `bh.train`'s ``tuning``.
+    dev
+        What the choice of a checkpoint depends on; None without a development set.
+    arguments
+        Of the trainer, as passed to `bh.train`.
+    processes
+        How many train together.
+    """
+
+    encoder: SentenceTransformerEncoder
+    pairs: ParallelPairs
+    strategy: Strategy
+    loss: Mapping[str, Any]
+    lora: Mapping[str, Any] | None
+    freeze: str | None
+    dev: Mapping[str, Any] | None
+    arguments: Mapping[str, Any]
+    processes: int
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the recipe as ``training.json`` holds it."""
+        strategy = asdict(replace(self.strategy, code_switch=None))
+        if (switch := self.strategy.code_switch) is not None:
+            strategy["code_switch"] = {
+                "probability": switch.probability,
+                "on": switch.on,
+                "lexicon": switch.lexicon.name,
+                "sha256": switch.lexicon.digest(),
+            }
+        recipe = {
+            "model": {
+                "weights": weights_hash(self.encoder.model),
+                "max_length": str(self.encoder.model.max_seq_length),
+                "prompts": self.encoder.prompts,
+            },
+            "pairs": describe_pairs(self.pairs),
+            "strategy": strategy,
+            "loss": dict(self.loss),
+            "lora": None if self.lora is None else dict(self.lora),
+            "freeze": self.freeze,
+            "dev": None if self.dev is None else dict(self.dev),
+            "arguments": {
+                name: value
+                for name, value in self.arguments.items()
+                if not name.startswith(_IRRELEVANT_ARGUMENTS)
+            },
+            "processes": self.processes,
         }
-    recipe = {
-        "model": {
-            "weights": weights_hash(encoder.model),
-            "max_length": str(encoder.model.max_seq_length),
-            "prompts": encoder.prompts,
-        },
-        "pairs": _written(pairs),
-        "strategy": written,
-        "loss": dict(loss),
-        "lora": None if lora is None else dict(lora),
-        "freeze": freeze,
-        "dev": None if dev is None else dict(dev),
-        "arguments": {k: v for k, v in arguments.items() if not k.startswith(_FREE)},
-        "processes": processes,
-    }
-    plain: dict[str, Any] = json.loads(json.dumps(recipe, default=str))
-    return plain
+        # Through JSON and back, so that it compares equal with a recipe read from a file.
+        plain: dict[str, Any] = json.loads(json.dumps(recipe, default=str))
+        return plain
 
 
-def _written(pairs: ParallelPairs) -> dict[str, Any]:
+def describe_pairs(pairs: ParallelPairs) -> dict[str, Any]:
+    """Return the sources, languages and checksum of pairs, for a recipe."""
     return {
         "sources": pairs.sources,
         "languages": pairs.languages,
@@ -81,67 +105,48 @@ def _written(pairs: ParallelPairs) -> dict[str, Any]:
     }
 
 
-def dev_pairs_of(pairs: ParallelPairs, patience: int | None) -> dict[str, Any]:
-    """Return what the choice of a checkpoint by the loss of pairs depends on."""
-    return _written(pairs) | {"patience": patience}
-
-
-def dev_of(
-    collection: Collection,
-    measures: Iterable[Measure | str],
-    primary: str | None,
-    patience: int | None,
-) -> dict[str, Any]:
-    """Return what the choice of a checkpoint by values on a collection depends on."""
-    return {
-        "collection": collection.name,
-        "languages": collection.languages,
-        "sha256": digest_of(collection),
-        "measures": [str(measure) for measure in measures],
-        "primary": primary,
-        "patience": patience,
-    }
-
-
-def digest_of(collection: Collection) -> str:
+def hash_collection(collection: Collection) -> str:
     """Return a SHA-256 of a collection's texts and judgements."""
-    found = hashlib.sha256(repr((collection.languages, collection.title_policy)).encode())
+    checksum = hashlib.sha256(repr((collection.languages, collection.title_policy)).encode())
     for table in (collection.queries, collection.passages):
         for name in ("title", "text"):
             if name in table.column_names:
-                found.update(numbers_of(table[name]).data)
+                checksum.update(numbers_of(table[name]).data)
     for name in collection.judgements.column_names:
-        found.update(to_numpy(collection.judgements[name]).tobytes())
-    return found.hexdigest()
+        checksum.update(to_numpy(collection.judgements[name]).tobytes())
+    return checksum.hexdigest()
 
 
 def is_finished(output: Path, recipe: Mapping[str, Any]) -> bool:
-    """Return whether this very training is done; raise `BadOption` if the folder is another's."""
+    """Return whether a folder has the finished training of a recipe.
+
+    Raises `BadOption` if the folder belongs to another training or to something else, and `BadData`
+    if its record cannot be read.
+    """
     path = output / RECORD
-    begun = [name for name in (MODEL, CHECKPOINTS) if _holds_something(output / name)]
-    if not begun:  # nothing is lost
-        return False
+    if not any(_is_filled(output / name) for name in (MODEL, CHECKPOINTS)):
+        return False  # nothing would be overwritten
     if not path.exists():
         raise BadOption(f"{output} holds something else than a training; name another folder")
     try:
         record: dict[str, Any] = json.loads(path.read_text("utf-8"))
-        different = list(_different(record["recipe"], recipe))
+        differences = list(_list_differences(record["recipe"], recipe))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadData(f"{path} is damaged; remove the folder, or name another") from error
-    if different:
+    if differences:
         raise BadOption(
-            f"{output} is of a training with another {' and '.join(different[:3])}; name another "
+            f"{output} is of a training with another {' and '.join(differences[:3])}; name another "
             "folder, or remove this one"
         )
     return (output / MODEL).is_dir() and "steps" in record
 
 
-def _holds_something(folder: Path) -> bool:
+def _is_filled(folder: Path) -> bool:
     return folder.is_dir() and any(folder.iterdir())
 
 
-def _different(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[str]:
-    """Yield the names of what differs, one level down where there are names."""
+def _list_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[str]:
+    """Yield the keys whose values differ, with the first inner key where values are mappings."""
     for name in sorted({*old, *new}):
         a, b = old.get(name), new.get(name)
         if a == b:
@@ -153,33 +158,33 @@ def _different(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[str]:
             yield name
 
 
-def last_checkpoint(folder: Path) -> str | None:
-    """Return the last checkpoint that is whole."""
-    for path in sorted(folder.glob("checkpoint-*"), key=_step, reverse=True):
-        if _is_whole(path):
+def find_last_checkpoint(folder: Path) -> str | None:
+    """Return the path of the last checkpoint that is complete, or None."""
+    for path in sorted(folder.glob("checkpoint-*"), key=_parse_step, reverse=True):
+        if _is_complete(path):
             return str(path)
     return None
 
 
-def is_last(checkpoint: str) -> bool:
-    """Return whether the trainer was to stop at a checkpoint, with its steps or patience spent."""
+def is_final_checkpoint(checkpoint: str) -> bool:
+    """Return whether the trainer would have stopped here: no steps or no patience left."""
     state = json.loads(Path(checkpoint, STATE).read_text("utf-8"))
     control = state.get("stateful_callbacks", {}).get("TrainerControl", {})
     return bool(control.get("args", {}).get("should_training_stop"))
 
 
-def _step(path: Path) -> int:
-    number = path.name.rpartition("-")[2]
+def _parse_step(checkpoint: Path) -> int:
+    number = checkpoint.name.rpartition("-")[2]
     return int(number) if number.isdecimal() else -1
 
 
-def _is_whole(checkpoint: Path) -> bool:
+def _is_complete(checkpoint: Path) -> bool:
     from safetensors import SafetensorError, safe_open
 
     try:  # the trainer writes this file last
         json.loads((checkpoint / STATE).read_text("utf-8"))
         for weights in checkpoint.rglob("*.safetensors"):
-            with safe_open(weights, "np"):  # it compares the file's length with its header
+            with safe_open(weights, "np"):  # compares the file's length with its header
                 pass
     except (OSError, ValueError, SafetensorError):
         return False
@@ -187,14 +192,14 @@ def _is_whole(checkpoint: Path) -> bool:
 
 
 def write_record(output: Path, record: Mapping[str, Any]) -> None:
-    """Write how a model came about."""
+    """Write ``training.json``."""
     with atomic_file(output / RECORD) as temporary:
         text = json.dumps(record, indent=2, ensure_ascii=False, default=str)
         temporary.write_text(text, "utf-8")
 
 
-def outcome_of(trainer: Any, audit: BatchCounts) -> dict[str, Any]:
-    """Return what came of a training."""
+def summarize_training(trainer: "SentenceTransformerTrainer", audit: BatchCounts) -> dict[str, Any]:
+    """Return steps, epochs, best checkpoint, audit and versions, for the record."""
     state = trainer.state
     best = state.best_model_checkpoint and {
         "metric": trainer.args.metric_for_best_model,
@@ -213,17 +218,22 @@ def outcome_of(trainer: Any, audit: BatchCounts) -> dict[str, Any]:
     }
 
 
-def card_section(recipe: dict[str, Any], audit: BatchCounts) -> str:
-    """Return what the model card says of the batches."""
-    shown = {name: recipe[name] for name in ("strategy", "loss", "pairs")}
+def format_card_section(recipe: Mapping[str, Any], audit: BatchCounts) -> str:
+    """Return the model card's section about the batches, in Markdown."""
+    inputs = {name: recipe[name] for name in ("strategy", "loss", "pairs")}
     credit = (
         f"Trained with beir-hybrid {__version__} "
-        "(batches after Elmahdy, Lin and Ahmad, arXiv 2408.10536).\n"
+        "(hybrid batch training: Elmahdy, Lin and Ahmad, arXiv 2408.10536).\n"
     )
-    # Names are anyone's: no fence of theirs ends the block.
-    blocks = ["\n".join(audit.lines()), json.dumps(shown, indent=2, ensure_ascii=False)]
-    drawn, made = (text.replace("```", "~~~") for text in blocks)
+    # Names of sources and languages come from users: no fence in them may end the block.
+    contents, settings = (
+        text.replace("```", "~~~")
+        for text in (
+            "\n".join(audit.lines()),
+            json.dumps(inputs, indent=2, ensure_ascii=False),
+        )
+    )
     return (
-        f"\n## Hybrid batch training\n\n{credit}\n```json\n{made}\n```\n\n"
-        f"What was drawn:\n\n```text\n{drawn}\n```\n"
+        f"\n## Hybrid batch training\n\n{credit}\n```json\n{settings}\n```\n\n"
+        f"Contents of the batches:\n\n```text\n{contents}\n```\n"
     )

@@ -1,87 +1,107 @@
-"""A model that sees in, the same prepared for training out: towers frozen, texts read as texts."""
+"""The text and vision towers of a model in training: freeze one, find its attention layers."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from beir_hybrid.encoding.parts import as_texts, sees, text_settings
 from beir_hybrid.errors import BadOption, lookup
 
-# What names of parameters have between their dots, as transformers calls the parts of CLIP,
-# SigLIP, AltCLIP, VisionTextDualEncoder and their kin.
-TOWERS = {"vision": r"(?:^|\.)(?:vision_model|vision_tower|visual|visual_projection)\."}
-# Queries and values of attention, which LoRA changes unless it is told what else.
-_ATTENTION = {"q", "q_lin", "q_proj", "query", "v", "v_lin", "v_proj", "value"}
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+# Patterns of parameter names: the parts of CLIP, SigLIP, AltCLIP, VisionTextDualEncoder and similar
+# models as transformers names them.
+TOWER_PATTERNS = {
+    "vision": r"(?:^|\.)(?:vision_model|vision_tower|visual|visual_projection)\.",
+}
+# Query and value projections of attention, which LoRA adapts by default.
+_ATTENTION_MODULES = {"q", "q_lin", "q_proj", "query", "v", "v_lin", "v_proj", "value"}
 
 
 @contextmanager
-def frozen(model: Any, tower: str | None) -> Iterator[None]:
-    """Keep the weights of a tower as they are meanwhile; raise `BadOption` if there is none."""
-    found: list[Any] = []
+def freeze_tower(model: "SentenceTransformer", tower: str | None) -> Iterator[None]:
+    """Keep the weights of a tower from being trained; raise `BadOption` if the model has none."""
+    weights = []
     if tower is not None:
-        pattern = lookup("tower to freeze", tower, TOWERS)
-        found = [one for name, one in model.named_parameters() if re.search(pattern, name)]
-        if not found:
+        pattern = lookup("tower to freeze", tower, TOWER_PATTERNS)
+        weights = [weight for name, weight in model.named_parameters() if re.search(pattern, name)]
+        if not weights:
             raise BadOption(
                 f"freeze is {tower!r}; none of the model's parameters are of such a tower: their "
                 f"names have none of {pattern}"
             )
-    before = [one.requires_grad for one in found]
+    states = [weight.requires_grad for weight in weights]
     try:
-        for one in found:
-            one.requires_grad_(False)
+        for weight in weights:
+            weight.requires_grad_(False)
         yield
     finally:
-        for one, needed in zip(found, before, strict=True):
-            one.requires_grad_(needed)
+        for weight, state in zip(weights, states, strict=True):
+            weight.requires_grad_(state)
 
 
 @contextmanager
-def reading(model: Any) -> Iterator[None]:
-    """Let a model that sees take texts as encoding does: see `as_texts` and `text_settings`.
+def text_preprocessing(model: "SentenceTransformer") -> Iterator[None]:
+    """Make a vision-language model read texts in training as it does in encoding.
 
-    The trainer hands it texts as they are, and pads them to the longest of a batch.
+    See `as_texts` and `text_settings`. The trainer would pass texts on unchanged, and pad them to
+    the longest of a batch.
     """
     if not sees(model):
         yield
         return
-    model.preprocess = partial(_preprocess, model, model.preprocess)
+    instance = cast("Any", model)  # its attribute replaces the method of the class
+    instance.preprocess = partial(_preprocess, model, model.preprocess)
     try:
         yield
     finally:
-        del model.preprocess  # its class has it
+        del instance.preprocess
 
 
 def _preprocess(
-    model: Any, preprocess: Callable[..., dict[str, Any]], inputs: Sequence[Any], **options: Any
+    model: "SentenceTransformer",
+    preprocess: Callable[..., dict[str, Any]],
+    inputs: Sequence[object],
+    **options: Any,
 ) -> dict[str, Any]:
-    if not all(isinstance(one, str) for one in inputs):
+    texts = [text for text in inputs if isinstance(text, str)]
+    if len(texts) < len(inputs):
         return preprocess(inputs, **options)
     settings = {"processing_kwargs": {"text": text_settings(model)}}
-    return preprocess(as_texts(model, inputs), **(settings | options))
+    return preprocess(as_texts(model, texts), **(settings | options))
 
 
-def text_layers(model: Any, layers: Iterable[int] | str) -> str:
-    """Return a regular expression for attention in layers of the text tower, or in all of them.
+def match_attention_layers(model: "SentenceTransformer", layers: Iterable[int] | str) -> str:
+    """Return a regular expression of the attention modules in layers of the text tower.
 
-    peft's ``layers_to_transform`` takes the layers with these numbers of every tower.
+    `layers` are numbers, or ``"all"``. (peft's ``layers_to_transform`` would take the layers with
+    these numbers in every tower.)
     """
-    import torch
-
-    by_layer: dict[int, list[str]] = {}
-    for name, module in model.transformers_model.named_modules():
-        *where, last = name.split(".")
-        numbers = [int(part) for part in where if part.isdecimal()]
-        seen = re.search(TOWERS["vision"], name)
-        if numbers and last in _ATTENTION and not seen and isinstance(module, torch.nn.Linear):
-            by_layer.setdefault(numbers[0], []).append(name)
+    modules_by_layer = _find_attention(model)
     if isinstance(layers, str) and layers != "all":
         raise BadOption(f"lora: layers is {layers!r}; it must be a list of numbers, or 'all'")
-    chosen = list(by_layer) if isinstance(layers, str) else list(layers)
-    if not chosen or (wrong := [one for one in chosen if one not in by_layer]):
-        there = ", ".join(map(str, sorted(by_layer))) or "none that attention is found in"
-        what = f"there is no layer {wrong[0]!r}" if chosen else "there are no layers"
-        raise BadOption(f"lora: {what}; those of the text tower are {there}")
-    return "|".join(re.escape(name) for one in chosen for name in by_layer[one])
+    numbers = list(modules_by_layer) if isinstance(layers, str) else list(layers)
+    unknown = [number for number in numbers if number not in modules_by_layer]
+    if unknown or not numbers:
+        problem = f"there is no layer {unknown[0]!r}" if unknown else "there are no layers"
+        choices = ", ".join(map(str, sorted(modules_by_layer))) or "none with attention"
+        raise BadOption(f"lora: {problem}; those of the text tower are {choices}")
+    return "|".join(re.escape(name) for number in numbers for name in modules_by_layer[number])
+
+
+def _find_attention(model: "SentenceTransformer") -> dict[int, list[str]]:
+    """Return the names of the text tower's attention modules by the number of their layer."""
+    import torch
+
+    modules: dict[int, list[str]] = {}
+    body: Any = model.transformers_model
+    for name, module in body.named_modules():
+        *parents, attribute = name.split(".")
+        numbers = [int(part) for part in parents if part.isdecimal()]
+        is_attention = attribute in _ATTENTION_MODULES and isinstance(module, torch.nn.Linear)
+        if numbers and is_attention and not re.search(TOWER_PATTERNS["vision"], name):
+            modules.setdefault(numbers[0], []).append(name)
+    return modules

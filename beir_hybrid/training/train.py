@@ -1,27 +1,29 @@
-"""A model, parallel pairs and a strategy in, a trained model in a folder out."""
+"""Train a model with hybrid batches, or any other strategy, in one call."""
 
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-from ir_measures import Measure
+from typing import TYPE_CHECKING, Any
 
 from beir_hybrid.batches.strategies import Strategy, parse_strategy
 from beir_hybrid.collection import Collection
 from beir_hybrid.encoding.encoder import SentenceTransformerEncoder, adapt
+from beir_hybrid.encoding.options import EncoderOptions
 from beir_hybrid.errors import BadOption, lookup
-from beir_hybrid.evaluation.evaluate import MEASURES
-from beir_hybrid.evaluation.evaluator import HybridEvaluator
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs, join_pairs
-from beir_hybrid.training.job import Job, Judge
+from beir_hybrid.training.dev_set import DevSet
+from beir_hybrid.training.job import TrainingJob, Tuning
 from beir_hybrid.training.loss import HybridContrastiveLoss
-from beir_hybrid.training.record import MODEL, dev_of, dev_pairs_of
-from beir_hybrid.training.towers import TOWERS
+from beir_hybrid.training.record import MODEL
+from beir_hybrid.training.towers import TOWER_PATTERNS
 
-# The paper's, where it states them; the rest is the trainer's.
-DEFAULTS = {"learning_rate": 3e-5, "weight_decay": 1e-2, "save_total_limit": 2}
-OURS = {
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+# The paper's, where it states them; for all others the trainer's defaults apply.
+DEFAULT_ARGUMENTS = {"learning_rate": 3e-5, "weight_decay": 1e-2, "save_total_limit": 2}
+# Arguments of the trainer that users cannot set, and what determines them.
+RESERVED_ARGUMENTS = {
     "output_dir": "output",
     "batch_sampler": "strategy",
     "multi_dataset_batch_sampler": "strategy",
@@ -31,54 +33,47 @@ OURS = {
 
 
 def train(
-    model: Any,
+    model: "str | Path | SentenceTransformer",
     pairs: ParallelPairs | Sequence[ParallelPairs],
     output: str | Path,
     *,
     strategy: Strategy | str = "hybrid",
     loss: Mapping[str, Any] | None = None,
-    dev: Collection | ParallelPairs | None = None,
-    primary: str | None = None,
-    measures: Iterable[Measure | str] = MEASURES,
-    patience: int | None = None,
-    max_length: int | None = None,
+    dev: Collection | ParallelPairs | DevSet | None = None,
     encoder: Mapping[str, Any] | None = None,
-    lora: Mapping[str, Any] | None = None,
-    freeze: str | None = None,
+    tuning: Tuning | None = None,
     **arguments: Any,
-) -> Any:
-    """Train a model with batches of a strategy; return it, a ``SentenceTransformer``.
+) -> "SentenceTransformer":
+    """Train a model with batches of a strategy, and return it.
 
-    `output` gets the folder ``model``, which sentence-transformers loads, ``batches.jsonl``, what
-    each step drew, ``training.json``, how the model came about, and ``checkpoints``. A training
-    that was killed goes on from its last checkpoint, and one that is finished is loaded, if
-    everything it depends on is still the same.
+    `output` gets the folder ``model``, which sentence-transformers loads, ``batches.jsonl``, the
+    contents of each step's batches, ``training.json``, the record of the training, and
+    ``checkpoints``. A killed training is resumed from its last checkpoint, and a finished one is
+    loaded, if everything it depends on is unchanged.
 
     Parameters
     ----------
     model
-        A name on the hub, a folder, or a ``SentenceTransformer``, which is then trained itself.
+        A name on the hub, a folder, or a ``SentenceTransformer``, which is then trained in place.
     pairs
-        What to draw from; several are joined, and a batch is of one of them.
+        The training data; several are joined, and each batch is from one of them.
     strategy
-        A name, or what `bh.parse_strategy` returns.
+        A name, or a `bh.parse_strategy`.
     loss
         Options of `HybridContrastiveLoss`, such as ``{"temperature": 0.02}``.
-    dev, measures, primary
-        What to judge the model on while it trains, and by which value to choose the best
-        checkpoint, such as ``multi_AP``; see `HybridEvaluator`. Of pairs it is the loss, of batches
-        that the strategy draws.
-    patience
-        Stop after so many evaluations that are no better than the best.
-    max_length, encoder
-        Tokens to read of a text, and further options of `SentenceTransformerEncoder`: ``preset``,
-        ``query_prompt``, ``passage_prompt``, ``revision``, ``device``, ``trust_remote_code``.
-    lora
-        Options of peft's ``LoraConfig``, such as ``{"r": 16}``: only adapters are trained, and
-        merged in the end; `output` gets them alone, too, in ``adapter``. ``{"layers": [0, 1]}``
-        adapts the attention of these layers of the text tower, ``{"layers": "all"}`` of all.
-    freeze
-        ``"vision"`` keeps the part of a model that sees as it is.
+    dev
+        Data to choose the best checkpoint by: a collection, which is evaluated in every setting,
+        or pairs, whose loss is computed; as a `DevSet` with the value to choose by, measures and
+        patience.
+    encoder
+        Options of `SentenceTransformerEncoder`: ``max_length``, ``preset``, ``query_prompt``,
+        ``passage_prompt``, ``revision``, ``device``, ``trust_remote_code``.
+    tuning
+        Which weights are trained; by default all. ``{"lora": {"r": 16}}``, with options of peft's
+        ``LoraConfig``, trains adapters alone and merges them in the end; `output` also gets them
+        alone, in ``adapter``. In ``lora``, ``"layers": [0, 1]`` adapts the attention of these
+        layers of the text tower, ``"layers": "all"`` of all. ``{"freeze": "vision"}`` keeps the
+        vision tower as it is.
     arguments
         Of ``SentenceTransformerTrainingArguments``, such as ``num_train_epochs``. The learning rate
         is 3e-5 and the weight decay 0.01 by default, as in the paper.
@@ -91,59 +86,58 @@ def train(
     >>> train("xlm-roberta-base", pairs, "hybrid", dev=dev, max_steps=300)  # doctest: +SKIP
     """
     pairs = pairs if isinstance(pairs, ParallelPairs) else join_pairs(pairs)
-    options, measures = dict(loss or {}), list(measures)
-    if freeze is not None:
-        lookup("tower to freeze", freeze, TOWERS)
-    _check(arguments, options, dev, patience, primary)
-    if options.get("consistency"):
+    loss_options, tuning = dict(loss or {}), Tuning() if tuning is None else tuning
+    dev = DevSet(dev) if isinstance(dev, Collection | ParallelPairs) else dev
+    _check_options(loss_options, tuning)
+    _check_arguments(arguments, has_dev=dev is not None)
+    has_translations = bool(loss_options.get("consistency"))
+    if has_translations:
         pairs = pairs.with_translations()
-    found = SentenceTransformerEncoder(model, **(encoder or {}))
-    adapt(found.model, None, max_length, None)
-    judge: Judge | None = None
-    judged: dict[str, Any] | None = None
-    if isinstance(dev, ParallelPairs):
-        judge = dev.with_translations() if options.get("consistency") else dev
-        judged = dev_pairs_of(judge, patience)
-    elif dev is not None:
-        # Of checkpoints, by the very prompts that training uses: the model carries them.
-        judge = HybridEvaluator(dev, measures=measures, primary=primary, name=dev.name)
-        judged = dev_of(dev, measures, primary, patience)
-    job = Job(found, pairs, parse_strategy(strategy), Path(output), options, lora, freeze, patience,
-              judge)  # fmt: skip
-    job.train(judged, DEFAULTS | arguments)
-    kept = {name: value for name, value in (encoder or {}).items()
-            if name in ("device", "trust_remote_code")}  # fmt: skip
-    return SentenceTransformerEncoder(job.output / MODEL, **kept).model
+    options = dict(encoder or {})
+    EncoderOptions.parse(options)  # raises for unknown names and impossible values
+    max_length = options.pop("max_length", None)
+    start = SentenceTransformerEncoder(model, **options)
+    # As an option of the encoder, it would copy a model that is passed loaded.
+    adapt(start.model, None, max_length, None)
+    job = TrainingJob(
+        start,
+        pairs,
+        parse_strategy(strategy),
+        Path(output),
+        loss_options,
+        tuning,
+        dev,
+        None if dev is None else dev.make_criterion(has_translations=has_translations),
+    )
+    job.train(DEFAULT_ARGUMENTS | arguments)
+    loading = {
+        name: value for name, value in options.items() if name in ("device", "trust_remote_code")
+    }
+    return SentenceTransformerEncoder(job.output / MODEL, **loading).model
 
 
-def _check(
-    arguments: Mapping[str, Any],
-    loss: Mapping[str, Any],
-    dev: Collection | ParallelPairs | None,
-    patience: int | None,
-    primary: str | None,
-) -> None:
-    """Raise `BadOption` for what no trainer or loss takes, or `train` itself decides."""
+def _check_options(loss: Mapping[str, object], tuning: Mapping[str, object]) -> None:
+    """Raise `UnknownName` for an option that neither the loss nor the tuning has."""
+    loss_options = dict.fromkeys(inspect.signature(HybridContrastiveLoss).parameters)
+    loss_options.pop("model")
+    for name in loss:
+        lookup("option of the loss", name, loss_options)
+    for name in tuning:
+        lookup("option of the tuning", name, Tuning.__annotations__)
+    if (freeze := tuning.get("freeze")) is not None:
+        lookup("tower to freeze", str(freeze), TOWER_PATTERNS)
+
+
+def _check_arguments(arguments: Mapping[str, object], *, has_dev: bool) -> None:
+    """Raise `BadOption` for what is no argument of the trainer, or is set by `train` itself."""
     from sentence_transformers import SentenceTransformerTrainingArguments
 
-    known = dict.fromkeys(inspect.signature(SentenceTransformerTrainingArguments).parameters)
+    names = dict.fromkeys(inspect.signature(SentenceTransformerTrainingArguments).parameters)
     for name in arguments:
-        if name in OURS:
-            raise BadOption(f"{name} is not to be set; {OURS[name]} decides it")
-        lookup("training argument", name, known)
-    options = dict.fromkeys(inspect.signature(HybridContrastiveLoss).parameters)
-    options.pop("model")
-    for name in loss:
-        lookup("option of the loss", name, options)
-    alone = {
-        "patience": patience is not None,
-        "primary": primary is not None,
-        "eval_strategy": arguments.get("eval_strategy", "no") in ("steps", "epoch"),
-    }
-    for name, given in alone.items():
-        if given and dev is None:
-            raise BadOption(
-                f"{name} is for a training with dev, a collection to judge on, or pairs"
-            )
-    if primary is not None and isinstance(dev, ParallelPairs):
-        raise BadOption(f"primary is {primary!r}; of pairs in dev there is the loss alone")
+        if name in RESERVED_ARGUMENTS:
+            raise BadOption(f"{name} cannot be set; {RESERVED_ARGUMENTS[name]} determines it")
+        lookup("training argument", name, names)
+    if arguments.get("eval_strategy", "no") in ("steps", "epoch") and not has_dev:
+        raise BadOption(
+            "eval_strategy is for a training with dev, a collection or pairs to evaluate on"
+        )

@@ -119,11 +119,11 @@ class Split:
     def held_out(self, part: str) -> "Collection":
         """Return a side's questions against the passages of its articles alone."""
         from beir_hybrid.collection.cache import load_or_build
-        from beir_hybrid.training.record import digest_of
+        from beir_hybrid.training.record import hash_collection
 
         kept = set(self.groups(part))
         whole = self.collection
-        recipe = {"part": part, "of": digest_of(whole), "shares": SHARES, "version": 1}
+        recipe = {"part": part, "of": hash_collection(whole), "shares": SHARES, "version": 1}
 
         def build(writer: "CollectionWriter") -> None:
             for row in whole.passages.to_pylist():

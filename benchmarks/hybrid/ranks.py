@@ -1,10 +1,11 @@
 """Pairs in, a model out whose batches are each joined of several processes' batches.
 
 A process that takes the passages of all others for negatives has the loss of one that has all
-their rows (`tests/test_training.py` compares the two), so that one process can stand for several.
+their rows (`tests/test_distributed_training.py` compares the two), so that one process can stand
+for several.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,8 +60,7 @@ def train(
     strategy: "Strategy",
     ranks: Ranks,
     loss: dict[str, Any],
-    max_length: int | None = None,
-    encoder: object = None,
+    encoder: Mapping[str, Any],
     **arguments: Any,
 ) -> "SentenceTransformer":
     """Train with sentence-transformers' own trainer and save to ``folder/model``; return the model.
@@ -70,7 +70,7 @@ def train(
     Parameters
     ----------
     encoder
-        What `bh.train` is given beside; there must be nothing in it.
+        Of `bh.train`: ``max_length``, and no preset.
     arguments
         Of the trainer, the size of a joined batch among them.
     """
@@ -80,13 +80,13 @@ def train(
         SentenceTransformerTrainingArguments,
     )
 
-    if encoder:
+    if encoder.get("preset"):
         raise BadOption("ranks have no preset")
     saved = folder / "model"
     if saved.is_dir():
         return SentenceTransformer(str(saved), device="cpu")
     model = SentenceTransformer(begin, device="cpu")
-    if max_length:
+    if max_length := encoder.get("max_length"):
         model.max_seq_length = max_length
     args = SentenceTransformerTrainingArguments(
         str(folder / "checkpoints"),

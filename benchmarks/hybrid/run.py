@@ -302,18 +302,21 @@ def _options(
         "use_cpu": experiment.bf16 and _device() == "cpu",  # without it bf16 is refused there
         "dataloader_drop_last": True,
         "loss": {**experiment.loss, **variant.loss},
-        "max_length": experiment.max_length,
-        "encoder": {"preset": experiment.preset} if experiment.preset else {},
+        "encoder": {"max_length": experiment.max_length, "preset": experiment.preset},
         "save_strategy": "no",
         "logging_strategy": "no",
         "report_to": [],
         "disable_tqdm": True,
     }
     if experiment.dev_steps:
+        import beir_hybrid as bh
+
         found |= {
-            "dev": material.judged("mlqa-r-dev", variant.passage_text),
-            "measures": [AP, RankDistance],
-            "primary": "multi_AP",
+            "dev": bh.DevSet(
+                material.judged("mlqa-r-dev", variant.passage_text),
+                measures=[AP, RankDistance],
+                primary="multi_AP",
+            ),
             "eval_strategy": "steps",
             "eval_steps": experiment.dev_steps,
             "load_best_model_at_end": False,

@@ -51,7 +51,7 @@ def killed(folder: Path, *, after: int) -> None:
 
 @pytest.mark.parametrize("best", [True, False], ids=["best", "last"])
 def test_killed_when_patience_was_spent(tmp_path: Path, best: bool) -> None:
-    options = WORSE | {"dev": collection(), "patience": 2, "load_best_model_at_end": best}
+    options = WORSE | {"dev": bh.DevSet(collection(), patience=2), "load_best_model_at_end": best}
     whole = run(tmp_path, **options)
     steps = whole["steps"]
     assert whole["best"]["step"] == steps - 4  # two evaluations before

@@ -13,9 +13,9 @@ from sentence_transformers import SentenceTransformer
 import beir_hybrid as bh
 from beir_hybrid.collection import Collection
 from beir_hybrid.errors import BadOption
-from beir_hybrid.extras.ablate import ablate
-from beir_hybrid.extras.variants import SUFFIXES, variant
+from beir_hybrid.extras.ablation import ablate
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs
+from beir_hybrid.training.variants import SUFFIXES, parse_variant
 from tests.models import tiny_clip
 from tests.test_cli_evaluate import Ran, ran  # noqa: F401 - a fixture
 from tests.test_image_training import LANGS, SMALL, clip, flags, hits, pairs, shown  # noqa: F401
@@ -42,19 +42,19 @@ def recipe(run: Path) -> Any:
 
 
 def test_names_by_hand() -> None:
-    plain = variant("hybrid-image:alpha=0.4")
+    plain = parse_variant("hybrid-image:alpha=0.4")
     assert (plain.strategy, plain.options) == (bh.parse_strategy("hybrid-image:alpha=0.4"), {})
-    both = variant("x-image+layers=0,1+frozen")
-    assert both.options == {"lora": {"layers": [0, 1]}, "freeze": "vision"}
+    both = parse_variant("x-image+layers=0,1+frozen")
+    assert both.options == {"tuning": {"lora": {"layers": [0, 1]}, "freeze": "vision"}}
     # The rest of what all rows have stays.
-    common = {"lora": {"r": 4, "layers": "all"}, "max_length": 8}
-    assert both.merged(common) == {
-        "lora": {"r": 4, "layers": [0, 1]}, "freeze": "vision", "max_length": 8,
+    common = {"tuning": {"lora": {"r": 4, "layers": "all"}}, "seed": 8}
+    assert both.merge_options(common) == {
+        "tuning": {"lora": {"r": 4, "layers": [0, 1]}, "freeze": "vision"}, "seed": 8,
     }  # fmt: skip
-    assert both.merged({"lora": None})["lora"] == {"layers": [0, 1]}
-    assert common["lora"] == {"r": 4, "layers": "all"}
+    assert both.merge_options({"tuning": {"lora": None}})["tuning"]["lora"] == {"layers": [0, 1]}
+    assert common["tuning"] == {"lora": {"r": 4, "layers": "all"}}
     switch = bh.code_switch(0.5, [{"de": "rot", "en": "red"}])
-    assert variant("x-y+switch", code_switch=switch).strategy == bh.parse_strategy(
+    assert parse_variant("x-y+switch", code_switch=switch).strategy == bh.parse_strategy(
         "x-y", code_switch=switch
     )
 
@@ -76,7 +76,7 @@ def test_names_by_hand() -> None:
 )  # fmt: skip
 def test_names_that_stand_for_nothing(name: str, message: str) -> None:
     with pytest.raises(BadOption, match=message):
-        variant(name)
+        parse_variant(name)
 
 
 def test_every_suffix_is_a_row(
@@ -121,7 +121,7 @@ def test_every_suffix_is_a_row(
         "x-image+adapters": bh.LanguageAdapters(
             clip, {lang: one / "adapter" for lang, one in adapted.items()}, shown
         ),
-        "x-image+tip": bh.TipCache.of(str(folders["x-image"]), pairs),
+        "x-image+tip": bh.TipCache.from_pairs(str(folders["x-image"]), pairs),
     }
     for name, model in alone.items():
         expected = bh.evaluate(model, shown, measures=["R@1"], settings="text-image")
@@ -157,7 +157,7 @@ def test_variants_by_name(
 
     rows = {
         "plain": "x-image",
-        "early": bh.Variant("x-image", options={"lora": {"layers": [1]}}),
+        "early": bh.Variant("x-image", options={"tuning": {"lora": {"layers": [1]}}}),
         "turned": bh.Variant("x-image", wrap=lambda model, _pairs, _test: Turned(model)),
     }
     common: Any = {"max_steps": 2, "seeds": [1], "measures": ["R@1", "AP"], **SMALL}

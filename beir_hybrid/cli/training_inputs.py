@@ -110,14 +110,21 @@ def switch_of(given: Mapping[str, Any]) -> Any:
 def options_of(given: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of the function `train`."""
     loss = ("temperature", "symmetric", "consistency", "mask", "mini_batch_size")
-    encoder = ("preset", "query_prompt", "passage_prompt", "revision")
+    encoder = ("max_length", "preset", "query_prompt", "passage_prompt", "revision")
     kept = {name: given[name] for name in encoder if given[name] is not None}
+    from beir_hybrid.training.dev_set import DevSet
+
+    dev: DevSet | None = None
+    if (data := _dev(given)) is not None:
+        dev = DevSet(data, primary=given["primary"], patience=given["patience"])
     return {
         "loss": {name: given[name] for name in loss} | {"gather_across_devices": given["gather"]},
         "encoder": kept | ({"trust_remote_code": True} if given["trust_remote_code"] else {}),
-        "dev": _dev(given),
-        "lora": _values(given["lora"]) if given["lora"] else None,
-        **{name: given[name] for name in ("primary", "patience", "max_length", "freeze")},
+        "dev": dev,
+        "tuning": {
+            "lora": _values(given["lora"]) if given["lora"] else None,
+            "freeze": given["freeze"],
+        },
     }
 
 

@@ -1,0 +1,78 @@
+"""Development sets: the data by which the best checkpoint is chosen."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from ir_measures import Measure
+
+from beir_hybrid.collection import Collection
+from beir_hybrid.errors import BadOption
+from beir_hybrid.evaluation.evaluate import MEASURES
+from beir_hybrid.evaluation.evaluator import HybridEvaluator
+from beir_hybrid.pairs.parallel_pairs import ParallelPairs
+from beir_hybrid.training.record import describe_pairs, hash_collection
+
+# A checkpoint is chosen by a value of the evaluator, or by the loss of pairs.
+Criterion = HybridEvaluator | ParallelPairs
+
+
+@dataclass(frozen=True)
+class DevSet:
+    """Data on which a model is evaluated during training, to choose the best checkpoint.
+
+    Attributes
+    ----------
+    data
+        A collection, which is evaluated in every setting; or pairs, whose loss is computed in
+        batches of the training's strategy.
+    primary
+        The value that chooses the checkpoint, such as ``multi_AP``; see `HybridEvaluator`. By
+        default the first measure's. For collections alone.
+    measures
+        Of a collection.
+    patience
+        Stop after this many evaluations without improvement.
+
+    Examples
+    --------
+    >>> dev = DevSet(bh.load("xquad-r"), primary="multi_AP", patience=3)  # doctest: +SKIP
+    """
+
+    data: Collection | ParallelPairs
+    primary: str | None = None
+    measures: Iterable[Measure | str] = MEASURES
+    patience: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.primary is not None and isinstance(self.data, ParallelPairs):
+            raise BadOption(
+                f"primary is {self.primary!r}; pairs as a development set have their loss alone"
+            )
+        object.__setattr__(self, "measures", tuple(self.measures))  # is iterated twice
+
+    def make_criterion(self, *, has_translations: bool) -> Criterion:
+        """Return the evaluator of a collection, or the pairs for the loss.
+
+        `has_translations` adds translations of the queries to pairs, for a loss with consistency.
+        """
+        if isinstance(self.data, ParallelPairs):
+            return self.data.with_translations() if has_translations else self.data
+        # Prompts are not options here: the model carries those that it is trained with.
+        return HybridEvaluator(
+            self.data, measures=self.measures, primary=self.primary, name=self.data.name
+        )
+
+    def describe(self, criterion: Criterion) -> dict[str, Any]:
+        """Return everything that the choice of a checkpoint depends on, for the recipe."""
+        if isinstance(criterion, ParallelPairs):
+            return describe_pairs(criterion) | {"patience": self.patience}
+        collection = criterion.collection
+        return {
+            "collection": collection.name,
+            "languages": collection.languages,
+            "sha256": hash_collection(collection),
+            "measures": [str(measure) for measure in self.measures],
+            "primary": self.primary,
+            "patience": self.patience,
+        }
