@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from beir_hybrid.pyserini.index import build_index as build_index
     from beir_hybrid.pyserini.query_encoder import QueryEncoder as QueryEncoder
     from beir_hybrid.pyserini.topics import write_topics as write_topics
-    from beir_hybrid.report.reproduce import reproduction as reproduction
+    from beir_hybrid.report.reproduce import reproduce_commands as reproduce_commands
     from beir_hybrid.report.site import leaderboard as leaderboard
     from beir_hybrid.results.compare import compare as compare
     from beir_hybrid.results.compare import tied_ranks as tied_ranks
@@ -139,7 +139,7 @@ _HOMES = {
     "read_pairs": "pairs.reading",
     "read_run": "retrieval.runs",
     "read_vectors": "evaluation.external_runs",
-    "reproduction": "report.reproduce",
+    "reproduce_commands": "report.reproduce",
     "tied_ranks": "results.compare",
     "train": "training.train",
     "train_adapters": "extras.language_adapters",

@@ -119,6 +119,11 @@ class Page(HTMLParser):
         """Return the attributes of every element of a kind."""
         return [attributes for name, attributes in self.tags if name == tag]
 
+    def board(self) -> list[list[str]]:
+        """Return the rows of the first table of systems, text stripped."""
+        at = next(n for n, text in enumerate(self.captions) if "Bold: best value" in text)
+        return [[cell.strip() for cell in row] for row in self.tables[at]]
+
     def table(self, caption: str) -> list[list[str]]:
         """Return the rows of the table whose caption begins so, text stripped."""
         at = next(n for n, text in enumerate(self.captions) if text.strip().startswith(caption))

@@ -19,7 +19,7 @@ from ir_measures import RR
 
 import beir_hybrid as bh
 from beir_hybrid.pyserini.index import build_index
-from tests import picture_boards
+from tests import image_boards
 from tests.test_cli import PROGRAM, mine, ran  # noqa: F401 - a fixture
 from tests.test_cli_evaluate import Ran, data, model  # noqa: F401 - fixtures
 from tests.test_cli_evaluate import ran as inside  # noqa: F401 - a fixture
@@ -54,7 +54,7 @@ def test_compare_prints_tables_that_fit(three: Path) -> None:
     # A folder names a system as well, and t is another test.
     same = ran("compare", *folders(three), "--baseline", three / "worst", "--test", "t")
     assert "m_twin less m_worst, the baseline" in same.stdout
-    assert "t test over questions" in same.stdout
+    assert "t test over queries" in " ".join(same.stdout.split())
 
 
 def test_compare_by_setting_and_measure(three: Path) -> None:
@@ -200,13 +200,13 @@ def test_plot(three: Path, tmp_path: Path, inside: Ran, line: str, words: set[st
 
 
 def test_plot_of_pictures(tmp_path: Path, inside: Ran) -> None:  # noqa: F811
-    on = picture_boards.collection(picture_boards.folder_of(tmp_path / "squares"))
-    picture_boards.system("m", on, lost=[("de", 0)]).save(tmp_path / "m")
+    on = image_boards.collection(image_boards.folder_of(tmp_path / "squares"))
+    image_boards.system("m", on, lost=[("de", 0)]).save(tmp_path / "m")
     path = tmp_path / "x.svg"
     done = inside("plot", "matrix", tmp_path / "m", "--output", path)
     assert done == (0, f"saved in {path}\n", "")
     words = re.findall(r"<text[^>]*>([^<]*)</text>", path.read_text("utf-8"))
-    assert words.count("pictures") == 2  # a row and a column
+    assert words.count("images") == 2  # a row and a column
     assert words.count("English (en)") == words.count("en") == 1
     assert "image" not in words
     # In Arabic, in English and among pictures, one of 12 German captions finds its own last of 12.
@@ -398,4 +398,4 @@ def test_help_names_the_new_commands() -> None:
     done = subprocess.run([sys.executable, "-m", "beir_hybrid", "--help"], capture_output=True,
                           text=True, check=True)  # fmt: skip
     assert re.search(r"│ compare\s+Compare systems", done.stdout)
-    assert re.search(r"│ plot\s+Draw results", done.stdout)
+    assert re.search(r"│ plot\s+Plot results", done.stdout)

@@ -19,10 +19,12 @@ from ir_measures import AP, R, nDCG
 import beir_hybrid as bh
 from beir_hybrid.collection import Collection
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.report.board import board_of
-from beir_hybrid.report.entries import Group, read_entries
-from beir_hybrid.report.hardest import hardest, offline_collection
-from beir_hybrid.report.published import published
+from beir_hybrid.report.board import build_board
+from beir_hybrid.report.entries import Benchmark
+from beir_hybrid.report.entry_files import read_entries
+from beir_hybrid.report.hard_groups import find_hard_groups
+from beir_hybrid.report.local_collection import find_local_collection
+from beir_hybrid.report.publications import read_published_entries
 from beir_hybrid.results.render import figure, signed
 from tests.boards import HOSTILE, LANGS, Page, collection, system
 from tests.models import static_model
@@ -66,7 +68,7 @@ def site(three: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def rows_of(page: Page) -> dict[str, dict[str, str]]:
     """Return the cells of the leaderboard's rows by system and heading; those that show first."""
-    _, headings, *rows = page.table("Mo, Cr and Mul")
+    _, headings, *rows = page.board()
     return {row[0]: dict(zip(headings, row, strict=True)) for row in rows}
 
 
@@ -137,10 +139,10 @@ def test_ranks_are_those_of_the_tests(capitals: Collection, tmp_path: Path) -> N
 
 def test_best_values_are_marked_by_what_is_good(capitals: Collection) -> None:
     entries = read_entries([system("fair", capitals), system("own", capitals, own=True)])
-    board = board_of(entries)
+    board = build_board(entries)
     best = {
         column.title: {row.entry.name for row in board.rows
-                       if next(iter(row.cells[at].values())).best}
+                       if next(iter(row.cells[at].values())).is_best}
         for at, column in enumerate(board.columns)
     }  # fmt: skip
     assert best["Mul"] == {"fair"}
@@ -173,11 +175,11 @@ def test_published_rows_are_the_published_figures() -> None:
         for line in FACTS.strip().splitlines():
             cells = [cell.strip() for cell in line.split("|")]
             wanted[cells[0]] = [None if word == "-" else float(word) for word in cells[at].split()]
-        rows = published(Group(name, "", (), size=size))
+        rows = read_published_entries(Benchmark(name, "", (), size=size))
         found = {}
         for row in rows:
-            figures = [row.found("AP", kind) for kind in ("mono", "cross", "multi")]
-            figures.append(row.found("RankDistance", "multi"))
+            figures = [row.estimate("AP", kind) for kind in ("mono", "cross", "multi")]
+            figures.append(row.estimate("RankDistance", "multi"))
             found[row.name] = [None if one is None else one.mean for one in figures]
             assert row.origin[1].startswith("https://arxiv.org/abs/")
             assert math.isnan(row.summary["multi"]["AP"].low)
@@ -198,7 +200,7 @@ def test_published_rows_stand_beside_their_own_pool_alone(
     given = [named("xquad-r", POOLS["xquad-r"]), named("mlqa-r", (512, 2362)), results]
     page = Page(bh.leaderboard(given, tmp_path / "site"))
     tables = [table for table, text in zip(page.tables, page.captions, strict=True)
-              if text.startswith("Mo,")]  # fmt: skip
+              if "Bold: best value" in text]  # fmt: skip
     assert sorted(map(len, tables)) == [2 + 1, 2 + 1, 2 + 11]
     (row,) = [row for table in tables for row in table if row[0].startswith("LaBSE, Hybrid")]
     assert "published, not reproduced" in row[0]
@@ -316,7 +318,7 @@ def test_comparisons_are_those_of_compare(three: Path, site: Path) -> None:
             f"{signed(one.found.low)} to {signed(one.found.high)}",
             figure(one.p_holm),
             f"{one.found.effect:+.2f}",
-            "first better" if one.p_holm <= 0.05 else "not told apart",
+            "first better" if one.p_holm <= 0.05 else "no significant difference",
         ]
     # 6 of 12 questions differ, all one way: 2 * 2^6 of 2^12 flips are as extreme.
     assert bh.compare(first, second, measures=[AP])[0].found.p == pytest.approx(2 / 64)
@@ -336,7 +338,7 @@ def test_runs_of_some_settings_stand_beside_whole_results(
     assert "No ranks: " in Page(page).text
     assert rows["run"]["Recipe"] == "runs in TREC files"
     (path,) = (page.parent / "comparisons").iterdir()
-    assert "Not compared: the results have different multi settings" in Page(path).text
+    assert "cannot be compared: the results have different multi settings" in Page(path).text
 
 
 def test_one_target_alone_makes_pages(capitals: Collection, tmp_path: Path) -> None:
@@ -363,39 +365,43 @@ def test_a_lower_rank_distance_is_better(site: Path) -> None:
 def test_hardest_questions_by_hand(capitals: Collection, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     results = system("lossy", capitals, lost=[("de", 3), ("de", 7), ("en", 7)], runs=runs)
-    found = hardest(results, "AP", runs, capitals, count=2)
+    found = find_hard_groups(results, "AP", runs, capitals, count=2)
     # Of 12 values (3 mono, 6 cross, 3 multi) question 7 loses 8, and question 3 loses 4.
-    assert [one.question for one in found] == ["q07", "q03"]
+    assert [one.name for one in found] == ["q07", "q03"]
     pool = (1 / 34 + 2 / 35 + 3 / 36) / 3
     assert found[0].mean == pytest.approx((4 + 6 / 12 + 2 * pool) / 12)
-    german = found[1].asked[1]
-    assert (german.lang, german.query, german.text) == ("de", "de:q:q03", "Hauptstadt von Land 3?")
+    german = found[1].queries[1]
+    assert (german.language, german.query, german.text) == (
+        "de",
+        "de:q:q03",
+        "Hauptstadt von Land 3?",
+    )
     assert german.value == pytest.approx(pool)
     # All others score 0, ties in descending order of ids.
     assert [hit.passage for hit in german.hits] == ["en:p11", "en:p10", "en:p09"]
-    assert [hit.relevant for hit in german.hits] == [False] * 3
+    assert [hit.is_relevant for hit in german.hits] == [False] * 3
     assert german.hits[0].text == "City 11"
-    english = found[1].asked[2]
+    english = found[1].queries[2]
     assert [hit.passage for hit in english.hits] == ["en:p03", "de:p03", "ar:p03"]
-    assert [hit.relevant for hit in english.hits] == [True] * 3
-    assert found[1].shown is english
-    assert [hit.passage for hit in found[1].answers] == ["ar:p03", "de:p03", "en:p03"]
-    bare = hardest(results, "AP", None, None, count=1)[0]
-    assert bare.asked[0].text is None
-    assert (bare.asked[0].hits, bare.answers) == ((), ())
+    assert [hit.is_relevant for hit in english.hits] == [True] * 3
+    assert found[1].title_query is english
+    assert [hit.passage for hit in found[1].gold] == ["ar:p03", "de:p03", "en:p03"]
+    bare = find_hard_groups(results, "AP", None, None, count=1)[0]
+    assert bare.queries[0].text is None
+    assert (bare.queries[0].hits, bare.gold) == ((), ())
 
 
 def test_texts_come_from_the_same_collection_or_not_at_all(tmp_path: Path) -> None:
     mine = collection(tmp_path)
     results = system("mine", mine)
-    found = offline_collection(results)
+    found = find_local_collection(results)
     assert found is not None
     assert found.queries["text"].to_pylist() == mine.queries["text"].to_pylist()
     path = tmp_path / "capitals.jsonl"
     path.write_text(path.read_text("utf-8").replace("City 1", "Village 1"), "utf-8")
-    assert offline_collection(results) is None
+    assert find_local_collection(results) is None
     path.unlink()
-    assert offline_collection(results) is None
+    assert find_local_collection(results) is None
 
 
 def test_commands_and_what_is_recorded(tmp_path: Path) -> None:
@@ -413,7 +419,7 @@ def test_commands_and_what_is_recorded(tmp_path: Path) -> None:
     speed = (results.timing.encoded_texts or 0) / results.timing.seconds["encoding"]
     assert row["Texts/s"] == f"{speed:,.0f}"
     (model,) = (page.parent / "models").iterdir()
-    commands = bh.reproduction(results)
+    commands = bh.reproduce_commands(results)
     assert len(commands) > 3
     shown = "\n".join(commands).replace(str(tmp_path), "path/to/" + tmp_path.name)
     assert "\n".join(commands) != shown
@@ -426,8 +432,8 @@ def test_a_published_row_has_no_rank_of_its_namesake(three: Path) -> None:
     ours = bh.Results.load(three / "fair")
     published = replace(next(iter(read_entries(ours))), source="published", results=None, path=None)
     (mine,) = read_entries(ours)
-    board = board_of([mine, published])
-    ranks = {row.entry.source: row.cells[0][board.main].text for row in board.rows}
+    board = build_board([mine, published])
+    ranks = {row.entry.source: row.cells[0][board.main_measure].text for row in board.rows}
     assert ranks == {"results": "1", "published": ""}
 
 
@@ -479,12 +485,12 @@ def test_result_files_of_mteb_are_entries(tmp_path: Path) -> None:
     (tmp_path / "other" / "model_meta.json").write_text('{"name": "B", "n_parameters": 1234567}')
     page = bh.leaderboard([tmp_path / "mteb", path], tmp_path / "site")
     rows = rows_of(Page(page))
-    assert list(rows) == ["Bfigures of mteb", "some/modelfigures of mteb"]
-    row = rows["some/modelfigures of mteb"]
+    assert list(rows) == ["Bfrom mteb", "some/modelfrom mteb"]
+    row = rows["some/modelfrom mteb"]
     assert (row["Mo"], row["Cr"]) == (".6000", ".2500")
     waiting = [a["data-sort"] for a in Page(page).all("span") if a.get("data-measure") == "AP@1000"]
     assert "0.3" in waiting
-    assert rows["Bfigures of mteb"]["Parameters"] == "1.23M"
+    assert rows["Bfrom mteb"]["Parameters"] == "1.23M"
     assert "Rank distance" not in row
     model = Page(page.parent / "models" / "mlqaretrieval-test-mteb-some-model.html")
     map_ = model.table("nDCG@10 by language")
@@ -498,7 +504,7 @@ def test_averages_over_other_languages_are_in_another_table(tmp_path: Path) -> N
     mteb_file(tmp_path / "a__a" / "1", {"ara-ara": 0.5, "deu-deu": 0.7})
     mteb_file(tmp_path / "b__b" / "1", {"ara-ara": 0.6})
     entries = read_entries(tmp_path)
-    assert len({entry.group for entry in entries}) == 2
+    assert len({entry.benchmark for entry in entries}) == 2
     page = Page(bh.leaderboard(tmp_path, tmp_path / "site"))
     titles = [a["id"] for a in page.all("h2")]
     assert titles == [
@@ -548,7 +554,7 @@ def test_other_peoples_folders_are_left_alone(three: Path, tmp_path: Path) -> No
     with pytest.raises(BadOption, match=r"home holds 'letter\.txt', which is no part of a leader"):
         bh.leaderboard(three, tmp_path / "home")
     (tmp_path / "files" / "files").mkdir(parents=True)
-    with pytest.raises(BadOption, match="files is none: a leaderboard is replaced as a whole"):
+    with pytest.raises(BadOption, match="files is not a leaderboard; name another folder"):
         bh.leaderboard(three, tmp_path / "files")
     site = bh.leaderboard(three / "fair", tmp_path / "site").parent
     (site / ".git").mkdir()

@@ -24,9 +24,9 @@ from beir_hybrid.evaluation.rerankers.rerank import scores_of
 from beir_hybrid.measures.base import LanguageExposure, RankDistance
 from beir_hybrid.results.request import Request
 from beir_hybrid.retrieval.runs import read_run
+from tests.image_boards import collection, folder_of
 from tests.matchers import LANGS, blip, lxmert, pictures, regions, vectors
 from tests.models import transformer_model
-from tests.picture_boards import collection, folder_of
 from tests.test_cli_evaluate import Ran, ran  # noqa: F401 - a fixture
 
 KINDS = ("text-image", "image-text", "image-pool")

@@ -23,7 +23,9 @@ from beir_hybrid.encoding import Embeddings
 from beir_hybrid.errors import BadData, BadOption, NotWritable, UnknownName
 from beir_hybrid.evaluation.evaluate import Vectors
 from beir_hybrid.measures.base import SameLanguageShare
-from beir_hybrid.report import plots
+from beir_hybrid.report.figures import render_svg, write_figure
+from beir_hybrid.report.plots import _choose_ink, plot_bias, plot_languages, plot_matrix
+from beir_hybrid.report.scatter import plot_points, plot_scatter
 from beir_hybrid.results.provenance import ModelProvenance
 from beir_hybrid.results.results import Estimate
 from tests.test_compare import parallel, system
@@ -49,7 +51,7 @@ class Drawn:
     """What an SVG shows: its texts with their places."""
 
     def __init__(self, figure: Figure) -> None:
-        self.svg = plots.svg(figure)
+        self.svg = render_svg(figure)
         self.root = ET.fromstring(self.svg)  # noqa: S314 - our own
         self.texts = [
             (node.text or "", float(node.get("x", "nan")), float(node.get("y", "nan")))
@@ -69,7 +71,7 @@ class Drawn:
 
 
 def test_a_matrix_shows_each_value_in_its_place(three: dict[str, bh.Results]) -> None:
-    drawn = Drawn(plots.matrix(three["twin"], "RR"))
+    drawn = Drawn(plot_matrix(three["twin"], "RR"))
     cells = drawn.figures()
     assert [text for text, _, _ in cells] == [".9236", ".9236", "1.0000", "1.0000"]
     # Rows are query languages, the first on top; columns are those of passages.
@@ -83,10 +85,10 @@ def test_a_matrix_shows_each_value_in_its_place(three: dict[str, bh.Results]) ->
 
 
 def test_a_matrix_of_differences(three: dict[str, bh.Results]) -> None:
-    drawn = Drawn(plots.matrix(three["best"], "RR", less=three["twin"]))
+    drawn = Drawn(plot_matrix(three["best"], "RR", less=three["twin"]))
     assert [text for text, _, _ in drawn.figures()] == ["+.0764", "+.0764", ".0000", ".0000"]
     assert "best less twin" in drawn.words()
-    worse = Drawn(plots.matrix(three["twin"], "RR", less=three["best"]))
+    worse = Drawn(plot_matrix(three["twin"], "RR", less=three["best"]))
     assert [text for text, _, _ in worse.figures()][:2] == ["-.0764", "-.0764"]
 
 
@@ -96,7 +98,7 @@ def test_a_setting_that_is_not_judged_has_an_empty_cell() -> None:
     some = bh.from_beir(corpus, dict.fromkeys(qrels, "?"), qrels, name="some")
     two = Embeddings.of(np.eye(2, dtype=np.float32))
     drawn = Drawn(
-        plots.matrix(bh.evaluate(Vectors(two, two, ModelProvenance("m")), some, measures=RR), RR)
+        plot_matrix(bh.evaluate(Vectors(two, two, ModelProvenance("m")), some, measures=RR), RR)
     )
     cells = drawn.figures()
     assert [text for text, _, _ in cells] == ["1.0000"] * 3
@@ -115,13 +117,13 @@ def test_values_can_be_read_on_their_cells(code: str) -> None:
         ]
         return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2] + 0.05
 
-    chosen = luminance(plots._readable_on(to_rgb(code)))  # noqa: SLF001 - drawn as such below
+    chosen = luminance(_choose_ink(to_rgb(code)))
     low, high = sorted((luminance(code), chosen))
     assert high / low >= 4.5
 
 
 def test_bars_by_language(three: dict[str, bh.Results]) -> None:
-    drawn = Drawn(plots.languages(three["twin"], "RR"))
+    drawn = Drawn(plot_languages(three["twin"], "RR"))
     # Monolingual, cross-lingual and in the pool, German first: see `tests.test_tables`.
     assert [text for text, _, _ in drawn.figures()] == [
         *(".9236", "1.0000"), *(".9236", "1.0000"), *(".9203", "1.0000"),
@@ -132,7 +134,7 @@ def test_bars_by_language(three: dict[str, bh.Results]) -> None:
 
 
 def test_bias_beside_its_unbiased_value(three: dict[str, bh.Results]) -> None:
-    drawn = Drawn(plots.bias(three["best"]))
+    drawn = Drawn(plot_bias(three["best"]))
     # Both answers come first, with one score; of ties the last id does, which is English. So
     # German questions never see their own language first, and English ones always do.
     assert [text for text, _, _ in drawn.figures()] == [".0000", "1.0000", ".5000", ".5000"]
@@ -140,11 +142,11 @@ def test_bias_beside_its_unbiased_value(three: dict[str, bh.Results]) -> None:
     assert {"LanguagePreference", "SameLanguageShare@2"} <= set(drawn.words())
     only = system(parallel(), EVERY, "only", [RR])
     with pytest.raises(BadOption, match="no LanguagePreference and no SameLanguageShare"):
-        plots.bias(only)
+        plot_bias(only)
 
 
 def test_a_scatter_places_systems_by_their_values(three: dict[str, bh.Results]) -> None:
-    figure = plots.scatter(three, "RR", "RankDistance")
+    figure = plot_scatter(three, "RR", "RankDistance")
     (axes,) = figure.axes
     dots = [line for line in axes.lines if line.get_marker() == "o"]
     places = [np.asarray(line.get_xydata())[0] for line in dots]
@@ -152,29 +154,29 @@ def test_a_scatter_places_systems_by_their_values(three: dict[str, bh.Results]) 
         np.array([(1, 1), (1, 0.960145), (1, 1 / 23)]), abs=1e-5
     )
     drawn = Drawn(figure)
-    assert {"RankDistance (less is better)", "RR, multilingual"} <= set(drawn.words())
+    assert {"RankDistance (lower is better)", "RR, multilingual"} <= set(drawn.words())
     # Names stand in the order of effectiveness, and apart.
     heights = [drawn.place(name)[1] for name in ("best", "twin", "worst")]
     assert heights[0] < heights[1] - 8 < heights[2] - 16
-    assert "RR (more is better)" in Drawn(plots.scatter(three, "RR", "RR")).words()
-    odd = plots.scatter(three, "RR", "LanguagePreference")
+    assert "RR (higher is better)" in Drawn(plot_scatter(three, "RR", "RR")).words()
+    odd = plot_scatter(three, "RR", "LanguagePreference")
     assert "LanguagePreference (best where unbiased)" in Drawn(odd).words()
 
 
 def test_points_without_intervals() -> None:
     nan = float("nan")
     alone = Estimate(0.5, nan, nan, 0.5, 1)
-    drawn = Drawn(plots.points({"published": (alone, alone)}, "across", "up", "data"))
+    drawn = Drawn(plot_points({"published": (alone, alone)}, "across", "up", "data"))
     assert {"published", "across", "up", "on data, with 95% intervals"} <= set(drawn.words())
 
 
 def every(results: bh.Results) -> list[Figure]:
     return [
-        plots.matrix(results, "RR"),
-        plots.matrix(results, "RR", less=results),
-        plots.languages(results, "RR"),
-        plots.bias(results),
-        plots.scatter({results.model: results}, "RR"),
+        plot_matrix(results, "RR"),
+        plot_matrix(results, "RR", less=results),
+        plot_languages(results, "RR"),
+        plot_bias(results),
+        plot_scatter({results.model: results}, "RR"),
     ]
 
 
@@ -187,14 +189,14 @@ def test_names_are_shown_and_not_run(three: dict[str, bh.Results], tmp_path: Pat
         assert HOSTILE[:9] in whole
         assert "שלום 工" in whole
         for suffix in ("svg", "png", "pdf"):
-            assert plots.write(figure, tmp_path / f"{number}.{suffix}").stat().st_size > 1000
+            assert write_figure(figure, tmp_path / f"{number}.{suffix}").stat().st_size > 1000
     long = named(three["best"], "organisation/" + "x" * 200 + "-large")
-    (title,) = [word for word in Drawn(plots.languages(long, "RR")).words() if "…" in word]
+    (title,) = [word for word in Drawn(plot_languages(long, "RR")).words() if "…" in word]
     assert title.startswith("organisation/xxx")
     assert title.endswith("xxx-large")
     assert len(title) <= 67
     costs = named(three["best"], "a $5_{x model $\\frac$")
-    assert "a $5_{x model $\\frac$" in Drawn(plots.matrix(costs, "RR")).words()
+    assert "a $5_{x model $\\frac$" in Drawn(plot_matrix(costs, "RR")).words()
 
 
 def test_svg_for_a_page_loads_nothing_and_shares_no_ids(three: dict[str, bh.Results]) -> None:
@@ -217,11 +219,10 @@ def test_svg_for_a_page_loads_nothing_and_shares_no_ids(three: dict[str, bh.Resu
 
 DRAW = """
 import sys
-from pathlib import Path
 import beir_hybrid as bh
-from beir_hybrid.report import plots
-figure = plots.matrix(bh.Results.load(sys.argv[1]), "RR")
-sys.stdout.write(plots.svg(figure))
+from beir_hybrid.report.figures import render_svg
+from beir_hybrid.report.plots import plot_matrix
+sys.stdout.write(render_svg(plot_matrix(bh.Results.load(sys.argv[1]), "RR")))
 """
 
 
@@ -229,15 +230,15 @@ def test_bytes_are_the_same_every_time(three: dict[str, bh.Results], tmp_path: P
     results = three["twin"]
     for suffix in ("svg", "png", "pdf"):
         one, two = (
-            [plots.write(figure, tmp_path / f"{n}-{run}.{suffix}").read_bytes()
+            [write_figure(figure, tmp_path / f"{n}-{run}.{suffix}").read_bytes()
              for n, figure in enumerate(every(results))]
             for run in range(2)
         )  # fmt: skip
         assert one == two
-    mine = plots.svg(plots.matrix(results, "RR"))
+    mine = render_svg(plot_matrix(results, "RR"))
     # A user's own style changes nothing, nor does another process.
     with mpl.rc_context({"font.size": 30, "axes.facecolor": "red", "svg.fonttype": "path"}):
-        assert plots.svg(plots.matrix(results, "RR")) == mine
+        assert render_svg(plot_matrix(results, "RR")) == mine
     folder = results.save(tmp_path / "results")
     done = subprocess.run(
         [sys.executable, "-c", DRAW, folder], capture_output=True, text=True, check=True
@@ -252,41 +253,41 @@ def test_bytes_are_the_same_every_time(three: dict[str, bh.Results], tmp_path: P
 def test_pyplot_is_left_alone() -> None:
     code = (
         "import sys; from tests.test_plots import *; r = system(parallel(), EVERY, 'a', MEASURES);"
-        "[plots.svg(f) for f in every(r)]; print('matplotlib.pyplot' in sys.modules)"
+        "[render_svg(f) for f in every(r)]; print('matplotlib.pyplot' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
 
 
 def test_files_are_whole_or_not_there(three: dict[str, bh.Results], tmp_path: Path) -> None:
-    figure = plots.matrix(three["best"], "RR")
-    plots.write(figure, tmp_path / "new" / "a.SVG")
+    figure = plot_matrix(three["best"], "RR")
+    write_figure(figure, tmp_path / "new" / "a.SVG")
     assert (tmp_path / "new" / "a.SVG").read_bytes().startswith(b"<?xml")
-    assert plots.write(figure, tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
-    assert plots.write(figure, tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
+    assert write_figure(figure, tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+    assert write_figure(figure, tmp_path / "a.pdf").read_bytes().startswith(b"%PDF")
     with pytest.raises(BadOption, match=r"ends in \.svg, \.png, \.pdf, not as 'a\.jpg' does"):
-        plots.write(figure, tmp_path / "a.jpg")
+        write_figure(figure, tmp_path / "a.jpg")
     (tmp_path / "file").write_text("mine")
     with pytest.raises(NotWritable):
-        plots.write(figure, tmp_path / "file" / "a.svg")
+        write_figure(figure, tmp_path / "file" / "a.svg")
     assert {path.name for path in tmp_path.iterdir()} == {"new", "a.png", "a.pdf", "file"}
 
 
 @pytest.mark.parametrize(
     ("draw", "error", "message"),
     [
-        (lambda it: plots.matrix(it["best"], "AP"), UnknownName, "no measure .* 'AP'"),
-        (lambda it: plots.matrix(it["best"], "RR", one_target=True), BadOption, "no one-target"),
-        (lambda it: plots.matrix(it["best"], "RankDistance"), BadOption, "no mono or cross"),
-        (lambda _: plots.scatter({}), BadOption, "a scatter needs results"),
-        (lambda it: plots.scatter(it, "AP"), UnknownName, "no measure of best in multi .* 'AP'"),
+        (lambda it: plot_matrix(it["best"], "AP"), UnknownName, "no measure .* 'AP'"),
+        (lambda it: plot_matrix(it["best"], "RR", one_target=True), BadOption, "no one-target"),
+        (lambda it: plot_matrix(it["best"], "RankDistance"), BadOption, "no mono or cross"),
+        (lambda _: plot_scatter({}), BadOption, "a scatter needs results"),
+        (lambda it: plot_scatter(it, "AP"), UnknownName, "no measure of best in multi .* 'AP'"),
         (
-            lambda it: plots.scatter({**it, "o": system(parallel(name="o"), EVERY, "o")}, "RR"),
+            lambda it: plot_scatter({**it, "o": system(parallel(name="o"), EVERY, "o")}, "RR"),
             BadData,
             "its name differs: parallel and o",
         ),
         (
-            lambda it: plots.matrix(
+            lambda it: plot_matrix(
                 it["best"], "RR", less=system(parallel(name="o"), EVERY, "o", [RR])
             ),
             BadData,

@@ -49,7 +49,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def words(results: bh.Results, **options: Any) -> list[list[str]]:
     """Return the words of each command but the program's name."""
-    lines = [shlex.split(line) for line in bh.reproduction(results, **options)]
+    lines = [shlex.split(line) for line in bh.reproduce_commands(results, **options)]
     assert {line[0] for line in lines} == {"beir-hybrid"}
     return [line[1:] for line in lines]
 
@@ -200,7 +200,7 @@ def test_what_pyserini_cannot_rank_is_evaluated_again(
     assert reranked.timing.request is not None
     request = replace(reranked.timing.request, rerank=None)
     with pytest.raises(BadOption, match="are of a cross-encoder that was given as an object"):
-        bh.reproduction(replace(reranked, timing=Timing(request=request)))
+        bh.reproduce_commands(replace(reranked, timing=Timing(request=request)))
 
 
 def test_runs_are_scored_again(place: Path, tmp_path: Path, ran: Ran) -> None:
@@ -217,7 +217,7 @@ def test_runs_are_scored_again(place: Path, tmp_path: Path, ran: Ran) -> None:
     refused = ran("reproduce", tmp_path / "first", "--hits", "6")
     assert refused.code == 2
     assert refused.err.endswith(
-        "are made again without Pyserini's dense search, which hits is for\n"
+        "are reproduced without Pyserini's dense search, which takes the hits\n"
     )
     first, again = (bh.Results.load(tmp_path / name) for name in ("first", "new/results"))
     assert first.provenance == again.provenance
@@ -232,9 +232,9 @@ def test_bm25_is_ranked_again(place: Path) -> None:
          "reproduced/results", "--settings", "cross", "--k1", "1.2", "--b", "0.75", "--depth", "50"]
     ]  # fmt: skip
     with pytest.raises(
-        BadOption, match=r"'BM25' on 'two'.* are made again without Pyserini's dens"
+        BadOption, match=r"'BM25' on 'two'.* are reproduced without Pyserini's dens"
     ):
-        bh.reproduction(results, hits=50)
+        bh.reproduce_commands(results, hits=50)
 
 
 def test_measures_that_see_further_than_runs_are_evaluated_again(
@@ -253,8 +253,8 @@ def test_measures_that_see_further_than_runs_are_evaluated_again(
     assert sum("--hits 6 " in line for line in lines) == 3
     *_, scored, note, whole = lines
     assert note == (
-        "# AP, AP@20, RankDistance saw other than the first 6 passages of a query: our own search "
-        "ranks for it"
+        "# AP, AP@20, RankDistance were computed from other than the first 6 passages of a query; "
+        "our own search ranks for them"
     )
     assert " --measures R@5 --output reproduced/results " in scored
     assert shlex.split(whole) == [
@@ -277,14 +277,16 @@ def test_runs_are_of_a_reasonable_size(place: Path) -> None:
     results = bh.evaluate(place / "model", collection, measures="AP R@5", depth=10)
     size = replace(results.provenance.collection, queries=13_090, passages=13_014)
     large = replace(results, provenance=replace(results.provenance, collection=size))
-    lines = bh.reproduction(large)
+    lines = bh.reproduce_commands(large)
     assert sum("--hits 10 " in line for line in lines) == 3
     assert " --measures R@5 " in lines[-3]
-    assert lines[-2].startswith("# AP saw other than the first 10 passages of a query: ")
+    assert lines[-2].startswith(
+        "# AP were computed from other than the first 10 passages of a query; "
+    )
     assert " --measures AP --output reproduced/whole " in lines[-1]
     # Without a search that finds all of any, there is nothing to search for.
     alone = replace(large, measures=large.measures[:1])
-    assert [line.split()[:2] for line in bh.reproduction(alone)] == [
+    assert [line.split()[:2] for line in bh.reproduce_commands(alone)] == [
         ["beir-hybrid", "datasets"], ["#", "AP"], ["beir-hybrid", "evaluate"]
     ]  # fmt: skip
 
@@ -292,8 +294,10 @@ def test_runs_are_of_a_reasonable_size(place: Path) -> None:
 def test_a_run_of_another_depth_is_not_scored_by_what_sees_all_of_it(place: Path) -> None:
     collection = bh.load("jsonl", path=place / "two.jsonl")
     results = bh.evaluate(place / "model", collection, measures="infAP R@5", depth=10)
-    assert " --measures 'infAP R@5' " in bh.reproduction(results)[-1]
-    assert " --measures infAP --output reproduced/whole" in bh.reproduction(results, hits=20)[-1]
+    assert " --measures 'infAP R@5' " in bh.reproduce_commands(results)[-1]
+    assert (
+        " --measures infAP --output reproduced/whole" in bh.reproduce_commands(results, hits=20)[-1]
+    )
 
 
 def test_other_versions_are_named(place: Path, tmp_path: Path, ran: Ran) -> None:
@@ -310,15 +314,15 @@ def test_what_has_no_name_is_refused(place: Path, tmp_path: Path, ran: Ran) -> N
     options: Any = {"measures": "R@1", "settings": "mono"}
     of_object = bh.evaluate(static_model(), collection, **options)
     with pytest.raises(BadOption, match=r"are of a model that was given as an object, or of vec"):
-        bh.reproduction(of_object)
+        bh.reproduce_commands(of_object)
     data = bh.read_jsonl(place / "two.jsonl")
     with pytest.raises(BadOption, match="are on a collection that was given as an object"):
-        bh.reproduction(bh.evaluate(place / "model", data, **options))
+        bh.reproduce_commands(bh.evaluate(place / "model", data, **options))
     with pytest.raises(BadOption, match="hits is 0; it must be a whole number from 1 on"):
-        bh.reproduction(of_object, hits=0)
+        bh.reproduce_commands(of_object, hits=0)
     odd = bh.evaluate(place / "model", collection, **options, name="a\x1b[2Jb")
     with pytest.raises(BadOption, match=r"'a\\x1b\[2Jb' holds control characters"):
-        bh.reproduction(odd)
+        bh.reproduce_commands(odd)
     of_object.save(tmp_path / "old")
     (tmp_path / "old" / "timing.json").unlink()
     done = ran("reproduce", tmp_path / "old")

@@ -17,8 +17,10 @@ from rich.console import Console
 import beir_hybrid as bh
 from beir_hybrid.collection.setting import Setting
 from beir_hybrid.errors import BadData, BadOption, UnknownName
-from beir_hybrid.report.compared import Compared, compared
-from beir_hybrid.report.tables import FORMATS, latex, latex_text, markdown, records, terminal
+from beir_hybrid.report.comparison_tables import list_comparison_records
+from beir_hybrid.report.formats import FORMATS, render_terminal
+from beir_hybrid.report.latex import escape_latex
+from beir_hybrid.report.system_comparison import SystemComparison, compare_systems
 from tests.test_compare import parallel, system
 
 EVERY = {(lang, number) for lang in ("de", "en") for number in range(12)}
@@ -34,17 +36,19 @@ def results() -> dict[str, bh.Results]:
 
 
 @pytest.fixture(scope="module")
-def three() -> Compared:
-    return compared(results(), baseline="worst")
+def three() -> SystemComparison:
+    return compare_systems(results(), baseline="worst")
 
 
-def renamed(names: dict[str, str], **options: Any) -> Compared:
+def renamed(names: dict[str, str], **options: Any) -> SystemComparison:
     found = results()
-    return compared({names[name]: one for name, one in found.items()}, **options)
+    return compare_systems({names[name]: one for name, one in found.items()}, **options)
 
 
-def test_the_rows_by_hand(three: Compared) -> None:
-    rows = {(row["system"], row["measure"], row["kind"]): row for row in records(three)}
+def test_the_rows_by_hand(three: SystemComparison) -> None:
+    rows = {
+        (row["system"], row["measure"], row["kind"]): row for row in list_comparison_records(three)
+    }
     assert len(rows) == 2 * (3 + 3 + 1)
     for kind, mean, worst in (
         ("mono", TWIN[0], 1 / 12), ("cross", TWIN[0], 1 / 12), ("multi", TWIN[1], 1 / 23),
@@ -67,26 +71,34 @@ def test_the_rows_by_hand(three: Compared) -> None:
     assert (distance["queries"], distance["passages"]) == (None, None)
 
 
-def test_the_baseline_is_the_first_unless_named(three: Compared) -> None:
+def test_the_baseline_is_the_first_unless_named(three: SystemComparison) -> None:
     assert list(three.systems) == ["worst", "best", "twin"]
-    other = compared(results(), measures=["RR"])
+    other = compare_systems(results(), measures=["RR"])
     assert other.baseline == "best"
-    (row,) = [row for row in records(other) if (row["system"], row["kind"]) == ("worst", "mono")]
+    (row,) = [
+        row
+        for row in list_comparison_records(other)
+        if (row["system"], row["kind"]) == ("worst", "mono")
+    ]
     assert row["difference"] == pytest.approx(1 / 12 - 1)
     assert (row["rank"], row["baseline_rank"]) == (3, 1)
-    (row,) = [row for row in records(other) if (row["system"], row["kind"]) == ("twin", "mono")]
+    (row,) = [
+        row
+        for row in list_comparison_records(other)
+        if (row["system"], row["kind"]) == ("twin", "mono")
+    ]
     assert (row["p"], row["p_holm"]) == (1, 1)
 
 
 def test_every_setting() -> None:
-    found = compared(results(), baseline="worst", measures=[RR], by="setting")
-    where = [row.found.where for row in found.rows if row.system == "best"]
+    found = compare_systems(results(), baseline="worst", measures=[RR], by="setting")
+    where = [row.comparison.where for row in found.differences if row.system == "best"]
     assert where == [
         *(Setting("mono", "de", "de"), Setting("mono", "en", "en")),
         *(Setting("cross", "de", "en"), Setting("cross", "en", "de")),
         *(Setting("multi", "de", "all"), Setting("multi", "en", "all")),
     ]
-    rows = [row for row in records(found) if row["system"] == "twin"]
+    rows = [row for row in list_comparison_records(found) if row["system"] == "twin"]
     assert [(row["kind"], row["queries"], row["passages"]) for row in rows[:3]] == [
         ("mono", "de", "de"), ("mono", "en", "en"), ("cross", "de", "en"),
     ]  # fmt: skip
@@ -95,20 +107,20 @@ def test_every_setting() -> None:
     # Smallest first, nine comparisons have P and three 2 * P.
     assert [row["p_holm"] for row in rows[:2]] == pytest.approx([12 * P, 12 * P])
     assert {row["rank"] for row in rows} == {None}
-    assert "de → all" in FORMATS["table"](found)
-    assert r"de $\to$ all & 1.0000 & +.9565 & {[}+.9565, +.9565{]}" in latex(found)
+    assert "de → all" in FORMATS["table"].write(found)
+    assert r"de $\to$ all & 1.0000 & +.9565 & {[}+.9565, +.9565{]}" in FORMATS["latex"].write(found)
 
 
 def test_a_table_for_a_paper() -> None:
     names = {"best": "best_50%", "twin": "twin&co\\{x}", "worst": "[base|<line>]"}
-    text = latex(renamed(names, baseline=names["worst"]))
+    text = FORMATS["latex"].write(renamed(names, baseline=names["worst"]))
     first, *others = text.split("\\begin{table}\n")[1:]
     assert text.startswith("% In the preamble: \\usepackage{booktabs}\n\\begin{table}\n")
     assert len(others) == 2
     caption, _, rows = first.partition("\\begin{tabular}")
     assert caption.startswith("\\centering\n\\caption{3 systems on parallel. Mo monolingual, Cr ")
     assert r"$^{\dagger}$ differs from the baseline, {[}base\textbar{}\textless{}line" in caption
-    assert caption.endswith("Bold: the best, and what cannot be told apart from it.}\n")
+    assert caption.endswith("Bold: the best, and systems that cannot be told apart from it.}\n")
     assert rows.splitlines() == [
         "{lrrrr}",
         r"\toprule",
@@ -134,23 +146,23 @@ def test_a_table_for_a_paper() -> None:
         r"RR & mono & .9618 & +.8785 & {[}+.8021, +.9167{]} & .0029$^{\dagger}$ & +6.64 \\"
         in (others[1])
     )
-    worse = latex(renamed(names, measures=["RR"]))
+    worse = FORMATS["latex"].write(renamed(names, measures=["RR"]))
     assert r"RR & mono & .0833 & $-$.9167 & {[}$-$.9167, $-$.9167{]} & .0029$^{\dagger}$" in worse
 
 
 def test_braces_of_a_paper_s_tables_are_in_pairs() -> None:
     hostile = {"best": "}{\\end{table}", "twin": "$x^2~#1", "worst": '--- "q" *'}
-    text = latex(renamed(hostile))
+    text = FORMATS["latex"].write(renamed(hostile))
     bare = text.replace(r"\{", "").replace(r"\}", "")
     assert bare.count("{") == bare.count("}")
     assert text.count(r"\end{table}") == 3
     assert r"\}\{\textbackslash{}end\{table\} &" in text
     assert r"\$x\textasciicircum{}2\textasciitilde{}\#1 &" in text
-    assert latex_text('---"*[') == "-{-}{-}''{*}{[}"
+    assert escape_latex('---"*[') == "-{-}{-}''{*}{[}"
 
 
-def test_markdown(three: Compared) -> None:
-    lines = markdown(three).splitlines()
+def test_markdown(three: SystemComparison) -> None:
+    lines = FORMATS["markdown"].write(three).splitlines()
     assert lines[:7] == [
         "**3 systems on parallel**",
         "",
@@ -162,18 +174,18 @@ def test_markdown(three: Compared) -> None:
     ]
     assert "| RR | mono | .9618 | +.8785 | \\[+.8021, +.9167\\] | .0029† | +6.64 |" in lines
     hostile = {"best": "a|b", "twin": "<img src=x onerror=alert(1)>", "worst": "[x](y)\n`c`_d_"}
-    text = markdown(renamed(hostile))
+    text = FORMATS["markdown"].write(renamed(hostile))
     assert "| a\\|b | " in text
     assert "| &lt;img src=x onerror=alert(1)&gt; | " in text
     assert "| \\[x\\](y)\\\\n\\`c\\`\\_d\\_ | " in text
     assert "<" not in text
 
 
-def test_csv_has_all_digits(three: Compared) -> None:
-    text = FORMATS["csv"](three)
+def test_csv_has_all_digits(three: SystemComparison) -> None:
+    text = FORMATS["csv"].write(three)
     rows = list(csv.DictReader(io.StringIO(text)))
     assert [float(row["difference"]) for row in rows] == [
-        row["difference"] for row in records(three)
+        row["difference"] for row in list_comparison_records(three)
     ]
     assert list(rows[0]) == [
         *("system", "baseline", "measure", "kind", "queries", "passages", "mean", "baseline_mean"),
@@ -181,13 +193,13 @@ def test_csv_has_all_digits(three: Compared) -> None:
         "baseline_rank",
     ]
     assert (rows[0]["system"], rows[0]["baseline"], rows[0]["queries"]) == ("best", "worst", "")
-    quoted = FORMATS["csv"](renamed({"best": 'a,"b"\n', "twin": "twin", "worst": "=1+1"}))
+    quoted = FORMATS["csv"].write(renamed({"best": 'a,"b"\n', "twin": "twin", "worst": "=1+1"}))
     assert {row["baseline"] for row in csv.DictReader(io.StringIO(quoted))} == {'a,"b"\n'}
 
 
-def test_json_holds_the_table_and_the_rows(three: Compared) -> None:
-    stored = json.loads(FORMATS["json"](three))
-    assert stored["comparisons"] == records(three)
+def test_json_holds_the_table_and_the_rows(three: SystemComparison) -> None:
+    stored = json.loads(FORMATS["json"].write(three))
+    assert stored["comparisons"] == list_comparison_records(three)
     assert (stored["baseline"], stored["collection"]) == ("worst", "parallel")
     (twin,) = [one for one in stored["systems"] if one["system"] == "twin"]
     means = {(one["measure"], one["kind"]): (one["mean"], one["rank"]) for one in twin["values"]}
@@ -195,13 +207,13 @@ def test_json_holds_the_table_and_the_rows(three: Compared) -> None:
     assert means["RankDistance", "multi"] == (1, 1)
 
 
-def shown(found: Compared, width: int, **options: Any) -> str:
+def shown(found: SystemComparison, width: int, **options: Any) -> str:
     text = io.StringIO()
-    Console(file=text, width=width, **options).print(terminal(found))
+    Console(file=text, width=width, **options).print(render_terminal(found))
     return text.getvalue()
 
 
-def test_the_terminal(three: Compared) -> None:
+def test_the_terminal(three: SystemComparison) -> None:
     lines = [" ".join(line.split()) for line in shown(three, 80).splitlines()]
     at = lines.index("twin less worst, the baseline")
     assert lines[at + 1] == "measure where value difference 95% interval p effect"
@@ -210,11 +222,11 @@ def test_the_terminal(three: Compared) -> None:
     coloured = shown(three, 80, force_terminal=True, color_system="standard")
     assert re.search(r"\x1b\[1m *\.9618† \(1\)\x1b\[0m", coloured)
     assert not re.search(r"\x1b\[1m *\.0833 \(3\)", coloured)
-    assert shown(three, 100, color_system=None).split() == FORMATS["table"](three).split()
+    assert shown(three, 100, color_system=None).split() == FORMATS["table"].write(three).split()
     steering = renamed({"best": "\x1b[31m", "twin": "[red]x[/red]", "worst": "w"})
     assert r"\x1b[31m" in shown(steering, 80)
     assert "[red]x[/red]" in shown(steering, 80)
-    assert "\x1b" not in FORMATS["latex"](steering) + FORMATS["markdown"](steering)
+    assert "\x1b" not in FORMATS["latex"].write(steering) + FORMATS["markdown"].write(steering)
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
@@ -232,29 +244,29 @@ def test_what_has_no_order_has_no_rank() -> None:
         name: system(collection, right, name, measures)
         for name, right in (("a", {("de", 0)}), ("b", {("en", 1)}))
     }
-    found = compared(systems)
+    found = compare_systems(systems)
     # AP comes before what else there is, and R@1 and LanguagePreference are left out.
     columns = [(str(measure), kind) for measure, kind in found.columns]
     assert columns == [
         ("AP", "mono"), ("AP", "cross"), ("AP", "multi"), ("RankDistance", "multi"),
     ]  # fmt: skip
-    chosen = compared(systems, measures=["LanguagePreference"])
+    chosen = compare_systems(systems, measures=["LanguagePreference"])
     assert chosen.ranks == {}
     assert [str(measure) for measure, _ in chosen.columns] == ["LanguagePreference"]
-    assert "(1)" not in FORMATS["table"](chosen)
-    assert r"\textbf" not in FORMATS["latex"](chosen)
+    assert "(1)" not in FORMATS["table"].write(chosen)
+    assert r"\textbf" not in FORMATS["latex"].write(chosen)
 
 
 def test_what_cannot_be_compared() -> None:
     found = results()
     with pytest.raises(BadOption, match="takes two systems or more, not 1"):
-        compared({"best": found["best"]})
+        compare_systems({"best": found["best"]})
     with pytest.raises(UnknownName, match="no system 'bets'; did you mean 'best'"):
-        compared(found, baseline="bets")
+        compare_systems(found, baseline="bets")
     with pytest.raises(UnknownName, match="no measure of both results 'AP'; there are"):
-        compared(found, measures=["AP"])
+        compare_systems(found, measures=["AP"])
     with pytest.raises(BadData, match="its name differs: other and parallel"):
-        compared({**found, "other": system(parallel(name="other"), set(), "other")})
+        compare_systems({**found, "other": system(parallel(name="other"), set(), "other")})
     other = system(parallel(n=12), set(), "other", [AP])
     with pytest.raises(BadOption, match="no measure with values in common"):
-        compared({"best": found["best"], "other": other})
+        compare_systems({"best": found["best"], "other": other})

@@ -1,7 +1,7 @@
-"""The commands that set results beside each other: tables of differences, and plots."""
+"""Commands that compare results: tables of differences, and plots."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
@@ -13,13 +13,22 @@ from beir_hybrid.files import atomic_file
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from matplotlib.figure import Figure
+
     from beir_hybrid.results.compare import By
     from beir_hybrid.results.results import Results
     from beir_hybrid.results.statistics import Test
 
 _BY, _TESTS = ("kind", "setting"), ("randomisation", "t")
-_SUFFIXES = {".txt": "table", ".md": "markdown", ".tex": "latex", ".csv": "csv", ".json": "json"}
 _PLOTS = ("matrix", "bias", "scatter", "languages")
+
+
+def list_formats() -> list[str]:
+    """Return the names of the formats of a comparison."""
+    from beir_hybrid.report.formats import FORMATS
+
+    return list(FORMATS)
+
 
 Folders = Annotated[
     list[Path], typer.Argument(help="Folders that `evaluate --output` made.", metavar="RESULTS...")
@@ -41,8 +50,8 @@ Format = Annotated[
     str | None,
     typer.Option(
         "--format",
-        help="table, markdown, latex, csv or json; by default what FILE's name says, or table.",
-        autocompletion=lambda: [*_SUFFIXES.values()],
+        help="table, markdown, latex, csv or json; by default by FILE's ending, or table.",
+        autocompletion=list_formats,
     ),
 ]
 Target = Annotated[
@@ -54,7 +63,7 @@ WhichPlot = Annotated[
         help="matrix, bias, scatter or languages.", metavar="PLOT", autocompletion=lambda: _PLOTS
     ),
 ]
-Picture = Annotated[
+PlotFile = Annotated[
     Path, typer.Option("--output", help="An .svg, .png or .pdf to write.", metavar="FILE")
 ]
 OneMeasure = Annotated[str, typer.Option(help="A measure of the results.", metavar="NAME")]
@@ -94,7 +103,7 @@ def compare(
     output: Target = None,
     as_json: Json = False,
 ) -> None:
-    """Compare systems on the same data, question by question, with the first or with --baseline.
+    """Compare systems on the same data, query by query, with the first or with --baseline.
 
     Differences come with 95% intervals, p after Holm's correction, and effect sizes; systems that
     cannot be told apart share a rank.
@@ -105,48 +114,57 @@ def compare(
 
     `beir-hybrid compare hybrid x-y x-x-mono --baseline x-y --output table.tex`
     """
-    from beir_hybrid.report.compared import compared
-    from beir_hybrid.report.tables import FORMATS, as_record, terminal
+    from beir_hybrid.report.comparison_tables import build_comparison_record
+    from beir_hybrid.report.formats import FORMATS, render_terminal
+    from beir_hybrid.report.system_comparison import compare_systems
 
-    suffix = _SUFFIXES.get(output.suffix.lower(), "table") if output else "table"
-    write = lookup("format", form or suffix, FORMATS)
+    name = form or _find_format(output)
+    write = lookup("format", name, FORMATS).write
     if as_json and form not in (None, "json") and output is None:
         raise BadOption(f"name --json or --format {form}, not both")
-    if len(results) < 2:  # noqa: PLR2004 - to compare is to have two
+    if len(results) < 2:  # noqa: PLR2004 - a comparison takes two
         raise BadOption("compare takes two folders of results or more")
     systems = read(results)
-    known = dict(zip(map(str, results), systems, strict=True)) | {name: name for name in systems}
-    found = compared(
+    aliases = dict(zip(map(str, results), systems, strict=True)) | {name: name for name in systems}
+    comparison = compare_systems(
         systems,
-        baseline=None if baseline is None else lookup("system", baseline, known),
+        baseline=None if baseline is None else lookup("system", baseline, aliases),
         by=cast("By", by),
         test=cast("Test", test),
         **chosen(measures),
     )
     if output is not None:
         with atomic_file(output) as temporary:
-            temporary.write_text(write(found), "utf-8")
+            temporary.write_text(write(comparison), "utf-8")
     if as_json:
-        print_json(as_record(found))
-    elif output is None and write is FORMATS["table"]:
-        console().print(terminal(found))
+        print_json(build_comparison_record(comparison))
+    elif output is None and name == "table":
+        console().print(render_terminal(comparison))
     elif output is None:
-        typer.echo(write(found), nl=False)
+        typer.echo(write(comparison), nl=False)
     if output is not None:
         typer.echo(f"saved in {output}")
+
+
+def _find_format(output: Path | None) -> str:
+    """Return the name of the format that a file's ending says; by default the table's."""
+    from beir_hybrid.report.formats import FORMATS
+
+    suffix = output.suffix.lower() if output else ""
+    return next((name for name, form in FORMATS.items() if form.suffix == suffix), "table")
 
 
 def plot(
     kind: WhichPlot,
     results: Folders,
-    output: Picture,
+    output: PlotFile,
     measure: OneMeasure = "AP",
     bias: BiasMeasure = None,
     one_target: OneTarget = False,
 ) -> None:
-    """Draw results: a matrix of languages, bias, effectiveness against bias, or bars by language.
+    """Plot results: a matrix of languages, bias, effectiveness against bias, or bars by language.
 
-    A matrix of two results is of what the first gains on the second.
+    A matrix of two results shows the first less the second.
 
     Examples
     --------
@@ -154,24 +172,31 @@ def plot(
 
     `beir-hybrid plot scatter e5 bge bm25 --output bias.pdf`
     """
-    from beir_hybrid.report import plots
+    from beir_hybrid.report.figures import check_suffix, write_figure
+    from beir_hybrid.report.plots import plot_bias, plot_languages, plot_matrix
+    from beir_hybrid.report.scatter import plot_scatter
 
-    draw: dict[str, tuple[int, Callable[..., Any]]] = {
-        "matrix": (2, lambda *of: plots.matrix(of[0], measure, one_target=one_target,
-                                               less=of[1] if of[1:] else None)),
-        "bias": (1, plots.bias),
-        "scatter": (1000, lambda *_: plots.scatter(systems, measure, bias or "RankDistance")),
-        "languages": (1, lambda of: plots.languages(of, measure)),
-    }  # fmt: skip
-    most, drawn = lookup("plot", kind, draw)
-    if len(results) > most:
+    def draw_matrix(first: "Results", second: "Results | None" = None) -> "Figure":
+        return plot_matrix(first, measure, one_target=one_target, less=second)
+
+    def draw_scatter(*_: "Results") -> "Figure":
+        return plot_scatter(systems, measure, bias or "RankDistance")
+
+    plots: dict[str, tuple[int, Callable[..., Figure]]] = {
+        "matrix": (2, draw_matrix),
+        "bias": (1, plot_bias),
+        "scatter": (1000, draw_scatter),
+        "languages": (1, lambda results: plot_languages(results, measure)),
+    }
+    limit, draw = lookup("plot", kind, plots)
+    if len(results) > limit:
         raise BadOption(
-            f"{kind} takes {most} folder{'s' * (most > 1)} of results, not {len(results)}"
+            f"{kind} takes {limit} folder{'s' * (limit > 1)} of results, not {len(results)}"
         )
-    for name, given, taker in (("bias", bias, "scatter"), ("one-target", one_target, "matrix")):
-        if given and kind != taker:
-            raise BadOption(f"--{name} is an option of {taker}")
-    plots.plot_suffix(output)
+    for name, value, owner in (("bias", bias, "scatter"), ("one-target", one_target, "matrix")):
+        if value and kind != owner:
+            raise BadOption(f"--{name} is an option of {owner}")
+    check_suffix(output)
     systems = read(results)
-    plots.write(drawn(*systems.values()), output)
+    write_figure(draw(*systems.values()), output)
     typer.echo(f"saved in {output}")

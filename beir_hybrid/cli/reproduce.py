@@ -28,13 +28,13 @@ def reproduce(results: Folder, output: Output = Path("reproduced"), hits: Hits =
     `beir-hybrid reproduce e5-small --hits 5000 > again.sh`
     """
     from beir_hybrid.pyserini.topics import check_topics_folder
-    from beir_hybrid.report.reproduce import reproduction
+    from beir_hybrid.report.reproduce import reproduce_commands
     from beir_hybrid.results.machine import list_versions
     from beir_hybrid.results.results import Results
 
     check_topics_folder(output)
     found = Results.load(results)
-    for line in reproduction(found, folder=output, hits=hits):
+    for line in reproduce_commands(found, folder=output, hits=hits):
         typer.echo(line)
     now, then = list_versions(), found.provenance.versions
     other = [f"{name} {then[name]}" for name in then if then[name] != now.get(name)]

@@ -1,58 +1,69 @@
-"""An entry in, the files that its page links to out."""
+"""Files for download: a model's results, runs and summary, and all averages as JSON."""
 
 import csv
+import math
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from beir_hybrid.report.entries import Entry
-from beir_hybrid.results.results import PER_QUERY, RESULTS, TIMING
+from beir_hybrid.results.results import PER_QUERY, RESULTS, TIMING, Estimate
 
 RUNS = "runs"  # beside results, where an evaluation writes them
 SUMMARY = "summary.csv"
-_MOST = 100 * 2**20  # bytes of runs: pages are published, and eleven languages' runs are gigabytes
+_FIGURES = ("mean", "low", "high", "unbiased")
+_RUN_BYTES = 100 * 2**20  # at most, for pages are published: runs in 11 languages take gigabytes
 
 
-class Files(NamedTuple):
-    """What was written: names and what they are, runs, and why there are none."""
+class Downloads(NamedTuple):
+    """The downloads of a page.
+
+    Attributes
+    ----------
+    files
+        Names of files, each with a description.
+    runs
+        Names of run files.
+    omission
+        Why there are no runs, if they were left out.
+    """
 
     files: list[tuple[str, str]]
     runs: list[str]
-    left_out: str = ""
+    omission: str = ""
 
 
-def write_files(entry: Entry, folder: Path) -> Files:
-    """Write what can be had of an entry into a folder that is not there yet."""
+def write_downloads(entry: Entry, folder: Path) -> Downloads:
+    """Write an entry's files into a folder that does not exist yet."""
     folder.mkdir()
-    found = []
+    files = []
     if entry.results is not None:
         entry.results.save(folder)
-        # How long it took and in which folders things lay there is nobody else's business.
+        # Times and folders of this machine are private.
         for name in (TIMING, ".results.lock"):
             (folder / name).unlink()
-        found += [(RESULTS, "averages, and all that they depend on"),
-                  (PER_QUERY, "every value of every query")]  # fmt: skip
+        files += [
+            (RESULTS, "averages, and everything that they depend on"),
+            (PER_QUERY, "every value of every query"),
+        ]
     elif entry.path is not None:
         shutil.copyfile(entry.path, folder / entry.path.name)
-        found.append((entry.path.name, "mteb's result file"))
+        files.append((entry.path.name, "mteb's result file"))
     _write_summary(entry, folder / SUMMARY)
-    found.append((SUMMARY, "averages as a table"))
-    return Files(found, *_copied(entry, folder))
-
-
-def _copied(entry: Entry, folder: Path) -> tuple[list[str], str]:
-    """Copy runs unless they are too large; return their names, or say why there are none."""
-    runs = _runs(entry)
+    files.append((SUMMARY, "averages as a table"))
+    runs = _list_runs(entry)
     size = sum(path.stat().st_size for path in runs)
-    if size > _MOST:
-        return [], f"Its {len(runs)} runs, {size / 2**30:.1f} GiB, are too large to stand here."
+    if size > _RUN_BYTES:
+        omission = f"The {len(runs)} runs are left out: {size / 2**30:.1f} GiB are too large here."
+        return Downloads(files, [], omission)
     for path in runs:
         (folder / RUNS).mkdir(exist_ok=True)
         shutil.copyfile(path, folder / RUNS / path.name)
-    return [f"{RUNS}/{path.name}" for path in runs], ""
+    return Downloads(files, [f"{RUNS}/{path.name}" for path in runs])
 
 
-def _runs(entry: Entry) -> list[Path]:
+def _list_runs(entry: Entry) -> list[Path]:
     if entry.results is None or entry.path is None:
         return []
     return sorted((entry.path.parent / RUNS).glob("*-*.trec"))
@@ -61,11 +72,38 @@ def _runs(entry: Entry) -> list[Path]:
 def _write_summary(entry: Entry, path: Path) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
-        names = ("mean", "low", "high", "unbiased")
-        table.writerow(["settings", "measure", *names])
+        table.writerow(["settings", "measure", *_FIGURES])
         for kind, row in entry.summary.items():
-            for measure, found in row.items():
-                values = [getattr(found, name) for name in names]
-                # NaN is unequal to itself.
-                known = ["" if value is None or value != value else value for value in values]  # noqa: PLR0124
-                table.writerow([kind, measure, *known])
+            for measure, estimate in row.items():
+                values = _record_estimate(estimate).values()
+                cells = ["" if value is None else value for value in values]
+                table.writerow([kind, measure, *cells])
+
+
+def list_records(entries: Iterable[Entry]) -> list[dict[str, object]]:
+    """Return entries as JSON can hold them; unknown figures are null."""
+    return [
+        {
+            "name": entry.name,
+            "source": entry.source,
+            "dataset": entry.benchmark.name,
+            "languages": list(entry.benchmark.languages),
+            "date": entry.date or None,
+            "parameters": entry.parameters,
+            "texts a second": entry.speed,
+            "recipe": entry.recipe or entry.origin[0] or None,
+            "summary": {
+                kind: {name: _record_estimate(estimate) for name, estimate in row.items()}
+                for kind, row in entry.summary.items()
+            },
+        }
+        for entry in entries
+    ]
+
+
+def _record_estimate(estimate: Estimate) -> dict[str, float | None]:
+    values = {name: getattr(estimate, name) for name in _FIGURES}
+    return {
+        name: None if value is None or math.isnan(value) else value
+        for name, value in values.items()
+    }

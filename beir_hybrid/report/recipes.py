@@ -1,36 +1,42 @@
-"""Results and what lies beside them in, a line on how the system came about out."""
+"""A line that says how a system came about: its training, prompts, reranker."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from beir_hybrid.errors import BadData
 from beir_hybrid.results.results import Results
 
-_RECORD = "training.json"  # of `bh.train`, beside the model; `ablate` has it under runs
+_RECORD = "training.json"  # of `bh.train`, beside the model; `bh.ablate` writes it under runs
 
-_BATCHES = {
+_BATCH_LABELS = {
     "mono": "monolingual", "mono-rows": "monolingual pairs", "cross": "cross-lingual",
-    "cross-rows": "cross-lingual", "image": "captions and pictures",
-    "image-rows": "captions and pictures",
+    "cross-rows": "cross-lingual", "image": "captions and images",
+    "image-rows": "captions and images",
 }  # fmt: skip
 
 
-def recipe(results: Results, folder: Path | None) -> str:
-    """Return how a model was trained, if its training lies here, else how it was asked."""
-    made = results.provenance.model.fingerprint
-    parts = list(_OF_KIND.get(str(made.get("kind")), _asked)(made))
-    for path in _records(results, folder):
-        if path.is_file():
-            parts = [_trained(path), *parts]
-            break
+def describe_recipe(results: Results, folder: Path | None) -> str:
+    """Return how a model was trained, if its record is on this machine, and how it was used.
+
+    Parameters
+    ----------
+    folder
+        Where the results were read from, to look for the record.
+    """
+    fingerprint = results.provenance.model.fingerprint
+    describe = _DESCRIPTIONS.get(fingerprint.get("kind"), _describe_prompts)
+    parts = [describe(fingerprint)]
+    record = next((path for path in _list_records(results, folder) if path.is_file()), None)
+    if record is not None:
+        parts = [_describe_training(record), *parts]
     if reranker := results.provenance.reranker:
         parts.append(f"reranked by {reranker.name}")
-    return "; ".join(parts)
+    return "; ".join(part for part in parts if part)
 
 
-def _records(results: Results, folder: Path | None) -> Iterator[Path]:
+def _list_records(results: Results, folder: Path | None) -> Iterator[Path]:
+    """Yield where the record of the model's training may be."""
     request = results.timing.request
     if request is not None and request.model and not request.hub:
         yield Path(request.model).parent / _RECORD
@@ -38,38 +44,45 @@ def _records(results: Results, folder: Path | None) -> Iterator[Path]:
         yield folder.absolute().parents[2] / "runs" / folder.name / _RECORD
 
 
-def _trained(path: Path) -> str:
+def _describe_training(path: Path) -> str:
     try:
         record = json.loads(path.read_bytes())
         strategy = record["recipe"]["strategy"]
         kinds = strategy["kinds"]
-        shares = [f"{share:.0%} {_BATCHES.get(kind, kind)}" for kind, share in kinds]
-        mixed = ", ".join(shares) if kinds[1:] else ""
-        steps = f"{record['steps']:,} steps" if "steps" in record else ""
-        switched = strategy.get("code_switch")
-        told = [
-            f"{strategy['name']} ({mixed})" if mixed else str(strategy["name"]),
-            *([f"words switched with p={switched['probability']}"] if switched else []),
-            *([steps] if steps else []),
-        ]
+        shares = ", ".join(f"{share:.0%} {_BATCH_LABELS.get(kind, kind)}" for kind, share in kinds)
+        mixture = f" ({shares})" if kinds[1:] else ""
+        parts = [f"{strategy['name']}{mixture}"]
+        if code_switch := strategy.get("code_switch"):
+            parts.append(f"words switched with p={code_switch['probability']}")
+        if "steps" in record:
+            parts.append(f"{record['steps']:,} steps")
     except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise BadData(f"{path} is no record of a training: {error!r}") from error
-    return "trained: " + ", ".join(told)
+    return "trained: " + ", ".join(parts)
 
 
-def _asked(made: Mapping[str, Any]) -> Iterator[str]:
-    prompts = made.get("prompts") or {}
-    if any(prompts.values()):
-        query, passage = (prompts.get(role, "") for role in ("queries", "passages"))
-        yield f"prompts “{query}” and “{passage}”"
+# An encoder's or engine's fingerprint, as results record it.
+Fingerprint = Mapping[str, object]
 
 
-def _of_runs(_made: Mapping[str, Any]) -> Iterator[str]:
-    yield "runs in TREC files"
+def _describe_prompts(fingerprint: Fingerprint) -> str:
+    prompts = fingerprint.get("prompts")
+    if not isinstance(prompts, Mapping) or not any(prompts.values()):
+        return ""
+    query, passage = (prompts.get(role, "") for role in ("queries", "passages"))
+    return f"prompts “{query}” and “{passage}”"
 
 
-def _bm25(made: Mapping[str, Any]) -> Iterator[str]:
-    yield f"BM25, k1={made['k1']:g}, b={made['b']:g}"
+def _describe_runs(_fingerprint: Fingerprint) -> str:
+    return "runs in TREC files"
 
 
-_OF_KIND = {"runs": _of_runs, "bm25": _bm25}
+def _describe_bm25(fingerprint: Fingerprint) -> str:
+    return f"BM25, k1={fingerprint['k1']:g}, b={fingerprint['b']:g}"
+
+
+# By the kind of the fingerprint; encoders have other kinds.
+_DESCRIPTIONS: dict[object, Callable[[Fingerprint], str]] = {
+    "runs": _describe_runs,
+    "bm25": _describe_bm25,
+}

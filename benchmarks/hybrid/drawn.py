@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from beir_hybrid.report.drawing import COLOURS, INK, drawing, title, write
-from beir_hybrid.report.plots import points
+from beir_hybrid.report.figures import COLOURS, INK, plot_style, write_figure, write_title
+from beir_hybrid.report.scatter import plot_points
 from beir_hybrid.results.results import Estimate
 from benchmarks.hybrid.pooled import COLUMNS, Pooled
 
@@ -19,8 +19,8 @@ def alpha_curve(pooled: Mapping[float, Pooled], collection: str) -> "Figure":
     """Draw each measure by the share of batches in one language: intervals, and dots of seeds."""
     alphas = sorted(pooled)
     drawn = _figure(10.0, 2.9)
-    with drawing():
-        title(
+    with plot_style():
+        write_title(
             drawn,
             "Batches in one language",
             f"on {collection}, 95% by question; dots: seeds",
@@ -53,7 +53,7 @@ def bias(pooled: Mapping[str, Pooled], collection: str) -> "Figure":
         pair = [_estimate(one, name) for name in ("rank distance", "Mul mAP")]
         if pair[0] is not None and pair[1] is not None:
             found[label] = pair[0], pair[1]
-    return points(found, "rank distance (less is better)", "mAP, multilingual", collection)
+    return plot_points(found, "rank distance (less is better)", "mAP, multilingual", collection)
 
 
 def _estimate(pooled: Pooled, name: str) -> Estimate | None:
@@ -67,8 +67,8 @@ def _estimate(pooled: Pooled, name: str) -> Estimate | None:
 def learning(curves: Mapping[str, Mapping[int, float]]) -> "Figure":
     """Draw the mean over seeds of what the dev articles said on the way."""
     drawn = _figure(6.4, 3.4)
-    with drawing():
-        title(drawn, "Learning curves", "mAP in the pool of MLQA-R's dev articles")
+    with plot_style():
+        write_title(drawn, "Learning curves", "mAP in the pool of MLQA-R's dev articles")
         axes = drawn.add_subplot()
         for number, (label, curve) in enumerate(curves.items()):
             style = ("-", "--", ":")[number // len(COLOURS) % 3]
@@ -83,11 +83,11 @@ def learning(curves: Mapping[str, Mapping[int, float]]) -> "Figure":
 def save(drawn: "Figure", folder: Path, name: str) -> None:
     """Write a figure as SVG and as PNG."""
     for suffix in (".svg", ".png"):
-        write(drawn, folder / f"{name}{suffix}")
+        write_figure(drawn, folder / f"{name}{suffix}")
 
 
 def _figure(wide: float, high: float) -> "Figure":
-    with drawing():
+    with plot_style():
         from matplotlib.figure import Figure
 
         return Figure(figsize=(wide, high), layout="constrained")

@@ -1,15 +1,15 @@
 "use strict";
-const each = (where, what, act) => where.querySelectorAll(what).forEach(act);
-const root = document.documentElement;
+const each = (root, selector, act) => root.querySelectorAll(selector).forEach(act);
+const page = document.documentElement;
 
-/* light, dark, or as the system has it */
+/* switch the theme: light, dark, or that of the system */
 each(document, ".theme", (button) => {
-  const names = ["auto", "light", "dark"];
-  const show = () => { button.textContent = `Theme: ${root.dataset.theme || "auto"}`; };
+  const themes = ["auto", "light", "dark"];
+  const show = () => { button.textContent = `Theme: ${page.dataset.theme || "auto"}`; };
   button.addEventListener("click", () => {
-    const next = names[(names.indexOf(root.dataset.theme || "auto") + 1) % names.length];
-    if (next === "auto") delete root.dataset.theme; else root.dataset.theme = next;
-    try { localStorage.setItem("beir-hybrid-theme", next); } catch { /* not kept, then */ }
+    const next = themes[(themes.indexOf(page.dataset.theme || "auto") + 1) % themes.length];
+    if (next === "auto") delete page.dataset.theme; else page.dataset.theme = next;
+    try { localStorage.setItem("beir-hybrid-theme", next); } catch { /* lasts for this page only */ }
     show();
   });
   show();
@@ -18,12 +18,12 @@ each(document, ".theme", (button) => {
 
 /* copy a block of commands */
 each(document, ".copy", (button) => {
-  const text = document.getElementById(button.dataset.of);
+  const block = document.getElementById(button.dataset.text);
   button.addEventListener("click", async () => {
     try {
-      await navigator.clipboard.writeText(text.textContent);
+      await navigator.clipboard.writeText(block.textContent);
     } catch {
-      getSelection().selectAllChildren(text);
+      getSelection().selectAllChildren(block);
       document.execCommand("copy");
     }
     button.textContent = "Copied";
@@ -32,19 +32,19 @@ each(document, ".copy", (button) => {
   button.hidden = false;
 });
 
-/* sort a table by a column; what has no value stays last */
-const said = document.getElementById("said");
-const shown = (cell) => cell.querySelector(".v:not([hidden])")?.dataset.sort ?? "";
+/* sort a table by a column; rows without a value stay last */
+const statusLine = document.getElementById("status");
+const sortKey = (cell) => cell.querySelector(".v:not([hidden])")?.dataset.sort ?? "";
 function sort(table, heading, direction) {
-  const at = [...heading.parentElement.children].indexOf(heading);
-  const numbers = heading.dataset.type === "number";
+  const column = [...heading.parentElement.children].indexOf(heading);
+  const isNumber = heading.dataset.type === "number";
   const sign = direction === "ascending" ? 1 : -1;
   const rows = [...table.tBodies[0].rows];
-  const keys = new Map(rows.map((row) => [row, shown(row.cells[at])]));
-  rows.sort((one, other) => {
-    const [a, b] = [keys.get(one), keys.get(other)];
+  const keys = new Map(rows.map((row) => [row, sortKey(row.cells[column])]));
+  rows.sort((first, second) => {
+    const [a, b] = [keys.get(first), keys.get(second)];
     if (a === "" || b === "") return (a === "") - (b === "");
-    return sign * (numbers ? a - b : a.localeCompare(b, "en"));
+    return sign * (isNumber ? a - b : a.localeCompare(b, "en"));
   });
   table.tBodies[0].append(...rows);
   each(table, "th[aria-sort]", (th) => th.removeAttribute("aria-sort"));
@@ -57,46 +57,46 @@ each(document, "table.board", (table) => {
     button.append(...heading.childNodes);
     heading.append(button);
     button.addEventListener("click", () => {
-      const now = heading.getAttribute("aria-sort");
-      const turned = now === "ascending" ? "descending" : "ascending";
-      const direction = now ? turned : heading.dataset.first;
+      const current = heading.getAttribute("aria-sort");
+      const reverse = current === "ascending" ? "descending" : "ascending";
+      const direction = current ? reverse : heading.dataset.first;
       sort(table, heading, direction);
-      said.textContent = `sorted by ${button.textContent.trim()}, ${direction}`;
+      statusLine.textContent = `sorted by ${button.textContent.trim()}, ${direction}`;
     });
   });
 });
 
-/* choose the measure of a table */
+/* choose the measure that a table shows */
 each(document, "select.measure", (select) => {
-  const table = document.getElementById(select.dataset.of);
+  const table = document.getElementById(select.dataset.table);
   const choose = () => {
     each(table, ".v[data-measure]", (value) => { value.hidden = value.dataset.measure !== select.value; });
     each(table, ".chosen", (name) => { name.textContent = select.value; });
-    const sorted = table.querySelector("th[aria-sort]");
-    if (sorted) sort(table, sorted, sorted.getAttribute("aria-sort"));
+    const heading = table.querySelector("th[aria-sort]");
+    if (heading) sort(table, heading, heading.getAttribute("aria-sort"));
   };
   select.addEventListener("change", choose);
-  choose(); /* a browser may have kept a choice over a reload */
+  choose(); /* a browser may keep a choice over a reload */
 });
 
-/* keep the rows that have a text, of one dataset or all */
+/* filter rows by words, and sections by dataset */
 const filter = document.getElementById("filter");
 const dataset = document.getElementById("dataset");
 if (filter) {
   const apply = () => {
     const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
-    let seen = 0;
-    let all = 0;
+    let visible = 0;
+    let total = 0;
     each(document, "section.dataset", (section) => {
       section.hidden = dataset.value !== "" && dataset.value !== section.id;
       each(section, "table.board tbody tr", (row) => {
         const text = row.dataset.text;
         row.hidden = !words.every((word) => text.includes(word));
-        all += 1;
-        seen += !row.hidden && !section.hidden;
+        total += 1;
+        visible += !row.hidden && !section.hidden;
       });
     });
-    document.getElementById("count").textContent = `${seen} of ${all} systems`;
+    document.getElementById("count").textContent = `${visible} of ${total} systems`;
   };
   filter.addEventListener("input", apply);
   dataset.addEventListener("change", apply);

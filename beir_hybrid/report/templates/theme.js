@@ -1,4 +1,4 @@
 try {
   const theme = localStorage.getItem("beir-hybrid-theme");
   if (theme === "light" || theme === "dark") document.documentElement.dataset.theme = theme;
-} catch { /* a browser that keeps nothing shows what the system has */ }
+} catch { /* without storage, the page has the theme of the system */ }

@@ -7,7 +7,7 @@ from playwright.sync_api import Page
 
 import beir_hybrid as bh
 from tests.browser.test_site import browser, page  # noqa: F401 - fixtures
-from tests.picture_boards import collection, folder_of, system
+from tests.image_boards import collection, folder_of, system
 
 pytestmark = pytest.mark.browser
 LOST = [("de", number) for number in range(4)]
@@ -19,12 +19,12 @@ def test_pictures_are_seen(page: Page, tmp_path: Path) -> None:  # noqa: F811
         system(name, on, lost=lost, runs=tmp_path / name / "runs").save(tmp_path / name)
     index = bh.leaderboard([tmp_path / "fair", tmp_path / "lossy"], tmp_path / "site")
     page.goto(index.as_uri())
-    assert page.locator("h2.part").inner_text() == "Pictures and captions"
+    assert page.locator("h2.part").inner_text() == "Images and captions"
     assert page.locator("#on-squares tbody tr:visible th .v").all_inner_texts() == ["fair", "lossy"]
     page.locator("#on-squares thead button", has_text="Disparity").click()
     assert page.locator("#on-squares tbody th .v").all_inner_texts() == ["fair", "lossy"]
     page.get_by_role("link", name="lossy", exact=True).click()
-    hard = page.get_by_role("heading", name="Hardest pictures").locator("..")
+    hard = page.get_by_role("heading", name="Hardest images").locator("..")
     hard.locator("summary").first.click()
     pictures = hard.locator("details").first.get_by_role("img")
     loaded = pictures.evaluate_all("all => all.map(one => [one.naturalWidth, one.naturalHeight])")

@@ -1,0 +1,121 @@
+"""The content of a page that compares two systems."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from beir_hybrid.collection.setting import SETTING_KINDS
+from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.report.entries import Entry
+from beir_hybrid.report.heat_maps import HeatMap, map_differences
+from beir_hybrid.report.model_page import list_pool_values
+from beir_hybrid.results.compare import Comparison, compare, rises
+from beir_hybrid.results.render import figure as format_value
+from beir_hybrid.results.render import signed
+from beir_hybrid.results.results import Matrix
+
+_SAMPLES = 10_000  # of a test and of its interval
+_ALPHA = 0.05
+# Enough measures to see effectiveness and bias, few enough to read.
+_MEASURES = ("AP", "nDCG@10", "R@1", "R@10", "RankDistance", "LanguagePreference",
+             "LanguageDisparity")  # fmt: skip
+
+
+class ComparisonLine(NamedTuple):
+    """A line of the table of differences."""
+
+    measure: str
+    kind: str
+    first: str
+    second: str
+    difference: str
+    interval: str
+    p: str
+    effect: str
+    verdict: str
+    is_significant: bool
+
+
+@dataclass(frozen=True)
+class EntryComparison:
+    """Two systems side by side; `obstacle` says why there are no lines."""
+
+    first: Entry
+    second: Entry
+    lines: tuple[ComparisonLine, ...]
+    differences: HeatMap | None
+    obstacle: str = ""
+
+
+def compare_entries(first: Entry, second: Entry, main_measure: str) -> EntryComparison:
+    """Compare two systems on the same benchmark."""
+    if first.results is None or second.results is None:
+        raise BadOption("only results with values query by query can be compared")
+    differences = _map_gains(first, second, main_measure)
+    measures = [
+        measure
+        for measure in dict.fromkeys((main_measure, *_MEASURES))
+        if _share_measure(first, second, measure)
+    ]
+    if not measures:
+        obstacle = "they have no measure in common"
+        return EntryComparison(first, second, (), differences, obstacle)
+    try:
+        comparisons = compare(first.results, second.results, measures=measures, samples=_SAMPLES)
+    except BadData as error:  # such as runs of different settings
+        return EntryComparison(first, second, (), differences, str(error))
+    return EntryComparison(first, second, tuple(map(_make_line, comparisons)), differences)
+
+
+def _share_measure(first: Entry, second: Entry, measure: str) -> bool:
+    return any(
+        first.estimate(measure, kind) and second.estimate(measure, kind) for kind in SETTING_KINDS
+    )
+
+
+def _make_line(comparison: Comparison) -> ComparisonLine:
+    values = comparison.found
+    p, where = comparison.p_holm, comparison.where
+    return ComparisonLine(
+        measure=str(comparison.measure),
+        kind=SETTING_KINDS[where].label if isinstance(where, str) else "",
+        first=format_value(values.mean_a),
+        second=format_value(values.mean_b),
+        difference=signed(values.difference),
+        interval=f"{signed(values.low)} to {signed(values.high)}",
+        p=format_value(p) if p >= 0.0001 else "< .0001",  # noqa: PLR2004 - the last digit shown
+        effect=f"{values.effect:+.2f}",
+        verdict=_judge_difference(comparison),
+        is_significant=p <= _ALPHA,
+    )
+
+
+def _judge_difference(comparison: Comparison) -> str:
+    if comparison.p_holm > _ALPHA:
+        return "no significant difference"
+    try:
+        is_higher_better = rises(comparison.measure)
+    except BadOption:  # neither high nor low values are better
+        return "differ"
+    is_higher = comparison.found.difference > 0
+    return "first better" if is_higher == is_higher_better else "second better"
+
+
+def _map_gains(first: Entry, second: Entry, measure: str) -> HeatMap | None:
+    """Return the first system's values less the second's, by language."""
+    entries = (first, second)
+    a, b = (entry.matrix(measure, ("mono", "cross")) for entry in entries)
+    if a is None or b is None or (a.rows, a.columns) != (b.rows, b.columns):
+        return None
+    matrix = Matrix(a.rows, a.columns, a.values - b.values)
+    pools = [list_pool_values(entry, measure, matrix) for entry in entries]
+    pool = _subtract(*pools) if all(pools) else []
+    description = (
+        "The first system less the second, in every setting. Outlined cells: queries and passages "
+        "in one language."
+    )
+    return map_differences(f"Differences of {measure} by language", description, matrix, pool)
+
+
+def _subtract(a: Sequence[float], b: Sequence[float]) -> list[float]:
+    return [x - y for x, y in zip(a, b, strict=True)]

@@ -1,0 +1,150 @@
+"""The tables of a comparison: all systems, then each system less the baseline."""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from ir_measures import Measure
+
+from beir_hybrid.collection.setting import SETTING_KINDS, KindName, Setting
+from beir_hybrid.report.system_comparison import ALPHA, BaselineDifference, SystemComparison
+from beir_hybrid.results.compare import rises
+from beir_hybrid.results.render import figure as format_value
+from beir_hybrid.results.render import signed
+from beir_hybrid.text import escape_unprintable
+
+_TESTS = {"randomisation": "randomisation test over queries", "t": "t test over queries"}
+RANK_NOTE = "In brackets: rank, shared if no test tells a system apart from the best of that rank."
+
+
+class TableCell(NamedTuple):
+    """A text, its rank among systems, and whether it differs from the baseline."""
+
+    text: str
+    rank: int | None = None
+    is_significant: bool = False
+
+
+class ComparisonTable(NamedTuple):
+    """A table with a title above and notes below.
+
+    Attributes
+    ----------
+    text_columns
+        How many columns, from the left, hold words; all others hold figures.
+    """
+
+    title: str
+    headings: list[str]
+    rows: list[list[TableCell]]
+    notes: list[str]
+    text_columns: int = 1
+
+    @property
+    def has_ranks(self) -> bool:
+        """Whether a cell has a rank."""
+        return any(cell.rank for row in self.rows for cell in row)
+
+
+def build_tables(comparison: SystemComparison) -> Iterator[ComparisonTable]:
+    """Yield the table of all systems, then one for each system that is not the baseline."""
+    yield _build_overview(comparison)
+    note = (
+        "In square brackets: 95% interval; queries that translate each other are resampled "
+        f"together. p: {_TESTS[comparison.test]}, with Holm's correction over all comparisons by a "
+        "measure. Effect: Cohen's d."
+    )
+    headings = ["measure", "where", "value", "difference", "95% interval", "p", "effect"]
+    for system in list(comparison.systems)[1:]:
+        rows = [_build_row(row) for row in comparison.differences if row.system == system]
+        title = escape_unprintable(f"{system} less {comparison.baseline}, the baseline")
+        yield ComparisonTable(title, headings, rows, [note], text_columns=2)
+
+
+def _build_overview(comparison: SystemComparison) -> ComparisonTable:
+    rows = []
+    for system in comparison.systems:
+        cells = [TableCell(escape_unprintable(system))]
+        for measure, kind in comparison.columns:
+            estimate = comparison.estimate(system, measure, kind)
+            text = format_value(estimate.mean) if estimate else ""
+            rank = comparison.find_rank(system, measure, kind)
+            is_significant = comparison.is_significant(system, measure, kind)
+            cells.append(TableCell(text, rank, is_significant))
+        rows.append(cells)
+    kinds = dict.fromkeys(SETTING_KINDS[kind] for _, kind in comparison.columns)
+    labels = ", ".join(f"{kind.short_label} {kind.label}" for kind in kinds)
+    note = (
+        f"{labels}: means over settings. † differs from the baseline, {comparison.baseline}: "
+        f"{_TESTS[comparison.test]}, p at most {ALPHA:g} after Holm's correction."
+    )
+    title = f"{len(comparison.systems)} systems on {comparison.collection}"
+    headings = ["system", *(_build_heading(comparison, *column) for column in comparison.columns)]
+    return ComparisonTable(escape_unprintable(title), headings, rows, [escape_unprintable(note)])
+
+
+def _build_heading(comparison: SystemComparison, measure: Measure, kind: KindName) -> str:
+    """Return a measure and its settings, with an arrow where lower is better."""
+    is_lower_better = (measure, kind) in comparison.ranks and not rises(measure)
+    return f"{measure} {SETTING_KINDS[kind].short_label}{' ↓' * is_lower_better}"
+
+
+def _build_row(row: BaselineDifference) -> list[TableCell]:
+    values, p = row.comparison.found, row.comparison.p_holm
+    return [
+        TableCell(str(row.comparison.measure)),
+        TableCell(_name_settings(row.comparison.where)),
+        TableCell(format_value(values.mean_a)),
+        TableCell(signed(values.difference)),
+        TableCell(f"[{signed(values.low)}, {signed(values.high)}]"),
+        TableCell("<.0001" if p < 0.00005 else format_value(p), is_significant=p <= ALPHA),  # noqa: PLR2004 - would show as 0
+        TableCell(f"{values.effect:+.2f}"),
+    ]
+
+
+def _name_settings(where: KindName | Setting) -> str:
+    if not isinstance(where, Setting):
+        return where
+    suffix = " alone" if where.kind == "one-target" else ""
+    return f"{where.queries} → {where.passages}{suffix}"
+
+
+Record = Mapping[str, object]
+
+
+def list_comparison_records(comparison: SystemComparison) -> list[Record]:
+    """Return a row for each comparison with the baseline, with all digits."""
+    rows: list[Record] = []
+    for system, row in comparison.differences:
+        where, values = row.where, row.found
+        kind, queries, passages = where if isinstance(where, Setting) else (where, None, None)
+        ranks = {} if queries else comparison.ranks.get((row.measure, kind), {})
+        rows.append({
+            "system": system, "baseline": comparison.baseline, "measure": str(row.measure),
+            "kind": kind, "queries": queries, "passages": passages,
+            "mean": values.mean_a, "baseline_mean": values.mean_b,
+            "difference": values.difference, "low": values.low, "high": values.high,
+            "p": values.p, "p_holm": row.p_holm, "effect": values.effect,
+            "questions": values.n_questions,
+            "rank": ranks.get(system), "baseline_rank": ranks.get(comparison.baseline),
+        })  # fmt: skip
+    return rows
+
+
+def build_comparison_record(comparison: SystemComparison) -> Record:
+    """Return the whole comparison as JSON can hold it."""
+    systems = []
+    for system in comparison.systems:
+        values = []
+        for measure, kind in comparison.columns:
+            if estimate := comparison.estimate(system, measure, kind):
+                interval = {"mean": estimate.mean, "low": estimate.low, "high": estimate.high}
+                rank = comparison.find_rank(system, measure, kind)
+                values.append({"measure": str(measure), "kind": kind, **interval, "rank": rank})
+        systems.append({"system": system, "values": values})
+    return {
+        "collection": comparison.collection,
+        "baseline": comparison.baseline,
+        "test": comparison.test,
+        "systems": systems,
+        "comparisons": list_comparison_records(comparison),
+    }

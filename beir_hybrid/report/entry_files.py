@@ -1,0 +1,144 @@
+"""Reading of leaderboard entries: folders of results, `Results`, result files of mteb's."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from beir_hybrid.collection.setting import SETTING_KINDS
+from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.report.entries import Benchmark, Entry, Summary, make_visible, parse_count
+from beir_hybrid.report.mteb_entries import read_mteb_entries
+from beir_hybrid.report.page_names import add_number
+from beir_hybrid.report.recipes import describe_recipe
+from beir_hybrid.results.provenance import CollectionProvenance, Timing
+from beir_hybrid.results.records import to_record
+from beir_hybrid.results.results import RESULTS, Results
+from beir_hybrid.text import escape_unprintable
+
+ResultsOrPath = str | Path | Results
+
+
+def read_entries(sources: ResultsOrPath | Iterable[ResultsOrPath]) -> list[Entry]:
+    """Return an entry for each of some results, and for each result file below some folders."""
+    items = [sources] if isinstance(sources, str | Path | Results) else list(sources)
+    if not items:
+        raise BadOption("no results are named")
+    entries: list[Entry] = []
+    visited: set[Path] = set()
+    for item in items:
+        if isinstance(item, Results):
+            entries.append(_make_entry(item, None))
+            continue
+        paths = [path for path in _find_result_files(Path(item)) if path.resolve() not in visited]
+        visited.update(path.resolve() for path in paths)
+        for path in paths:
+            if path.name == RESULTS:
+                entries.append(_make_entry(Results.load(path.parent), path))
+            else:
+                entries += read_mteb_entries(path)
+    return _make_names_unique(entries)
+
+
+def _find_result_files(path: Path) -> list[Path]:
+    """Return a path that is a result file, or the result files below a folder."""
+    if path.is_file():
+        if path.suffix == ".json":
+            return [path]
+        raise BadData(
+            f"{path} is neither a folder of results nor a result file of mteb's; if it is a run, "
+            "`beir-hybrid evaluate --run FILE --dataset NAME --output DIR` makes results of it"
+        )
+    if not path.is_dir():
+        raise BadData(f"there is no folder {path}")
+    paths = sorted(_walk_result_files(path))
+    if not paths:
+        raise BadData(
+            f"{path} holds no results: neither {RESULTS} of `beir-hybrid evaluate --output`, nor "
+            "result files of mteb's"
+        )
+    return paths
+
+
+def _walk_result_files(folder: Path) -> Iterator[Path]:
+    """Yield result files; everything below a folder of results belongs to these results."""
+    if (folder / RESULTS).is_file():
+        yield folder / RESULTS
+        return
+    for path in sorted(folder.iterdir()):
+        if path.is_dir() and not path.name.startswith("."):
+            yield from _walk_result_files(path)
+        elif path.suffix == ".json" and path.is_file():
+            text = path.read_bytes()
+            if b'"task_name"' in text and b'"scores"' in text:
+                yield path
+
+
+def _make_entry(results: Results, path: Path | None) -> Entry:
+    folder = None if path is None else path.parent
+    try:
+        collection, timing = results.provenance.collection, results.timing
+        summary: Summary = {
+            kind: {str(measure): estimate for measure, estimate in row.items()}
+            for kind, row in results.summary().items()
+        }
+        has_images = any(SETTING_KINDS[kind].has_images for kind in results.summary())
+        return Entry(
+            name=make_visible(results.model),
+            source="results",
+            benchmark=_make_benchmark(collection, has_images=has_images),
+            summary=summary,
+            results=results,
+            path=path,
+            date=timing.date,
+            parameters=parse_count(results.provenance.model.parameters),
+            speed=_compute_speed(timing),
+            recipe=describe_recipe(results, folder),
+        )
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise BadData(
+            f"{folder or results}: these are no results of this version: {error!r}"
+        ) from error
+
+
+def _make_benchmark(collection: CollectionProvenance, *, has_images: bool) -> Benchmark:
+    facts = [
+        f"{len(collection.languages)} languages",
+        f"{collection.queries:,} queries",
+        f"{collection.passages:,} passages",
+        *([f"{collection.images:,} images"] if collection.images else []),
+        *(f"{name}: {value}" for name, value in collection.options.items()),
+        *([f"licence: {collection.licence}"] if collection.licence else []),
+        *([collection.caveat] if collection.caveat else []),
+    ]
+    return Benchmark(
+        name=escape_unprintable(collection.name),
+        key=json.dumps(list(to_record(collection.identity).values()), sort_keys=True),
+        languages=collection.languages,
+        facts=tuple(facts),
+        size=(collection.queries, collection.passages),
+        has_images=has_images,
+    )
+
+
+def _compute_speed(timing: Timing) -> float | None:
+    """Return how many texts and images a second were encoded, if any were."""
+    count = (timing.encoded_texts or 0) + (timing.encoded_images or 0)
+    seconds = timing.seconds.get("encoding", 0)
+    return count / seconds if count and seconds else None
+
+
+def _make_names_unique(entries: list[Entry]) -> list[Entry]:
+    """Add folders or numbers to the names of entries that share a table and a name."""
+    unique: list[Entry] = []
+    names: dict[Benchmark, set[str]] = {}
+    for entry in entries:
+        twins = [
+            twin for twin in entries if (twin.benchmark, twin.name) == (entry.benchmark, entry.name)
+        ]
+        name = entry.name
+        if len(twins) > 1 and entry.path is not None:
+            name = f"{entry.name} ({entry.path.absolute().parent.name})"
+        name = add_number(name, names.setdefault(entry.benchmark, set()), "{} [{}]")
+        unique.append(replace(entry, name=name))
+    return unique

@@ -1,0 +1,117 @@
+"""The formats of a comparison: terminal, Markdown, LaTeX, CSV and JSON.
+
+A new format is a row of `FORMATS`.
+"""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
+
+from beir_hybrid.report.comparison_tables import (
+    RANK_NOTE,
+    TableCell,
+    build_comparison_record,
+    build_tables,
+    list_comparison_records,
+)
+from beir_hybrid.report.latex import write_latex
+from beir_hybrid.report.system_comparison import SystemComparison
+
+if TYPE_CHECKING:
+    from rich.console import Group
+
+
+class Format(NamedTuple):
+    """A format: the ending of its files, and the function that writes a comparison as text."""
+
+    suffix: str
+    write: Callable[[SystemComparison], str]
+
+
+def render_terminal(comparison: SystemComparison) -> "Group":
+    """Return tables for rich's console; cells too wide for it are folded, never cut."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    parts: list[Table | Text] = []
+    for table in build_tables(comparison):
+        grid = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+        for i, heading in enumerate(table.headings):
+            grid.add_column(
+                Text(heading),
+                justify="left" if i < table.text_columns else "right",
+                overflow="fold",
+            )
+        for row in table.rows:
+            grid.add_row(*(Text(_show_cell(cell), "bold" * (cell.rank == 1)) for cell in row))
+        notes = [*table.notes, *[RANK_NOTE] * table.has_ranks]
+        parts += [Text(table.title, "bold"), grid, Text(" ".join(notes), "dim italic"), Text()]
+    return Group(*parts[:-1])
+
+
+def _show_cell(cell: TableCell) -> str:
+    rank = f" ({cell.rank})" if cell.rank else ""
+    return f"{cell.text}{'†' * cell.is_significant}{rank}"
+
+
+def write_text(comparison: SystemComparison) -> str:
+    """Return the tables as a terminal of 100 columns shows them, without styles."""
+    from rich.console import Console
+
+    text = io.StringIO()
+    Console(file=text, width=100, color_system=None).print(render_terminal(comparison))
+    return "".join(f"{line.rstrip()}\n" for line in text.getvalue().splitlines())
+
+
+def write_markdown(comparison: SystemComparison) -> str:
+    """Return tables in Markdown; rank 1 is bold."""
+    blocks = []
+    for table in build_tables(comparison):
+        columns = len(table.headings)
+        alignment = [":--"] * table.text_columns + ["--:"] * (columns - table.text_columns)
+        rows = [list(map(_escape_markdown, table.headings)), alignment]
+        rows += [list(map(_write_markdown_cell, row)) for row in table.rows]
+        lines = [f"| {' | '.join(row)} |" for row in rows]
+        notes = [*table.notes, *[RANK_NOTE] * table.has_ranks]
+        title = f"**{_escape_markdown(table.title)}**"
+        blocks += [title, "\n".join(lines), _escape_markdown(" ".join(notes))]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _write_markdown_cell(cell: TableCell) -> str:
+    text = _escape_markdown(_show_cell(cell))
+    return f"**{text}**" if cell.rank == 1 else text
+
+
+def _escape_markdown(text: str) -> str:
+    """Return text that Markdown shows unchanged, also within a table."""
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_{}\[\]|~$])", r"\\\1", text)
+
+
+def write_csv(comparison: SystemComparison) -> str:
+    """Return the rows of `list_comparison_records` below their keys; None is an empty cell."""
+    rows = list_comparison_records(comparison)
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def write_json(comparison: SystemComparison) -> str:
+    """Return the whole comparison as JSON."""
+    return json.dumps(build_comparison_record(comparison), indent=1) + "\n"
+
+
+FORMATS: dict[str, Format] = {
+    "table": Format(".txt", write_text),
+    "markdown": Format(".md", write_markdown),
+    "latex": Format(".tex", write_latex),
+    "csv": Format(".csv", write_csv),
+    "json": Format(".json", write_json),
+}

@@ -1,0 +1,114 @@
+"""Heat maps: tables of query languages by passage languages, coloured by value."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from beir_hybrid.results.render import figure as format_value
+from beir_hybrid.results.render import signed
+from beir_hybrid.results.results import Matrix
+
+
+class HeatCell(NamedTuple):
+    """A cell of a heat map.
+
+    Attributes
+    ----------
+    strength
+        Of the colour, from 0 to 1; None for an empty cell.
+    side
+        Which of two colours, in a map of differences: ``more`` or ``less``.
+    is_monolingual
+        Whether query and passages are in one language.
+    """
+
+    text: str
+    strength: float | None = None
+    side: str = ""
+    is_monolingual: bool = False
+
+
+class HeatMap(NamedTuple):
+    """A table of query languages (rows) by passage languages (columns), coloured by value.
+
+    Attributes
+    ----------
+    pool
+        One more column: the pool of all languages, for each row.
+    scale
+        The lowest and the highest value, for the legend.
+    """
+
+    title: str
+    description: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[HeatCell, ...]], ...]
+    pool: tuple[HeatCell, ...] = ()
+    scale: str = ""
+
+
+def map_values(title: str, description: str, matrix: Matrix, pool: Sequence[float] = ()) -> HeatMap:
+    """Colour values from the lowest to the highest."""
+    values = _list_values(matrix, pool)
+    low, high = min(values), max(values)
+
+    def colour_cell(value: float, is_monolingual: bool) -> HeatCell:
+        if math.isnan(value):
+            return HeatCell("", is_monolingual=is_monolingual)
+        strength = _divide(value - low, high - low)
+        return HeatCell(format_value(value), strength, is_monolingual=is_monolingual)
+
+    column = tuple(colour_cell(value, False) for value in pool)
+    scale = f"{format_value(low)} to {format_value(high)}"
+    rows = _colour_rows(matrix, colour_cell)
+    return HeatMap(title, description, matrix.columns, rows, column, scale)
+
+
+def map_differences(
+    title: str, description: str, matrix: Matrix, pool: Sequence[float] = ()
+) -> HeatMap:
+    """Colour differences by their distance from 0, with one colour for each sign."""
+    largest = max(abs(value) for value in _list_values(matrix, pool))
+
+    def colour_cell(value: float, is_monolingual: bool) -> HeatCell:
+        if math.isnan(value):
+            return HeatCell("", is_monolingual=is_monolingual)
+        side = "more" if value > 0 else "less"
+        return HeatCell(signed(value), _divide(abs(value), largest), side, is_monolingual)
+
+    column = tuple(colour_cell(value, False) for value in pool)
+    scale = f"{signed(-largest)} to {signed(largest)}"
+    rows = _colour_rows(matrix, colour_cell)
+    return HeatMap(title, description, matrix.columns, rows, column, scale)
+
+
+def subtract_row_means(matrix: Matrix) -> Matrix:
+    """Return each value less the mean of its row: the effect of the passages' language."""
+    means = np.nanmean(matrix.values, axis=1, keepdims=True)
+    return Matrix(matrix.rows, matrix.columns, matrix.values - means)
+
+
+def _list_values(matrix: Matrix, pool: Sequence[float]) -> list[float]:
+    values = (*matrix.values.ravel().tolist(), *pool)
+    return [value for value in values if not math.isnan(value)]
+
+
+def _divide(value: float, largest: float) -> float:
+    return round(value / largest, 3) if largest > 0 else 0.0
+
+
+def _colour_rows(
+    matrix: Matrix, colour_cell: Callable[[float, bool], HeatCell]
+) -> tuple[tuple[str, tuple[HeatCell, ...]], ...]:
+    return tuple(
+        (
+            row,
+            tuple(
+                colour_cell(value, row == column)
+                for value, column in zip(values, matrix.columns, strict=True)
+            ),
+        )
+        for row, values in zip(matrix.rows, matrix.values.tolist(), strict=True)
+    )

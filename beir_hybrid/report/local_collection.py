@@ -1,0 +1,44 @@
+"""Look for the collection that results are on among the data of this machine."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from beir_hybrid.collection import Collection
+from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.results.provenance import describe_collection
+from beir_hybrid.results.results import Results
+from beir_hybrid.sources import find_dataset
+
+_PASSAGES = 2_000_000  # at most: larger collections take too long to load for a page
+
+
+def find_local_collection(results: Results) -> Collection | None:
+    """Return the collection that results are on, if it is on this machine and unchanged."""
+    request, recorded = results.timing.request, results.provenance.collection
+    dataset = None if request is None else request.dataset
+    if dataset is None or recorded.passages > _PASSAGES:
+        return None
+    try:
+        with _offline():
+            collection = find_dataset(dataset.name)(dataset.languages, **dataset.options)
+        present = describe_collection(collection)
+    except (BeirHybridError, OSError, KeyError, TypeError, ValueError):
+        return None
+    names = ("name", "languages", "queries", "passages", "origins")
+    is_equal = all(getattr(present, name) == getattr(recorded, name) for name in names)
+    return collection if is_equal else None
+
+
+@contextmanager
+def _offline() -> Iterator[None]:
+    """Forbid downloads of datasets: a page is not worth one."""
+    value = os.environ.get("BEIR_HYBRID_OFFLINE")
+    os.environ["BEIR_HYBRID_OFFLINE"] = "1"
+    try:
+        yield
+    finally:
+        if value is None:
+            del os.environ["BEIR_HYBRID_OFFLINE"]
+        else:
+            os.environ["BEIR_HYBRID_OFFLINE"] = value

@@ -1,0 +1,115 @@
+"""The content of a model's page: facts, heat maps, reproduction commands."""
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from beir_hybrid.errors import BadOption
+from beir_hybrid.report.columns import shorten_number
+from beir_hybrid.report.entries import Entry
+from beir_hybrid.report.heat_maps import HeatMap, map_differences, map_values, subtract_row_means
+from beir_hybrid.report.reproduce import reproduce_commands
+from beir_hybrid.results.records import to_record
+from beir_hybrid.results.results import Matrix, Results
+
+PLACEHOLDER = "path/to"  # stands for folders of this machine
+
+
+def list_facts(entry: Entry) -> list[tuple[str, str]]:
+    """Return facts about a system, each with its name."""
+    facts = [("evaluated on", entry.date), ("recipe", entry.recipe)]
+    if entry.parameters:
+        number = f"{shorten_number(entry.parameters)} ({entry.parameters:,})"
+        facts.append(("parameters", number))
+    if entry.results is not None:
+        facts += _list_provenance(entry.results, entry.speed)
+    return [(name, text) for name, text in facts if text]
+
+
+def _list_provenance(results: Results, speed: float | None) -> Iterator[tuple[str, str]]:
+    model, timing = results.provenance.model, results.timing
+    yield "revision", model.revision
+    length = model.fingerprint.get("max_length")
+    yield "input", f"at most {length} tokens" if length else ""
+    yield "arithmetic", str(model.fingerprint.get("dtype", ""))
+    if speed is not None:
+        device = "" if timing.machine is None else timing.machine.gpu or timing.machine.processor
+        images = timing.encoded_images
+        count = f"{timing.encoded_texts:,} texts" + (f" and {images:,} images" if images else "")
+        rate = f"{count} at {speed:,.0f} a second"
+        yield "encoding", f"{rate} on {device}" if device else rate
+    versions = {"beir-hybrid": results.provenance.version, **results.provenance.versions}
+    texts = [f"{name} {version}" for name, version in versions.items() if version]
+    yield "versions", ", ".join(texts)
+
+
+def build_heat_maps(entry: Entry, measure: str) -> list[HeatMap]:
+    """Return a measure by query and passage language, with one target, and its language bias."""
+    maps = []
+    matrix = entry.matrix(measure, ("mono", "cross"))
+    one_target = entry.matrix(measure, ("one-target",))
+    if matrix is not None:
+        description = (
+            "Each cell ranks the passages of one language. Outlined cells: queries and passages "
+            "in one language."
+        )
+        pool = list_pool_values(entry, measure, matrix)
+        maps.append(map_values(f"{measure} by language", description, matrix, pool))
+    if one_target is not None:
+        description = (
+            "Each cell ranks the pool of all languages, without the answers in other languages "
+            "than the column's."
+        )
+        maps.append(map_values(f"{measure} with one target", description, one_target))
+    basis = one_target or matrix
+    if (
+        basis is not None
+        and len(basis.columns) > 1
+        and not np.isnan(basis.values).all(axis=1).any()
+    ):
+        description = (
+            "Each cell less the mean of its row. Above 0, passages in the column's language are "
+            "found better than others. Without language bias, and if all texts are equally hard, "
+            "every cell is 0."
+        )
+        title = f"Bias of {measure} to passage languages"
+        maps.append(map_differences(title, description, subtract_row_means(basis)))
+    return maps
+
+
+def list_pool_values(entry: Entry, measure: str, matrix: Matrix) -> list[float]:
+    """Return the pool's value for each row of a matrix; nothing without a pool."""
+    values = {
+        setting.queries: value
+        for setting, value in entry.means(measure).items()
+        if setting.kind == "multi"
+    }
+    return [values.get(row, math.nan) for row in matrix.rows] if values else []
+
+
+def list_commands(results: Results) -> tuple[list[str], str]:
+    """Return the commands that reproduce results, or the reason why there are none.
+
+    Folders of this machine are private, so `PLACEHOLDER` stands for them.
+    """
+    try:
+        lines = reproduce_commands(results)
+    except BadOption as error:
+        return [], str(error)
+    for path in sorted(_find_local_paths(to_record(results.timing.request)), key=len, reverse=True):
+        public = "/".join((PLACEHOLDER, *Path(path).parts[-2:]))
+        lines = [line.replace(path, public) for line in lines]
+    return lines, ""
+
+
+def _find_local_paths(request: object) -> set[str]:
+    """Return the absolute paths within a request, as JSON holds it."""
+    if isinstance(request, dict | list):
+        parts = request.values() if isinstance(request, dict) else request
+        return {path for part in parts for path in _find_local_paths(part)}
+    is_path = isinstance(request, str) and Path(request).is_absolute()
+    if is_path and len(Path(str(request)).parts) > 2:  # noqa: PLR2004 - a folder in the root is not worth hiding
+        return {str(request)}
+    return set()

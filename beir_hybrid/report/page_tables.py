@@ -1,0 +1,114 @@
+"""The plain tables of the leaderboard's pages."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from beir_hybrid.collection.setting import SETTING_KINDS, KindName
+from beir_hybrid.report.entries import Entry
+from beir_hybrid.report.plots import BIAS_MEASURES, group_by_language
+from beir_hybrid.results.render import cells
+from beir_hybrid.results.render import figure as format_value
+from beir_hybrid.results.results import Estimate
+
+
+class TextTable(NamedTuple):
+    """A table of texts; the first cell of a row is the row's heading."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def build_summary_table(entry: Entry) -> TextTable:
+    """Return averages by measure and kind of setting, with their intervals."""
+    title = "Averages over settings, with 95% intervals"
+    if entry.results is not None:
+        headings, rows = cells(entry.results, _show_interval)
+        return TextTable(title, tuple(headings), tuple(map(tuple, rows)))
+    kinds = [kind for kind in SETTING_KINDS if kind in entry.summary]
+    measures = dict.fromkeys(name for row in entry.summary.values() for name in row)
+    return TextTable(
+        title,
+        ("measure", *(SETTING_KINDS[kind].label for kind in kinds)),
+        tuple(
+            (measure, *(_show_mean(entry.estimate(measure, kind)) for kind in kinds))
+            for measure in measures
+        ),
+    )
+
+
+def _show_interval(estimate: Estimate) -> str:
+    bounds = f"{format_value(estimate.low)}, {format_value(estimate.high)}"
+    return f"{format_value(estimate.mean)} [{bounds}]"
+
+
+def _show_mean(estimate: Estimate | None) -> str:
+    return "" if estimate is None else format_value(estimate.mean)
+
+
+def build_language_table(entry: Entry, measure: str) -> TextTable | None:
+    """Return a measure by language, as the bars of `plots.plot_languages` show it."""
+    means = group_by_language(entry.means(measure))
+    if not means:
+        return None
+    kinds = [kind for kind in SETTING_KINDS if kind in means]
+    languages = sorted({language for row in means.values() for language in row})
+    rows = tuple(
+        (language, *(_average_values(means[kind].get(language, [])) for kind in kinds))
+        for language in languages
+    )
+    titles = tuple(map(_label_kind, kinds))
+    if entry.benchmark.has_images:
+        return TextTable(f"{measure} by language of captions", ("captions in", *titles), rows)
+    return TextTable(f"{measure} by query language", ("queries in", *titles), rows)
+
+
+def _label_kind(kind: KindName) -> str:
+    # A query language has several cross-lingual settings.
+    labels: dict[KindName, str] = {"cross": "cross-lingual, mean", "multi": "pool"}
+    return labels.get(kind, SETTING_KINDS[kind].label)
+
+
+def _average_values(values: Sequence[float]) -> str:
+    return format_value(float(np.mean(values))) if values else ""
+
+
+def build_bias_table(entry: Entry) -> TextTable | None:
+    """Return how far each query language is preferred, with the unbiased values in the last row."""
+    names = [name for row in entry.summary.values() for name in row
+             if name.startswith(BIAS_MEASURES)]  # fmt: skip
+    measures = [name for name in dict.fromkeys(["LanguagePreference", *names]) if entry.means(name)]
+    if not measures:
+        return None
+    means = [
+        {setting.queries: value for setting, value in entry.means(name).items()}
+        for name in measures
+    ]
+    languages = sorted({language for row in means for language in row})
+    rows = [
+        (language, *(format_value(row[language]) if language in row else "" for row in means))
+        for language in languages
+    ]
+    unbiased = [_find_unbiased(entry, name) for name in measures]
+    if any(unbiased):
+        rows.append(("unbiased", *unbiased))
+    title = "Bias" if entry.benchmark.has_images else "Language bias in the pool"
+    return TextTable(f"{title} by query language", ("queries in", *measures), tuple(rows))
+
+
+def _find_unbiased(entry: Entry, measure: str) -> str:
+    kind = next(iter(entry.means(measure))).kind
+    estimate = entry.estimate(measure, kind)
+    if estimate is None or estimate.unbiased is None:
+        return ""
+    return format_value(estimate.unbiased)
+
+
+def build_points_table(
+    points: Mapping[str, tuple[Estimate, Estimate]], labels: tuple[str, str]
+) -> TextTable:
+    """Return the values of a scatter plot."""
+    rows = [(name, format_value(x.mean), format_value(y.mean)) for name, (x, y) in points.items()]
+    return TextTable("Effectiveness and bias", ("system", *labels), tuple(rows))
