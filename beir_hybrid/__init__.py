@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 # ir-measures knows the measures of bias once this package is imported; it is light.
-import beir_hybrid.measures.base  # noqa: F401 - for what it registers
+import beir_hybrid.measures  # noqa: F401 - for what it registers
 from beir_hybrid import errors as errors
 from beir_hybrid._version import __version__ as __version__
 from beir_hybrid.errors import BeirHybridError as BeirHybridError
@@ -43,13 +43,13 @@ if TYPE_CHECKING:
     from beir_hybrid.extras.language_adapters import LanguageAdapters as LanguageAdapters
     from beir_hybrid.extras.language_adapters import train_adapters as train_adapters
     from beir_hybrid.extras.tip_cache import TipCache as TipCache
-    from beir_hybrid.measures.base import PEER as PEER
-    from beir_hybrid.measures.base import LanguageDisparity as LanguageDisparity
-    from beir_hybrid.measures.base import LanguageExposure as LanguageExposure
-    from beir_hybrid.measures.base import LanguagePreference as LanguagePreference
-    from beir_hybrid.measures.base import ModalityShare as ModalityShare
-    from beir_hybrid.measures.base import RankDistance as RankDistance
-    from beir_hybrid.measures.base import SameLanguageShare as SameLanguageShare
+    from beir_hybrid.measures.language_disparity import LanguageDisparity as LanguageDisparity
+    from beir_hybrid.measures.language_exposure import LanguageExposure as LanguageExposure
+    from beir_hybrid.measures.language_preference import LanguagePreference as LanguagePreference
+    from beir_hybrid.measures.modality_share import ModalityShare as ModalityShare
+    from beir_hybrid.measures.peer import PEER as PEER
+    from beir_hybrid.measures.rank_distance import RankDistance as RankDistance
+    from beir_hybrid.measures.same_language_share import SameLanguageShare as SameLanguageShare
     from beir_hybrid.pairs.code_switching import code_switch as code_switch
     from beir_hybrid.pairs.parallel_pairs import ParallelPairs as ParallelPairs
     from beir_hybrid.pairs.parallel_pairs import join_pairs as join_pairs
@@ -96,17 +96,17 @@ _HOMES = {
     "HybridContrastiveLoss": "training.loss",
     "HybridEvaluator": "evaluation.evaluator",
     "LanguageAdapters": "extras.language_adapters",
-    "LanguageDisparity": "measures.base",
-    "LanguageExposure": "measures.base",
-    "LanguagePreference": "measures.base",
+    "LanguageDisparity": "measures.language_disparity",
+    "LanguageExposure": "measures.language_exposure",
+    "LanguagePreference": "measures.language_preference",
     "LxmertMatcher": "evaluation.rerankers.matchers",
-    "ModalityShare": "measures.base",
-    "PEER": "measures.base",
+    "ModalityShare": "measures.modality_share",
+    "PEER": "measures.peer",
     "ParallelPairs": "pairs.parallel_pairs",
     "QueryEncoder": "pyserini.query_encoder",
-    "RankDistance": "measures.base",
+    "RankDistance": "measures.rank_distance",
     "Results": "results.results",
-    "SameLanguageShare": "measures.base",
+    "SameLanguageShare": "measures.same_language_share",
     "SentenceTransformerEncoder": "encoding",
     "TipCache": "extras.tip_cache",
     "Variant": "training.variants",

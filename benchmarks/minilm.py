@@ -66,7 +66,7 @@ def show(dataset: str, *langs: str) -> None:
 def _beside_known(results: "Results", known: Mapping[str, str]) -> None:
     from ir_measures import AP
 
-    from beir_hybrid.measures.base import RankDistance
+    from beir_hybrid.measures.rank_distance import RankDistance
 
     summary = results.summary()
     found = {f"AP, {SETTING_KINDS[kind].label}": row[AP].mean for kind, row in summary.items()}

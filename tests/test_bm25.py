@@ -24,7 +24,9 @@ from beir_hybrid.collection import Collection
 from beir_hybrid.errors import BadData, BadOption, NotWritable, UnknownName
 from beir_hybrid.evaluation.evaluate import MEASURES
 from beir_hybrid.evaluation.external_runs import evaluate_runs
-from beir_hybrid.measures.base import BiasMeasure, LanguagePreference, RankDistance
+from beir_hybrid.measures.base import BiasMeasure
+from beir_hybrid.measures.language_preference import LanguagePreference
+from beir_hybrid.measures.rank_distance import RankDistance
 from beir_hybrid.pyserini.analyzers import find_analyzer
 from beir_hybrid.pyserini.bm25 import bm25
 from beir_hybrid.pyserini.java import start_java

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ir_measures import AP, RR, DefaultPipeline, Judged, Measure, P, R, Rprec, Success, nDCG
 
-from beir_hybrid.measures import effectiveness
-from beir_hybrid.measures.effectiveness import RankProvider
+from beir_hybrid.measures.effectiveness import RankProvider, compute_effectiveness
 from beir_hybrid.measures.ranked_judgements import RankedJudgements
 
 MEASURES: list[Measure] = [
@@ -82,7 +81,7 @@ def test_it_is_what_ir_measures_computes(
     for metric in DefaultPipeline.iter_calc(MEASURES, known, run):
         expected[metric.measure][metric.query_id] = metric.value
     for measure in MEASURES:
-        found = effectiveness.values(measure, table).tolist()
+        found = compute_effectiveness(measure, table).tolist()
         wanted = [expected[measure].get(query, 0.0) for query in qrels]
         assert found == pytest.approx(wanted, abs=1e-9), measure
 
@@ -116,7 +115,7 @@ def test_by_hand() -> None:
         nDCG @ 5: (1 + 1) / (2 + 1 / np.log2(3) + 0.5),
     }
     for measure, value in expected.items():
-        assert effectiveness.values(measure, table) == pytest.approx([value], abs=1e-12), measure
+        assert compute_effectiveness(measure, table) == pytest.approx([value], abs=1e-12), measure
 
 
 def test_the_provider_names_values_by_query() -> None:

@@ -17,13 +17,11 @@ from beir_hybrid.collection import Collection
 from beir_hybrid.collection.setting import KindName, Setting
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.evaluate import evaluate, parsed
-from beir_hybrid.measures.base import (
-    BIAS_MEASURES,
-    LanguageExposure,
-    LanguagePreference,
-    RankDistance,
-    SameLanguageShare,
-)
+from beir_hybrid.measures import BIAS_MEASURES
+from beir_hybrid.measures.language_exposure import LanguageExposure
+from beir_hybrid.measures.language_preference import LanguagePreference
+from beir_hybrid.measures.rank_distance import RankDistance
+from beir_hybrid.measures.same_language_share import SameLanguageShare
 from beir_hybrid.results.results import Results
 from beir_hybrid.retrieval.runs import read_run
 

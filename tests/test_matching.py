@@ -21,7 +21,8 @@ import beir_hybrid as bh
 from beir_hybrid.collection import Collection
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.rerankers.rerank import scores_of
-from beir_hybrid.measures.base import LanguageExposure, RankDistance
+from beir_hybrid.measures.language_exposure import LanguageExposure
+from beir_hybrid.measures.rank_distance import RankDistance
 from beir_hybrid.results.request import Request
 from beir_hybrid.retrieval.runs import read_run
 from tests.image_boards import collection, folder_of

@@ -20,7 +20,9 @@ from beir_hybrid.encoding import encode
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.evaluate import evaluate
 from beir_hybrid.evaluation.rerankers.rerank import CrossEncoderScores
-from beir_hybrid.measures.base import LanguageExposure, RankDistance, SameLanguageShare
+from beir_hybrid.measures.language_exposure import LanguageExposure
+from beir_hybrid.measures.rank_distance import RankDistance
+from beir_hybrid.measures.same_language_share import SameLanguageShare
 from beir_hybrid.results.results import Results
 from beir_hybrid.retrieval.runs import read_run
 from tests.models import transformer_model

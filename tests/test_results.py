@@ -23,7 +23,11 @@ import beir_hybrid as bh
 from beir_hybrid.collection.setting import Setting
 from beir_hybrid.errors import BadData, BadOption, NotWritable, UnknownName
 from beir_hybrid.evaluation.evaluate import MEASURES, evaluate
-from beir_hybrid.measures.base import PEER, RankDistance, SameLanguageShare
+from beir_hybrid.measures.base import BiasMeasure
+from beir_hybrid.measures.peer import PEER
+from beir_hybrid.measures.rank_distance import RankDistance
+from beir_hybrid.measures.ranked_judgements import RankedJudgements
+from beir_hybrid.measures.same_language_share import SameLanguageShare
 from beir_hybrid.results.provenance import ModelProvenance, Timing
 from beir_hybrid.results.render import figure, html_table, notes, terminal_table
 from beir_hybrid.results.results import Results
@@ -135,8 +139,34 @@ def test_a_measure_that_has_no_value_anywhere() -> None:
 def test_a_measure_of_the_pool_where_there_is_none() -> None:
     results = small(measures=[RR, RankDistance, PEER], settings=["mono"])
     assert notes(results) == [
-        "no value of RankDistance, PEER: it takes a pool of languages, the setting multi"
+        "no value of RankDistance, PEER: it takes settings of the kind multi or image-pool"
     ]
+
+
+class _OwnKind(BiasMeasure):
+    """A measure of cross-lingual settings, as a contributor may declare one."""
+
+    NAME = __name__ = "OwnKind"
+    LABEL = SENTENCE = "own"
+    DIRECTION = "near the unbiased value"
+    SETTINGS = frozenset(("cross",))
+
+    def _compute(self, judgements: RankedJudgements) -> np.ndarray:
+        return np.ones(len(judgements))
+
+    _compute_unbiased = _compute
+
+
+def test_a_measure_with_settings_of_its_own_that_has_no_value() -> None:
+    results = small(measures=[RR, _OwnKind()], settings=["mono"])
+    assert notes(results) == ["no value of OwnKind: it takes settings of the kind cross"]
+
+
+def test_systems_are_not_ranked_by_a_contributed_measure_without_direction() -> None:
+    results = small(measures=[RR, _OwnKind()])
+    assert results.summary()["cross"][_OwnKind()].unbiased == 1
+    with pytest.raises(BadOption, match="neither high nor low values of OwnKind are better"):
+        bh.tied_ranks({"one": results}, _OwnKind(), "cross")
 
 
 def saved(folder: Path, **options: Any) -> Path:

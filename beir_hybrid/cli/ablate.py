@@ -139,7 +139,8 @@ def _rows(names: list[str], switch: Any) -> dict[str, Any]:
 def _print(trials: "list[Trial]") -> None:
     from ir_measures import AP, R
 
-    from beir_hybrid.measures.base import LanguageDisparity, RankDistance
+    from beir_hybrid.measures.language_disparity import LanguageDisparity
+    from beir_hybrid.measures.rank_distance import RankDistance
     from beir_hybrid.training.ablation import tabulate_trials
 
     columns: Any = {

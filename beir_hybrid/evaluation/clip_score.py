@@ -16,7 +16,7 @@ from beir_hybrid.encoding import Embeddings, Encoder, as_encoder, encode
 from beir_hybrid.errors import BadData
 from beir_hybrid.evaluation.evaluate import called, checked
 from beir_hybrid.languages import choose_languages
-from beir_hybrid.measures.ranked_judgements import ratio
+from beir_hybrid.measures.arrays import divide
 
 PREFIX = "A photo depicts "
 WEIGHT = 2.5
@@ -118,7 +118,7 @@ def clip_score(
     place, best = _best(others.query, _cosines(asked, others.query, captions, others.passage))
     referenced = np.isin(pairs.query, place)
     nearest = best[np.searchsorted(place, pairs.query[referenced])]
-    harmonic = 2 * ratio(scores[referenced] * nearest, scores[referenced] + nearest, 0.0)
+    harmonic = 2 * divide(scores[referenced] * nearest, scores[referenced] + nearest, 0.0)
     langs = pairs.query_language
     plain = _means(collection, langs, scores)
     ref = _means(collection, langs[referenced], harmonic)
@@ -187,7 +187,7 @@ def _cosines(
             some.take(at[within]).astype(np.float64) for some, at in ((left, row), (right, other))
         ]
         products = [np.einsum("ij,ij->i", a, b) for a, b in (pair, pair[:1] * 2, pair[1:] * 2)]
-        found[within] = ratio(products[0], np.sqrt(products[1] * products[2]), 0.0)
+        found[within] = divide(products[0], np.sqrt(products[1] * products[2]), 0.0)
     return found
 
 

@@ -26,15 +26,13 @@ from beir_hybrid.errors import BadData, BadOption, BeirHybridError, MissingExtra
 from beir_hybrid.evaluation.rerankers.rerank import Reranker, kinds_for, name_of, scores_of
 from beir_hybrid.evaluation.scoring import Scoring, unbiased
 from beir_hybrid.files import explain_write_errors
-from beir_hybrid.measures.base import (
-    BiasMeasure,
-    LanguageDisparity,
-    LanguageExposure,
-    LanguagePreference,
-    ModalityShare,
-    RankDistance,
-    SameLanguageShare,
-)
+from beir_hybrid.measures.base import BiasMeasure
+from beir_hybrid.measures.language_disparity import LanguageDisparity
+from beir_hybrid.measures.language_exposure import LanguageExposure
+from beir_hybrid.measures.language_preference import LanguagePreference
+from beir_hybrid.measures.modality_share import ModalityShare
+from beir_hybrid.measures.rank_distance import RankDistance
+from beir_hybrid.measures.same_language_share import SameLanguageShare
 from beir_hybrid.results.provenance import (
     ClusterSize,
     ModelProvenance,
@@ -229,7 +227,7 @@ def default_measures(collection: Collection) -> tuple[Measure, ...]:
 def suited(measures: Iterable[Measure], kinds: Iterable[KindName]) -> list[Measure]:
     """Leave out measures of bias that are of none of these kinds of settings."""
     there = set(kinds)
-    return [m for m in measures if not isinstance(m, BiasMeasure) or m.KINDS & there]
+    return [m for m in measures if not isinstance(m, BiasMeasure) or m.SETTINGS & there]
 
 
 def parsed(measures: str | Measure | Iterable[Measure | str]) -> list[Measure]:

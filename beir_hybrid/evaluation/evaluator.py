@@ -13,8 +13,7 @@ from beir_hybrid.collection.setting import SETTING_KINDS, KindName
 from beir_hybrid.encoding.options import check_option_names
 from beir_hybrid.errors import BadOption, lookup
 from beir_hybrid.evaluation.evaluate import default_measures, evaluate, parsed
-from beir_hybrid.measures.base import BiasMeasure
-from beir_hybrid.results.compare import rises
+from beir_hybrid.measures.base import BiasMeasure, is_higher_better
 
 
 class HybridEvaluator(BaseEvaluator):
@@ -64,15 +63,15 @@ class HybridEvaluator(BaseEvaluator):
             f"{kind}_{measure}": measure
             for kind in self.kinds
             for measure in self.measures
-            if not isinstance(measure, BiasMeasure) or kind in measure.KINDS
+            if not isinstance(measure, BiasMeasure) or kind in measure.SETTINGS
         }
         if not table:
             named = ", ".join(map(str, self.measures))
-            kinds = sorted({kind for m in self.measures for kind in getattr(m, "KINDS", ())})
+            kinds = sorted({kind for m in self.measures for kind in getattr(m, "SETTINGS", ())})
             wanted = " or ".join(map(repr, [kind for kind in SETTING_KINDS if kind in kinds]))
             raise BadOption(f"there is nothing to measure: {named} needs the settings {wanted}")
         first = primary or next(iter(table))
-        self.greater_is_better = rises(lookup("value to choose by", first, table))
+        self.greater_is_better = is_higher_better(lookup("value to choose by", first, table))
         self.primary_metric = f"{self.name}_{first}"
 
     def __call__(

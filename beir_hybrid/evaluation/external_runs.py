@@ -29,7 +29,7 @@ from beir_hybrid.evaluation.rankings import scored
 from beir_hybrid.evaluation.scoring import Rows, across, from_pipeline, qrels_of, unbiased
 from beir_hybrid.files import sha256
 from beir_hybrid.measures.base import BiasMeasure
-from beir_hybrid.measures.provider import BiasEvaluator, ordered
+from beir_hybrid.measures.bias_evaluator import BiasEvaluator, sort_passages
 from beir_hybrid.measures.ranked_judgements import Rankings
 from beir_hybrid.results.provenance import (
     ModelProvenance,
@@ -221,21 +221,25 @@ def score_run(
     qrels = qrels_of(view, ids)
     kept = _without_itself(view, judgements, run)
     plain = [measure for measure in measures if not isinstance(measure, BiasMeasure)]
-    of_bias = [m for m in measures if isinstance(m, BiasMeasure) and view.kind in m.KINDS]
+    of_bias = [m for m in measures if isinstance(m, BiasMeasure) and view.kind in m.SETTINGS]
     judged = rankings.judgements
     found: dict[Measure, np.ndarray] = {m: np.full(len(ids), np.nan) for m in measures}
     places = {query: place for place, query in enumerate(ids)}
     for measure, query, value in from_pipeline(plain, qrels, kept) if plain else ():
         found[measure][places[query]] = value
-    for pool in np.unique(judged.pool).tolist():  # one less for queries that are passages
-        some = {ids[n]: qrels[ids[n]] for n in np.flatnonzero(judged.pool == pool).tolist()}
-        asked = {measure: _in_pool(measure, pool) for measure in of_bias if not measure.ACROSS}
+    for pool in np.unique(judged.pool_size).tolist():  # one less for queries that are passages
+        some = {ids[n]: qrels[ids[n]] for n in np.flatnonzero(judged.pool_size == pool).tolist()}
+        asked = {
+            measure: _in_pool(measure, pool)
+            for measure in of_bias
+            if not measure.NEEDS_ALL_LANGUAGES
+        }
         values = {measure: np.full(len(ids), np.nan) for measure in asked.values()}
         for metric in BiasEvaluator(list(values), some).iter_calc(kept):
             values[metric.measure][places[metric.query_id]] = metric.value
         for measure, pooled in asked.items():  # two may come to the same
             found[measure] = np.where(np.isnan(values[pooled]), found[measure], values[pooled])
-    if any(measure.ACROSS for measure in of_bias):
+    if any(measure.NEEDS_ALL_LANGUAGES for measure in of_bias):
         rankings = _placed(view.collection, rankings, ids, kept)
     return [(rankings, found)]
 
@@ -271,13 +275,14 @@ def _without_itself(view: View, judgements: Judgements, run: _Run) -> dict[str, 
 
 def _placed(collection: Collection, rankings: Rankings, ids: Sequence[str], run: _Run) -> Rankings:
     """Return rankings with the places that the judged passages have in a run."""
-    judged, found = rankings.judgements, [ordered(query, run.get(query, {})) for query in ids]
+    judged, found = rankings.judgements, [sort_passages(query, run.get(query, {})) for query in ids]
     places = [{passage: place for place, passage in enumerate(some, 1)} for some in found]
     passages = _ids(collection.passages, rankings.passage_rows)
     rank = [places[of].get(one, 0) for of, one in zip(judged.query.tolist(), passages, strict=True)]
     retrieved = np.array([len(some) for some in found], np.int64)
     return replace(
-        rankings, judgements=replace(judged, rank=np.array(rank, np.int64), retrieved=retrieved)
+        rankings,
+        judgements=replace(judged, rank=np.array(rank, np.int64), ranking_length=retrieved),
     )
 
 

@@ -79,13 +79,13 @@ def scored(judgements: Judgements, kind: KindName, ranked: Ranked, start: int = 
         relevance=mine.relevance[order],
         rank=ranks[0][order],
         rank_ascending=ranks[1][order],
-        lang=mine.passage_language[order],
-        key=mine.key[order],
-        query_lang=number_languages(row, mine.query_ranges),
-        retrieved=pool,
-        pool=pool,
-        top=_top(mine, kind, ranked, row - start),
-        image=len(mine.languages) if mine.has_images else -1,
+        passage_language=mine.passage_language[order],
+        parallel_key=mine.key[order],
+        query_language=number_languages(row, mine.query_ranges),
+        ranking_length=pool,
+        pool_size=pool,
+        top_languages=_top(mine, kind, ranked, row - start),
+        image_number=len(mine.languages) if mine.has_images else -1,
     )
     return Rankings(kind, row, at, mine.passage[order], judged)
 

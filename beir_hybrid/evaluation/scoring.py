@@ -17,11 +17,10 @@ from beir_hybrid.encoding import Embeddings, Encoded
 from beir_hybrid.errors import BadOption
 from beir_hybrid.evaluation.rankings import best_of, scored, spare, without_itself
 from beir_hybrid.evaluation.rerankers.rerank import Reranker
-from beir_hybrid.measures import bias
 from beir_hybrid.measures.base import BiasMeasure
 from beir_hybrid.measures.effectiveness import RankProvider
-from beir_hybrid.measures.effectiveness import values as effectiveness
-from beir_hybrid.measures.ranked_judgements import Rankings, joined
+from beir_hybrid.measures.effectiveness import compute_effectiveness as effectiveness
+from beir_hybrid.measures.ranked_judgements import Rankings, join_rankings
 from beir_hybrid.retrieval import Best, Ranked, rank
 from beir_hybrid.retrieval.runs import best_to_run, write_run
 
@@ -63,7 +62,7 @@ class Scoring:
     def _top(self) -> int:
         """How many best passages of pools measures of bias look at."""
         reading = [m for m in self.measures if isinstance(m, BiasMeasure) and m.NEEDS_CUTOFF]
-        return max((m["cutoff"] for m in reading if m.KINDS & {*self.kinds}), default=0)
+        return max((m["cutoff"] for m in reading if m.SETTINGS & {*self.kinds}), default=0)
 
     def scored(
         self,
@@ -134,8 +133,8 @@ class Scoring:
         for measure in self.measures:
             if _RANKS.supports(measure):
                 found[measure] = effectiveness(measure, scored.judgements)
-            elif isinstance(measure, BiasMeasure) and scored.kind in measure.KINDS:
-                found[measure] = bias.values(measure, scored.judgements)
+            elif isinstance(measure, BiasMeasure) and scored.kind in measure.SETTINGS:
+                found[measure] = measure.compute(scored.judgements)
             else:  # one language of passages knows no preference
                 found[measure] = np.full(len(scored.query_rows), np.nan)
         if best:
@@ -151,7 +150,7 @@ class Scoring:
     ) -> None:
         """Score each setting's run of the best passages, and write it if there is a folder."""
         langs, names = collection.codes, list_targets(collection.codes)
-        pairs = np.stack([scored.judgements.query_lang, scored.targets], axis=1)
+        pairs = np.stack([scored.judgements.query_language, scored.targets], axis=1)
         for asked, target in np.unique(pairs, axis=0).tolist():
             mine = np.flatnonzero((pairs == (asked, target)).all(axis=1))
             view = collection.view_setting(Setting(scored.kind, langs[asked], names[target]))
@@ -223,10 +222,12 @@ def _texts(groups: dict[str, range]) -> dict[str, range]:
 def across(rows: Rows, measures: Sequence[Measure]) -> Rows:
     """Fill in the measures that look at queries of several languages together."""
     for measure in measures:
-        for kind in measure.KINDS if isinstance(measure, BiasMeasure) and measure.ACROSS else ():
+        if not (isinstance(measure, BiasMeasure) and measure.NEEDS_ALL_LANGUAGES):
+            continue
+        for kind in measure.SETTINGS:
             some = [(scored.judgements, found) for scored, found in rows if scored.kind == kind]
             if some:
-                values = bias.values(measure, joined([judged for judged, _ in some]))
+                values = measure.compute(join_rankings([judged for judged, _ in some]))
                 ends = np.cumsum([len(judged) for judged, _ in some])[:-1]
                 for (_, found), mine in zip(some, np.split(values, ends), strict=True):
                     found[measure] = mine
@@ -243,10 +244,10 @@ def _unbiased(rows: Rows, measures: Sequence[Measure], kind: KindName) -> dict[s
     """Return what each measure of bias would be in a kind of settings, averaged as it is."""
     found = {}
     pools = [scored.judgements for scored, _ in rows if scored.kind == kind]
-    judged = joined(pools) if pools else None
+    judged = join_rankings(pools) if pools else None
     for measure in measures:
-        if judged and isinstance(measure, BiasMeasure) and kind in measure.KINDS:
-            value, lang = bias.unbiased(measure, judged), judged.query_lang
+        if judged and isinstance(measure, BiasMeasure) and kind in measure.SETTINGS:
+            value, lang = measure.compute_unbiased(judged), judged.query_language
             there = ~np.isnan(value)
             if there.any():
                 sums = np.bincount(lang[there], value[there])

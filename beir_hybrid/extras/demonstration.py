@@ -17,7 +17,9 @@ from ir_measures import AP, Measure, R
 
 from beir_hybrid.errors import MissingExtra
 from beir_hybrid.files import atomic_file, atomic_folder, file_lock
-from beir_hybrid.measures.base import LanguagePreference, RankDistance, SameLanguageShare
+from beir_hybrid.measures.language_preference import LanguagePreference
+from beir_hybrid.measures.rank_distance import RankDistance
+from beir_hybrid.measures.same_language_share import SameLanguageShare
 from beir_hybrid.results.render import figure
 from beir_hybrid.results.results import Estimate, Results
 from beir_hybrid.sources import load

@@ -1,4 +1,4 @@
-"""Exact ranks of judged passages in, ir-measures' rank-based measures out, a query each.
+"""ir-measures' rank-based measures of effectiveness, computed from exact ranks.
 
 Definitions and ties are those of the provider that ir-measures itself would ask: trec_eval's, but
 MS MARCO's for ``RR@k`` and ir-measures' own for ``Judged@k``. As there, a query without a relevant
@@ -8,49 +8,50 @@ passage has the value 0.
 # (ir_measures says that it is typed, and leaves most functions without types.)
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any as Anything
+from typing import Any
 
 import numpy as np
-from ir_measures import AP, RR, Measure, Metric, P, R, Rprec, Success, nDCG
-from ir_measures import Judged as JudgedShare
+from ir_measures import AP, RR, Judged, Measure, Metric, P, R, Rprec, Success, nDCG
 from ir_measures.providers import Evaluator, Provider
-from ir_measures.providers.base import NOT_PROVIDED, Any, Choices
+from ir_measures.providers.base import NOT_PROVIDED, Choices
+from ir_measures.providers.base import Any as AnyValue
 
-from beir_hybrid.measures.ranked_judgements import RankedJudgements, ratio
+from beir_hybrid.measures.arrays import divide, find_relevant
+from beir_hybrid.measures.ranked_judgements import RankedJudgements
 
-_ALL = {"judged_only": Choices(False)}
-_CUT = {**_ALL, "cutoff": Any()}
+_WHOLE_RANKING = {"judged_only": Choices(False)}
+_WITH_CUTOFF = {**_WHOLE_RANKING, "cutoff": AnyValue()}
 
 
 class RankProvider(Provider):
-    """Scores measures from `Judged` ranks instead of a run, so that no list of passages is kept.
+    """Computes measures from `RankedJudgements` instead of a run, so that no list is kept.
 
-    It is asked for by name: what it reads is no run, so ir-measures' pipeline does not list it.
+    It is called by name: ir-measures' pipeline does not list it, for its input is no run.
     """
 
     NAME = "beir_hybrid_ranks"
     SUPPORTED_MEASURES = [  # noqa: RUF012 - the name and type are ir_measures'
-        AP(**_CUT),
+        AP(**_WITH_CUTOFF),
         nDCG(
-            cutoff=Any(),
+            cutoff=AnyValue(),
             dcg=Choices("log2"),
             gains=Choices(NOT_PROVIDED),
             judged_only=Choices(False),
         ),
-        R(**_CUT),
-        P(**_CUT),
-        RR(**_CUT),
-        Success(**_CUT),
-        Rprec(**_ALL),
-        JudgedShare(cutoff=Any()),
+        R(**_WITH_CUTOFF),
+        P(**_WITH_CUTOFF),
+        RR(**_WITH_CUTOFF),
+        Success(**_WITH_CUTOFF),
+        Rprec(**_WHOLE_RANKING),
+        Judged(cutoff=AnyValue()),
     ]
 
-    def _evaluator(self, measures: Iterable[Measure], qrels: Anything) -> Evaluator:
+    def _evaluator(self, measures: Iterable[Measure], qrels: Any) -> Evaluator:
         return _RankEvaluator(list(measures), list(qrels))  # in the order of the queries
 
 
 class _RankEvaluator(Evaluator):
-    """Names values by query; of qrels it needs the queries alone, in the order of `Judged`."""
+    """Names values by query; `queries` are in the order of the `RankedJudgements`."""
 
     def __init__(self, measures: list[Measure], queries: list[str]) -> None:
         super().__init__(measures, queries)
@@ -58,93 +59,96 @@ class _RankEvaluator(Evaluator):
 
     def _iter_calc(self, run: RankedJudgements) -> Iterator[Metric]:  # type: ignore[override] # no run
         for measure in self.measures:
-            for query, found in zip(self.queries, values(measure, run), strict=True):
-                yield Metric(query_id=query, measure=measure, value=float(found))
+            values = compute_effectiveness(measure, run)
+            for query, value in zip(self.queries, values, strict=True):
+                yield Metric(query_id=query, measure=measure, value=float(value))
 
 
-def values(measure: Measure, judged: RankedJudgements) -> np.ndarray:
-    """Return the value for each query; (n,) float64."""
-    return _TABLE[str(measure.NAME)](measure, judged)
+def compute_effectiveness(measure: Measure, judgements: RankedJudgements) -> np.ndarray:
+    """Return the value of a measure that `RankProvider` supports for each query; (n,) float64."""
+    return _FUNCTIONS[str(measure.NAME)](measure, judgements)
 
 
-def _relevant(measure: Measure, judged: RankedJudgements) -> np.ndarray:
-    return np.flatnonzero(judged.relevance >= measure["rel"])
-
-
-def _cutoff(measure: Measure, judged: RankedJudgements) -> int:
+def _find_cutoff(measure: Measure, judgements: RankedJudgements) -> int:
+    """Return the cutoff, or the length of the longest ranking where there is none."""
     if measure["cutoff"] is NOT_PROVIDED:
-        return int(judged.retrieved.max(initial=1))
+        return int(judgements.ranking_length.max(initial=1))
     return int(measure["cutoff"])
 
 
-def _hits(measure: Measure, judged: RankedJudgements, rank: np.ndarray) -> np.ndarray:
-    """Return which judgements are of relevant passages down to the cutoff."""
-    rows = _relevant(measure, judged)
-    return rows[(rank[rows] > 0) & (rank[rows] <= _cutoff(measure, judged))]
+def _find_hits(measure: Measure, judgements: RankedJudgements, rank: np.ndarray) -> np.ndarray:
+    """Return the numbers of the judgements of relevant passages down to the cutoff."""
+    rows = find_relevant(measure, judgements)
+    return rows[(rank[rows] > 0) & (rank[rows] <= _find_cutoff(measure, judgements))]
 
 
-def _average_precision(measure: Measure, judged: RankedJudgements) -> np.ndarray:
-    rows = _hits(measure, judged, judged.rank)
-    rows = rows[np.lexsort((judged.rank[rows], judged.query[rows]))]
-    query = judged.query[rows]
-    found = 1 + np.arange(len(rows)) - np.searchsorted(query, query)  # relevant down to here
-    precision = judged.total(rows, found / judged.rank[rows])
-    return ratio(precision, judged.total(_relevant(measure, judged)), 0.0)
+def _average_precision(measure: Measure, judgements: RankedJudgements) -> np.ndarray:
+    rows = _find_hits(measure, judgements, judgements.rank)
+    rows = rows[np.lexsort((judgements.rank[rows], judgements.query[rows]))]
+    query = judgements.query[rows]
+    n_relevant_above = 1 + np.arange(len(rows)) - np.searchsorted(query, query)
+    precision = judgements.sum_by_query(rows, n_relevant_above / judgements.rank[rows])
+    return divide(precision, judgements.sum_by_query(find_relevant(measure, judgements)), 0.0)
 
 
-def _ndcg(measure: Measure, judged: RankedJudgements) -> np.ndarray:
-    cutoff = _cutoff(measure, judged)
-    rows = np.flatnonzero(judged.relevance > 0)
-    gain, rank, query = judged.relevance[rows], judged.rank[rows], judged.query[rows]
-    seen = (rank > 0) & (rank <= cutoff)
-    gained = judged.total(rows[seen], gain[seen] / np.log2(rank[seen] + 1))
+def _ndcg(measure: Measure, judgements: RankedJudgements) -> np.ndarray:
+    cutoff = _find_cutoff(measure, judgements)
+    rows = np.flatnonzero(judgements.relevance > 0)
+    gain, rank = judgements.relevance[rows], judgements.rank[rows]
+    query = judgements.query[rows]
+    is_hit = (rank > 0) & (rank <= cutoff)
+    dcg = judgements.sum_by_query(rows[is_hit], gain[is_hit] / np.log2(rank[is_hit] + 1))
     order = np.lexsort((-gain, query))
-    place = 1 + np.arange(len(rows)) - np.searchsorted(query, query)
-    first = place <= cutoff
-    ideal = judged.total(rows[order][first], gain[order][first] / np.log2(place[first] + 1))
-    return ratio(gained, ideal, 0.0)
+    ideal_rank = 1 + np.arange(len(rows)) - np.searchsorted(query, query)
+    is_first = ideal_rank <= cutoff
+    ideal_dcg = judgements.sum_by_query(
+        rows[order][is_first], gain[order][is_first] / np.log2(ideal_rank[is_first] + 1)
+    )
+    return divide(dcg, ideal_dcg, 0.0)
 
 
-def _recall(measure: Measure, judged: RankedJudgements) -> np.ndarray:
-    hits = judged.total(_hits(measure, judged, judged.rank))
-    return ratio(hits, judged.total(_relevant(measure, judged)), 0.0)
+def _recall(measure: Measure, judgements: RankedJudgements) -> np.ndarray:
+    n_hits = judgements.sum_by_query(_find_hits(measure, judgements, judgements.rank))
+    return divide(n_hits, judgements.sum_by_query(find_relevant(measure, judgements)), 0.0)
 
 
-def _precision(measure: Measure, judged: RankedJudgements) -> np.ndarray:
-    return judged.total(_hits(measure, judged, judged.rank)) / _cutoff(measure, judged)
+def _precision(measure: Measure, judgements: RankedJudgements) -> np.ndarray:
+    n_hits = judgements.sum_by_query(_find_hits(measure, judgements, judgements.rank))
+    return n_hits / _find_cutoff(measure, judgements)
 
 
-def _success(measure: Measure, judged: RankedJudgements) -> np.ndarray:
-    hits = judged.total(_hits(measure, judged, judged.rank))
-    return (hits > 0).astype(np.float64)
+def _success(measure: Measure, judgements: RankedJudgements) -> np.ndarray:
+    n_hits = judgements.sum_by_query(_find_hits(measure, judgements, judgements.rank))
+    return (n_hits > 0).astype(np.float64)
 
 
-def _reciprocal_rank(measure: Measure, judged: RankedJudgements) -> np.ndarray:
-    whole = measure["cutoff"] is NOT_PROVIDED
-    rank = judged.rank if whole else judged.rank_ascending
-    rows = _hits(measure, judged, rank)
-    best = np.zeros(len(judged))
-    np.maximum.at(best, judged.query[rows], 1 / rank[rows])
+def _reciprocal_rank(measure: Measure, judgements: RankedJudgements) -> np.ndarray:
+    has_cutoff = measure["cutoff"] is not NOT_PROVIDED
+    rank = judgements.rank_ascending if has_cutoff else judgements.rank
+    rows = _find_hits(measure, judgements, rank)
+    best = np.zeros(len(judgements))
+    np.maximum.at(best, judgements.query[rows], 1 / rank[rows])
     return best
 
 
-def _r_precision(measure: Measure, judged: RankedJudgements) -> np.ndarray:
-    rows = _relevant(measure, judged)
-    relevant = judged.total(rows)
-    rank = judged.rank[rows]
-    hits = judged.total(rows[(rank > 0) & (rank <= relevant[judged.query[rows]])])
-    return ratio(hits, relevant, 0.0)
+def _r_precision(measure: Measure, judgements: RankedJudgements) -> np.ndarray:
+    rows = find_relevant(measure, judgements)
+    n_relevant = judgements.sum_by_query(rows)
+    rank = judgements.rank[rows]
+    is_hit = (rank > 0) & (rank <= n_relevant[judgements.query[rows]])
+    return divide(judgements.sum_by_query(rows[is_hit]), n_relevant, 0.0)
 
 
-def _share_judged(measure: Measure, judged: RankedJudgements) -> np.ndarray:
-    rank = judged.rank_ascending
-    seen = np.minimum(_cutoff(measure, judged), judged.retrieved)
-    return ratio(judged.total(np.flatnonzero((rank > 0) & (rank <= seen[judged.query]))), seen, 0.0)
+def _share_with_judgement(measure: Measure, judgements: RankedJudgements) -> np.ndarray:
+    rank = judgements.rank_ascending
+    depth = np.minimum(_find_cutoff(measure, judgements), judgements.ranking_length)
+    rows = np.flatnonzero((rank > 0) & (rank <= depth[judgements.query]))
+    return divide(judgements.sum_by_query(rows), depth, 0.0)
 
 
-_TABLE: dict[str, Callable[[Measure, RankedJudgements], np.ndarray]] = {
+_FUNCTIONS: dict[str, Callable[[Measure, RankedJudgements], np.ndarray]] = {
     "AP": _average_precision,
-    "Judged": _share_judged,
+    "Judged": _share_with_judgement,
     "P": _precision,
     "R": _recall,
     "RR": _reciprocal_rank,

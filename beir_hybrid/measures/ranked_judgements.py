@@ -1,118 +1,117 @@
-"""Judged passages of many queries and where they stand, as flat columns that measures read."""
+"""Ranks of the passages with judgements for many queries, as flat columns that measures read."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from beir_hybrid.collection.setting import KindName
+if TYPE_CHECKING:
+    from beir_hybrid.collection.setting import KindName
 
-_OF_JUDGEMENTS = ("relevance", "rank", "rank_ascending", "lang", "key")
-_OF_QUERIES = ("query_lang", "retrieved", "pool")
+_JUDGEMENT_COLUMNS = ("relevance", "rank", "rank_ascending", "passage_language", "parallel_key")
+_QUERY_COLUMNS = ("query_language", "ranking_length", "pool_size")
 
 
 @dataclass(frozen=True, eq=False)
 class RankedJudgements:
-    """Rankings of n queries, of which only the judged passages and the languages on top are kept.
+    """Rankings of n queries, reduced to the passages with judgements and the languages on top.
 
     Languages are numbered from 0. Ranks are from 1, and 0 where a passage is not retrieved.
 
     Attributes
     ----------
     query
-        Which query a judgement is of, ascending from 0.
+        The number of each judgement's query, ascending from 0.
     rank, rank_ascending
-        Where the passage stands if ties are in descending order of ids, as trec_eval has them, and
+        The rank of the passage if ties are in descending order of ids, as trec_eval has them, and
         if they are in ascending order, as MS MARCO's evaluation does.
-    key
-        Numbers a passage's id without the language: parallel passages share it.
-    retrieved
+    parallel_key
+        A number that parallel passages share: that of the id without its language.
+    ranking_length
         How many passages are ranked; 0 if the run lacks the query.
-    pool
+    pool_size
         How many there were to rank: the rank of an unretrieved passage.
-    top
+    top_languages
         Languages of the best passages, as many as the largest cutoff asks for; -1 past the last.
-    image
-        The number that pictures have in place of a language; -1 where there are none.
+    image_number
+        The number that images have in place of a language; -1 where there are none.
     """
 
     query: np.ndarray  # (judgements,) int64
     relevance: np.ndarray  # (judgements,) int64
     rank: np.ndarray  # (judgements,) int64
     rank_ascending: np.ndarray  # (judgements,) int64
-    lang: np.ndarray  # (judgements,) int64
-    key: np.ndarray  # (judgements,) int64
-    query_lang: np.ndarray  # (n,) int64
-    retrieved: np.ndarray  # (n,) int64
-    pool: np.ndarray  # (n,) int64
-    top: np.ndarray  # (n, kept) int64
-    image: int = -1
+    passage_language: np.ndarray  # (judgements,) int64
+    parallel_key: np.ndarray  # (judgements,) int64
+    query_language: np.ndarray  # (n,) int64
+    ranking_length: np.ndarray  # (n,) int64
+    pool_size: np.ndarray  # (n,) int64
+    top_languages: np.ndarray  # (n, depth) int64
+    image_number: int = -1
 
     def __len__(self) -> int:
-        return len(self.query_lang)
+        return len(self.query_language)
 
-    def only(self, kept: np.ndarray) -> "RankedJudgements":
-        """Return some of the queries; (n,) bool."""
-        inside = kept[self.query]
-        columns = {name: getattr(self, name)[inside] for name in _OF_JUDGEMENTS}
-        columns |= {name: getattr(self, name)[kept] for name in (*_OF_QUERIES, "top")}
-        query = (np.cumsum(kept) - 1)[self.query[inside]]
-        return RankedJudgements(query=query, **columns, image=self.image)
+    def select(self, is_selected: np.ndarray) -> "RankedJudgements":
+        """Return the queries of a mask; (n,) bool."""
+        rows = is_selected[self.query]
+        columns = {name: getattr(self, name)[rows] for name in _JUDGEMENT_COLUMNS}
+        columns |= {
+            name: getattr(self, name)[is_selected] for name in (*_QUERY_COLUMNS, "top_languages")
+        }
+        query = (np.cumsum(is_selected) - 1)[self.query[rows]]
+        return RankedJudgements(query=query, **columns, image_number=self.image_number)
 
-    def total(self, rows: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-        """Add up, for each query, weights of some judgements (by number), or count them."""
+    def sum_by_query(self, rows: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
+        """Add up the weights of some judgements (by number) for each query, or count them; (n,)."""
         return np.bincount(self.query[rows], weights, len(self))
 
 
 @dataclass(frozen=True, eq=False)
 class Rankings:
-    """The rankings of one kind of setting, with the judged passages of each.
+    """The rankings of one kind of setting, with the judgements of each.
 
     Attributes
     ----------
     query_rows
         The collection's row of each ranking's query.
     targets
-        The passages that each ranking is of, by number of `Judgements.targets`.
+        The passages of each ranking, by number of `Judgements.targets`.
     passage_rows
-        The collection's row of each judged passage.
+        The collection's row of each judgement's passage.
     """
 
-    kind: KindName
+    kind: "KindName"
     query_rows: np.ndarray  # (n,) int64
     targets: np.ndarray  # (n,) int64
     passage_rows: np.ndarray  # (judgements,) int64
     judgements: RankedJudgements
 
-    def select(self, rankings: np.ndarray) -> "Rankings":
-        """Return some of the rankings; (n,) bool."""
-        inside = rankings[self.judgements.query]
+    def select(self, is_selected: np.ndarray) -> "Rankings":
+        """Return the rankings of a mask; (n,) bool."""
         return Rankings(
             kind=self.kind,
-            query_rows=self.query_rows[rankings],
-            targets=self.targets[rankings],
-            passage_rows=self.passage_rows[inside],
-            judgements=self.judgements.only(rankings),
+            query_rows=self.query_rows[is_selected],
+            targets=self.targets[is_selected],
+            passage_rows=self.passage_rows[is_selected[self.judgements.query]],
+            judgements=self.judgements.select(is_selected),
         )
 
 
-def joined(parts: Sequence[RankedJudgements]) -> RankedJudgements:
-    """Return the rankings of all parts, without the languages on top."""
+def join_rankings(parts: Sequence[RankedJudgements]) -> RankedJudgements:
+    """Return the rankings of all parts, without the languages on top if there are several parts."""
     if len(parts) == 1:
         return parts[0]
     starts = np.cumsum([0, *map(len, parts)])
     columns = {
         name: np.concatenate([getattr(part, name) for part in parts])
-        for name in (*_OF_JUDGEMENTS, *_OF_QUERIES)
+        for name in (*_JUDGEMENT_COLUMNS, *_QUERY_COLUMNS)
     }
     query = [part.query + start for part, start in zip(parts, starts, strict=False)]
-    top = np.empty((int(starts[-1]), 0), np.int64)
-    return RankedJudgements(query=np.concatenate(query), **columns, top=top, image=parts[0].image)
-
-
-def ratio(above: np.ndarray, below: np.ndarray, otherwise: float = np.nan) -> np.ndarray:
-    """Divide, where there is something to divide by."""
-    shape = np.broadcast_shapes(above.shape, below.shape)
-    quotient = np.full(shape, otherwise)
-    np.divide(above, below, out=quotient, where=below != 0)
-    return quotient
+    return RankedJudgements(
+        query=np.concatenate(query),
+        **columns,
+        top_languages=np.empty((int(starts[-1]), 0), np.int64),
+        image_number=parts[0].image_number,
+    )

@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 from beir_hybrid.collection.setting import SETTING_KINDS
 from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.measures.base import is_higher_better
 from beir_hybrid.report.entries import Entry
 from beir_hybrid.report.heat_maps import HeatMap, map_differences
 from beir_hybrid.report.model_page import list_pool_values
-from beir_hybrid.results.compare import Comparison, compare, rises
+from beir_hybrid.results.compare import Comparison, compare
 from beir_hybrid.results.render import figure as format_value
 from beir_hybrid.results.render import signed
 from beir_hybrid.results.results import Matrix
@@ -94,11 +95,11 @@ def _judge_difference(comparison: Comparison) -> str:
     if comparison.p_holm > _ALPHA:
         return "no significant difference"
     try:
-        is_higher_better = rises(comparison.measure)
+        prefers_higher = is_higher_better(comparison.measure)
     except BadOption:  # neither high nor low values are better
         return "differ"
     is_higher = comparison.found.difference > 0
-    return "first better" if is_higher == is_higher_better else "second better"
+    return "first better" if is_higher == prefers_higher else "second better"
 
 
 def _map_gains(first: Entry, second: Entry, measure: str) -> HeatMap | None:

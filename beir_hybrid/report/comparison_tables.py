@@ -6,8 +6,8 @@ from typing import NamedTuple
 from ir_measures import Measure
 
 from beir_hybrid.collection.setting import SETTING_KINDS, KindName, Setting
+from beir_hybrid.measures.base import is_higher_better
 from beir_hybrid.report.system_comparison import ALPHA, BaselineDifference, SystemComparison
-from beir_hybrid.results.compare import rises
 from beir_hybrid.results.render import figure as format_value
 from beir_hybrid.results.render import signed
 from beir_hybrid.text import escape_unprintable
@@ -84,7 +84,7 @@ def _build_overview(comparison: SystemComparison) -> ComparisonTable:
 
 def _build_heading(comparison: SystemComparison, measure: Measure, kind: KindName) -> str:
     """Return a measure and its settings, with an arrow where lower is better."""
-    is_lower_better = (measure, kind) in comparison.ranks and not rises(measure)
+    is_lower_better = (measure, kind) in comparison.ranks and not is_higher_better(measure)
     return f"{measure} {SETTING_KINDS[kind].short_label}{' ↓' * is_lower_better}"
 
 

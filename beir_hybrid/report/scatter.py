@@ -8,6 +8,7 @@ from ir_measures import Measure, parse_measure
 
 from beir_hybrid.collection.setting import SETTING_KINDS, KindName
 from beir_hybrid.errors import BadOption, lookup
+from beir_hybrid.measures.base import is_higher_better
 from beir_hybrid.report.figures import (
     COLOURS,
     INK,
@@ -16,7 +17,7 @@ from beir_hybrid.report.figures import (
     shorten_name,
     write_title,
 )
-from beir_hybrid.results.compare import rises, same_collection
+from beir_hybrid.results.compare import same_collection
 from beir_hybrid.results.results import Estimate, Results
 
 if TYPE_CHECKING:
@@ -124,6 +125,6 @@ def _find_estimate(results: Results, measure: Measure | str, kind: KindName) -> 
 def _describe_direction(measure: Measure | str) -> str:
     parsed = measure if isinstance(measure, Measure) else parse_measure(measure)
     try:
-        return "(higher is better)" if rises(parsed) else "(lower is better)"
+        return "(higher is better)" if is_higher_better(parsed) else "(lower is better)"
     except BadOption:
         return "(best where unbiased)"

@@ -8,8 +8,8 @@ from ir_measures import Measure
 
 from beir_hybrid.collection.setting import KindName, Setting
 from beir_hybrid.errors import BadOption, lookup
-from beir_hybrid.measures.base import BiasMeasure
-from beir_hybrid.results.compare import By, Comparison, compare, rises, tied_ranks
+from beir_hybrid.measures.base import BiasMeasure, is_higher_better
+from beir_hybrid.results.compare import By, Comparison, compare, tied_ranks
 from beir_hybrid.results.results import Estimate, Results
 from beir_hybrid.results.statistics import Test, holm
 
@@ -150,7 +150,7 @@ def _choose_main_columns(columns: Sequence[MeasureColumn]) -> Sequence[MeasureCo
 
 def _has_direction(measure: Measure) -> bool:
     try:
-        rises(measure)
+        is_higher_better(measure)
     except BadOption:
         return False
     return True

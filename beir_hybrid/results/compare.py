@@ -9,7 +9,7 @@ from ir_measures import Measure
 
 from beir_hybrid.collection.setting import KindName, Setting
 from beir_hybrid.errors import BadData, BadOption, lookup
-from beir_hybrid.measures.base import BiasMeasure
+from beir_hybrid.measures.base import is_higher_better
 from beir_hybrid.results.records import to_record
 from beir_hybrid.results.results import Results
 from beir_hybrid.results.statistics import Difference, Test, Values, holm
@@ -17,8 +17,6 @@ from beir_hybrid.results.statistics import compare as compare_values
 from beir_hybrid.results.statistics import tied_ranks as rank_values
 
 By = Literal["kind", "setting"]
-_NEITHER = ("LanguagePreference", "SameLanguageShare", "ModalityShare")
-_FALLS = ("RankDistance", "LanguageDisparity")
 
 
 @dataclass(frozen=True)
@@ -121,22 +119,12 @@ def tied_ranks(
             raise BadOption(f"{name} has no values of {measure} in {kind} settings")
         found[name] = values
     higher = all(
-        rises(known)
+        is_higher_better(known)
         for results in systems.values()
         for known in results.measures
         if str(known) == str(measure)
     )
     return rank_values(found, alpha=alpha, test=test, samples=samples, seed=seed, higher=higher)
-
-
-def rises(measure: Measure) -> bool:
-    """Return whether more of a measure is better; raise `BadOption` if neither more nor less is."""
-    if isinstance(measure, BiasMeasure) and measure.NAME in _NEITHER:
-        raise BadOption(
-            f"neither more nor less of {measure} is better, but what is near its unbiased value; "
-            "choose another measure"
-        )
-    return not (isinstance(measure, BiasMeasure) and measure.NAME in _FALLS)
 
 
 def _pairs(

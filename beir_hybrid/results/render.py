@@ -1,11 +1,11 @@
 """Results in, the same table for a terminal and for a notebook out."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from html import escape
 from typing import TYPE_CHECKING
 
 from beir_hybrid.collection.setting import SETTING_KINDS, KindName
-from beir_hybrid.measures.base import BiasMeasure, LanguageDisparity, ModalityShare
+from beir_hybrid.measures.base import BiasMeasure
 from beir_hybrid.results.provenance import RunsProvenance
 from beir_hybrid.results.results import Estimate, Results
 from beir_hybrid.text import escape_unprintable, plural
@@ -103,8 +103,8 @@ def notes(results: Results) -> list[str]:
     reasons: dict[str, list[str]] = {}
     for measure in silent:
         reason = "no query here has what it looks at"
-        if isinstance(measure, BiasMeasure) and not measure.KINDS & {*results.kinds}:
-            reason = _TAKES[measure.KINDS]
+        if isinstance(measure, BiasMeasure) and not measure.applies_to(results.kinds):
+            reason = f"it takes settings of the kind {' or '.join(_sort_kinds(measure.SETTINGS))}"
         reasons.setdefault(reason, []).append(str(measure))
     known += [f"no value of {', '.join(some)}: {reason}" for reason, some in reasons.items()]
     if alone := results.summary().get("one-target"):
@@ -116,12 +116,10 @@ def notes(results: Results) -> list[str]:
     return known
 
 
-# What measures of bias are of, by their kinds of settings.
-_TAKES = {
-    BiasMeasure.KINDS: "it takes a pool of languages, the setting multi",
-    LanguageDisparity.KINDS: "it takes pictures for captions, the setting text-image",
-    ModalityShare.KINDS: "it takes captions and pictures in one pool, the setting mixed",
-}
+def _sort_kinds(kinds: Collection[str]) -> list[str]:
+    """Return kinds of settings in the order of the paper's tables, unknown ones last."""
+    order = [*SETTING_KINDS, *sorted(kinds)]
+    return sorted(kinds, key=order.index)
 
 
 def _missing(runs: RunsProvenance) -> str:

@@ -388,7 +388,7 @@ def table_of(
     number = np.concatenate(
         [np.full(len(some.query_rows), kinds.index(some.kind)) for some, _ in parts]
     )
-    asked = np.concatenate([some.judgements.query_lang for some, _ in parts])
+    asked = np.concatenate([some.judgements.query_language for some, _ in parts])
     target = np.concatenate([some.targets for some, _ in parts])
     row = np.concatenate([some.query_rows for some, _ in parts])
     order = np.lexsort((row, target, asked, number))

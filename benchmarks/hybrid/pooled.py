@@ -15,7 +15,7 @@ import numpy as np
 
 from beir_hybrid.collection.setting import KindName, Setting
 from beir_hybrid.errors import BadData
-from beir_hybrid.results.compare import rises
+from beir_hybrid.measures.base import is_higher_better
 from beir_hybrid.results.results import RESULTS as FILE
 from beir_hybrid.results.results import Results
 from beir_hybrid.results.statistics import Values, average, compare, draw, holm, interval
@@ -260,4 +260,4 @@ def sense(column: Column) -> int:
     """Return 1 where more is better, -1 where less is."""
     from ir_measures import parse_measure
 
-    return 1 if rises(parse_measure(column.measure)) else -1
+    return 1 if is_higher_better(parse_measure(column.measure)) else -1

@@ -21,7 +21,9 @@ from ir_measures import AP, R
 from beir_hybrid.collection.setting import KindName
 from beir_hybrid.errors import BadOption
 from beir_hybrid.files import atomic_file
-from beir_hybrid.measures.base import LanguagePreference, RankDistance, SameLanguageShare
+from beir_hybrid.measures.language_preference import LanguagePreference
+from beir_hybrid.measures.rank_distance import RankDistance
+from beir_hybrid.measures.same_language_share import SameLanguageShare
 from beir_hybrid.results.results import RESULTS as RESULTS_FILE
 from benchmarks.hybrid import data, ntrex, ranks
 from benchmarks.hybrid.encoders import start

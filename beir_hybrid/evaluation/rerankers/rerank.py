@@ -192,12 +192,13 @@ class Reranker:
         }
         rows, scores = np.full_like(rows, -1), np.full(rows.shape, -np.inf, np.float32)
         rows[ranking, descending], scores[ranking, descending] = passage, found
-        top = judged.top
+        top = judged.top_languages
         if top.shape[1]:
             top = top.copy()
             cut = min(top.shape[1], rows.shape[1])
             top[:, :cut] = number_languages(rows[:, :cut], collection.passage_ranges)
-        return replace(scored, judgements=replace(judged, top=top, **ranks)), Best(rows, scores)
+        judged = replace(judged, top_languages=top, **ranks)
+        return replace(scored, judgements=judged), Best(rows, scores)
 
     def _scored(self, pairs: list[str], encoded: Encoded) -> np.ndarray:
         column = pa.chunked_array([pa.array(pairs, pa.large_string())])
