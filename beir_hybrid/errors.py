@@ -1,4 +1,17 @@
-"""What a user can put right, as one tree of exceptions, and a lookup by name."""
+"""Exceptions for everything that a user can put right, and a look-up that suggests near names.
+
+- BeirHybridError
+
+  - BadData
+  - BadOption
+
+    - UnknownName
+
+  - MissingExtra
+  - Unreachable
+  - ClusterFailed
+  - NotWritable
+"""
 
 from collections.abc import Mapping
 from difflib import get_close_matches
@@ -12,7 +25,7 @@ class BeirHybridError(Exception):
 
 
 class BadData(BeirHybridError):  # noqa: N818 - the data is bad; "Error" would add nothing
-    """A file or a row is not what it has to be."""
+    """A file or a row is invalid."""
 
 
 class BadOption(BeirHybridError):  # noqa: N818
@@ -20,7 +33,7 @@ class BadOption(BeirHybridError):  # noqa: N818
 
 
 class UnknownName(BadOption):
-    """A name that no table holds."""
+    """A name is in no table."""
 
 
 class MissingExtra(BeirHybridError):  # noqa: N818
@@ -28,11 +41,11 @@ class MissingExtra(BeirHybridError):  # noqa: N818
 
 
 class Unreachable(BeirHybridError):  # noqa: N818
-    """A file is neither here, nor in the mirror, nor to be had from its origin."""
+    """A file is neither in the cache nor in the mirror, and its origin does not deliver it."""
 
 
 class ClusterFailed(BeirHybridError):  # noqa: N818
-    """Other machines do not answer, or have lost for good what they worked on."""
+    """Other machines do not answer, or have lost the work that they were given."""
 
 
 class NotWritable(BeirHybridError):  # noqa: N818
@@ -49,6 +62,6 @@ def lookup(kind: str, name: str, table: Mapping[str, T]) -> T:
     """
     if name in table:
         return table[name]
-    near = get_close_matches(name, table, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(table))}"
+    similar = get_close_matches(name, table, n=1, cutoff=0.5)
+    hint = f"did you mean {similar[0]!r}?" if similar else f"there are {', '.join(sorted(table))}"
     raise UnknownName(f"no {kind} {name!r}; {hint}")

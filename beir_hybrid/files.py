@@ -1,4 +1,4 @@
-"""Files that are whole or not there at all: atomic writing, checksums, the cache folder, locks."""
+"""Atomic files and folders, locks, checksums, the cache folder, and plain errors for full disks."""
 
 import errno
 import hashlib
@@ -13,19 +13,26 @@ from pathlib import Path
 
 from beir_hybrid.errors import NotWritable
 
-_ROOM, _RIGHT = "free some room, or ", "make it writable, or "
-# Refusals that only writing meets, and those that a file read elsewhere may meet too.
-_WRITING = {errno.ENOSPC: _ROOM, errno.EDQUOT: _ROOM, errno.EFBIG: _ROOM, errno.EROFS: _RIGHT}
-_EITHER = dict.fromkeys((errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST), _RIGHT)
-_EITHER |= dict.fromkeys(
+_FREE_SPACE, _GRANT_RIGHT = "free some room, or ", "make it writable, or "
+# The cure for each error that only writing meets, and for those that reading may meet too.
+_WRITE_ERRORS = {
+    errno.ENOSPC: _FREE_SPACE,
+    errno.EDQUOT: _FREE_SPACE,
+    errno.EFBIG: _FREE_SPACE,
+    errno.EROFS: _GRANT_RIGHT,
+}
+_ACCESS_ERRORS = dict.fromkeys(
+    (errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EEXIST), _GRANT_RIGHT
+)
+_ACCESS_ERRORS |= dict.fromkeys(
     (errno.ENOENT, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTEMPTY, errno.EISDIR), ""
 )
 
 
 def cache_folder() -> Path:
     """Return ``BEIR_HYBRID_CACHE``, or the platform's own place for caches."""
-    if chosen := os.environ.get("BEIR_HYBRID_CACHE"):
-        return Path(chosen).expanduser()
+    if folder := os.environ.get("BEIR_HYBRID_CACHE"):
+        return Path(folder).expanduser()
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("beir-hybrid"))
@@ -39,48 +46,55 @@ def sha256(path: Path) -> str:
 
 @contextmanager
 def explain_write_errors(path: Path, setting: str = "BEIR_HYBRID_CACHE") -> Iterator[None]:
-    """Turn the disk's refusals to write `path` into one `NotWritable` that says what to do.
+    """Turn errors of writing `path` into `NotWritable`, which says what to do.
 
-    What the block fails to read elsewhere stays the error that it is. `setting` is the variable
-    that moves the cache elsewhere, advised where `path` lies in that cache.
+    Errors of reading other files in the block stay as they are.
+
+    Parameters
+    ----------
+    setting
+        The environment variable that moves the cache, advised where `path` lies in that cache.
     """
     try:
         yield
     except OSError as error:
         number = error.errno or 0
-        if number not in _WRITING and not (number in _EITHER and _concerns(error, path)):
+        concerns_path = number in _WRITE_ERRORS or (
+            number in _ACCESS_ERRORS and _is_about(error, path)
+        )
+        if not concerns_path:
             raise
-        move = "name another place"
-        in_cache = _absolute(path).is_relative_to(_absolute(cache_folder()))
-        if in_cache or setting != "BEIR_HYBRID_CACHE":
-            move = f"set {setting} if the cache should live elsewhere"
-        cure = (_WRITING | _EITHER)[number] + move
-        # A file that stands where a folder has to be is said to "exist".
+        alternative = "name another place"
+        is_in_cache = _make_absolute(path).is_relative_to(_make_absolute(cache_folder()))
+        if is_in_cache or setting != "BEIR_HYBRID_CACHE":
+            alternative = f"set {setting} if the cache should live elsewhere"
+        cure = (_WRITE_ERRORS | _ACCESS_ERRORS)[number] + alternative
+        # Where a file stands in the place of a folder, the system says that it "exists".
         reason = os.strerror(errno.ENOTDIR if number == errno.EEXIST else number)
         raise NotWritable(f"cannot write {path}: {reason}; {cure}") from error
 
 
-def _concerns(error: OSError, path: Path) -> bool:
-    """Tell whether an error is about `path`, what lies in or beside it, or a folder above it."""
+def _is_about(error: OSError, path: Path) -> bool:
+    """Return whether an error is about `path`, a file in or beside it, or a folder above it."""
     if not isinstance(error.filename, str | bytes):
         return False
-    place, touched = _absolute(path), _absolute(Path(os.fsdecode(error.filename)))
-    if not touched.is_relative_to(place.parent) or touched == place.parent:
-        return place.is_relative_to(touched)
-    # Temporary files and locks bear the name of what they stand for.
-    return place.name in touched.relative_to(place.parent).parts[0]
+    place, culprit = _make_absolute(path), _make_absolute(Path(os.fsdecode(error.filename)))
+    if not culprit.is_relative_to(place.parent) or culprit == place.parent:
+        return place.is_relative_to(culprit)
+    # The names of temporary files and locks contain the name of the file that they stand for.
+    return place.name in culprit.relative_to(place.parent).parts[0]
 
 
-def _absolute(path: Path) -> Path:
+def _make_absolute(path: Path) -> Path:
     return Path(os.path.abspath(path))  # noqa: PTH100 - `absolute` keeps "..", `resolve` follows links
 
 
 def check_writable(path: Path) -> None:
-    """Raise `NotWritable` if no file can be made there; leave nothing."""
+    """Raise `NotWritable` if no file can be made at `path`; leave no trace."""
     with explain_write_errors(path):
         try:
-            there = next(folder for folder in path.absolute().parents if folder.exists())
-            tempfile.TemporaryDirectory(prefix=".", dir=there).cleanup()
+            folder = next(folder for folder in path.absolute().parents if folder.exists())
+            tempfile.TemporaryDirectory(prefix=".", dir=folder).cleanup()
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(path)) from error
 
@@ -89,9 +103,9 @@ def check_writable(path: Path) -> None:
 def atomic_file(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; rename it when the block succeeds, else remove it.
 
-    What a killed run leaves is swept by the next holder of the lock (`locked`) of `path`.
+    Temporary files of killed runs are removed by the next holder of the `file_lock` of `path`.
     """
-    temporary = _temporary(path)
+    temporary = _name_temporary(path)
     with explain_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -107,9 +121,9 @@ def atomic_file(path: Path) -> Iterator[Path]:
 def atomic_folder(folder: Path) -> Iterator[Path]:
     """Give an empty folder beside `folder`; rename it when the block succeeds, else remove it.
 
-    What a killed run left is swept, the lock included.
+    Temporary folders and locks of killed runs are removed as well.
     """
-    temporary = _temporary(folder)
+    temporary = _name_temporary(folder)
     with explain_write_errors(folder), file_lock(folder):
         temporary.mkdir()
         try:
@@ -117,43 +131,44 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
             temporary.rename(folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
-            # People see this folder's neighbours. Who waits for the lock finds `folder` there.
-            _lock(folder).unlink(missing_ok=True)
+            # People see what lies beside this folder. Processes that wait for the lock will find
+            # the folder.
+            _name_lock(folder).unlink(missing_ok=True)
 
 
 @contextmanager
 def file_lock(path: Path) -> Iterator[None]:
-    """Hold a lock beside `path`: of several processes one works, the others find it done.
+    """Hold a lock beside `path`, so that of several processes only one does the work.
 
-    Whoever holds it is the only one to write ``PATH`` and ``PATH.*``, so that temporary files of
-    theirs are what a killed run left; they are removed.
+    Only the holder writes ``PATH`` and ``PATH.*``; temporary files beside `path` are therefore
+    remnants of killed runs, and are removed.
     """
     import filelock
 
-    lock = filelock.FileLock(_lock(path))
+    lock = filelock.FileLock(_name_lock(path))
     with explain_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Where no file can be made, as in /proc, acquiring it would try for ever.
-        _lock(path).touch()
+        # Where no file can be made, as in /proc, acquiring the lock would try for ever.
+        _name_lock(path).touch()
         lock.acquire()
     try:
         with explain_write_errors(path):
-            _sweep(path)
+            _remove_remnants(path)
         yield
     finally:
         lock.release()
 
 
-def _lock(path: Path) -> Path:
+def _name_lock(path: Path) -> Path:
     return path.with_name(f".{path.name}.lock")
 
 
-def _temporary(path: Path) -> Path:
+def _name_temporary(path: Path) -> Path:
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
 
 
-def _sweep(path: Path) -> None:
-    temporary = re.compile(rf"\.{re.escape(path.name)}\.(.+\.)?[0-9a-f]{{8}}\.tmp")
-    for left in path.parent.iterdir():
-        if temporary.fullmatch(left.name):
-            shutil.rmtree(left) if left.is_dir() else left.unlink()
+def _remove_remnants(path: Path) -> None:
+    pattern = re.compile(rf"\.{re.escape(path.name)}\.(.+\.)?[0-9a-f]{{8}}\.tmp")
+    for remnant in path.parent.iterdir():
+        if pattern.fullmatch(remnant.name):
+            shutil.rmtree(remnant) if remnant.is_dir() else remnant.unlink()

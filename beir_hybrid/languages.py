@@ -1,4 +1,4 @@
-"""Language tags of every fashion in, one short code per language out."""
+"""Language codes: one short code for each language, whatever tag names the language."""
 
 import re
 from collections.abc import Iterable
@@ -9,13 +9,15 @@ import langcodes
 
 from beir_hybrid.errors import BadData, BadOption, UnknownName
 
-# Written by mistake for a language, and the code of no other one.
-_SLIPS = {"cn": "zh", "cz": "cs", "dk": "da", "gr": "el", "jp": "ja", "ua": "uk", "vn": "vi"}
-# Valid codes of no single language: several, none, unknown, any, or anybody's own.
+# Codes of countries that people write for languages, and that are the code of no other language.
+_COUNTRY_CODES = {
+    "cn": "zh", "cz": "cs", "dk": "da", "gr": "el", "jp": "ja", "ua": "uk", "vn": "vi"
+}  # fmt: skip
+# Valid codes that mean no single language: several, none, unknown, any, or private use.
 _NO_LANGUAGE = re.compile("art|mis|mul|und|zxx|q[a-t][a-z]")
 _CODE = re.compile("[a-z]{2,3}")
-_NEAR = 0.5  # the likeness from which a name is worth suggesting
-_SHOWN = 6  # how many languages a message names
+_MIN_SIMILARITY = 0.5  # the likeness from which a name is worth suggesting
+_MAX_NAMES = 6  # how many languages a message names
 
 
 def normalise(tag: str) -> str:
@@ -23,28 +25,29 @@ def normalise(tag: str) -> str:
 
     Languages that have a code of their own beside that of a larger group keep it: Cantonese is
     ``yue`` however it is written (``zh-yue``), and the Norwegian codes ``nb``, ``nn`` and ``no``
-    stay as they are, since data in one cannot be told to be the other.
+    stay as they are, since data in one of them need not be in another.
 
     >>> [normalise(tag) for tag in ("en", "eng-Latn", "zho-CN", "jp", "ara", "arb", "pt_BR")]
     ['en', 'en', 'zh', 'ja', 'ar', 'ar', 'pt']
     """
     if not isinstance(tag, str):
         raise BadOption(f"a language is a code such as 'en', not {tag!r}")
-    return _normalise(tag)
+    return _normalise_text(tag)
 
 
 @cache
-def _normalise(tag: str) -> str:
-    first, *rest = tag.strip().lower().replace("_", "-").split("-")
-    if _NO_LANGUAGE.fullmatch(first):
+def _normalise_text(tag: str) -> str:
+    code, *subtags = tag.strip().lower().replace("_", "-").split("-")
+    if _NO_LANGUAGE.fullmatch(code):
         raise BadData(f"{tag!r} is the code of no single language")
-    if first == "all":  # Allar's code
+    if code == "all":  # Allar's code
         raise BadData(f"{tag!r} names the pool of all languages here, and no single one")
-    if not _CODE.fullmatch(first):
+    if not _CODE.fullmatch(code):
         raise BadData(f"unknown language code {tag!r}")
+    code = _COUNTRY_CODES.get(code, code)
     language = None
-    # The whole tag tells zh-yue from zh; where it makes no sense, its first part still may.
-    for candidate in ("-".join([_SLIPS.get(first, first), *rest]), _SLIPS.get(first, first)):
+    # The whole tag distinguishes zh-yue from zh; if it is invalid, its code may still be valid.
+    for candidate in ("-".join([code, *subtags]), code):
         try:
             language = langcodes.Language.get(langcodes.standardize_tag(candidate, macro=True))
         except ValueError:
@@ -56,35 +59,35 @@ def _normalise(tag: str) -> str:
 
 
 def normalise_all(tags: str | Iterable[str]) -> tuple[str, ...]:
-    """Return the codes of one tag or several, in the order given, each once."""
+    """Return the code of each tag, in their order and without repetition."""
     return tuple(dict.fromkeys(normalise(tag) for tag in as_list(tags)))
 
 
-def choose_languages(kind: str, tags: str | Iterable[str], known: Iterable[str]) -> tuple[str, ...]:
-    """Return which of the known codes the tags name, or raise `UnknownName` with what there is.
+def choose_languages(kind: str, tags: str | Iterable[str], codes: Iterable[str]) -> tuple[str, ...]:
+    """Return those of `codes` that the tags name, or raise `UnknownName` with suggestions.
 
-    >>> choose("language", "eng-Latn", ["de", "en"])
+    >>> choose_languages("language", "eng-Latn", ["de", "en"])
     ('en',)
     """
-    codes = tuple(known)
-    chosen: dict[str, None] = {}
+    codes = tuple(codes)
+    choice: dict[str, None] = {}
     for tag in as_list(tags):
         try:
             code = normalise(tag)
         except BadData:
             code = ""
         if code not in codes:
-            raise UnknownName(f"no {kind} is {tag!r}; there are {_nearest_first(tag, codes)}")
-        chosen[code] = None
-    if not chosen:
-        raise BadOption(f"no {kind} is named; there are {_nearest_first('', codes)}")
-    return tuple(chosen)
+            raise UnknownName(f"no {kind} is {tag!r}; there are {_suggest_languages(tag, codes)}")
+        choice[code] = None
+    if not choice:
+        raise BadOption(f"no {kind} is named; there are {_suggest_languages('', codes)}")
+    return tuple(choice)
 
 
 def name_language(code: str) -> str:
     """Return the English name of a language code.
 
-    >>> english_name("th")
+    >>> name_language("th")
     'Thai'
     """
     return str(langcodes.Language.get(code).language_name("en"))
@@ -99,15 +102,15 @@ def as_list(tags: str | Iterable[str]) -> list[str]:
     return list(tags)
 
 
-def _nearest_first(tag: str, codes: Iterable[str]) -> str:
-    """Name a few languages: those whose code or English name is like the tag, then the others."""
+def _suggest_languages(tag: str, codes: Iterable[str]) -> str:
+    """Name a few languages, beginning with those whose code or English name is like the tag."""
 
-    def unlike(code: str) -> float:
+    def sort_key(code: str) -> float:
         names = code, name_language(code).lower()
-        best = max(SequenceMatcher(None, tag.lower(), name).ratio() for name in names)
-        return -best if best >= _NEAR else 0
+        similarity = max(SequenceMatcher(None, tag.lower(), name).ratio() for name in names)
+        return -similarity if similarity >= _MIN_SIMILARITY else 0
 
-    ordered = sorted(sorted(codes), key=unlike)
-    shown = ", ".join(f"{code} ({name_language(code)})" for code in ordered[:_SHOWN])
-    more = len(ordered) - _SHOWN
-    return f"{shown} and {more} more" if more > 0 else shown
+    ordered = sorted(sorted(codes), key=sort_key)
+    names = ", ".join(f"{code} ({name_language(code)})" for code in ordered[:_MAX_NAMES])
+    rest = len(ordered) - _MAX_NAMES
+    return f"{names} and {rest} more" if rest > 0 else names

@@ -1,4 +1,4 @@
-"""A progress bar on a terminal, and silence anywhere else."""
+"""Progress bars, shown on terminals only."""
 
 import os
 import sys
@@ -10,17 +10,20 @@ from contextlib import contextmanager
 def progress_bar(
     label: str, total: int | None, unit: str = "bytes"
 ) -> Iterator[Callable[[int], None]]:
-    """Give a function that advances the bar; there is none unless stderr is a terminal."""
+    """Show a bar while the block runs, and give the function that advances it.
+
+    Nothing is shown unless stderr is a terminal.
+    """
     if not sys.stderr.isatty():
         yield lambda _count: None
         return
-    from rich import progress as bars
+    from rich import progress
     from rich.console import Console
 
-    amount = bars.DownloadColumn() if unit == "bytes" else bars.MofNCompleteColumn()
-    columns = (bars.TextColumn("{task.description}"), bars.BarColumn(), amount)
-    with bars.Progress(
-        *columns, bars.TimeRemainingColumn(), console=Console(stderr=True), transient=True
+    amount = progress.DownloadColumn() if unit == "bytes" else progress.MofNCompleteColumn()
+    columns = (progress.TextColumn("{task.description}"), progress.BarColumn(), amount)
+    with progress.Progress(
+        *columns, progress.TimeRemainingColumn(), console=Console(stderr=True), transient=True
     ) as bar:
         task = bar.add_task(label, total=total)
         yield lambda count: bar.advance(task, count)
@@ -28,14 +31,19 @@ def progress_bar(
 
 @contextmanager
 def hide_progress_bars() -> Iterator[None]:
-    """Keep the bars of transformers and the hub to terminals, while something is loaded."""
+    """Hide the bars of transformers and the hub while the block runs, except on terminals.
+
+    What users have decided about these bars themselves stands.
+    """
     from transformers.utils import logging
 
-    decided = "HF_HUB_DISABLE_PROGRESS_BARS" in os.environ or not logging.is_progress_bar_enabled()
-    if decided or sys.stderr.isatty():
+    is_decided = (
+        "HF_HUB_DISABLE_PROGRESS_BARS" in os.environ or not logging.is_progress_bar_enabled()
+    )
+    if is_decided or sys.stderr.isatty():
         yield
         return
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call] # theirs has no types
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call] # transformers has no types
     try:
         yield
     finally:

@@ -23,7 +23,7 @@ from beir_hybrid.collection import Origin
 from beir_hybrid.collection.judgements import SELF_MATCH
 from beir_hybrid.errors import BadData, BadOption, UnknownName, Unreachable
 from beir_hybrid.sources.image_hub import _read
-from tests.http_server import serving
+from tests.http_server import serve_files
 
 Row = dict[str, Any]
 PROGRAM = Path(sys.executable).with_name("beir-hybrid")
@@ -302,7 +302,7 @@ OUTSIDE = "; it must be a path inside of {folder}"
             WHERE + ": 'image' is 'a\\x00.png', which is no path: embedded null byte",
         ),
         ({"image": "none.png"}, "x: 1 of 1 picture is missing, first {folder}/none.png"),
-        ({"image": "dir"}, "x: 1 of 1 picture is no good: {folder}/dir is a folder, not a picture"),
+        ({"image": "dir"}, "x: 1 of 1 picture is no good: {folder}/dir is a folder, not an image"),
         ({"image": 3}, WHERE + ": 'image' is 3, not text"),
         ({"image": None}, WHERE + ": 'image' is missing"),
         ({"id": "a b"}, "x: 2 passage ids with white space, first 'image:a b'; "),
@@ -346,7 +346,7 @@ def test_a_path_that_is_too_long_is_named(tmp_path: Path, path: str) -> None:
     row = {"id": "cat", "image": path, "captions": {"en": "A cat"}}
     with pytest.raises(BadData) as caught:
         load(folder(tmp_path / "x", [row], {}))
-    assert str(caught.value).startswith(f"x: the picture '{tmp_path}/x/{path[:20]}")
+    assert str(caught.value).startswith(f"x: the image '{tmp_path}/x/{path[:20]}")
     assert str(caught.value).endswith(" cannot be looked for: File name too long")
     assert len(str(caught.value)) < 300
 
@@ -377,7 +377,7 @@ def test_every_picture_that_is_no_good_is_counted(tmp_path: Path) -> None:
     (path / "3.png").write_bytes(pictured(3)[:40])
     with pytest.raises(BadData) as caught:
         load(path)
-    message = f"x: 2 of 4 pictures are no good: the picture {path}/1.png is empty: 0 bytes"
+    message = f"x: 2 of 4 pictures are no good: the image {path}/1.png is empty: 0 bytes"
     assert str(caught.value) == message
 
 
@@ -722,8 +722,8 @@ def test_the_hub_says_what_files_there_are(tmp_path: Path, own_cache: Path) -> N
     served = {f"/api/datasets/{repository}/revision/{commit}": json.dumps(facts).encode()}
     for file in files:
         served[f"/datasets/{repository}/resolve/{commit}/data/{file.name}"] = file.read_bytes()
-    with serving(served) as server:
-        server.headers, server.tags = {"X-Repo-Commit": commit}, True
+    with serve_files(served) as server:
+        server.headers, server.has_etags = {"X-Repo-Commit": commit}, True
         env = {
             "HF_ENDPOINT": server.url,
             "HF_HOME": str(tmp_path / "home"),
@@ -779,7 +779,7 @@ def test_the_command_line_counts_pictures(tmp_path: Path) -> None:
     done = ran("datasets", "fetch", "jsonl-image-text", *option)
     assert done.returncode != 0
     assert done.stderr == (
-        f"BadData: cats: 1 of 2 pictures is no good: the picture {path}/sun.png is empty: 0 bytes\n"
+        f"BadData: cats: 1 of 2 pictures is no good: the image {path}/sun.png is empty: 0 bytes\n"
     )
 
 

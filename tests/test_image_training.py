@@ -392,7 +392,7 @@ def test_files_name_pictures(tmp_path: Path, kind: str, caplog: pytest.LogCaptur
     with pytest.raises(BadData, match=rf"groups\.{kind} {unit} 2: .*p\.png.* empty"):
         read_pairs(file)
     (tmp_path / "pics" / "p.png").unlink()
-    with pytest.raises(BadData, match=rf"groups\.{kind} {unit} 2: there is no picture"):
+    with pytest.raises(BadData, match=rf"groups\.{kind} {unit} 2: there is no image"):
         read_pairs(file)
 
 
@@ -400,7 +400,7 @@ def test_groups_that_make_no_sense(tmp_path: Path) -> None:
     path = painted(tmp_path / "a.png", "red", "blue")
     with pytest.raises(BadData, match="group '0': image is 7; it must be the path of a picture"):
         pairs_from_groups([{"query": {"de": "Rot"}, "image": 7}])
-    with pytest.raises(BadData, match="group '0': there is no picture"):
+    with pytest.raises(BadData, match="group '0': there is no image"):
         pairs_from_groups([{"query": {"de": "Rot"}, "image": "rot.png"}])
     group = {"query": {"de": "Rot"}, "positive": {"de": "R"}, "negative": {"de": ["x"]}}
     with pytest.raises(BadData, match="has a picture; hard negatives are texts"):

@@ -1,4 +1,4 @@
-"""Pictures of every kind become red, green and blue as people see them, or are refused by name."""
+"""Images of every mode and format are decoded to RGB as people see them, or refused."""
 
 import hashlib
 import struct
@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from beir_hybrid.errors import BadData
-from beir_hybrid.images import FORMATS, LIMIT, inspect_image, open_image
+from beir_hybrid.images import FORMATS, MAX_PIXELS, inspect_image, open_image
 
 RED, GREEN, BLUE, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255)
 Pixel = tuple[int, ...]
@@ -30,8 +30,8 @@ except MissingExtra as error:
 """
 
 
-def picture(mode: str, *rows: list[Pixel]) -> Image.Image:
-    """Return a picture of some rows of pixels."""
+def make_image(mode: str, *rows: list[Pixel]) -> Image.Image:
+    """Return an image of some rows of pixels."""
     image = Image.new(mode, (len(rows[0]), len(rows)))
     for y, row in enumerate(rows):
         for x, pixel in enumerate(row):
@@ -42,19 +42,19 @@ def picture(mode: str, *rows: list[Pixel]) -> Image.Image:
 def pixels(path: Path) -> list[list[Pixel]]:
     image = open_image(path)
     assert image.mode == "RGB"
-    found = []
+    rows = []
     for y in range(image.height):
         row = []
         for x in range(image.width):
             pixel = image.getpixel((x, y))
             assert isinstance(pixel, tuple)
             row.append(pixel)
-        found.append(row)
-    return found
+        rows.append(row)
+    return rows
 
 
 def png(width: int, height: int) -> bytes:
-    """Return a small file whose header says that it is a picture of that size."""
+    """Return a small file whose header says that it is an image of that size."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         check = struct.pack(">I", zlib.crc32(kind + data))
@@ -65,9 +65,9 @@ def png(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + header + data + chunk(b"IEND", b"")
 
 
-def test_a_plain_picture_is_left_as_it_is(tmp_path: Path) -> None:
+def test_a_plain_image_is_left_as_it_is(tmp_path: Path) -> None:
     path = tmp_path / "plain.png"
-    picture("RGB", [(1, 2, 3), (250, 0, 7)]).save(path)
+    make_image("RGB", [(1, 2, 3), (250, 0, 7)]).save(path)
     assert pixels(path) == [[(1, 2, 3), (250, 0, 7)]]
     assert inspect_image(path) == (hashlib.sha256(path.read_bytes()).hexdigest(), ())
     assert open_image(str(path)).tobytes() == bytes([1, 2, 3, 250, 0, 7])
@@ -75,7 +75,7 @@ def test_a_plain_picture_is_left_as_it_is(tmp_path: Path) -> None:
 
 def test_inks_become_light(tmp_path: Path) -> None:
     # Full yellow and magenta ink is red; half black alone is the grey that is left of 255.
-    picture("CMYK", [(0, 255, 255, 0), (0, 0, 0, 128)]).save(tmp_path / "inks.tif")
+    make_image("CMYK", [(0, 255, 255, 0), (0, 0, 0, 128)]).save(tmp_path / "inks.tif")
     assert pixels(tmp_path / "inks.tif") == [[RED, (127, 127, 127)]]
     assert inspect_image(tmp_path / "inks.tif").oddities == ("CMYK",)
     Image.new("CMYK", (8, 8), (0, 255, 255, 0)).save(tmp_path / "inks.jpg", quality=100)
@@ -105,10 +105,12 @@ def test_a_palette_has_white_behind_what_is_transparent(tmp_path: Path) -> None:
 
 
 def test_transparency_shows_white_and_is_said_only_where_it_shows(tmp_path: Path) -> None:
-    picture("RGBA", [(255, 0, 0, 128), (0, 255, 0, 0), (0, 0, 255, 255)]).save(tmp_path / "a.png")
-    picture("RGBA", [(255, 0, 0, 255)]).save(tmp_path / "b.png")
+    make_image("RGBA", [(255, 0, 0, 128), (0, 255, 0, 0), (0, 0, 255, 255)]).save(
+        tmp_path / "a.png"
+    )
+    make_image("RGBA", [(255, 0, 0, 255)]).save(tmp_path / "b.png")
     # One shade of grey is declared transparent.
-    picture("L", [(7,), (200,)]).save(tmp_path / "c.png", transparency=7)
+    make_image("L", [(7,), (200,)]).save(tmp_path / "c.png", transparency=7)
     assert pixels(tmp_path / "a.png") == [[(255, 127, 127), WHITE, BLUE]]
     assert pixels(tmp_path / "b.png") == [[RED]]
     assert pixels(tmp_path / "c.png") == [[WHITE, (200, 200, 200)]]
@@ -128,9 +130,9 @@ def test_the_first_frame_stands_for_an_animation(tmp_path: Path, name: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("orientation", "seen"),
+    ("orientation", "expected"),
     [
-        # What EXIF says of the first row and the first column: which side of the picture they are.
+        # What EXIF says of the first row and the first column: which side of the image they are.
         (1, "ab cd"),  # top, left
         (2, "ba dc"),  # top, right
         (3, "dc ba"),  # bottom, right
@@ -142,19 +144,19 @@ def test_the_first_frame_stands_for_an_animation(tmp_path: Path, name: str) -> N
         (9, "ab cd"),  # no orientation
     ],
 )
-def test_pictures_are_turned_as_they_say(tmp_path: Path, orientation: int, seen: str) -> None:
+def test_images_are_turned_as_they_say(tmp_path: Path, orientation: int, expected: str) -> None:
     colours = {"a": RED, "b": GREEN, "c": BLUE, "d": WHITE}
     exif = Image.Exif()
     exif[0x0112] = orientation
     path = tmp_path / "turned.png"
-    picture("RGB", [RED, GREEN], [BLUE, WHITE]).save(path, exif=exif)
-    assert pixels(path) == [[colours[name] for name in row] for row in seen.split()]
+    make_image("RGB", [RED, GREEN], [BLUE, WHITE]).save(path, exif=exif)
+    assert pixels(path) == [[colours[name] for name in row] for row in expected.split()]
     assert inspect_image(path).oddities == (("turned",) if 1 < orientation < 9 else ())
 
 
-def test_broken_exif_data_do_not_cost_the_picture(tmp_path: Path) -> None:
+def test_an_image_with_broken_exif_data_is_decoded(tmp_path: Path) -> None:
     path = tmp_path / "broken.png"
-    picture("RGB", [RED, GREEN]).save(path, exif=b"Exif\x00\x00no such thing")
+    make_image("RGB", [RED, GREEN]).save(path, exif=b"Exif\x00\x00no such thing")
     assert pixels(path) == [[RED, GREEN]]
     assert inspect_image(path).oddities == ("broken EXIF",)
 
@@ -168,21 +170,21 @@ def test_sixteen_bits_keep_their_shades(tmp_path: Path) -> None:
     assert inspect_image(tmp_path / "deep.png").oddities == ("16 bits", "grey")
 
 
-def _half(path: Path) -> None:
+def _truncate(path: Path) -> None:
     path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
 
 
 @pytest.mark.parametrize("name", ["noise.jpg", "noise.png", "noise.gif", "noise.webp", "noise.tif"])
-def test_half_a_picture_is_refused(tmp_path: Path, name: str) -> None:
+def test_a_truncated_image_is_refused(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     Image.effect_noise((64, 64), 90).convert("RGB").save(path)
     inspect_image(path)
-    _half(path)
-    for look in (inspect_image, open_image):
-        with pytest.raises(BadData) as caught:
-            look(path)
-        assert str(caught.value).startswith(f"the picture {path} is ")
-        assert "\n" not in str(caught.value)
+    _truncate(path)
+    for read in (inspect_image, open_image):
+        with pytest.raises(BadData) as error:
+            read(path)
+        assert str(error.value).startswith(f"the image {path} is ")
+        assert "\n" not in str(error.value)
 
 
 def _folder(path: Path) -> None:
@@ -196,51 +198,51 @@ def _huge(width: int, height: int) -> Callable[[Path], object]:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda _: None, "there is no picture {}"),
-        (_folder, "{} is a folder, not a picture"),
-        (lambda path: path.write_bytes(b""), "the picture {} is empty: 0 bytes"),
+        (lambda _: None, "there is no image {}"),
+        (_folder, "{} is a folder, not an image"),
+        (lambda path: path.write_bytes(b""), "the image {} is empty: 0 bytes"),
         (
             lambda path: path.write_text("A cat\n"),
-            f"the picture {{}} is of no format that can be read here: {', '.join(FORMATS)}",
+            f"the image {{}} is of no format that can be read here: {', '.join(FORMATS)}",
         ),
         # Pillow itself would warn of the first, and refuse the second.
         (
             _huge(10_000, 10_000),
-            f"the picture {{}} is too large: 10,000 x 10,000 {TOO_MANY}",
+            f"the image {{}} is too large: 10,000 x 10,000 {TOO_MANY}",
         ),
         (
             _huge(60_000, 50_000),
-            f"the picture {{}} is too large: 60,000 x 50,000 {TOO_MANY}",
+            f"the image {{}} is too large: 60,000 x 50,000 {TOO_MANY}",
         ),
         (
             lambda path: Image.new("F", (1, 1), 0.5).save(path, "TIFF"),
-            "the picture {} has pixels of a kind that no screen shows: mode F",
+            "the image {} has pixels of a kind that no screen shows: mode F",
         ),
     ],
     ids=["missing", "folder", "empty", "text", "large", "huge", "floats"],
 )
-def test_what_is_no_picture_is_named(
+def test_a_file_that_is_no_usable_image_is_refused(
     tmp_path: Path, make: Callable[[Path], object], message: str
 ) -> None:
     path = tmp_path / "x.png"
     make(path)
-    for look in (inspect_image, open_image):
-        with pytest.raises(BadData) as caught:
-            look(path)
-        assert str(caught.value) == message.format(path)
+    for read in (inspect_image, open_image):
+        with pytest.raises(BadData) as error:
+            read(path)
+        assert str(error.value) == message.format(path)
 
 
 def test_pillows_own_limit_stays_as_it_is() -> None:
-    assert Image.MAX_IMAGE_PIXELS == LIMIT
+    assert Image.MAX_IMAGE_PIXELS == MAX_PIXELS
 
 
 def test_a_nul_in_a_name_is_named() -> None:
-    with pytest.raises(BadData, match=r"^there is no picture a\x00b.png$"):
+    with pytest.raises(BadData, match=r"^there is no image a\x00b.png$"):
         open_image("a\x00b.png")
 
 
 def test_the_extra_is_named_where_it_is_missing(tmp_path: Path) -> None:
-    picture("RGB", [RED]).save(tmp_path / "a.png")
+    make_image("RGB", [RED]).save(tmp_path / "a.png")
     command = [sys.executable, "-c", WITHOUT_PILLOW, str(tmp_path / "a.png")]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert done.stdout == "pictures need Pillow: pip install 'beir-hybrid[image]'\n"
+    process = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert process.stdout == "images need Pillow: pip install 'beir-hybrid[image]'\n"

@@ -48,37 +48,37 @@ def test_languages_that_share_a_larger_one_stay_apart() -> None:
     "tag", ["", " ", "xx", "english", "C", "en.UTF-8", "x-foo", "i-klingon", "12"]
 )
 def test_unknown_codes_are_refused(tag: str) -> None:
-    with pytest.raises(BadData) as caught:
+    with pytest.raises(BadData) as error:
         normalise(tag)
-    assert str(caught.value) == f"unknown language code {tag!r}"
+    assert str(error.value) == f"unknown language code {tag!r}"
 
 
 @pytest.mark.parametrize("tag", ["und", "mul", "zxx", "mis", "art", "qaa", "qtz-Latn", "MUL"])
 def test_codes_of_no_single_language_are_refused(tag: str) -> None:
-    with pytest.raises(BadData) as caught:
+    with pytest.raises(BadData) as error:
         normalise(tag)
-    assert str(caught.value) == f"{tag!r} is the code of no single language"
+    assert str(error.value) == f"{tag!r} is the code of no single language"
 
 
 @pytest.mark.parametrize("tag", ["all", "ALL", "all-Mlym"])
 def test_the_name_of_the_pool_is_no_language(tag: str) -> None:
-    with pytest.raises(BadData) as caught:
+    with pytest.raises(BadData) as error:
         normalise(tag)
-    assert str(caught.value) == f"{tag!r} names the pool of all languages here, and no single one"
+    assert str(error.value) == f"{tag!r} names the pool of all languages here, and no single one"
 
 
-@pytest.mark.parametrize("what", [None, 5, b"en", ["en"]])
-def test_what_is_no_text_is_refused(what: Any) -> None:
-    message = re.escape(f"a language is a code such as 'en', not {what!r}")
+@pytest.mark.parametrize("tag", [None, 5, b"en", ["en"]])
+def test_a_tag_that_is_no_text_is_refused(tag: Any) -> None:
+    message = re.escape(f"a language is a code such as 'en', not {tag!r}")
     with pytest.raises(BadOption, match=f"^{message}$"):
-        normalise(what)
-    for asking in (normalise_all, partial(choose_languages, "language", known=["en"])):
+        normalise(tag)
+    for function in (normalise_all, partial(choose_languages, "language", codes=["en"])):
         with pytest.raises(BadOption, match=f"^{message}$"):
-            asking(["en", what])
-    if what in (None, 5):
-        listed = f"^a language is a code such as 'en', or several in a list, not {what!r}$"
-        with pytest.raises(BadOption, match=listed):
-            choose_languages("language", what, ["en"])
+            function(["en", tag])
+    if tag in (None, 5):
+        message = f"^a language is a code such as 'en', or several in a list, not {tag!r}$"
+        with pytest.raises(BadOption, match=message):
+            choose_languages("language", tag, ["en"])
 
 
 def test_several_keep_their_order_and_come_once() -> None:
@@ -86,7 +86,7 @@ def test_several_keep_their_order_and_come_once() -> None:
     assert normalise_all("jp") == ("ja",)
 
 
-def test_choice_among_known_codes() -> None:
+def test_tags_choose_among_codes() -> None:
     assert choose_languages("language", ["zho", "en", "zh"], ["ar", "en", "zh"]) == ("zh", "en")
     assert choose_languages("language", "ara", ["ar", "en"]) == ("ar",)
     with pytest.raises(
@@ -98,7 +98,7 @@ def test_choice_among_known_codes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("tag", "named"),
+    ("tag", "suggestions"),
     [
         # Like "ge" are "greek" (4 of 7 letters), and "german", "de", "en", "es" (half of them).
         ("ge", "el (Greek), de (German), en (English), es (Spanish), ar (Arabic), hi (Hindi)"),
@@ -106,12 +106,12 @@ def test_choice_among_known_codes() -> None:
         ("zxx", "ar (Arabic), de (German), el (Greek), en (English), es (Spanish), hi (Hindi)"),
     ],
 )
-def test_an_unknown_language_is_answered_with_the_nearest(tag: str, named: str) -> None:
+def test_an_unknown_language_suggests_similar_ones(tag: str, suggestions: str) -> None:
     codes = ["zh", "vi", "tr", "th", "ru", "hi", "es", "en", "el", "de", "ar"]
-    with pytest.raises(UnknownName) as caught:
+    with pytest.raises(UnknownName) as error:
         choose_languages("language of xquad-r", tag, codes)
-    message = f"no language of xquad-r is {tag!r}; there are {named} and 5 more"
-    assert str(caught.value) == message
+    message = f"no language of xquad-r is {tag!r}; there are {suggestions} and 5 more"
+    assert str(error.value) == message
 
 
 def test_english_names() -> None:

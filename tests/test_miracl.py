@@ -18,8 +18,8 @@ import beir_hybrid as bh
 from beir_hybrid.collection import CollectionWriter, Origin, open_collection
 from beir_hybrid.collection.arrays import join_titles
 from beir_hybrid.collection.collection import BeirTriple
+from beir_hybrid.download import Remote
 from beir_hybrid.errors import BadData, BadOption, UnknownName
-from beir_hybrid.fetch import Remote
 from beir_hybrid.sources.miracl import (
     CORPUS_REVISION,
     SHARDS,
@@ -28,7 +28,7 @@ from beir_hybrid.sources.miracl import (
     arrow_shard,
     convert,
 )
-from tests.http_server import serving
+from tests.http_server import serve_files
 
 DOCS = (
     "huggingface.co/datasets/miracl/miracl-corpus/resolve/{}/miracl-corpus-v1.0-{}/docs-{}.jsonl.gz"
@@ -278,7 +278,7 @@ def test_a_revision_of_ones_own_is_recorded(origins: Origins) -> None:
 
 def test_a_branch_is_what_it_stands_at_now(origins: Origins, tmp_path: Path) -> None:
     branch = "/api/datasets/miracl/miracl-corpus/revision/main"
-    with serving({}) as hub:
+    with serve_files({}) as hub:
         env = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), "NO_PROXY": "127.0.0.1"}
         for commit in ("a" * 40, "b" * 40):
             rows = list(origins.corpus("yo", commit).values())

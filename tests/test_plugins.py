@@ -14,7 +14,7 @@ import beir_hybrid
 from beir_hybrid import BeirHybridError, Collection, Dataset
 from beir_hybrid.errors import BadData, BadOption, UnknownName, Unreachable
 from beir_hybrid.sources import find_dataset
-from tests.http_server import serving
+from tests.http_server import serve_files
 
 SOURCE = """
 from typing import Literal
@@ -127,7 +127,7 @@ def _triple(langs: list[str], texts: list[str]) -> str:
 
 def test_an_installed_package_adds_a_dataset(tmp_path: Path) -> None:
     site = installed(tmp_path, {"toy": "toy_datasets:TOY"})
-    with serving({"/toy.txt": TEXT.encode()}) as server:
+    with serve_files({"/toy.txt": TEXT.encode()}) as server:
         about = {"url": f"{server.url}/toy.txt", "checksum": sha256(TEXT.encode()).hexdigest()}
         lines = ran(
             site,

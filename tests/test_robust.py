@@ -16,10 +16,10 @@ import pytest
 
 import beir_hybrid as bh
 from beir_hybrid.collection.cache import load_or_build
+from beir_hybrid.download import Remote, fetch
 from beir_hybrid.errors import NotWritable
-from beir_hybrid.fetch import Remote, fetch
 from beir_hybrid.files import atomic_folder
-from tests.http_server import serving
+from tests.http_server import serve_files
 
 PAGE = 4096  # what a tmpfs hands out at a time
 READ = """
@@ -132,7 +132,7 @@ def test_a_full_disk_stops_a_fetch_which_goes_on_when_there_is_room(disk: Path) 
     data = bytes(range(256)) * 500  # 32 pages
     taken = _fill(disk / "ballast")
     os.truncate(disk / "ballast", taken - 16 * PAGE)
-    with serving({"/big.bin": data}) as server:
+    with serve_files({"/big.bin": data}) as server:
         remote = Remote(f"{server.url}/big.bin", sha256(data).hexdigest())
         path = disk / "cache" / "files" / remote.place
         with pytest.raises(NotWritable) as raised:
@@ -148,10 +148,10 @@ def test_a_full_disk_stops_a_fetch_which_goes_on_when_there_is_room(disk: Path) 
         assert fetch(remote) == path
         assert path.read_bytes() == data
         # The second and third take up where the disk was full.
-        assert server.asked[0] is None
-        assert server.asked[1] == server.asked[2] != "bytes=0-"
-        assert server.asked[2] is not None
-        assert len(server.asked) == 3
+        assert server.request_ranges[0] is None
+        assert server.request_ranges[1] == server.request_ranges[2] != "bytes=0-"
+        assert server.request_ranges[2] is not None
+        assert len(server.request_ranges) == 3
 
 
 def test_a_disk_that_is_full_anywhere_in_the_building_leaves_nothing(
@@ -181,7 +181,7 @@ def test_a_disk_that_is_full_anywhere_in_the_building_leaves_nothing(
 def test_a_read_only_disk_still_gives_what_was_built(
     disk: Path, source: Path, tmp_path: Path
 ) -> None:
-    with serving({"/a.bin": b"bytes"}) as server:
+    with serve_files({"/a.bin": b"bytes"}) as server:
         remote = Remote(f"{server.url}/a.bin", sha256(b"bytes").hexdigest())
         other = Remote(f"{server.url}/b.bin", "0" * 64)
         fetch(remote)
@@ -194,7 +194,7 @@ def test_a_read_only_disk_still_gives_what_was_built(
             fetch(other)
         with pytest.raises(NotWritable, match=message):
             bh.read_jsonl(_write(tmp_path / "new.jsonl", passages=2, length=3))
-        assert server.asked == [None]
+        assert server.request_ranges == [None]
 
 
 def test_a_cache_below_a_file_asks_for_another(

@@ -23,7 +23,8 @@ from beir_hybrid.encoding.parts import (
 )
 from beir_hybrid.encoding.presets import BY_MODEL, PRESETS, Preset
 from beir_hybrid.errors import BadData, BadOption, UnknownName
-from beir_hybrid.fetch import hub_has_model, is_offline, model_commit
+from beir_hybrid.hub import can_load_from_hub, find_cached_commit
+from beir_hybrid.network import is_offline
 from beir_hybrid.progress import hide_progress_bars
 
 if TYPE_CHECKING:
@@ -266,13 +267,13 @@ def _loaded(name: str, options: EncoderOptions) -> "tuple[SentenceTransformer, s
         name = name if "/" in name else f"sentence-transformers/{name}"
     arguments: dict[str, Any] = options.loading_arguments()
     try:
-        there = hub and hub_has_model(name, revision)
+        there = hub and can_load_from_hub(name, revision)
         with hide_progress_bars():
             model = SentenceTransformer(name, local_files_only=not there, **arguments)
     except (OSError, ValueError) as error:
         first = str(error).strip().splitlines()[0]
         raise BadData(f"cannot load the model {name!r}: {first}") from error
-    return model, model_commit(name, revision) if hub else ""
+    return model, find_cached_commit(name, revision) if hub else ""
 
 
 def own_prompts(model: "SentenceTransformer") -> Preset:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from beir_hybrid.checks import check_positive_or_none
 from beir_hybrid.encoding.parts import text_settings
 from beir_hybrid.errors import BadData
-from beir_hybrid.fetch import hub_has_model, is_offline
+from beir_hybrid.hub import can_load_from_hub
+from beir_hybrid.network import is_offline
 from beir_hybrid.progress import hide_progress_bars
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def _one_vector(tower: Any, name: str | Path) -> Any:
 
 def _loaded(kind: Any, name: str | Path, **options: Any) -> Any:
     """Load a part of a model from the hub or a folder."""
-    hub = not Path(name).is_dir() and hub_has_model(str(name))
+    hub = not Path(name).is_dir() and can_load_from_hub(str(name))
     options |= {"local_files_only": not hub, "trust_remote_code": False}
     try:
         return kind.from_pretrained(str(name), **options)

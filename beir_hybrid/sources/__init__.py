@@ -6,7 +6,7 @@ citation when its files have been fetched.
 """
 
 from beir_hybrid.collection.cache import load_or_build
-from beir_hybrid.fetch import Remote, fetch
+from beir_hybrid.download import Remote, fetch
 from beir_hybrid.sources.registry import datasets, find_dataset, load
 from beir_hybrid.sources.spec import Dataset, announce
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from beir_hybrid.collection import Collection, Origin
+from beir_hybrid.download import Remote, fetch
 from beir_hybrid.errors import BadData
-from beir_hybrid.fetch import Remote, fetch
 from beir_hybrid.sources.image_text import Captioned, image_text
 from beir_hybrid.sources.spec import Dataset
 

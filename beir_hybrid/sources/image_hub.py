@@ -18,8 +18,8 @@ import pyarrow as pa
 from beir_hybrid.collection import Collection, CollectionWriter, Origin
 from beir_hybrid.collection.cache import load_or_build
 from beir_hybrid.errors import BadData
-from beir_hybrid.fetch import fetch_hub, hub_parts
 from beir_hybrid.files import atomic_file, cache_folder, sha256
+from beir_hybrid.hub import fetch_hub_file, list_hub_parts
 from beir_hybrid.progress import progress_bar
 from beir_hybrid.sources.image_text import Captioned, write
 from beir_hybrid.sources.spec import Dataset, announce
@@ -104,8 +104,8 @@ class _Reader:
     def read(self, lang: str) -> None:
         """Add the pictures and captions of a language."""
         repository, commit, *_ = self.tables
-        for file in hub_parts(repository, f"data/{_TABLE_OF.get(lang, lang)}", commit):
-            path = fetch_hub(repository, file, commit)
+        for file in list_hub_parts(repository, f"data/{_TABLE_OF.get(lang, lang)}", commit):
+            path = fetch_hub_file(repository, file, commit)
             place = f"hf://datasets/{repository}/{file}"
             self.origins.append(Origin(place, sha256(path), commit, lang))
             with progress_bar(f"{self.name} {lang}", None, unit="pictures") as advance:

@@ -14,8 +14,8 @@ from typing import Literal, NamedTuple
 
 from beir_hybrid.collection import Collection, CollectionWriter, Origin
 from beir_hybrid.collection.cache import load_or_build
+from beir_hybrid.download import Remote, fetch
 from beir_hybrid.errors import BadData
-from beir_hybrid.fetch import Remote, fetch
 from beir_hybrid.sources.spec import Dataset, announce
 
 PassageText = Literal["sentence", "sentence+context"]

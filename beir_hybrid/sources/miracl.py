@@ -22,9 +22,10 @@ from beir_hybrid.collection.cache import load_or_build
 from beir_hybrid.collection.collection import TitlePolicy
 from beir_hybrid.collection.lines import read_json_lines, require_text
 from beir_hybrid.collection.shards import BATCH_ROWS, PASSAGE_SCHEMA, Problems, ShardWriter
+from beir_hybrid.download import Remote, fetch
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.fetch import Remote, fetch, fetch_hub, hub_commit
 from beir_hybrid.files import atomic_file, cache_folder, file_lock, sha256
+from beir_hybrid.hub import fetch_hub_file, find_commit
 from beir_hybrid.progress import progress_bar
 from beir_hybrid.sources.spec import Dataset, announce
 
@@ -68,7 +69,7 @@ def load(
     chosen = languages or tuple(la for la in SHARDS if split == "dev" or la not in _UNTRAINED)
     if split == "train" and (untrained := _UNTRAINED.intersection(chosen)):
         raise BadOption(f"miracl has no train split for {', '.join(sorted(untrained))}")
-    commit = hub_commit(CORPUS, revision)
+    commit = find_commit(CORPUS, revision)
     options = {"split": split, "passages": passages, "revision": commit}
     recipe = {"dataset": "miracl", "languages": chosen, "options": options, "title": title_policy}
 
@@ -124,7 +125,7 @@ def convert(
         yield Origin(remote.url, remote.sha256, TOOLS, lang)
     for number in range(SHARDS[lang]):
         file = f"miracl-corpus-v1.0-{lang}/docs-{number}.jsonl.gz"
-        path = fetch_hub(CORPUS, file, commit)
+        path = fetch_hub_file(CORPUS, file, commit)
         if passages == "judged":
             checksum = sha256(path)
             for docid, title, text in _passages(path):

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any
 
-import beir_hybrid.sources
 from beir_hybrid.collection import Collection
 from beir_hybrid.errors import BadData, lookup
 from beir_hybrid.sources.spec import Dataset
@@ -77,7 +77,7 @@ def load(name: str, /, languages: str | Iterable[str] | None = None, **options: 
 @cache
 def _ours() -> dict[str, Dataset]:
     found = {}
-    for module in pkgutil.iter_modules(beir_hybrid.sources.__path__):
+    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
         for value in vars(import_module(f"beir_hybrid.sources.{module.name}")).values():
             if isinstance(value, Dataset):
                 found[value.name] = value

@@ -4,8 +4,8 @@ from hashlib import sha256
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from beir_hybrid.download import Remote, fetch
 from beir_hybrid.errors import BadData
-from beir_hybrid.fetch import Remote, fetch
 
 if TYPE_CHECKING:
     from beir_hybrid.pairs.parallel_pairs import ParallelPairs

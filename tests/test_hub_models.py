@@ -1,4 +1,4 @@
-"""Models come from the hub once, at a commit that is recorded; without a hub, one line says so."""
+"""Models of the hub: the commit is recorded, caches serve offline, missing hubs are reported."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.http_server import Server, closed_port, serving
+from tests.http_server import Server, find_closed_port, serve_files
 from tests.models import static_model
 
 COMMIT = "c0ffee" + "0" * 34
@@ -36,20 +36,25 @@ def hub(tmp_path: Path) -> Iterator[Server]:
     files = {f"/org/tiny/resolve/{COMMIT}/{name}": (folder / name).read_bytes() for name in names}
     for path in ("", "/revision/main", f"/revision/{COMMIT}"):
         files[f"/api/models/org/tiny{path}"] = json.dumps(facts).encode()
-    with serving(files) as server:
+    with serve_files(files) as server:
         server.headers = {"X-Repo-Commit": COMMIT, "X-Error-Code": "EntryNotFound"}
-        # The hub's client files what it gets under its tag; each file needs its own.
-        server.tags = True
+        # The hub's client names its files for their `ETag`; each file needs its own.
+        server.has_etags = True
         yield server
 
 
-def load(home: Path, endpoint: str, **more: str) -> str:
-    settings = {"HF_HOME": str(home), "HF_ENDPOINT": endpoint, "HF_HUB_DISABLE_XET": "1", **more}
+def load(home: Path, endpoint: str, **variables: str) -> str:
+    settings = {
+        "HF_HOME": str(home),
+        "HF_ENDPOINT": endpoint,
+        "HF_HUB_DISABLE_XET": "1",
+        **variables,
+    }
     command = [sys.executable, "-c", LOAD]
-    done = subprocess.run(
+    process = subprocess.run(
         command, env=os.environ | settings, capture_output=True, text=True, check=True
     )
-    return done.stdout.strip()
+    return process.stdout.strip()
 
 
 def test_a_model_of_the_hub_and_its_commit(hub: Server, tmp_path: Path) -> None:
@@ -59,23 +64,23 @@ def test_a_model_of_the_hub_and_its_commit(hub: Server, tmp_path: Path) -> None:
     commit, _, vector = first.partition(" ")
     assert commit == COMMIT
     assert json.loads(vector) == pytest.approx(expected, abs=1e-6)
-    # With the hub gone, and when asked to keep off it, what was fetched serves.
-    gone = f"http://127.0.0.1:{closed_port()}"
-    assert load(home, gone) == first
-    asked = len(hub.requests)
+    # The hub's cache serves without the hub, and in both offline modes.
+    closed_url = f"http://127.0.0.1:{find_closed_port()}"
+    assert load(home, closed_url) == first
+    request_count = len(hub.requests)
     assert load(home, hub.url, BEIR_HYBRID_OFFLINE="1") == first
     assert load(home, hub.url, HF_HUB_OFFLINE="1") == first
-    assert len(hub.requests) == asked
+    assert len(hub.requests) == request_count
 
 
 def test_no_hub_and_no_model(tmp_path: Path) -> None:
     started = time.monotonic()
-    line = load(tmp_path, f"http://127.0.0.1:{closed_port()}")
+    line = load(tmp_path, f"http://127.0.0.1:{find_closed_port()}")
     assert line.startswith("Unreachable cannot ask the hub for the model org/tiny: ")
     assert line.endswith("or bring the hub's cache (HF_HOME) from a machine that has the model")
     assert "\n" not in line
     assert time.monotonic() - started < 30  # the hub's own client retries for a minute
-    line = load(tmp_path, f"http://127.0.0.1:{closed_port()}", BEIR_HYBRID_OFFLINE="1")
+    line = load(tmp_path, f"http://127.0.0.1:{find_closed_port()}", BEIR_HYBRID_OFFLINE="1")
     assert line.startswith("Unreachable the model org/tiny is not in the hub's cache")
     line = load(tmp_path, "http://hub.invalid", HF_HUB_OFFLINE="1", HTTPS_PROXY="http://p.invalid")
     assert line == (
