@@ -31,17 +31,17 @@ if TYPE_CHECKING:
     from beir_hybrid.encoding import encode as encode
     from beir_hybrid.encoding.vision import from_vision_text as from_vision_text
     from beir_hybrid.evaluation.clip_score import ClipScore as ClipScore
-    from beir_hybrid.evaluation.clip_score import clip_score as clip_score
+    from beir_hybrid.evaluation.clip_score import compute_clip_score as compute_clip_score
     from beir_hybrid.evaluation.evaluate import evaluate as evaluate
     from beir_hybrid.evaluation.evaluator import HybridEvaluator as HybridEvaluator
     from beir_hybrid.evaluation.external_runs import evaluate_runs as evaluate_runs
-    from beir_hybrid.evaluation.external_runs import read_vectors as read_vectors
-    from beir_hybrid.evaluation.rerankers.matchers import BlipMatcher as BlipMatcher
-    from beir_hybrid.evaluation.rerankers.matchers import LxmertMatcher as LxmertMatcher
+    from beir_hybrid.evaluation.external_vectors import read_vectors as read_vectors
+    from beir_hybrid.evaluation.rerankers.blip import BlipMatcher as BlipMatcher
     from beir_hybrid.extras.ablation import ablate as ablate
     from beir_hybrid.extras.demonstration import quickstart as quickstart
     from beir_hybrid.extras.language_adapters import LanguageAdapters as LanguageAdapters
     from beir_hybrid.extras.language_adapters import train_adapters as train_adapters
+    from beir_hybrid.extras.lxmert import LxmertMatcher as LxmertMatcher
     from beir_hybrid.extras.tip_cache import TipCache as TipCache
     from beir_hybrid.measures.language_disparity import LanguageDisparity as LanguageDisparity
     from beir_hybrid.measures.language_exposure import LanguageExposure as LanguageExposure
@@ -83,7 +83,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "BatchAuditCallback": "batches.audit_callback",
-    "BlipMatcher": "evaluation.rerankers.matchers",
+    "BlipMatcher": "evaluation.rerankers.blip",
     "ClipScore": "evaluation.clip_score",
     "Collection": "collection",
     "CollectionWriter": "collection",
@@ -99,7 +99,7 @@ _HOMES = {
     "LanguageDisparity": "measures.language_disparity",
     "LanguageExposure": "measures.language_exposure",
     "LanguagePreference": "measures.language_preference",
-    "LxmertMatcher": "evaluation.rerankers.matchers",
+    "LxmertMatcher": "extras.lxmert",
     "ModalityShare": "measures.modality_share",
     "PEER": "measures.peer",
     "ParallelPairs": "pairs.parallel_pairs",
@@ -114,7 +114,7 @@ _HOMES = {
     "ablate": "extras.ablation",
     "bm25": "pyserini.bm25",
     "build_index": "pyserini.index",
-    "clip_score": "evaluation.clip_score",
+    "compute_clip_score": "evaluation.clip_score",
     "code_switch": "pairs.code_switching",
     "compare": "results.compare",
     "datasets": "sources",
@@ -138,7 +138,7 @@ _HOMES = {
     "read_mteb": "results.mteb",
     "read_pairs": "pairs.reading",
     "read_run": "retrieval.runs",
-    "read_vectors": "evaluation.external_runs",
+    "read_vectors": "evaluation.external_vectors",
     "reproduce_commands": "report.reproduce",
     "tied_ranks": "results.compare",
     "train": "training.train",

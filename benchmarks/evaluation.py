@@ -308,7 +308,8 @@ def rank(_folder: Path, rounds: str) -> dict[str, Any]:
     import torch
 
     from beir_hybrid.encoding import Embeddings
-    from beir_hybrid.evaluation.evaluate import Vectors, evaluate
+    from beir_hybrid.evaluation.evaluate import evaluate
+    from beir_hybrid.evaluation.vectors import CollectionVectors
     from beir_hybrid.results.provenance import ModelProvenance
 
     torch.set_num_threads(int(THREADS))
@@ -316,7 +317,8 @@ def rank(_folder: Path, rounds: str) -> dict[str, Any]:
     queries, passages = _vectors(collection)
     scores = np.zeros((len(queries), len(passages)), np.float32)
     asked, found = torch.from_numpy(queries), torch.from_numpy(passages)
-    vectors = Vectors(Embeddings.of(queries), Embeddings.of(passages), ModelProvenance("random"))
+    model = ModelProvenance("random")
+    vectors = CollectionVectors(Embeddings.of(queries), Embeddings.of(passages), model)
     products: tuple[Callable[[], object], ...] = (
         lambda: queries @ passages.T,
         lambda: asked @ found.T,

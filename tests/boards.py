@@ -11,7 +11,7 @@ import numpy as np
 import beir_hybrid as bh
 from beir_hybrid.collection import Collection
 from beir_hybrid.encoding import Embeddings
-from beir_hybrid.evaluation.evaluate import Vectors
+from beir_hybrid.evaluation.vectors import CollectionVectors
 from beir_hybrid.results.provenance import ModelProvenance
 
 LANGS = ("ar", "de", "en")
@@ -60,7 +60,9 @@ def system(
             sign = -1 if not good or (query["lang"], number) in wrong else 1
             row[place[f"{lang}:p{number:02}"]] = sign
     model = ModelProvenance(name, fingerprint={"kind": "vectors"})
-    vectors = Vectors(Embeddings.of(rows), Embeddings.of(np.eye(n, dtype=np.float32)), model)
+    vectors = CollectionVectors(
+        Embeddings.of(rows), Embeddings.of(np.eye(n, dtype=np.float32)), model
+    )
     return bh.evaluate(vectors, on, **({"settings": KINDS} | options))
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 import beir_hybrid as bh
 from beir_hybrid.collection import Collection
 from beir_hybrid.encoding import Embeddings
-from beir_hybrid.evaluation.evaluate import Vectors
+from beir_hybrid.evaluation.vectors import CollectionVectors
 from beir_hybrid.results.provenance import ModelProvenance
 from tests.boards import HOSTILE
 
@@ -64,7 +64,7 @@ def system(
         number = int(query["group"].removeprefix("s"))
         row[numbers == number] += -1 if (query["lang"], number) in wrong else 1
     model = ModelProvenance(name, fingerprint={"kind": "vectors"})
-    vectors = Vectors(
+    vectors = CollectionVectors(
         Embeddings.of(rows.astype(np.float32)), Embeddings.of(np.eye(n, dtype=np.float32)), model
     )
     return bh.evaluate(vectors, on, **options)

@@ -13,7 +13,7 @@ from beir_hybrid.collection.cache import load_or_build
 from beir_hybrid.collection.judgements import SELF_MATCH
 from beir_hybrid.collection.writer import CollectionWriter
 from beir_hybrid.encoding import Embeddings
-from beir_hybrid.evaluation.evaluate import Vectors
+from beir_hybrid.evaluation.vectors import CollectionVectors
 from beir_hybrid.results.provenance import ModelProvenance
 from tests.models import transformer_model
 
@@ -122,7 +122,7 @@ def pictures(folder: Path, count: int = 7) -> Collection:
     )
 
 
-def vectors(on: Collection, seed: int = 1) -> Vectors:
+def vectors(on: Collection, seed: int = 1) -> CollectionVectors:
     """Return vectors of small whole numbers, so that products are exact and some tie."""
     draw = np.random.default_rng(seed)
     queries, passages = (
@@ -130,4 +130,4 @@ def vectors(on: Collection, seed: int = 1) -> Vectors:
         for table in (on.queries, on.passages)
     )
     model = ModelProvenance("drawn", fingerprint={"kind": "vectors", "seed": seed})
-    return Vectors(queries, passages, model)
+    return CollectionVectors(queries, passages, model)

@@ -12,7 +12,7 @@ from ir_measures import AP, RR, Measure, P, R, nDCG
 import beir_hybrid as bh
 from beir_hybrid.collection import Collection
 from beir_hybrid.errors import BadOption, MissingExtra
-from beir_hybrid.evaluation.evaluate import parsed
+from beir_hybrid.measures.parsing import parse_measures
 
 CORPUS = {"en:1": {"text": "a"}, "de:1": {"text": "b"}}
 ASKED = {"en:q:1": "a"}
@@ -47,7 +47,7 @@ def two() -> Collection:
     ],
 )
 def test_measures(asked: Any, found: list[Measure]) -> None:
-    assert parsed(asked) == found
+    assert parse_measures(asked) == found
 
 
 def test_one_measure_and_one_kind_of_setting(two: Collection) -> None:
@@ -60,10 +60,10 @@ def test_one_measure_and_one_kind_of_setting(two: Collection) -> None:
 @pytest.mark.parametrize("shown", ["R@0", "nDCG@0", "P@0", "RR@0", "P(rel=2)@0"])
 def test_a_cutoff_below_one(shown: str) -> None:
     with pytest.raises(BadOption) as error:
-        parsed(shown)
+        parse_measures(shown)
     assert str(error.value) == f"no measure {shown}: its cutoff must be at least 1"
     with pytest.raises(BadOption, match="its cutoff must be at least 1"):
-        parsed([nDCG @ -3])
+        parse_measures([nDCG @ -3])
 
 
 VALUES = "values are numbers from 0 on, True, False and texts in quotes, as in P(rel=2)@10"
@@ -93,7 +93,7 @@ VALUES = "values are numbers from 0 on, True, False and texts in quotes, as in P
 )
 def test_measures_that_cannot_be(asked: Any, message: str) -> None:
     with pytest.raises(BadOption) as error:
-        parsed(asked)
+        parse_measures(asked)
     assert str(error.value) == message
 
 
@@ -103,7 +103,7 @@ def test_measures_that_cannot_be(asked: Any, message: str) -> None:
 )
 def test_a_measure_whose_package_is_missing(shown: str, provider: str) -> None:
     with pytest.raises(MissingExtra) as error:
-        parsed([shown])
+        parse_measures([shown])
     message = f"{shown} needs {provider}: pip install ir-measures[{provider}]"
     assert str(error.value) == message
 

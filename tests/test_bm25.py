@@ -22,7 +22,7 @@ from ir_measures import AP, RR, R
 import beir_hybrid as bh
 from beir_hybrid.collection import Collection
 from beir_hybrid.errors import BadData, BadOption, NotWritable, UnknownName
-from beir_hybrid.evaluation.evaluate import MEASURES
+from beir_hybrid.evaluation.default_measures import MEASURES
 from beir_hybrid.evaluation.external_runs import evaluate_runs
 from beir_hybrid.measures.base import BiasMeasure
 from beir_hybrid.measures.language_preference import LanguagePreference

@@ -124,14 +124,16 @@ def by_brute_force(wanted: str | None) -> tuple[dict[str, float], dict[str, floa
 @pytest.mark.parametrize("references", [None, "en"])
 def test_it_equals_a_plain_computation(references: str | None, tmp_path: Path) -> None:
     model = Colours()
-    found = bh.clip_score(model, pictures(tmp_path), references=references)
+    found = bh.compute_clip_score(model, pictures(tmp_path), references=references)
     plain, ref, n = by_brute_force(references)
     assert found.clip_score == pytest.approx(plain)
     assert found.ref_clip_score == pytest.approx(ref)
     assert (
-        found.referenced == n == ({"de": 2, "en": 5} if references is None else {"de": 3, "en": 5})
+        found.reference_counts
+        == n
+        == ({"de": 2, "en": 5} if references is None else {"de": 3, "en": 5})
     )
-    assert found.pairs == {"de": 3, "en": 6}
+    assert found.caption_counts == {"de": 3, "en": 6}
     assert found.scorer == "colours"
     assert found.fingerprint == {"kind": "colours"}
     assert all(text.startswith("A photo depicts ") for text in model.read)
@@ -140,7 +142,7 @@ def test_it_equals_a_plain_computation(references: str | None, tmp_path: Path) -
 
 def test_by_hand(tmp_path: Path) -> None:
     """A black picture is the zero vector: nothing describes it, and that is no error."""
-    found = bh.clip_score(Colours(), pictures(tmp_path))
+    found = bh.compute_clip_score(Colours(), pictures(tmp_path))
     # (1, 0, .25) is the caption of a, (0, 0, 1.25), (-1.5, 1, 1.25) and (1, 0, 1.25) those of b.
     a = (200 + 0.75) / (200**2 + 40**2 + 9) ** 0.5 / 1.0625**0.5
     b = (10**2 + 20**2 + 250**2) ** 0.5
@@ -175,23 +177,23 @@ def test_twins_are_one_picture(tmp_path: Path) -> None:
     # "red" and "rot" are (1, 0, .25), "blue" (0, 0, 1.25) and "green" (-1.5, 1, .25).
     red, green = 2.5 / 1.0625**0.5, 2.5 / 3.3125**0.5
     plain = {"de": red, "en": (red + 0 + 2 * green) / 4}
-    found = bh.clip_score(Colours(), twins)
+    found = bh.compute_clip_score(Colours(), twins)
     assert found.clip_score == pytest.approx(plain)
-    assert found.pairs == {"de": 1, "en": 4}
+    assert found.caption_counts == {"de": 1, "en": 4}
     # The reference of "red" is "blue", at a cosine of .25 / 1.0625**.5; "green" is its own.
     near = 0.1 * red
     both = 2 * red * near / (red + near) + 0 + 2 * (2 * green / (green + 1))
     assert found.ref_clip_score == pytest.approx({"en": both / 4})
-    assert found.referenced == {"en": 4}
+    assert found.reference_counts == {"en": 4}
     # "rot" is that of "red", which is the same to the model, and of "blue".
-    german = bh.clip_score(Colours(), twins, references="de")
+    german = bh.compute_clip_score(Colours(), twins, references="de")
     assert german.ref_clip_score == pytest.approx({"en": (2 * red / (red + 1) + 0) / 2})
-    assert (german.pairs, german.referenced) == ({"de": 1, "en": 4}, {"en": 2})
+    assert (german.caption_counts, german.reference_counts) == ({"de": 1, "en": 4}, {"en": 2})
 
 
 def test_what_cannot_be_scored_is_said(tmp_path: Path) -> None:
     plain = bh.from_beir({"de:1": {"text": "x"}}, {"de:q:1": "x"}, {"de:q:1": {"de:1": 1}})
-    with pytest.raises(BadData, match="no caption with its picture"):
-        bh.clip_score(Colours(), plain)
+    with pytest.raises(BadData, match="no caption with its image"):
+        bh.compute_clip_score(Colours(), plain)
     with pytest.raises(UnknownName, match="fr"):
-        bh.clip_score(Colours(), pictures(tmp_path), references="fr")
+        bh.compute_clip_score(Colours(), pictures(tmp_path), references="fr")

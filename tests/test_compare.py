@@ -11,7 +11,7 @@ from beir_hybrid.collection import Collection
 from beir_hybrid.collection.setting import KindName, Setting
 from beir_hybrid.encoding import Embeddings
 from beir_hybrid.errors import BadData, BadOption, UnknownName
-from beir_hybrid.evaluation.evaluate import Vectors
+from beir_hybrid.evaluation.vectors import CollectionVectors
 from beir_hybrid.results.provenance import ModelProvenance
 
 LANGS = ("de", "en")
@@ -42,7 +42,9 @@ def system(
         golds = [place for place in range(n) if place % (n // 2) == number]
         sign = 1.0 if (row["lang"], number) in right else -1.0
         rows.append(sign * passages[golds].sum(axis=0))
-    vectors = Vectors(Embeddings.of(np.stack(rows)), Embeddings.of(passages), ModelProvenance(name))
+    vectors = CollectionVectors(
+        Embeddings.of(np.stack(rows)), Embeddings.of(passages), ModelProvenance(name)
+    )
     return bh.evaluate(vectors, collection, measures=measures)
 
 

@@ -16,10 +16,11 @@ import beir_hybrid as bh
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.setting import KindName, Setting
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.evaluation.evaluate import evaluate, parsed
+from beir_hybrid.evaluation.evaluate import evaluate
 from beir_hybrid.measures import BIAS_MEASURES
 from beir_hybrid.measures.language_exposure import LanguageExposure
 from beir_hybrid.measures.language_preference import LanguagePreference
+from beir_hybrid.measures.parsing import parse_measures
 from beir_hybrid.measures.rank_distance import RankDistance
 from beir_hybrid.measures.same_language_share import SameLanguageShare
 from beir_hybrid.results.results import Results
@@ -347,7 +348,7 @@ def test_the_order_of_kinds_settings_and_queries() -> None:
 )
 def test_measures_that_cannot_be(measures: list[str], message: str) -> None:
     with pytest.raises(BadOption, match=message):
-        parsed(measures)
+        parse_measures(measures)
 
 
 def test_measures_of_bias_have_no_value_in_one_language() -> None:

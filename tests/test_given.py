@@ -18,7 +18,8 @@ from beir_hybrid.collection import Collection
 from beir_hybrid.collection.setting import Setting
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.evaluate import evaluate
-from beir_hybrid.evaluation.external_runs import evaluate_runs, read_vectors
+from beir_hybrid.evaluation.external_runs import evaluate_runs
+from beir_hybrid.evaluation.external_vectors import read_vectors
 from beir_hybrid.measures.language_exposure import LanguageExposure
 from beir_hybrid.measures.language_preference import LanguagePreference
 from beir_hybrid.measures.peer import PEER

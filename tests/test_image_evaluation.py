@@ -20,9 +20,11 @@ from beir_hybrid.collection.setting import SETTING_KINDS, KindName, Setting
 from beir_hybrid.collection.writer import CollectionWriter
 from beir_hybrid.encoding import Embeddings
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.evaluation.evaluate import IMAGE_MEASURES, Vectors, evaluate
+from beir_hybrid.evaluation.default_measures import IMAGE_MEASURES
+from beir_hybrid.evaluation.evaluate import evaluate
 from beir_hybrid.evaluation.evaluator import HybridEvaluator
 from beir_hybrid.evaluation.external_runs import evaluate_runs
+from beir_hybrid.evaluation.vectors import CollectionVectors
 from beir_hybrid.measures.base import is_higher_better
 from beir_hybrid.measures.language_disparity import LanguageDisparity
 from beir_hybrid.measures.language_exposure import LanguageExposure
@@ -91,7 +93,7 @@ def collection_of(counts: dict[tuple[str, str], int]) -> Collection:
     )
 
 
-def vectors_of(collection: Collection, seed: int, dim: int = 3) -> Vectors:
+def vectors_of(collection: Collection, seed: int, dim: int = 3) -> CollectionVectors:
     """Draw small whole numbers, so that many scores tie; a query is the passage that it is."""
     draw = np.random.default_rng(seed)
     texts = [*collection.queries["text"].to_pylist(), *collection.passages["text"].to_pylist()]
@@ -100,11 +102,13 @@ def vectors_of(collection: Collection, seed: int, dim: int = 3) -> Vectors:
         Embeddings.of(np.stack([rows[text] for text in table["text"].to_pylist()]))
         for table in (collection.queries, collection.passages)
     )
-    return Vectors(queries, passages, ModelProvenance("drawn", fingerprint={"seed": seed}))
+    return CollectionVectors(
+        queries, passages, ModelProvenance("drawn", fingerprint={"seed": seed})
+    )
 
 
 def expected(
-    collection: Collection, vectors: Vectors, kind: KindName
+    collection: Collection, vectors: CollectionVectors, kind: KindName
 ) -> dict[Setting, tuple[Any, Any]]:
     """Return the run and the judgements of each setting of a kind, from nothing but rows.
 
@@ -465,7 +469,7 @@ def test_captions_alone_need_no_vectors_of_pictures() -> None:
         Embeddings.of(Lengths().encode_queries(table["text"].to_pylist()))
         for table in (collection.queries, collection.passages)
     ]
-    vectors = Vectors(rows[0], rows[1], ModelProvenance("m"))
+    vectors = CollectionVectors(rows[0], rows[1], ModelProvenance("m"))
     for kind in results.kinds:
         for setting, (run, qrels) in expected(collection, vectors, kind).items():
             agree(column(results, AP, setting), AP, run, qrels, setting)

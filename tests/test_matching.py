@@ -20,7 +20,7 @@ from PIL import Image
 import beir_hybrid as bh
 from beir_hybrid.collection import Collection
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.evaluation.rerankers.rerank import scores_of
+from beir_hybrid.evaluation.rerankers.selection import open_pair_scorer
 from beir_hybrid.measures.language_exposure import LanguageExposure
 from beir_hybrid.measures.rank_distance import RankDistance
 from beir_hybrid.results.request import Request
@@ -188,8 +188,8 @@ def test_scores_are_transformers_own(matcher: bh.BlipMatcher, tmp_path: Path) ->
     assert len({round(score, 3) for score in wanted}) == 18  # p6 is p5
     for batch in (1, 4, 100):
         matcher.batch_size = batch
-        assert matcher.match(pairs, paths) == pytest.approx(wanted, abs=1e-4)
-        backwards = matcher.match(pairs[::-1], paths)
+        assert matcher.score_captions(pairs, paths) == pytest.approx(wanted, abs=1e-4)
+        backwards = matcher.score_captions(pairs[::-1], paths)
         assert backwards[::-1] == pytest.approx(wanted, abs=1e-4)
 
 
@@ -235,14 +235,14 @@ def test_a_picture_that_has_changed_is_not_scored(
 
 def test_features_that_change_meanwhile_are_not_scored(on: Collection, tmp_path: Path) -> None:
     files = regions(tmp_path / "regions", [f"p{n}" for n in range(7)])
-    scores: Any = scores_of(bh.LxmertMatcher(lxmert(tmp_path / "lxmert"), files), on)
+    scores: Any = open_pair_scorer(bh.LxmertMatcher(lxmert(tmp_path / "lxmert"), files), on)
     pairs = [f'["w1", "sha256:{hashlib.sha256((files / name).read_bytes()).hexdigest()}"]'
              for name in ("p3.npz", "p4.npz")]  # fmt: skip
-    assert scores.encode_passages(pairs).shape == (2, 1)
+    assert scores.score(pairs).shape == (2,)
     shutil.copy(files / "p4.npz", files / "p3.npz")
     with pytest.raises(BadData, match=r"p3\.npz has changed since the evaluation began; evaluate"):
-        scores.encode_passages(pairs)
-    assert scores.encode_passages(pairs[1:]).shape == (1, 1)
+        scores.score(pairs)
+    assert scores.score(pairs[1:]).shape == (1,)
 
 
 def request_of(results: bh.Results) -> Request:
@@ -300,22 +300,22 @@ def test_the_command_line_takes_a_matcher(
 
 def test_captions_that_are_cut_are_counted(on: Collection, matcher: bh.BlipMatcher) -> None:
     # A caption has a token a word, one before it and one after.
-    scores = scores_of(matcher, on)
+    scores = open_pair_scorer(matcher, on)
     captions = ["w1", " ".join(["w2"] * 10), " ".join(["w2"] * 11), LONG]
     pairs = [f'["{caption}", "{on.passages["text"][-1]}"]' for caption in captions]
     find: Any = scores
-    assert find.find_cut(pairs, "passages") == [2, 3]
+    assert find.find_truncated(pairs) == [2, 3]
     kept = [pairs[3].replace(" w38 w39", ""), pairs[3].replace("w9 ", "w8 ")]
-    cut, same, other = scores.encode_passages([pairs[3], *kept])[:, 0].tolist()
+    cut, same, other = scores.score([pairs[3], *kept]).tolist()
     assert cut == pytest.approx(same, abs=1e-5)
     assert cut != pytest.approx(other, abs=1e-3)
 
 
 def test_what_each_can_read(on: Collection, matcher: bh.BlipMatcher, tmp_path: Path) -> None:
     words = bh.from_beir({"en:1": {"text": "w1"}}, {"en:q:1": "w1"}, {"en:q:1": {"en:1": 1}})
-    with pytest.raises(BadOption, match="compares pictures with captions, and beir has no pict"):
+    with pytest.raises(BadOption, match="compares images with captions, and beir has no images"):
         bh.evaluate(vectors(words), words, rerank=matcher)
-    unfit = r"cross, mixed settings cannot be reranked by BLIP .*: it compares pictures with captio"
+    unfit = r"cross, mixed settings cannot be reranked by BLIP .*: it compares images with captio"
     with pytest.raises(BadOption, match=unfit):
         bh.evaluate(vectors(on), on, rerank=matcher, settings=["cross", "text-image", "mixed"])
     from tests.test_rerank import cross_encoder

@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 import beir_hybrid as bh
 from beir_hybrid.encoding import Embeddings
 from beir_hybrid.errors import BadData, BadOption, NotWritable, UnknownName
-from beir_hybrid.evaluation.evaluate import Vectors
+from beir_hybrid.evaluation.vectors import CollectionVectors
 from beir_hybrid.measures.same_language_share import SameLanguageShare
 from beir_hybrid.report.figures import render_svg, write_figure
 from beir_hybrid.report.plots import _choose_ink, plot_bias, plot_languages, plot_matrix
@@ -97,9 +97,8 @@ def test_a_setting_that_is_not_judged_has_an_empty_cell() -> None:
     qrels = {"de:q:1": {"de:1": 1}, "en:q:1": {"de:1": 1, "en:1": 1}}
     some = bh.from_beir(corpus, dict.fromkeys(qrels, "?"), qrels, name="some")
     two = Embeddings.of(np.eye(2, dtype=np.float32))
-    drawn = Drawn(
-        plot_matrix(bh.evaluate(Vectors(two, two, ModelProvenance("m")), some, measures=RR), RR)
-    )
+    vectors = CollectionVectors(two, two, ModelProvenance("m"))
+    drawn = Drawn(plot_matrix(bh.evaluate(vectors, some, measures=RR), RR))
     cells = drawn.figures()
     assert [text for text, _, _ in cells] == ["1.0000"] * 3
     (x, _), (x_other, _) = drawn.place("de"), drawn.place("en")

@@ -16,10 +16,11 @@ from sentence_transformers import CrossEncoder
 
 import beir_hybrid as bh
 from beir_hybrid.collection import Collection, View
-from beir_hybrid.encoding import encode
+from beir_hybrid.encoding import Encoded
+from beir_hybrid.encoding.pair_scorer import score_pairs
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.evaluate import evaluate
-from beir_hybrid.evaluation.rerankers.rerank import CrossEncoderScores
+from beir_hybrid.evaluation.rerankers.cross_encoder import CrossEncoderScorer
 from beir_hybrid.measures.language_exposure import LanguageExposure
 from beir_hybrid.measures.rank_distance import RankDistance
 from beir_hybrid.measures.same_language_share import SameLanguageShare
@@ -217,13 +218,15 @@ def test_a_folder_s_name_is_enough(model: CrossEncoder, tmp_path: Path) -> None:
 
 def test_pairs_that_are_cut_are_counted(model: CrossEncoder, tmp_path: Path) -> None:
     # A pair has a token a word, one before it and one after; see `transformer_model`.
-    scores = CrossEncoderScores(model)
+    scores = CrossEncoderScorer(model)
     model.max_seq_length = 6
     pairs = [json.dumps(["w1 w2", "w3 " * n]) for n in (1, 2, 3, 9)]
     kept = [len(model.tokenizer(*json.loads(pair))["input_ids"]) for pair in pairs]
-    assert scores.find_cut(pairs, "passages") == [at for at, n in enumerate(kept) if n > 6]
+    assert scores.find_truncated(pairs) == [at for at, n in enumerate(kept) if n > 6]
     assert kept[3] > 6 >= kept[0]
-    assert encode(scores, pairs, "passages", folder=tmp_path).cut == sum(n > 6 for n in kept)
+    encoded = Encoded()
+    score_pairs(scores, pairs, folder=tmp_path, encoded=encoded)
+    assert encoded.cut == sum(n > 6 for n in kept)
 
 
 def test_texts_may_hold_any_character(model: CrossEncoder) -> None:

@@ -22,7 +22,8 @@ from rich.console import Console
 import beir_hybrid as bh
 from beir_hybrid.collection.setting import Setting
 from beir_hybrid.errors import BadData, BadOption, NotWritable, UnknownName
-from beir_hybrid.evaluation.evaluate import MEASURES, evaluate
+from beir_hybrid.evaluation.default_measures import MEASURES
+from beir_hybrid.evaluation.evaluate import evaluate
 from beir_hybrid.measures.base import BiasMeasure
 from beir_hybrid.measures.peer import PEER
 from beir_hybrid.measures.rank_distance import RankDistance

@@ -213,9 +213,9 @@ def chosen(measures: list[str] | None) -> dict[str, Any]:
     """Read the names of measures, before anything is loaded."""
     if measures is None:
         return {}
-    from beir_hybrid.evaluation.evaluate import parsed
+    from beir_hybrid.measures.parsing import parse_measures
 
-    return {"measures": parsed(" ".join(measures))}
+    return {"measures": parse_measures(" ".join(measures))}
 
 
 def _loaded(model: str, options: dict[str, Any]) -> "Encoder":
@@ -225,7 +225,7 @@ def _loaded(model: str, options: dict[str, Any]) -> "Encoder":
 
 
 def _vectors(folder: Path, collection: "Collection") -> Any:
-    from beir_hybrid.evaluation.external_runs import read_vectors
+    from beir_hybrid.evaluation.external_vectors import read_vectors
 
     return read_vectors(folder, collection)
 

@@ -194,6 +194,7 @@ class Collection:
             languages=self.languages,
             query_ranges=self.query_ranges,
             passage_ranges=self.passage_ranges,
+            query_ids=self.queries["id"],
             passage_ids=self.passages["id"],
         )
 

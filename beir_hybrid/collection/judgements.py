@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beir_hybrid.collection.arrays import to_arrow
+from beir_hybrid.collection.arrays import take_distinct, to_arrow
 from beir_hybrid.collection.setting import (
     IMAGE,
     SETTING_KINDS,
@@ -36,8 +36,8 @@ class Judgements:
         The collection's.
     query_ranges, passage_ranges
         The rows of each language's queries and passages, `IMAGE` last.
-    passage_ids
-        The ids of all passages, by row.
+    query_ids, passage_ids
+        The ids of all queries and passages, by row.
     query, passage
         Rows of the collection's two tables; `query` ascends.
     query_language, passage_language
@@ -50,6 +50,7 @@ class Judgements:
     languages: tuple[str, ...]
     query_ranges: dict[str, range]
     passage_ranges: dict[str, range]
+    query_ids: pa.ChunkedArray
     passage_ids: pa.ChunkedArray
     query: np.ndarray  # (judgements,) int64
     passage: np.ndarray  # (judgements,) int64
@@ -67,6 +68,7 @@ class Judgements:
         languages: tuple[str, ...],
         query_ranges: dict[str, range],
         passage_ranges: dict[str, range],
+        query_ids: pa.ChunkedArray,
         passage_ids: pa.ChunkedArray,
     ) -> "Judgements":
         """Make judgements of the columns ``query``, ``passage`` and ``relevance``."""
@@ -87,6 +89,7 @@ class Judgements:
             languages=languages,
             query_ranges=query_ranges,
             passage_ranges=passage_ranges,
+            query_ids=query_ids,
             passage_ids=passage_ids,
             query=query,
             passage=passage,
@@ -142,6 +145,16 @@ class Judgements:
             return self.passage_language
         return np.full_like(self.query, self.targets.index(kind.pool))
 
+    def list_query_ids(self, rows: np.ndarray) -> list[str]:
+        """Return the ids of queries by row."""
+        ids: list[str] = take_distinct(self.query_ids, rows).to_pylist()
+        return ids
+
+    def list_passage_ids(self, rows: np.ndarray) -> list[str]:
+        """Return the ids of passages by row."""
+        ids: list[str] = take_distinct(self.passage_ids, rows).to_pylist()
+        return ids
+
     def list_settings(self, kinds: Iterable[KindName] | None = None) -> list[Setting]:
         """Return the settings in which a query has a relevant passage, by kind and language.
 
@@ -152,8 +165,9 @@ class Judgements:
         for name in self.list_kinds() if kinds is None else kinds:
             kind = SETTING_KINDS[name]
             rows = self.match_sides(kind) & (self.relevance > 0)
-            if name in ("mono", "cross"):
-                rows &= (self.query_language == self.passage_language) == (name == "mono")
+            if kind.same_language is not None:
+                is_same = self.query_language == self.passage_language
+                rows &= is_same == kind.same_language
             query, target = self.query_language[rows], self.number_targets(kind)[rows]
             pairs = np.unique(np.stack([query, target], axis=1), axis=0).tolist()
             settings += [Setting(name, codes[query], targets[target]) for query, target in pairs]

@@ -25,6 +25,10 @@ class SettingKind:
         Whether queries are images, and whether images and texts are among the passages.
     pool
         `ALL` or `MIXED` where passages of several languages form one ranking; else empty.
+    same_language
+        Whether query and passages are in the same language; None where languages do not matter.
+    drops_other_golds
+        Whether each query has the pool without its golds in languages other than the target.
     is_rerankable
         Whether a setting has a run, which can be written and reranked.
     """
@@ -36,6 +40,8 @@ class SettingKind:
     image_passages: bool = False
     text_passages: bool = True
     pool: str = ""
+    same_language: bool | None = None
+    drops_other_golds: bool = False
     is_rerankable: bool = True
 
     @property
@@ -53,11 +59,11 @@ class SettingKind:
 SETTING_KINDS: dict[KindName, SettingKind] = {
     kind.name: kind
     for kind in (
-        SettingKind("mono", "monolingual", "Mo"),
-        SettingKind("cross", "cross-lingual", "Cr"),
+        SettingKind("mono", "monolingual", "Mo", same_language=True),
+        SettingKind("cross", "cross-lingual", "Cr", same_language=False),
         SettingKind("multi", "multilingual", "Mul", pool=ALL),
         # The pool without relevant passages of other languages: ranks are counted without a run.
-        SettingKind("one-target", "one target", "1T", is_rerankable=False),
+        SettingKind("one-target", "one target", "1T", drops_other_golds=True, is_rerankable=False),
         SettingKind("text-image", "text to image", "T2I", image_passages=True, text_passages=False),
         SettingKind("image-text", "image to text", "I2T", image_queries=True),
         SettingKind("image-pool", "image to captions", "Pool", image_queries=True, pool=ALL),

@@ -1,1 +1,1 @@
-"""Ranks and runs in, measures, language bias and statistics out."""
+"""Evaluation of models, vectors, runs and rerankers on a collection, in every setting."""

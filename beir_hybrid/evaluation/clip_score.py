@@ -1,9 +1,9 @@
-"""Captions, pictures and a model in, how well each caption describes its picture out: CLIPScore."""
+"""CLIPScore: how well captions describe their images, as a model of texts and images sees it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -14,20 +14,21 @@ from beir_hybrid.collection.judgements import Judgements
 from beir_hybrid.collection.setting import IMAGE, SETTING_KINDS
 from beir_hybrid.encoding import Embeddings, Encoder, as_encoder, encode
 from beir_hybrid.errors import BadData
-from beir_hybrid.evaluation.evaluate import called, checked
+from beir_hybrid.evaluation.arguments import check_collection
+from beir_hybrid.evaluation.vectors import name_model
 from beir_hybrid.languages import choose_languages
 from beir_hybrid.measures.arrays import divide
 
 PREFIX = "A photo depicts "
 WEIGHT = 2.5
-_BLOCK = 1 << 14  # pairs whose vectors are in memory at once
+_BLOCK_SIZE = 1 << 14  # pairs whose vectors are in memory at once
 
 
 @dataclass(frozen=True)
 class ClipScore:
-    """How well a collection's captions describe their pictures, as one model sees it.
+    """How well a collection's captions describe their images, as one model sees it.
 
-    Figures of different scorers are not comparable.
+    Scores of different models are not comparable.
 
     Attributes
     ----------
@@ -38,40 +39,40 @@ class ClipScore:
     ref_clip_score
         By language: the mean over captions that have a reference; languages without one are left
         out.
-    pairs, referenced
-        By language: how many captions these are means of.
+    caption_counts, reference_counts
+        By language: how many captions the two means are of.
     """
 
     scorer: str
-    fingerprint: Mapping[str, Any]
+    fingerprint: Mapping[str, object]
     collection: str
     clip_score: dict[str, float]
     ref_clip_score: dict[str, float]
-    pairs: dict[str, int]
-    referenced: dict[str, int]
+    caption_counts: dict[str, int]
+    reference_counts: dict[str, int]
 
     def __repr__(self) -> str:
-        """Name the scorer beside the figures."""
-        shown = ", ".join(f"{lang} {value:.4f}" for lang, value in self.clip_score.items())
-        return f"ClipScore({shown}; {self.collection!r} as {self.scorer!r} sees it)"
+        """Return the scores together with the model that gives them."""
+        scores = ", ".join(f"{lang} {value:.4f}" for lang, value in self.clip_score.items())
+        return f"ClipScore({scores}; {self.collection!r} as {self.scorer!r} sees it)"
 
 
-def clip_score(
+def compute_clip_score(
     model: Any,
     collection: Collection,
     *,
     references: str | None = None,
     store: str | Path | None = None,
-    **options: Any,
+    **options: object,
 ) -> ClipScore:
-    """Return CLIPScore and RefCLIPScore of a collection's captions, language by language.
+    """Compute CLIPScore and RefCLIPScore of a collection's captions, language by language.
 
-    ``CLIPScore = 2.5 max(cos(c, v), 0)`` for a caption c and its picture v, and ``RefCLIPScore`` is
-    the harmonic mean of that and ``max(max_r cos(c, r), 0)`` over the references r, the picture's
+    ``CLIPScore = 2.5 max(cos(c, v), 0)`` for a caption c and its image v, and ``RefCLIPScore`` is
+    the harmonic mean of that and ``max(max_r cos(c, r), 0)`` over the references r, the image's
     other captions. "A photo depicts " goes before every caption. Both are means over captions;
-    pictures of equal files are one picture. They are a diagnostic of captions and of the model, not
-    of a ranking, and say something about one scorer only: published figures are those of OpenAI's
-    CLIP ViT-B/32 on English captions.
+    images of equal files are one image. They are a diagnostic of captions and of the model, not of
+    a ranking, and hold for one model only: published figures are those of OpenAI's CLIP ViT-B/32 on
+    English captions.
 
     Hessel, Holtzman, Forbes, Le Bras and Choi, "CLIPScore: A Reference-free Evaluation Metric for
     Image Captioning", EMNLP 2021.
@@ -79,72 +80,88 @@ def clip_score(
     Parameters
     ----------
     model
-        As for `evaluate`; one that reads pictures.
+        As for `evaluate`; one that reads images.
     references
         The language of the references; by default that of the caption.
     store
-        The folder that embeddings are kept in; the cache's by default.
+        The folder for embeddings; the cache by default.
     options
-        Of the encoder; see `SentenceTransformerEncoder`.
+        Of the encoder; see `EncoderOptions`.
 
     Examples
     --------
     >>> import beir_hybrid as bh
     >>> collection = bh.load("jsonl-image-text", path="pictures")  # doctest: +SKIP
-    >>> bh.clip_score("sentence-transformers/clip-ViT-B-32", collection)  # doctest: +SKIP
+    >>> bh.compute_clip_score("sentence-transformers/clip-ViT-B-32", collection)  # doctest: +SKIP
     ClipScore(de 0.6127, en 0.7482; 'pictures' as 'sentence-transformers/clip-ViT-B-32' sees it)
     """
-    judgements = checked(collection).resolve()
+    judgements = check_collection(collection).resolve()
     judgements = judgements.select(judgements.relevance > 0)
-    pairs = judgements.select(judgements.match_sides(SETTING_KINDS["text-image"]))
-    # Of pictures of equal files, whose vectors are equal, each caption is scored with the first.
-    pairs = pairs.select(np.unique(pairs.query, return_index=True)[1])
-    if not len(pairs.query):
-        raise BadData(f"{collection.name} has no caption with its picture: nothing to score")
-    wanted = None
+    captions = _pair_captions_with_images(judgements)
+    reference_language = None
     if references is not None:
-        (wanted,) = choose_languages(
+        (reference_language,) = choose_languages(
             f"language of {collection.name}", references, collection.languages
         )
+    reference_pairs = _pair_captions_with_references(judgements, reference_language)
     encoder = as_encoder(model, **options)
     folder = Path(store) if store is not None else None
-    seen = collection.passages.slice(collection.find_passage_rows(IMAGE).start)
-    pictures = encode(encoder, seen["text"], "images", folder=folder, paths=seen["image"])
-    others = _references(judgements, wanted)
-    asked, captions = _captions(encoder, collection, pairs.query, others.passage, folder)
-    first = collection.find_passage_rows(IMAGE).start
-    of_picture = _cosines(asked, pairs.query, pictures, pairs.passage - first)
-    scores = WEIGHT * np.maximum(of_picture, 0)
-    place, best = _best(others.query, _cosines(asked, others.query, captions, others.passage))
-    referenced = np.isin(pairs.query, place)
-    nearest = best[np.searchsorted(place, pairs.query[referenced])]
-    harmonic = 2 * divide(scores[referenced] * nearest, scores[referenced] + nearest, 0.0)
-    langs = pairs.query_language
-    plain = _means(collection, langs, scores)
-    ref = _means(collection, langs[referenced], harmonic)
+    images = _encode_images(encoder, collection, folder)
+    query_vectors, reference_vectors = _encode_captions(
+        encoder, collection, captions.query, reference_pairs.passage, folder
+    )
+    image_cosines = _compute_cosines(query_vectors, captions.query, images, captions.passage)
+    scores = WEIGHT * np.maximum(image_cosines, 0)
+    reference_cosines = _compute_cosines(
+        query_vectors, reference_pairs.query, reference_vectors, reference_pairs.passage
+    )
+    query, best_cosine = _find_best_cosines(reference_pairs.query, reference_cosines)
+    has_reference = np.isin(captions.query, query)
+    nearest = best_cosine[np.searchsorted(query, captions.query[has_reference])]
+    reference_scores = 2 * divide(
+        scores[has_reference] * nearest, scores[has_reference] + nearest, 0.0
+    )
+    language = captions.query_language
+    means = _average_by_language(judgements, language, scores)
+    reference_means = _average_by_language(judgements, language[has_reference], reference_scores)
     return ClipScore(
-        scorer=called(encoder),
+        scorer=name_model(encoder),
         fingerprint=dict(encoder.fingerprint),
         collection=collection.name,
-        clip_score={lang: mean for lang, (mean, _) in plain.items()},
-        ref_clip_score={lang: mean for lang, (mean, _) in ref.items()},
-        pairs={lang: n for lang, (_, n) in plain.items()},
-        referenced={lang: n for lang, (_, n) in ref.items()},
+        clip_score={lang: mean for lang, (mean, _) in means.items()},
+        ref_clip_score={lang: mean for lang, (mean, _) in reference_means.items()},
+        caption_counts={lang: n for lang, (_, n) in means.items()},
+        reference_counts={lang: n for lang, (_, n) in reference_means.items()},
     )
 
 
-def _references(judgements: Judgements, wanted: str | None) -> Judgements:
-    """Return the other captions of each caption's picture, in its language or in one wanted."""
-    others = judgements.select_texts()
-    lang = others.query_language
-    if wanted is not None:
-        lang = np.full_like(lang, judgements.languages.index(wanted))
-    return others.select(others.passage_language == lang)
+def _pair_captions_with_images(judgements: Judgements) -> Judgements:
+    """Return the judgements of captions as queries for their images, one for each caption.
+
+    Of several images with equal files, whose vectors are equal, the first counts.
+    """
+    pairs = judgements.select(judgements.match_sides(SETTING_KINDS["text-image"]))
+    pairs = pairs.select(np.unique(pairs.query, return_index=True)[1])
+    if not len(pairs.query):
+        raise BadData(f"{judgements.name} has no caption with its image: nothing to score")
+    return pairs
 
 
-@dataclass(frozen=True)
-class _Rows:
-    """Vectors of some rows of a table, found by the rows' numbers."""
+def _pair_captions_with_references(judgements: Judgements, language: str | None) -> Judgements:
+    """Return the judgements of captions as queries for other captions of their images.
+
+    The references are in the given language or, by default, in that of the caption.
+    """
+    pairs = judgements.select_texts()
+    reference_language = pairs.query_language
+    if language is not None:
+        number = judgements.languages.index(language)
+        reference_language = np.full_like(reference_language, number)
+    return pairs.select(pairs.passage_language == reference_language)
+
+
+class _RowVectors(NamedTuple):
+    """Vectors of some rows of a table."""
 
     rows: np.ndarray  # ascending
     vectors: Embeddings
@@ -153,55 +170,68 @@ class _Rows:
         return self.vectors.take(np.searchsorted(self.rows, rows))
 
 
-def _captions(
+def _encode_images(encoder: Encoder, collection: Collection, folder: Path | None) -> _RowVectors:
+    rows = collection.find_passage_rows(IMAGE)
+    images = collection.passages.slice(rows.start)
+    vectors = encode(encoder, images["text"], "images", folder=folder, paths=images["image"])
+    return _RowVectors(np.arange(rows.start, rows.stop), vectors)
+
+
+def _encode_captions(
     encoder: Encoder,
     collection: Collection,
-    queries: np.ndarray,
-    passages: np.ndarray,
+    query: np.ndarray,
+    passage: np.ndarray,
     folder: Path | None,
-) -> tuple[_Rows, _Rows]:
-    """Encode captions, each once, whether it is asked or found."""
-    asked, found = np.unique(queries), np.unique(passages)
+) -> tuple[_RowVectors, _RowVectors]:
+    """Encode captions among queries and among passages, each once."""
+    query_rows, passage_rows = np.unique(query), np.unique(passage)
     texts = [
         PREFIX + text
-        for table, rows in ((collection.queries, asked), (collection.passages, found))
+        for table, rows in ((collection.queries, query_rows), (collection.passages, passage_rows))
         for text in table["text"].take(to_arrow(rows)).to_pylist()
     ]
     column = pa.chunked_array([pa.array(texts, pa.string())])
     vectors = encode(encoder, column, "passages", folder=folder)
-    cut = len(asked)
+    n = len(query_rows)
     return (
-        _Rows(asked, vectors.part(range(cut))),
-        _Rows(found, vectors.part(range(cut, len(texts)))),
+        _RowVectors(query_rows, vectors.part(range(n))),
+        _RowVectors(passage_rows, vectors.part(range(n, len(texts)))),
     )
 
 
-def _cosines(
-    left: _Rows, row: np.ndarray, right: "_Rows | Embeddings", other: np.ndarray
+def _compute_cosines(
+    left_vectors: _RowVectors,
+    left_rows: np.ndarray,
+    right_vectors: _RowVectors,
+    right_rows: np.ndarray,
 ) -> np.ndarray:
-    """Return the cosine of each pair of rows; 0 where a vector is."""
-    found = np.empty(len(row))
-    for start in range(0, len(row), _BLOCK):
-        within = slice(start, start + _BLOCK)
-        pair = [
-            some.take(at[within]).astype(np.float64) for some, at in ((left, row), (right, other))
-        ]
-        products = [np.einsum("ij,ij->i", a, b) for a, b in (pair, pair[:1] * 2, pair[1:] * 2)]
-        found[within] = divide(products[0], np.sqrt(products[1] * products[2]), 0.0)
-    return found
+    """Return the cosine of each pair of rows; 0 where a vector is 0."""
+    cosines = np.empty(len(left_rows))
+    for start in range(0, len(left_rows), _BLOCK_SIZE):
+        block = slice(start, start + _BLOCK_SIZE)
+        left = left_vectors.take(left_rows[block]).astype(np.float64)
+        right = right_vectors.take(right_rows[block]).astype(np.float64)
+        product, left_square, right_square = (
+            np.einsum("ij,ij->i", a, b) for a, b in ((left, right), (left, left), (right, right))
+        )
+        cosines[block] = divide(product, np.sqrt(left_square * right_square), 0.0)
+    return cosines
 
 
-def _best(query: np.ndarray, cosine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the queries that have references, and the best cosine of each, at least 0."""
-    asking, at = np.unique(query, return_inverse=True)
-    best = np.zeros(len(asking))
-    np.maximum.at(best, at, cosine)
-    return asking, best
+def _find_best_cosines(query: np.ndarray, cosine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the distinct queries, and the best cosine of each, at least 0."""
+    distinct, place = np.unique(query, return_inverse=True)
+    best = np.zeros(len(distinct))
+    np.maximum.at(best, place, cosine)
+    return distinct, best
 
 
-def _means(
-    collection: Collection, lang: np.ndarray, value: np.ndarray
+def _average_by_language(
+    judgements: Judgements, language: np.ndarray, values: np.ndarray
 ) -> dict[str, tuple[float, int]]:
     """Return the mean and the count of the values of each language that has any."""
-    table = {code: value[lang == number] for number, code in enumerate(collection.languages)}
-    return {code: (float(some.mean()), len(some)) for code, some in table.items() if len(some)}
+    values_by_language = {
+        code: values[language == number] for number, code in enumerate(judgements.languages)
+    }
+    return {code: (float(v.mean()), len(v)) for code, v in values_by_language.items() if len(v)}

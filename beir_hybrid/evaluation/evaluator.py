@@ -1,4 +1,4 @@
-"""A collection in, an evaluator for sentence-transformers' trainer out."""
+"""An evaluator for the trainer of sentence-transformers: every setting, while a model trains."""
 
 import tempfile
 from collections.abc import Iterable
@@ -12,27 +12,30 @@ from beir_hybrid.collection import Collection
 from beir_hybrid.collection.setting import SETTING_KINDS, KindName
 from beir_hybrid.encoding.options import check_option_names
 from beir_hybrid.errors import BadOption, lookup
-from beir_hybrid.evaluation.evaluate import default_measures, evaluate, parsed
+from beir_hybrid.evaluation.default_measures import default_measures
+from beir_hybrid.evaluation.evaluate import evaluate
+from beir_hybrid.evaluation.plan import SettingNames, choose_kinds
 from beir_hybrid.measures.base import BiasMeasure, is_higher_better
+from beir_hybrid.measures.parsing import MeasureNames, parse_measures
 
 
 class HybridEvaluator(BaseEvaluator):
-    """Scores a model in every setting while it trains.
+    """Evaluates a model in every setting while it trains.
 
-    Values are named ``KIND_MEASURE``, such as ``mono_AP`` and ``multi_RankDistance``, with the name
-    of the evaluator before them, and the trainer logs them. Nothing is kept in the embedding store,
-    for the weights change from call to call.
+    Values have names ``KIND_MEASURE``, such as ``mono_AP`` and ``multi_RankDistance``, with the
+    name of the evaluator before them, and the trainer logs them. Nothing is kept in the embedding
+    store, for the weights change from call to call.
 
     Parameters
     ----------
     measures, settings
         As for `evaluate`.
     primary
-        The value that chooses the best checkpoint, such as ``multi_AP``; the first by default.
+        The value that selects the best checkpoint, such as ``multi_AP``; the first by default.
     name
-        What stands before the values' names; the collection's by default.
+        The prefix of the values' names; the collection's name by default.
     options
-        Of the encoder; see `SentenceTransformerEncoder`.
+        Of the encoder; see `EncoderOptions`.
 
     Examples
     --------
@@ -47,41 +50,43 @@ class HybridEvaluator(BaseEvaluator):
         self,
         collection: Collection,
         *,
-        measures: Iterable[Measure | str] | None = None,
-        settings: Iterable[KindName] | None = None,
+        measures: MeasureNames | None = None,
+        settings: SettingNames | None = None,
         primary: str | None = None,
         name: str = "",
-        **options: Any,
+        **options: object,
     ) -> None:
         check_option_names(options)
-        super().__init__()  # type: ignore[no-untyped-call] # theirs has no types
-        self.collection, self.options = collection, options
+        super().__init__()  # type: ignore[no-untyped-call] # untyped in sentence-transformers
+        self.collection = collection
+        self.options: dict[str, Any] = options
         self.name = name or collection.name
-        self.measures = parsed(default_measures(collection) if measures is None else measures)
-        self.kinds = collection.resolve().list_kinds(settings)
-        table = {
+        judgements = collection.resolve()
+        self.measures = parse_measures(
+            default_measures(judgements.has_images) if measures is None else measures
+        )
+        self.kinds = choose_kinds(judgements, settings)
+        value_measures = {
             f"{kind}_{measure}": measure
             for kind in self.kinds
             for measure in self.measures
             if not isinstance(measure, BiasMeasure) or kind in measure.SETTINGS
         }
-        if not table:
-            named = ", ".join(map(str, self.measures))
-            kinds = sorted({kind for m in self.measures for kind in getattr(m, "SETTINGS", ())})
-            wanted = " or ".join(map(repr, [kind for kind in SETTING_KINDS if kind in kinds]))
-            raise BadOption(f"there is nothing to measure: {named} needs the settings {wanted}")
-        first = primary or next(iter(table))
-        self.greater_is_better = is_higher_better(lookup("value to choose by", first, table))
-        self.primary_metric = f"{self.name}_{first}"
+        if not value_measures:
+            raise _explain_no_values(self.measures)
+        primary_value = primary or next(iter(value_measures))
+        primary_measure = lookup("value to choose by", primary_value, value_measures)
+        self.greater_is_better = is_higher_better(primary_measure)
+        self.primary_metric = f"{self.name}_{primary_value}"
 
     def __call__(
         self,
-        model: Any,  # a SentenceTransformer; the base class says less
+        model: Any,  # a SentenceTransformer; the base class has a narrower type
         output_path: str | None = None,
         epoch: float = -1,
         steps: int = -1,
     ) -> dict[str, float]:
-        """Return every value's average; save the results in `output_path` if there is one."""
+        """Return the average of every value; save the results in `output_path` if there is one."""
         with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as store:
             results = evaluate(
                 model,
@@ -95,9 +100,9 @@ class HybridEvaluator(BaseEvaluator):
             results.save(Path(output_path) / f"{self.name}-{epoch:g}-{steps}")
         metrics = self.prefix_name_to_metrics(
             {
-                f"{kind}_{measure}": found.mean
-                for kind, row in results.summary().items()
-                for measure, found in row.items()
+                f"{kind}_{measure}": estimate.mean
+                for kind, estimates in results.summary().items()
+                for measure, estimate in estimates.items()
             },
             self.name,
         )
@@ -105,5 +110,15 @@ class HybridEvaluator(BaseEvaluator):
         return metrics
 
     def get_config_dict(self) -> dict[str, Any]:
-        """Return what the model card says of it."""
+        """Return the facts that the model card shows of the evaluator."""
         return {"collection": self.collection.name, "settings": list(self.kinds)}
+
+
+def _explain_no_values(measures: Iterable[Measure]) -> BadOption:
+    """Return an error that names the settings to which the measures apply."""
+    names = ", ".join(map(str, measures))
+    applicable = {kind for m in measures if isinstance(m, BiasMeasure) for kind in m.SETTINGS}
+    kinds: list[KindName] = [kind for kind in SETTING_KINDS if kind in applicable]
+    return BadOption(
+        f"there is nothing to measure: {names} needs the settings {' or '.join(map(repr, kinds))}"
+    )

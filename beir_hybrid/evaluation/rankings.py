@@ -1,7 +1,7 @@
-"""Judgements and exact ranks in, every setting's judged passages out as columns.
+"""Rankings of each kind of setting, built from judgements and exact ranks.
 
-Where captions are asked and found alike, the best passage for a caption is that caption. It is
-ranked with the others, for what stands behind it is then known, and here it goes.
+Where captions are queries and passages alike, the best passage for a caption is that caption. It is
+ranked with the others, so that the ranks of the passages behind it are known, and removed here.
 """
 
 from dataclasses import replace
@@ -9,152 +9,205 @@ from dataclasses import replace
 import numpy as np
 
 from beir_hybrid.collection.judgements import SELF_MATCH, Judgements, number_languages
-from beir_hybrid.collection.setting import ALL, MIXED, SETTING_KINDS, KindName
+from beir_hybrid.collection.setting import ALL, IMAGE, MIXED, SETTING_KINDS, Setting, SettingKind
+from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.measures.ranked_judgements import RankedJudgements, Rankings
-from beir_hybrid.retrieval import Best, Ranked
+from beir_hybrid.retrieval import Best, Places, Ranked
 from beir_hybrid.retrieval.count import WHOLE
 
-_NAMES = {ALL: "", MIXED: WHOLE}  # what `rank` calls them
+_NAMES_OF_POOLS = {ALL: "", MIXED: WHOLE}  # as `Ranked.best` has them
 
 
-def best_of(ranked: Ranked, passages: str) -> Best | None:
-    """Return the best of what `Setting.passages` says, if they were collected."""
-    return ranked.best.get(_NAMES.get(passages, passages))
+def find_best(ranked: Ranked, target: str) -> Best | None:
+    """Return the best passages of a language or pool, if they were collected."""
+    return ranked.best.get(_NAMES_OF_POOLS.get(target, target))
 
 
-def spare(judgements: Judgements) -> int:
-    """Return how many more passages to collect for each query than are asked for."""
-    itself = judgements.query[judgements.relevance == SELF_MATCH]
-    return int(np.unique(itself, return_counts=True)[1].max(initial=0))
+def count_extra(judgements: Judgements) -> int:
+    """Return how many more passages than wanted to collect, for a query may be among its own."""
+    queries = judgements.query[judgements.relevance == SELF_MATCH]
+    return int(np.unique(queries, return_counts=True)[1].max(initial=0))
 
 
-def without_itself(judgements: Judgements, ranked: Ranked, start: int, k: int) -> Ranked:
-    """Return what was ranked with the k best passages of each query other than itself.
+def remove_queries(judgements: Judgements, ranked: Ranked, first_row: int, k: int) -> Ranked:
+    """Return the ranks with the k best passages of each query that are not the query itself.
 
-    `ranked` starts with the query in the row `start`, and has as many more as `spare` says.
+    Parameters
+    ----------
+    ranked
+        Collected with as many more passages as `count_extra` says.
+    first_row
+        The row of the first query in `ranked`.
     """
-    itself = judgements.relevance == SELF_MATCH
-    if not itself.any():
+    is_itself = judgements.relevance == SELF_MATCH
+    if not is_itself.any():
         return ranked
-    pairs = judgements.query[itself] - start, judgements.passage[itself]
-    best = {name: _less(found, *pairs, k) for name, found in ranked.best.items()}
+    query, passage = judgements.query[is_itself] - first_row, judgements.passage[is_itself]
+    best = {name: _remove_pairs(best, query, passage, k) for name, best in ranked.best.items()}
     return replace(ranked, best=best)
 
 
-def _less(best: Best, query: np.ndarray, passage: np.ndarray, k: int) -> Best:
+def _remove_pairs(best: Best, query: np.ndarray, passage: np.ndarray, k: int) -> Best:
+    """Return the k best passages without some pairs of query and passage."""
     width = 1 + max(int(best.rows.max(initial=0)), int(passage.max()))
     codes = np.arange(len(best.rows))[:, None] * width + best.rows
-    itself = np.isin(codes, query * width + passage)
-    order = np.argsort(itself, axis=1, kind="stable")[:, :k]
-    gone = np.take_along_axis(itself, order, axis=1)
-    rows = np.where(gone, -1, np.take_along_axis(best.rows, order, axis=1))
-    scores = np.where(gone, -np.inf, np.take_along_axis(best.scores, order, axis=1))
+    is_removed = np.isin(codes, query * width + passage)
+    order = np.argsort(is_removed, axis=1, kind="stable")[:, :k]
+    is_past_end = np.take_along_axis(is_removed, order, axis=1)
+    rows = np.where(is_past_end, -1, np.take_along_axis(best.rows, order, axis=1))
+    scores = np.where(is_past_end, -np.inf, np.take_along_axis(best.scores, order, axis=1))
     return Best(rows, scores.astype(np.float32))
 
 
-def scored(judgements: Judgements, kind: KindName, ranked: Ranked, start: int = 0) -> Rankings:
-    """Return the rankings of a kind; `ranked` starts with the query in the row `start`."""
-    sides = SETTING_KINDS[kind]
-    inside = judgements.match_sides(sides)
-    mine = judgements.select(inside)
-    itself = mine.relevance == SELF_MATCH
-    target = mine.number_targets(sides)
-    pair = mine.query * len(mine.targets) + target
-    of = mine.query if kind == "one-target" else pair  # the ranking that ranks are of
-    found = {"": ranked.own, ALL: ranked.pool, MIXED: ranked.whole}
-    places = ranked.pool if kind == "one-target" else found[sides.pool]
-    ranks = [_up(places.rank(ties)[inside], of, itself) for ties in ("desc", "asc")]
-    if kind == "one-target":
-        ranks = [_alone(mine, rank) for rank in ranks]
-    kept = np.isin(pair, pair[mine.relevance > 0]) & ~itself
-    if kind in ("mono", "cross"):
-        kept &= (mine.query_language == mine.passage_language) == (kind == "mono")
-    order = np.flatnonzero(kept)[np.argsort(pair[kept], kind="stable")]
+def build_rankings(
+    judgements: Judgements, kind: SettingKind, ranked: Ranked, first_row: int = 0
+) -> Rankings:
+    """Return the rankings of a kind of setting, with the judged passages of each.
+
+    Parameters
+    ----------
+    ranked
+        The ranks of all judged passages.
+    first_row
+        The row of the first query in `ranked`.
+    """
+    has_sides = judgements.match_sides(kind)
+    candidates = judgements.select(has_sides)
+    is_itself = candidates.relevance == SELF_MATCH
+    target = candidates.number_targets(kind)
+    # A number for each pair of query and target, which is a ranking.
+    pair = candidates.query * len(candidates.targets) + target
+    # Where golds are dropped from the pool, ranks are first those in the pool, one a query.
+    ranking_code = candidates.query if kind.drops_other_golds else pair
+    rank, rank_ascending = (
+        _rank_candidates(candidates, kind, ranks[has_sides], ranking_code, is_itself)
+        for ranks in _select_ranks(kind, ranked)
+    )
+    is_included = np.isin(pair, pair[candidates.relevance > 0]) & ~is_itself
+    if kind.same_language is not None:
+        is_same = candidates.query_language == candidates.passage_language
+        is_included &= is_same == kind.same_language
+    order = np.flatnonzero(is_included)[np.argsort(pair[is_included], kind="stable")]
     distinct, ranking = np.unique(pair[order], return_inverse=True)
     first = order[np.searchsorted(ranking, np.arange(len(distinct)))]
-    row, at = mine.query[first], target[first]
-    pool = _pool(mine, kind, row, at) - _count(np.sort(of[itself]), of[first])
-    judged = RankedJudgements(
+    query_rows, targets = candidates.query[first], target[first]
+    itself_counts = _count_values(np.sort(ranking_code[is_itself]), ranking_code[first])
+    pool_sizes = _count_pools(candidates, kind, query_rows, targets) - itself_counts
+    ranked_judgements = RankedJudgements(
         query=ranking,
-        relevance=mine.relevance[order],
-        rank=ranks[0][order],
-        rank_ascending=ranks[1][order],
-        passage_language=mine.passage_language[order],
-        parallel_key=mine.key[order],
-        query_language=number_languages(row, mine.query_ranges),
-        ranking_length=pool,
-        pool_size=pool,
-        top_languages=_top(mine, kind, ranked, row - start),
-        image_number=len(mine.languages) if mine.has_images else -1,
+        relevance=candidates.relevance[order],
+        rank=rank[order],
+        rank_ascending=rank_ascending[order],
+        passage_language=candidates.passage_language[order],
+        parallel_key=candidates.key[order],
+        query_language=number_languages(query_rows, candidates.query_ranges),
+        ranking_length=pool_sizes,
+        pool_size=pool_sizes,
+        top_languages=_list_top_languages(candidates, kind, ranked, query_rows - first_row),
+        image_number=len(candidates.languages) if candidates.has_images else -1,
     )
-    return Rankings(kind, row, at, mine.passage[order], judged)
+    return Rankings(kind.name, query_rows, targets, candidates.passage[order], ranked_judgements)
 
 
-def _up(rank: np.ndarray, of: np.ndarray, itself: np.ndarray) -> np.ndarray:
-    """Return ranks where what stands behind the query itself is one further up."""
-    if not itself.any():
-        return rank
-    order = np.lexsort((rank, of))
-    found = rank.copy()
-    found[order] -= _running(of[order], itself[order].astype(np.int64))
-    return found
+def build_empty_rankings(judgements: Judgements, setting: Setting) -> Rankings:
+    """Return the rankings of a setting, as if no passage were retrieved."""
+    kind = SETTING_KINDS[setting.kind]
+    if setting.queries == IMAGE and not kind.image_queries:
+        raise BadOption(
+            f"{setting.name} is no setting: images are ranked for captions, and these for images"
+        )
+    selection = judgements.select_queries(judgements.query_ranges[setting.queries])
+    nowhere = Places(*np.zeros((3, len(selection.query)), np.int64))
+    ranked = Ranked(np.zeros(len(selection.query), np.float32), nowhere, nowhere, nowhere, {})
+    rankings = build_rankings(selection, kind, ranked)
+    target = kind.pool or setting.passages
+    rankings = rankings.select(rankings.targets == judgements.targets.index(target))
+    if not len(rankings.query_rows):
+        raise BadData(
+            f"{judgements.name} has no relevant passage in {setting.name}: nothing to score"
+        )
+    return rankings
 
 
-def _alone(judgements: Judgements, rank: np.ndarray) -> np.ndarray:
-    """Return ranks in the pool less the relevant passages of other languages before them."""
+def _select_ranks(kind: SettingKind, ranked: Ranked) -> tuple[np.ndarray, np.ndarray]:
+    """Return the ranks of all judgements, ties by descending and by ascending ids."""
+    places_by_pool = {"": ranked.own, ALL: ranked.pool, MIXED: ranked.whole}
+    places = places_by_pool[ALL if kind.drops_other_golds else kind.pool]
+    return places.rank("desc"), places.rank("asc")
+
+
+def _rank_candidates(
+    judgements: Judgements,
+    kind: SettingKind,
+    rank: np.ndarray,
+    ranking_code: np.ndarray,
+    is_itself: np.ndarray,
+) -> np.ndarray:
+    """Return ranks without the query itself and, where they are dropped, without other golds."""
+    if is_itself.any():
+        order = np.lexsort((rank, ranking_code))
+        rank = rank.copy()
+        rank[order] -= _sum_before(ranking_code[order], is_itself[order].astype(np.int64))
+    return _drop_other_golds(judgements, rank) if kind.drops_other_golds else rank
+
+
+def _drop_other_golds(judgements: Judgements, rank: np.ndarray) -> np.ndarray:
+    """Return ranks in the pool less the golds of other languages before each passage."""
     order = np.lexsort((rank, judgements.query))
-    relevant = (judgements.relevance[order] > 0).astype(np.int64)
-    before = _running(judgements.query[order], relevant)
+    is_gold = (judgements.relevance[order] > 0).astype(np.int64)
+    golds_before = _sum_before(judgements.query[order], is_gold)
     width = len(judgements.codes)
     pair = (judgements.query * width + judgements.passage_language)[order]
     by_pair = np.argsort(pair, kind="stable")  # by rank within the pair
-    own = np.empty_like(before)
-    own[by_pair] = _running(pair[by_pair], relevant[by_pair])
-    alone = rank.copy()
-    alone[order] -= before - own
-    return alone
+    same_language_golds = np.empty_like(golds_before)
+    same_language_golds[by_pair] = _sum_before(pair[by_pair], is_gold[by_pair])
+    reduced_rank = rank.copy()
+    reduced_rank[order] -= golds_before - same_language_golds
+    return reduced_rank
 
 
-def _pool(
-    judgements: Judgements, kind: KindName, row: np.ndarray, target: np.ndarray
+def _count_pools(
+    judgements: Judgements, kind: SettingKind, query_rows: np.ndarray, targets: np.ndarray
 ) -> np.ndarray:
-    """Count the passages of each ranking, the query itself among them."""
-    groups = judgements.passage_ranges
-    sizes = [len(rows) for rows in groups.values()]
-    texts = sum(sizes[: len(judgements.languages)])
-    if kind == "one-target":
-        return texts - _others(judgements, row, target)
-    return np.array([*sizes, texts, sum(sizes)])[target]
+    """Count the passages of each ranking, including the query itself."""
+    sizes = [len(rows) for rows in judgements.passage_ranges.values()]
+    text_count = sum(sizes[: len(judgements.languages)])
+    if kind.drops_other_golds:
+        return text_count - _count_other_golds(judgements, query_rows, targets)
+    return np.array([*sizes, text_count, sum(sizes)])[targets]
 
 
-def _others(judgements: Judgements, row: np.ndarray, lang: np.ndarray) -> np.ndarray:
-    """Count the relevant passages of each query in other languages than one."""
-    relevant, width = judgements.relevance > 0, len(judgements.codes)
-    asking, place = np.unique(judgements.query, return_inverse=True)
-    at = place[relevant] * width + judgements.passage_language[relevant]
-    counts = np.bincount(at, minlength=len(asking) * width).reshape(-1, width)
-    mine = np.searchsorted(asking, row)
-    others: np.ndarray = counts.sum(axis=1)[mine] - counts[mine, lang]
-    return others
+def _count_other_golds(
+    judgements: Judgements, query_rows: np.ndarray, language: np.ndarray
+) -> np.ndarray:
+    """Count each query's golds in languages other than the given one."""
+    is_gold, width = judgements.relevance > 0, len(judgements.codes)
+    distinct, place = np.unique(judgements.query, return_inverse=True)
+    code = place[is_gold] * width + judgements.passage_language[is_gold]
+    counts = np.bincount(code, minlength=len(distinct) * width).reshape(-1, width)
+    index = np.searchsorted(distinct, query_rows)
+    other_counts: np.ndarray = counts.sum(axis=1)[index] - counts[index, language]
+    return other_counts
 
 
-def _top(judgements: Judgements, kind: KindName, ranked: Ranked, rows: np.ndarray) -> np.ndarray:
-    """Return the languages of the best passages of the pool, as far as they were collected."""
-    together = SETTING_KINDS[kind].pool
-    best = best_of(ranked, together) if together else None
+def _list_top_languages(
+    judgements: Judgements, kind: SettingKind, ranked: Ranked, rows: np.ndarray
+) -> np.ndarray:
+    """Return the languages of the best passages of the pool, as many as were collected."""
+    best = find_best(ranked, kind.pool) if kind.is_pool else None
     if best is None:
         return np.empty((len(rows), 0), np.int64)
     return number_languages(best.rows[rows], judgements.passage_ranges)
 
 
-def _count(ascending: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Return how often each wanted number occurs."""
-    found: np.ndarray = np.searchsorted(ascending, wanted, side="right")
-    return found - np.searchsorted(ascending, wanted)
+def _count_values(ascending: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Return how often each value occurs in an ascending array."""
+    counts: np.ndarray = np.searchsorted(ascending, values, side="right")
+    return counts - np.searchsorted(ascending, values)
 
 
-def _running(group: np.ndarray, amount: np.ndarray) -> np.ndarray:
-    """Add up what comes before each place within its group; groups lie side by side."""
+def _sum_before(group: np.ndarray, amount: np.ndarray) -> np.ndarray:
+    """Return the sum of the amounts before each place in its group; groups lie side by side."""
     total = np.cumsum(amount) - amount
-    starts: np.ndarray = total[np.searchsorted(group, group)]
-    return total - starts
+    start: np.ndarray = total[np.searchsorted(group, group)]
+    return total - start

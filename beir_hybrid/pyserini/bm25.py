@@ -1,35 +1,35 @@
-"""A collection in, what BM25 makes of every setting out: the baseline of every table.
+"""BM25 in every setting: the baseline of every table.
 
-Lucene ranks, through Anserini: each language's passages in an index of their own, and all of them
-in one for the pool. Texts are cut into terms by the analyzers in `analyzers`, a query by those of
-the passages that it is asked of.
+Lucene ranks, through Anserini: each language's passages in an index of their own, and the passages
+of all languages in one index for the pool. Analyzers split texts into terms; a query has the
+analyzer of the passages that it searches.
 """
 
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple, Self
 
 import numpy as np
 from ir_measures import Measure
 
 from beir_hybrid.checks import check_fraction, check_not_negative, check_positive
-from beir_hybrid.collection import Collection, View
+from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import to_arrow
-from beir_hybrid.collection.setting import KindName
+from beir_hybrid.collection.judgements import Judgements
+from beir_hybrid.collection.setting import SETTING_KINDS, KindName, Setting
 from beir_hybrid.encoding.jobs import check_texts_only
-from beir_hybrid.errors import BadOption
-from beir_hybrid.evaluation.evaluate import (
-    DEPTH,
-    MEASURES,
-    checked,
-    clear_runs,
-    parsed,
-)
-from beir_hybrid.evaluation.external_runs import score_run
-from beir_hybrid.evaluation.scoring import Rows, unbiased
-from beir_hybrid.measures.base import BiasMeasure
+from beir_hybrid.errors import BadOption, lookup
+from beir_hybrid.evaluation.arguments import check_collection
+from beir_hybrid.evaluation.default_measures import default_measures
+from beir_hybrid.evaluation.measured_rankings import average_unbiased, measure_across
+from beir_hybrid.evaluation.plan import DEPTH, SettingNames, check_cutoffs, choose_kinds
+from beir_hybrid.evaluation.rankings import build_empty_rankings
+from beir_hybrid.evaluation.run_evaluation import evaluate_setting_run
+from beir_hybrid.evaluation.run_writer import RunWriter
+from beir_hybrid.evaluation.stopwatch import Stopwatch
+from beir_hybrid.measures.parsing import MeasureNames, parse_measures
+from beir_hybrid.measures.ranked_judgements import Rankings
 from beir_hybrid.progress import progress_bar
 from beir_hybrid.pyserini.analyzers import NEUTRAL, find_analyzer
 from beir_hybrid.pyserini.java import start_java
@@ -37,45 +37,66 @@ from beir_hybrid.pyserini.lucene import build_lucene_index, list_java_versions
 from beir_hybrid.pyserini.lucene_search import BM25Searcher, open_searcher
 from beir_hybrid.results.provenance import (
     ModelProvenance,
+    Provenance,
     RunsProvenance,
     build_provenance,
     build_timing,
 )
 from beir_hybrid.results.request import describe_request
 from beir_hybrid.results.results import Results, table_of
-from beir_hybrid.retrieval.runs import Run, write_run
-from beir_hybrid.text import split_words
+from beir_hybrid.retrieval.runs import Run
 
-NAME = "BM25"  # of the system, unless the user says otherwise
+NAME = "BM25"  # in results, by default
+
+
+@dataclass(frozen=True)
+class BM25Parameters:
+    """The parameters of BM25; their defaults are those of Anserini and Pyserini."""
+
+    k1: float = 0.9
+    b: float = 0.4
+
+    def __post_init__(self) -> None:
+        check_not_negative(k1=self.k1)
+        check_fraction(b=self.b)
+
+    @classmethod
+    def parse(cls, parameters: Mapping[str, float]) -> Self:
+        """Read keyword arguments, or raise `UnknownName`."""
+        names = dict.fromkeys(parameter.name for parameter in fields(cls))
+        for name in parameters:
+            lookup("parameter of BM25", name, names)
+        return cls(**parameters)
 
 
 def bm25(
     collection: Collection,
     *,
-    k1: float = 0.9,
-    b: float = 0.4,
-    measures: str | Measure | Iterable[Measure | str] | None = None,
-    settings: str | Iterable[KindName] | None = None,
+    measures: MeasureNames | None = None,
+    settings: SettingNames | None = None,
     name: str = NAME,
     runs: str | Path | None = None,
     depth: int = DEPTH,
     store: str | Path | None = None,
+    **parameters: float,
 ) -> Results:
-    """Rank a collection's passages by BM25 in every setting and score the rankings.
+    """Evaluate BM25 on a collection in every setting.
 
     Parameters
     ----------
-    k1, b
-        Of BM25; by default what Anserini and Pyserini take.
     measures
         As for `evaluate`. None sees more than the `depth` best passages; those that share no term
         with a query are never among them, and measures of bias count them as the last of all.
     settings
         ``mono``, ``cross``, ``multi``, one or several; by default those that the collection has.
+    name
+        The name of the system in the results.
     runs
-        A folder to write each setting's run to.
+        A folder for the run of each setting.
     store
-        The folder that indexes are kept in; one in the cache by default.
+        The folder for indexes; one in the cache by default.
+    parameters
+        ``k1``, from 0 on, and ``b``, from 0 to 1; see `BM25Parameters`.
 
     Examples
     --------
@@ -83,120 +104,139 @@ def bm25(
     >>> results = bm25(bh.load("xquad-r"), measures=["AP"])  # doctest: +SKIP
     >>> results.matrix("AP")["en", "en"]  # doctest: +SKIP
     """
-    chosen = parsed(MEASURES if measures is None else measures)
-    check_texts_only(checked(collection), "BM25")
+    bm25_parameters = BM25Parameters.parse(parameters)
+    check_texts_only(check_collection(collection), "BM25")
     judgements = collection.resolve()
-    kinds = judgements.list_kinds(split_words(settings) if isinstance(settings, str) else settings)
-    if measures is None and "multi" not in kinds:
-        chosen = [measure for measure in chosen if not isinstance(measure, BiasMeasure)]
-    _check(k1, b, depth, kinds, chosen)
-    folder = Path(runs) if runs is not None else None
-    start_java()
-    if folder:
-        clear_runs(folder)
-    views = [collection.view_setting(setting) for setting in judgements.list_settings(kinds)]
-    seconds = dict.fromkeys(("indexing", "searching", "scoring"), 0.0)
-    rows: Rows = []
-    unmatched = 0
-    for view, run in _ranked(views, k1, b, depth, store, seconds):
-        if folder:
-            write_run(folder / f"{view.name}.trec", run, view=view)
-        with _timed(seconds, "scoring"):
-            rows += score_run(view, run, judgements, chosen)
-        unmatched += len(view.query_rows) - len(run)
-    completeness = RunsProvenance(
-        queries=sum(len(view.query_rows) for view in views),
-        missing=0,
-        unmatched=unmatched,
-        depth=int(depth),
+    kinds = choose_kinds(judgements, settings)
+    measure_list = parse_measures(
+        default_measures(has_images=False, kinds=kinds) if measures is None else measures
     )
-    provenance = build_provenance(
-        ModelProvenance(name, fingerprint=_fingerprint(collection, k1, b)),
+    _check_plan(kinds, measure_list, depth)
+    start_java()
+    run_writer = None if runs is None else RunWriter(Path(runs), collection)
+    if run_writer:
+        run_writer.clear()
+    searches = [
+        _SettingSearch(setting, build_empty_rankings(judgements, setting))
+        for setting in judgements.list_settings(kinds)
+    ]
+    stopwatch = Stopwatch(dict.fromkeys(("indexing", "searching", "scoring"), 0.0))
+    engine = _SearchEngine(collection, judgements, bm25_parameters, depth, store, stopwatch)
+    parts, unmatched = [], 0
+    for search, run in engine.search(searches):
+        if run_writer:
+            run_writer.write(search.setting, run)
+        with stopwatch.timing("scoring"):
+            parts.append(evaluate_setting_run(search.rankings, run, judgements, measure_list))
+        unmatched += search.query_count - len(run)
+    measure_across(parts, measure_list)
+    provenance = _describe_bm25(
         collection,
-        unbiased(rows, chosen),
-        runs=completeness,
+        bm25_parameters,
+        name,
+        average_unbiased(parts, measure_list),
+        RunsProvenance(
+            queries=sum(search.query_count for search in searches),
+            missing=0,
+            unmatched=unmatched,
+            depth=int(depth),
+        ),
     )
     request = describe_request(
         collection,
-        chosen,
+        measure_list,
         settings=tuple(kinds),
         depth=int(depth),
         name=None if name == NAME else name,
-        k1=float(k1),
-        b=float(b),
+        k1=float(bm25_parameters.k1),
+        b=float(bm25_parameters.b),
     )
-    timing = build_timing(request, seconds)
-    return Results(table_of(collection, rows, chosen), tuple(chosen), provenance, timing)
+    table = table_of(collection, parts, measure_list)
+    timing = build_timing(request, stopwatch.seconds)
+    return Results(table, tuple(measure_list), provenance, timing)
 
 
-def _check(k1: Any, b: Any, depth: Any, kinds: list[KindName], measures: list[Measure]) -> None:
-    check_not_negative(k1=k1)
-    check_fraction(b=b)
+def _check_plan(kinds: Sequence[KindName], measures: Sequence[Measure], depth: int) -> None:
     check_positive(depth=depth)
-    if "one-target" in kinds:
-        raise BadOption("BM25 has mono, cross and multi settings, and no one-target ones")
-    for measure in measures:
-        if measure.params.get("cutoff", 1) > depth:
-            raise BadOption(f"{measure} sees more than the {depth} passages of a run")
+    for kind in kinds:
+        if not SETTING_KINDS[kind].is_rerankable:
+            raise BadOption(f"BM25 has mono, cross and multi settings, and no {kind} ones")
+    check_cutoffs(measures, depth)
 
 
-def _ranked(
-    views: list[View],
-    k1: float,
-    b: float,
-    depth: int,
-    store: str | Path | None,
-    seconds: dict[str, float],
-) -> Iterator[tuple[View, Run]]:
-    """Yield each setting's run, those of one index together."""
-    by_index: dict[str | None, list[View]] = {}
-    for view in views:
-        target = None if view.kind == "multi" else view.passage_languages[0]
-        by_index.setdefault(target, []).append(view)
-    total = sum(len(view.query_rows) for view in views)
-    with progress_bar("BM25", total, unit="queries") as advance:
-        for target, some in by_index.items():
-            with _timed(seconds, "indexing"):
-                index = build_lucene_index(some[0].collection, target, store=store)
-            with open_searcher(index, k1, b) as searcher:
-                for view in some:
-                    with _timed(seconds, "searching"):
-                        run = _run(searcher, view, depth)
-                    yield view, run
-                    advance(len(view.query_rows))
+class _SettingSearch(NamedTuple):
+    """A setting to search, and its rankings without ranks."""
+
+    setting: Setting
+    rankings: Rankings
+
+    @property
+    def query_count(self) -> int:
+        return len(self.rankings.query_rows)
 
 
-def _run(searcher: BM25Searcher, view: View, depth: int) -> Run:
-    """Return the best passages of each query of a setting; queries that find none are left out."""
-    index, asked = searcher.index, view.queries
-    hits = list(searcher.search(asked["text"].to_pylist(), depth))
-    distinct, places = np.unique(np.concatenate([at for at, _ in hits]), return_inverse=True)
-    names = index.ids.take(to_arrow(distinct)).to_pylist()
-    run: Run = {}
-    end = 0
-    for query, (at, scores) in zip(asked["id"].to_pylist(), hits, strict=True):
-        start, end = end, end + len(at)
-        if len(at):
-            mine = [names[place] for place in places[start:end].tolist()]
-            run[query] = dict(zip(mine, scores.tolist(), strict=True))
-    return run
+@dataclass(frozen=True)
+class _SearchEngine:
+    """Builds the indexes of a collection, and searches settings in them."""
+
+    collection: Collection
+    judgements: Judgements
+    parameters: BM25Parameters
+    depth: int
+    store: str | Path | None
+    stopwatch: Stopwatch
+
+    def search(self, searches: Sequence[_SettingSearch]) -> Iterator[tuple[_SettingSearch, Run]]:
+        """Yield the run of each setting; settings with the same index follow each other."""
+        searches_by_language: dict[str | None, list[_SettingSearch]] = {}
+        for search in searches:
+            language = None if search.setting.is_pool else search.setting.passages
+            searches_by_language.setdefault(language, []).append(search)
+        total = sum(search.query_count for search in searches)
+        with progress_bar("BM25", total, unit="queries") as advance:
+            for language, language_searches in searches_by_language.items():
+                with self.stopwatch.timing("indexing"):
+                    index = build_lucene_index(self.collection, language, store=self.store)
+                with open_searcher(index, self.parameters.k1, self.parameters.b) as searcher:
+                    for search in language_searches:
+                        with self.stopwatch.timing("searching"):
+                            run = self._search_queries(searcher, search.rankings.query_rows)
+                        yield search, run
+                        advance(search.query_count)
+
+    def _search_queries(self, searcher: BM25Searcher, query_rows: np.ndarray) -> Run:
+        """Return the best passages of queries; queries without any are left out."""
+        query_ids = self.judgements.list_query_ids(query_rows)
+        texts = self.collection.queries["text"].take(to_arrow(query_rows)).to_pylist()
+        hits = list(searcher.search(texts, self.depth))
+        passages = np.concatenate([query_passages for query_passages, _ in hits])
+        distinct, places = np.unique(passages, return_inverse=True)
+        names = searcher.index.ids.take(to_arrow(distinct)).to_pylist()
+        run: Run = {}
+        stop = 0
+        for query_id, (query_passages, scores) in zip(query_ids, hits, strict=True):
+            start, stop = stop, stop + len(query_passages)
+            if len(query_passages):
+                passage_ids = [names[place] for place in places[start:stop].tolist()]
+                run[query_id] = dict(zip(passage_ids, scores.tolist(), strict=True))
+        return run
 
 
-def _fingerprint(collection: Collection, k1: float, b: float) -> dict[str, Any]:
-    """Return all that scores depend on beside the texts."""
-    langs = collection.languages
-    return {
+def _describe_bm25(
+    collection: Collection,
+    parameters: BM25Parameters,
+    name: str,
+    unbiased: Mapping[str, Mapping[str, float]],
+    runs: RunsProvenance,
+) -> Provenance:
+    """Return the provenance, with everything that scores depend on beside the texts."""
+    fingerprint = {
         "kind": "bm25",
-        "k1": float(k1),
-        "b": float(b),
-        "analyzers": {lang: str(find_analyzer(lang)) for lang in langs},
+        "k1": float(parameters.k1),
+        "b": float(parameters.b),
+        "analyzers": {lang: str(find_analyzer(lang)) for lang in collection.languages},
         "analyzer of the pool": str(NEUTRAL),
         **list_java_versions(),
     }
-
-
-@contextmanager
-def _timed(seconds: dict[str, float], what: str) -> Iterator[None]:
-    started = time.perf_counter()
-    yield
-    seconds[what] += time.perf_counter() - started
+    model = ModelProvenance(name, fingerprint=fingerprint)
+    return build_provenance(model, collection, unbiased, runs=runs)

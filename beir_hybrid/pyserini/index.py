@@ -16,7 +16,7 @@ from beir_hybrid.collection.shards import Problems, note_duplicates
 from beir_hybrid.encoding import Embeddings, Encoder, as_encoder, encode
 from beir_hybrid.encoding.jobs import check_texts_only
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.evaluation.evaluate import checked
+from beir_hybrid.evaluation.arguments import check_collection
 from beir_hybrid.files import atomic_folder, sha256
 from beir_hybrid.pyserini.faiss_files import (
     IndexKind,
@@ -85,7 +85,7 @@ def build_index(
     >>> collection = bh.load("xquad-r")  # doctest: +SKIP
     >>> build_index("intfloat/multilingual-e5-small", collection, "e5")  # doctest: +SKIP
     """
-    check_texts_only(checked(collection), "an index for Pyserini")
+    check_texts_only(check_collection(collection), "an index for Pyserini")
     view = collection.view(None, languages)
     documents = view.passages
     check_index_path(output)

@@ -15,7 +15,7 @@ from beir_hybrid.collection.setting import ALL
 from beir_hybrid.encoding import Encoder, as_encoder, encode
 from beir_hybrid.encoding.jobs import check_texts_only
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.evaluation.evaluate import checked
+from beir_hybrid.evaluation.arguments import check_collection
 from beir_hybrid.files import atomic_folder
 from beir_hybrid.languages import choose_languages
 from beir_hybrid.pyserini.faiss_files import check_index_path
@@ -75,7 +75,7 @@ def write_topics(
     >>> path.name, path.read_text().split()
     ('en.tsv', ['en:q:1', 'Where?'])
     """
-    collection, folder = checked(collection), Path(folder)
+    collection, folder = check_collection(collection), Path(folder)
     check_texts_only(collection, "a file of topics")
     check_topics_folder(folder)
     query_languages = collection.languages

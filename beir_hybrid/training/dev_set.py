@@ -8,7 +8,7 @@ from ir_measures import Measure
 
 from beir_hybrid.collection import Collection
 from beir_hybrid.errors import BadOption
-from beir_hybrid.evaluation.evaluate import MEASURES
+from beir_hybrid.evaluation.default_measures import MEASURES
 from beir_hybrid.evaluation.evaluator import HybridEvaluator
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs
 from beir_hybrid.training.record import describe_pairs, hash_collection

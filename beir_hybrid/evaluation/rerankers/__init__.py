@@ -1,1 +1,1 @@
-"""Models that score pairs of a query and a passage and reorder the best passages."""
+"""Rerankers: cross-encoders for texts, and matchers of images with captions."""

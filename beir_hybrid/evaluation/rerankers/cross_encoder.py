@@ -1,0 +1,96 @@
+"""Cross-encoders of sentence-transformers as scorers of a query and a passage."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from beir_hybrid.collection import Collection
+from beir_hybrid.collection.arrays import join_titles, to_arrow
+from beir_hybrid.collection.setting import KindName
+from beir_hybrid.encoding.parts import find_long, parts_of
+from beir_hybrid.errors import BadData
+from beir_hybrid.progress import hide_progress_bars
+
+if TYPE_CHECKING:
+    from sentence_transformers import CrossEncoder
+
+
+class CrossEncoderScorer:
+    """The `PairScorer` of a cross-encoder.
+
+    Parameters
+    ----------
+    model
+        A name on the hub, a folder or a loaded ``CrossEncoder``.
+    """
+
+    setting_kinds: ClassVar[tuple[KindName, ...]] = ("mono", "cross", "multi")
+    input_description: ClassVar[str] = "texts"
+
+    def __init__(self, model: "str | CrossEncoder", batch_size: int = 32) -> None:
+        from sentence_transformers import CrossEncoder
+
+        if isinstance(model, CrossEncoder):
+            self.name = type(model).__name__
+            cross_encoder: Any = model
+        else:
+            self.name = str(model)
+            cross_encoder = _load_cross_encoder(self.name)
+        self.model = cross_encoder  # untyped: its own types list every kind of input
+        if self.model.num_labels != 1:
+            raise BadData(
+                f"{self.name} gives {self.model.num_labels} labels; a reranker gives one score"
+            )
+        self.batch_size = batch_size
+        self.prompt: str = self.model.prompts.get(self.model.default_prompt_name, "")
+        self.fingerprint: Mapping[str, object] = {
+            "kind": "cross-encoder",
+            **parts_of(self.model),
+            "prompt": self.prompt,
+            "activation": str(self.model.activation_fn),
+        }
+
+    def make_pairs(
+        self,
+        collection: Collection,
+        kind: KindName,  # noqa: ARG002 - all kinds have texts on both sides
+        query_rows: np.ndarray,
+        passage_rows: np.ndarray,
+    ) -> list[str]:
+        """Return the texts of query and passage of each pair, as JSON."""
+        query_texts = collection.queries["text"].take(to_arrow(query_rows)).to_pylist()
+        distinct, place = np.unique(passage_rows, return_inverse=True)
+        documents = collection.view().passages.take(to_arrow(distinct))
+        passage_texts = join_titles(documents).to_pylist()
+        return [
+            json.dumps([query_text, passage_texts[i]], ensure_ascii=False)
+            for query_text, i in zip(query_texts, place.tolist(), strict=True)
+        ]
+
+    def score(self, pairs: Sequence[str]) -> np.ndarray:
+        """Return the score of each pair, (n,) float32."""
+        scores = self.model.predict(
+            _read_texts(pairs), batch_size=self.batch_size, show_progress_bar=False
+        )
+        return np.asarray(scores, np.float32)
+
+    def find_truncated(self, pairs: Sequence[str]) -> list[int] | None:
+        """Return the indexes of pairs that are longer than the model reads."""
+        return find_long(self.model, _read_texts(pairs), self.prompt)
+
+
+def _read_texts(pairs: Sequence[str]) -> list[tuple[str, str]]:
+    return [(query, passage) for query, passage in map(json.loads, pairs)]
+
+
+def _load_cross_encoder(name: str) -> "CrossEncoder":
+    from sentence_transformers import CrossEncoder
+
+    try:
+        with hide_progress_bars():
+            return CrossEncoder(name)
+    except (OSError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise BadData(f"cannot load the cross-encoder {name!r}: {reason}") from error

@@ -1,0 +1,62 @@
+"""Selects a reranker by name or object, and the settings that it can rerank."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from beir_hybrid.collection import Collection
+from beir_hybrid.collection.setting import KindName
+from beir_hybrid.encoding.pair_scorer import PairScorer
+from beir_hybrid.errors import BadOption
+from beir_hybrid.evaluation.rerankers.blip import BlipMatcher
+from beir_hybrid.evaluation.rerankers.cross_encoder import CrossEncoderScorer
+from beir_hybrid.evaluation.rerankers.image_matcher import ImageMatcher
+from beir_hybrid.results.request import resolve_path
+
+if TYPE_CHECKING:
+    from sentence_transformers import CrossEncoder
+
+_BLIP_PREFIX = "blip:"  # of names of matchers
+
+
+def open_pair_scorer(
+    model: "str | Path | CrossEncoder | ImageMatcher", collection: Collection
+) -> PairScorer:
+    """Return the scorer of a collection's pairs by a cross-encoder or matcher, or its name."""
+    if isinstance(model, str) and model.startswith(_BLIP_PREFIX):
+        model = BlipMatcher(model.removeprefix(_BLIP_PREFIX))
+    if isinstance(model, ImageMatcher):
+        return model.bind(collection)
+    return CrossEncoderScorer(str(model) if isinstance(model, Path) else model)
+
+
+def name_reranker(model: object) -> str | None:
+    """Return the name by which `open_pair_scorer` finds a reranker again, if it has one."""
+    if isinstance(model, BlipMatcher):
+        model = f"{_BLIP_PREFIX}{model.model_name}"
+    if not isinstance(model, str | Path):
+        return None
+    name = str(model)
+    if name.startswith(_BLIP_PREFIX):
+        return f"{_BLIP_PREFIX}{resolve_path(name.removeprefix(_BLIP_PREFIX))}"
+    return resolve_path(name)
+
+
+def select_reranked_kinds(
+    scorer: PairScorer, kinds: Sequence[KindName], *, must_have_all: bool
+) -> list[KindName]:
+    """Return the kinds of settings that a scorer can rerank.
+
+    Raises
+    ------
+    BadOption
+        If there is none or, where it must have all, if there is one that the scorer cannot rerank.
+    """
+    rerankable = [kind for kind in kinds if kind in scorer.setting_kinds]
+    unsupported = [kind for kind in kinds if kind not in scorer.setting_kinds]
+    if unsupported and (must_have_all or not rerankable):
+        raise BadOption(
+            f"{', '.join(unsupported)} settings cannot be reranked by {scorer.name}: it compares "
+            f"{scorer.input_description}, in {', '.join(scorer.setting_kinds)}"
+        )
+    return rerankable

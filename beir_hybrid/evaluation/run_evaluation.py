@@ -1,0 +1,117 @@
+"""Evaluates runs of settings, which other systems than vectors made."""
+# mypy: allow-untyped-calls
+# (ir_measures says that it is typed, and leaves most functions without types.)
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+from ir_measures import Measure
+
+from beir_hybrid.collection.judgements import SELF_MATCH, Judgements
+from beir_hybrid.evaluation.measured_rankings import (
+    MeasuredRankings,
+    Qrels,
+    build_qrels,
+    measure_run,
+)
+from beir_hybrid.measures.base import BiasMeasure
+from beir_hybrid.measures.bias_evaluator import BiasEvaluator, sort_passages
+from beir_hybrid.measures.ranked_judgements import Rankings
+from beir_hybrid.retrieval.runs import Run
+
+
+def evaluate_setting_run(
+    rankings: Rankings, run: Run, judgements: Judgements, measures: Sequence[Measure]
+) -> MeasuredRankings:
+    """Return ir-measures' values for the run of one setting.
+
+    Parameters
+    ----------
+    rankings
+        The setting's, from `build_empty_rankings`.
+    run
+        Scores by id of query and passage; queries may be missing.
+    """
+    query_ids = judgements.list_query_ids(rankings.query_rows)
+    qrels = build_qrels(rankings, judgements, query_ids)
+    run = _remove_queries_from_run(run, judgements)
+    values = {measure: np.full(len(query_ids), np.nan) for measure in measures}
+    plain_measures = [measure for measure in measures if not isinstance(measure, BiasMeasure)]
+    if plain_measures:
+        for measure, query, value in measure_run(plain_measures, qrels, run):
+            values[measure][query] = value
+    bias_measures = [
+        measure
+        for measure in measures
+        if isinstance(measure, BiasMeasure) and rankings.kind in measure.SETTINGS
+    ]
+    one_query_measures = [measure for measure in bias_measures if not measure.NEEDS_ALL_LANGUAGES]
+    if one_query_measures:
+        values |= _measure_bias(rankings, qrels, run, one_query_measures)
+    if len(one_query_measures) < len(bias_measures):
+        rankings = _add_ranks(rankings, run, judgements, query_ids)
+    return MeasuredRankings(rankings, values)
+
+
+def _measure_bias(
+    rankings: Rankings, qrels: Qrels, run: Run, measures: Sequence[BiasMeasure]
+) -> dict[Measure, np.ndarray]:
+    """Return the values of measures of bias, for each query in a pool of the right size.
+
+    Pools of queries that are passages themselves have one passage less.
+    """
+    query_ids = list(qrels)
+    indexes = {query_id: index for index, query_id in enumerate(query_ids)}
+    values: dict[Measure, np.ndarray] = {m: np.full(len(query_ids), np.nan) for m in measures}
+    pool_sizes = rankings.judgements.pool_size
+    for pool in np.unique(pool_sizes).tolist():
+        pool_queries = [query_ids[n] for n in np.flatnonzero(pool_sizes == pool).tolist()]
+        pool_qrels = {query_id: qrels[query_id] for query_id in pool_queries}
+        pool_measures = {measure: _set_pool(measure, pool) for measure in measures}
+        evaluator = BiasEvaluator(list(dict.fromkeys(pool_measures.values())), pool_qrels)
+        pool_values: dict[Measure, np.ndarray] = {
+            measure: np.full(len(query_ids), np.nan) for measure in pool_measures.values()
+        }
+        for metric in evaluator.iter_calc(run):
+            pool_values[metric.measure][indexes[metric.query_id]] = metric.value
+        for measure, pool_measure in pool_measures.items():  # two measures may become the same
+            column = pool_values[pool_measure]
+            values[measure] = np.where(np.isnan(column), values[measure], column)
+    return values
+
+
+def _set_pool(measure: Measure, pool: int) -> Measure:
+    """Add the size of the pool to a rank distance: a run does not hold all of its passages."""
+    if isinstance(measure, BiasMeasure) and "pool" in measure.SUPPORTED_PARAMS:
+        return measure(pool=measure["pool"] or pool)
+    return measure
+
+
+def _remove_queries_from_run(run: Run, judgements: Judgements) -> Run:
+    """Return a run in which no query is among its own passages."""
+    itself = judgements.select(judgements.relevance == SELF_MATCH)
+    query_ids = judgements.list_query_ids(itself.query)
+    passage_ids = judgements.list_passage_ids(itself.passage)
+    copy = {query_id: dict(documents) for query_id, documents in run.items()}
+    for query_id, passage_id in zip(query_ids, passage_ids, strict=True):
+        copy.get(query_id, {}).pop(passage_id, None)
+    return copy
+
+
+def _add_ranks(
+    rankings: Rankings, run: Run, judgements: Judgements, query_ids: Sequence[str]
+) -> Rankings:
+    """Return rankings with the ranks that the judged passages have in a run."""
+    documents = [sort_passages(query_id, run.get(query_id, {})) for query_id in query_ids]
+    ranks = [{document: rank for rank, document in enumerate(ids, 1)} for ids in documents]
+    passage_ids = judgements.list_passage_ids(rankings.passage_rows)
+    ranked = rankings.judgements
+    rank = [
+        ranks[query].get(passage_id, 0)
+        for query, passage_id in zip(ranked.query.tolist(), passage_ids, strict=True)
+    ]
+    lengths = np.array([len(ids) for ids in documents], np.int64)
+    return replace(
+        rankings, judgements=replace(ranked, rank=np.array(rank, np.int64), ranking_length=lengths)
+    )

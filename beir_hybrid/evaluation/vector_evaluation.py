@@ -1,0 +1,152 @@
+"""Evaluates vectors: ranks a collection's passages for its queries, and measures the rankings."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from beir_hybrid.collection.judgements import Judgements, sort_ids
+from beir_hybrid.collection.setting import IMAGE, SETTING_KINDS, KindName, Setting
+from beir_hybrid.encoding import Embeddings
+from beir_hybrid.evaluation.measured_rankings import (
+    MeasuredRankings,
+    build_qrels,
+    measure_across,
+    measure_ranks,
+    measure_run,
+)
+from beir_hybrid.evaluation.plan import EvaluationPlan
+from beir_hybrid.evaluation.rankings import (
+    build_rankings,
+    count_extra,
+    find_best,
+    remove_queries,
+)
+from beir_hybrid.evaluation.rerankers.reranker import Reranker
+from beir_hybrid.evaluation.run_writer import RunWriter
+from beir_hybrid.measures.ranked_judgements import Rankings
+from beir_hybrid.retrieval import Best, Ranked, rank
+from beir_hybrid.retrieval.runs import best_to_run
+
+
+@dataclass(frozen=True)
+class VectorEvaluation:
+    """An evaluation by vectors: its plan, and where runs and reranked passages go.
+
+    Attributes
+    ----------
+    run_writer, reranker
+        None where runs are not written and not reranked.
+    rank
+        The function that ranks, `rank` or one with the same arguments on a cluster.
+    """
+
+    plan: EvaluationPlan
+    judgements: Judgements
+    run_writer: RunWriter | None = None
+    reranker: Reranker | None = None
+    rank: Callable[..., Ranked] = rank
+
+    def evaluate(self, queries: Embeddings, passages: Embeddings) -> list[MeasuredRankings]:
+        """Return the measured rankings of all kinds of settings.
+
+        All queries are ranked at once or, where runs are collected, language by language: runs of
+        all languages at once would fill the memory.
+        """
+        judgements, passage_ranges = self.judgements, self.judgements.passage_ranges
+        if not self.plan.has_images:
+            judgements = judgements.select_texts()
+            passage_ranges = {lang: rows for lang, rows in passage_ranges.items() if lang != IMAGE}
+        passage_count = max((rows.stop for rows in passage_ranges.values()), default=0)
+        id_order = sort_ids(judgements.passage_ids.slice(0, passage_count))
+        passages = passages.part(range(passage_count))
+        parts: list[MeasuredRankings] = []
+        for rows in self._list_query_ranges():
+            selection = judgements.select_queries(rows)
+            if not len(selection.query):
+                continue
+            depth = max(self.plan.depth * self.plan.collects_runs, self.plan.top_size)
+            ranked = self.rank(
+                queries.part(rows),
+                passages,
+                (selection.query - rows.start, selection.passage),
+                passage_ranges,
+                id_order,
+                k=depth + count_extra(selection) if depth else 0,
+                per_group=self.plan.collects_runs and not self.plan.has_only_pools,
+                **({"apart": IMAGE} if IMAGE in passage_ranges else {}),
+            )
+            ranked = remove_queries(selection, ranked, rows.start, depth)
+            for kind in self.plan.kinds:
+                part = self._measure_kind(selection, kind, ranked, rows.start, id_order)
+                if len(part.rankings.query_rows):
+                    parts.append(part)
+        measure_across(parts, self.plan.measures)
+        return parts
+
+    def _list_query_ranges(self) -> list[range]:
+        """Return the rows of queries that are ranked together."""
+        if self.plan.collects_runs:
+            return list(self.judgements.query_ranges.values())
+        return [range(len(self.judgements.query_ids))]
+
+    def _measure_kind(
+        self,
+        judgements: Judgements,
+        name: KindName,
+        ranked: Ranked,
+        first_row: int,
+        id_order: np.ndarray,
+    ) -> MeasuredRankings:
+        """Measure the settings of one kind."""
+        kind = SETTING_KINDS[name]
+        rankings = build_rankings(judgements, kind, ranked, first_row)
+        best = None
+        if self.plan.collects_runs and kind.is_rerankable:
+            best = _collect_best(judgements, ranked, rankings, first_row)
+            if self.reranker:
+                groups = judgements.passage_ranges
+                rankings, best = self.reranker.rerank(rankings, best, groups, id_order)
+        part = MeasuredRankings(rankings, measure_ranks(rankings, self.plan.measures))
+        if best:
+            self._measure_runs(part, best)
+        return part
+
+    def _measure_runs(self, part: MeasuredRankings, best: Best) -> None:
+        """Fill in the values of measures of runs, and write each setting's run."""
+        rankings, judgements = part.rankings, self.judgements
+        languages, targets = judgements.codes, judgements.targets
+        settings = np.stack([rankings.judgements.query_language, rankings.targets], axis=1)
+        for language, target in np.unique(settings, axis=0).tolist():
+            is_in_setting = (settings == (language, target)).all(axis=1)
+            index = np.flatnonzero(is_in_setting)
+            setting = Setting(rankings.kind, languages[language], targets[target])
+            query_ids = judgements.list_query_ids(rankings.query_rows[index])
+            depth = self.plan.depth
+            setting_best = Best(best.rows[index, :depth], best.scores[index, :depth])
+            hits = best_to_run(setting_best, query_ids, judgements.passage_ids)
+            run = {query_id: dict(documents) for query_id, documents in hits}
+            if self.run_writer:
+                self.run_writer.write(setting, run)
+            if self.plan.run_measures:
+                qrels = build_qrels(rankings.select(is_in_setting), judgements, query_ids)
+                for measure, query, value in measure_run(self.plan.run_measures, qrels, run):
+                    part.values[measure][index[query]] = value
+
+
+def _collect_best(
+    judgements: Judgements, ranked: Ranked, rankings: Rankings, first_row: int
+) -> Best:
+    """Return the best passages of each ranking, -1 past the last."""
+    width = max((best.rows.shape[1] for best in ranked.best.values()), default=0)
+    collected = Best(
+        np.full((len(rankings.query_rows), width), -1),
+        np.full((len(rankings.query_rows), width), -np.inf, np.float32),
+    )
+    for target in np.unique(rankings.targets).tolist():
+        index = np.flatnonzero(rankings.targets == target)
+        rows = rankings.query_rows[index] - first_row
+        if best := find_best(ranked, judgements.targets[target]):
+            collected.rows[index, : best.rows.shape[1]] = best.rows[rows]
+            collected.scores[index, : best.rows.shape[1]] = best.scores[rows]
+    return collected

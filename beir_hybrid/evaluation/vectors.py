@@ -1,0 +1,124 @@
+"""Vectors of a collection's queries and passages, of a model or of another tool."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from beir_hybrid.collection import Collection
+from beir_hybrid.collection.arrays import join_titles
+from beir_hybrid.collection.setting import IMAGE
+from beir_hybrid.encoding import Embeddings, Encoded, as_encoder, encode
+from beir_hybrid.encoding.cluster import Cluster
+from beir_hybrid.encoding.encoder import Encoder, Role
+from beir_hybrid.encoding.engines import at_work
+from beir_hybrid.encoding.images import image_encoder
+from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.evaluation.arguments import ComputeOptions
+from beir_hybrid.results.provenance import ModelProvenance
+
+
+@dataclass(frozen=True)
+class CollectionVectors:
+    """A vector for each query and each passage of a collection, by row.
+
+    Attributes
+    ----------
+    encoded
+        How many texts and images were encoded, and not found in the store.
+    """
+
+    queries: Embeddings
+    passages: Embeddings
+    model: ModelProvenance
+    encoded: Encoded = field(default_factory=Encoded)
+
+
+def find_vectors(
+    model: Any,
+    collection: Collection,
+    options: ComputeOptions,
+    cluster: Cluster | None = None,
+    *,
+    has_images: bool = False,
+    cure: str = "",
+) -> CollectionVectors:
+    """Return the vectors of a collection, encoding it unless the model is `CollectionVectors`.
+
+    Parameters
+    ----------
+    has_images
+        Whether images are encoded, too; if not, the vectors are those of texts only.
+    cure
+        What the message adds where the model reads no images.
+    """
+    if not isinstance(model, CollectionVectors):
+        return _encode_collection(
+            model, collection, options, cluster, has_images=has_images, cure=cure
+        )
+    if options.encoder:
+        raise BadOption(f"options {sorted(options.encoder)} do not apply to vectors")
+    for role, vectors, table in (
+        ("queries", model.queries, collection.queries),
+        ("passages", model.passages, collection.passages),
+    ):
+        if len(vectors) != len(table):
+            raise BadData(f"{len(vectors)} vectors for {collection.name}'s {len(table)} {role}")
+    return model
+
+
+def name_model(encoder: Encoder) -> str:
+    """Return the name of a model for results, which may travel to other machines.
+
+    Names on the hub stay as they are; of a folder the last two parts remain.
+    """
+    name = str(getattr(encoder, "name", "") or type(encoder).__name__)
+    return "/".join(Path(name).parts[-2:]) if Path(name).is_dir() else name
+
+
+def _encode_collection(
+    model: Any,
+    collection: Collection,
+    options: ComputeOptions,
+    cluster: Cluster | None,
+    *,
+    has_images: bool,
+    cure: str,
+) -> CollectionVectors:
+    encoded = Encoded()
+    model_encoder = as_encoder(model, **options.encoder)
+    with at_work(model_encoder, cluster) as encoder:
+        if has_images:
+            image_encoder(encoder, cure)  # fails at once if the model reads no images
+        encode_column = partial(encode, encoder, folder=options.store, encoded=encoded)
+        texts = join_titles(collection.view().passages)
+        images = collection.passages.slice(len(texts)) if has_images else None
+        passages = _encode_texts_and_images(encode_column, texts, "passages", images)
+        texts = collection.queries["text"]
+        texts = texts.slice(0, len(texts) - collection.query_counts.get(IMAGE, 0))
+        images = collection.queries.slice(len(texts)) if has_images else None
+        queries = _encode_texts_and_images(encode_column, texts, "queries", images)
+        parameters = getattr(model_encoder, "n_parameters", None)
+        provenance = ModelProvenance(
+            name=name_model(encoder),
+            revision=getattr(encoder, "revision", ""),
+            fingerprint=dict(encoder.fingerprint),
+            parameters=parameters if isinstance(parameters, int) else None,
+        )
+    return CollectionVectors(queries, passages, provenance, encoded)
+
+
+def _encode_texts_and_images(
+    encode_column: Callable[..., Embeddings],
+    texts: pa.ChunkedArray,
+    role: Role,
+    images: pa.Table | None,
+) -> Embeddings:
+    """Encode texts and, behind them, the images of a table, if there are any."""
+    if images is None or not len(images):
+        return encode_column(texts, role)
+    image_vectors = encode_column(images["text"], "images", paths=images["image"])
+    return Embeddings.joined([encode_column(texts, role), image_vectors])
