@@ -67,7 +67,7 @@ if TYPE_CHECKING:
     from beir_hybrid.report.reproduce import reproduce_commands as reproduce_commands
     from beir_hybrid.report.site import leaderboard as leaderboard
     from beir_hybrid.results.compare import compare as compare
-    from beir_hybrid.results.compare import tied_ranks as tied_ranks
+    from beir_hybrid.results.compare import rank_systems as rank_systems
     from beir_hybrid.results.mteb import read_mteb as read_mteb
     from beir_hybrid.results.mteb import write_mteb as write_mteb
     from beir_hybrid.results.results import Results as Results
@@ -140,7 +140,7 @@ _HOMES = {
     "read_run": "retrieval.runs",
     "read_vectors": "evaluation.external_vectors",
     "reproduce_commands": "report.reproduce",
-    "tied_ranks": "results.compare",
+    "rank_systems": "results.compare",
     "train": "training.train",
     "train_adapters": "extras.language_adapters",
     "write_folder": "collection",

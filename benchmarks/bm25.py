@@ -28,14 +28,14 @@ def show(dataset: str, *langs: str) -> None:
     """Judge BM25 on one dataset, and print what ``beir-hybrid bm25`` prints."""
     from rich.console import Console
 
-    from beir_hybrid.results.render import notes, terminal_table
+    from beir_hybrid.results.render import list_notes, render_terminal
     from beir_hybrid.results.results import Results
 
     with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as folder:
         run = child("bm25", "judge", folder, dataset, *langs)
         results = Results.load(Path(folder) / "results")
-    Console(width=WIDTH, file=sys.stdout).print(terminal_table(results))
-    for note in notes(results):
+    Console(width=WIDTH, file=sys.stdout).print(render_terminal(results))
+    for note in list_notes(results):
         print(f"note: {note}")
     made = results.provenance.model.fingerprint
     print(f"k1 {made['k1']}, b {made['b']}; Anserini {made['anserini']}, Java {made['java']}")

@@ -22,7 +22,8 @@ import numpy as np
 import beir_hybrid as bh
 from beir_hybrid.files import atomic_folder
 from beir_hybrid.results.results import Results
-from beir_hybrid.results.statistics import Values, average, interval
+from beir_hybrid.results.statistics import estimate_interval
+from beir_hybrid.results.values import Values, average
 from beir_hybrid.sources.image_text import Captioned, image_text
 
 HERE = Path(__file__).parent
@@ -317,8 +318,8 @@ def cell(results: Sequence[Results], measure: str, kind: Any, seen: bool | None)
         return "-"
     there = [part for part in parts if part is not None]
     value = np.mean([part.value for part in there], axis=0)
-    whole = Values(there[0].question, there[0].setting, value)
-    low, high = interval(whole)
+    whole = Values(there[0].group, there[0].setting, value)
+    low, high = estimate_interval(whole)
     form = ",.1f" if average(whole) >= 10 else ".3f"
     return f"{average(whole):{form}} [{low:{form}}, {high:{form}}]"
 
@@ -336,7 +337,7 @@ def values(results: Results, measure: str, kind: Any, seen: bool | None) -> Valu
         if one.kind == kind
     ]
     mine = np.asarray(wanted)[found.setting]
-    return Values(found.question[mine], found.setting[mine], found.value[mine])
+    return Values(found.group[mine], found.setting[mine], found.value[mine])
 
 
 def _hushed() -> contextlib.AbstractContextManager[Any]:

@@ -48,14 +48,14 @@ def show(dataset: str, *langs: str) -> None:
     """Evaluate on one dataset in a process of its own, and print what `evaluate` prints."""
     from rich.console import Console
 
-    from beir_hybrid.results.render import notes, terminal_table
+    from beir_hybrid.results.render import list_notes, render_terminal
     from beir_hybrid.results.results import Results
 
     with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as folder:
         run = child("minilm", "evaluate", folder, dataset, *langs)
         results = Results.load(Path(folder) / "results")
-    Console(width=WIDTH, file=sys.stdout).print(terminal_table(results))
-    for note in notes(results):
+    Console(width=WIDTH, file=sys.stdout).print(render_terminal(results))
+    for note in list_notes(results):
         print(f"note: {note}")
     if not langs and dataset in KNOWN:
         print()

@@ -32,7 +32,7 @@ from beir_hybrid.pyserini.bm25 import bm25
 from beir_hybrid.pyserini.java import start_java
 from beir_hybrid.pyserini.lucene import build_lucene_index
 from beir_hybrid.pyserini.lucene_search import open_searcher
-from beir_hybrid.results.render import notes
+from beir_hybrid.results.render import list_notes
 from beir_hybrid.retrieval.runs import read_run
 from tests.disks import full
 from tests.parallel import collection as numbered
@@ -100,8 +100,10 @@ def test_measures_and_what_is_not_found() -> None:
     assert results.per_query()["AP"].to_pylist() == [0.5, 0.0, 0.0]
     assert results.summary()["mono"][R @ 1].mean == 0
     assert (results.kinds, results.model) == (("mono",), "BM25")
-    assert notes(results)[0] == "runs hold 1,000 passages a query at most: measures see no more"
-    assert notes(results)[1] == "1 of 3 rankings are empty: no passage shares a term"
+    assert (
+        list_notes(results)[0] == "runs hold 1,000 passages a query at most: measures see no more"
+    )
+    assert list_notes(results)[1] == "1 of 3 rankings are empty: no passage shares a term"
 
 
 def test_ties_go_by_descending_id_also_where_a_run_is_cut(tmp_path: Path) -> None:

@@ -59,16 +59,16 @@ def test_a_difference_by_hand() -> None:
     (mono, cross, multi) = bh.compare(good, poor, measures=[RR])
     assert [one.where for one in (mono, cross, multi)] == ["mono", "cross", "multi"]
     # 4 of 6 German questions lose 5/6, no English one does: 4/6 * 5/6 / 2.
-    assert mono.found.difference == pytest.approx(10 / 36)
+    assert mono.difference.value == pytest.approx(10 / 36)
     # Four of six questions differ, all to one side: of 2^6 flips of signs, 2 * 4 are as extreme.
-    assert mono.found.p == pytest.approx(8 / 64)
+    assert mono.difference.p == pytest.approx(8 / 64)
     assert mono.p_holm == pytest.approx(3 * 8 / 64)
     d = np.array([5 / 12] * 4 + [0, 0])
-    assert mono.found.effect == pytest.approx(d.mean() / d.std(ddof=1))
+    assert mono.difference.effect == pytest.approx(d.mean() / d.std(ddof=1))
     matrix = {one.where: one for one in bh.compare(good, poor, measures=["RR"], by="setting")}
     assert len(matrix) == 6
-    assert matrix[Setting("mono", "de", "de")].found.difference == pytest.approx(4 / 6 * 5 / 6)
-    assert matrix[Setting("mono", "en", "en")].found.difference == 0
+    assert matrix[Setting("mono", "de", "de")].difference.value == pytest.approx(4 / 6 * 5 / 6)
+    assert matrix[Setting("mono", "en", "en")].difference.value == 0
     # Three settings have English questions and p = 1, three German ones and 8/64.
     assert [one.p_holm for one in matrix.values()].count(1.0) == 3
     assert matrix[Setting("cross", "de", "en")].p_holm == pytest.approx(6 * 8 / 64)
@@ -83,9 +83,9 @@ def test_ranks_with_ties_and_a_measure_that_is_better_low() -> None:
         "worst": system(collection, set(), "worst"),
     }
     kind: KindName = "mono"
-    ranks = bh.tied_ranks(systems, RR, kind)
+    ranks = bh.rank_systems(systems, RR, kind)
     assert ranks == {"best": 1, "twin": 1, "worst": 3}
-    distance = bh.tied_ranks(
+    distance = bh.rank_systems(
         {name: systems[name] for name in ("worst", "best")}, "RankDistance", "multi"
     )
     # Golds of the best are side by side; so are the worst's, at the end: both 1.
@@ -102,7 +102,7 @@ def test_what_cannot_be_compared() -> None:
     with pytest.raises(BadOption, match="no way to compare 'language'"):
         bh.compare(first, first, by="language")  # type: ignore[arg-type] # on purpose
     with pytest.raises(BadOption, match="a has no values of RankDistance in mono settings"):
-        bh.tied_ranks({"a": first}, bh.RankDistance, "mono")
+        bh.rank_systems({"a": first}, bh.RankDistance, "mono")
     other = system(parallel(n=5), ALL, "c")
     with pytest.raises(BadData, match=r"differs|only in the first"):
         bh.compare(first, other)

@@ -26,7 +26,7 @@ from beir_hybrid.measures.peer import PEER
 from beir_hybrid.measures.rank_distance import RankDistance
 from beir_hybrid.measures.same_language_share import SameLanguageShare
 from beir_hybrid.results.provenance import RunsProvenance
-from beir_hybrid.results.render import notes
+from beir_hybrid.results.render import list_notes
 from beir_hybrid.results.results import Results
 
 PLAIN: list[Measure] = [nDCG @ 10, R @ 7, P @ 5, RR @ 10, Success @ 1, Judged @ 6, AP @ 10, Bpref]
@@ -177,7 +177,7 @@ def test_results_say_what_the_runs_hold(tmp_path: Path) -> None:
     assert results.provenance.runs == RunsProvenance(
         queries=2, missing=1, missing_by_language={"de": (1, 2)}, depth=2
     )
-    assert notes(results) == [
+    assert list_notes(results) == [
         "runs hold 2 passages a query at most: measures see no more",
         "the runs lack 1 of 2 queries, which counts as finding nothing: de 1 of 2",
     ]

@@ -33,9 +33,9 @@ from beir_hybrid.measures.modality_share import ModalityShare
 from beir_hybrid.measures.rank_distance import RankDistance
 from beir_hybrid.measures.same_language_share import SameLanguageShare
 from beir_hybrid.results.compare import compare
-from beir_hybrid.results.mteb import mteb_scores
+from beir_hybrid.results.mteb import list_mteb_scores
 from beir_hybrid.results.provenance import ModelProvenance
-from beir_hybrid.results.render import notes, terminal_table
+from beir_hybrid.results.render import list_notes, render_terminal
 from beir_hybrid.results.results import Results
 from beir_hybrid.retrieval.rank import rank
 from beir_hybrid.retrieval.runs import read_run
@@ -394,15 +394,15 @@ def test_defaults_matrix_table_and_export() -> None:
     assert np.isnan(matrix["image", "image"])
     assert results.provenance.collection.images == 9
     assert results.provenance.collection.languages == ("de", "en", "zza")
-    exported = {(score.query_lang, score.passage_lang) for score in mteb_scores(results)}
+    exported = {(score.query_lang, score.passage_lang) for score in list_mteb_scores(results)}
     assert exported == {*product(LANGS, (*LANGS, "all"))}
     from rich.console import Console
 
     console = Console(width=200, no_color=True)
     with console.capture() as said:
-        console.print(terminal_table(results))
+        console.print(render_terminal(results))
     head, first, *_ = said.get().splitlines()
-    assert head.startswith("drawn on pictures: 3 languages, 9 pictures, ")
+    assert head.startswith("drawn on pictures: 3 languages, 9 images, ")
     assert first.split() == ["measure", "mono", "cross", "multi", "unbiased"]
     assert any(
         line.split() == ["measure", "text-image", "image-text", "image-pool", "mixed", "unbiased"]
@@ -421,7 +421,7 @@ def test_results_come_back_and_are_compared(tmp_path: Path) -> None:
     assert [row.where for row in rows] == ["text-image"]
     gap = first.summary()["text-image"][LanguageDisparity].mean
     gap -= second.summary()["text-image"][LanguageDisparity].mean
-    assert rows[0].found.difference == pytest.approx(gap)
+    assert rows[0].difference.value == pytest.approx(gap)
 
 
 def test_unbiased_values_of_several_pools_name_them() -> None:
@@ -444,7 +444,7 @@ def test_notes_say_which_settings_a_measure_takes() -> None:
         settings="mono",
         measures=[AP, RankDistance, LanguageDisparity, ModalityShare @ 2],
     )
-    assert [note for note in notes(results) if note.startswith("no value")] == [
+    assert [note for note in list_notes(results) if note.startswith("no value")] == [
         "no value of RankDistance: it takes settings of the kind multi or image-pool",
         "no value of LanguageDisparity: it takes settings of the kind text-image",
         "no value of ModalityShare@2: it takes settings of the kind mixed",

@@ -25,7 +25,7 @@ from beir_hybrid.report.entry_files import read_entries
 from beir_hybrid.report.hard_groups import find_hard_groups
 from beir_hybrid.report.local_collection import find_local_collection
 from beir_hybrid.report.publications import read_published_entries
-from beir_hybrid.results.render import figure, signed
+from beir_hybrid.results.render import format_signed, format_value
 from tests.boards import HOSTILE, LANGS, Page, collection, system
 from tests.models import static_model
 from tests.test_cli_evaluate import Ran, ran
@@ -89,11 +89,11 @@ def test_the_table_holds_the_values_of_results(three: Path, site: Path) -> None:
     assert rows["fair"]["Mo"].startswith("1.0000")
     own = rows["own/Language"]
     # Own answer first, the two others last of 36; rank distance 35, preference 1, no share lost.
-    assert own["Mul"].startswith(figure((1 + 2 / 35 + 3 / 36) / 3))
-    assert own["Cr"].startswith(figure(1 / 12))
+    assert own["Mul"].startswith(format_value((1 + 2 / 35 + 3 / 36) / 3))
+    assert own["Cr"].startswith(format_value(1 / 12))
     assert own["Rank distance"] == "35.0"
     assert own["Preference"] == "1.0000"
-    assert own["Normalised"] == figure((35 - 2) / (2 * 37 / 4 - 2))
+    assert own["Normalised"] == format_value((35 - 2) / (2 * 37 / 4 - 2))
     for name in ("fair", "lossy", "own"):
         results = bh.Results.load(three / name)
         summary = results.summary()
@@ -104,7 +104,7 @@ def test_the_table_holds_the_values_of_results(three: Path, site: Path) -> None:
             found = summary[kind][measure]  # type: ignore[index] # the kinds are kinds
             assert repr(found.mean) in shown
             if found.low < found.high:
-                assert f"{figure(found.low)} to {figure(found.high)}" in page.text
+                assert f"{format_value(found.low)} to {format_value(found.high)}" in page.text
 
 
 def test_other_measures_wait_in_the_cells(three: Path, site: Path) -> None:
@@ -134,7 +134,7 @@ def test_ranks_are_those_of_the_tests(capitals: Collection, tmp_path: Path) -> N
     assert {name: row["Rank"] for name, row in rows.items()} == {
         "best": "1", "twin": "1", "worst": "3",
     }  # fmt: skip
-    assert rows["worst"]["Mul"].startswith(figure((1 / 34 + 2 / 35 + 3 / 36) / 3))
+    assert rows["worst"]["Mul"].startswith(format_value((1 / 34 + 2 / 35 + 3 / 36) / 3))
 
 
 def test_best_values_are_marked_by_what_is_good(capitals: Collection) -> None:
@@ -258,22 +258,30 @@ def test_a_page_tells_what_results_tell(three: Path, site: Path) -> None:
     matrix, one = results.matrix(AP), results.matrix(AP, one_target=True)
     pool = {s.queries: v for s, v in results.means(AP).items() if s.kind == "multi"}
     for at, lang in enumerate(LANGS, start=1):
-        assert plain[at] == [lang, *(figure(matrix[lang, other]) for other in LANGS),
-                             figure(pool[lang])]  # fmt: skip
-        assert alone[at] == [lang, *(figure(one[lang, other]) for other in LANGS)]
+        assert plain[at] == [lang, *(format_value(matrix[lang, other]) for other in LANGS),
+                             format_value(pool[lang])]  # fmt: skip
+        assert alone[at] == [lang, *(format_value(one[lang, other]) for other in LANGS)]
         mean = sum(one[lang, other] for other in LANGS) / 3
-        assert bias[at] == [lang, *(signed(one[lang, other] - mean) for other in LANGS)]
+        assert bias[at] == [lang, *(format_signed(one[lang, other] - mean) for other in LANGS)]
     # Half of the German questions find their answer last of 12.
-    assert plain[2][2] == figure((6 * 1 + 6 / 12) / 12)
+    assert plain[2][2] == format_value((6 * 1 + 6 / 12) / 12)
     bars = page.table("AP by query language")
-    assert bars[2] == ["German (de)", figure(13 / 24), figure(13 / 24), figure(pool["de"])]
+    assert bars[2] == [
+        "German (de)",
+        format_value(13 / 24),
+        format_value(13 / 24),
+        format_value(pool["de"]),
+    ]
     shares = page.table("Language bias in the pool")
     assert shares[0] == ["queries in", "LanguagePreference", "SameLanguageShare@10"]
-    assert shares[-1][:2] == ["unbiased", figure(1 / 3)]
+    assert shares[-1][:2] == ["unbiased", format_value(1 / 3)]
     summary = page.table("Averages over settings")
     found = results.summary()["multi"][AP]
     at = summary[0].index("multilingual")
-    assert summary[1][at] == f"{figure(found.mean)} [{figure(found.low)}, {figure(found.high)}]"
+    assert (
+        summary[1][at]
+        == f"{format_value(found.mean)} [{format_value(found.low)}, {format_value(found.high)}]"
+    )
 
 
 def test_downloads_are_the_results(three: Path, site: Path) -> None:
@@ -312,19 +320,19 @@ def test_comparisons_are_those_of_compare(three: Path, site: Path) -> None:
         row = by_kind[{"mono": "monolingual", "cross": "cross-lingual", "multi": "multilingual",
                        "one-target": "one target"}[str(one.where)]]  # fmt: skip
         assert row[2:] == [
-            figure(one.found.mean_a),
-            figure(one.found.mean_b),
-            signed(one.found.difference),
-            f"{signed(one.found.low)} to {signed(one.found.high)}",
-            figure(one.p_holm),
-            f"{one.found.effect:+.2f}",
+            format_value(one.difference.mean_a),
+            format_value(one.difference.mean_b),
+            format_signed(one.difference.value),
+            f"{format_signed(one.difference.low)} to {format_signed(one.difference.high)}",
+            format_value(one.p_holm),
+            f"{one.difference.effect:+.2f}",
             "first better" if one.p_holm <= 0.05 else "no significant difference",
         ]
     # 6 of 12 questions differ, all one way: 2 * 2^6 of 2^12 flips are as extreme.
-    assert bh.compare(first, second, measures=[AP])[0].found.p == pytest.approx(2 / 64)
+    assert bh.compare(first, second, measures=[AP])[0].difference.p == pytest.approx(2 / 64)
     map_ = page.table("Differences of AP by language")
     assert map_[1] == ["ar", *([".0000"] * 4)]
-    assert map_[2][1] == signed(1 - 13 / 24)
+    assert map_[2][1] == format_signed(1 - 13 / 24)
 
 
 def test_runs_of_some_settings_stand_beside_whole_results(
@@ -350,7 +358,12 @@ def test_one_target_alone_makes_pages(capitals: Collection, tmp_path: Path) -> N
     assert rows["b"]["Rank"] == "2"
     model = Page(page.parent / "models" / "capitals-b.html")
     # Alone in the pool of 34, an answer in another language comes last.
-    assert model.table("AP with one target")[1] == ["ar", "1.0000", figure(1 / 34), figure(1 / 34)]
+    assert model.table("AP with one target")[1] == [
+        "ar",
+        "1.0000",
+        format_value(1 / 34),
+        format_value(1 / 34),
+    ]
 
 
 def test_a_lower_rank_distance_is_better(site: Path) -> None:

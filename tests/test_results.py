@@ -30,7 +30,7 @@ from beir_hybrid.measures.rank_distance import RankDistance
 from beir_hybrid.measures.ranked_judgements import RankedJudgements
 from beir_hybrid.measures.same_language_share import SameLanguageShare
 from beir_hybrid.results.provenance import ModelProvenance, Timing
-from beir_hybrid.results.render import figure, html_table, notes, terminal_table
+from beir_hybrid.results.render import format_value, list_notes, render_html, render_terminal
 from beir_hybrid.results.results import Results
 
 
@@ -70,7 +70,7 @@ def test_values_matrices_and_means_by_hand() -> None:
     mono = results.values(RR, "mono")
     assert mono is not None
     assert mono.value.tolist() == [1, 1, 1, 1]
-    assert mono.question.tolist() == [0, 1, 0, 1]
+    assert mono.group.tolist() == [0, 1, 0, 1]
     assert mono.setting.tolist() == [0, 0, 1, 1]
     cross = results.values("RR", "cross")
     assert cross is not None
@@ -128,18 +128,18 @@ def test_a_measure_that_has_no_value_anywhere() -> None:
         "mono": [RR],
         "multi": [RR, SameLanguageShare @ 2],
     }
-    assert notes(results) == ["no value of PEER: no query here has what it looks at"]
+    assert list_notes(results) == ["no value of PEER: no query here has what it looks at"]
     assert results.means(PEER) == {}
     assert results.per_query()["PEER"].to_pylist() == pytest.approx([np.nan] * 8, nan_ok=True)
     nothing = small(measures=[PEER])
     assert nothing.summary() == {"mono": {}, "cross": {}, "multi": {}}
-    assert "no value of PEER" in html_table(nothing)
+    assert "no value of PEER" in render_html(nothing)
     assert shown(nothing, 80).splitlines()[1].split() == ["measure", "mono", "cross", "multi"]
 
 
 def test_a_measure_of_the_pool_where_there_is_none() -> None:
     results = small(measures=[RR, RankDistance, PEER], settings=["mono"])
-    assert notes(results) == [
+    assert list_notes(results) == [
         "no value of RankDistance, PEER: it takes settings of the kind multi or image-pool"
     ]
 
@@ -160,14 +160,14 @@ class _OwnKind(BiasMeasure):
 
 def test_a_measure_with_settings_of_its_own_that_has_no_value() -> None:
     results = small(measures=[RR, _OwnKind()], settings=["mono"])
-    assert notes(results) == ["no value of OwnKind: it takes settings of the kind cross"]
+    assert list_notes(results) == ["no value of OwnKind: it takes settings of the kind cross"]
 
 
 def test_systems_are_not_ranked_by_a_contributed_measure_without_direction() -> None:
     results = small(measures=[RR, _OwnKind()])
     assert results.summary()["cross"][_OwnKind()].unbiased == 1
     with pytest.raises(BadOption, match="neither high nor low values of OwnKind are better"):
-        bh.tied_ranks({"one": results}, _OwnKind(), "cross")
+        bh.rank_systems({"one": results}, _OwnKind(), "cross")
 
 
 def saved(folder: Path, **options: Any) -> Path:
@@ -294,7 +294,7 @@ def test_processes_that_save_at_once_and_are_killed_leave_one_whole(tmp_path: Pa
 
 def shown(results: Results, width: int) -> str:
     text = StringIO()
-    Console(file=text, width=width, force_terminal=False).print(terminal_table(results))
+    Console(file=text, width=width, force_terminal=False).print(render_terminal(results))
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
 
 
@@ -306,7 +306,7 @@ def test_the_table_in_a_terminal() -> None:
         "RR           1.0000 ±.0000 .8750 ±.1250 1.0000 ±.0000",
         "R@1          1.0000 ±.0000 .7500 ±.2500  .5000 ±.0000",
         "RankDistance                            1.7500 ±.2500   1.0000",
-        "± half of the 95% interval, resampling questions",
+        "± half of the 95% interval, resampling groups of queries",
     ]
 
 
@@ -320,7 +320,7 @@ def test_no_figure_is_cut_off_or_broken(width: int, few: bool) -> None:
         word
         for row in results.summary().values()
         for one in row.values()
-        for word in (figure(one.mean), f"±{figure((one.high - one.low) / 2)}")
+        for word in (format_value(one.mean), f"±{format_value((one.high - one.low) / 2)}")
     ]
     words = text.split()
     for word in set(figures):

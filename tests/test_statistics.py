@@ -11,14 +11,13 @@ from scipy import stats
 
 from beir_hybrid.errors import BadData, BadOption, UnknownName
 from beir_hybrid.results.statistics import (
-    Values,
-    average,
-    compare,
-    draw,
-    holm,
-    interval,
-    tied_ranks,
+    adjust_p_values,
+    compare_values,
+    draw_weights,
+    estimate_interval,
+    rank_values,
 )
+from beir_hybrid.results.values import Values, average
 
 
 def values(*rows: tuple[int, int, float]) -> Values:
@@ -67,47 +66,47 @@ def test_averages_by_hand() -> None:
 def test_an_interval_of_two_questions_by_hand() -> None:
     # Averages of resamples: 0 for a quarter of them, 0.5 for a half, 1 for a quarter.
     both = single(0.0, 1.0)
-    assert interval(both, samples=2000) == (0.0, 1.0)
-    assert interval(both, samples=2000, confidence=0.4) == (0.5, 0.5)
-    averages = draw(2, samples=4000, seed=3) @ [0, 0.5]
+    assert estimate_interval(both, samples=2000) == (0.0, 1.0)
+    assert estimate_interval(both, samples=2000, confidence=0.4) == (0.5, 0.5)
+    averages = draw_weights(2, samples=4000, seed=3) @ [0, 0.5]
     shares = [float(np.mean(averages == value)) for value in (0, 0.5, 1)]
     assert shares == pytest.approx([0.25, 0.5, 0.25], abs=0.025)
 
 
 def test_one_question_has_no_spread() -> None:
     alone = values((3, 0, 0.25), (3, 1, 0.5), (3, 1, 1.0))
-    assert interval(alone) == (0.5, 0.5)
-    found = compare(alone, values((3, 0, 0.0), (3, 1, 0.0), (3, 1, 0.0)))
-    assert (found.difference, found.low, found.high) == (0.5, 0.5, 0.5)
+    assert estimate_interval(alone) == (0.5, 0.5)
+    found = compare_values(alone, values((3, 0, 0.0), (3, 1, 0.0), (3, 1, 0.0)))
+    assert (found.value, found.low, found.high) == (0.5, 0.5, 0.5)
     assert (found.p, found.effect) == (1, 0)
-    assert compare(alone, alone, test="t").p == 1
+    assert compare_values(alone, alone, test="t").p == 1
 
 
 @pytest.mark.parametrize("macro", [True, False])
 @pytest.mark.parametrize("seed", range(4))
 def test_an_interval_is_the_quantiles_of_resampled_rows(macro: bool, seed: int) -> None:
     some = random_values(seed, n_questions=5)  # so few that settings go missing
-    numbers = np.unique(some.question)
-    weights = draw(len(numbers), samples=150, seed=seed)
+    numbers = np.unique(some.group)
+    weights = draw_weights(len(numbers), samples=150, seed=seed)
     averages = []
     for times in weights:
         rows = [
             (int(s), float(v))
             for number, count in zip(numbers, times, strict=True)
-            for q, s, v in zip(some.question, some.setting, some.value, strict=True)
+            for q, s, v in zip(some.group, some.setting, some.value, strict=True)
             for _ in range(int(count))
             if q == number
         ]
         averages.append(plain_average(rows, macro))
     expected = np.percentile(averages, [5, 95])
-    found = interval(some, macro=macro, confidence=0.9, weights=weights)
+    found = estimate_interval(some, macro=macro, confidence=0.9, weights=weights)
     assert found == pytest.approx(tuple(expected), abs=1e-12)
-    assert interval(some, macro=macro, confidence=0.9, samples=150, seed=seed) == found
+    assert estimate_interval(some, macro=macro, confidence=0.9, samples=150, seed=seed) == found
 
 
 def test_weights_are_draws_with_replacement() -> None:
     n = 50
-    weights = draw(n, samples=4000, seed=1)
+    weights = draw_weights(n, samples=4000, seed=1)
     assert weights.shape == (4000, n)
     assert np.array_equal(weights.sum(axis=1), np.full(4000, n))
     assert weights.mean(axis=0) == pytest.approx(np.ones(n), abs=0.08)
@@ -115,8 +114,8 @@ def test_weights_are_draws_with_replacement() -> None:
     # Two questions compete for the same n draws: covariance -1/n.
     covariance = np.cov(weights.T)[~np.eye(n, dtype=bool)].mean()
     assert covariance == pytest.approx(-1 / n, rel=0.05)
-    assert np.array_equal(weights, draw(n, samples=4000, seed=1))
-    assert not np.array_equal(weights, draw(n, samples=4000, seed=2))
+    assert np.array_equal(weights, draw_weights(n, samples=4000, seed=1))
+    assert not np.array_equal(weights, draw_weights(n, samples=4000, seed=2))
 
 
 def test_intervals_agree_with_scipy() -> None:
@@ -124,7 +123,7 @@ def test_intervals_agree_with_scipy() -> None:
     theirs = stats.bootstrap(
         (numbers,), np.mean, n_resamples=20_000, method="percentile", rng=np.random.default_rng(1)
     ).confidence_interval
-    ours = interval(single(*numbers), samples=20_000)
+    ours = estimate_interval(single(*numbers), samples=20_000)
     assert ours == pytest.approx((theirs.low, theirs.high), abs=0.002)
 
 
@@ -141,10 +140,10 @@ def test_intervals_cover_when_questions_are_resampled_and_not_when_rows_are() ->
     covered, naively = 0, 0
     for seed in range(400):
         some = translations(seed, n_questions=60, languages=11)
-        low, high = interval(some, samples=400, seed=seed)
+        low, high = estimate_interval(some, samples=400, seed=seed)
         covered += low <= 0 <= high
         rows = Values(np.arange(len(some.value)), some.setting, some.value)
-        low, high = interval(rows, macro=False, samples=100, seed=seed)
+        low, high = estimate_interval(rows, macro=False, samples=100, seed=seed)
         naively += low <= 0 <= high
     assert 0.92 <= covered / 400 <= 0.97
     # The width falls by sqrt((1 + .25 / 11) / (1.25 / 11)) = 3: 1.96 / 3 deviations cover .49.
@@ -155,26 +154,26 @@ def test_no_difference_is_found_in_one_of_twenty_cases() -> None:
     false = {"randomisation": 0, "t": 0}
     for seed in range(300):
         a, b = (translations(2 * seed + i, n_questions=30, languages=6) for i in (0, 1))
-        false["randomisation"] += compare(a, b, samples=199, seed=seed).p <= 0.05
-        false["t"] += compare(a, b, test="t", samples=9).p <= 0.05
+        false["randomisation"] += compare_values(a, b, samples=199, seed=seed).p <= 0.05
+        false["t"] += compare_values(a, b, test="t", samples=9).p <= 0.05
     assert 0.02 <= false["randomisation"] / 300 <= 0.085
     assert 0.02 <= false["t"] / 300 <= 0.085
 
 
 def test_a_comparison_by_hand() -> None:
     a, b = single(0.5, 0.7, 0.9), single(0.4, 0.5, 0.6)
-    found = compare(a, b)
+    found = compare_values(a, b)
     assert (found.mean_a, found.mean_b) == pytest.approx((0.7, 0.5))
-    assert found.difference == pytest.approx(0.2)
+    assert found.value == pytest.approx(0.2)
     assert found.p == 2 / 8  # only all as they are, and all flipped, are as far from 0
     assert found.effect == pytest.approx(0.2 / 0.1)
-    assert found.n_questions == 3
+    assert found.n_groups == 3
     assert (found.low, found.high) == pytest.approx((0.1, 0.3))  # 1/27 of the resamples each
     # Student's distribution has a closed form for two degrees of freedom.
     t = 0.2 / (0.1 / 3**0.5)
-    assert compare(a, b, test="t").p == pytest.approx(1 - t / (t**2 + 2) ** 0.5)
-    turned = compare(b, a)
-    assert (turned.difference, turned.effect) == pytest.approx((-0.2, -2.0))
+    assert compare_values(a, b, test="t").p == pytest.approx(1 - t / (t**2 + 2) ** 0.5)
+    turned = compare_values(b, a)
+    assert (turned.value, turned.effect) == pytest.approx((-0.2, -2.0))
     assert (turned.low, turned.high, turned.p) == pytest.approx((-0.3, -0.1, 0.25))
 
 
@@ -182,56 +181,56 @@ def test_questions_count_as_their_settings_do() -> None:
     # Setting 0 has three questions, setting 1 one: that one makes half of the average.
     a = values((0, 0, 0.3), (1, 0, 0.0), (2, 0, 0.0), (3, 1, 0.1))
     b = values((0, 0, 0.0), (1, 0, 0.0), (2, 0, 0.0), (3, 1, 0.0))
-    found = compare(a, b)
+    found = compare_values(a, b)
     # Shares of the questions, times four: .2, 0, 0, .2.
-    assert found.difference == pytest.approx(0.1)
+    assert found.value == pytest.approx(0.1)
     assert found.p == 8 / 16  # the two that matter have equal signs in half of the flips
     assert found.effect == pytest.approx(0.1 / (0.04 / 3) ** 0.5)
     expected = stats.ttest_1samp([0.2, 0.0, 0.0, 0.2], 0).pvalue
-    assert compare(a, b, test="t").p == pytest.approx(expected)
-    micro = compare(a, b, macro=False)  # .3, 0, 0, .1: .3 outweighs .1 whatever its sign
-    assert (micro.difference, micro.p) == pytest.approx((0.1, 8 / 16))
+    assert compare_values(a, b, test="t").p == pytest.approx(expected)
+    micro = compare_values(a, b, macro=False)  # .3, 0, 0, .1: .3 outweighs .1 whatever its sign
+    assert (micro.value, micro.p) == pytest.approx((0.1, 8 / 16))
     assert micro.effect == pytest.approx(0.1 / (0.06 / 3) ** 0.5)
 
 
 def test_a_comparison_has_the_interval_of_its_differences() -> None:
     a = random_values(7)
-    b = Values(a.question, a.setting, np.random.default_rng(8).random(len(a.value)))
-    found = compare(a, b, samples=500, seed=4, confidence=0.8)
-    differences = Values(a.question, a.setting, a.value - b.value)
-    expected = interval(differences, samples=500, seed=4, confidence=0.8)
+    b = Values(a.group, a.setting, np.random.default_rng(8).random(len(a.value)))
+    found = compare_values(a, b, samples=500, seed=4, confidence=0.8)
+    differences = Values(a.group, a.setting, a.value - b.value)
+    expected = estimate_interval(differences, samples=500, seed=4, confidence=0.8)
     assert (found.low, found.high) == pytest.approx(expected)
-    drawn = draw(found.n_questions, samples=500, seed=4)
-    assert compare(a, b, weights=drawn, samples=500, seed=4, confidence=0.8) == found
+    drawn = draw_weights(found.n_groups, samples=500, seed=4)
+    assert compare_values(a, b, weights=drawn, samples=500, seed=4, confidence=0.8) == found
 
 
 def test_rows_may_come_in_any_order() -> None:
     a = random_values(1)
-    b = Values(a.question, a.setting, a.value**2)
+    b = Values(a.group, a.setting, a.value**2)
     mixed = np.random.default_rng(0).permutation(len(a.value))
-    shuffled = Values(b.question[mixed], b.setting[mixed], b.value[mixed])
-    first, second = compare(a, b), compare(a, shuffled)
+    shuffled = Values(b.group[mixed], b.setting[mixed], b.value[mixed])
+    first, second = compare_values(a, b), compare_values(a, shuffled)
     assert second.p == first.p
-    assert second.difference == pytest.approx(first.difference)
+    assert second.value == pytest.approx(first.value)
     assert (second.low, second.high) == pytest.approx((first.low, first.high))
 
 
 def test_systems_that_differ_by_rounding_do_not_differ() -> None:
     some = random_values(2)
-    again = Values(some.question, some.setting, some.value * 3 / 3)
+    again = Values(some.group, some.setting, some.value * 3 / 3)
     assert not np.array_equal(again.value, some.value)
-    found = compare(some, again)
+    found = compare_values(some, again)
     assert (found.p, found.effect) == (1, 0)
-    assert compare(some, again, test="t").p == 1
+    assert compare_values(some, again, test="t").p == 1
 
 
 def test_equal_differences_have_no_effect_size() -> None:
     a, b = single(*np.arange(1, 31) / 10), single(*np.arange(30) / 10)
-    found = compare(a, b, samples=999)
-    assert found.difference == pytest.approx(0.1)
+    found = compare_values(a, b, samples=999)
+    assert found.value == pytest.approx(0.1)
     assert found.effect == 0
     assert found.p == 1 / 1000  # no flip of 30 questions was as far: only the +1 is left
-    assert compare(a, b, test="t").p == 0
+    assert compare_values(a, b, test="t").p == 0
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -246,8 +245,8 @@ def test_exact_randomisation_agrees_with_scipy(seed: int) -> None:
         vectorized=True,
         n_resamples=1024,
     )
-    assert compare(single(*a), single(*b), samples=1024).p == pytest.approx(theirs.pvalue)
-    sampled = compare(single(*a), single(*b), samples=1023).p
+    assert compare_values(single(*a), single(*b), samples=1024).p == pytest.approx(theirs.pvalue)
+    sampled = compare_values(single(*a), single(*b), samples=1023).p
     assert sampled == pytest.approx(theirs.pvalue, abs=0.06)
 
 
@@ -262,11 +261,11 @@ def test_sampled_randomisation_agrees_with_scipy() -> None:
         n_resamples=20_000,
         rng=np.random.default_rng(1),
     )
-    found = compare(single(*a), single(*b), samples=20_000)
+    found = compare_values(single(*a), single(*b), samples=20_000)
     assert 0.005 < theirs.pvalue < 0.3  # else the comparison says little
     assert found.p == pytest.approx(theirs.pvalue, abs=0.01)
-    assert compare(single(*a), single(*b), samples=20_000) == found
-    assert compare(single(*a), single(*b), samples=20_000, seed=1).p != found.p
+    assert compare_values(single(*a), single(*b), samples=20_000) == found
+    assert compare_values(single(*a), single(*b), samples=20_000, seed=1).p != found.p
 
 
 def test_flips_turn_all_rows_of_a_question_together() -> None:
@@ -274,13 +273,13 @@ def test_flips_turn_all_rows_of_a_question_together() -> None:
     rows = [(q, s) for q in range(4) for s in range(6)]
     a = values(*((q, s, 1.0 + q) for q, s in rows))
     b = values(*((q, s, 0.5) for q, s in rows))
-    assert compare(a, b).p == 2 / 16
+    assert compare_values(a, b).p == 2 / 16
 
 
 def test_the_t_test_agrees_with_scipy_on_means_of_questions() -> None:
     a, b = (translations(seed, n_questions=25, languages=4) for seed in (1, 2))
     means = [some.value.reshape(25, 4).mean(axis=1) for some in (a, b)]
-    found = compare(a, b, test="t", samples=50)
+    found = compare_values(a, b, test="t", samples=50)
     assert found.p == pytest.approx(stats.ttest_rel(*means).pvalue)
     delta = means[0] - means[1]
     assert found.effect == pytest.approx(delta.mean() / delta.std(ddof=1))
@@ -292,19 +291,19 @@ def test_systems_must_hold_the_same_rows() -> None:
         BadData,
         match="2 rows are only in the first and 1 only in the second; 4 in both",
     ):
-        compare(UNEVEN, fewer)
+        compare_values(UNEVEN, fewer)
     with pytest.raises(BadData, match="1 rows are only in b and 0 only in a; 2 in both"):
-        tied_ranks({"a": single(0.1, 0.2), "b": single(0.5, 0.5, 0.5)})
+        rank_values({"a": single(0.1, 0.2), "b": single(0.5, 0.5, 0.5)})
 
 
 def test_holm_by_hand() -> None:
     # Ascending .005, .01, .03, .04 times 4, 3, 2, 1; the last may not fall below the third.
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([0.9, 0.6]).tolist() == [1, 1]
-    assert holm(np.array([[0.01, 0.04], [0.03, 0.005]])) == pytest.approx(
+    assert adjust_p_values([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert adjust_p_values([0.9, 0.6]).tolist() == [1, 1]
+    assert adjust_p_values(np.array([[0.01, 0.04], [0.03, 0.005]])) == pytest.approx(
         np.array([[0.03, 0.06], [0.06, 0.02]])
     )
-    assert holm([]).tolist() == []
+    assert adjust_p_values([]).tolist() == []
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=6))
@@ -315,7 +314,7 @@ def test_holm_is_bonferroni_over_every_set_of_hypotheses(p: list[float]) -> None
     expected = [
         min(1, max(len(s) * min(p[j] for j in s) for s in sets if i in s)) for i in range(len(p))
     ]
-    assert holm(p) == pytest.approx(expected)
+    assert adjust_p_values(p) == pytest.approx(expected)
 
 
 NEAR = np.array([0.01, -0.01, 0.02, -0.02, 0.01, -0.01, 0.005, -0.01])
@@ -328,14 +327,14 @@ def test_ranks_are_shared_and_the_next_is_skipped() -> None:
         "best": single(*np.full(8, 0.5)),
     }
     # All signs agree against "low": p = 2 / 256, times 3 below .05; "near" has both signs.
-    ranks = tied_ranks(systems)
+    ranks = rank_values(systems)
     assert ranks == {"best": 1, "near": 1, "low": 3}
     assert list(ranks) == ["best", "near", "low"]
-    assert tied_ranks(systems, higher=False) == {"low": 1, "near": 2, "best": 2}
+    assert rank_values(systems, higher=False) == {"low": 1, "near": 2, "best": 2}
     # Holm's factor is 3 for the smallest: 6 / 256 = .0234 stands at the border.
-    assert tied_ranks(systems, alpha=0.0235)["low"] == 3
-    assert tied_ranks(systems, alpha=0.0234) == {"best": 1, "near": 1, "low": 1}
-    assert tied_ranks(systems, test="t") == {"best": 1, "near": 1, "low": 3}
+    assert rank_values(systems, alpha=0.0235)["low"] == 3
+    assert rank_values(systems, alpha=0.0234) == {"best": 1, "near": 1, "low": 1}
+    assert rank_values(systems, test="t") == {"best": 1, "near": 1, "low": 3}
 
 
 def test_a_group_is_held_together_by_its_best() -> None:
@@ -346,27 +345,27 @@ def test_a_group_is_held_together_by_its_best() -> None:
         "c": single(*(0.45 + 0.4 * noise)),  # differs from neither a nor b
         "d": single(*np.full(10, 0.40)),  # differs from b, not from c
     }
-    assert tied_ranks(systems) == {"a": 1, "b": 2, "c": 2, "d": 4}
+    assert rank_values(systems) == {"a": 1, "b": 2, "c": 2, "d": 4}
     del systems["b"]
-    assert tied_ranks(systems) == {"a": 1, "c": 1, "d": 3}
+    assert rank_values(systems) == {"a": 1, "c": 1, "d": 3}
 
 
 def test_ranks_of_one_system_and_of_equal_ones() -> None:
-    assert tied_ranks({"only": single(0.1, 0.3)}) == {"only": 1}
+    assert rank_values({"only": single(0.1, 0.3)}) == {"only": 1}
     same = {"z": single(0.1, 0.3), "a": single(0.3, 0.1)}
-    assert list(tied_ranks(same).items()) == [("a", 1), ("z", 1)]
+    assert list(rank_values(same).items()) == [("a", 1), ("z", 1)]
 
 
 def test_too_few_flips_for_many_systems_are_refused() -> None:
     generator = np.random.default_rng(0)
     systems = {str(i): single(*(generator.random(12) + i)) for i in range(5)}
     with pytest.raises(BadOption, match=r"10 pairs .* give at least samples=4000, or test='t'"):
-        tied_ranks(systems, samples=100)
-    assert list(tied_ranks(systems, samples=4000).values()) == [1, 2, 3, 4, 5]
-    assert list(tied_ranks(systems, samples=100, test="t").values()) == [1, 2, 3, 4, 5]
+        rank_values(systems, samples=100)
+    assert list(rank_values(systems, samples=4000).values()) == [1, 2, 3, 4, 5]
+    assert list(rank_values(systems, samples=100, test="t").values()) == [1, 2, 3, 4, 5]
     # Eight or fewer questions are a finding: no number of flips would help.
     few = {name: single(*some.value[:3]) for name, some in systems.items()}
-    assert set(tied_ranks(few, samples=100).values()) == {1}
+    assert set(rank_values(few, samples=100).values()) == {1}
 
 
 def test_bad_values_are_refused() -> None:
@@ -377,35 +376,35 @@ def test_bad_values_are_refused() -> None:
         single(0.1, np.nan, 0.2, np.inf)
     with pytest.raises(BadData, match=r"shapes \[\(1,\), \(1,\), \(2,\)\]"):
         Values(one, one, np.array([0.1, 0.2]))
-    with pytest.raises(BadData, match="question needs whole numbers, not float64"):
+    with pytest.raises(BadData, match="group needs whole numbers, not float64"):
         Values(np.array([1.0]), one, np.array([0.1]))
     with pytest.raises(BadData, match="2 of 3 p-values"):
-        holm([0.1, np.nan, 1.5])
+        adjust_p_values([0.1, np.nan, 1.5])
     with pytest.raises(BadData, match="no systems"):
-        tied_ranks({})
+        rank_values({})
 
 
 def test_bad_options_are_refused() -> None:
     some = single(0.1, 0.2, 0.4)
     with pytest.raises(BadOption, match="confidence is 95; it must be a number between 0 and 1"):
-        interval(some, confidence=95)
+        estimate_interval(some, confidence=95)
     with pytest.raises(BadOption, match="alpha is 0; it must be a number between 0 and 1"):
-        tied_ranks({"a": some}, alpha=0)
+        rank_values({"a": some}, alpha=0)
     with pytest.raises(BadOption, match="samples is 0; it must be a whole number from 1 on"):
-        interval(some, samples=0)
+        estimate_interval(some, samples=0)
     with pytest.raises(BadOption, match="samples is 0; it must be a whole number from 1 on"):
-        compare(some, some, samples=0)
-    with pytest.raises(BadOption, match=r"shape \(10, 4\) do not fit 3 questions"):
-        interval(some, weights=draw(4, samples=10))
+        compare_values(some, some, samples=0)
+    with pytest.raises(BadOption, match=r"shape \(10, 4\) do not fit 3 groups"):
+        estimate_interval(some, weights=draw_weights(4, samples=10))
     with pytest.raises(UnknownName, match="did you mean 'randomisation'"):
-        compare(some, some, test="randomization")  # type: ignore[arg-type]
+        compare_values(some, some, test="randomization")  # type: ignore[arg-type]
 
 
 def test_memory_does_not_grow_with_the_samples() -> None:
     n = 20_000
     many = Values(np.arange(n), np.arange(n) % 3, np.random.default_rng(0).random(n))
     tracemalloc.start()
-    compare(many, Values(many.question, many.setting, many.value**2), samples=1000)
+    compare_values(many, Values(many.group, many.setting, many.value**2), samples=1000)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 100e6  # the weights of all samples alone take 160 MB

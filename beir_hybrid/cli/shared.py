@@ -159,13 +159,13 @@ def split(langs: str | None) -> list[str] | None:
 
 def show(results: "Results", output: Path | None, as_json: bool) -> None:
     """Print the table of results and what a reader must know of it, and save them."""
-    from beir_hybrid.results.render import notes, terminal_table
+    from beir_hybrid.results.render import list_notes, render_terminal
 
     if as_json:
         print_json(record(results))
     else:
-        console().print(terminal_table(results))
-    for note in notes(results):
+        console().print(render_terminal(results))
+    for note in list_notes(results):
         typer.echo(f"note: {note}")
     if output is not None:
         results.save(output)

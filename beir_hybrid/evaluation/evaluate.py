@@ -38,7 +38,8 @@ from beir_hybrid.results.provenance import (
     build_timing,
 )
 from beir_hybrid.results.request import Request, describe_request
-from beir_hybrid.results.results import Results, table_of
+from beir_hybrid.results.results import Results
+from beir_hybrid.results.table import build_table
 from beir_hybrid.retrieval.sharded import ranking_on
 
 
@@ -126,7 +127,7 @@ def evaluate(
                 plan, judgements, run_writer, reranker, ranking_on(cluster)
             )
             parts = evaluation.evaluate(vectors.queries, vectors.passages)
-            table = table_of(collection, parts, plan.measures)
+            table = build_table(collection, parts, plan.measures)
     request = describe_request(
         collection,
         plan.measures,

@@ -27,7 +27,8 @@ from beir_hybrid.results.provenance import (
     build_timing,
 )
 from beir_hybrid.results.request import describe_request
-from beir_hybrid.results.results import Results, table_of
+from beir_hybrid.results.results import Results
+from beir_hybrid.results.table import build_table
 from beir_hybrid.retrieval.runs import Run, read_run
 
 
@@ -106,7 +107,7 @@ def evaluate_runs(
         runs=tuple(str(path.resolve()) for path in files),
         name=name or None,
     )
-    table = table_of(collection, parts, measure_list)
+    table = build_table(collection, parts, measure_list)
     return Results(table, tuple(measure_list), provenance, build_timing(request))
 
 

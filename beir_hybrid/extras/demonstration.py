@@ -20,8 +20,9 @@ from beir_hybrid.files import atomic_file, atomic_folder, file_lock
 from beir_hybrid.measures.language_preference import LanguagePreference
 from beir_hybrid.measures.rank_distance import RankDistance
 from beir_hybrid.measures.same_language_share import SameLanguageShare
-from beir_hybrid.results.render import figure
-from beir_hybrid.results.results import Estimate, Results
+from beir_hybrid.results.estimate import Estimate
+from beir_hybrid.results.render import format_value
+from beir_hybrid.results.results import Results
 from beir_hybrid.sources import load
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def list_notes(results: Mapping[str, Results], output: str | Path) -> list[str]:
 
 
 def _format_estimate(estimate: Estimate) -> str:
-    return f"{figure(estimate.mean)} ±{figure((estimate.high - estimate.low) / 2)}"
+    return f"{format_value(estimate.mean)} ±{format_value((estimate.high - estimate.low) / 2)}"
 
 
 def _check_packages() -> None:

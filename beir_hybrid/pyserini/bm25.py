@@ -43,7 +43,8 @@ from beir_hybrid.results.provenance import (
     build_timing,
 )
 from beir_hybrid.results.request import describe_request
-from beir_hybrid.results.results import Results, table_of
+from beir_hybrid.results.results import Results
+from beir_hybrid.results.table import build_table
 from beir_hybrid.retrieval.runs import Run
 
 NAME = "BM25"  # in results, by default
@@ -151,7 +152,7 @@ def bm25(
         k1=float(bm25_parameters.k1),
         b=float(bm25_parameters.b),
     )
-    table = table_of(collection, parts, measure_list)
+    table = build_table(collection, parts, measure_list)
     timing = build_timing(request, stopwatch.seconds)
     return Results(table, tuple(measure_list), provenance, timing)
 

@@ -12,9 +12,9 @@ from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.measures.base import BiasMeasure
 from beir_hybrid.report.columns import CellValue, Column, Direction, list_columns
 from beir_hybrid.report.entries import Benchmark, Entry
-from beir_hybrid.results.compare import tied_ranks
-from beir_hybrid.results.render import figure as format_value
-from beir_hybrid.results.results import Estimate
+from beir_hybrid.results.compare import rank_systems
+from beir_hybrid.results.estimate import Estimate
+from beir_hybrid.results.render import format_value
 
 PAIRED_SYSTEMS = 6  # at most: every pair of these gets a page
 _SAMPLES = 10_000  # of the tests behind tied ranks
@@ -162,7 +162,9 @@ def _rank_entries(
         }
         samples = max(_SAMPLES, 10 * len(systems) ** 2)  # enough for any pair to differ
         try:
-            ranks[measure] = tied_ranks(systems, measure, kind, samples=samples) if systems else {}
+            ranks[measure] = (
+                rank_systems(systems, measure, kind, samples=samples) if systems else {}
+            )
         except (BadData, BadOption) as error:
             ranks[measure] = {}
             notes[f"No ranks: {error}."] = None

@@ -11,9 +11,8 @@ from beir_hybrid.report.entries import Entry
 from beir_hybrid.report.heat_maps import HeatMap, map_differences
 from beir_hybrid.report.model_page import list_pool_values
 from beir_hybrid.results.compare import Comparison, compare
-from beir_hybrid.results.render import figure as format_value
-from beir_hybrid.results.render import signed
-from beir_hybrid.results.results import Matrix
+from beir_hybrid.results.estimate import Matrix
+from beir_hybrid.results.render import format_signed, format_value
 
 _SAMPLES = 10_000  # of a test and of its interval
 _ALPHA = 0.05
@@ -75,15 +74,15 @@ def _share_measure(first: Entry, second: Entry, measure: str) -> bool:
 
 
 def _make_line(comparison: Comparison) -> ComparisonLine:
-    values = comparison.found
+    values = comparison.difference
     p, where = comparison.p_holm, comparison.where
     return ComparisonLine(
         measure=str(comparison.measure),
         kind=SETTING_KINDS[where].label if isinstance(where, str) else "",
         first=format_value(values.mean_a),
         second=format_value(values.mean_b),
-        difference=signed(values.difference),
-        interval=f"{signed(values.low)} to {signed(values.high)}",
+        difference=format_signed(values.value),
+        interval=f"{format_signed(values.low)} to {format_signed(values.high)}",
         p=format_value(p) if p >= 0.0001 else "< .0001",  # noqa: PLR2004 - the last digit shown
         effect=f"{values.effect:+.2f}",
         verdict=_judge_difference(comparison),
@@ -98,7 +97,7 @@ def _judge_difference(comparison: Comparison) -> str:
         prefers_higher = is_higher_better(comparison.measure)
     except BadOption:  # neither high nor low values are better
         return "differ"
-    is_higher = comparison.found.difference > 0
+    is_higher = comparison.difference.value > 0
     return "first better" if is_higher == prefers_higher else "second better"
 
 

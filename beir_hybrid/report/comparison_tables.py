@@ -8,8 +8,7 @@ from ir_measures import Measure
 from beir_hybrid.collection.setting import SETTING_KINDS, KindName, Setting
 from beir_hybrid.measures.base import is_higher_better
 from beir_hybrid.report.system_comparison import ALPHA, BaselineDifference, SystemComparison
-from beir_hybrid.results.render import figure as format_value
-from beir_hybrid.results.render import signed
+from beir_hybrid.results.render import format_signed, format_value
 from beir_hybrid.text import escape_unprintable
 
 _TESTS = {"randomisation": "randomisation test over queries", "t": "t test over queries"}
@@ -89,13 +88,13 @@ def _build_heading(comparison: SystemComparison, measure: Measure, kind: KindNam
 
 
 def _build_row(row: BaselineDifference) -> list[TableCell]:
-    values, p = row.comparison.found, row.comparison.p_holm
+    values, p = row.comparison.difference, row.comparison.p_holm
     return [
         TableCell(str(row.comparison.measure)),
         TableCell(_name_settings(row.comparison.where)),
         TableCell(format_value(values.mean_a)),
-        TableCell(signed(values.difference)),
-        TableCell(f"[{signed(values.low)}, {signed(values.high)}]"),
+        TableCell(format_signed(values.value)),
+        TableCell(f"[{format_signed(values.low)}, {format_signed(values.high)}]"),
         TableCell("<.0001" if p < 0.00005 else format_value(p), is_significant=p <= ALPHA),  # noqa: PLR2004 - would show as 0
         TableCell(f"{values.effect:+.2f}"),
     ]
@@ -115,16 +114,16 @@ def list_comparison_records(comparison: SystemComparison) -> list[Record]:
     """Return a row for each comparison with the baseline, with all digits."""
     rows: list[Record] = []
     for system, row in comparison.differences:
-        where, values = row.where, row.found
+        where, values = row.where, row.difference
         kind, queries, passages = where if isinstance(where, Setting) else (where, None, None)
         ranks = {} if queries else comparison.ranks.get((row.measure, kind), {})
         rows.append({
             "system": system, "baseline": comparison.baseline, "measure": str(row.measure),
             "kind": kind, "queries": queries, "passages": passages,
             "mean": values.mean_a, "baseline_mean": values.mean_b,
-            "difference": values.difference, "low": values.low, "high": values.high,
+            "difference": values.value, "low": values.low, "high": values.high,
             "p": values.p, "p_holm": row.p_holm, "effect": values.effect,
-            "questions": values.n_questions,
+            "questions": values.n_groups,
             "rank": ranks.get(system), "baseline_rank": ranks.get(comparison.baseline),
         })  # fmt: skip
     return rows

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from beir_hybrid.report.entries import Entry
-from beir_hybrid.results.results import PER_QUERY, RESULTS, TIMING, Estimate
+from beir_hybrid.results.estimate import Estimate
+from beir_hybrid.results.storage import PER_QUERY, RESULTS, TIMING
 
 RUNS = "runs"  # beside results, where an evaluation writes them
 SUMMARY = "summary.csv"

@@ -9,7 +9,8 @@ from typing import Literal
 import numpy as np
 
 from beir_hybrid.collection.setting import KindName, Setting
-from beir_hybrid.results.results import Estimate, Matrix, Results
+from beir_hybrid.results.estimate import Estimate, Matrix
+from beir_hybrid.results.results import Results
 from beir_hybrid.text import escape_unprintable
 
 Source = Literal["results", "mteb", "published"]

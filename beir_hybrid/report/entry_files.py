@@ -13,7 +13,8 @@ from beir_hybrid.report.page_names import add_number
 from beir_hybrid.report.recipes import describe_recipe
 from beir_hybrid.results.provenance import CollectionProvenance, Timing
 from beir_hybrid.results.records import to_record
-from beir_hybrid.results.results import RESULTS, Results
+from beir_hybrid.results.results import Results
+from beir_hybrid.results.storage import RESULTS
 from beir_hybrid.text import escape_unprintable
 
 ResultsOrPath = str | Path | Results

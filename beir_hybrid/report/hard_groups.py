@@ -182,8 +182,8 @@ def _average_groups(results: Results, measure: str) -> dict[str, float]:
     for kind in _KINDS:
         values = results.values(measure, kind) if kind in results.kinds else None
         if values is not None:
-            total += np.bincount(values.question, values.value, len(names))
-            count += np.bincount(values.question, minlength=len(names))
+            total += np.bincount(values.group, values.value, len(names))
+            count += np.bincount(values.group, minlength=len(names))
     return {names[i]: float(total[i] / count[i]) for i in np.flatnonzero(count).tolist()}
 
 

@@ -6,9 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from beir_hybrid.results.render import figure as format_value
-from beir_hybrid.results.render import signed
-from beir_hybrid.results.results import Matrix
+from beir_hybrid.results.estimate import Matrix
+from beir_hybrid.results.render import format_signed, format_value
 
 
 class HeatCell(NamedTuple):
@@ -76,10 +75,10 @@ def map_differences(
         if math.isnan(value):
             return HeatCell("", is_monolingual=is_monolingual)
         side = "more" if value > 0 else "less"
-        return HeatCell(signed(value), _divide(abs(value), largest), side, is_monolingual)
+        return HeatCell(format_signed(value), _divide(abs(value), largest), side, is_monolingual)
 
     column = tuple(colour_cell(value, False) for value in pool)
-    scale = f"{signed(-largest)} to {signed(largest)}"
+    scale = f"{format_signed(-largest)} to {format_signed(largest)}"
     rows = _colour_rows(matrix, colour_cell)
     return HeatMap(title, description, matrix.columns, rows, column, scale)
 

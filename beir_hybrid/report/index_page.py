@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from markupsafe import Markup
     from matplotlib.figure import Figure
 
-    from beir_hybrid.results.results import Estimate
+    from beir_hybrid.results.estimate import Estimate
 
 _BIAS = "RankDistance"
 

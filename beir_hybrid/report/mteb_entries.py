@@ -10,8 +10,8 @@ import numpy as np
 from beir_hybrid.collection.setting import ALL, KindName, Setting
 from beir_hybrid.errors import BadData
 from beir_hybrid.report.entries import Benchmark, Entry, Summary, make_visible, parse_count
+from beir_hybrid.results.estimate import Estimate
 from beir_hybrid.results.mteb import Score, read_mteb
-from beir_hybrid.results.results import Estimate
 from beir_hybrid.text import escape_unprintable
 
 # mteb writes sixty measures; these are the ones that people read.

@@ -8,9 +8,8 @@ import numpy as np
 from beir_hybrid.collection.setting import SETTING_KINDS, KindName
 from beir_hybrid.report.entries import Entry
 from beir_hybrid.report.plots import BIAS_MEASURES, group_by_language
-from beir_hybrid.results.render import cells
-from beir_hybrid.results.render import figure as format_value
-from beir_hybrid.results.results import Estimate
+from beir_hybrid.results.estimate import Estimate
+from beir_hybrid.results.render import build_cells, format_value
 
 
 class TextTable(NamedTuple):
@@ -25,7 +24,7 @@ def build_summary_table(entry: Entry) -> TextTable:
     """Return averages by measure and kind of setting, with their intervals."""
     title = "Averages over settings, with 95% intervals"
     if entry.results is not None:
-        headings, rows = cells(entry.results, _show_interval)
+        headings, rows = build_cells(entry.results, _show_interval)
         return TextTable(title, tuple(headings), tuple(map(tuple, rows)))
     kinds = [kind for kind in SETTING_KINDS if kind in entry.summary]
     measures = dict.fromkeys(name for row in entry.summary.values() for name in row)

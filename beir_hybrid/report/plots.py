@@ -13,10 +13,10 @@ from beir_hybrid.collection.setting import IMAGE, SETTING_KINDS, KindName, Setti
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.languages import name_language
 from beir_hybrid.report.figures import COLOURS, create_figure, plot_style, write_title
-from beir_hybrid.results.compare import same_collection
-from beir_hybrid.results.render import figure as format_value
-from beir_hybrid.results.render import signed
-from beir_hybrid.results.results import Matrix, Results
+from beir_hybrid.results.compare import check_same_collection
+from beir_hybrid.results.estimate import Matrix
+from beir_hybrid.results.render import format_signed, format_value
+from beir_hybrid.results.results import Results
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +44,7 @@ def plot_matrix(
     matrix = results.matrix(measure, one_target=one_target)
     values, name = matrix.values, results.model
     if less is not None:
-        same_collection([results, less])
+        check_same_collection([results, less])
         subtrahend = less.matrix(measure, one_target=one_target)
         if (subtrahend.rows, subtrahend.columns) != (matrix.rows, matrix.columns):
             raise BadData("the results have different settings, so that there is no difference")
@@ -78,7 +78,7 @@ def _draw_cells(figure: "Figure", matrix: Matrix, *, is_difference: bool) -> Non
     axes.set_yticks(np.arange(len(matrix.rows)) + 0.5, list(map(_label_language, matrix.rows)))
     axes.set_xlabel("language of passages")
     axes.set_ylabel("language of queries")
-    format_cell = signed if is_difference else format_value
+    format_cell = format_signed if is_difference else format_value
     for (row, column), value in np.ndenumerate(matrix.values):
         if np.isfinite(value):
             axes.text(

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from beir_hybrid.report.entries import Benchmark, Entry
-from beir_hybrid.results.results import Estimate
+from beir_hybrid.results.estimate import Estimate
 
 _FILE = Path(__file__).with_name("published.toml")
 # Where a figure of the file belongs: kind of setting, measure.

@@ -17,8 +17,9 @@ from beir_hybrid.report.figures import (
     shorten_name,
     write_title,
 )
-from beir_hybrid.results.compare import same_collection
-from beir_hybrid.results.results import Estimate, Results
+from beir_hybrid.results.compare import check_same_collection
+from beir_hybrid.results.estimate import Estimate
+from beir_hybrid.results.results import Results
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,7 +37,7 @@ def plot_scatter(
     """Plot systems by their bias (across) and effectiveness (up), with 95% intervals."""
     if not systems:
         raise BadOption("a scatter needs results")
-    same_collection(list(systems.values()))
+    check_same_collection(list(systems.values()))
     pool: KindName = "image-pool" if SETTING_KINDS[kind].has_images else "multi"
     estimates = {
         name: (_find_estimate(results, bias, pool), _find_estimate(results, measure, kind))

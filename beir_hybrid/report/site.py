@@ -30,7 +30,7 @@ from beir_hybrid.report.page_tables import (
 )
 from beir_hybrid.report.templating import load_templates
 from beir_hybrid.report.top_passages import TOP
-from beir_hybrid.results.render import notes
+from beir_hybrid.results.render import list_notes
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -155,7 +155,7 @@ class Site:
             "has_images": entry.benchmark.has_images,
             "facts": list_facts(entry),
             "summary": build_summary_table(entry),
-            "notes": notes(results) if results else [],
+            "notes": list_notes(results) if results else [],
             "links": [link for link in section.pairs if entry in (link.first, link.second)],
             "maps": build_heat_maps(entry, measure),
             "languages": languages,

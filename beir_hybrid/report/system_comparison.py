@@ -9,9 +9,10 @@ from ir_measures import Measure
 from beir_hybrid.collection.setting import KindName, Setting
 from beir_hybrid.errors import BadOption, lookup
 from beir_hybrid.measures.base import BiasMeasure, is_higher_better
-from beir_hybrid.results.compare import By, Comparison, compare, tied_ranks
-from beir_hybrid.results.results import Estimate, Results
-from beir_hybrid.results.statistics import Test, holm
+from beir_hybrid.results.compare import By, Comparison, compare, rank_systems
+from beir_hybrid.results.estimate import Estimate
+from beir_hybrid.results.results import Results
+from beir_hybrid.results.statistics import Test, adjust_p_values
 
 ALPHA = 0.05
 
@@ -38,7 +39,7 @@ class SystemComparison:
     differences
         The same, or the differences in every setting if these were requested.
     ranks
-        Of systems by measure and kind; see `beir_hybrid.tied_ranks`. There are none for a measure
+        Of systems by measure and kind; see `beir_hybrid.rank_systems`. There are none for a measure
         without direction, and where a system has no values.
     columns
         The measures and kinds that the table of systems shows.
@@ -110,7 +111,7 @@ def compare_systems(
         if not isinstance(where, Setting) and (comparison.measure, where) not in columns:
             columns.append((comparison.measure, where))
     ranks = {
-        (measure, kind): tied_ranks(ordered, measure, kind, alpha=ALPHA, test=test)
+        (measure, kind): rank_systems(ordered, measure, kind, alpha=ALPHA, test=test)
         for measure, kind in columns
         if all(results.values(measure, kind) for results in ordered.values())
         and _has_direction(measure)
@@ -135,7 +136,7 @@ def _compare_with_first(
         raise BadOption("the results have no measure with values in common")
     for measure in {row.comparison.measure for row in rows}:
         places = [i for i, row in enumerate(rows) if row.comparison.measure == measure]
-        corrected = holm([rows[i].comparison.found.p for i in places]).tolist()
+        corrected = adjust_p_values([rows[i].comparison.difference.p for i in places]).tolist()
         for i, p in zip(places, corrected, strict=True):
             rows[i] = rows[i]._replace(comparison=replace(rows[i].comparison, p_holm=p))
     return tuple(rows)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from beir_hybrid._version import __version__
 from beir_hybrid.report.page_names import describe_language
-from beir_hybrid.results.render import figure as format_value
+from beir_hybrid.results.render import format_value
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -1,6 +1,6 @@
-"""Results of several systems in; differences, tests and tied ranks out."""
+"""Comparison of systems on one collection: differences, tests and tied ranks."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,30 +12,35 @@ from beir_hybrid.errors import BadData, BadOption, lookup
 from beir_hybrid.measures.base import is_higher_better
 from beir_hybrid.results.records import to_record
 from beir_hybrid.results.results import Results
-from beir_hybrid.results.statistics import Difference, Test, Values, holm
-from beir_hybrid.results.statistics import compare as compare_values
-from beir_hybrid.results.statistics import tied_ranks as rank_values
+from beir_hybrid.results.statistics import (
+    Difference,
+    Test,
+    adjust_p_values,
+    compare_values,
+    rank_values,
+)
+from beir_hybrid.results.values import Values
 
 By = Literal["kind", "setting"]
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """How two systems differ by a measure in a setting, or over the settings of a kind.
+    """The difference of two systems by a measure in a setting, or over the settings of a kind.
 
     Attributes
     ----------
     where
         The setting, or the kind of settings.
-    found
-        Averages, difference, interval, p and effect size; see `Difference`.
+    difference
+        Averages, their difference, interval, p and effect size; see `Difference`.
     p_holm
         p, corrected by Holm's method for all comparisons by this measure.
     """
 
     measure: Measure
     where: KindName | Setting
-    found: Difference
+    difference: Difference
     p_holm: float
 
 
@@ -49,9 +54,9 @@ def compare(
     samples: int = 10_000,
     seed: int = 0,
 ) -> list[Comparison]:
-    """Compare two systems on the same collection, question by question.
+    """Compare two systems on the same collection, query by query.
 
-    Differences are first less second. Questions are resampled and flipped with all their
+    Differences are first less second. Queries are resampled and flipped with all their
     translations, for those are not independent.
 
     Parameters
@@ -60,38 +65,40 @@ def compare(
         Those of both results by default.
     by
         ``"kind"`` compares averages over the settings of a kind; ``"setting"`` every setting on its
-        own, the language matrix. Holm's correction is over what is compared by one measure.
+        own, the language matrix. Holm's correction is over all comparisons by one measure.
     test
-        ``"randomisation"``, which flips whose value is whose, or ``"t"``.
+        ``"randomisation"``, which swaps the two systems' values at random, or ``"t"``.
     samples, seed
-        Of flips and of the intervals' resampling.
+        Of swaps and of the intervals' resampling.
 
     Examples
     --------
     >>> e5, bm25 = Results.load("e5"), Results.load("bm25")  # doctest: +SKIP
     >>> for row in compare(e5, bm25, measures=["AP"]):  # doctest: +SKIP
-    ...     print(row.where, row.found.difference, row.found.low, row.found.high, row.p_holm)
+    ...     print(row.where, row.difference.value, row.difference.low, row.p_holm)
     """
-    same_collection([first, second])
+    check_same_collection([first, second])
     lookup("way to compare", by, {"kind": by, "setting": by})
     table = {str(m): m for m in first.measures if m in second.measures}
-    wanted = list(table) if measures is None else [str(measure) for measure in measures]
+    names = list(table) if measures is None else [str(measure) for measure in measures]
     rows: list[Comparison] = []
-    for name in wanted:
+    for name in names:
         measure = lookup("measure of both results", name, table)
-        pairs = list(_pairs(first, second, name, by))
+        pairs = list(_pair_values(first, second, name, by))
         if not pairs and measures is not None:
             raise BadOption(f"the results have no setting with values of {name} in common")
-        found = [compare_values(a, b, test=test, samples=samples, seed=seed) for _, a, b in pairs]
-        corrected = holm([one.p for one in found]).tolist()
+        differences = [
+            compare_values(a, b, test=test, samples=samples, seed=seed) for _, a, b in pairs
+        ]
+        p_values = adjust_p_values([difference.p for difference in differences]).tolist()
         rows += [
-            Comparison(measure, where, one, p)
-            for (where, _, _), one, p in zip(pairs, found, corrected, strict=True)
+            Comparison(measure, where, difference, p)
+            for (where, _, _), difference, p in zip(pairs, differences, p_values, strict=True)
         ]
     return rows
 
 
-def tied_ranks(
+def rank_systems(
     systems: Mapping[str, Results],
     measure: Measure | str,
     kind: KindName,
@@ -103,69 +110,71 @@ def tied_ranks(
 ) -> dict[str, int]:
     """Rank systems by a measure over the settings of a kind; those not told apart share a rank.
 
-    Best first, which is lowest for `RankDistance` and `LanguageDisparity`; see
+    Best first, which is lowest for measures that are better when lower, such as `RankDistance`; see
     `beir_hybrid.results.statistics`.
 
     Examples
     --------
-    >>> tied_ranks({"e5": e5, "LaBSE": labse, "BM25": bm25}, "AP", "multi")  # doctest: +SKIP
+    >>> rank_systems({"e5": e5, "LaBSE": labse, "BM25": bm25}, "AP", "multi")  # doctest: +SKIP
     {'e5': 1, 'LaBSE': 1, 'BM25': 3}
     """
-    same_collection(list(systems.values()))
-    found = {}
+    check_same_collection(list(systems.values()))
+    values_by_system = {}
     for name, results in systems.items():
         values = results.values(measure, kind)
         if values is None:
             raise BadOption(f"{name} has no values of {measure} in {kind} settings")
-        found[name] = values
+        values_by_system[name] = values
     higher = all(
-        is_higher_better(known)
+        is_higher_better(each)
         for results in systems.values()
-        for known in results.measures
-        if str(known) == str(measure)
+        for each in results.measures
+        if str(each) == str(measure)
     )
-    return rank_values(found, alpha=alpha, test=test, samples=samples, seed=seed, higher=higher)
+    return rank_values(
+        values_by_system, alpha=alpha, test=test, samples=samples, seed=seed, higher=higher
+    )
 
 
-def _pairs(
+def _pair_values(
     first: Results, second: Results, name: str, by: By
-) -> Iterable[tuple[KindName | Setting, Values, Values]]:
-    """Yield what both have values for."""
+) -> Iterator[tuple[KindName | Setting, Values, Values]]:
+    """Yield each kind or setting that both have values in, and the values."""
     for kind in first.kinds:
         if kind not in second.kinds:
             continue
-        values = first.values(name, kind), second.values(name, kind)
-        if values[0] is None or values[1] is None:
+        a, b = first.values(name, kind), second.values(name, kind)
+        if a is None or b is None:
             continue
-        settings = [
+        settings, others = (
             [setting for setting in results.means(name) if setting.kind == kind]
             for results in (first, second)
-        ]
-        if settings[0] != settings[1]:
-            other = set(settings[0]).symmetric_difference(settings[1]).pop()
+        )
+        if settings != others:
+            lone = set(settings).symmetric_difference(others).pop()
             raise BadData(
-                f"the results have different {kind} settings: only one has {other.queries} to "
-                f"{other.passages}"
+                f"the results have different {kind} settings: only one has {lone.queries} to "
+                f"{lone.passages}"
             )
         if by == "kind":
-            yield kind, values[0], values[1]
+            yield kind, a, b
             continue
-        for number, setting in enumerate(settings[0]):
-            yield setting, _only(values[0], number), _only(values[1], number)
+        for number, setting in enumerate(settings):
+            yield setting, _select_setting(a, number), _select_setting(b, number)
 
 
-def _only(values: Values, setting: int) -> Values:
-    mine = np.flatnonzero(values.setting == setting)
-    return Values(values.question[mine], values.setting[mine], values.value[mine])
+def _select_setting(values: Values, setting: int) -> Values:
+    rows = np.flatnonzero(values.setting == setting)
+    return Values(values.group[rows], values.setting[rows], values.value[rows])
 
 
-def same_collection(results: Sequence[Results]) -> None:
+def check_same_collection(results: Sequence[Results]) -> None:
     """Raise `BadData` where results are of different collections."""
-    identities = [to_record(one.provenance.collection.identity) for one in results]
-    for other in identities[1:]:
+    identities = [to_record(each.provenance.collection.identity) for each in results]
+    for identity in identities[1:]:
         for key, value in identities[0].items():
-            if other[key] != value:
+            if identity[key] != value:
                 raise BadData(
                     f"results are compared on one collection, but its {key} differs: "
-                    f"{value!s:.80} and {other[key]!s:.80}"
+                    f"{value!s:.80} and {identity[key]!s:.80}"
                 )

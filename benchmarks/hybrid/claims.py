@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from beir_hybrid.errors import lookup
-from beir_hybrid.results.render import signed
-from beir_hybrid.results.statistics import holm
+from beir_hybrid.results.render import format_signed
+from beir_hybrid.results.statistics import adjust_p_values
 from benchmarks.hybrid.pooled import COLUMNS, Column, Gap, Pooled, gaps, sense
 
 MARGIN, PART = 0.005, 0.02  # of mAP; of the other's mAP, where that is less
@@ -143,7 +143,7 @@ def verdicts(arm: str, judged: Mapping[str, Mapping[str, Pooled]]) -> list[Verdi
         for name, pooled in list(judged.items())[: 1 if claim.untestable else None]
     ]
     family = [gap for claim, *_, rows in looked if claim.rule == "better" for _, gap in rows]
-    p = dict(zip(map(id, family), holm([gap.p for gap in family]).tolist(), strict=True))
+    p = dict(zip(map(id, family), adjust_p_values([gap.p for gap in family]).tolist(), strict=True))
     return [
         _verdict(
             claim,
@@ -211,10 +211,11 @@ def _told(rows: Sequence[Compared], which: Sequence[bool], value: bool) -> str:
 
 def shown(gap: Gap) -> str:
     """Return a difference with both intervals."""
-    seeds = f"[{signed(gap.seed_low)}, {signed(gap.seed_high)}] over seeds"
+    seeds = f"[{format_signed(gap.seed_low)}, {format_signed(gap.seed_high)}] over seeds"
     if gap.seed_low == -float("inf"):
         seeds = "one seed"
-    return f"{signed(gap.difference)} [{signed(gap.low)}, {signed(gap.high)}] by question, {seeds}"
+    by_group = f"[{format_signed(gap.low)}, {format_signed(gap.high)}] by question"
+    return f"{format_signed(gap.difference)} {by_group}, {seeds}"
 
 
 KEPT = """Of the candidates, the one with the highest mean of mAP in the three settings on the dev
@@ -246,7 +247,7 @@ def kept(
         for collection, (one, baseline) in judged.items()
     }
     gains = [gap for some in rows.values() for name, gap in some if name in _GAINS]
-    p = dict(zip(map(id, gains), holm([gap.p for gap in gains]).tolist(), strict=True))
+    p = dict(zip(map(id, gains), adjust_p_values([gap.p for gap in gains]).tolist(), strict=True))
     found = {}
     for collection, some in rows.items():
         told = [(name, replace(gap, p_holm=p.get(id(gap), gap.p))) for name, gap in some]

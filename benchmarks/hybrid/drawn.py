@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from beir_hybrid.report.figures import COLOURS, INK, plot_style, write_figure, write_title
 from beir_hybrid.report.scatter import plot_points
-from beir_hybrid.results.results import Estimate
+from beir_hybrid.results.estimate import Estimate
 from benchmarks.hybrid.pooled import COLUMNS, Pooled
 
 if TYPE_CHECKING:

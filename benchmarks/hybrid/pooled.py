@@ -16,9 +16,15 @@ import numpy as np
 from beir_hybrid.collection.setting import KindName, Setting
 from beir_hybrid.errors import BadData
 from beir_hybrid.measures.base import is_higher_better
-from beir_hybrid.results.results import RESULTS as FILE
 from beir_hybrid.results.results import Results
-from beir_hybrid.results.statistics import Values, average, compare, draw, holm, interval
+from beir_hybrid.results.statistics import (
+    adjust_p_values,
+    compare_values,
+    draw_weights,
+    estimate_interval,
+)
+from beir_hybrid.results.storage import RESULTS as FILE
+from beir_hybrid.results.values import Values, average
 from benchmarks.hybrid.run import RESULTS
 
 Keep = Callable[[Setting], bool]
@@ -196,13 +202,13 @@ class Pooled:
         values = self.values(column)
         if values is None:
             return None
-        weights = self._weights(len(np.unique(values.question)))
-        low, high = interval(values, weights=weights)
+        weights = self._weights(len(np.unique(values.group)))
+        low, high = estimate_interval(values, weights=weights)
         return Mean(average(values), low, high, tuple(self.by_seed(column).values()))
 
     def _weights(self, questions: int) -> np.ndarray:
         if questions not in self._drawn:
-            self._drawn[questions] = draw(questions, SAMPLES)
+            self._drawn[questions] = draw_weights(questions, SAMPLES)
         return self._drawn[questions]
 
     @cached_property
@@ -215,12 +221,12 @@ def _joined(parts: Sequence[tuple[Values, tuple[Setting, ...]]], where: str) -> 
     for other, others in parts[1:]:
         same = settings == others and all(
             np.array_equal(getattr(first, name), getattr(other, name))
-            for name in ("question", "setting")
+            for name in ("group", "setting")
         )
         if not same:
             raise BadData(f"{where}: the seeds were not judged on the same questions and settings")
     values = np.stack([one.value for one, _ in parts])
-    return Table(first.question, first.setting, settings, values)
+    return Table(first.group, first.setting, settings, values)
 
 
 def gaps(first: Pooled, others: Sequence[Pooled], column: Column) -> list[Gap]:
@@ -237,11 +243,11 @@ def gaps(first: Pooled, others: Sequence[Pooled], column: Column) -> list[Gap]:
         a, b = mine.values(column), theirs.values(column)
         if a is None or b is None:
             continue
-        one = compare(a, b, samples=FLIPS)
+        one = compare_values(a, b, samples=FLIPS)
         found.append(one.p)
         seeds = _over_seeds(mine.by_seed(column), theirs.by_seed(column))
-        rows.append((other.label, one.mean_b, one.difference, one.low, one.high, *seeds, one.p))
-    corrected = holm(found).tolist()
+        rows.append((other.label, one.mean_b, one.value, one.low, one.high, *seeds, one.p))
+    corrected = adjust_p_values(found).tolist()
     return [Gap(first.label, *row, p) for row, p in zip(rows, corrected, strict=True)]
 
 

@@ -24,7 +24,7 @@ from beir_hybrid.files import atomic_file
 from beir_hybrid.measures.language_preference import LanguagePreference
 from beir_hybrid.measures.rank_distance import RankDistance
 from beir_hybrid.measures.same_language_share import SameLanguageShare
-from beir_hybrid.results.results import RESULTS as RESULTS_FILE
+from beir_hybrid.results.storage import RESULTS as RESULTS_FILE
 from benchmarks.hybrid import data, ntrex, ranks
 from benchmarks.hybrid.encoders import start
 from benchmarks.hybrid.experiment import Experiment, Variant

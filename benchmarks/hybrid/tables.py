@@ -6,7 +6,7 @@ from importlib import resources
 
 import numpy as np
 
-from beir_hybrid.results.render import figure, signed
+from beir_hybrid.results.render import format_signed, format_value
 from benchmarks.hybrid.claims import SEEN, UNSEEN
 from benchmarks.hybrid.pooled import COLUMNS, Column, Gap, Pooled, gaps
 
@@ -48,13 +48,13 @@ def means(pooled: Mapping[str, Pooled], columns: Iterable[str] = tuple(COLUMNS))
     first = next(iter(pooled.values()), None)
     free = [first.unbiased.get(COLUMNS[name].measure) if first else None for name in there]
     if any(free):
-        rows.append(["*unbiased*", *("" if one is None else figure(one) for one in free)])
+        rows.append(["*unbiased*", *("" if one is None else format_value(one) for one in free)])
     return table(["batches", *there], rows)
 
 
 def _cell(mean: float, low: float, high: float, spread: float) -> str:
-    seeds = "" if np.isnan(spread) else f" ±{figure(spread)}"
-    return f"{figure(mean)} [{figure(low)}, {figure(high)}]{seeds}"
+    seeds = "" if np.isnan(spread) else f" ±{format_value(spread)}"
+    return f"{format_value(mean)} [{format_value(low)}, {format_value(high)}]{seeds}"
 
 
 def published(labels: Mapping[str, str], name: str) -> str:
@@ -62,7 +62,10 @@ def published(labels: Mapping[str, str], name: str) -> str:
     text = resources.files("beir_hybrid.report").joinpath("published.toml").read_text("utf-8")
     known = {row["name"]: row.get(name, {}) for row in tomllib.loads(text)["rows"]}
     rows = [
-        [label, *(figure(known[row][what]) for what in ("mono", "cross", "multi", "distance"))]
+        [
+            label,
+            *(format_value(known[row][what]) for what in ("mono", "cross", "multi", "distance")),
+        ]
         for label, row in labels.items()
         if known.get(row)
     ]
@@ -92,9 +95,13 @@ def tests(pooled: Mapping[str, Pooled], baseline: str) -> str:
 
 
 def _gap(gap: Gap) -> list[str]:
-    seeds = "-" if np.isinf(gap.seed_low) else f"[{signed(gap.seed_low)}, {signed(gap.seed_high)}]"
-    by_question = f"[{signed(gap.low)}, {signed(gap.high)}]"
-    return [signed(gap.difference), by_question, seeds, f"{gap.p:.4f}", f"{gap.p_holm:.4f}"]
+    seeds = (
+        "-"
+        if np.isinf(gap.seed_low)
+        else f"[{format_signed(gap.seed_low)}, {format_signed(gap.seed_high)}]"
+    )
+    by_question = f"[{format_signed(gap.low)}, {format_signed(gap.high)}]"
+    return [format_signed(gap.difference), by_question, seeds, f"{gap.p:.4f}", f"{gap.p_holm:.4f}"]
 
 
 def groups(pooled: Mapping[str, Pooled]) -> str:
@@ -143,7 +150,9 @@ def one_target(one: Pooled) -> str:
         return ""
     value = found.values.mean(axis=0)
     cells = {
-        (setting.queries, setting.passages): figure(float(value[found.setting == number].mean()))
+        (setting.queries, setting.passages): format_value(
+            float(value[found.setting == number].mean())
+        )
         for number, setting in enumerate(found.settings)
     }
     langs = sorted({query for query, _ in cells})

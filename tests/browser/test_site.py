@@ -21,7 +21,7 @@ from playwright.sync_api import (
 )
 
 import beir_hybrid as bh
-from beir_hybrid.results.render import figure
+from beir_hybrid.results.render import format_value
 from tests.boards import HOSTILE, collection, system
 
 pytestmark = pytest.mark.browser
@@ -215,7 +215,7 @@ def test_choosing_another_measure(results: dict[str, bh.Results], site: Path, pa
     at = rows(page).index("own/Language")
     for title, kind in (("Mo", "mono"), ("Cr", "cross"), ("Mul", "multi")):
         found = next(v for m, v in summary[kind].items() if str(m) == "nDCG@10")  # type: ignore[index]
-        assert column(page, title)[at] == figure(found.mean)
+        assert column(page, title)[at] == format_value(found.mean)
     caption = page.locator("#on-capitals-table caption").inner_text()
     assert caption.startswith("Mo, Cr and Mul show nDCG@10")
 

@@ -1,0 +1,98 @@
+"""The files of a folder of results, written so that no kill leaves a mixture of two."""
+# mypy: allow-untyped-calls
+# (pyarrow.parquet leaves functions without types.)
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from beir_hybrid.errors import BadData
+from beir_hybrid.files import atomic_file, explain_write_errors, file_lock, sha256
+
+FORMAT = 1
+RESULTS, PER_QUERY, TIMING = "results.json", "per_query.parquet", "timing.json"
+NEW_TABLE = "results.coming.parquet"  # the table's name until `RESULTS` has its checksum
+
+
+def write_results(
+    folder: Path, record: dict[str, Any], timing: dict[str, Any], table: pa.Table
+) -> None:
+    """Write the three files; killed at any moment, the old results or the new ones are whole."""
+    import pyarrow.parquet as pq
+
+    path, new_table = folder / RESULTS, folder / NEW_TABLE
+    # The lock removes the temporary files of `RESULTS` and `NEW_TABLE` that a kill left.
+    with file_lock(folder / "results"), explain_write_errors(path):
+        _finish_save(folder)
+        with atomic_file(new_table) as temporary:
+            pq.write_table(table, temporary, compression="zstd")
+        with atomic_file(folder / TIMING) as temporary:
+            temporary.write_text(_dump_json(timing), "utf-8")
+        record = {"format": FORMAT, **record, "per_query": sha256(new_table)}
+        with atomic_file(path) as temporary:
+            temporary.write_text(_dump_json(record), "utf-8")
+        _finish_save(folder)
+
+
+def read_record(folder: Path) -> dict[str, Any]:
+    """Return what ``results.json`` says; raise `BadData` if it is missing or of a newer version."""
+    path = folder / RESULTS
+    if not path.is_file():
+        raise BadData(f"{folder} holds no results: it lacks {RESULTS}")
+    record: dict[str, Any] = json.loads(path.read_bytes())
+    if record["format"] > FORMAT:
+        raise BadData(
+            f"{path} has format {record['format']}, and this version reads {FORMAT}: "
+            "upgrade beir-hybrid"
+        )
+    return record
+
+
+def read_table(folder: Path, checksum: str) -> pa.Table:
+    """Return the table with a checksum; raise `BadData` if there is none."""
+    import pyarrow.parquet as pq
+
+    return pq.read_table(_find_table(folder, checksum))
+
+
+def read_timing(folder: Path) -> object:
+    """Return what ``timing.json`` says; nothing if it is missing."""
+    path = folder / TIMING
+    if not path.is_file():
+        return {}
+    try:
+        return json.loads(path.read_bytes())
+    except ValueError as error:
+        raise BadData(f"{path} is not JSON: {error}") from error
+
+
+def _finish_save(folder: Path) -> None:
+    """Give the new table its name if `RESULTS` has its checksum; a kill may have prevented that."""
+    new_table, path = folder / NEW_TABLE, folder / RESULTS
+    if new_table.is_file() and path.is_file():
+        try:
+            checksum = json.loads(path.read_bytes())["per_query"]
+        except (ValueError, KeyError, TypeError):
+            return
+        if checksum == sha256(new_table):
+            new_table.replace(folder / PER_QUERY)
+
+
+def _find_table(folder: Path, checksum: str) -> Path:
+    """Return the file of the table with a checksum."""
+    # The last name again, for a save may just have renamed it.
+    for path in (folder / PER_QUERY, folder / NEW_TABLE, folder / PER_QUERY):
+        try:
+            if sha256(path) == checksum:
+                return path
+        except FileNotFoundError:
+            continue
+    path = folder / PER_QUERY
+    reason = "is damaged: its checksum is not the stored one" if path.is_file() else "is not there"
+    raise BadData(f"{path} {reason}")
+
+
+def _dump_json(record: object) -> str:
+    return json.dumps(record, ensure_ascii=False, indent=1) + "\n"
