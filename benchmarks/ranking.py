@@ -110,12 +110,12 @@ def ours(folder: Path, passages: int, queries: int) -> dict[str, Any]:
     mapped = np.load(folder / "passages.npy", mmap_mode="r")[:passages]
     places = np.arange(passages, dtype=np.int32)
     corpus = Embeddings([mapped], np.zeros(passages, np.int32), places)
-    asked = Embeddings.of(np.load(folder / "queries.npy")[:queries])
+    asked = Embeddings.from_array(np.load(folder / "queries.npy")[:queries])
     judged = np.repeat(np.arange(queries), GOLDS), draw.integers(0, passages, queries * GOLDS)
     edges = np.linspace(0, passages, LANGS + 1).astype(int).tolist()
     groups = {str(a): range(a, b) for a, b in pairwise(edges)}
     order = draw.permutation(passages).astype(np.int32)
-    few = Embeddings.of(np.eye(2, DIM, dtype=np.float32))
+    few = Embeddings.from_array(np.eye(2, DIM, dtype=np.float32))
     # Compiled code is loaded here: it is kept between processes.
     rank(few, few, (places[:1], places[:1]), {"": range(2)}, places[:2], k=1)
     return _timed(lambda: rank(asked, corpus, judged, groups, order, k=TOP))

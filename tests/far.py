@@ -20,7 +20,7 @@ class Broken(Hashes):
 
 
 class Cutting(Hashes):
-    def find_cut(self, some: Sequence[str], role: str) -> list[int]:
+    def find_truncated(self, some: Sequence[str], role: str) -> list[int]:
         assert role == "queries"
         return [at for at, text in enumerate(some) if text.endswith("7")]
 

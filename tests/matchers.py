@@ -126,7 +126,7 @@ def vectors(on: Collection, seed: int = 1) -> CollectionVectors:
     """Return vectors of small whole numbers, so that products are exact and some tie."""
     draw = np.random.default_rng(seed)
     queries, passages = (
-        Embeddings.of(draw.integers(-3, 4, (len(table), 6)).astype(np.float32))
+        Embeddings.from_array(draw.integers(-3, 4, (len(table), 6)).astype(np.float32))
         for table in (on.queries, on.passages)
     )
     model = ModelProvenance("drawn", fingerprint={"kind": "vectors", "seed": seed})

@@ -17,13 +17,13 @@ from transformers.utils import logging
 
 from beir_hybrid.encoding import (
     Embeddings,
-    Encoded,
-    Encoder,
     EncoderOptions,
+    EncodingStats,
     SentenceTransformerEncoder,
     as_encoder,
     encode,
 )
+from beir_hybrid.encoding.encoder import EncoderAdapter, EncoderLike
 from beir_hybrid.encoding.presets import BY_MODEL, PRESETS
 from beir_hybrid.errors import BadData, BadOption, UnknownName
 from beir_hybrid.retrieval import rank
@@ -175,17 +175,17 @@ def test_texts_are_cut_at_the_length_and_counted(folder: Path, tmp_path: Path) -
     # A text has a token a word, one before it and one after it; the model reads 16.
     texts = [" ".join(["w1"] * n) for n in (1, 4, 5, 14, 15, 40)]
     own = SentenceTransformerEncoder(str(folder), batch_size=1)
-    assert own.find_cut(texts, "queries") == [4, 5]
+    assert own.find_truncated(texts, "queries") == [4, 5]
     short = SentenceTransformerEncoder(str(folder), max_length=6, passage_prompt="w2 ")
-    assert short.find_cut(texts, "queries") == [2, 3, 4, 5]
-    assert short.find_cut(texts, "passages") == [1, 2, 3, 4, 5]
+    assert short.find_truncated(texts, "queries") == [2, 3, 4, 5]
+    assert short.find_truncated(texts, "passages") == [1, 2, 3, 4, 5]
     found = own.encode_queries(texts)
     assert found[5] == pytest.approx(found[3], abs=1e-6)
     assert found[3] != pytest.approx(found[2], abs=1e-4)
-    assert encode(own, [*texts, *texts], "queries", folder=tmp_path).cut == 2
+    assert encode(own, [*texts, *texts], "queries", folder=tmp_path).truncated == 2
     # The same store, asked for fewer: those that were cut elsewhere do not count.
-    assert encode(own, texts[:5], "queries", folder=tmp_path).cut == 1
-    assert encode(own, texts[:3], "queries", folder=tmp_path).cut == 0
+    assert encode(own, texts[:5], "queries", folder=tmp_path).truncated == 1
+    assert encode(own, texts[:3], "queries", folder=tmp_path).truncated == 0
 
 
 def test_a_roberta_counts_its_positions_from_behind_its_padding(tmp_path: Path) -> None:
@@ -213,23 +213,23 @@ def test_an_encoder_may_leave_open_what_it_cuts(tmp_path: Path) -> None:
     class Tells(TwoSizes):
         fingerprint = {"kind": "tells"}  # noqa: RUF012
 
-        def find_cut(self, texts: Sequence[str], role: str) -> list[int] | None:
+        def find_truncated(self, texts: Sequence[str], role: str) -> list[int] | None:
             long = [at for at, text in enumerate(texts) if len(text) > 3]
             return long if role == "queries" else None
 
-    found: list[tuple[Encoder, Any, list[str], int | None]] = [
+    cases: list[tuple[EncoderLike, Any, list[str], int | None]] = [
         (TwoSizes(), "queries", ["a", "long"], None),
         (Tells(), "queries", ["a", "long", "long", "longer"], 2),
         (Tells(), "queries", ["a"], 0),
         (Tells(), "passages", ["a"], None),
         (Tells(), "passages", [], 0),
     ]
-    for encoder, role, texts, cut in found:
+    for encoder, role, texts, cut in cases:
         for _ in range(2):  # encoded, and from the store
-            done = Encoded(cut=5)
-            assert encode(encoder, texts, role, folder=tmp_path, encoded=done).cut == cut
-            assert done.cut == (None if cut is None else 5 + cut)
-    assert Embeddings.of(np.ones((2, 3), np.float32)).cut is None
+            done = EncodingStats(truncated=5)
+            assert encode(encoder, texts, role, folder=tmp_path, stats=done).truncated == cut
+            assert done.truncated == (None if cut is None else 5 + cut)
+    assert Embeddings.from_array(np.ones((2, 3), np.float32)).truncated is None
 
 
 def test_nothing_is_printed_while_a_model_is_loaded(
@@ -249,7 +249,9 @@ def test_nothing_is_printed_while_a_model_is_loaded(
 
 
 def test_word_vectors_have_no_limit() -> None:
-    assert SentenceTransformerEncoder(static_model()).find_cut(["w1 " * 10_000], "queries") == []
+    assert (
+        SentenceTransformerEncoder(static_model()).find_truncated(["w1 " * 10_000], "queries") == []
+    )
     with pytest.raises(BadOption, match="max_length: a StaticEmbedding has no limit to set"):
         SentenceTransformerEncoder(static_model(), max_length=8)
 
@@ -292,7 +294,7 @@ def test_a_fingerprint_is_of_the_model_and_not_of_its_place(folder: Path, tmp_pa
 
 def test_a_fingerprint_names_the_machinery() -> None:
     model = static_model()
-    known = SentenceTransformerEncoder(model).fingerprint
+    known: Any = SentenceTransformerEncoder(model).fingerprint
     assert known["device"] == "cpu"
     assert known["versions"]["torch"] == torch.__version__
 
@@ -410,10 +412,11 @@ def test_options_that_make_no_sense(folder: Path, tmp_path: Path) -> None:
 
 
 def test_what_is_left_out_is_no_option() -> None:
-    encoder = TwoSizes()
-    assert as_encoder(encoder, normalize=None, max_length=None) is encoder
-    assert isinstance(encoder, Encoder)
-    assert not isinstance(Embeddings, Encoder)
+    model = TwoSizes()
+    wrapper = as_encoder(model, normalize=None, max_length=None)
+    assert isinstance(wrapper, EncoderAdapter)
+    assert wrapper.model is model
+    assert as_encoder(wrapper, normalize=None) is wrapper
     adapter = as_encoder(static_model(), normalize=False, max_length=None)
     assert isinstance(adapter, SentenceTransformerEncoder)
     assert adapter.normalize is False
@@ -459,3 +462,46 @@ def test_every_option_has_a_help_text_and_a_default() -> None:
     )
     loading = EncoderOptions(device="cpu", revision="main").loading_arguments()
     assert loading == {"device": "cpu", "revision": "main", "trust_remote_code": False}
+
+
+def test_an_object_that_only_encodes_gets_the_defaults_of_an_encoder() -> None:
+    encoder = as_encoder(TwoSizes())
+    assert (encoder.name, encoder.revision, encoder.n_parameters) == ("TwoSizes", "", None)
+    assert (encoder.weight_bytes, encoder.concurrent_texts, encoder.normalize) == (0, 0, None)
+    assert encoder.fingerprint == {"kind": "two sizes"}
+    assert encoder.find_truncated(["a"], "queries") is None
+    assert not encoder.reads_images
+    with pytest.raises(BadOption, match="TwoSizes reads no images"):
+        encoder.encode_images([])
+
+
+def test_an_object_with_more_attributes_keeps_them() -> None:
+    class Rich(TwoSizes):
+        name, revision, n_parameters, concurrent_texts = "rich", "abc", 7, 64
+
+        def encode_images(self, images: Sequence[Any]) -> np.ndarray:
+            return np.zeros((len(images), 2), np.float32)
+
+    encoder = as_encoder(Rich())
+    assert (encoder.name, encoder.revision, encoder.n_parameters) == ("rich", "abc", 7)
+    assert encoder.concurrent_texts == 64
+    assert encoder.reads_images
+    assert encoder.encode_images(["an image"] * 3).shape == (3, 2)  # type: ignore[list-item]
+
+
+def test_a_folder_without_pooler_weights_has_one_fingerprint(folder: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    shutil.copytree(folder, tmp_path / "bare")
+    (path,) = (tmp_path / "bare").rglob("model.safetensors")
+    weights = load_file(path)
+    pooler = [name for name in weights if "pooler" in name]
+    assert pooler
+    kept = {name: tensor for name, tensor in weights.items() if name not in pooler}
+    save_file(kept, path, metadata={"format": "pt"})
+    state = torch.random.get_rng_state()
+    first, second = (SentenceTransformerEncoder(tmp_path / "bare") for _ in range(2))
+    assert first.fingerprint == second.fingerprint
+    assert torch.equal(torch.random.get_rng_state(), state)
+    full = SentenceTransformerEncoder(folder)
+    assert first.encode_queries(TEXTS).tolist() == full.encode_queries(TEXTS).tolist()

@@ -99,7 +99,7 @@ def vectors_of(collection: Collection, seed: int, dim: int = 3) -> CollectionVec
     texts = [*collection.queries["text"].to_pylist(), *collection.passages["text"].to_pylist()]
     rows = {text: draw.integers(-1, 2, dim).astype(np.float32) for text in dict.fromkeys(texts)}
     queries, passages = (
-        Embeddings.of(np.stack([rows[text] for text in table["text"].to_pylist()]))
+        Embeddings.from_array(np.stack([rows[text] for text in table["text"].to_pylist()]))
         for table in (collection.queries, collection.passages)
     )
     return CollectionVectors(
@@ -323,7 +323,7 @@ def test_a_normalized_disparity_needs_the_pool_and_names_itself() -> None:
 def test_a_group_apart_is_in_no_pool_whatever_the_shards(size: int) -> None:
     draw = np.random.default_rng(3)
     queries, passages = (
-        Embeddings.of(draw.integers(-1, 2, (n, 3)).astype(np.float32)) for n in (20, 50)
+        Embeddings.from_array(draw.integers(-1, 2, (n, 3)).astype(np.float32)) for n in (20, 50)
     )
     groups = {"de": range(30), "en": range(30, 30), "image": range(30, 50)}
     order = draw.permutation(50).astype(np.int32)
@@ -466,7 +466,7 @@ def test_captions_alone_need_no_vectors_of_pictures() -> None:
     assert results.kinds == ("mono", "cross", "multi")
     # Those of pictures, which must not matter.
     rows = [
-        Embeddings.of(Lengths().encode_queries(table["text"].to_pylist()))
+        Embeddings.from_array(Lengths().encode_queries(table["text"].to_pylist()))
         for table in (collection.queries, collection.passages)
     ]
     vectors = CollectionVectors(rows[0], rows[1], ModelProvenance("m"))

@@ -234,7 +234,7 @@ def test_pictures_that_have_changed_are_not_shown(tmp_path: Path, clip: Path) ->
     pairs = bh.pairs_from_collection(bh.load("jsonl-image-text", path=tmp_path))
     ids = pairs.data.table["id"].to_pylist()
     painted(tmp_path / "b.png", "green", "green")
-    changed = r"b\.png is no longer the picture that was loaded; load the collection or pairs anew"
+    changed = r"b\.png is no longer the image that was loaded; load the collection or pairs anew"
     with pytest.raises(BadData, match=changed):
         pairs[ids.index("b#0")]
     with pytest.raises(BadData, match=changed):

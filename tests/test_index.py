@@ -138,7 +138,7 @@ def test_approximate_kinds_find_what_they_should(tmp_path: Path) -> None:
         "ivfpq": ({"nlist": 282, "nprobe": 64, "code size": 3, "trained on": 11_000}, 0.3),
     }
     for kind, (parameters, least) in known.items():
-        told = write_faiss(Embeddings.of(rows), tmp_path / kind, kind)
+        told = write_faiss(Embeddings.from_array(rows), tmp_path / kind, kind)
         assert told.items() >= parameters.items()
         _, found = read_faiss(tmp_path / kind).search(asked, 1)
         assert (found[:, 0] == exact).mean() >= least

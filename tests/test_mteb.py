@@ -18,7 +18,13 @@ from mteb.results import TaskResult
 from sentence_transformers import SentenceTransformer
 
 import beir_hybrid as bh
-from beir_hybrid.encoding import Encoded, Encoder, SentenceTransformerEncoder, as_encoder, encode
+from beir_hybrid.encoding import (
+    Encoder,
+    EncodingStats,
+    SentenceTransformerEncoder,
+    as_encoder,
+    encode,
+)
 from beir_hybrid.encoding.mteb_models import MtebEncoder
 from beir_hybrid.errors import BadData, BadOption, MissingExtra
 from beir_hybrid.results.mteb import Score, read_mteb, write_mteb
@@ -74,15 +80,15 @@ def test_the_store_tells_models_apart_by_their_weights(tmp_path: Path) -> None:
     # mteb gives both models the same name and the same revision: that there is none.
     one, two = MtebEncoder(mtebs(static_model(1))), MtebEncoder(mtebs(static_model(2)))
     assert one.fingerprint["name"] == two.fingerprint["name"]
-    counts = Encoded(), Encoded()
+    counts = EncodingStats(), EncodingStats()
     rows = [
-        encode(encoder, TEXTS, "queries", folder=tmp_path, encoded=count).take(slice(0, 1))
+        encode(encoder, TEXTS, "queries", folder=tmp_path, stats=count).take(slice(0, 1))
         for encoder, count in zip((one, two), counts, strict=True)
     ]
     assert [count.texts for count in counts] == [5, 5]
     assert rows[0].tolist() != rows[1].tolist()
-    again = Encoded()
-    encode(MtebEncoder(mtebs(static_model(1))), TEXTS, "queries", folder=tmp_path, encoded=again)
+    again = EncodingStats()
+    encode(MtebEncoder(mtebs(static_model(1))), TEXTS, "queries", folder=tmp_path, stats=again)
     assert again.texts == 0
 
 
@@ -139,16 +145,18 @@ def test_texts_that_a_model_of_sentence_transformers_cuts_are_told(tmp_path: Pat
     texts = ["w1 " * n for n in (1, 12, 13, 14, 15, 40)]
     model = transformer_model(tmp_path)
     plain = MtebEncoder(mtebs(model))
-    assert plain.find_cut(texts, "queries") == plain.find_cut(texts, "passages") == [4, 5]
+    assert (
+        plain.find_truncated(texts, "queries") == plain.find_truncated(texts, "passages") == [4, 5]
+    )
     prompts = {"query": "w2 ", "document": "", "SciFact-query": "w2 w3 "}
     prompted = MtebEncoder(mtebs(transformer_model(tmp_path / "b"), model_prompts=prompts))
-    assert prompted.find_cut(texts, "queries") == [3, 4, 5]
-    assert prompted.find_cut(texts, "passages") == [4, 5]
+    assert prompted.find_truncated(texts, "queries") == [3, 4, 5]
+    assert prompted.find_truncated(texts, "passages") == [4, 5]
     model.prompts = {"query": "w2 ", "document": "", "passage": "w3 w4 "}
     known = MtebEncoder(mtebs(model), task_metadata=mteb.get_task("SciFact").metadata)
-    assert known.find_cut(texts, "queries") == [3, 4, 5]
+    assert known.find_truncated(texts, "queries") == [3, 4, 5]
     assert plain.name == "SentenceTransformer"
-    assert MtebEncoder(Lengths(name="me/a", revision="1")).find_cut(texts, "queries") is None
+    assert MtebEncoder(Lengths(name="me/a", revision="1")).find_truncated(texts, "queries") is None
     assert MtebEncoder(Lengths(name="me/a", revision="1")).name == "me/a"
     assert MtebEncoder(Lengths(revision="1")).name == "Lengths"
 

@@ -22,7 +22,7 @@ Make = Callable[[np.random.Generator, int, int], np.ndarray]
 
 
 def vectors(*rows: list[float]) -> Embeddings:
-    return Embeddings.of(np.array(rows, dtype=np.float32))
+    return Embeddings.from_array(np.array(rows, dtype=np.float32))
 
 
 def numbers(*some: int) -> np.ndarray:
@@ -39,7 +39,13 @@ def check(queries: np.ndarray, passages: np.ndarray, judged: Judged, groups: Gro
           order: np.ndarray, k: int) -> Ranked:  # fmt: skip
     """Compare everything that `rank` finds with sorted lists of all scores."""
     ranked = rank(
-        Embeddings.of(queries), Embeddings.of(passages), judged, groups, order, k=k, per_group=True
+        Embeddings.from_array(queries),
+        Embeddings.from_array(passages),
+        judged,
+        groups,
+        order,
+        k=k,
+        per_group=True,
     )
     # Whatever the order of the sums, float64 is exact for the integers and far finer than float32
     # for the others.
@@ -164,11 +170,19 @@ def test_one_passage_and_one_query() -> None:
 
 def test_nothing_to_rank() -> None:
     none = np.empty((0, 2), np.float32)
-    ranked = rank(Embeddings.of(none), vectors([1, 2]), (numbers(), numbers()), {"en": range(1)},
-                  numbers(0), k=2)  # fmt: skip
+    ranked = rank(
+        Embeddings.from_array(none),
+        vectors([1, 2]),
+        (numbers(), numbers()),
+        {"en": range(1)},
+        numbers(0),
+        k=2,
+    )
     assert ranked.pool.rank().tolist() == []
     assert ranked.best[""].rows.shape == (0, 1)
-    ranked = rank(vectors([1, 2]), Embeddings.of(none), (numbers(), numbers()), {}, numbers(), k=2)
+    ranked = rank(
+        vectors([1, 2]), Embeddings.from_array(none), (numbers(), numbers()), {}, numbers(), k=2
+    )
     assert ranked.best[""].rows.shape == (1, 0)
 
 
@@ -197,7 +211,14 @@ def test_more_than_one_batch_and_block_in_any_cut_of_the_passages() -> None:
     best = np.stack([np.lexsort((-order, -row))[:40] for row in scores])
     for edges in ([0, m], [0, 1, 4097, m], [0, *range(13, m, 1500), m]):
         groups = {str(a): range(a, b) for a, b in pairwise(edges)}
-        found = rank(Embeddings.of(queries), Embeddings.of(passages), judged, groups, order, k=40)
+        found = rank(
+            Embeddings.from_array(queries),
+            Embeddings.from_array(passages),
+            judged,
+            groups,
+            order,
+            k=40,
+        )
         assert found.pool.above.tolist() == above.tolist()
         assert found.pool.rank("desc").tolist() == (1 + above + later).tolist()
         assert np.array_equal(found.best[""].rows, best)
@@ -216,7 +237,7 @@ def test_vectors_in_shards_of_other_types_and_repeated_rows() -> None:
     judged = numbers(0, 1, 2), numbers(59, 0, 30)
     order = draw.permutation(60).astype(np.int32)
     expected = check(queries, plain, judged, {"en": range(60)}, order, 10)
-    found = rank(Embeddings.of(queries), scattered, judged, {"en": range(60)}, order, k=10)
+    found = rank(Embeddings.from_array(queries), scattered, judged, {"en": range(60)}, order, k=10)
     assert found.pool.rank().tolist() == expected.pool.rank().tolist()
     assert found.best[""].rows.tolist() == expected.best[""].rows.tolist()
 
@@ -227,7 +248,7 @@ def test_several_rankings_at_once_do_not_disturb_each_other() -> None:
     judged = np.arange(300), draw.integers(0, 5000, 300)
     order = draw.permutation(5000).astype(np.int32)
     found: list[Ranked] = []
-    work = partial(rank, Embeddings.of(queries), Embeddings.of(passages), judged,
+    work = partial(rank, Embeddings.from_array(queries), Embeddings.from_array(passages), judged,
                    {"a": range(2500), "b": range(2500, 5000)}, order, k=20)  # fmt: skip
     threads = [threading.Thread(target=lambda: found.append(work())) for _ in range(4)]
     for thread in threads:

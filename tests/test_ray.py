@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from beir_hybrid.encoding import Embeddings, Encoded, SentenceTransformerEncoder, encode
+from beir_hybrid.encoding import Embeddings, EncodingStats, SentenceTransformerEncoder, encode
 from beir_hybrid.encoding.cluster import Cluster
-from beir_hybrid.encoding.engines import at_work
+from beir_hybrid.encoding.engines import parallel_encoder
 from beir_hybrid.errors import BadData, BadOption, ClusterFailed, MissingExtra
 from beir_hybrid.evaluation.evaluate import evaluate
 from beir_hybrid.results.provenance import ClusterSize
@@ -72,11 +72,11 @@ def test_a_cluster_encodes_as_one_process_does(two_nodes: Any, tmp_path: Path) -
     assert len(two_nodes.worker_nodes) == 2
     encoder = SentenceTransformerEncoder(static_model(seed=3), query_prompt="w1 ")
     asked = [f"w{number % 390} w{number % 7}" for number in range(2 * SHARD + 10)]
-    done = Encoded()
-    with Cluster() as cluster, at_work(encoder, cluster) as remote:
+    done = EncodingStats()
+    with Cluster() as cluster, parallel_encoder(encoder, cluster) as remote:
         assert cluster.cpus == 2
         assert dict(remote.fingerprint) == dict(encoder.fingerprint)
-        found = encode(remote, asked, "queries", folder=tmp_path / "ray", encoded=done)
+        found = encode(remote, asked, "queries", folder=tmp_path / "ray", stats=done)
     assert done.texts == len(asked)
     alone = encode(encoder, asked, "queries", folder=tmp_path / "alone")
     assert np.array_equal(found.take(slice(None)), alone.take(slice(None)))
@@ -87,7 +87,7 @@ def test_a_cluster_encodes_as_one_process_does(two_nodes: Any, tmp_path: Path) -
 def test_batches_of_other_texts_change_last_bits_at_most(tmp_path: Path) -> None:
     encoder = SentenceTransformerEncoder(transformer_model(tmp_path / "model"))
     asked = [" ".join(f"w{n % word}" for word in range(1, 2 + n % 11)) for n in range(900)]
-    with Cluster() as cluster, at_work(encoder, cluster) as remote:
+    with Cluster() as cluster, parallel_encoder(encoder, cluster) as remote:
         found = encode(remote, asked, "passages", folder=tmp_path / "ray").take(slice(None))
     alone = encode(encoder, asked, "passages", folder=tmp_path / "alone").take(slice(None))
     assert np.abs(found - alone).max() < 1e-6
@@ -115,15 +115,15 @@ def test_an_evaluation_on_a_cluster(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("two_nodes")
 def test_places_of_cut_texts_come_back(tmp_path: Path) -> None:
-    done = Encoded()
-    with Cluster() as cluster, at_work(Cutting(), cluster) as remote:
-        encode(remote, texts(1000), "queries", folder=tmp_path, encoded=done)
-    assert done.cut == 100
+    done = EncodingStats()
+    with Cluster() as cluster, parallel_encoder(Cutting(), cluster) as remote:
+        encode(remote, texts(1000), "queries", folder=tmp_path, stats=done)
+    assert done.truncated == 100
 
 
 @pytest.mark.usefixtures("two_nodes")
 def test_an_error_of_the_encoder_comes_back_and_what_was_finished_stays(tmp_path: Path) -> None:
-    with Cluster() as cluster, at_work(Broken(), cluster) as remote:  # noqa: SIM117 - what raises
+    with Cluster() as cluster, parallel_encoder(Broken(), cluster) as remote:  # noqa: SIM117 - what raises
         with pytest.raises(BadData, match=r"^broken at text 1600$"):
             encode(remote, texts(8 * SHARD), "queries", folder=tmp_path)
     rest = Hashes()
@@ -134,7 +134,7 @@ def test_an_error_of_the_encoder_comes_back_and_what_was_finished_stays(tmp_path
 
 @pytest.mark.usefixtures("two_nodes")
 def test_machines_that_would_make_different_vectors_are_an_error(tmp_path: Path) -> None:
-    with Cluster() as cluster, at_work(Elsewhere(), cluster) as remote:  # noqa: SIM117 - what raises
+    with Cluster() as cluster, parallel_encoder(Elsewhere(), cluster) as remote:  # noqa: SIM117 - what raises
         with pytest.raises(BadData, match=r"different vectors: library is \d+ on one and \d+ on "):
             encode(remote, texts(8 * SHARD), "queries", folder=tmp_path)
 
@@ -145,7 +145,7 @@ def test_an_encoder_that_cannot_travel() -> None:
         with pytest.raises(
             BadOption, match=r"^Stubborn cannot be sent .*: cannot pickle .*lock.*$"
         ):
-            at_work(Stubborn(), cluster).__enter__()
+            parallel_encoder(Stubborn(), cluster).__enter__()
 
 
 def ranking(passages: int, queries: int) -> dict[str, Any]:
@@ -155,8 +155,8 @@ def ranking(passages: int, queries: int) -> dict[str, Any]:
     vectors = draw.standard_normal((passages, 16), np.float32)
     vectors[half:] = vectors[draw.integers(0, half, passages - half)]
     return {
-        "queries": Embeddings.of(draw.standard_normal((queries, 16), np.float32)),
-        "passages": Embeddings.of(vectors),
+        "queries": Embeddings.from_array(draw.standard_normal((queries, 16), np.float32)),
+        "passages": Embeddings.from_array(vectors),
         "judged": (
             np.sort(draw.integers(0, queries, 3 * queries)),
             draw.integers(0, passages, 3 * queries),
@@ -172,7 +172,7 @@ def ranking(passages: int, queries: int) -> dict[str, Any]:
 def test_a_cluster_ranks_as_one_process_does() -> None:
     given = ranking(20_000, 300)
     with Cluster() as cluster:
-        found = rank_sharded(**given, each=cluster.each, size=6000)
+        found = rank_sharded(**given, each=cluster.map_unordered, size=6000)
     same(found, rank(**given))
 
 
@@ -196,7 +196,7 @@ def test_a_node_dies_while_it_encodes(three_nodes: Any, tmp_path: Path) -> None:
         while len(list(folder.rglob("*.note.json"))) < 2:
             time.sleep(0.01)
 
-    with Cluster() as cluster, at_work(Slow(), cluster) as remote:
+    with Cluster() as cluster, parallel_encoder(Slow(), cluster) as remote:
         killer = kill(three_nodes, two_shards)
         found = encode(remote, texts(n), "queries", folder=folder)
         killer.join()
@@ -214,7 +214,7 @@ def test_a_node_dies_while_it_searches(three_nodes: Any) -> None:
     with Cluster() as cluster:
 
         def each(function: Any, common: Any, jobs: Iterable[Any]) -> Iterator[Any]:
-            for found in cluster.each(function, common, jobs):
+            for found in cluster.map_unordered(function, common, jobs):
                 there.set()
                 yield found
 
@@ -235,7 +235,7 @@ def test_all_nodes_lost_for_good_are_an_error_and_what_was_finished_stays(tmp_pa
             while not list(tmp_path.rglob("*.note.json")):
                 time.sleep(0.01)
 
-        with Cluster(patience=10) as cluster, at_work(Slow(), cluster) as remote:
+        with Cluster(patience=10) as cluster, parallel_encoder(Slow(), cluster) as remote:
             killer = kill(nodes, a_shard)
             with pytest.raises(
                 ClusterFailed, match=r"finished nothing for \d+ sec.*\d CPUs, 0 GPU"

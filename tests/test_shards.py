@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beir_hybrid.encoding import Embeddings, Encoded, SentenceTransformerEncoder, encode
-from beir_hybrid.encoding.engines import DevicesEncoder
-from beir_hybrid.encoding.jobs import Part, check_parts, encode_part
+from beir_hybrid.encoding import Embeddings, EncodingStats, SentenceTransformerEncoder, encode
+from beir_hybrid.encoding.engines import MultiDeviceEncoder
+from beir_hybrid.encoding.partition import Part, check_parts, encode_part
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.evaluate import evaluate
 from beir_hybrid.retrieval import Ranked, rank
@@ -36,8 +36,8 @@ def test_each_part_encodes_its_own_texts(tmp_path: Path) -> None:
         3: [*lines[2 * SHARD : 3 * SHARD], "who", "why"],
     }
     for number in (3, 1, 2):
-        encoder, done = Hashes(**ALIKE), Encoded()
-        n = encode_part(encoder, whole, Part(number, 3), folder=tmp_path, encoded=done)
+        encoder, done = Hashes(**ALIKE), EncodingStats()
+        n = encode_part(encoder, whole, Part(number, 3), folder=tmp_path, stats=done)
         assert encoder.seen == wanted[number]
         assert done.texts == n == len(wanted[number])
         again = Hashes(**ALIKE)
@@ -107,21 +107,21 @@ def test_more_parts_than_shards_leave_some_empty(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["2", "2/", "/8", "2-8", "0/8", "9/8", "1/0", "-1/8", "two/8", ""])
 def test_what_is_no_part(text: str) -> None:
     with pytest.raises(BadOption, match=r"part"):
-        Part.read(text)
+        Part.parse(text)
 
 
 def test_a_part_is_read_as_it_is_written() -> None:
-    assert (Part.read("2/8"), str(Part(2, 8))) == (Part(2, 8), "2/8")
+    assert (Part.parse("2/8"), str(Part(2, 8))) == (Part(2, 8), "2/8")
 
 
 SCRIPT = """
 import sys
 from pathlib import Path
-from beir_hybrid.encoding.jobs import Part, encode_part
+from beir_hybrid.encoding.partition import Part, encode_part
 from tests.parallel import ALIKE, collection
 from tests.test_store import Hashes
 folder, log, part = sys.argv[1:]
-encode_part(Hashes(Path(log), 0.1, **ALIKE), collection(), Part.read(part), folder=Path(folder))
+encode_part(Hashes(Path(log), 0.1, **ALIKE), collection(), Part.parse(part), folder=Path(folder))
 """
 
 
@@ -153,11 +153,11 @@ def test_a_killed_job_goes_on(tmp_path: Path) -> None:
 
 def test_calls_at_once_leave_the_files_of_one_after_another(tmp_path: Path) -> None:
     class Several(Hashes):
-        in_flight = 3 * SHARD
+        concurrent_texts = 3 * SHARD
 
-    done = Encoded()
+    done = EncodingStats()
     found = encode(
-        Several(delay=0.05), texts(PASSAGES), "queries", folder=tmp_path / "a", encoded=done
+        Several(delay=0.05), texts(PASSAGES), "queries", folder=tmp_path / "a", stats=done
     )
     assert_right(found, texts(PASSAGES))
     assert done.texts == PASSAGES
@@ -167,7 +167,7 @@ def test_calls_at_once_leave_the_files_of_one_after_another(tmp_path: Path) -> N
 
 def test_an_error_in_one_of_several_calls_keeps_what_was_finished(tmp_path: Path) -> None:
     class Breaking(Hashes):
-        in_flight = 2 * SHARD
+        concurrent_texts = 2 * SHARD
 
         def encode_queries(self, some: Sequence[str]) -> np.ndarray:
             if "text 3000" in some:
@@ -188,7 +188,7 @@ def test_several_devices_give_the_rows_of_one() -> None:
     encoder = SentenceTransformerEncoder(static_model(seed=3), query_prompt="w1 ")
     asked = [f"w{number % 90} w{number % 7}" for number in range(300)]
     before, known = encoder.encode_queries(asked), dict(encoder.fingerprint)
-    spread = DevicesEncoder(encoder, ["cpu", "cpu"])
+    spread = MultiDeviceEncoder(encoder, ["cpu", "cpu"])
     try:
         assert dict(spread.fingerprint) == known
         rows = spread.encode_queries(asked)
@@ -257,7 +257,7 @@ def test_shards_rank_as_a_sort_does(seed: int, size: int, k: int, backwards: boo
         found = list(here(function, common, jobs))
         return found[::-1] if backwards else found
 
-    given = (Embeddings.of(queries), Embeddings.of(passages), judged, groups, order)
+    given = (Embeddings.from_array(queries), Embeddings.from_array(passages), judged, groups, order)
     ranked = rank_sharded(*given, k=k, per_group=True, size=size, each=each)
     assert_ranked(ranked, queries, passages, judged, groups, order, k)
     same(ranked, rank(*given, k=k, per_group=True))
@@ -284,7 +284,7 @@ def test_shards_of_real_numbers_rank_as_the_whole(size: int | None) -> None:
     groups = {"x": range(4000), "y": range(4000, 4000), "z": range(4000, n)}
     judged = np.sort(draw.integers(0, asked, 3000)), draw.integers(0, n, 3000)
     order = draw.permutation(n).astype(np.int32)
-    given = (Embeddings.of(queries), Embeddings.of(passages), judged, groups, order)
+    given = (Embeddings.from_array(queries), Embeddings.from_array(passages), judged, groups, order)
     same(
         rank_sharded(*given, k=20, per_group=True, size=size),
         rank(*given, k=20, per_group=True),
@@ -297,7 +297,12 @@ def test_no_more_travels_than_can_be_among_the_best() -> None:
     passages = np.array(numbers, np.float32)[:, None]
     queries = np.array([[1], [-1]], np.float32)
     judged = np.array([0]), np.array([0])
-    given = (Embeddings.of(queries), Embeddings.of(passages), judged, {"x": range(16)})
+    given = (
+        Embeddings.from_array(queries),
+        Embeddings.from_array(passages),
+        judged,
+        {"x": range(16)},
+    )
     came = []
 
     def each(function, common, jobs):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
@@ -327,12 +332,12 @@ def of_keys(keys: np.ndarray) -> Counted:
 
 
 def test_what_shards_refuse() -> None:
-    one = Embeddings.of(np.ones((1, 2), np.float32))
+    one = Embeddings.from_array(np.ones((1, 2), np.float32))
     judged = np.array([0]), np.array([0])
     order = np.zeros(1, np.int32)
     with pytest.raises(BadOption, match="size is 0; it must be a whole number from 1 on"):
         rank_sharded(one, one, judged, {"": range(1)}, order, size=0)
-    wide = Embeddings.of(np.ones((1, 3), np.float32))
+    wide = Embeddings.from_array(np.ones((1, 3), np.float32))
     with pytest.raises(BadData, match="queries have 2 dimensions and passages 3"):
         rank_sharded(one, wide, judged, {"": range(1)}, order)
 

@@ -16,8 +16,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from beir_hybrid.encoding import Encoded, encode
-from beir_hybrid.encoding.store import space_folder
+from beir_hybrid.encoding import Encoder, EncodingStats, encode
+from beir_hybrid.encoding.store import open_space
 from beir_hybrid.errors import BadData, NotWritable
 
 ROOT = Path(__file__).parent.parent
@@ -31,7 +31,7 @@ def vector(text: str, seed: str = "") -> np.ndarray:
     return np.frombuffer(digest, np.uint32)[:DIM].astype(np.float32)
 
 
-class Hashes:
+class Hashes(Encoder):
     """An encoder that turns texts into hashes, and notes which texts it was given."""
 
     def __init__(self, log: Path | None = None, delay: float = 0, **fingerprint: Any) -> None:
@@ -68,9 +68,9 @@ def tree(folder: Path) -> dict[str, bytes]:
 
 
 def test_identical_texts_are_encoded_once_in_the_order_they_come(tmp_path: Path) -> None:
-    encoder, done = Hashes(), Encoded()
+    encoder, done = Hashes(), EncodingStats()
     asked = ["b", "a", "b", "", "a", "ü", "b"]
-    found = encode(encoder, asked, "queries", folder=tmp_path, encoded=done)
+    found = encode(encoder, asked, "queries", folder=tmp_path, stats=done)
     assert encoder.seen == ["b", "a", "", "ü"]
     assert done.texts == 4
     assert done.seconds > 0
@@ -115,7 +115,7 @@ def test_another_fingerprint_reuses_nothing(tmp_path: Path) -> None:
         )
         assert encoder.seen == ["a"]
     assert len(list(tmp_path.iterdir())) == len(kinds)
-    manifest = json.loads((space_folder(Hashes(seed="2"), "queries", tmp_path) / "space.json")
+    manifest = json.loads((open_space(Hashes(seed="2"), "queries", tmp_path) / "space.json")
                           .read_text())  # fmt: skip
     assert (manifest["kind"], manifest["seed"], manifest["role"]) == ("hashes", "2", "queries")
 

@@ -16,10 +16,17 @@ from PIL import Image
 from sentence_transformers import SentenceTransformer
 
 from beir_hybrid.collection import Collection
-from beir_hybrid.encoding import Embeddings, Encoded, SentenceTransformerEncoder, encode
-from beir_hybrid.encoding.engines import DevicesEncoder, RayEncoder
-from beir_hybrid.encoding.images import _PICTURES, image_encoder, windows
-from beir_hybrid.encoding.jobs import encode_part
+from beir_hybrid.encoding import (
+    Embeddings,
+    Encoder,
+    EncodingStats,
+    SentenceTransformerEncoder,
+    encode,
+)
+from beir_hybrid.encoding.encoder import check_reads_images
+from beir_hybrid.encoding.engines import MultiDeviceEncoder, RayEncoder
+from beir_hybrid.encoding.images import IMAGES_PER_BATCH, decode_batches
+from beir_hybrid.encoding.partition import encode_part
 from beir_hybrid.encoding.vision import from_vision_text
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.evaluate import evaluate
@@ -59,7 +66,7 @@ def paths(files: Sequence[Path]) -> list[str]:
     return [str(path) for path in files]
 
 
-class Corner:
+class Corner(Encoder):
     """An encoder of pictures to their first pixel and of texts to their length; notes its calls."""
 
     def __init__(self) -> None:
@@ -89,11 +96,11 @@ def test_a_picture_is_encoded_once_whatever_its_name(tmp_path: Path, files: list
     twin = tmp_path / "twin.png"
     twin.write_bytes(files[1].read_bytes())
     asked = [files[2], files[1], twin, files[2]]
-    encoder, done = Corner(), Encoded()
+    encoder, done = Corner(), EncodingStats()
     store = tmp_path / "store"
-    found = encode(encoder, keys(asked), "images", folder=store, encoded=done, paths=paths(asked))
+    found = encode(encoder, keys(asked), "images", folder=store, stats=done, paths=paths(asked))
     assert found.take(slice(None)).tolist() == corners([files[2], files[1], files[1], files[2]])
-    assert (encoder.windows, done.pictures, done.texts, found.cut) == ([2], 2, 0, 0)
+    assert (encoder.windows, done.images, done.texts, found.truncated) == ([2], 2, 0, 0)
     known = keys(asked)
     for path in asked:
         path.unlink(missing_ok=True)  # what the store holds is not opened
@@ -132,26 +139,26 @@ def test_bad_rows_name_the_picture(tmp_path: Path, files: list[Path]) -> None:
             rows[4] = np.nan
             return rows
 
-    with pytest.raises(BadData, match=r"Broken: 1 of 5 .* the picture is '.*picture-4\.png'"):
+    with pytest.raises(BadData, match=r"Broken: 1 of 5 .* the image is '.*picture-4\.png'"):
         encode(Broken(), keys(files), "images", folder=tmp_path / "s", paths=paths(files))
 
 
 def test_few_decoded_pictures_are_in_memory_however_many_there_are(tmp_path: Path) -> None:
     many = []
-    for number in range(2 * _PICTURES + 3):
+    for number in range(2 * IMAGES_PER_BATCH + 3):
         path = tmp_path / f"{number}.png"
         Image.new("RGB", (4, 4), (number % 256, number // 256, 0)).save(path)
         many.append(path)
     encoder = Corner()
     found = encode(encoder, keys(many), "images", folder=tmp_path / "s", paths=paths(many))
-    assert encoder.windows == [_PICTURES, _PICTURES, 3]
+    assert encoder.windows == [IMAGES_PER_BATCH, IMAGES_PER_BATCH, 3]
     assert found.take(slice(None)).tolist() == [[n % 256, n // 256, 0] for n in range(len(many))]
 
 
 def test_large_pictures_come_a_few_at_a_time(tmp_path: Path) -> None:
     path = tmp_path / "large.png"
     Image.new("1", (6000, 6000)).save(path)  # 36 of 64 million pixels
-    some = windows(keys([path]) * 5, paths([path] * 5))
+    some = decode_batches(keys([path]) * 5, paths([path] * 5))
     assert [len(window) for window in some] == [2, 2, 1]
 
 
@@ -160,13 +167,13 @@ def test_a_model_of_texts_alone_says_so_before_a_picture_is_opened(tmp_path: Pat
         (SentenceTransformerEncoder(static_model()), "SentenceTransformer"),
         (Silent(), "Silent"),
     ):
-        assert not hasattr(encoder, "encode_images")
-        with pytest.raises(BadOption, match=f"{name} reads no pictures; .* such as CLIP or SigLIP"):
+        assert not encoder.reads_images
+        with pytest.raises(BadOption, match=f"{name} reads no images; .* such as CLIP or SigLIP"):
             encode(encoder, ["sha256:0"], "images", folder=tmp_path, paths=["nowhere.png"])
 
 
-class Silent:
-    fingerprint: Mapping[str, Any] = {"kind": "silent"}
+class Silent(Encoder):
+    fingerprint = {"kind": "silent"}  # noqa: RUF012 - as users write it
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
         raise NotImplementedError
@@ -228,15 +235,15 @@ def test_long_captions_are_cut_and_counted(clip: Path, tmp_path: Path) -> None:
     # A token a letter, one before and one behind: 75 letters are read and 76 are not.
     texts = ["a" * 75, "a" * 76, "a" * 300, "é" * 38, "short"]
     encoder = SentenceTransformerEncoder(clip, device="cpu")
-    assert encoder.find_cut(texts, "passages") == [1, 2, 3]  # é is two bytes
+    assert encoder.find_truncated(texts, "passages") == [1, 2, 3]  # é is two bytes
     found = encode(encoder, texts, "passages", folder=tmp_path)
-    assert found.cut == 3
+    assert found.truncated == 3
     rows = found.take(slice(None))
     np.testing.assert_allclose(rows[1], rows[2], rtol=0, atol=1e-6)
     with pytest.raises(BadOption, match="max_length is 78; the model reads at most 77 tokens"):
         SentenceTransformerEncoder(clip, device="cpu", max_length=78)
     short = SentenceTransformerEncoder(clip, device="cpu", max_length=10)
-    assert short.find_cut(["a" * 8, "a" * 9], "queries") == [1]
+    assert short.find_truncated(["a" * 8, "a" * 9], "queries") == [1]
 
 
 def test_without_a_limit_of_its_tokenizer_a_model_reads_as_far_as_it_has_places(
@@ -247,7 +254,7 @@ def test_without_a_limit_of_its_tokenizer_a_model_reads_as_far_as_it_has_places(
     wanted = SentenceTransformerEncoder(model).encode_queries(cut)
     model.max_seq_length = int(1e30)
     encoder = SentenceTransformerEncoder(model)
-    assert encoder.find_cut([*long, *cut, "a" * 75], "queries") == [0, 1]
+    assert encoder.find_truncated([*long, *cut, "a" * 75], "queries") == [0, 1]
     np.testing.assert_allclose(encoder.encode_queries(long), wanted, rtol=0, atol=1e-6)
 
 
@@ -307,7 +314,7 @@ def test_a_text_encoder_and_a_vision_encoder_become_one_model(
     np.testing.assert_allclose(
         loaded.encode_images(pictures), own.encode(pictures), rtol=0, atol=1e-5
     )
-    assert loaded.find_cut(["w1 " * 62, "w1 " * 63], "queries") == [1]  # of 64 places
+    assert loaded.find_truncated(["w1 " * 62, "w1 " * 63], "queries") == [1]  # of 64 places
 
 
 def test_new_maps_come_from_the_seed(clip: Path, tmp_path: Path) -> None:
@@ -333,7 +340,7 @@ def test_any_pair_of_towers_will_do_that_makes_vectors(
     assert np.asarray(model.encode(pictures)).shape == (1, 12)
     encoder = SentenceTransformerEncoder(model)
     # RoBERTa begins to count its places behind the padding's: 20 of 22 are there.
-    assert encoder.find_cut(["w1 " * 18, "w1 " * 19], "queries") == [1]
+    assert encoder.find_truncated(["w1 " * 18, "w1 " * 19], "queries") == [1]
     assert encoder.encode_queries(["w1 " * 60]).shape == (1, 12)
     # From a model of both the towers are taken apart.
     swapped = from_vision_text(clip, vit, device="cpu", dim=4)
@@ -448,7 +455,7 @@ def test_a_model_of_texts_alone_encodes_no_caption_of_pictures(
     collection: Collection, tmp_path: Path
 ) -> None:
     store = tmp_path / "store"
-    with pytest.raises(BadOption, match="SentenceTransformer reads no pictures") as caught:
+    with pytest.raises(BadOption, match="SentenceTransformer reads no images") as caught:
         evaluate(static_model(), collection, measures=[R @ 1], store=store)
     assert str(caught.value).endswith(
         "; or ask for settings of captions alone: settings='cross multi'"
@@ -463,7 +470,7 @@ def test_a_model_of_texts_alone_is_told_what_there_is(
     tmp_path: Path, files: list[Path], captions: list[str], cure: str
 ) -> None:
     rows = [Captioned(path.stem, path, {"en": captions}, path.stem) for path in files]
-    with pytest.raises(BadOption, match=f"reads no pictures.* {cure}$"):
+    with pytest.raises(BadOption, match=f"reads no images.* {cure}$"):
         evaluate(static_model(), image_text("one", rows, {}), store=tmp_path / "store")
 
 
@@ -480,7 +487,7 @@ REFUSED: dict[str, Callable[[Collection, Path], object]] = {
 def test_what_is_of_texts_alone_refuses_pictures(
     collection: Collection, tmp_path: Path, what: str
 ) -> None:
-    with pytest.raises(BadOption, match=f"colours has pictures, and {what} is of texts alone"):
+    with pytest.raises(BadOption, match=f"colours has images, and {what} is of texts alone"):
         REFUSED[what](collection, tmp_path)
 
 
@@ -488,19 +495,19 @@ def test_several_devices_share_pictures_out_too(clip: Path, files: list[Path]) -
     encoder = SentenceTransformerEncoder(clip, device="cpu")
     pictures = [Image.open(path) for path in files]
     wanted = encoder.encode_images(pictures)
-    spread = DevicesEncoder(encoder, ["cpu"])
+    spread = MultiDeviceEncoder(encoder, ["cpu"])
     try:
         np.testing.assert_allclose(spread.encode_images(pictures), wanted, rtol=0, atol=1e-5)
     finally:
         spread.close()
-    blind = DevicesEncoder(SentenceTransformerEncoder(static_model()), ["cpu", "cpu"])
-    assert not hasattr(blind, "encode_images")
+    blind = MultiDeviceEncoder(SentenceTransformerEncoder(static_model()), ["cpu", "cpu"])
+    assert not blind.reads_images
 
 
 def test_a_cluster_refuses_pictures() -> None:
     encoder = RayEncoder.__new__(RayEncoder)  # without the cluster, for which it does not matter
     with pytest.raises(BadOption, match="on this machine only: leave out the engine 'ray'"):
-        image_encoder(encoder)
+        check_reads_images(encoder)
 
 
 def test_a_damaged_shard_of_pictures_is_redone(tmp_path: Path, files: list[Path]) -> None:
@@ -515,19 +522,19 @@ def test_a_damaged_shard_of_pictures_is_redone(tmp_path: Path, files: list[Path]
 
 
 def test_joined_rows_lie_behind_each_other() -> None:
-    first = Embeddings.of(np.array([[1, 2], [3, 4]], np.float32))
+    first = Embeddings.from_array(np.array([[1, 2], [3, 4]], np.float32))
     empty = Embeddings([], np.zeros(0, np.int32), np.zeros(0, np.int32), 0)
     shards = [np.array([[5, 6]], np.float32), np.array([[7, 8], [9, 0]], np.float32)]
     second = Embeddings(shards, np.array([1, 0, 1]), np.array([1, 0, 0]), 3)
-    both = Embeddings.joined([first.part(range(1, 2)), empty, second])
-    assert (len(both), both.dim, both.cut) == (4, 2, None)
+    both = Embeddings.concatenate([first.slice_rows(range(1, 2)), empty, second])
+    assert (len(both), both.dim, both.truncated) == (4, 2, None)
     assert both.take(slice(None)).tolist() == [[3, 4], [9, 0], [5, 6], [7, 8]]
-    assert both.part(range(2, 4)).take(np.array([1, 0])).tolist() == [[7, 8], [5, 6]]
-    assert Embeddings.joined([empty, second]).cut == 3
-    assert len(Embeddings.joined([empty, empty])) == 0
-    other = Embeddings.of(np.ones((2, 3), np.float32))
+    assert both.slice_rows(range(2, 4)).take(np.array([1, 0])).tolist() == [[7, 8], [5, 6]]
+    assert Embeddings.concatenate([empty, second]).truncated == 3
+    assert len(Embeddings.concatenate([empty, empty])) == 0
+    other = Embeddings.from_array(np.ones((2, 3), np.float32))
     with pytest.raises(BadData, match=r"have \[2, 3\] dimensions"):
-        Embeddings.joined([first, other])
+        Embeddings.concatenate([first, other])
 
 
 def test_the_learned_scale_of_clip_is_not_trained_and_does_not_count(clip: Path) -> None:

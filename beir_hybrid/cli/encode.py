@@ -74,28 +74,28 @@ def encode(
     """
     if merge and shard:
         raise BadOption("--merge checks the parts of all jobs; leave out --shard")
-    from beir_hybrid.encoding import Encoded, as_encoder
-    from beir_hybrid.encoding.engines import at_work, cluster_of
-    from beir_hybrid.encoding.jobs import WHOLE, Part, check_parts, encode_part
+    from beir_hybrid.encoding import EncodingStats, as_encoder
+    from beir_hybrid.encoding.engines import open_cluster, parallel_encoder
+    from beir_hybrid.encoding.partition import ONLY_PART, Part, check_parts, encode_part
 
-    part = Part.read(shard) if shard else WHOLE
+    part = Part.parse(shard) if shard else ONLY_PART
     stay_offline(offline)
-    with cluster_of(engine) as cluster:
+    with open_cluster(engine) as cluster:
         encoder = as_encoder(model, **encoder_options(context))
         collection = load(dataset, split(languages), option, offline)
-        with at_work(encoder, cluster) as working:
+        with parallel_encoder(encoder, cluster) as working:
             if merge:
                 there = check_parts(working, collection)
                 typer.echo(f"{collection.name}: all {there:,} texts are encoded")
                 return
-            encoded = Encoded()
-            n = encode_part(working, collection, part, encoded=encoded)
+            stats = EncodingStats()
+            n = encode_part(working, collection, part, stats=stats)
     if not n:
         typer.echo(
-            f"{collection.name}: part {part} has no texts: there are too few for {part.of} parts"
+            f"{collection.name}: part {part} has no texts: there are too few for {part.total} parts"
         )
         return
     of = f" of part {part}" if shard else ""
     typer.echo(
-        f"{collection.name}: {encoded.texts:,} texts{of} encoded in {encoded.seconds:.1f} seconds"
+        f"{collection.name}: {stats.texts:,} texts{of} encoded in {stats.seconds:.1f} seconds"
     )

@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from beir_hybrid.encoding.embeddings import Embeddings as Embeddings
     from beir_hybrid.encoding.encoder import Encoder as Encoder
-    from beir_hybrid.encoding.encoder import (
-        SentenceTransformerEncoder as SentenceTransformerEncoder,
-    )
-    from beir_hybrid.encoding.encoder import as_encoder as as_encoder
+    from beir_hybrid.encoding.models import as_encoder as as_encoder
     from beir_hybrid.encoding.options import EncoderOptions as EncoderOptions
     from beir_hybrid.encoding.pair_scorer import PairScorer as PairScorer
-    from beir_hybrid.encoding.store import Encoded as Encoded
+    from beir_hybrid.encoding.sentence_transformer import (
+        SentenceTransformerEncoder as SentenceTransformerEncoder,
+    )
+    from beir_hybrid.encoding.store import EncodingStats as EncodingStats
     from beir_hybrid.encoding.store import encode as encode
 
 _HOMES = {
     "Embeddings": "embeddings",
-    "Encoded": "store",
     "Encoder": "encoder",
     "EncoderOptions": "options",
+    "EncodingStats": "store",
     "PairScorer": "pair_scorer",
-    "SentenceTransformerEncoder": "encoder",
-    "as_encoder": "encoder",
+    "SentenceTransformerEncoder": "sentence_transformer",
+    "as_encoder": "models",
     "encode": "store",
 }
 

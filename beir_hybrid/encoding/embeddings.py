@@ -1,4 +1,4 @@
-"""Vectors that lie in several files, each distinct text's once, read as one matrix in blocks."""
+"""Embeddings: vectors in several files, each distinct text's once, read as one matrix in blocks."""
 
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -12,89 +12,92 @@ from beir_hybrid.errors import BadData
 
 @dataclass(frozen=True)
 class Embeddings:
-    """Rows of vectors; equal texts share one, and the bytes stay on disk.
+    """Rows of vectors; equal texts share one vector, and the bytes stay on disk.
 
     Attributes
     ----------
     shards
-        Arrays of shape (n, dim), memory-mapped when they come from the store.
-    shard, place
-        For each row: which array its vector is in, and where in it.
-    cut
-        How many distinct texts were longer than the model reads; ``None`` where it is not known.
+        Arrays of shape (n, dim), memory-mapped if they come from the store.
+    shard_numbers, shard_rows
+        For each row: which array its vector is in, and the row in that array.
+    truncated
+        How many distinct texts the model truncated; None if that is not known.
     """
 
     shards: Sequence[np.ndarray]
-    shard: np.ndarray  # (n_rows,) int32
-    place: np.ndarray  # (n_rows,) int32
-    cut: int | None = None
+    shard_numbers: np.ndarray  # (n_rows,) int32
+    shard_rows: np.ndarray  # (n_rows,) int32
+    truncated: int | None = None
 
     @classmethod
-    def of(cls, rows: np.ndarray) -> "Embeddings":
+    def from_array(cls, rows: np.ndarray) -> "Embeddings":
         """Wrap one array of shape (n, dim)."""
         check_rows(rows, len(rows))
         n = len(rows)
         return cls([rows], np.zeros(n, np.int32), np.arange(n, dtype=np.int32))
 
     @classmethod
-    def joined(cls, parts: "Sequence[Embeddings]") -> "Embeddings":
-        """Put the rows of some behind each other, such as those of captions and of pictures."""
+    def concatenate(cls, parts: "Sequence[Embeddings]") -> "Embeddings":
+        """Put the rows of several embeddings behind each other, such as of captions and images."""
         filled = [part for part in parts if len(part)] or parts[:1]
         if len(dims := {part.dim for part in filled}) > 1:
             raise BadData(f"vectors to compare have {sorted(dims)} dimensions; they must be alike")
         starts = np.cumsum([0, *[len(part.shards) for part in filled]])
-        shard = [part.shard + at for part, at in zip(filled, starts, strict=False)]
-        cuts = [part.cut for part in parts]
+        numbers = [part.shard_numbers + start for part, start in zip(filled, starts, strict=False)]
+        counts = [part.truncated for part in parts]
         return cls(
-            _Chain([part.shards for part in filled]),
-            np.concatenate(shard).astype(np.int32),
-            np.concatenate([part.place for part in filled]),
-            None if None in cuts else sum(filter(None, cuts)),
+            _SequenceChain([part.shards for part in filled]),
+            np.concatenate(numbers).astype(np.int32),
+            np.concatenate([part.shard_rows for part in filled]),
+            None if None in counts else sum(filter(None, counts)),
         )
 
     def __len__(self) -> int:
-        return len(self.shard)
+        return len(self.shard_numbers)
 
     @property
     def dim(self) -> int:
-        """The length of a vector."""
+        """The number of dimensions of a vector."""
         return int(self.shards[0].shape[1]) if len(self.shards) else 0
 
-    def part(self, rows: range) -> "Embeddings":
-        """Return some rows that lie side by side."""
-        within = slice(rows.start, rows.stop)
-        return replace(self, shard=self.shard[within], place=self.place[within])
+    def slice_rows(self, rows: range) -> "Embeddings":
+        """Return adjacent rows."""
+        part = slice(rows.start, rows.stop)
+        return replace(
+            self, shard_numbers=self.shard_numbers[part], shard_rows=self.shard_rows[part]
+        )
 
     def take(self, rows: np.ndarray | slice) -> np.ndarray:
-        """Return some rows as float32, (n, dim): a view where they lie side by side."""
-        shard, place = self.shard[rows], self.place[rows]
-        if len(shard) and (shard == shard[0]).all() and (np.diff(place) == 1).all():
-            source = np.asarray(self.shards[shard[0]][place[0] : place[0] + len(place)])
+        """Return rows as float32, (n, dim): a view if they are adjacent in one shard."""
+        numbers, shard_rows = self.shard_numbers[rows], self.shard_rows[rows]
+        if len(numbers) and (numbers == numbers[0]).all() and (np.diff(shard_rows) == 1).all():
+            first = shard_rows[0]
+            source = np.asarray(self.shards[numbers[0]][first : first + len(shard_rows)])
             return source.astype(np.float32, copy=False)
-        taken = np.empty((len(shard), self.dim), dtype=np.float32)
-        for number in np.unique(shard):
-            mine = np.flatnonzero(shard == number)
-            taken[mine] = self.shards[number][place[mine]]
-        return taken
+        vectors = np.empty((len(numbers), self.dim), dtype=np.float32)
+        for number in np.unique(numbers):
+            in_shard = np.flatnonzero(numbers == number)
+            vectors[in_shard] = self.shards[number][shard_rows[in_shard]]
+        return vectors
 
 
-class _Chain(Sequence[np.ndarray]):
-    """Several sequences of arrays as one; none is opened before it is asked for."""
+class _SequenceChain(Sequence[np.ndarray]):
+    """Several sequences of arrays as one; an array is opened only when it is indexed."""
 
     def __init__(self, sequences: Sequence[Sequence[np.ndarray]]) -> None:
         self._sequences = sequences
-        self._starts = np.cumsum([0, *[len(one) for one in sequences]]).tolist()
+        self._starts = np.cumsum([0, *[len(sequence) for sequence in sequences]]).tolist()
 
     def __len__(self) -> int:
         return int(self._starts[-1])
 
     def __getitem__(self, number: Any) -> Any:
-        which = bisect_right(self._starts, number, hi=len(self._sequences)) - 1
-        return self._sequences[which][number - self._starts[which]]
+        i = bisect_right(self._starts, number, hi=len(self._sequences)) - 1
+        return self._sequences[i][number - self._starts[i]]
 
 
 class BadRows(BadData):
-    """Vectors that cannot be used; `row` is the first such."""
+    """Vectors that cannot be used; `row` is the first of them."""
 
     def __init__(self, message: str, row: int = 0) -> None:
         super().__init__(message)
@@ -104,7 +107,7 @@ class BadRows(BadData):
 def check_rows(rows: np.ndarray, n: int, dim: int = 0) -> np.ndarray:
     """Return the rows if they are n vectors of finite float32 numbers, else raise `BadRows`.
 
-    Where `dim` is not 0, they must have so many dimensions.
+    Unless `dim` is 0, they must have that many dimensions.
     """
     shape = getattr(rows, "shape", type(rows).__name__)
     if not isinstance(rows, np.ndarray) or rows.ndim != 2 or len(rows) != n:  # noqa: PLR2004
@@ -115,11 +118,11 @@ def check_rows(rows: np.ndarray, n: int, dim: int = 0) -> np.ndarray:
         raise BadRows(f"embeddings have shape {shape}: they have no dimensions")
     if dim and rows.shape[1] != dim:
         raise BadRows(f"embeddings have {rows.shape[1]} dimensions, those before them {dim}")
-    finite = (np.abs(rows) <= np.finfo(np.float32).max).all(axis=1)
-    if not finite.all():
-        bad = np.flatnonzero(~finite)
+    is_finite = (np.abs(rows) <= np.finfo(np.float32).max).all(axis=1)
+    if not is_finite.all():
+        bad_rows = np.flatnonzero(~is_finite)
         raise BadRows(
-            f"{len(bad):,} of {n:,} embeddings hold NaN or infinity, first row {bad[0]}",
-            int(bad[0]),
+            f"{len(bad_rows):,} of {n:,} embeddings hold NaN or infinity, first row {bad_rows[0]}",
+            int(bad_rows[0]),
         )
     return rows

@@ -1,6 +1,5 @@
-"""An encoder in, the same encoder at work elsewhere out: on all GPUs of a machine, or on Ray."""
+"""Encoders on several devices: all GPUs of this machine, or the machines of a Ray cluster."""
 
-import copy
 import json
 import pickle
 import platform
@@ -8,219 +7,204 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property, partial
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from beir_hybrid.encoding.cluster import Cluster
-from beir_hybrid.encoding.encoder import Encoder, Role, SentenceTransformerEncoder
+from beir_hybrid.encoding.encoder import Encoder, EncoderWrapper, Role
+from beir_hybrid.encoding.sentence_transformer import SentenceTransformerEncoder
 from beir_hybrid.errors import BadData, BadOption, lookup
 
-_TEXTS = 512  # texts that a machine is given at a time: little is lost when it dies
-_OPENED: dict[str, Callable[[], AbstractContextManager[Cluster | None]]] = {
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_CALL_TEXTS = 512  # texts of one call to a machine: little is lost when it dies
+_ENGINES: dict[str, Callable[[], AbstractContextManager[Cluster | None]]] = {
     "local": nullcontext,
     "ray": Cluster,
 }
 
 
-def cluster_of(engine: str) -> AbstractContextManager[Cluster | None]:
-    """Open what an engine works on: for ``ray`` a cluster, and nothing for ``local``."""
-    return lookup("engine", engine, _OPENED)()
+def open_cluster(engine: str) -> AbstractContextManager[Cluster | None]:
+    """Open the cluster of an engine: one for ``ray``, None for ``local``."""
+    return lookup("engine", engine, _ENGINES)()
 
 
 @contextmanager
-def at_work(encoder: Encoder, cluster: Cluster | None = None) -> Iterator[Encoder]:
-    """Give an encoder as it works on a cluster, or on all GPUs of this machine."""
+def parallel_encoder(encoder: Encoder, cluster: Cluster | None = None) -> Iterator[Encoder]:
+    """Give an encoder that works on a cluster or, without one, on all GPUs of this machine."""
     if cluster is not None:
         remote = RayEncoder(encoder, cluster)
         try:
             yield remote
         finally:
             remote.close()
-    elif isinstance(encoder, SentenceTransformerEncoder) and (gpus := _gpus(encoder))[1:]:
-        spread = DevicesEncoder(encoder, gpus)
+    elif isinstance(encoder, SentenceTransformerEncoder) and len(gpus := _list_gpus(encoder)) > 1:
+        local = MultiDeviceEncoder(encoder, gpus)
         try:
-            yield spread
+            yield local
         finally:
-            spread.close()
+            local.close()
     else:
         yield encoder
 
 
-def _gpus(encoder: SentenceTransformerEncoder) -> list[str]:
-    """Return all GPUs if a model was to be put on whatever device there is."""
+def _list_gpus(encoder: SentenceTransformerEncoder) -> list[str]:
+    """Return all GPUs if the model may be on any device, and is on one of them."""
     import torch
 
-    free = encoder.anywhere and encoder.model.device.type == "cuda"
-    return [f"cuda:{number}" for number in range(torch.cuda.device_count() * free)]
+    may_use_all = encoder.may_change_device and encoder.model.device.type == "cuda"
+    return [f"cuda:{number}" for number in range(torch.cuda.device_count() * may_use_all)]
 
 
-class DevicesEncoder:
-    """A model of sentence-transformers on several devices, a process for each.
+class MultiDeviceEncoder(EncoderWrapper):
+    """A sentence-transformers model on several devices, with a process for each.
 
-    The processes start with the first texts, and take the model from where it is until `close`.
+    The processes start with the first texts; until `close` the model is theirs.
     """
 
     def __init__(self, encoder: SentenceTransformerEncoder, devices: list[str]) -> None:
-        self._encoder, self._devices, self._pool = encoder, devices, None
+        super().__init__(encoder)
+        self.fingerprint = encoder.fingerprint  # before the model moves
+        self._encoder, self._devices = encoder, devices
         self._home = encoder.model.device
-        self.name, self.revision = encoder.name, encoder.revision
-        self.fingerprint = encoder.fingerprint  # as the model is now
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
-        """Return a row for each query."""
-        return self._started().encode_queries(texts)
+        """Return the vectors of queries."""
+        self._start()
+        return super().encode_queries(texts)
 
     def encode_passages(self, texts: Sequence[str]) -> np.ndarray:
-        """Return a row for each passage."""
-        return self._started().encode_passages(texts)
+        """Return the vectors of passages."""
+        self._start()
+        return super().encode_passages(texts)
 
-    @property
-    def encode_images(self) -> Callable[[Sequence[Any]], np.ndarray]:
-        """What returns a row for each picture, if the model reads any."""
-        encode = self._encoder.encode_images
+    def encode_images(self, images: "Sequence[Image]") -> np.ndarray:
+        """Return the vectors of images, if the model reads them."""
+        if self.reads_images:
+            self._start()
+        return super().encode_images(images)
 
-        def spread(pictures: Sequence[Any]) -> np.ndarray:
-            self._started()
-            return encode(pictures)
-
-        return spread
-
-    def find_cut(self, texts: Sequence[str], role: Role) -> list[int] | None:
-        """Return the places of the texts that are longer than the model reads."""
-        return self._encoder.find_cut(texts, role)
-
-    def _started(self) -> SentenceTransformerEncoder:
+    def _start(self) -> None:
         if self._encoder.pool is None:
             self._encoder.pool = self._encoder.model.start_multi_process_pool(self._devices)
-        return self._encoder
 
     def close(self) -> None:
-        """End the processes, and put the model back."""
+        """End the processes, and put the model back on its device."""
         if self._encoder.pool is not None:
             self._encoder.model.stop_multi_process_pool(self._encoder.pool)
             self._encoder.pool = None
             self._encoder.model.to(self._home)
 
 
-class RayEncoder:
+class RayEncoder(EncoderWrapper):
     """An encoder on the GPUs of a Ray cluster, or on its cores if it has none.
 
-    The encoder itself travels, so that nothing else has to lie on the other machines. Its
-    fingerprint is made where the vectors are, and is the same on all machines: another version of a
-    library on one of them is an error.
+    The encoder itself is sent, so the other machines need no files. Its fingerprint is made where
+    the vectors are, and must be the same on all machines: another version of a library on one of
+    them is an error.
     """
 
     def __init__(self, encoder: Encoder, cluster: Cluster) -> None:
+        super().__init__(encoder)
         self._cluster = cluster
-        self.name = getattr(encoder, "name", "") or type(encoder).__name__
-        self.revision = getattr(encoder, "revision", "")
-        self._finds_cut = hasattr(encoder, "find_cut")
-        slots = 2 * max(1, cluster.gpus or cluster.cpus)  # one at work, and one on its way
-        self.in_flight = slots * _TEXTS
-        self._threads = ThreadPoolExecutor(slots)
-        model: Any = getattr(encoder, "model", None)
-        weights = model.state_dict().values() if hasattr(model, "state_dict") else ()
-        self._memory = 2 * sum(tensor.nbytes for tensor in weights)
+        n_calls = 2 * max(1, cluster.gpus or cluster.cpus)  # one at work, and one on its way
+        self.concurrent_texts = n_calls * _CALL_TEXTS
+        self._threads = ThreadPoolExecutor(n_calls)
+        self._memory = 2 * encoder.weight_bytes
         try:
-            self._model = [cluster.share(_portable(encoder))]
+            self._reference = [cluster.share(encoder.copy_to_cpu())]
         except (pickle.PicklingError, TypeError, AttributeError) as error:
             reason = error.__cause__ or error  # Ray's own message is a page
-            raise BadOption(
-                f"{type(encoder).__name__} cannot be sent to other machines: {reason}"
-            ) from error
+            raise BadOption(f"{self.name} cannot be sent to other machines: {reason}") from error
 
     @cached_property
-    def fingerprint(self) -> Mapping[str, Any]:
-        """That of the encoder there."""
-        known: Mapping[str, Any] = self._call("fingerprint", wanted=None)
-        return known
+    def fingerprint(self) -> Mapping[str, object]:
+        """The fingerprint of the encoder on the cluster."""
+        fingerprint: Mapping[str, object] = self._call("fingerprint", expected=None)
+        return fingerprint
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
-        """Return a row for each query."""
-        return np.concatenate(self._spread("encode_queries", texts))
+        """Return the vectors of queries."""
+        return np.concatenate(self._map_pieces("encode_queries", texts))
 
     def encode_passages(self, texts: Sequence[str]) -> np.ndarray:
-        """Return a row for each passage."""
-        return np.concatenate(self._spread("encode_passages", texts))
+        """Return the vectors of passages."""
+        return np.concatenate(self._map_pieces("encode_passages", texts))
 
     @property
-    def encode_images(self) -> NoReturn:
-        """Nothing: pictures lie in files that other machines may lack."""
-        raise BadOption("pictures are encoded on this machine only: leave out the engine 'ray'")
+    def reads_images(self) -> bool:
+        """Raise `BadOption`: images are files that other machines may lack."""
+        raise BadOption("images are encoded on this machine only: leave out the engine 'ray'")
 
-    def find_cut(self, texts: Sequence[str], role: Role) -> list[int] | None:
-        """Return the places of the texts that are longer than the model reads, if it tells."""
-        if not self._finds_cut:
+    def find_truncated(self, texts: Sequence[str], role: Role) -> list[int] | None:
+        """Return the indexes of the texts that the model truncates, if it finds them."""
+        if self.encoder.find_truncated([], role) is None:  # spares the calls
             return None
-        found: list[int] = []
-        for number, places in enumerate(self._spread("find_cut", texts, role)):
-            if places is None:
+        indexes: list[int] = []
+        for number, piece_indexes in enumerate(self._map_pieces("find_truncated", texts, role)):
+            if piece_indexes is None:
                 return None
-            found += [number * _TEXTS + place for place in places]
-        return found
+            indexes += [number * _CALL_TEXTS + i for i in piece_indexes]
+        return indexes
 
     def close(self) -> None:
-        """Begin nothing more."""
+        """Begin no further calls."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _spread(self, method: str, texts: Sequence[str], *more: Any) -> list[Any]:
-        pieces = [list(texts[start : start + _TEXTS]) for start in range(0, len(texts), _TEXTS)]
-        call = partial(self._call, method, wanted=_json(self.fingerprint))
-        return list(self._threads.map(lambda piece: call(piece, *more), pieces))
+    def _map_pieces(self, method: str, texts: Sequence[str], *arguments: object) -> list[Any]:
+        starts = range(0, len(texts), _CALL_TEXTS)
+        pieces = [list(texts[start : start + _CALL_TEXTS]) for start in starts]
+        call = partial(self._call, method, expected=_sorted_json(self.fingerprint))
+        return list(self._threads.map(lambda piece: call(piece, *arguments), pieces))
 
-    def _call(self, name: str, *args: Any, wanted: str | None) -> Any:
-        gpu = self._cluster.gpus > 0
-        arguments = (self._model, gpu, wanted, name, *args)
-        return self._cluster.call(_there, *arguments, gpu=gpu, memory=self._memory)
-
-
-def _portable(encoder: Encoder) -> Encoder:
-    """Return an encoder whose model is on no device that other machines may lack."""
-    if not isinstance(encoder, SentenceTransformerEncoder):
-        return encoder
-    portable = copy.copy(encoder)
-    portable.__dict__.pop("fingerprint", None)
-    if encoder.model.device.type != "cpu":
-        portable.model = copy.deepcopy(encoder.model).to("cpu")
-    return portable
+    def _call(self, name: str, *arguments: object, expected: str | None) -> Any:
+        uses_gpu = self._cluster.gpus > 0
+        request = (self._reference, uses_gpu, expected, name, *arguments)
+        return self._cluster.call(_call_encoder, *request, gpu=uses_gpu, memory=self._memory)
 
 
-_HERE: dict[str, Encoder] = {}  # in a process of a cluster: the encoder that it works with
+_ENCODERS: dict[str, Encoder] = {}  # in a process of a cluster: the encoder that it works with
 
 
-def _there(model: list[Any], gpu: bool, wanted: str | None, name: str, *args: Any) -> Any:
-    """Call a method of an encoder, or read a property, in a process of a cluster."""
-    reference = model[0]
-    if reference.hex() not in _HERE:
+def _call_encoder(
+    reference: list[Any], uses_gpu: bool, expected: str | None, name: str, *arguments: object
+) -> Any:
+    """Call a method of an encoder in a process of a cluster; without arguments read a property.
+
+    The reference is in a list, so that Ray does not replace it by the encoder for each call.
+    """
+    key = reference[0].hex()
+    if key not in _ENCODERS:
         import ray
 
-        _HERE.clear()
+        _ENCODERS.clear()
         try:
-            encoder = ray.get(reference)
+            encoder: Encoder = ray.get(reference[0])
         except ray.exceptions.RaySystemError as error:
             reason = str(error).partition("\n")[0].removeprefix("System error: ")
             raise BadData(
                 f"the encoder cannot be read on {platform.node()}: {reason}; the machines of the "
                 "cluster need the same packages as this one"
             ) from error
-        if gpu and isinstance(encoder, SentenceTransformerEncoder):
-            encoder.model.to("cuda")
-        _HERE[reference.hex()] = encoder
-    encoder = _HERE[reference.hex()]
-    found = dict(encoder.fingerprint)
-    if wanted is not None and _json(found) != wanted:
-        raise BadData(_difference(json.loads(wanted), found))
-    return getattr(encoder, name)(*args) if args else found
+        if uses_gpu:
+            encoder.move_to("cuda")
+        _ENCODERS[key] = encoder
+    encoder = _ENCODERS[key]
+    fingerprint = dict(encoder.fingerprint)
+    if expected is not None and _sorted_json(fingerprint) != expected:
+        raise BadData(_describe_difference(json.loads(expected), fingerprint))
+    return getattr(encoder, name)(*arguments) if arguments else fingerprint
 
 
-def _difference(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> str:
-    name = next(name for name in wanted if found.get(name) != wanted[name])
+def _describe_difference(expected: Mapping[str, object], actual: Mapping[str, object]) -> str:
+    name = next(name for name in expected if actual.get(name) != expected[name])
     return (
-        f"machines of the cluster would make different vectors: {name} is {wanted[name]} on one "
-        f"and {found.get(name)} on {platform.node()}; install the same there"
+        f"machines of the cluster would make different vectors: {name} is {expected[name]} on one "
+        f"and {actual.get(name)} on {platform.node()}; install the same there"
     )
 
 
-def _json(fingerprint: Mapping[str, Any]) -> str:
+def _sorted_json(fingerprint: Mapping[str, object]) -> str:
     return json.dumps(dict(fingerprint), sort_keys=True)

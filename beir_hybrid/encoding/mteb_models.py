@@ -1,4 +1,4 @@
-"""A model that follows mteb's protocol in, an `Encoder` out."""
+"""Models that follow mteb's protocol as encoders."""
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
@@ -8,32 +8,29 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from beir_hybrid.checks import check_positive
-from beir_hybrid.encoding.encoder import (
-    Role,
-    SentenceTransformerEncoder,
-    own_prompts,
-)
-from beir_hybrid.encoding.parts import find_long
+from beir_hybrid.encoding.encoder import Encoder, Role
+from beir_hybrid.encoding.model_inputs import find_long_texts
+from beir_hybrid.encoding.sentence_transformer import SentenceTransformerEncoder, read_prompts
 from beir_hybrid.errors import BadOption, MissingExtra
 
 if TYPE_CHECKING:
     from mteb.abstasks.task_metadata import TaskMetadata
     from sentence_transformers import SentenceTransformer
 
-_DEPTH = 4  # wrappers around wrappers that are looked into
-# What mteb writes for a model of which it knows nothing.
-_NOBODY = {None, "", "no_model_name/available", "no_revision_available"}
+_MAX_WRAPPERS = 4  # wrappers of mteb's around one model
+# Names and revisions that mteb gives to a model of which it knows nothing.
+_UNKNOWN = {None, "", "no_model_name/available", "no_revision_available"}
 
 
-class MtebEncoder:
+class MtebEncoder(Encoder):
     """A model of mteb's (``mteb.get_model``, or any class with its ``encode``) as an `Encoder`.
 
-    Prompts are those that the model chooses for a retrieval task that it does not know by name.
+    Prompts are those that the model uses for a retrieval task whose name it does not know.
 
     Parameters
     ----------
     normalize
-        Whether rows get unit length, so that scores are cosines. By default they do, unless the
+        Whether vectors get unit length, so that scores are cosines. By default they do, unless the
         model's similarity is the dot product.
     task_metadata
         The task that the model is told of, for models that have prompts by task.
@@ -56,12 +53,12 @@ class MtebEncoder:
         check_positive(batch_size=batch_size)
         self.model = model
         self.batch_size = batch_size
-        self.task_metadata = task_metadata or _retrieval_task()
-        self._inside = _sentence_transformer(model)
-        named = model.mteb_model_meta.name
-        nameless = type(model if self._inside is None else self._inside).__name__
-        self.name = nameless if named in _NOBODY else named
-        similarity = self._similarity()
+        self.task_metadata = task_metadata or _make_retrieval_task()
+        self._transformer = _unwrap_sentence_transformer(model)
+        class_name = type(model if self._transformer is None else self._transformer).__name__
+        meta_name = model.mteb_model_meta.name
+        self.name = class_name if meta_name in _UNKNOWN else meta_name
+        similarity = self._read_similarity()
         if normalize is None and similarity not in ("cosine", "dot"):
             raise BadOption(
                 f"{self.name} scores by {similarity}; only cosines and dot products can be ranked, "
@@ -70,25 +67,26 @@ class MtebEncoder:
         self.normalize = similarity == "cosine" if normalize is None else normalize
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
-        """Return a row for each query."""
-        return self._encode(texts, "queries")
+        """Return the vectors of queries."""
+        return self._encode_texts(texts, "queries")
 
     def encode_passages(self, texts: Sequence[str]) -> np.ndarray:
-        """Return a row for each passage."""
-        return self._encode(texts, "passages")
+        """Return the vectors of passages."""
+        return self._encode_texts(texts, "passages")
 
-    def _encode(self, texts: Sequence[str], role: Role) -> np.ndarray:
+    def _encode_texts(self, texts: Sequence[str], role: Role) -> np.ndarray:
         import torch
         from datasets import Dataset
         from mteb.types import PromptType
         from torch.utils.data import DataLoader
 
-        # Longest first, for not every model of mteb's sorts: batches of equal lengths pad least.
-        order = sorted(range(len(texts)), key=lambda at: -len(texts[at]))
-        columns = {"id": [str(at) for at in order], "text": [texts[at] for at in order]}
+        # The longest first, because not every model of mteb's sorts: batches of equal lengths pad
+        # least.
+        order = sorted(range(len(texts)), key=lambda i: -len(texts[i]))
+        columns = {"id": [str(i) for i in order], "text": [texts[i] for i in order]}
         columns |= {"query" if role == "queries" else "body": columns["text"]}
         inputs: Any = Dataset.from_dict(columns)
-        rows = self.model.encode(
+        output = self.model.encode(
             DataLoader(inputs, batch_size=self.batch_size),
             task_metadata=self.task_metadata,
             hf_split="test",
@@ -97,34 +95,33 @@ class MtebEncoder:
             batch_size=self.batch_size,
             show_progress_bar=False,
         )
-        found = torch.as_tensor(rows).detach().cpu().float()
+        tensor = torch.as_tensor(output).detach().cpu().float()
         if self.normalize:
-            found = torch.nn.functional.normalize(found, p=2, dim=1)
-        sorted_rows: np.ndarray = found.numpy()
-        vectors = np.empty_like(sorted_rows)
-        vectors[order] = sorted_rows
-        return vectors
+            tensor = torch.nn.functional.normalize(tensor, p=2, dim=1)
+        sorted_rows: np.ndarray = tensor.numpy()
+        rows = np.empty_like(sorted_rows)
+        rows[order] = sorted_rows
+        return rows
 
-    def find_cut(self, texts: Sequence[str], role: Role) -> list[int] | None:
-        """Return the places of the texts that the model cuts, if it is of sentence-transformers."""
+    def find_truncated(self, texts: Sequence[str], role: Role) -> list[int] | None:
+        """Return the indexes of truncated texts, if this is a sentence-transformers model."""
         from mteb.types import PromptType
 
-        prompts = getattr(self.model, "model_prompts", None)
-        if self._inside is None:
+        if self._transformer is None:
             return None
-        kind = PromptType.query if role == "queries" else PromptType.document
-        own = own_prompts(self._inside)
-        prompt = own.query if role == "queries" else own.passage
-        if prompts:
+        prompts = read_prompts(self._transformer)
+        prompt = prompts.query if role == "queries" else prompts.passage
+        if task_prompts := getattr(self.model, "model_prompts", None):
+            kind = PromptType.query if role == "queries" else PromptType.document
             name = self.model.get_prompt_name(self.task_metadata, kind)
-            prompt = prompts.get(name, prompt)
-        return find_long(self._inside, texts, prompt)
+            prompt = task_prompts.get(name, prompt)
+        return find_long_texts(self._transformer, texts, prompt)
 
     @cached_property
-    def fingerprint(self) -> Mapping[str, Any]:
-        """What names the model, the task it is told of and, where they can be seen, its weights."""
+    def fingerprint(self) -> Mapping[str, object]:
+        """The model's name, the task it is told of and, if they can be read, its weights."""
         meta = self.model.mteb_model_meta
-        known = {
+        entries = {
             "kind": "mteb",
             "class": f"{type(self.model).__module__}.{type(self.model).__qualname__}",
             "name": meta.name,
@@ -135,26 +132,32 @@ class MtebEncoder:
             "normalize": self.normalize,
             "versions": {name: version(name) for name in ("mteb", "torch")},
         }
-        if self._inside is not None:
-            inside = SentenceTransformerEncoder(self._inside, normalize=self.normalize)
-            return known | {"model": dict(inside.fingerprint)}
-        if {meta.name, meta.revision} & _NOBODY:
+        if self._transformer is not None:
+            encoder = SentenceTransformerEncoder(self._transformer, normalize=self.normalize)
+            return entries | {"model": dict(encoder.fingerprint)}
+        if {meta.name, meta.revision} & _UNKNOWN:
             raise BadOption(
                 f"{type(self.model).__name__} has no name or no revision in its mteb_model_meta: "
                 "its vectors cannot be told from those of another model"
             )
-        return known
+        return entries
 
-    def _similarity(self) -> str:
-        """Return the name of the model's similarity; cosine where none is named, as in mteb."""
-        if self._inside is not None:
-            return str(self._inside.similarity_fn_name or "cosine")
-        named = self.model.mteb_model_meta.similarity_fn_name
-        return "cosine" if named is None else str(getattr(named, "value", named))
+    @cached_property
+    def weight_bytes(self) -> int:
+        """Memory that the weights take, if this is a sentence-transformers model."""
+        tensors = [] if self._transformer is None else self._transformer.state_dict().values()
+        return sum(tensor.nbytes for tensor in tensors)
+
+    def _read_similarity(self) -> str:
+        """Return the name of the model's similarity; cosine if it has none, as in mteb."""
+        if self._transformer is not None:
+            return str(self._transformer.similarity_fn_name or "cosine")
+        similarity = self.model.mteb_model_meta.similarity_fn_name
+        return "cosine" if similarity is None else str(getattr(similarity, "value", similarity))
 
 
-def _retrieval_task() -> "TaskMetadata":
-    """Return what mteb would say of a retrieval task that is not among its own."""
+def _make_retrieval_task() -> "TaskMetadata":
+    """Return metadata as mteb would have them of a retrieval task that is not among its own."""
     from mteb.abstasks.retrieval import AbsTaskRetrieval
     from mteb.abstasks.task_metadata import TaskMetadata
 
@@ -169,11 +172,11 @@ def _retrieval_task() -> "TaskMetadata":
     )
 
 
-def _sentence_transformer(model: Any) -> "SentenceTransformer | None":
-    """Return the model inside mteb's wrappers, if it is of sentence-transformers."""
+def _unwrap_sentence_transformer(model: Any) -> "SentenceTransformer | None":
+    """Return the sentence-transformers model within mteb's wrappers, if there is one."""
     from sentence_transformers import SentenceTransformer
 
-    for _ in range(_DEPTH):
+    for _ in range(_MAX_WRAPPERS):
         if model is None or isinstance(model, SentenceTransformer):
             break
         model = getattr(model, "_model", None) or getattr(model, "model", None)

@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.setting import KindName
-from beir_hybrid.encoding.encoder import Role
-from beir_hybrid.encoding.store import Encoded, encode
+from beir_hybrid.encoding.encoder import Encoder, Role
+from beir_hybrid.encoding.store import EncodingStats, encode
 
 
 class PairScorer(Protocol):
@@ -57,15 +57,15 @@ def score_pairs(
     pairs: Sequence[str],
     *,
     folder: Path | None = None,
-    encoded: Encoded | None = None,
+    stats: EncodingStats | None = None,
 ) -> np.ndarray:
     """Return the score of each pair, (n,) float32, and compute only those the store lacks."""
     column = pa.chunked_array([pa.array(pairs, pa.large_string())])
-    rows = encode(_PairEncoder(scorer), column, "passages", folder=folder, encoded=encoded)
+    rows = encode(_PairEncoder(scorer), column, "passages", folder=folder, stats=stats)
     return rows.take(slice(None))[:, 0]
 
 
-class _PairEncoder:
+class _PairEncoder(Encoder):
     """A pair scorer for the store: a score is a vector of one dimension."""
 
     def __init__(self, scorer: PairScorer) -> None:
@@ -76,5 +76,6 @@ class _PairEncoder:
 
     encode_queries = encode_passages
 
-    def find_cut(self, texts: Sequence[str], _role: Role) -> list[int] | None:
+    def find_truncated(self, texts: Sequence[str], role: Role) -> list[int] | None:
+        del role
         return self.scorer.find_truncated(texts)

@@ -1,110 +1,112 @@
-"""A folder of shards in, which texts they hold and their vectors out; what is damaged goes.
+"""Shards of vectors on disk: which texts they hold, and where; damaged ones are removed.
 
-A shard is the vectors of some texts in their order, the texts' keys, and a note with checksums,
-which is written last.
+A shard is the vectors of some texts in their order, the keys of the texts, and a note with
+checksums, which is written last.
 """
 
 import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from beir_hybrid.files import atomic_file, sha256
+from beir_hybrid.encoding.distinct_texts import KEY
+from beir_hybrid.files import replacing, sha256
 
 logger = logging.getLogger(__name__)
 
-KEY = np.dtype("V16")  # 128 bits of a text's hash
+NOTE_SUFFIX = "note.json"
 
 
 class Shards(Sequence[np.ndarray]):
-    """The whole shards of a space: which texts they hold and where.
+    """The undamaged shards of a space: which texts they hold and where.
 
-    As a sequence, their vectors; a file is open only while somebody holds its array.
+    As a sequence, the arrays of their vectors; a file is open only while somebody holds its array.
     """
 
     def __init__(self, space: Path) -> None:
         self.dim = 0
-        self._paths: list[Path] = []
-        self._cut: list[np.ndarray | None] = []
-        self._keys: list[np.ndarray] = []
-        for note in sorted(space.glob("*.note.json")):
+        self._shards: list[Shard] = []
+        for note in sorted(space.glob(f"*.{NOTE_SUFFIX}")):
             self.add(note)
 
     def __len__(self) -> int:
-        return len(self._paths)
+        return len(self._shards)
 
     def __getitem__(self, number: Any) -> Any:
-        return np.load(self._paths[number], mmap_mode="r", allow_pickle=False)
+        return np.load(self._shards[number].vector_path, mmap_mode="r", allow_pickle=False)
 
     def add(self, note: Path) -> None:
-        """Take a shard in, or remove it if it is damaged."""
-        whole = opened(note)
-        if whole is None:
-            return
-        path, keys, cut, self.dim = whole
-        self._paths.append(path)
-        self._cut.append(cut)
-        self._keys.append(keys)
+        """Add the shard of a note, or remove it from disk if it is damaged."""
+        shard = read_shard(note)
+        if shard is not None:
+            self._shards.append(shard)
+            self.dim = shard.dim
 
     def find(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return shard and place of each key, -1 where no shard holds it."""
-        shard = np.full(len(keys), -1, dtype=np.int32)
-        place = shard.copy()
-        if self._keys:
-            known = np.concatenate(self._keys)
-            lengths = [len(some) for some in self._keys]
+        """Return each key's shard and row in it, both (n,) int32; -1 if no shard has the key."""
+        shard_numbers = np.full(len(keys), -1, dtype=np.int32)
+        shard_rows = shard_numbers.copy()
+        if self._shards:
+            all_keys = np.concatenate([shard.keys for shard in self._shards])
+            lengths = [len(shard.keys) for shard in self._shards]
             starts = np.cumsum([0, *lengths[:-1]])
-            order = np.argsort(known, kind="stable")
-            known = known[order]
-            at = np.minimum(np.searchsorted(known, keys), len(known) - 1)
-            hit = known[at] == keys
-            found = order[at[hit]]
-            shard[hit] = np.searchsorted(starts, found, side="right") - 1
-            place[hit] = found - starts[shard[hit]]
-        return shard, place
+            order = np.argsort(all_keys, kind="stable")
+            all_keys = all_keys[order]
+            position = np.minimum(np.searchsorted(all_keys, keys), len(all_keys) - 1)
+            is_known = all_keys[position] == keys
+            row = order[position[is_known]]
+            shard_numbers[is_known] = np.searchsorted(starts, row, side="right") - 1
+            shard_rows[is_known] = row - starts[shard_numbers[is_known]]
+        return shard_numbers, shard_rows
 
-    def count_cut(self, shard: np.ndarray, place: np.ndarray) -> int | None:
-        """Return how many of some texts were longer than the model reads, if that is known."""
+    def count_truncated(self, shard_numbers: np.ndarray, shard_rows: np.ndarray) -> int | None:
+        """Return how many texts the model truncated; None if that is not known of all."""
         total = 0
-        for number in np.unique(shard):
-            cut = self._cut[number]
-            if cut is None:
+        for number in np.unique(shard_numbers):
+            truncated_rows = self._shards[number].truncated_rows
+            if truncated_rows is None:
                 return None
-            total += int(np.isin(place[shard == number], cut).sum())
+            total += int(np.isin(shard_rows[shard_numbers == number], truncated_rows).sum())
         return total
 
 
-def save(path: Path, array: np.ndarray) -> None:
-    """Write an ``.npy`` file; unlike `np.save` it says what the disk refused."""
-    whole, npy = np.ascontiguousarray(array), np.lib.format
-    with atomic_file(path) as temporary, temporary.open("wb") as file:
-        npy.write_array_header_1_0(file, npy.header_data_from_array_1_0(whole))
-        file.write(whole.view(np.uint8).data)
+class Shard(NamedTuple):
+    """The parts of a shard; `truncated_rows` is None if the encoder does not find them."""
+
+    vector_path: Path
+    keys: np.ndarray  # (n,) KEY
+    truncated_rows: np.ndarray | None  # (any,) int32
+    dim: int
 
 
-def opened(note: Path) -> tuple[Path, np.ndarray, np.ndarray | None, int] | None:
-    """Return vectors' path, keys, places of cut texts, and dimensions; nothing if not whole.
+def save_array(path: Path, array: np.ndarray) -> None:
+    """Write an ``.npy`` file; unlike `np.save` this raises the error of a full disk."""
+    contiguous, npy = np.ascontiguousarray(array), np.lib.format
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        npy.write_array_header_1_0(file, npy.header_data_from_array_1_0(contiguous))
+        file.write(contiguous.view(np.uint8).data)
 
-    The places are ``None`` where the encoder did not tell.
-    """
+
+def read_shard(note: Path) -> Shard | None:
+    """Return the shard of a note; None if it is absent, or damaged and therefore removed."""
     if not note.is_file():
         return None
     paths = {
-        part: note.with_name(note.name.replace("note.json", f"{part}.npy"))
+        part: note.with_name(note.name.replace(NOTE_SUFFIX, f"{part}.npy"))
         for part in ("vectors", "keys")
     }
     try:
-        about = json.loads(note.read_text("utf-8"))
-        if {part: sha256(path) for part, path in paths.items()} != about["sha256"]:
-            raise ValueError("wrong checksum")  # noqa: TRY301 - one way out for all damage
+        entries = json.loads(note.read_text("utf-8"))
+        if {part: sha256(path) for part, path in paths.items()} != entries["sha256"]:
+            raise ValueError("wrong checksum")  # noqa: TRY301 - handled as other damage is
         keys = np.load(paths["keys"], allow_pickle=False).view(KEY)
         vectors = np.load(paths["vectors"], mmap_mode="r", allow_pickle=False)
-        cut = None if about["cut"] is None else np.array(about["cut"], dtype=np.int32)
+        truncated = None if entries["cut"] is None else np.array(entries["cut"], dtype=np.int32)
     except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
         logger.warning("%s is damaged (%s); its texts are encoded again", note, error)
         note.unlink(missing_ok=True)
         return None
-    return paths["vectors"], keys, cut, int(vectors.shape[1])
+    return Shard(paths["vectors"], keys, truncated, int(vectors.shape[1]))

@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from beir_hybrid.checks import check_positive_or_none
-from beir_hybrid.encoding.parts import text_settings
+from beir_hybrid.encoding.model_inputs import text_settings
 from beir_hybrid.errors import BadData
 from beir_hybrid.hub import can_load_from_hub
 from beir_hybrid.network import is_offline

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 
 from beir_hybrid.collection.setting import IMAGE
-from beir_hybrid.encoding.images import opened_as
+from beir_hybrid.encoding.images import open_unchanged_image
 from beir_hybrid.pairs.code_switching import CodeSwitch
 from beir_hybrid.pairs.images import PATH
 from beir_hybrid.pairs.labels import HARD, numbers_of
@@ -81,7 +81,7 @@ def rows_of(
         sums, paths = (pairs.data.table[name] for name in (f"positive.{IMAGE}", PATH))
         for at in np.flatnonzero(passage_lang == width - 1).tolist():
             one = int(group[at])
-            rows[at]["positive"] = opened_as(sums[one].as_py(), paths[one].as_py())
+            rows[at]["positive"] = open_unchanged_image(sums[one].as_py(), paths[one].as_py())
     if pairs.translations:
         for row, *place in zip(rows, group, query_lang, passage_lang, strict=True):
             row["translation"] = _translation(pairs, *place)

@@ -14,7 +14,7 @@ from beir_hybrid.collection import Collection, View
 from beir_hybrid.collection.arrays import join_titles
 from beir_hybrid.collection.shards import Problems, note_duplicates
 from beir_hybrid.encoding import Embeddings, Encoder, as_encoder, encode
-from beir_hybrid.encoding.jobs import check_texts_only
+from beir_hybrid.encoding.partition import check_texts_only
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.arguments import check_collection
 from beir_hybrid.files import atomic_folder, sha256
@@ -107,7 +107,7 @@ def build_index(
     for folder, shard_recipe in missing_recipes.items():
         rows = rows_by_folder[folder]
         ids = documents["id"].slice(rows.start, len(rows))
-        write_index(vectors.part(rows), ids, folder, kind, shard_recipe)
+        write_index(vectors.slice_rows(rows), ids, folder, kind, shard_recipe)
     return Path(output)
 
 
@@ -187,13 +187,13 @@ def _describe_recipe(
     encoder: Encoder, options: Mapping[str, object], view: View, kind: IndexKind
 ) -> IndexManifest:
     """Return the facts that determine an index: equal recipes make equal indexes."""
-    name = getattr(encoder, "name", "") or type(encoder).__name__
+    name = encoder.name
     return {
         "format": FORMAT,
         "kind": kind,
         "model": {
             "name": str(Path(name).resolve()) if Path(name).is_dir() else name,
-            "revision": getattr(encoder, "revision", ""),
+            "revision": encoder.revision,
             "options": {key: value for key, value in options.items() if value is not None},
             "fingerprint": dict(encoder.fingerprint),
         },

@@ -22,7 +22,7 @@ import pyarrow as pa
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import join_titles, to_arrow
 from beir_hybrid.collection.judgements import sort_ids
-from beir_hybrid.encoding.jobs import check_texts_only
+from beir_hybrid.encoding.partition import check_texts_only
 from beir_hybrid.errors import NotWritable
 from beir_hybrid.files import atomic_folder, cache_folder, explain_write_errors, file_lock
 from beir_hybrid.pyserini.analyzers import NEUTRAL, Analyzer, find_analyzer

@@ -13,7 +13,7 @@ import pyarrow as pa
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.setting import ALL
 from beir_hybrid.encoding import Encoder, as_encoder, encode
-from beir_hybrid.encoding.jobs import check_texts_only
+from beir_hybrid.encoding.partition import check_texts_only
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.arguments import check_collection
 from beir_hybrid.files import atomic_folder

@@ -67,7 +67,7 @@ def describe_request(
     A request goes into the timing, for paths differ between machines, while results are the same
     wherever files lie.
     """
-    model, options = getattr(model, "asked", None) or (model, options)
+    model, options = getattr(model, "load_request", None) or (model, options)
     if isinstance(model, str | Path):
         details["model"], details["hub"] = resolve_path(model), not Path(model).is_dir()
         present = ((name, value) for name, value in (options or {}).items() if value is not None)

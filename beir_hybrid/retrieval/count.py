@@ -242,7 +242,7 @@ def scores_of(
     from beir_hybrid.retrieval.kernels import pair_scores
 
     scores = np.empty(len(query), np.float32)
-    shard, place = passages.shard[passage], passages.place[passage]
+    shard, place = passages.shard_numbers[passage], passages.shard_rows[passage]
     for number in np.unique(shard):
         mine = np.flatnonzero(shard == number)
         rows, at = np.asarray(passages.shards[number]), place[mine]

@@ -79,7 +79,7 @@ def ranking_on(cluster: Cluster | None) -> Callable[..., Ranked]:
     """Return what ranks on a cluster, or in this process where there is none."""
     if cluster is None:
         return rank
-    return partial(rank_sharded, each=cluster.each, workers=max(1, cluster.cpus))
+    return partial(rank_sharded, each=cluster.map_unordered, workers=max(1, cluster.cpus))
 
 
 def merged(one: Counted, other: Counted, k: int) -> Counted:
@@ -137,8 +137,8 @@ def _count(
     # From another process arrays come read-only; the kernels would be compiled anew for those.
     fields = {name: np.array(getattr(golds, name)) for name in ("query", "score", "order", "group")}
     found = count(
-        Embeddings.of(np.array(queries)),
-        Embeddings.of(vectors),
+        Embeddings.from_array(np.array(queries)),
+        Embeddings.from_array(vectors),
         replace(golds, **fields),
         groups,
         np.array(order),

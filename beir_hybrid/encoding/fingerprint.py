@@ -1,0 +1,90 @@
+"""Fingerprints of sentence-transformers models: everything on which their outputs depend."""
+
+import hashlib
+import json
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from beir_hybrid.encoding.model_inputs import (
+    find_tokenizer,
+    finite_limit,
+    reads_images,
+    text_settings,
+)
+
+if TYPE_CHECKING:
+    from torch.nn import Module
+
+_LIBRARIES = ("sentence-transformers", "transformers", "torch")
+
+
+def describe_model(model: Any) -> dict[str, Any]:
+    """Return everything on which the outputs of a sentence-transformers model depend."""
+    modules = [
+        {
+            "class": f"{type(module).__module__}.{type(module).__qualname__}",
+            "config": _read_config(module),
+        }
+        for module in model
+    ]
+    return {
+        "weights": hash_weights(model),
+        "tokenizer": hash_tokenizer(find_tokenizer(model)),
+        "modules": modules,
+        "max_length": finite_limit(model.max_seq_length),
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "device": model.device.type,
+        "versions": {name: version(name) for name in _LIBRARIES},
+        **(_describe_image_inputs(model) if reads_images(model) else {}),
+    }
+
+
+def _read_config(module: Any) -> Any:
+    """Return a module's settings, and those of the transformer in it: heads, activation, ..."""
+    config = module.get_config_dict() if hasattr(module, "get_config_dict") else {}
+    transformer_config = getattr(getattr(module, "model", None), "config", None)
+    if transformer_config is not None and hasattr(transformer_config, "to_diff_dict"):
+        config = config | {"transformer": transformer_config.to_diff_dict()}
+    return to_plain_json(config)
+
+
+def _describe_image_inputs(model: Any) -> dict[str, Any]:
+    """Return on what else the outputs of a model of texts and images depend."""
+    processor = getattr(model.processor, "image_processor", model.processor)
+    config = processor.to_dict() if hasattr(processor, "to_dict") else {}
+    return {
+        "pictures": to_plain_json(
+            {"class": type(processor).__qualname__, "config": config, "pillow": version("pillow")}
+        ),
+        "texts": text_settings(model),
+    }
+
+
+def to_plain_json(value: object) -> Any:
+    """Return a value as JSON can hold it, with the text of objects that JSON does not know."""
+    return json.loads(json.dumps(value, default=str, sort_keys=True))
+
+
+def hash_weights(model: "Module") -> str:
+    """Hash names, shapes, types and bytes of all parameters and buffers."""
+    import torch
+
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        # As bytes, because numpy has no bfloat16.
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def hash_tokenizer(tokenizer: Any) -> str:
+    """Hash everything on which the tokens of a text depend."""
+    backend = getattr(tokenizer, "backend_tokenizer", tokenizer)
+    if hasattr(backend, "to_str"):
+        state = json.loads(backend.to_str())
+        # Settings of the last call, which are no property of the tokenizer.
+        state.pop("truncation", None), state.pop("padding", None)
+        text = json.dumps(state, sort_keys=True)
+    else:
+        text = f"{type(tokenizer)} {sorted(getattr(tokenizer, 'get_vocab', dict)().items())}"
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,93 @@
+"""Encode texts or images and write their vectors as a shard, complete or not at all."""
+
+import hashlib
+import json
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from beir_hybrid.encoding.distinct_texts import DistinctTexts
+from beir_hybrid.encoding.embeddings import BadRows, check_rows
+from beir_hybrid.encoding.encoder import Encoder, Role
+from beir_hybrid.encoding.images import decode_batches
+from beir_hybrid.encoding.shards import NOTE_SUFFIX, Shards, read_shard, save_array
+from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.files import locked, replacing, sha256
+
+
+class ShardReport(NamedTuple):
+    """A shard's note, how many texts were encoded for it, and in how many seconds."""
+
+    note: Path
+    n_encoded: int
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class ShardWriter:
+    """Encodes texts of one role into shards of a space."""
+
+    encoder: Encoder
+    role: Role
+    space: Path
+    texts: DistinctTexts
+    shards: Shards  # of the space, for their dimensions
+
+    def write(self, numbers: np.ndarray) -> ShardReport:
+        """Encode distinct texts, by their numbers, and write them as one shard."""
+        keys = self.texts.keys[numbers]
+        name = hashlib.sha256(keys.tobytes()).hexdigest()[:16]
+        note = self.space / f"{name}.{NOTE_SUFFIX}"
+        with locked(self.space / name):
+            if read_shard(note):  # another process was faster
+                return ShardReport(note, 0, 0.0)
+            texts = self.texts.take_texts(numbers)
+            start = time.perf_counter()
+            is_image = self.role == "images"
+            vectors = self._encode_images(texts, numbers) if is_image else self._encode_texts(texts)
+            seconds = time.perf_counter() - start
+            checksums = {}
+            for part, array in (("keys", keys), ("vectors", vectors)):
+                path = self.space / f"{name}.{part}.npy"
+                save_array(path, array)
+                checksums[part] = sha256(path)
+            truncated = [] if is_image else self.encoder.find_truncated(texts, self.role)
+            entries = {"rows": len(texts), "cut": truncated, "sha256": checksums}
+            with replacing(note) as temporary:
+                temporary.write_text(json.dumps(entries), "utf-8")
+        return ShardReport(note, len(texts), seconds)
+
+    def _encode_texts(self, texts: list[str]) -> np.ndarray:
+        encoder = self.encoder
+        encode = encoder.encode_queries if self.role == "queries" else encoder.encode_passages
+        return self._check(encode(texts), texts, self.shards.dim)
+
+    def _encode_images(self, keys: list[str], numbers: np.ndarray) -> np.ndarray:
+        """Return the vectors of images; only a batch of them is in memory."""
+        if self.texts.paths is None:
+            raise BadOption("to encode images takes the paths of their files: give paths")
+        paths = self.texts.paths.take(self.texts.first_rows[numbers]).to_pylist()
+        start, dim = 0, self.shards.dim
+        rows: list[np.ndarray] = []
+        with closing(decode_batches(keys, paths)) as batches:
+            for images in batches:
+                stop = start + len(images)
+                vectors = self.encoder.encode_images(images)
+                rows.append(self._check(vectors, paths[start:stop], dim))
+                start, dim = stop, rows[0].shape[1]
+        return np.concatenate(rows)
+
+    def _check(self, rows: np.ndarray, inputs: list[str], dim: int) -> np.ndarray:
+        """Return the rows, or raise `BadData` that names the text or image of the first bad one."""
+        try:
+            return check_rows(rows, len(inputs), dim)
+        except BadRows as error:
+            bad_input = inputs[error.row]
+            # A text is shortened; a path is of use only in full.
+            is_image = self.role == "images"
+            place = f"image is {bad_input!r}" if is_image else f"text is {bad_input!r:.80}"
+            raise BadData(f"{self.encoder.name}: {error}; the {place}") from error
