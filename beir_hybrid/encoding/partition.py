@@ -21,7 +21,7 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from beir_hybrid.collection import Collection
-from beir_hybrid.collection.collection import retrieval_texts
+from beir_hybrid.collection.arrays import join_titles
 from beir_hybrid.encoding.distinct_texts import DistinctTexts
 from beir_hybrid.encoding.encoder import Encoder, Role
 from beir_hybrid.encoding.shard_writer import ShardWriter
@@ -33,7 +33,7 @@ from beir_hybrid.encoding.store import (
     open_space,
 )
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.files import replacing
+from beir_hybrid.files import atomic_file
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ def check_parts(encoder: Encoder, collection: Collection, *, folder: Path | None
 
 def check_texts_only(collection: Collection, purpose: str) -> None:
     """Raise `BadOption` for a collection with images if only texts serve the purpose."""
-    if collection.images:
+    if collection.has_images:
         raise BadOption(
             f"{collection.name} has images, and {purpose} is of texts alone; evaluate reads both"
         )
@@ -138,7 +138,7 @@ class _Work(NamedTuple):
 def _list_work(encoder: Encoder, collection: Collection, folder: Path | None) -> Iterator[_Work]:
     """Yield the texts to encode, in the order in which an evaluation encodes them."""
     check_texts_only(collection, "encoding ahead")
-    passages = DistinctTexts.from_column(retrieval_texts(collection.view().documents))
+    passages = DistinctTexts.from_column(join_titles(collection.view().passages))
     passage_space = open_space(encoder, "passages", folder)
     yield _Work("passages", passage_space, passages, np.arange(len(passages)))
     queries = DistinctTexts.from_column(collection.queries["text"])
@@ -151,7 +151,7 @@ def _list_work(encoder: Encoder, collection: Collection, folder: Path | None) ->
 
 def _save_part_count(work: _Work, total: int) -> None:
     """Write down into how many parts the texts are cut, for the messages of `check_parts`."""
-    with replacing(_part_count_path(work)) as temporary:
+    with atomic_file(_part_count_path(work)) as temporary:
         temporary.write_text(json.dumps({"parts": total}), "utf-8")
 
 

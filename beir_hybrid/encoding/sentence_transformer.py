@@ -24,8 +24,9 @@ from beir_hybrid.encoding.model_inputs import (
 from beir_hybrid.encoding.options import EncoderOptions
 from beir_hybrid.encoding.presets import BY_MODEL, PRESETS, Preset
 from beir_hybrid.errors import BadData, BadOption, UnknownName
-from beir_hybrid.fetch import hub_has_model, is_offline, model_commit
-from beir_hybrid.progress import without_bars
+from beir_hybrid.hub import can_load_from_hub, find_cached_commit
+from beir_hybrid.network import is_offline
+from beir_hybrid.progress import hide_progress_bars
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -226,15 +227,15 @@ def load_model(name: str, options: EncoderOptions) -> "tuple[SentenceTransformer
         name = name if "/" in name else f"sentence-transformers/{name}"
     arguments: dict[str, Any] = options.loading_arguments()
     try:
-        is_reachable = is_on_hub and hub_has_model(name, revision)
+        is_reachable = is_on_hub and can_load_from_hub(name, revision)
         # Weights that the files lack, such as those of a pooler that nothing reads, are random:
         # with a fixed seed they are the same each time, and so is the fingerprint.
-        with without_bars(), _fixed_seed():
+        with hide_progress_bars(), _fixed_seed():
             model = SentenceTransformer(name, local_files_only=not is_reachable, **arguments)
     except (OSError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         raise BadData(f"cannot load the model {name!r}: {reason}") from error
-    return model, model_commit(name, revision) if is_on_hub else ""
+    return model, find_cached_commit(name, revision) if is_on_hub else ""
 
 
 @contextmanager

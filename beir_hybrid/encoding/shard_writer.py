@@ -16,7 +16,7 @@ from beir_hybrid.encoding.encoder import Encoder, Role
 from beir_hybrid.encoding.images import decode_batches
 from beir_hybrid.encoding.shards import NOTE_SUFFIX, Shards, read_shard, save_array
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.files import locked, replacing, sha256
+from beir_hybrid.files import atomic_file, file_lock, sha256
 
 
 class ShardReport(NamedTuple):
@@ -42,7 +42,7 @@ class ShardWriter:
         keys = self.texts.keys[numbers]
         name = hashlib.sha256(keys.tobytes()).hexdigest()[:16]
         note = self.space / f"{name}.{NOTE_SUFFIX}"
-        with locked(self.space / name):
+        with file_lock(self.space / name):
             if read_shard(note):  # another process was faster
                 return ShardReport(note, 0, 0.0)
             texts = self.texts.take_texts(numbers)
@@ -57,7 +57,7 @@ class ShardWriter:
                 checksums[part] = sha256(path)
             truncated = [] if is_image else self.encoder.find_truncated(texts, self.role)
             entries = {"rows": len(texts), "cut": truncated, "sha256": checksums}
-            with replacing(note) as temporary:
+            with atomic_file(note) as temporary:
                 temporary.write_text(json.dumps(entries), "utf-8")
         return ShardReport(note, len(texts), seconds)
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from beir_hybrid.encoding.distinct_texts import KEY
-from beir_hybrid.files import replacing, sha256
+from beir_hybrid.files import atomic_file, sha256
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ class Shard(NamedTuple):
 def save_array(path: Path, array: np.ndarray) -> None:
     """Write an ``.npy`` file; unlike `np.save` this raises the error of a full disk."""
     contiguous, npy = np.ascontiguousarray(array), np.lib.format
-    with replacing(path) as temporary, temporary.open("wb") as file:
+    with atomic_file(path) as temporary, temporary.open("wb") as file:
         npy.write_array_header_1_0(file, npy.header_data_from_array_1_0(contiguous))
         file.write(contiguous.view(np.uint8).data)
 

@@ -27,8 +27,8 @@ from beir_hybrid.encoding.models import as_encoder
 from beir_hybrid.encoding.shard_writer import ShardReport, ShardWriter
 from beir_hybrid.encoding.shards import Shards
 from beir_hybrid.errors import BadData
-from beir_hybrid.files import cache_folder, replacing
-from beir_hybrid.progress import progress
+from beir_hybrid.files import atomic_file, cache_folder
+from beir_hybrid.progress import progress_bar
 
 FORMAT = 1
 _MANIFEST = "space.json"
@@ -132,7 +132,7 @@ def encode_missing(
     pieces = [missing[start : start + shard_size] for start in range(0, len(missing), shard_size)]
     unit = "images" if role == "images" else "texts"
     with (
-        progress(f"encoding {role}", len(missing), unit=unit) as advance,
+        progress_bar(f"encoding {role}", len(missing), unit=unit) as advance,
         _shard_threads(writer.encoder, shard_size) as (n_threads, map_calls),
     ):
         for piece, report in zip(pieces, map_calls(writer.write, pieces), strict=True):
@@ -167,7 +167,7 @@ def open_space(encoder: Encoder, role: Role, folder: Path | None = None) -> Path
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     space = (folder or cache_folder() / "embeddings") / digest
     if not (space / _MANIFEST).is_file():
-        with replacing(space / _MANIFEST) as temporary:
+        with atomic_file(space / _MANIFEST) as temporary:
             temporary.write_text(text, "utf-8")
     return space
 

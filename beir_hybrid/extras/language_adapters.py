@@ -5,7 +5,7 @@ import hashlib
 import logging
 import shutil
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +16,8 @@ from beir_hybrid.batches.strategies import Strategy, parse_strategy
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import join_titles
 from beir_hybrid.collection.setting import IMAGE
-from beir_hybrid.encoding.encoder import Role, SentenceTransformerEncoder
+from beir_hybrid.encoding.encoder import EncoderWrapper, Role
+from beir_hybrid.encoding.sentence_transformer import SentenceTransformerEncoder
 from beir_hybrid.errors import BadData, BadOption, MissingExtra
 from beir_hybrid.files import sha256
 from beir_hybrid.languages import choose_languages
@@ -84,7 +85,7 @@ def train_adapters(
     return adapters
 
 
-class LanguageAdapters:
+class LanguageAdapters(EncoderWrapper):
     """A model with an adapter for each language, as an `Encoder` of one collection's texts.
 
     An encoder does not learn the language of a text, so this one looks it up in the collection: a
@@ -118,9 +119,10 @@ class LanguageAdapters:
         **options: Any,
     ) -> None:
         start = model if isinstance(model, str | Path) else copy.deepcopy(model)
-        self.encoder = SentenceTransformerEncoder(start, **options)
-        self.name = f"{self.encoder.name} with adapters"
-        self.n_parameters = self.encoder.n_parameters  # of the model alone
+        self.base = SentenceTransformerEncoder(start, **options)
+        super().__init__(self.base)
+        self.name, self.revision = f"{self.base.name} with adapters", ""
+        self.n_parameters = self.base.n_parameters  # of the model alone
         self.languages = _find_text_languages(collection, set(adapters))
         texts = hashlib.sha256(repr(sorted(self.languages.items())).encode()).hexdigest()
         model_fingerprint = dict(self.encoder.fingerprint)  # before the adapters are added
@@ -142,15 +144,6 @@ class LanguageAdapters:
     def encode_passages(self, texts: Sequence[str]) -> np.ndarray:
         """Return (n, dim) vectors of passages."""
         return self._encode_by_language(texts, "passages")
-
-    @property
-    def encode_images(self) -> Callable[[Sequence[Any]], np.ndarray]:
-        """The model's method for images, which models of texts alone lack."""
-        return self.encoder.encode_images
-
-    def find_cut(self, texts: Sequence[str], role: Role) -> list[int] | None:
-        """Return the positions of the texts that are longer than the model reads."""
-        return self.encoder.find_cut(texts, role)
 
     def encode_in(self, lang: str | None, texts: Sequence[str], role: Role) -> np.ndarray:
         """Return vectors of texts, all encoded with the adapter of a language, or with none."""
@@ -194,19 +187,19 @@ class LanguageAdapters:
             with warnings.catch_warnings():
                 # Several adapters are intended; one at a time is active.
                 warnings.filterwarnings("ignore", "Already found a `peft_config`", UserWarning)
-                self.encoder.model.add_adapter(LoraConfig.from_pretrained(str(folder)), lang)
-                body = self.encoder.model.transformers_model
+                self.base.model.add_adapter(LoraConfig.from_pretrained(str(folder)), lang)
+                body = self.base.model.transformers_model
                 outcome: Any = set_peft_model_state_dict(body, weights, adapter_name=lang)
         except (AttributeError, ValueError, RuntimeError) as error:
             raise BadOption(f"{folder} is no adapter of {self.encoder.name}: {error}") from error
         if outcome.unexpected_keys:
             name = outcome.unexpected_keys[0]
             raise BadOption(f"{folder} is no adapter of {self.encoder.name}, which has no {name}")
-        self.encoder.model.eval()
+        self.base.model.eval()
 
     def _activate(self, lang: str | None) -> None:
         """Activate the adapter of a language and no other, or none."""
-        model = self.encoder.model
+        model = self.base.model
         if lang is None:
             model.disable_adapters()
         else:

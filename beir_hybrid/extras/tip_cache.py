@@ -7,19 +7,18 @@ from typing import Any
 import numpy as np
 
 from beir_hybrid.collection.setting import IMAGE
-from beir_hybrid.encoding.encoder import Encoder, as_encoder
-from beir_hybrid.encoding.images import opened_as
+from beir_hybrid.encoding.encoder import EncoderWrapper
+from beir_hybrid.encoding.images import open_unchanged_image
+from beir_hybrid.encoding.models import as_encoder
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.pairs.images import PATH
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs
 
 _QUERY_CHUNK = 1024  # queries whose similarities to all keys are in memory at once
 _IMAGE_CHUNK = 64
-# Optional attributes of an encoder, which the cache has if its encoder has them.
-_OPTIONAL_ATTRIBUTES = ("encode_images", "find_cut", "in_flight", "n_parameters")
 
 
-class TipCache:
+class TipCache(EncoderWrapper):
     """An encoder that moves queries towards the images of captions that are similar to them.
 
     An adaptation to retrieval of Tip-Adapter, a classifier that needs no training (Zhang et al.,
@@ -58,7 +57,7 @@ class TipCache:
         alpha: float = 1.0,
         beta: float = 5.5,
     ) -> None:
-        self.encoder: Encoder = as_encoder(encoder)
+        super().__init__(as_encoder(encoder))
         self.keys, self.values = (np.asarray(rows, np.float32) for rows in (keys, values))
         self.alpha, self.beta = float(alpha), float(beta)
         if self.keys.ndim != 2 or self.keys.shape != self.values.shape or not len(self.keys):  # noqa: PLR2004
@@ -68,14 +67,14 @@ class TipCache:
             )
         for name, rows in (("keys", self.keys), ("values", self.values)):
             _check_unit_length(rows, name)
-        self.name = f"{getattr(encoder, 'name', type(self.encoder).__name__)} with a cache"
+        self.name, self.revision = f"{self.encoder.name} with a cache", ""
 
     @classmethod
     def from_pairs(
         cls, encoder: object, pairs: ParallelPairs, *, alpha: float = 1.0, beta: float = 5.5
     ) -> "TipCache":
         """Make a cache of the captions, in all languages, and the images of pairs."""
-        base: Any = as_encoder(encoder)  # with encode_images, which not every encoder has
+        base = as_encoder(encoder)
         if not pairs.images:
             raise BadData("a cache is of captions and their images; these pairs have no images")
         table = pairs.data.table
@@ -95,9 +94,13 @@ class TipCache:
                     captions[caption, checksum] = None
         files = list(images.items())
         vectors = np.concatenate(
-            [base.encode_images([opened_as(*file) for file in files[i : i + _IMAGE_CHUNK]])
-             for i in range(0, len(files), _IMAGE_CHUNK)]
-        )  # fmt: skip
+            [
+                base.encode_images(
+                    [open_unchanged_image(*file) for file in files[i : i + _IMAGE_CHUNK]]
+                )
+                for i in range(0, len(files), _IMAGE_CHUNK)
+            ]
+        )
         keys = base.encode_queries([caption for caption, _ in captions])
         values = vectors[[image_rows[checksum] for _, checksum in captions]]
         return cls(base, keys, values, alpha=alpha, beta=beta)
@@ -123,16 +126,6 @@ class TipCache:
             weights = np.exp(-self.beta * (1 - chunk @ self.keys.T))
             queries[i : i + _QUERY_CHUNK] = chunk + self.alpha * (weights @ self.values)
         return queries
-
-    def encode_passages(self, texts: Sequence[str]) -> np.ndarray:
-        """Return the encoder's own (n, dim) vectors of passages."""
-        return self.encoder.encode_passages(texts)
-
-    def __getattr__(self, name: str) -> Any:
-        """Return an optional attribute of the encoder."""
-        if name in _OPTIONAL_ATTRIBUTES:
-            return getattr(self.encoder, name)
-        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
 
 def _check_unit_length(rows: np.ndarray, name: str) -> None:

@@ -13,8 +13,8 @@ from beir_hybrid.batches.audit import BatchCounts
 from beir_hybrid.batches.audit_callback import BatchAuditCallback, Unread
 from beir_hybrid.batches.sampler import HybridBatchSampler
 from beir_hybrid.batches.strategies import Strategy
-from beir_hybrid.encoding.encoder import SentenceTransformerEncoder
-from beir_hybrid.encoding.parts import sees
+from beir_hybrid.encoding.model_inputs import reads_images
+from beir_hybrid.encoding.sentence_transformer import SentenceTransformerEncoder
 from beir_hybrid.errors import BadData, BadOption, BeirHybridError, MissingExtra, NotWritable
 from beir_hybrid.evaluation.evaluator import HybridEvaluator
 from beir_hybrid.files import atomic_folder, explain_write_errors, file_lock
@@ -182,7 +182,7 @@ class TrainingJob:
             raise BadOption(f"the trainer refuses: {error}") from error
         if has_dev_pairs:
             trainer.get_eval_dataloader()  # raises now if the strategy makes no batches of them
-        if sees(model) and args.world_size > 1:
+        if reads_images(model) and args.world_size > 1:
             trainer.add_callback(Unread())
         return trainer
 
@@ -192,7 +192,7 @@ class TrainingJob:
         from sentence_transformers import SentenceTransformerTrainingArguments
 
         # Of a text tower and a vision tower, a batch may use only one; see the loss.
-        ddp = {"ddp_find_unused_parameters": False} if sees(self.encoder.model) else {}
+        ddp = {"ddp_find_unused_parameters": False} if reads_images(self.encoder.model) else {}
         prompts = {
             name: self.encoder.prompts["queries" if name in _QUERY_COLUMNS else "passages"]
             for name in self.pairs.column_names

@@ -13,8 +13,8 @@ from beir_hybrid.batches.audit import BatchCounts
 from beir_hybrid.batches.strategies import Strategy
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import to_numpy
-from beir_hybrid.encoding.encoder import SentenceTransformerEncoder
-from beir_hybrid.encoding.parts import weights_hash
+from beir_hybrid.encoding.fingerprint import hash_weights
+from beir_hybrid.encoding.sentence_transformer import SentenceTransformerEncoder
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.files import atomic_file
 from beir_hybrid.pairs.labels import numbers_of
@@ -73,7 +73,7 @@ class Recipe:
             }
         recipe = {
             "model": {
-                "weights": weights_hash(self.encoder.model),
+                "weights": hash_weights(self.encoder.model),
                 "max_length": str(self.encoder.model.max_seq_length),
                 "prompts": self.encoder.prompts,
             },

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
-from beir_hybrid.encoding.parts import as_texts, sees, text_settings
+from beir_hybrid.encoding.model_inputs import reads_images, text_settings, wrap_texts
 from beir_hybrid.errors import BadOption, lookup
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def text_preprocessing(model: "SentenceTransformer") -> Iterator[None]:
     See `as_texts` and `text_settings`. The trainer would pass texts on unchanged, and pad them to
     the longest of a batch.
     """
-    if not sees(model):
+    if not reads_images(model):
         yield
         return
     instance = cast("Any", model)  # its attribute replaces the method of the class
@@ -71,7 +71,7 @@ def _preprocess(
     if len(texts) < len(inputs):
         return preprocess(inputs, **options)
     settings = {"processing_kwargs": {"text": text_settings(model)}}
-    return preprocess(as_texts(model, texts), **(settings | options))
+    return preprocess(wrap_texts(model, texts), **(settings | options))
 
 
 def match_attention_layers(model: "SentenceTransformer", layers: Iterable[int] | str) -> str:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from beir_hybrid.batches.strategies import Strategy, parse_strategy
 from beir_hybrid.collection import Collection
-from beir_hybrid.encoding.encoder import SentenceTransformerEncoder, adapt
 from beir_hybrid.encoding.options import EncoderOptions
+from beir_hybrid.encoding.sentence_transformer import SentenceTransformerEncoder, set_max_length
 from beir_hybrid.errors import BadOption, lookup
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs, join_pairs
 from beir_hybrid.training.dev_set import DevSet
@@ -98,7 +98,8 @@ def train(
     max_length = options.pop("max_length", None)
     start = SentenceTransformerEncoder(model, **options)
     # As an option of the encoder, it would copy a model that is passed loaded.
-    adapt(start.model, None, max_length, None)
+    if max_length is not None:
+        set_max_length(start.model, max_length)
     job = TrainingJob(
         start,
         pairs,
