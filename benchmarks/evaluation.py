@@ -318,7 +318,9 @@ def rank(_folder: Path, rounds: str) -> dict[str, Any]:
     scores = np.zeros((len(queries), len(passages)), np.float32)
     asked, found = torch.from_numpy(queries), torch.from_numpy(passages)
     model = ModelProvenance("random")
-    vectors = CollectionVectors(Embeddings.of(queries), Embeddings.of(passages), model)
+    vectors = CollectionVectors(
+        Embeddings.from_array(queries), Embeddings.from_array(passages), model
+    )
     products: tuple[Callable[[], object], ...] = (
         lambda: queries @ passages.T,
         lambda: asked @ found.T,

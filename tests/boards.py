@@ -61,7 +61,7 @@ def system(
             row[place[f"{lang}:p{number:02}"]] = sign
     model = ModelProvenance(name, fingerprint={"kind": "vectors"})
     vectors = CollectionVectors(
-        Embeddings.of(rows), Embeddings.of(np.eye(n, dtype=np.float32)), model
+        Embeddings.from_array(rows), Embeddings.from_array(np.eye(n, dtype=np.float32)), model
     )
     return bh.evaluate(vectors, on, **({"settings": KINDS} | options))
 

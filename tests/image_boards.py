@@ -65,6 +65,8 @@ def system(
         row[numbers == number] += -1 if (query["lang"], number) in wrong else 1
     model = ModelProvenance(name, fingerprint={"kind": "vectors"})
     vectors = CollectionVectors(
-        Embeddings.of(rows.astype(np.float32)), Embeddings.of(np.eye(n, dtype=np.float32)), model
+        Embeddings.from_array(rows.astype(np.float32)),
+        Embeddings.from_array(np.eye(n, dtype=np.float32)),
+        model,
     )
     return bh.evaluate(vectors, on, **options)

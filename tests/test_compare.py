@@ -43,7 +43,9 @@ def system(
         sign = 1.0 if (row["lang"], number) in right else -1.0
         rows.append(sign * passages[golds].sum(axis=0))
     vectors = CollectionVectors(
-        Embeddings.of(np.stack(rows)), Embeddings.of(passages), ModelProvenance(name)
+        Embeddings.from_array(np.stack(rows)),
+        Embeddings.from_array(passages),
+        ModelProvenance(name),
     )
     return bh.evaluate(vectors, collection, measures=measures)
 

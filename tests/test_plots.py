@@ -96,7 +96,7 @@ def test_a_setting_that_is_not_judged_has_an_empty_cell() -> None:
     corpus = {name: {"text": name} for name in ("de:1", "en:1")}
     qrels = {"de:q:1": {"de:1": 1}, "en:q:1": {"de:1": 1, "en:1": 1}}
     some = bh.from_beir(corpus, dict.fromkeys(qrels, "?"), qrels, name="some")
-    two = Embeddings.of(np.eye(2, dtype=np.float32))
+    two = Embeddings.from_array(np.eye(2, dtype=np.float32))
     vectors = CollectionVectors(two, two, ModelProvenance("m"))
     drawn = Drawn(plot_matrix(bh.evaluate(vectors, some, measures=RR), RR))
     cells = drawn.figures()

@@ -16,7 +16,7 @@ from sentence_transformers import CrossEncoder
 
 import beir_hybrid as bh
 from beir_hybrid.collection import Collection, View
-from beir_hybrid.encoding import Encoded
+from beir_hybrid.encoding import EncodingStats
 from beir_hybrid.encoding.pair_scorer import score_pairs
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.evaluate import evaluate
@@ -224,9 +224,9 @@ def test_pairs_that_are_cut_are_counted(model: CrossEncoder, tmp_path: Path) -> 
     kept = [len(model.tokenizer(*json.loads(pair))["input_ids"]) for pair in pairs]
     assert scores.find_truncated(pairs) == [at for at, n in enumerate(kept) if n > 6]
     assert kept[3] > 6 >= kept[0]
-    encoded = Encoded()
-    score_pairs(scores, pairs, folder=tmp_path, encoded=encoded)
-    assert encoded.cut == sum(n > 6 for n in kept)
+    encoded = EncodingStats()
+    score_pairs(scores, pairs, folder=tmp_path, stats=encoded)
+    assert encoded.truncated == sum(n > 6 for n in kept)
 
 
 def test_texts_may_hold_any_character(model: CrossEncoder) -> None:

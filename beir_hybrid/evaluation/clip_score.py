@@ -195,8 +195,8 @@ def _encode_captions(
     vectors = encode(encoder, column, "passages", folder=folder)
     n = len(query_rows)
     return (
-        _RowVectors(query_rows, vectors.part(range(n))),
-        _RowVectors(passage_rows, vectors.part(range(n, len(texts)))),
+        _RowVectors(query_rows, vectors.slice_rows(range(n))),
+        _RowVectors(passage_rows, vectors.slice_rows(range(n, len(texts)))),
     )
 
 

@@ -9,7 +9,7 @@ from beir_hybrid.collection import Collection
 from beir_hybrid.collection.judgements import Judgements
 from beir_hybrid.collection.setting import SETTING_KINDS
 from beir_hybrid.encoding.cluster import Cluster
-from beir_hybrid.encoding.engines import cluster_of
+from beir_hybrid.encoding.engines import open_cluster
 from beir_hybrid.evaluation.arguments import ComputeOptions, check_collection
 from beir_hybrid.evaluation.default_measures import default_measures
 from beir_hybrid.evaluation.measured_rankings import MeasuredRankings, average_unbiased
@@ -113,7 +113,7 @@ def evaluate(
     )
     reranker = Reranker(scorer, collection, plan.depth, compute.store) if scorer else None
     run_writer = None if runs is None else RunWriter(Path(runs), collection)
-    with cluster_of(compute.engine) as cluster:
+    with open_cluster(compute.engine) as cluster:
         with stopwatch.timing("encoding"):
             has_cure = plan.has_images and not scorer
             cure = _suggest_text_settings(judgements) if has_cure else ""
@@ -160,9 +160,9 @@ def _describe_evaluation(
     reranker: Reranker | None,
     name: str,
 ) -> Provenance:
-    truncation = {"queries": vectors.queries.cut, "passages": vectors.passages.cut}
+    truncation = {"queries": vectors.queries.truncated, "passages": vectors.passages.truncated}
     if reranker:
-        truncation["pairs"] = reranker.encoded.cut  # once in each setting
+        truncation["pairs"] = reranker.encoded.truncated  # once in each setting
     return build_provenance(
         replace(vectors.model, name=name or vectors.model.name),
         collection,
@@ -187,6 +187,6 @@ def _describe_timing(
         engine=compute.engine,
         cluster=ClusterSize(cluster.cpus, cluster.gpus) if cluster else None,
         encoded_texts=vectors.encoded.texts,
-        encoded_images=vectors.encoded.pictures or None,
+        encoded_images=vectors.encoded.images or None,
         reranked_pairs=reranker.encoded.texts if reranker else None,
     )

@@ -59,7 +59,7 @@ class VectorEvaluation:
             passage_ranges = {lang: rows for lang, rows in passage_ranges.items() if lang != IMAGE}
         passage_count = max((rows.stop for rows in passage_ranges.values()), default=0)
         id_order = sort_ids(judgements.passage_ids.slice(0, passage_count))
-        passages = passages.part(range(passage_count))
+        passages = passages.slice_rows(range(passage_count))
         parts: list[MeasuredRankings] = []
         for rows in self._list_query_ranges():
             selection = judgements.select_queries(rows)
@@ -67,7 +67,7 @@ class VectorEvaluation:
                 continue
             depth = max(self.plan.depth * self.plan.collects_runs, self.plan.top_size)
             ranked = self.rank(
-                queries.part(rows),
+                queries.slice_rows(rows),
                 passages,
                 (selection.query - rows.start, selection.passage),
                 passage_ranges,

@@ -11,11 +11,10 @@ import pyarrow as pa
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import join_titles
 from beir_hybrid.collection.setting import IMAGE
-from beir_hybrid.encoding import Embeddings, Encoded, as_encoder, encode
+from beir_hybrid.encoding import Embeddings, EncodingStats, as_encoder, encode
 from beir_hybrid.encoding.cluster import Cluster
-from beir_hybrid.encoding.encoder import Encoder, Role
-from beir_hybrid.encoding.engines import at_work
-from beir_hybrid.encoding.images import image_encoder
+from beir_hybrid.encoding.encoder import Encoder, Role, check_reads_images
+from beir_hybrid.encoding.engines import parallel_encoder
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.arguments import ComputeOptions
 from beir_hybrid.results.provenance import ModelProvenance
@@ -34,7 +33,7 @@ class CollectionVectors:
     queries: Embeddings
     passages: Embeddings
     model: ModelProvenance
-    encoded: Encoded = field(default_factory=Encoded)
+    encoded: EncodingStats = field(default_factory=EncodingStats)
 
 
 def find_vectors(
@@ -75,7 +74,7 @@ def name_model(encoder: Encoder) -> str:
 
     Names on the hub stay as they are; of a folder the last two parts remain.
     """
-    name = str(getattr(encoder, "name", "") or type(encoder).__name__)
+    name = encoder.name
     return "/".join(Path(name).parts[-2:]) if Path(name).is_dir() else name
 
 
@@ -88,12 +87,12 @@ def _encode_collection(
     has_images: bool,
     cure: str,
 ) -> CollectionVectors:
-    encoded = Encoded()
+    encoded = EncodingStats()
     model_encoder = as_encoder(model, **options.encoder)
-    with at_work(model_encoder, cluster) as encoder:
+    with parallel_encoder(model_encoder, cluster) as encoder:
         if has_images:
-            image_encoder(encoder, cure)  # fails at once if the model reads no images
-        encode_column = partial(encode, encoder, folder=options.store, encoded=encoded)
+            check_reads_images(encoder, cure)  # fails at once if the model reads no images
+        encode_column = partial(encode, encoder, folder=options.store, stats=encoded)
         texts = join_titles(collection.view().passages)
         images = collection.passages.slice(len(texts)) if has_images else None
         passages = _encode_texts_and_images(encode_column, texts, "passages", images)
@@ -101,12 +100,11 @@ def _encode_collection(
         texts = texts.slice(0, len(texts) - collection.query_counts.get(IMAGE, 0))
         images = collection.queries.slice(len(texts)) if has_images else None
         queries = _encode_texts_and_images(encode_column, texts, "queries", images)
-        parameters = getattr(model_encoder, "n_parameters", None)
         provenance = ModelProvenance(
             name=name_model(encoder),
-            revision=getattr(encoder, "revision", ""),
+            revision=encoder.revision,
             fingerprint=dict(encoder.fingerprint),
-            parameters=parameters if isinstance(parameters, int) else None,
+            parameters=model_encoder.n_parameters,
         )
     return CollectionVectors(queries, passages, provenance, encoded)
 
@@ -121,4 +119,4 @@ def _encode_texts_and_images(
     if images is None or not len(images):
         return encode_column(texts, role)
     image_vectors = encode_column(images["text"], "images", paths=images["image"])
-    return Embeddings.joined([encode_column(texts, role), image_vectors])
+    return Embeddings.concatenate([encode_column(texts, role), image_vectors])

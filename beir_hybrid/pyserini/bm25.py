@@ -18,7 +18,7 @@ from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import to_arrow
 from beir_hybrid.collection.judgements import Judgements
 from beir_hybrid.collection.setting import SETTING_KINDS, KindName, Setting
-from beir_hybrid.encoding.jobs import check_texts_only
+from beir_hybrid.encoding.partition import check_texts_only
 from beir_hybrid.errors import BadOption, lookup
 from beir_hybrid.evaluation.arguments import check_collection
 from beir_hybrid.evaluation.default_measures import default_measures

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from beir_hybrid.encoding.images import opened_as
+from beir_hybrid.encoding.images import open_unchanged_image
 from beir_hybrid.evaluation.rerankers.image_matcher import ImageMatcher, to_plain_json
 
 if TYPE_CHECKING:
@@ -53,7 +53,9 @@ class BlipMatcher(ImageMatcher):
 
     def read_images(self, paths: Mapping[str, Path]) -> "Sequence[Tensor]":
         """Encode images, each independently of captions."""
-        pixels = self.processor([opened_as(*pair) for pair in paths.items()], return_tensors="pt")
+        pixels = self.processor(
+            [open_unchanged_image(*pair) for pair in paths.items()], return_tensors="pt"
+        )
         vectors: Sequence[Tensor] = self.model.vision_model(self.to_model(pixels["pixel_values"]))[
             0
         ]

@@ -9,7 +9,8 @@ import numpy as np
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import join_titles, to_arrow
 from beir_hybrid.collection.setting import KindName
-from beir_hybrid.encoding.parts import find_long, parts_of
+from beir_hybrid.encoding.fingerprint import describe_model
+from beir_hybrid.encoding.model_inputs import find_long_texts
 from beir_hybrid.errors import BadData
 from beir_hybrid.progress import hide_progress_bars
 
@@ -47,7 +48,7 @@ class CrossEncoderScorer:
         self.prompt: str = self.model.prompts.get(self.model.default_prompt_name, "")
         self.fingerprint: Mapping[str, object] = {
             "kind": "cross-encoder",
-            **parts_of(self.model),
+            **describe_model(self.model),
             "prompt": self.prompt,
             "activation": str(self.model.activation_fn),
         }
@@ -78,7 +79,7 @@ class CrossEncoderScorer:
 
     def find_truncated(self, pairs: Sequence[str]) -> list[int] | None:
         """Return the indexes of pairs that are longer than the model reads."""
-        return find_long(self.model, _read_texts(pairs), self.prompt)
+        return find_long_texts(self.model, _read_texts(pairs), self.prompt)
 
 
 def _read_texts(pairs: Sequence[str]) -> list[tuple[str, str]]:

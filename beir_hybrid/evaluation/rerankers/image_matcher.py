@@ -13,7 +13,8 @@ import numpy as np
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import join_titles, to_arrow
 from beir_hybrid.collection.setting import IMAGE, KindName
-from beir_hybrid.encoding.parts import find_long, tokenizer_hash, weights_hash
+from beir_hybrid.encoding.fingerprint import hash_tokenizer, hash_weights
+from beir_hybrid.encoding.model_inputs import find_long_texts
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.progress import hide_progress_bars
 
@@ -48,8 +49,8 @@ class ImageMatcher(ABC):
         self.max_seq_length = self._text_config.max_position_embeddings
         self.fingerprint: Mapping[str, object] = {
             "kind": self.KIND,
-            "weights": weights_hash(self.model),
-            "tokenizer": tokenizer_hash(self.tokenizer),
+            "weights": hash_weights(self.model),
+            "tokenizer": hash_tokenizer(self.tokenizer),
             "config": to_plain_json(self.model.config.to_diff_dict()),
             "device": self.model.device.type,
             "versions": {name: version(name) for name in _LIBRARIES},
@@ -197,7 +198,7 @@ class ImageCaptionScorer:
 
     def find_truncated(self, pairs: Sequence[str]) -> list[int] | None:
         """Return the indexes of pairs whose captions are longer than the matcher reads."""
-        return find_long(self.matcher, [caption for caption, _ in _read_pairs(pairs)])
+        return find_long_texts(self.matcher, [caption for caption, _ in _read_pairs(pairs)])
 
 
 def _read_pairs(pairs: Sequence[str]) -> list[Pair]:

@@ -7,7 +7,7 @@ import numpy as np
 
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.judgements import number_languages
-from beir_hybrid.encoding import Encoded
+from beir_hybrid.encoding import EncodingStats
 from beir_hybrid.encoding.pair_scorer import PairScorer, score_pairs
 from beir_hybrid.measures.ranked_judgements import Rankings
 from beir_hybrid.results.provenance import RerankerProvenance
@@ -32,7 +32,7 @@ class Reranker:
     collection: Collection
     depth: int = 100
     store: Path | None = None
-    encoded: Encoded = field(default_factory=Encoded)
+    encoded: EncodingStats = field(default_factory=EncodingStats)
 
     def describe(self) -> RerankerProvenance:
         """Return the provenance of the scores."""
@@ -66,7 +66,7 @@ class Reranker:
         passage, sizes = rows[ranking, column], (rows >= 0).sum(axis=1)
         query_rows = rankings.query_rows[ranking]
         pairs = self.scorer.make_pairs(self.collection, rankings.kind, query_rows, passage)
-        pair_scores = score_pairs(self.scorer, pairs, folder=self.store, encoded=self.encoded)
+        pair_scores = score_pairs(self.scorer, pairs, folder=self.store, stats=self.encoded)
         descending = _order_by_score(ranking, pair_scores, id_order[passage], sizes)
         ascending = _order_by_score(ranking, pair_scores, -id_order[passage], sizes)
         ranked = rankings.judgements
