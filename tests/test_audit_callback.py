@@ -65,7 +65,7 @@ def run(
     trainer = SentenceTransformerTrainer(
         model=model,
         args=args,
-        train_dataset=join_pairs([source(41, "first"), source(22, "second")]),
+        train_dataset=join_pairs([source(41, "first"), source(23, "second")]),
         loss=HybridContrastiveLoss(model),
         callbacks=[logs, *([Stop(stop)] if stop else [])],
     )

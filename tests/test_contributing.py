@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.pages import ROOT, blocks, check
 
 _PLACE = re.compile(
-    r"# (beir_hybrid/\S+), (a new file|below|instead of)(?:: ([^\n]*))?\n(.*)", re.DOTALL
+    r"# (beir_hybrid/\S+), (a new file|above|below|instead of)(?:: ([^\n]*))?\n(.*)", re.DOTALL
 )
 
 
@@ -23,8 +23,8 @@ def put(place: re.Match[str], folder: Path) -> None:
         return
     text = path.read_text("utf-8")
     assert text.count(f"\n{line}\n") == 1, line
-    kept = f"{line}\n" if how == "below" else ""
-    path.write_text(text.replace(f"\n{line}\n", f"\n{kept}{code}"), "utf-8")
+    replacement = {"above": f"{code}\n\n{line}\n", "below": f"{line}\n{code}", "instead of": code}
+    path.write_text(text.replace(f"\n{line}\n", f"\n{replacement[how]}"), "utf-8")
 
 
 def test_things_are_added_as_the_page_says(tmp_path: Path) -> None:

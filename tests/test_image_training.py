@@ -286,7 +286,7 @@ def test_processes_share_a_kind(pairs: ParallelPairs) -> None:
 
 def test_without_pictures_nothing_is_drawn() -> None:
     text = pairs_from_groups([{"query": {"de": "a"}, "positive": {"de": "b"}}])
-    with pytest.raises(BadData, match="x-image draws pictures, and no group has one"):
+    with pytest.raises(BadData, match="x-image draws images, and no group has one"):
         bh.HybridBatchSampler(text, 1, strategy="x-image")
 
 

@@ -367,7 +367,7 @@ def test_batches_of_a_single_row_are_warned_of(caplog: pytest.LogCaptureFixture)
 
 def test_names_of_sources_steer_no_terminal_and_end_no_block() -> None:
     pairs = parallel(8, name="a\n```\n<b>\x1b[31mré\u202e")
-    rows = HybridBatchSampler(pairs, 4, strategy="x-x").audit().lines()[1]
+    rows = HybridBatchSampler(pairs, 4, strategy="x-x").audit().format_lines()[1]
     assert rows.endswith("by source: 8 a\\n'''\\n<b>\\x1b[31mré\\u202e")
 
 

@@ -95,7 +95,7 @@ class BatchAuditCallback(TrainerCallback):
         assert self._batches is not None  # noqa: S101
         assert self._sampler is not None  # noqa: S101
         batch = self._batches[self._place : self._place + 1]
-        counts = count_batches(batch, self._sampler.pairs, self._sampler.world_size).sums()
+        counts = count_batches(batch, self._sampler.pairs, self._sampler.world_size).to_dict()
         self._step.add(counts)
         self.audit.add(counts)
         self._place += 1
@@ -104,7 +104,7 @@ class BatchAuditCallback(TrainerCallback):
         """Count a batch, and write the step's line."""
         self.on_substep_end()
         if self._file:
-            line = {"step": state.global_step, **self._step.sums()}
+            line = {"step": state.global_step, **self._step.to_dict()}
             self._file.write(json.dumps(line) + "\n")
 
     def on_log(self, args: Any, state: Any, control: Any, **given: Any) -> None:  # noqa: ARG002
@@ -113,7 +113,7 @@ class BatchAuditCallback(TrainerCallback):
         if "loss" in logs or "train_loss" in logs:
             sums = {
                 f"{_MARK}{part}/{name}": count
-                for part, counts in self.audit.sums().items()
+                for part, counts in self.audit.to_dict().items()
                 for name, count in counts.items()
             }
             logs |= sums
@@ -124,7 +124,7 @@ class BatchAuditCallback(TrainerCallback):
         if self._file:
             self._file.close()
             console = Console(stderr=True, highlight=False, soft_wrap=True)
-            for line in self.audit.lines():
+            for line in self.audit.format_lines():
                 console.print(line, markup=False)
 
 

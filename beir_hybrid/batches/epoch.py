@@ -1,62 +1,55 @@
-"""Parallel pairs, a strategy and a seed in, the batches of an epoch out."""
+"""Draw the batches of an epoch from parallel pairs, by a strategy and a seed."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
-from beir_hybrid.batches.draws import draw
-from beir_hybrid.batches.strategies import BatchKind, Strategy
-from beir_hybrid.collection.setting import IMAGE
+from beir_hybrid.batches.allotment import Reservation, reserve_groups
+from beir_hybrid.batches.kernels import PassageTable, draw_groups, find_eligible
+from beir_hybrid.batches.kinds import BATCH_KINDS, KindSlots, LanguageTable
+from beir_hybrid.batches.strategies import Strategy
+from beir_hybrid.batches.supply import Level, Supply
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs
+
+# Reasons in `Epoch.left_out`, which are recorded with trainings.
+INCOMPLETE, UNUSABLE = "rows that fill no batch", "groups that the strategy has no use for"
+_SHORT_SHARE = 0.25  # of the rows of the fullest short batch, for a slot to be drawn
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What was drawn: rows of one kind, from one source."""
+    """Rows of one batch kind, from one source."""
 
-    kind: BatchKind
+    kind: str
     source: int
     codes: np.ndarray  # (rows,) int64; see `ParallelPairs.code`
 
 
-@dataclass(eq=False)
-class _Slots:
-    """A kind of batch in one source, a slot for each choice of languages that its batches have."""
-
-    kind: BatchKind
-    source: int
-    left: np.ndarray  # which groups have the question: see `draw`
-    right: np.ndarray
-    weights: np.ndarray  # of each slot
-    remaining: np.ndarray  # groups that will do for each slot
-    starts: np.ndarray = field(init=False)
-    exhausted: np.ndarray = field(init=False)
-    deferred: dict[int, np.ndarray] = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.begin()
-
-    def begin(self) -> None:
-        """Look at all groups anew."""
-        self.starts = np.zeros(len(self.weights), np.int64)
-        self.exhausted = np.zeros(len(self.weights), bool)
-        self.deferred = {}
-
-    def columns(self, slot: int) -> tuple[int, int]:
-        """Return a slot's columns of `left` and `right`: languages, where it has one of each."""
-        return divmod(slot, self.right.shape[1]) if self.kind == "cross" else (slot, slot)
-
-    def there(self) -> np.ndarray:
-        """Return how many groups each slot could still draw; none where it has no weight."""
-        found: np.ndarray = np.where(self.weights > 0, self.remaining, 0)
-        return found
-
-
 class Epoch:
-    """Draws the batches of an epoch, `size` rows at a time.
+    """Draws every group once, `size` rows at a time.
 
-    `size` is the batch size times the number of processes; `count` tells what is left out.
+    A batch kind is drawn by its share and languages by their weights, among those that still fill
+    a batch. In the end short batches are drawn likewise, of slots that are not much emptier than
+    the fullest.
+
+    Where translations are missing, every group is reserved for a batch kind and its languages: see
+    `beir_hybrid.batches.allotment`. When a kind's languages fill no more batches, the groups are
+    reserved for the kind alone, and when no kind fills a batch, all groups are free.
+
+    Parameters
+    ----------
+    size
+        The batch size times the number of processes.
+    variant
+        See `ParallelPairs.drawn_with`.
+
+    Attributes
+    ----------
+    left_out
+        Numbers of groups that are not drawn, by reason; complete after `draw_batches`.
     """
 
     def __init__(
@@ -65,206 +58,156 @@ class Epoch:
         strategy: Strategy,
         size: int,
         rng: np.random.Generator,
-        draw: int = 0,
+        variant: int = 0,
     ) -> None:
-        self.pairs, self.strategy, self.size, self.rng = pairs, strategy, size, rng
-        self.draw = draw  # see `ParallelPairs.drawn_with`
-        self.asked, self.answered = pairs.asked, pairs.answered  # no copies: they are large
-        if strategy.languages or pairs.images:
-            langs = strategy.languages or pairs.languages
-            # A picture is in no language: only the kinds that are named for it draw it.
-            allowed = np.array([lang in langs and lang != IMAGE for lang in pairs.languages])
-            self.asked, self.answered = self.asked & allowed, self.answered & allowed
-        self.both = self.asked & self.answered
-        self.seen = self.asked[:, :0]  # captions whose picture is there
-        if pairs.images:
-            self.both &= ~pairs.itself
-            self.seen = self.asked & pairs.answered[:, -1:]
-        # Cross-lingual kinds choose a question's language and a passage's, which need have no
-        # group with both.
-        self.query_weights, self.passage_weights, self.weights, self.seen_weights = (
-            _weights(there, strategy.temperature)
-            for there in (self.asked, self.answered, self.both, self.seen)
-        )
-        self.picture = len(pairs.languages) - 1  # of a passage, where there are any: it is last
+        self.pairs, self.size, self.rng, self.variant = pairs, size, rng, variant
+        (self.side_rng,) = rng.spawn(1)  # for all but the full batches of free groups
+        table = LanguageTable.from_pairs(pairs, strategy.languages, strategy.temperature)
+        self.kinds = [KindSlots(BATCH_KINDS[name], table) for name, _ in strategy.kinds]
+        self.shares = [share for _, share in strategy.kinds]
         self.used = np.zeros(len(pairs), bool)
-        self.orders: list[np.ndarray] = []
-        self.slots: list[_Slots] = []
         self.unused = [count for _, count in pairs.sources]
-        first = 0
-        for source, (_, count) in enumerate(pairs.sources):
-            groups = np.arange(first, first + count)
-            self.orders.append(rng.permutation(groups))
-            for kind, _ in strategy.kinds:
-                self.slots.append(self._slots(kind, source, slice(first, first + count)))
-            first += count
-        table = 1 << max(6, (4 * size * pairs.golds.shape[1] - 1).bit_length())
-        self._keys, self._stamps = np.zeros(table, np.int64), np.zeros(table, np.int64)
-        self._stamp = 0
+        self.orders: list[np.ndarray] = []  # of each source's groups
+        self.supplies: list[Supply] = []  # by source and then by kind
+        bounds = np.cumsum([0, *self.unused])
+        for source, (first, last) in enumerate(pairwise(bounds)):
+            order = rng.permutation(np.arange(first, last))
+            self.orders.append(order)
+            self.supplies += [Supply(slots, source, order) for slots in self.kinds]
+        places = 1 << max(6, (4 * size * pairs.golds.shape[1] - 1).bit_length())
+        keys, stamps = np.zeros(places, np.int64), np.zeros(places, np.int64)
+        self._passages = PassageTable(pairs.golds, keys, stamps)
+        self._n_draws = 0
+        self._reservation: Reservation | None = None
         self.left_out: dict[str, int] = {}
 
-    def _slots(self, kind: BatchKind, source: int, rows: slice) -> _Slots:
-        """Return what batches of a kind and a source may be of."""
-        if kind == "mono":
-            left, weights = self.both, self.weights
-            right = left
-        elif kind == "image":
-            left, weights = self.seen, self.seen_weights
-            right = left
-        elif kind == "cross":
-            left, right = self.asked, self.answered
-            weights = np.outer(self.query_weights, self.passage_weights)
-            np.fill_diagonal(weights, 0)
-            weights = weights.ravel()
-        else:
-            left = right = self._can(kind)[:, None]
-            weights = np.ones(1)
-        found = _Slots(kind, source, left, right, weights, np.zeros(len(weights), np.int64))
-        found.remaining = _counts(found, rows)
-        return found
+    def count_largest(self) -> int:
+        """Return the number of groups of the slot that has the most."""
+        return max((int(supply.remaining.max(initial=0)) for supply in self.supplies), default=0)
 
-    def most(self) -> int:
-        """Return how many groups the slot has that has the most."""
-        return max((int(slots.there().max()) for slots in self.slots), default=0)
-
-    def batches(self, *, short: bool) -> Iterator[Batch]:
-        """Yield full batches while there are any, then, if `short`, what rows are left."""
-        while (found := self._next()) is not None:
-            slots, slot = found
-            groups = self._draw(slots, slot, self.size)
+    def draw_batches(self, *, short: bool) -> Iterator[Batch]:
+        """Yield full batches while there are any, then, if `short`, the rows that are left."""
+        self._reserve()
+        while (choice := self._choose_slot(self.size, self.rng)) or self._release():
+            if choice is None:
+                continue
+            supply, slot = choice
+            groups = self._take_groups(supply, slot, self.size)
             if groups is None:
-                slots.exhausted[slot] = True
+                supply.is_exhausted[slot] = True
             else:
-                yield self._batch(slots, slot, groups)
-        usable = self._usable() & ~self.used
+                yield self._make_batch(supply, slot, groups)
+        is_usable = np.logical_or.reduce([find_eligible(slots.columns) for slots in self.kinds])
         if not short:
-            self.left_out["rows that fill no batch"] = int(usable.sum())
+            self.left_out[INCOMPLETE] = int((is_usable & ~self.used).sum())
         else:
-            yield from self._rest()
-        self.left_out["groups that the strategy has no use for"] = int((~self._usable()).sum())
+            yield from self._draw_short()
+        self.left_out[UNUSABLE] = int((~is_usable).sum())
 
-    def _rest(self) -> Iterator[Batch]:
-        self.orders = [order[~self.used[order]] for order in self.orders]
-        while self.most():
-            # The fullest first: fewer batches are short.
-            slots = max(self.slots, key=lambda one: int(one.there().max()))
-            slots.begin()
-            slot = int(slots.there().argmax())
-            groups = self._draw(slots, slot, 1)
-            assert groups is not None  # noqa: S101 - one group always fits an empty batch
-            yield self._batch(slots, slot, groups)
+    def _draw_short(self) -> Iterator[Batch]:
+        """Yield batches of the rows that fill none.
 
-    def _next(self) -> tuple[_Slots, int] | None:
-        """Draw a source by what is left of it, a kind by the strategy, languages by weight."""
-        full = [(slots, (slots.there() >= self.size) & ~slots.exhausted) for slots in self.slots]
-        open_ = [(slots, there) for slots, there in full if there.any()]
-        if not open_:
+        Slots that would make much smaller batches than others wait: most of their rows go there.
+        """
+        for supply in self.supplies:
+            supply.release(self._list_unused(supply))
+        while largest := self.count_largest():
+            choice = self._choose_slot(math.ceil(_SHORT_SHARE * largest), self.side_rng)
+            if choice is None:
+                raise RuntimeError("no slot has the most groups")
+            supply, slot = choice
+            supply.rewind()
+            groups = self._take_groups(supply, slot, 1)
+            if groups is None:
+                raise RuntimeError("no group fits an empty batch")
+            yield self._make_batch(supply, slot, groups)
+
+    def _reserve(self) -> None:
+        """Reserve groups for slots, where they do not fit all of them."""
+        n_slots = sum(len(slots.weights) for slots in self.kinds)
+        sizes = [count for _, count in self.pairs.sources for _ in self.kinds]
+        is_complete = all(
+            (supply.remaining == size).all()
+            for supply, size in zip(self.supplies, sizes, strict=True)
+        )
+        if n_slots == 1 or is_complete:
+            return
+        self._reservation = reserve_groups(self.kinds, self.shares, self.side_rng)
+        if self._reservation is None:
+            return
+        first_slots = np.cumsum([0, *(len(slots.weights) for slots in self.kinds)])
+        for at, supply in enumerate(self.supplies):
+            first_slot = int(first_slots[at % len(self.kinds)])
+            supply.reserve_slots(supply.order, self._reservation, first_slot)
+
+    def _release(self) -> bool:
+        """Free all groups once no kind fills a batch; return False if they are free already."""
+        if all(supply.level is Level.FREE for supply in self.supplies):
+            return False
+        for supply in self.supplies:
+            supply.release(self._list_unused(supply))
+        return True
+
+    def _list_unused(self, supply: Supply) -> np.ndarray:
+        """Return the groups of a supply's source that are not used, in their order."""
+        order = self.orders[supply.source]
+        return order[~self.used[order]]
+
+    def _choose_slot(self, least: int, rng: np.random.Generator) -> tuple[Supply, int] | None:
+        """Draw a source by its unused groups, a kind by its share, languages by their weights.
+
+        Only slots that have at least `least` groups are drawn.
+        """
+        open_slots: list[tuple[int, np.ndarray]] = []  # by the number of the supply
+        for at, supply in enumerate(self.supplies):
+            is_open = supply.find_open(least)
+            if supply.level is Level.SLOT and not is_open.any() and self._reservation:
+                number = at % len(self.kinds)
+                supply.reserve_kind(self._list_unused(supply), self._reservation, number)
+                is_open = supply.find_open(least)
+            if is_open.any():
+                open_slots.append((at, is_open))
+        if not open_slots:
             return None
-        sources = sorted({slots.source for slots, _ in open_})
+        sources = sorted({self.supplies[at].source for at, _ in open_slots})
         if len(sources) > 1:
-            source = sources[self._choice([float(self.unused[source]) for source in sources])]
-            open_ = [(slots, there) for slots, there in open_ if slots.source == source]
-        shares = dict(self.strategy.kinds)
-        slots, there = open_[self._choice([shares[slots.kind] for slots, _ in open_])]
-        return slots, self._choice(np.where(there, slots.weights, 0))
+            sizes = np.array([float(self.unused[source]) for source in sources])
+            source = sources[_choose(sizes, rng)]
+            open_slots = [
+                (at, is_open) for at, is_open in open_slots if self.supplies[at].source == source
+            ]
+        shares = np.array([self.shares[at % len(self.kinds)] for at, _ in open_slots])
+        at, is_open = open_slots[_choose(shares, rng)]
+        supply = self.supplies[at]
+        return supply, _choose(np.where(is_open, supply.slots.weights, 0), rng)
 
-    def _choice(self, weights: Sequence[float] | np.ndarray) -> int:
-        total = np.cumsum(weights)
-        return int(np.searchsorted(total, self.rng.random() * total[-1], side="right"))
-
-    def _draw(self, slots: _Slots, slot: int, least: int) -> np.ndarray | None:
-        """Take `size` groups, or nothing if there are fewer than `least` that go together."""
-        self._stamp += 1
-        chosen = np.empty(self.size, np.int64)
-        i, j = slots.columns(slot)
-        count, start, deferred = draw(
-            self.orders[slots.source], int(slots.starts[slot]),
-            slots.deferred.get(slot, np.empty(0, np.int64)), self.used,
-            slots.left, i, slots.right, j, self.pairs.golds,
-            chosen, self._keys, self._stamps, self._stamp,
+    def _take_groups(self, supply: Supply, slot: int, least: int) -> np.ndarray | None:
+        """Take `size` groups, or fewer if they run out; none if fewer than `least` go together."""
+        self._n_draws += 1
+        drawn = np.empty(self.size, np.int64)
+        count, start, deferred = draw_groups(
+            supply.order[: supply.stops[slot]], int(supply.starts[slot]),
+            supply.deferred.get(slot, np.empty(0, np.int64)), self.used,
+            supply.slots.columns, slot, self._passages, self._n_draws, drawn,
         )  # fmt: skip
         if count < least:
             return None
-        slots.starts[slot], slots.deferred[slot] = start, deferred
-        groups = chosen[:count]
+        supply.starts[slot], supply.deferred[slot] = start, deferred
+        groups = drawn[:count]
         self.used[groups] = True
-        self.unused[slots.source] -= count
-        for other in self.slots:
-            if other.source == slots.source:
-                other.remaining -= _counts(other, groups)
+        self.unused[supply.source] -= count
+        for other in self.supplies:
+            if other.source == supply.source:
+                other.remove(groups)
         return groups
 
-    def _batch(self, slots: _Slots, slot: int, groups: np.ndarray) -> Batch:
-        if slots.kind in ("mono", "cross", "image"):
-            i, j = slots.columns(slot)
-            query = np.full(len(groups), i)
-            passage = np.full(len(groups), self.picture if slots.kind == "image" else j)
-        else:
-            query, passage = self._languages(slots.kind, groups)
-        return Batch(slots.kind, slots.source, self.pairs.code(groups, query, passage, self.draw))
-
-    def _languages(self, kind: BatchKind, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Draw languages for each row of its own, of question and passage."""
-        same = np.eye(len(self.pairs.languages), dtype=bool)
-        if kind == "mono-rows":
-            can, weights = self.both[groups][:, :, None] & same, self.weights[:, None]
-        elif kind == "image-rows":
-            last = np.arange(len(same)) == self.picture
-            can, weights = self.seen[groups][:, :, None] & last, self.seen_weights[:, None]
-        else:
-            can = self.asked[groups][:, :, None] & self.answered[groups][:, None, :] & ~same
-            weights = np.outer(self.query_weights, self.passage_weights)
-        total = np.cumsum((can * weights).reshape(len(groups), -1), axis=1)
-        point = self.rng.random(len(groups))[:, None] * total[:, -1:]
-        query, passage = np.divmod((total <= point).sum(axis=1), len(same))
-        if not (total[:, -1] > 0).all() or not can[np.arange(len(groups)), query, passage].all():
-            raise RuntimeError(f"a {kind} batch was drawn of groups that have no such pair")
-        return query, passage
-
-    def _usable(self) -> np.ndarray:
-        """Return which groups can be drawn at all."""
-        usable = np.zeros(len(self.pairs), bool)
-        for kind in {slots.kind for slots in self.slots}:
-            usable |= self._can(kind)
-        return usable
-
-    def _can(self, kind: BatchKind) -> np.ndarray:
-        """Return which groups have languages for a kind of batch."""
-        if kind in ("cross", "cross-rows"):
-            return _crossing(self.asked, self.answered)
-        can = self.both if kind in ("mono", "mono-rows") else self.seen
-        return np.asarray(can.any(axis=1))
+    def _make_batch(self, supply: Supply, slot: int, groups: np.ndarray) -> Batch:
+        query, passage = supply.slots.draw_languages(slot, groups, self.rng)
+        codes = self.pairs.code(groups, query, passage, self.variant)
+        return Batch(supply.slots.kind.name, supply.source, codes)
 
 
-def _weights(there: np.ndarray, temperature: float) -> np.ndarray:
-    """Return what languages weigh that some groups have, (L,); one that none has, 0."""
-    sizes = there.sum(axis=0)
-    # Shares of the largest: no power of them is too large, and no language vanishes.
-    largest = max(sizes.max(initial=0), 1)
-    found: np.ndarray = np.maximum((sizes / largest) ** temperature, 1e-100)
-    return np.where(sizes > 0, found, 0.0)
-
-
-def _counts(slots: _Slots, groups: np.ndarray | slice) -> np.ndarray:
-    """Return how many of some groups will do for each slot."""
-    if slots.kind == "cross":
-        return _together(slots.left[groups], slots.right[groups]).ravel()
-    found: np.ndarray = slots.left[groups].sum(axis=0)
-    return found
-
-
-def _together(asked: np.ndarray, answered: np.ndarray) -> np.ndarray:
-    """Count the groups with a question in one language and a passage in another; (L, L)."""
-    counts = np.zeros((asked.shape[1], answered.shape[1]), np.int64)
-    for start in range(0, len(asked), 1 << 16):
-        part = slice(start, start + (1 << 16))
-        counts += (asked[part].T.astype(np.float32) @ answered[part].astype(np.float32)).astype(int)
-    return counts
-
-
-def _crossing(asked: np.ndarray, answered: np.ndarray) -> np.ndarray:
-    """Return which groups have a question in one language and a passage in another."""
-    questions, passages = asked.sum(axis=1, dtype=np.int32), answered.sum(axis=1, dtype=np.int32)
-    alone = (questions == 1) & (passages == 1) & (asked & answered).any(axis=1)
-    crossing: np.ndarray = (questions > 0) & (passages > 0) & ~alone
-    return crossing
+def _choose(weights: np.ndarray, rng: np.random.Generator) -> int:
+    """Draw an index in proportion to weights."""
+    totals = np.cumsum(weights)
+    return int(np.searchsorted(totals, rng.random() * totals[-1], side="right"))

@@ -1,4 +1,4 @@
-"""Parallel pairs and a strategy in, batches of one kind each out: each group once an epoch."""
+"""The batch sampler: batches of one kind each, every group once an epoch, for any trainer."""
 
 import logging
 import os
@@ -11,6 +11,7 @@ from sentence_transformers.base.sampler import DefaultBatchSampler
 
 from beir_hybrid.batches.audit import BatchCounts, count_batches
 from beir_hybrid.batches.epoch import Batch, Epoch
+from beir_hybrid.batches.kinds import BATCH_KINDS
 from beir_hybrid.batches.strategies import Strategy, parse_strategy
 from beir_hybrid.checks import check_positive
 from beir_hybrid.errors import BadData, BadOption
@@ -19,6 +20,8 @@ from beir_hybrid.pairs.decoding import TURN_BITS
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs
 
 logger = logging.getLogger(__name__)
+
+_COVERAGE_GROUPS = 1000  # groups whose words are looked up in the lexicon
 
 
 class HybridBatchSampler(DefaultBatchSampler):
@@ -31,9 +34,15 @@ class HybridBatchSampler(DefaultBatchSampler):
         )
 
     Each group is drawn once an epoch, in languages that the strategy allows. No two rows of a batch
-    have a passage in common, in whatever language. Languages are drawn among those that still fill
-    a batch; what fills none makes short batches at the end, unless `drop_last`. Batches depend on
-    the seed and the epoch alone.
+    have a passage in common, in whatever language. A batch kind is drawn by its share and a
+    language by its weight, among those that still fill a batch; the rows that fill none make short
+    batches at the end, drawn likewise, unless `drop_last`. Batches depend on the seed and the epoch
+    alone.
+
+    Where translations are missing, some groups fit one batch kind or one language alone. Groups
+    that fit several are then reserved, at random, so that batch kinds have their shares of the
+    epoch and languages their weights, as nearly as the data allow. `audit` tells the share that a
+    kind is to have and the share that it has.
 
     Epochs of a trainer all have as many batches as the first pass over the groups. Where languages
     are missing, passes differ by a few, so that an epoch may end a few batches before or after a
@@ -89,25 +98,25 @@ class HybridBatchSampler(DefaultBatchSampler):
             seed=seed,
         )
         self.pairs, self.strategy = dataset, parse_strategy(strategy)
-        self.world_size = world_size or _world_size()
-        self._epoch: tuple[int, list[Batch]] | None = None
+        self.world_size = world_size or _get_world_size()
+        self._epoch_batches: tuple[int, list[Batch]] | None = None  # of the latest epoch
         self._passes: dict[int, tuple[list[Batch], dict[str, int]]] = {}
-        self._lengths: dict[int, int] = {}
-        self._told: set[str] = set()  # why groups are left out
-        _check(self.pairs, self.strategy, batch_size * self.world_size)
-        if not self._length(0):
+        self._pass_lengths: dict[int, int] = {}
+        self._reasons: set[str] = set()  # for groups to be left out, that a warning has named
+        _check_batches(self.pairs, self.strategy, batch_size * self.world_size)
+        if not self._count_batches(0):
             raise BadData(
                 f"{self.strategy.name} makes no batch of {batch_size * self.world_size} rows: too "
                 "many groups share passages, which no two rows of a batch do"
             )
-        self.coverage = _coverage(self.pairs, self.strategy.code_switch)
+        self.coverage = _measure_coverage(self.pairs, self.strategy.code_switch)
         dataset.sampled_by(self)
 
     @classmethod
     def configure(
         cls, strategy: Strategy | str = "hybrid", **options: Any
     ) -> "partial[HybridBatchSampler]":
-        """Return what ``batch_sampler`` of the trainer's arguments takes.
+        """Return a sampler for ``batch_sampler`` of the trainer's arguments.
 
         Parameters
         ----------
@@ -119,88 +128,96 @@ class HybridBatchSampler(DefaultBatchSampler):
         return partial(cls, strategy=parse_strategy(strategy, **options))
 
     def set_epoch(self, epoch: int) -> None:
-        """Say which epoch's batches to draw; the trainer does."""
+        """Set the epoch whose batches are drawn; the trainer calls this."""
         super().set_epoch(int(epoch))
 
     def __len__(self) -> int:
         """Return how many batches an epoch has, over all processes; all have as many."""
-        return self._length(0) * self.world_size
+        return self._count_batches(0) * self.world_size
 
     def __iter__(self) -> Iterator[list[int]]:
         """Yield the numbers of each batch's rows; see `ParallelPairs.code`."""
-        for batch in self._batches():
+        for batch in self._list_batches():
             for part in np.array_split(batch.codes, self.world_size):
-                first, *others = part.tolist()
-                yield [_Number(first), *others]
+                first, *rest = part.tolist()
+                yield [_UnshiftableInt(first), *rest]
 
     def batches(self) -> list[Batch]:
         """Return the batches of this epoch; of several processes, those that are drawn together."""
-        return list(self._batches())
+        return list(self._list_batches())
 
     def audit(self) -> BatchCounts:
-        """Return what this pass over the groups draws, in numbers."""
-        batches, left_out = self._pass(self.epoch)
-        found = count_batches(batches, self.pairs, self.world_size)
-        found.left_out, found.coverage = left_out, self.coverage
-        return found
+        """Count what this pass over the groups draws and leaves out."""
+        batches, left_out = self._draw_pass(self.epoch)
+        counts = count_batches(batches, self.pairs, self.world_size)
+        counts.left_out, counts.coverage = left_out, self.coverage
+        counts.targets = dict(self.strategy.kinds)
+        return counts
 
-    def _batches(self) -> list[Batch]:
+    def _list_batches(self) -> list[Batch]:
         """Return an epoch of the passes over the groups, one after the other.
 
         The trainer counts an epoch's batches once, and finds its place after a checkpoint by them:
         each epoch has as many as the first pass. Where languages are missing a pass may have a few
         more or less, so that later epochs begin a few batches before or after a pass.
         """
-        if self._epoch is None or self._epoch[0] != self.epoch:
-            length, number = self._length(0), 0
+        if self._epoch_batches is None or self._epoch_batches[0] != self.epoch:
+            length, number = self._count_batches(0), 0
             skip = self.epoch * length
-            while skip and skip >= self._length(number):
-                skip, number = skip - self._length(number), number + 1
-            batches = self._pass(number)[0][skip:] if length else []
+            while skip and skip >= self._count_batches(number):
+                skip, number = skip - self._count_batches(number), number + 1
+            batches = self._draw_pass(number)[0][skip:] if length else []
             while len(batches) < length:
                 number += 1
-                batches = batches + self._pass(number)[0]
-            self._epoch = self.epoch, batches[:length]
-        return self._epoch[1]
+                batches = batches + self._draw_pass(number)[0]
+            self._epoch_batches = self.epoch, batches[:length]
+        return self._epoch_batches[1]
 
-    def _length(self, number: int) -> int:
-        if number not in self._lengths:
-            self._pass(number)
-        return self._lengths[number]
+    def _count_batches(self, number: int) -> int:
+        """Return how many batches a pass over the groups has."""
+        if number not in self._pass_lengths:
+            self._draw_pass(number)
+        return self._pass_lengths[number]
 
-    def _pass(self, number: int) -> tuple[list[Batch], dict[str, int]]:
-        """Draw each group once; return the batches, and how many groups are left out, and why."""
+    def _draw_pass(self, number: int) -> tuple[list[Batch], dict[str, int]]:
+        """Draw each group once; return the batches and the numbers of groups left out, by reason.
+
+        Only the two latest passes are kept: of a large set they take much memory.
+        """
         if number not in self._passes:
             seeds = [self.seed or 0, number]
-            rng = np.random.default_rng(seeds)
             turn = int(np.random.default_rng([*seeds, 1]).integers(1 << TURN_BITS))
-            draw = self.pairs.drawn_with(self.strategy.code_switch, turn)
+            variant = self.pairs.drawn_with(self.strategy.code_switch, turn)
             size = self.batch_size * self.world_size
-            epoch = Epoch(self.pairs, self.strategy, size, rng, draw)
+            rng = np.random.default_rng(seeds)
+            epoch = Epoch(self.pairs, self.strategy, size, rng, variant)
             short = not self.drop_last and self.world_size == 1
-            batches = list(epoch.batches(short=short))
-            left_out = {reason: n for reason, n in epoch.left_out.items() if n}
-            if number not in self._lengths:
-                for reason in left_out.keys() - self._told:  # once, for epochs are much alike
-                    self._told.add(reason)
-                    count = left_out[reason]
-                    logger.warning("epoch %d leaves out %d groups: %s", number, count, reason)
-                alone = sum(len(batch.codes) == 1 for batch in batches)
-                if alone and not self.pairs.negatives:
-                    logger.warning(
-                        "epoch %d has %d batches of a single row: without hard negatives their "
-                        "loss is 0, and nothing is learned of them",
-                        number,
-                        alone,
-                    )
-            self._lengths[number] = len(batches)
-            # No more than the trainer needs at once: of a large set they take much memory.
+            batches = list(epoch.draw_batches(short=short))
+            left_out = {reason: count for reason, count in epoch.left_out.items() if count}
+            if number not in self._pass_lengths:
+                self._warn(number, batches, left_out)
+            self._pass_lengths[number] = len(batches)
             self._passes = dict([*self._passes.items(), (number, (batches, left_out))][-2:])
         return self._passes[number]
 
+    def _warn(self, number: int, batches: list[Batch], left_out: dict[str, int]) -> None:
+        """Warn of groups that are left out, once for each reason, and of batches of one row."""
+        for reason in left_out.keys() - self._reasons:  # once, for epochs are much alike
+            self._reasons.add(reason)
+            count = left_out[reason]
+            logger.warning("epoch %d leaves out %d groups: %s", number, count, reason)
+        n_single = sum(len(batch.codes) == 1 for batch in batches)
+        if n_single and not self.pairs.negatives:
+            logger.warning(
+                "epoch %d has %d batches of a single row: without hard negatives their loss is 0, "
+                "and nothing is learned of them",
+                number,
+                n_single,
+            )
 
-class _Number(int):
-    """A number of a row, which no dataset before it may shift.
+
+class _UnshiftableInt(int):
+    """A number of a row, to which nothing can be added.
 
     Of a dict of datasets sentence-transformers adds to the numbers of each the lengths of those
     before it: ours, which are larger than any length, would be rows of another one.
@@ -214,38 +231,41 @@ class _Number(int):
         )
 
 
-def _check(pairs: ParallelPairs, strategy: Strategy, size: int) -> None:
+def _check_batches(pairs: ParallelPairs, strategy: Strategy, size: int) -> None:
     """Raise `BadData` where the strategy cannot fill a single batch."""
     if missing := [lang for lang in strategy.languages if lang not in pairs.languages]:
         raise BadData(
             f"{strategy.name} needs {missing[0]!r}; there are {', '.join(pairs.languages)}"
         )
-    if not pairs.images and {kind for kind, _ in strategy.kinds} & {"image", "image-rows"}:
-        raise BadData(f"{strategy.name} draws pictures, and no group has one")
-    epoch = Epoch(pairs, strategy, size, np.random.default_rng(0))
-    most = epoch.most()
-    if most == 0:
-        what = ", ".join(kind for kind, _ in strategy.kinds)
-        raise BadData(f"{strategy.name} makes {what} batches, and no group has languages for them")
-    if most < size:
-        raise BadData(f"batches of {size} rows are too large: {strategy.name} finds {most} groups")
+    names = [kind for kind, _ in strategy.kinds]
+    if not pairs.images and any(BATCH_KINDS[name].needs_images for name in names):
+        raise BadData(f"{strategy.name} draws images, and no group has one")
+    largest = Epoch(pairs, strategy, size, np.random.default_rng(0)).count_largest()
+    if largest == 0:
+        raise BadData(
+            f"{strategy.name} makes {', '.join(names)} batches, and no group has languages for them"
+        )
+    if largest < size:
+        raise BadData(
+            f"batches of {size} rows are too large: {strategy.name} finds {largest} groups"
+        )
 
 
-def _coverage(pairs: ParallelPairs, switch: CodeSwitch | None) -> float | None:
+def _measure_coverage(pairs: ParallelPairs, switch: CodeSwitch | None) -> float | None:
     """Return the share of words that a lexicon has; raise `BadData` where it has none of them."""
     if switch is None:
         return None
-    found = switch.coverage(pairs.sample(1000, switch.on))
-    if not found:
-        known = ", ".join(sorted(switch.lexicon.places))
+    coverage = switch.coverage(pairs.sample(_COVERAGE_GROUPS, switch.on))
+    if not coverage:
+        languages = ", ".join(sorted(switch.lexicon.places))
         raise BadData(
             f"{switch.lexicon.name} has no word of the first thousand groups; it has words in "
-            f"{known}, and the groups are in {', '.join(pairs.languages)}"
+            f"{languages}, and the groups are in {', '.join(pairs.languages)}"
         )
-    return found
+    return coverage
 
 
-def _world_size() -> int:
+def _get_world_size() -> int:
     """Return how many processes train."""
     import torch.distributed
 

@@ -1,75 +1,55 @@
-"""Names of strategies in, what kinds of batches they mix out: a table, a row each."""
+"""Strategies: which batch kinds an epoch mixes, in which shares and languages."""
 
-import inspect
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
 
+from beir_hybrid.batches.kinds import BATCH_KINDS
 from beir_hybrid.checks import check_fraction, check_not_negative
 from beir_hybrid.errors import BadOption, lookup
 from beir_hybrid.pairs.code_switching import CodeSwitch
 
-# mono: question and passage in one language, the same for all rows of a batch
-# mono-rows: question and passage in one language, each row in its own
-# cross-rows: question and passage in two languages, each row in its own two
-# cross: question and passage in two languages, the same two for all rows of a batch
-# image: a caption and its picture, captions in one language, the same for all rows of a batch
-# image-rows: a caption and its picture, each row's caption in a language of its own
-BatchKind = Literal["mono", "mono-rows", "cross-rows", "cross", "image", "image-rows"]
+_CROSS_LINGUAL = ("cross-rows", "cross")
 
 
 @dataclass(frozen=True)
 class Strategy:
-    """How batches are made.
+    """A mixture of batch kinds.
 
     Attributes
     ----------
     kinds
-        The kinds of batches and their probabilities.
+        Names of batch kinds (see `beir_hybrid.batches.kinds`) and their shares of the batches.
     languages
-        The only languages to draw, if not all; pictures are in none.
+        The only languages to draw, if not all; images are in none.
     temperature
         A language is drawn in proportion to its number of groups to this power: 0 draws all
-        languages alike, 1 by their size. Of one language alone, those count that have question and
-        passage in it; of two, those with the question for its language, and so for the passage's;
-        before a picture, those with the question in it.
+        languages alike, 1 by their size. In monolingual batches the groups count that have query
+        and passage in the language; in cross-lingual batches those with the query in it, and for
+        the passage's language those with the passage; with images those with the query in it.
     code_switch
-        What puts words of other languages into the texts, if anything.
+        Puts words of other languages into the texts, if not None.
     """
 
     name: str
-    kinds: tuple[tuple[BatchKind, float], ...]
+    kinds: tuple[tuple[str, float], ...]
     languages: tuple[str, ...] = ()
     temperature: float = 0.0
     code_switch: CodeSwitch | None = None
 
 
-def _mixed(name: str, first: BatchKind) -> Callable[..., Strategy]:
-    def make(alpha: float = 0.5, cross: BatchKind = "cross-rows") -> Strategy:
-        """Mix batches of the first kind, with probability `alpha`, and cross-lingual ones."""
-        check_fraction(alpha=alpha)
-        lookup("kind of cross-lingual batch", cross, dict.fromkeys(("cross-rows", "cross")))
-        kinds: list[tuple[BatchKind, float]] = [(first, float(alpha)), (cross, 1 - float(alpha))]
-        return Strategy(name, tuple((kind, share) for kind, share in kinds if share))
-
-    return make
-
-
-def _only(name: str, kind: BatchKind, languages: tuple[str, ...] = ()) -> Callable[[], Strategy]:
-    return lambda: Strategy(name, ((kind, 1.0),), languages)
-
-
-STRATEGIES: dict[str, Callable[..., Strategy]] = {
-    "en-en": _only("en-en", "mono", ("en",)),
-    "x-x": _only("x-x", "mono-rows"),
-    "x-x-mono": _only("x-x-mono", "mono"),
-    "x-y": _only("x-y", "cross-rows"),
-    "x-y-batch": _only("x-y-batch", "cross"),
-    "hybrid": _mixed("hybrid", "mono"),
-    "x-image": _only("x-image", "image"),
-    "x-image-rows": _only("x-image-rows", "image-rows"),
-    # A picture is in no language: caption and picture take the place of the monolingual pair.
-    "hybrid-image": _mixed("hybrid-image", "image"),
+STRATEGIES: dict[str, Strategy] = {
+    strategy.name: strategy
+    for strategy in (
+        Strategy("en-en", (("mono", 1.0),), languages=("en",)),
+        Strategy("x-x", (("mono-rows", 1.0),)),
+        Strategy("x-x-mono", (("mono", 1.0),)),
+        Strategy("x-y", (("cross-rows", 1.0),)),
+        Strategy("x-y-batch", (("cross", 1.0),)),
+        Strategy("hybrid", (("mono", 0.5), ("cross-rows", 0.5))),
+        Strategy("x-image", (("image", 1.0),)),
+        Strategy("x-image-rows", (("image-rows", 1.0),)),
+        # An image is in no language: caption and image take the place of the monolingual pair.
+        Strategy("hybrid-image", (("image", 0.5), ("cross-rows", 0.5))),
+    )
 }
 
 
@@ -78,65 +58,89 @@ def parse_strategy(
     *,
     temperature: float | None = None,
     code_switch: CodeSwitch | None = None,
-    **options: Any,
+    **options: object,
 ) -> Strategy:
     """Return a strategy by name, with its options.
 
     Parameters
     ----------
     name
-        A row of the table, with options behind a colon if that is handier.
+        A row of the table `STRATEGIES`, with options behind a colon if that is handier; or a
+        `Strategy`.
     temperature
         Draw a language in proportion to its number of groups to this power: 0, the default, draws
         all languages alike, 1 by their size.
     code_switch
-        What puts words of other languages into the texts; see `bh.code_switch`.
+        Puts words of other languages into the texts; see `bh.code_switch`.
     options
-        Of ``hybrid``: ``alpha``, the share of monolingual batches, and ``cross``, ``"cross-rows"``
-        or ``"cross"``: whether each row of a cross-lingual batch has two languages of its own. Of
-        ``hybrid-image`` likewise: ``alpha`` is the share of batches of captions and pictures, and
-        the other batches are of captions in two languages.
+        Of strategies that mix two batch kinds: ``alpha``, the share of the first (monolingual
+        batches of ``hybrid``, batches of captions and images of ``hybrid-image``), and ``cross``,
+        ``"cross-rows"`` or ``"cross"``: whether each row of a cross-lingual batch draws two
+        languages of its own, or the whole batch has the same two.
 
     Examples
     --------
-    >>> strategy("hybrid", alpha=0.4) == strategy("hybrid:alpha=0.4")
+    >>> parse_strategy("hybrid", alpha=0.4) == parse_strategy("hybrid:alpha=0.4")
     True
-    >>> strategy("hybrid:alpha=0.4").kinds
+    >>> parse_strategy("hybrid:alpha=0.4").kinds
     (('mono', 0.4), ('cross-rows', 0.6))
     """
     if isinstance(name, Strategy):
         if options:
-            raise BadOption(f"{name.name} is made already; it takes no {', '.join(options)}")
-        found = name
+            raise BadOption(
+                f"{name.name} has its options already; it takes no {', '.join(options)}"
+            )
+        strategy = name
     elif not isinstance(name, str):
         raise BadOption(f"a strategy is one of {', '.join(STRATEGIES)}, not {name!r}")
     else:
-        name, _, written = name.partition(":")
-        make = lookup("strategy", name, STRATEGIES)
-        given = _read(written) | options
-        temperature = given.pop("temperature", temperature)
-        allowed = inspect.signature(make).parameters
-        if wrong := sorted(given.keys() - allowed.keys()):
-            some = f"there are {', '.join(allowed)}" if allowed else "it has none of its own"
-            raise BadOption(f"{name} has no option {wrong[0]!r}; {some}")
-        found = make(**given)
+        name, _, text = name.partition(":")
+        row = lookup("strategy", name, STRATEGIES)
+        options = _parse_options(text) | options
+        if "temperature" in options:
+            temperature = options.pop("temperature")  # type: ignore[assignment] # checked below
+        strategy = _set_shares(row, options)
     if code_switch is not None:
-        found = replace(found, code_switch=code_switch)
+        strategy = replace(strategy, code_switch=code_switch)
     if temperature is None:
-        return found
+        return strategy
     check_not_negative(temperature=temperature)
-    return replace(found, temperature=float(temperature))
+    return replace(strategy, temperature=float(temperature))
 
 
-def _read(written: str) -> dict[str, Any]:
-    """Read options such as ``alpha=0.4,cross=cross``."""
-    found: dict[str, Any] = {}
-    for part in filter(None, written.split(",")):
+def _set_shares(strategy: Strategy, options: dict[str, object]) -> Strategy:
+    """Return a strategy of the table with ``alpha`` and ``cross`` as in the options."""
+    names = [kind for kind, _ in strategy.kinds]
+    allowed = ["alpha"] if len(names) == 2 else []  # noqa: PLR2004 - the share of the first of two
+    if len(names) > 1 and set(_CROSS_LINGUAL) & set(names):
+        allowed.append("cross")
+    if unknown := sorted(options.keys() - set(allowed)):
+        rest = f"there are {', '.join(allowed)}" if allowed else "it has none of its own"
+        raise BadOption(f"{strategy.name} has no option {unknown[0]!r}; {rest}")
+    shares = [share for _, share in strategy.kinds]
+    if "alpha" in options:
+        alpha = options["alpha"]
+        check_fraction(alpha=alpha)
+        shares = [float(alpha), 1 - float(alpha)]  # type: ignore[arg-type] # checked
+    if "cross" in options:
+        cross = str(options["cross"])
+        lookup("kind of cross-lingual batch", cross, dict.fromkeys(_CROSS_LINGUAL))
+        names = [cross if name in _CROSS_LINGUAL else name for name in names]
+    for name in names:
+        lookup("batch kind", name, BATCH_KINDS)
+    kinds = zip(names, shares, strict=True)
+    return replace(strategy, kinds=tuple((kind, share) for kind, share in kinds if share))
+
+
+def _parse_options(text: str) -> dict[str, object]:
+    """Parse options such as ``alpha=0.4,cross=cross``."""
+    options: dict[str, object] = {}
+    for part in filter(None, text.split(",")):
         key, equals, value = part.partition("=")
         if not equals:
             raise BadOption(f"an option of a strategy is NAME=VALUE, not {part!r}")
         try:
-            found[key.strip()] = float(value)
+            options[key.strip()] = float(value)
         except ValueError:
-            found[key.strip()] = value.strip()
-    return found
+            options[key.strip()] = value.strip()
+    return options

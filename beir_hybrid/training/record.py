@@ -210,7 +210,7 @@ def summarize_training(trainer: "SentenceTransformerTrainer", audit: BatchCounts
         "steps": state.global_step,
         "epochs": state.epoch,
         "best": best,
-        "audit": audit.sums() | {"left_out": audit.left_out, "coverage": audit.coverage},
+        "audit": audit.to_dict() | {"left_out": audit.left_out, "coverage": audit.coverage},
         "versions": {
             "beir-hybrid": __version__,
             **{name: version(name) for name in _LIBRARIES},
@@ -229,7 +229,7 @@ def format_card_section(recipe: Mapping[str, Any], audit: BatchCounts) -> str:
     contents, settings = (
         text.replace("```", "~~~")
         for text in (
-            "\n".join(audit.lines()),
+            "\n".join(audit.format_lines()),
             json.dumps(inputs, indent=2, ensure_ascii=False),
         )
     )
