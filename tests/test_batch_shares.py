@@ -35,9 +35,11 @@ def make_pairs(language_sets: list[tuple[str, ...]], name: str = "pairs") -> Par
 
 # 30 groups in all languages; and 5 groups in each set of one, two or three of them, so that no
 # language differs from another.
-COMPLETE = [LANGUAGES] * 30
-INCOMPLETE = [languages for n in (1, 2, 3) for languages in combinations(LANGUAGES, n)] * 5
-GROUPS = {"complete": COMPLETE, "incomplete": INCOMPLETE}
+COMPLETE: list[tuple[str, ...]] = [LANGUAGES] * 30
+INCOMPLETE: list[tuple[str, ...]] = [
+    languages for n in (1, 2, 3) for languages in combinations(LANGUAGES, n)
+] * 5
+GROUPS: dict[str, list[tuple[str, ...]]] = {"complete": COMPLETE, "incomplete": INCOMPLETE}
 
 
 def draw(pairs: ParallelPairs, strategy: str) -> list[list[Batch]]:
