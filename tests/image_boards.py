@@ -1,4 +1,4 @@
-"""Systems of known quality on a few pictures with captions, to be put on a leaderboard."""
+"""Systems of known quality on a few images with captions."""
 
 import json
 from collections.abc import Iterable
@@ -15,58 +15,62 @@ from beir_hybrid.evaluation.vectors import CollectionVectors
 from beir_hybrid.results.provenance import ModelProvenance
 from tests.boards import HOSTILE
 
-LANGS = ("ar", "de", "en")
-PICTURES = 12
-_TEXTS = {"ar": "مربع رقم {}", "de": "Quadrat Nummer {}", "en": "square number {} {hostile}"}
+LANGUAGES = ("ar", "de", "en")
+IMAGES = 12
+_CAPTIONS = {"ar": "مربع رقم {}", "de": "Quadrat Nummer {}", "en": "square number {} {hostile}"}
 
 
-def colour(n: int) -> tuple[int, int, int]:
-    """Return the colour that a picture is full of."""
-    return 20 * n, 255 - 20 * n, (97 * n) % 256
+def compute_colour(number: int) -> tuple[int, int, int]:
+    """Return the colour of all pixels of an image."""
+    return 20 * number, 255 - 20 * number, (97 * number) % 256
 
 
-def folder_of(folder: Path, size: tuple[int, int] = (200, 100)) -> Path:
-    """Write pictures of one colour each, with captions in three languages, some of them HTML."""
+def write_squares(folder: Path, size: tuple[int, int] = (200, 100)) -> Path:
+    """Write images of one colour each, with captions in three languages, some of them HTML."""
     (folder / "png").mkdir(parents=True)
     rows = []
-    for n in range(PICTURES):
-        Image.new("RGB", size, colour(n)).save(folder / "png" / f"s{n:02}.png")
-        captions = {k: text.format(n, hostile=HOSTILE[n % 2]) for k, text in _TEXTS.items()}
-        rows.append({"id": f"s{n:02}", "image": f"png/s{n:02}.png", "captions": captions})
+    for i in range(IMAGES):
+        Image.new("RGB", size, compute_colour(i)).save(folder / "png" / f"s{i:02}.png")
+        captions = {
+            lang: text.format(i, hostile=HOSTILE[i % 2]) for lang, text in _CAPTIONS.items()
+        }
+        rows.append({"id": f"s{i:02}", "image": f"png/s{i:02}.png", "captions": captions})
     lines = "".join(f"{json.dumps(row)}\n" for row in rows)
     (folder / "captions.jsonl").write_text(lines, "utf-8")
     return folder
 
 
-def collection(folder: Path) -> Collection:
-    """Return the pictures of a folder."""
+def load_squares(folder: Path) -> Collection:
+    """Load the images of a folder."""
     return bh.load("jsonl-image-text", path=str(folder))
 
 
-def system(
+def evaluate_image_system(
     name: str,
-    on: Collection,
+    collection: Collection,
     *,
-    lost: Iterable[tuple[str, int]] = (),
-    apart: float = 0.0,
+    failures: Iterable[tuple[str, int]] = (),
+    caption_bonus: float = 0.0,
     **options: Any,
 ) -> bh.Results:
-    """Evaluate vectors that put all that is relevant first.
+    """Evaluate vectors that rank all relevant passages first.
 
-    For what is `lost`, by language or ``image`` and number, it comes last. Captions score higher
-    than pictures where they are `apart`.
+    Parameters
+    ----------
+    failures
+        Queries whose relevant passages come last, by language or ``image`` and by number.
+    caption_bonus
+        Added to the scores of captions, not of images.
     """
-    wrong, n = set(lost), len(on.passages)
-    ids = on.passages["id"].to_pylist()
+    failures, count = set(failures), len(collection.passages)
+    ids = collection.passages["id"].to_pylist()
     numbers = np.array([int(key.partition(":s")[2][:2]) for key in ids])
-    rows = np.array([[0.0 if key.startswith("image:") else apart for key in ids]] * len(on.queries))
-    for row, query in zip(rows, on.queries.to_pylist(), strict=True):
+    bonus = [0.0 if key.startswith("image:") else caption_bonus for key in ids]
+    vectors = np.array([bonus] * len(collection.queries))
+    for vector, query in zip(vectors, collection.queries.to_pylist(), strict=True):
         number = int(query["group"].removeprefix("s"))
-        row[numbers == number] += -1 if (query["lang"], number) in wrong else 1
+        vector[numbers == number] += -1 if (query["lang"], number) in failures else 1
     model = ModelProvenance(name, fingerprint={"kind": "vectors"})
-    vectors = CollectionVectors(
-        Embeddings.from_array(rows.astype(np.float32)),
-        Embeddings.from_array(np.eye(n, dtype=np.float32)),
-        model,
-    )
-    return bh.evaluate(vectors, on, **options)
+    queries = Embeddings.from_array(vectors.astype(np.float32))
+    passages = Embeddings.from_array(np.eye(count, dtype=np.float32))
+    return bh.evaluate(CollectionVectors(queries, passages, model), collection, **options)

@@ -24,7 +24,7 @@ from tests.test_cli import PROGRAM, mine, ran  # noqa: F401 - a fixture
 from tests.test_cli_evaluate import Ran, data, model  # noqa: F401 - fixtures
 from tests.test_cli_evaluate import ran as inside  # noqa: F401 - a fixture
 from tests.test_compare import parallel, system
-from tests.test_tables import EVERY, RIGHT, P
+from tests.test_tables import ALL_QUERIES, CORRECT_QUERIES, P
 from tests.test_train import saved
 
 COLOUR = re.compile(r"\x1b\[[\d;]*\b(3\d|4\d|9\d|10\d)\b[\d;]*m")
@@ -34,7 +34,7 @@ COLOUR = re.compile(r"\x1b\[[\d;]*\b(3\d|4\d|9\d|10\d)\b[\d;]*m")
 def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a folder of three systems' results, each in a folder of its own."""
     folder, collection = tmp_path_factory.mktemp("results"), parallel(n=12)
-    for name, right in RIGHT.items():
+    for name, right in CORRECT_QUERIES.items():
         system(collection, right, f"m_{name}").save(folder / name)
     return folder
 
@@ -99,7 +99,7 @@ def test_compare_writes_a_file_by_its_name(
 
 def test_systems_of_one_name_go_by_their_folders(tmp_path: Path) -> None:
     collection = parallel()
-    for folder, right in (("a", EVERY), ("b", set[tuple[str, int]]())):
+    for folder, right in (("a", ALL_QUERIES), ("b", set[tuple[str, int]]())):
         system(collection, right, "same", [RR]).save(tmp_path / folder)
     done = ran("compare", tmp_path / "a", tmp_path / "b", "--json")
     stored = json.loads(done.stdout)
@@ -175,7 +175,7 @@ def test_what_does_not_fit_together(
     message: str,
 ) -> None:
     if "OTHER" in line:
-        system(parallel(name="o"), EVERY, "o").save(tmp_path / "o")
+        system(parallel(name="o"), ALL_QUERIES, "o").save(tmp_path / "o")
     places = {"RES": str(three), "OTHER": str(tmp_path / "o")}
     words = [re.sub("RES|OTHER", lambda name: places[name[0]], word) for word in line.split()]
     done = inside(*words)
@@ -199,9 +199,9 @@ def test_plot(three: Path, tmp_path: Path, inside: Ran, line: str, words: set[st
     assert words <= set(re.findall(r"<text[^>]*>([^<]*)</text>", path.read_text("utf-8")))
 
 
-def test_plot_of_pictures(tmp_path: Path, inside: Ran) -> None:  # noqa: F811
-    on = image_boards.collection(image_boards.folder_of(tmp_path / "squares"))
-    image_boards.system("m", on, lost=[("de", 0)]).save(tmp_path / "m")
+def test_plot_of_images(tmp_path: Path, inside: Ran) -> None:  # noqa: F811
+    collection = image_boards.load_squares(image_boards.write_squares(tmp_path / "squares"))
+    image_boards.evaluate_image_system("m", collection, failures=[("de", 0)]).save(tmp_path / "m")
     path = tmp_path / "x.svg"
     done = inside("plot", "matrix", tmp_path / "m", "--output", path)
     assert done == (0, f"saved in {path}\n", "")
@@ -209,13 +209,13 @@ def test_plot_of_pictures(tmp_path: Path, inside: Ran) -> None:  # noqa: F811
     assert words.count("images") == 2  # a row and a column
     assert words.count("English (en)") == words.count("en") == 1
     assert "image" not in words
-    # In Arabic, in English and among pictures, one of 12 German captions finds its own last of 12.
+    # In Arabic, in English and among images, one of 12 German captions ranks its own last of 12.
     assert words.count(".9236") == 3
 
 
-def test_plot_of_bias_is_a_picture(tmp_path: Path) -> None:
+def test_plot_of_bias_as_png(tmp_path: Path) -> None:
     measures = [RR, bh.LanguagePreference]
-    system(parallel(), EVERY, "m", measures).save(tmp_path / "m")
+    system(parallel(), ALL_QUERIES, "m", measures).save(tmp_path / "m")
     done = ran("plot", "bias", tmp_path / "m", "--output", tmp_path / "x.png")
     assert done.stdout == f"saved in {tmp_path}/x.png\n"
     assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")

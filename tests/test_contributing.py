@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.pages import ROOT, blocks, check
+from tests.pages import ROOT, check_output, read_blocks
 
 _PLACE = re.compile(
     r"# (beir_hybrid/\S+), (a new file|above|below|instead of)(?:: ([^\n]*))?\n(.*)", re.DOTALL
@@ -31,7 +31,7 @@ def test_things_are_added_as_the_page_says(tmp_path: Path) -> None:
     ours = ROOT / "beir_hybrid"
     shutil.copytree(ours, tmp_path / ours.name, ignore=shutil.ignore_patterns("__pycache__"))
     used, places = [], []
-    for block in blocks(ROOT / "CONTRIBUTING.md"):
+    for block in read_blocks(ROOT / "CONTRIBUTING.md"):
         if block.language == "python":
             place = _PLACE.match(block.code)
             if place:
@@ -48,12 +48,12 @@ def test_things_are_added_as_the_page_says(tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         text=True,
     )
-    check("".join(block.expected for block in used), done.stdout)
+    check_output("".join(block.expected for block in used), done.stdout)
 
 
 def test_examples_are_short() -> None:
     """Some ten lines each, a dataset with its texts twice as many."""
-    for block in blocks(ROOT / "CONTRIBUTING.md"):
+    for block in read_blocks(ROOT / "CONTRIBUTING.md"):
         assert len([line for line in block.code.splitlines() if line]) <= 30, block.code
 
 

@@ -14,13 +14,13 @@ from typing import Any
 
 import pytest
 
-from tests.pages import FETCHED, ROOT, Block, blocks, check
+from tests.pages import REMOTE_DATASETS, ROOT, Block, check_output, read_blocks
 
 README = ROOT / "README.md"
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
-ALONE = {f"{block.language}-{at}": block for at, block in enumerate(blocks(README))}
+ALONE = {f"{block.language}-{at}": block for at, block in enumerate(read_blocks(README))}
 RUN = {name: block for name, block in ALONE.items() if block.language in ("python", "sh")}
-EVERY = [*ALONE.values(), *itertools.chain(*map(blocks, PAGES))]
+EVERY = [*ALONE.values(), *itertools.chain(*map(read_blocks, PAGES))]
 
 
 def run(block: Block, folder: Path, names: dict[str, Any]) -> None:
@@ -29,11 +29,11 @@ def run(block: Block, folder: Path, names: dict[str, Any]) -> None:
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
             exec(compile(block.code, "a page", "exec"), names)  # noqa: S102 - our own pages
-        check(block.expected, printed.getvalue())
+        check_output(block.expected, printed.getvalue())
     elif block.language == "sh":
         found = "".join(map(typed, block.code.replace("\\\n", "").splitlines()))
-        if block.printed is not None:
-            check(block.printed, found)
+        if block.output is not None:
+            check_output(block.output, found)
     assert Path.cwd() == folder
 
 
@@ -50,7 +50,7 @@ def typed(line: str) -> str:
 
 def begin(codes: list[str], folder: Path, request: pytest.FixtureRequest) -> None:
     """Go to a folder, with the mirror at hand if the code loads what only it has."""
-    if any(name in code for name in FETCHED for code in codes):
+    if any(name in code for name in REMOTE_DATASETS for code in codes):
         request.getfixturevalue("mirror")
     request.getfixturevalue("monkeypatch").chdir(folder)
 
@@ -65,7 +65,7 @@ def test_block_of_the_readme(name: str, tmp_path: Path, request: pytest.FixtureR
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.stem))
 def test_page(page: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Blocks of a page go on from each other."""
-    shown = [block for block in blocks(page) if block.language in ("python", "sh")]
+    shown = [block for block in read_blocks(page) if block.language in ("python", "sh")]
     begin([block.code for block in shown], tmp_path, request)
     names: dict[str, Any] = {"__name__": "__main__"}
     for block in shown:

@@ -25,7 +25,7 @@ from beir_hybrid.measures.language_exposure import LanguageExposure
 from beir_hybrid.measures.rank_distance import RankDistance
 from beir_hybrid.results.request import Request
 from beir_hybrid.retrieval.runs import read_run
-from tests.image_boards import collection, folder_of
+from tests.image_boards import load_squares, write_squares
 from tests.matchers import LANGS, blip, lxmert, pictures, regions, vectors
 from tests.models import transformer_model
 from tests.test_cli_evaluate import Ran, ran  # noqa: F401 - a fixture
@@ -269,9 +269,9 @@ def test_the_command_line_takes_a_matcher(
     tmp_path: Path,
     ran: Ran,  # noqa: F811
 ) -> None:
-    model, folder = blip(tmp_path / "blip"), folder_of(tmp_path / "squares")
+    model, folder = blip(tmp_path / "blip"), write_squares(tmp_path / "squares")
     data = ["--dataset", "jsonl-image-text", "--option", f"path={folder}"]
-    on, draw = collection(folder), np.random.default_rng(2)
+    on, draw = load_squares(folder), np.random.default_rng(2)
     (tmp_path / "vectors").mkdir()
     for name, table in (("queries", on.queries), ("passages", on.passages)):
         np.save(tmp_path / "vectors" / f"{name}.npy", draw.normal(size=(48, 4)).astype("f4"))

@@ -1,4 +1,4 @@
-"""What `beir-hybrid reproduce` prints makes the same results again, whatever names it has."""
+"""The commands of `beir-hybrid reproduce` make equal results, whatever the names in them."""
 
 import json
 import random
@@ -24,7 +24,7 @@ LANGS = ["de", "en", "sw"]
 
 
 def write_data(path: Path, langs: list[str]) -> Path:
-    """Write 40 passages and 20 questions in each language, of words drawn anew for each."""
+    """Write 40 passages and 20 queries in each language, of random words."""
     draw = random.Random(5)  # noqa: S311 - a test's
 
     def texts(size: int) -> dict[str, str]:
@@ -37,31 +37,31 @@ def write_data(path: Path, langs: list[str]) -> Path:
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a folder with a model and data in three languages and in two."""
-    folder = tmp_path_factory.mktemp("reproduced") / HOSTILE
-    folder.mkdir()
-    static_model().save(str(folder / "model"))
-    write_data(folder / "three.jsonl", LANGS)
-    write_data(folder / "two.jsonl", LANGS[:2])
-    return folder
+    path = tmp_path_factory.mktemp("reproduced") / HOSTILE
+    path.mkdir()
+    static_model().save(str(path / "model"))
+    write_data(path / "three.jsonl", LANGS)
+    write_data(path / "two.jsonl", LANGS[:2])
+    return path
 
 
-def words(results: bh.Results, **options: Any) -> list[list[str]]:
-    """Return the words of each command but the program's name."""
+def split_commands(results: bh.Results, **options: Any) -> list[list[str]]:
+    """Return the words of each command without the program's name."""
     lines = [shlex.split(line) for line in bh.reproduce_commands(results, **options)]
     assert {line[0] for line in lines} == {"beir-hybrid"}
     return [line[1:] for line in lines]
 
 
-def data_of(place: Path, name: str = "three") -> list[str]:
-    return ["-o", f"path={place / name}.jsonl"]
+def write_path(folder: Path, name: str = "three") -> list[str]:
+    return ["-o", f"path={folder / name}.jsonl"]
 
 
-def test_the_printed_commands_make_the_same_results(
-    place: Path, tmp_path: Path, ran: Ran, monkeypatch: pytest.MonkeyPatch
+def test_the_printed_commands_make_equal_results(
+    folder: Path, tmp_path: Path, ran: Ran, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without a shell; rankings are shorter than runs."""
+    """Runs hold whole rankings here."""
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments: object) -> str:
@@ -69,7 +69,7 @@ def test_the_printed_commands_make_the_same_results(
         assert done.code == 0, done.err
         return done.out
 
-    call("evaluate", place / "model", "--dataset", "jsonl", *data_of(place, "two"), "--name",
+    call("evaluate", folder / "model", "--dataset", "jsonl", *write_path(folder, "two"), "--name",
          HOSTILE, "--query-prompt=-w1 ", "--passage-prompt", "--no-normalize", "--no-normalize",
          "--output", "first")  # fmt: skip
     printed = call("reproduce", "first").splitlines()
@@ -93,14 +93,14 @@ def test_the_printed_commands_make_the_same_results(
     assert not (tmp_path / "gone").exists()
 
 
-def test_each_language_and_the_pool_get_an_index(place: Path) -> None:
-    collection = bh.load("jsonl", path=place / "three.jsonl")
+def test_each_language_and_the_pool_get_an_index(folder: Path) -> None:
+    collection = bh.load("jsonl", path=folder / "three.jsonl")
     results = bh.evaluate(
-        place / "model", collection, measures="nDCG@10 P(rel=2)@2000", max_length=None,
+        folder / "model", collection, measures="nDCG@10 P(rel=2)@2000", max_length=None,
         batch_size=8, query_prompt="a\nb: ", truncate_dim=4,
     )  # fmt: skip
-    model = [str(place / "model"), "--batch-size", "8", "--query-prompt", "a\nb: ",
-             "--truncate-dim", "4", "--dataset", "jsonl", *data_of(place)]  # fmt: skip
+    model = [str(folder / "model"), "--batch-size", "8", "--query-prompt", "a\nb: ",
+             "--truncate-dim", "4", "--dataset", "jsonl", *write_path(folder)]  # fmt: skip
 
     def search(name: str) -> list[str]:
         return ["pyserini", "--", "pyserini.search.faiss", "--index", f"new/indexes/{name}",
@@ -110,14 +110,14 @@ def test_each_language_and_the_pool_get_an_index(place: Path) -> None:
 
     runs = [word for name in [*LANGS, "all"] for word in ("--run", f"new/runs/{name}.trec")]
     measures = "nDCG@10 P(rel=2)@2000"
-    assert words(results, folder="new") == [
-        ["datasets", "fetch", "jsonl", *data_of(place)],
+    assert split_commands(results, folder="new") == [
+        ["datasets", "fetch", "jsonl", *write_path(folder)],
         *(["index", *model, "--passages", lang, "--output", f"new/indexes/{lang}"]
           for lang in LANGS),
         ["index", *model, "--output", "new/indexes/all"],
         ["topics", *model, "--output", "new/topics"],
         *map(search, [*LANGS, "all"]),
-        ["evaluate", *runs, "--dataset", "jsonl", *data_of(place), "--measures", measures,
+        ["evaluate", *runs, "--dataset", "jsonl", *write_path(folder), "--measures", measures,
          "--output", "new/results", "--name", results.model],
     ]  # fmt: skip
 
@@ -129,11 +129,11 @@ def test_each_language_and_the_pool_get_an_index(place: Path) -> None:
         ("cross", ["en-de", "sw-de", "de-en", "sw-en", "de-sw", "en-sw"]),
     ],
 )
-def test_languages_that_do_not_ask_are_not_asked(place: Path, kind: Any, runs: list[str]) -> None:
+def test_topics_of_the_settings_only(folder: Path, kind: Any, runs: list[str]) -> None:
     """A run of all queries would be scored as mono and cross."""
-    collection = bh.load("jsonl", path=place / "three.jsonl")
-    results = bh.evaluate(place / "model", collection, measures="R@1", settings=kind, depth=7)
-    searches = [line for line in words(results, hits=3) if line[0] == "pyserini"]
+    collection = bh.load("jsonl", path=folder / "three.jsonl")
+    results = bh.evaluate(folder / "model", collection, measures="R@1", settings=kind, depth=7)
+    searches = [line for line in split_commands(results, hits=3) if line[0] == "pyserini"]
     made = {name: f"reproduced/runs/{name}.trec" for name in runs}
     assert sorted(
         (line[line.index("--index") + 1], line[line.index("--topics") + 1],
@@ -146,18 +146,18 @@ def test_languages_that_do_not_ask_are_not_asked(place: Path, kind: Any, runs: l
     assert {line[line.index("--hits") + 1] for line in searches} == {"3"}
 
 
-def test_a_model_of_the_hub_stands_with_its_commit_and_a_dataset_with_its_options(
-    place: Path,
+def test_a_hub_model_has_its_commit_and_a_dataset_its_options(
+    folder: Path,
 ) -> None:
-    """What a branch was then counts; so does the commit that a dataset resolved it to."""
-    collection = bh.load("jsonl", path=place / "two.jsonl")
+    """Branches are replaced by the commits that were used, of the model and of the dataset."""
+    collection = bh.load("jsonl", path=folder / "two.jsonl")
     collection = replace(
         collection,
         options={"revision": "c0ffee", "split": "dev"},
         dataset={"name": "miracl", "languages": ["sw", "yo"],
                 "options": {"revision": "main", "judged": True, "of": ("a", "b"), "none": None}},
     )  # fmt: skip
-    results = bh.evaluate(place / "model", collection, measures="R@1", settings="mono")
+    results = bh.evaluate(folder / "model", collection, measures="R@1", settings="mono")
     assert results.timing.request is not None
     request = replace(
         results.timing.request,
@@ -172,29 +172,31 @@ def test_a_model_of_the_hub_stands_with_its_commit_and_a_dataset_with_its_option
         timing=Timing(request=request),
     )
     data = ["--languages", "sw,yo", "-o", "revision=c0ffee", "-o", "judged=true", "-o", "of=a,b"]
-    lines = words(hub)
+    lines = split_commands(hub)
     assert lines[0] == ["datasets", "fetch", "miracl", *data]
     options = ["intfloat/e5", "--revision", "5eed", "--normalize"]
     assert lines[1][: len(options) + 1] == ["index", *options]
     assert lines[1][len(options) + 1 :][:2] == ["--dataset", "miracl"]
 
 
-def test_what_pyserini_cannot_rank_is_evaluated_again(
-    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_settings_without_pyserini_are_evaluated(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    collection = bh.load("jsonl", path=place / "two.jsonl")
-    data = ["--dataset", "jsonl", *data_of(place, "two"), "--measures", "AP"]
-    folder = place / "model"
-    both = bh.evaluate(folder, collection, measures="AP", settings="mono,one-target", depth=9)
-    *_, scored, alone = words(both)
-    assert scored[:3] == ["evaluate", "--run", "reproduced/runs/de-de.trec"]
-    assert alone == ["evaluate", str(folder), *data, "--output", "reproduced/one-target",
-                     "--settings", "one-target", "--depth", "9", "--name", both.model]  # fmt: skip
+    collection = bh.load("jsonl", path=folder / "two.jsonl")
+    data = ["--dataset", "jsonl", *write_path(folder, "two"), "--measures", "AP"]
+    model = folder / "model"
+    results = bh.evaluate(model, collection, measures="AP", settings="mono,one-target", depth=9)
+    *_, run_command, one_target = split_commands(results)
+    assert run_command[:3] == ["evaluate", "--run", "reproduced/runs/de-de.trec"]
+    assert one_target == [
+        "evaluate", str(model), *data, "--output", "reproduced/one-target", "--settings",
+        "one-target", "--depth", "9", "--name", results.model,
+    ]  # fmt: skip
     cross_encoder(tmp_path / "part").save_pretrained(str(tmp_path / "cross"))
     monkeypatch.chdir(tmp_path)
-    reranked = bh.evaluate(folder, collection, measures="AP", rerank="cross", depth=5, name="both")
-    assert words(reranked)[1:] == [
-        ["evaluate", str(folder), *data, "--output", "reproduced/results", "--settings",
+    reranked = bh.evaluate(model, collection, measures="AP", rerank="cross", depth=5, name="both")
+    assert split_commands(reranked)[1:] == [
+        ["evaluate", str(model), *data, "--output", "reproduced/results", "--settings",
          "mono,cross,multi", "--depth", "5", "--rerank", str(tmp_path / "cross"), "--name", "both"]
     ]  # fmt: skip
     assert reranked.timing.request is not None
@@ -203,11 +205,11 @@ def test_what_pyserini_cannot_rank_is_evaluated_again(
         bh.reproduce_commands(replace(reranked, timing=Timing(request=request)))
 
 
-def test_runs_are_scored_again(place: Path, tmp_path: Path, ran: Ran) -> None:
-    collection = bh.load("jsonl", path=place / "two.jsonl")
-    bh.evaluate(place / "model", collection, measures="AP", runs=tmp_path / "runs", depth=5)
+def test_external_runs_are_evaluated(folder: Path, tmp_path: Path, ran: Ran) -> None:
+    collection = bh.load("jsonl", path=folder / "two.jsonl")
+    bh.evaluate(folder / "model", collection, measures="AP", runs=tmp_path / "runs", depth=5)
     run = tmp_path / "runs" / "en-de.trec"
-    ran("evaluate", "--run", run, "--dataset", "jsonl", *data_of(place, "two"), "--measures",
+    ran("evaluate", "--run", run, "--dataset", "jsonl", *write_path(folder, "two"), "--measures",
         "AP@3", "--output", tmp_path / "first")  # fmt: skip
     done = ran("reproduce", tmp_path / "first", "--output", tmp_path / "new")
     assert (done.code, done.err) == (0, "")
@@ -224,11 +226,11 @@ def test_runs_are_scored_again(place: Path, tmp_path: Path, ran: Ran) -> None:
     assert first.per_query().equals(again.per_query())
 
 
-def test_bm25_is_ranked_again(place: Path) -> None:
-    results = bh.bm25(bh.load("jsonl", path=place / "two.jsonl"), k1=1.2, b=0.75, depth=50,
+def test_bm25_is_searched(folder: Path) -> None:
+    results = bh.bm25(bh.load("jsonl", path=folder / "two.jsonl"), k1=1.2, b=0.75, depth=50,
                       measures="R@5", settings="cross")  # fmt: skip
-    assert words(results)[1:] == [
-        ["bm25", "--dataset", "jsonl", *data_of(place, "two"), "--measures", "R@5", "--output",
+    assert split_commands(results)[1:] == [
+        ["bm25", "--dataset", "jsonl", *write_path(folder, "two"), "--measures", "R@5", "--output",
          "reproduced/results", "--settings", "cross", "--k1", "1.2", "--b", "0.75", "--depth", "50"]
     ]  # fmt: skip
     with pytest.raises(
@@ -237,14 +239,14 @@ def test_bm25_is_ranked_again(place: Path) -> None:
         bh.reproduce_commands(results, hits=50)
 
 
-def test_measures_that_see_further_than_runs_are_evaluated_again(
-    place: Path, tmp_path: Path, ran: Ran, monkeypatch: pytest.MonkeyPatch
+def test_measures_that_need_longer_runs_are_evaluated(
+    folder: Path, tmp_path: Path, ran: Ran, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There are 80 passages."""
     monkeypatch.chdir(tmp_path)
-    collection = bh.load("jsonl", path=place / "two.jsonl")
+    collection = bh.load("jsonl", path=folder / "two.jsonl")
     results = bh.evaluate(
-        place / "model", collection, measures="AP R@5 AP@20 RankDistance", depth=10
+        folder / "model", collection, measures="AP R@5 AP@20 RankDistance", depth=10
     )
     results.save(tmp_path / "out")
     assert ran("reproduce", tmp_path / "out").out.count("--hits 80 ") == 3
@@ -258,8 +260,8 @@ def test_measures_that_see_further_than_runs_are_evaluated_again(
     )
     assert " --measures R@5 --output reproduced/results " in scored
     assert shlex.split(whole) == [
-        "beir-hybrid", "evaluate", str(place / "model"), "--dataset", "jsonl",
-        *data_of(place, "two"), "--measures", "AP AP@20 RankDistance", "--output",
+        "beir-hybrid", "evaluate", str(folder / "model"), "--dataset", "jsonl",
+        *write_path(folder, "two"), "--measures", "AP AP@20 RankDistance", "--output",
         "reproduced/whole", "--settings", "mono,cross,multi", "--depth", "10", "--name",
         results.model,
     ]  # fmt: skip
@@ -271,10 +273,10 @@ def test_measures_that_see_further_than_runs_are_evaluated_again(
     assert "\n#" not in ran("reproduce", tmp_path / "out", "--hits", "80").out
 
 
-def test_runs_are_of_a_reasonable_size(place: Path) -> None:
+def test_runs_have_a_reasonable_size(folder: Path) -> None:
     """Those of whole rankings of XQuAD-R would hold 170 million lines."""
-    collection = bh.load("jsonl", path=place / "two.jsonl")
-    results = bh.evaluate(place / "model", collection, measures="AP R@5", depth=10)
+    collection = bh.load("jsonl", path=folder / "two.jsonl")
+    results = bh.evaluate(folder / "model", collection, measures="AP R@5", depth=10)
     size = replace(results.provenance.collection, queries=13_090, passages=13_014)
     large = replace(results, provenance=replace(results.provenance, collection=size))
     lines = bh.reproduce_commands(large)
@@ -291,36 +293,36 @@ def test_runs_are_of_a_reasonable_size(place: Path) -> None:
     ]  # fmt: skip
 
 
-def test_a_run_of_another_depth_is_not_scored_by_what_sees_all_of_it(place: Path) -> None:
-    collection = bh.load("jsonl", path=place / "two.jsonl")
-    results = bh.evaluate(place / "model", collection, measures="infAP R@5", depth=10)
+def test_measures_of_whole_runs_need_the_same_depth(folder: Path) -> None:
+    collection = bh.load("jsonl", path=folder / "two.jsonl")
+    results = bh.evaluate(folder / "model", collection, measures="infAP R@5", depth=10)
     assert " --measures 'infAP R@5' " in bh.reproduce_commands(results)[-1]
     assert (
         " --measures infAP --output reproduced/whole" in bh.reproduce_commands(results, hits=20)[-1]
     )
 
 
-def test_other_versions_are_named(place: Path, tmp_path: Path, ran: Ran) -> None:
-    collection = bh.load("jsonl", path=place / "two.jsonl")
-    bh.evaluate(place / "model", collection, measures="R@1").save(tmp_path / "out")
+def test_differing_versions_are_printed(folder: Path, tmp_path: Path, ran: Ran) -> None:
+    collection = bh.load("jsonl", path=folder / "two.jsonl")
+    bh.evaluate(folder / "model", collection, measures="R@1").save(tmp_path / "out")
     then = json.loads((tmp_path / "out" / "results.json").read_text())
     then["about"]["versions"]["torch"] = "1.13"
     (tmp_path / "out" / "results.json").write_text(json.dumps(then))
     assert ran("reproduce", tmp_path / "out").err == "note: these were made with torch 1.13\n"
 
 
-def test_what_has_no_name_is_refused(place: Path, tmp_path: Path, ran: Ran) -> None:
-    collection = bh.load("jsonl", path=place / "two.jsonl")
+def test_objects_without_name_are_refused(folder: Path, tmp_path: Path, ran: Ran) -> None:
+    collection = bh.load("jsonl", path=folder / "two.jsonl")
     options: Any = {"measures": "R@1", "settings": "mono"}
     of_object = bh.evaluate(static_model(), collection, **options)
     with pytest.raises(BadOption, match=r"are of a model that was given as an object, or of vec"):
         bh.reproduce_commands(of_object)
-    data = bh.read_jsonl(place / "two.jsonl")
+    data = bh.read_jsonl(folder / "two.jsonl")
     with pytest.raises(BadOption, match="are on a collection that was given as an object"):
-        bh.reproduce_commands(bh.evaluate(place / "model", data, **options))
+        bh.reproduce_commands(bh.evaluate(folder / "model", data, **options))
     with pytest.raises(BadOption, match="hits is 0; it must be a whole number from 1 on"):
         bh.reproduce_commands(of_object, hits=0)
-    odd = bh.evaluate(place / "model", collection, **options, name="a\x1b[2Jb")
+    odd = bh.evaluate(folder / "model", collection, **options, name="a\x1b[2Jb")
     with pytest.raises(BadOption, match=r"'a\\x1b\[2Jb' holds control characters"):
         bh.reproduce_commands(odd)
     of_object.save(tmp_path / "old")
@@ -336,16 +338,14 @@ def test_what_has_no_name_is_refused(place: Path, tmp_path: Path, ran: Ran) -> N
         assert f"by its '{name}'" in ran("reproduce", tmp_path, "--output", tmp_path / name).err
 
 
-def test_equal_results_have_equal_files_wherever_the_model_lies(
-    place: Path, tmp_path: Path
-) -> None:
-    """Names and batch sizes leave values as they are."""
-    collection = bh.load("jsonl", path=place / "two.jsonl")
+def test_equal_results_have_equal_files_whatever_the_folder(folder: Path, tmp_path: Path) -> None:
+    """Neither folders nor batch sizes change values."""
+    collection = bh.load("jsonl", path=folder / "two.jsonl")
     (tmp_path / "x").mkdir()
-    (tmp_path / "x" / "model").symlink_to(place / "model")
-    for folder, size, output in ((place / "model", 8, "a"), (tmp_path / "x" / "model", 16, "b")):
-        bh.evaluate(folder, collection, name="m", measures="R@1", batch_size=size).save(
-            tmp_path / output
-        )
-    one, other = ((tmp_path / name / "results.json").read_bytes() for name in "ab")
-    assert one == other
+    (tmp_path / "x" / "model").symlink_to(folder / "model")
+    models = {"a": (folder / "model", 8), "b": (tmp_path / "x" / "model", 16)}
+    for name, (model, size) in models.items():
+        results = bh.evaluate(model, collection, name="m", measures="R@1", batch_size=size)
+        results.save(tmp_path / name)
+    first, second = ((tmp_path / name / "results.json").read_bytes() for name in models)
+    assert first == second

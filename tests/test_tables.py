@@ -1,7 +1,7 @@
-"""Tables of a comparison hold the figures worked out here, in every format, whatever the names.
+"""Tables of a comparison have the figures worked out here, in every format, whatever the names.
 
-Twelve questions in two languages. `BEST` finds all answers, `TWIN` all but one German one, `WORST`
-none: its answers come last, of 12 passages in a language and of 24 in the pool.
+Twelve queries in two languages. `best` ranks all answers first, `twin` all but one German one, and
+`worst` ranks answers last, of 12 passages in a language and of 24 in the pool.
 """
 
 import csv
@@ -23,31 +23,36 @@ from beir_hybrid.report.latex import escape_latex
 from beir_hybrid.report.system_comparison import SystemComparison, compare_systems
 from tests.test_compare import parallel, system
 
-EVERY = {(lang, number) for lang in ("de", "en") for number in range(12)}
-RIGHT = {"best": EVERY, "twin": EVERY - {("de", 0)}, "worst": set[tuple[str, int]]()}
-# Reciprocal ranks: of German questions the twin has 11 of 12, and one last.
+ALL_QUERIES = {(lang, number) for lang in ("de", "en") for number in range(12)}
+CORRECT_QUERIES = {
+    "best": ALL_QUERIES,
+    "twin": ALL_QUERIES - {("de", 0)},
+    "worst": set[tuple[str, int]](),
+}
+# Mean reciprocal ranks: 11 of 12 German queries rank their answer first, and one last.
 TWIN = ((11 + 1 / 12) / 12 + 1) / 2, ((11 + 1 / 23) / 12 + 1) / 2  # a language; the pool
-P = 2 / 2**12  # all twelve questions differ to one side, or all but those that do not
+P = 2 / 2**12  # all twelve queries differ to one side
 
 
-def results() -> dict[str, bh.Results]:
+def evaluate_systems() -> dict[str, bh.Results]:
     collection = parallel(n=12)
-    return {name: system(collection, right, name) for name, right in RIGHT.items()}
+    return {name: system(collection, queries, name) for name, queries in CORRECT_QUERIES.items()}
 
 
 @pytest.fixture(scope="module")
-def three() -> SystemComparison:
-    return compare_systems(results(), baseline="worst")
+def comparison() -> SystemComparison:
+    return compare_systems(evaluate_systems(), baseline="worst")
 
 
-def renamed(names: dict[str, str], **options: Any) -> SystemComparison:
-    found = results()
-    return compare_systems({names[name]: one for name, one in found.items()}, **options)
+def compare_renamed(names: dict[str, str], **options: Any) -> SystemComparison:
+    systems = evaluate_systems()
+    return compare_systems({names[name]: results for name, results in systems.items()}, **options)
 
 
-def test_the_rows_by_hand(three: SystemComparison) -> None:
+def test_differences_by_hand(comparison: SystemComparison) -> None:
     rows = {
-        (row["system"], row["measure"], row["kind"]): row for row in list_comparison_records(three)
+        (row["system"], row["measure"], row["kind"]): row
+        for row in list_comparison_records(comparison)
     }
     assert len(rows) == 2 * (3 + 3 + 1)
     for kind, mean, worst in (
@@ -56,13 +61,13 @@ def test_the_rows_by_hand(three: SystemComparison) -> None:
         row = rows["twin", "RR", kind]
         assert (row["mean"], row["baseline_mean"]) == pytest.approx((mean, worst))
         assert row["difference"] == pytest.approx(mean - worst)
-        # One question of twelve gains half of what others do: d is a mean over a deviation.
-        most = 1 - worst
-        deviation = (most / 2) / 12**0.5
+        # One query of twelve gains half of what the others gain: d is a mean over a deviation.
+        gain = 1 - worst
+        deviation = (gain / 2) / 12**0.5
         assert row["effect"] == pytest.approx((mean - worst) / deviation)
-        # A resample draws that question k times; P(k >= 4) < .025 < P(k >= 3).
-        assert row["low"] == pytest.approx(most - 3 * most / 2 / 12)
-        assert row["high"] == pytest.approx(most)
+        # A resample draws that query k times; P(k >= 4) < .025 < P(k >= 3).
+        assert row["low"] == pytest.approx(gain - 3 * gain / 2 / 12)
+        assert row["high"] == pytest.approx(gain)
         # Six comparisons by RR have that p: two systems in three kinds.
         assert (row["p"], row["p_holm"]) == pytest.approx((P, 6 * P))
         assert (row["rank"], row["baseline_rank"], row["questions"]) == (1, 3, 12)
@@ -71,53 +76,55 @@ def test_the_rows_by_hand(three: SystemComparison) -> None:
     assert (distance["queries"], distance["passages"]) == (None, None)
 
 
-def test_the_baseline_is_the_first_unless_named(three: SystemComparison) -> None:
-    assert list(three.systems) == ["worst", "best", "twin"]
-    other = compare_systems(results(), measures=["RR"])
-    assert other.baseline == "best"
+def test_the_baseline_is_the_first_by_default(comparison: SystemComparison) -> None:
+    assert list(comparison.systems) == ["worst", "best", "twin"]
+    default = compare_systems(evaluate_systems(), measures=["RR"])
+    assert default.baseline == "best"
     (row,) = [
         row
-        for row in list_comparison_records(other)
+        for row in list_comparison_records(default)
         if (row["system"], row["kind"]) == ("worst", "mono")
     ]
     assert row["difference"] == pytest.approx(1 / 12 - 1)
     assert (row["rank"], row["baseline_rank"]) == (3, 1)
     (row,) = [
         row
-        for row in list_comparison_records(other)
+        for row in list_comparison_records(default)
         if (row["system"], row["kind"]) == ("twin", "mono")
     ]
     assert (row["p"], row["p_holm"]) == (1, 1)
 
 
-def test_every_setting() -> None:
-    found = compare_systems(results(), baseline="worst", measures=[RR], by="setting")
-    where = [row.comparison.where for row in found.differences if row.system == "best"]
-    assert where == [
+def test_differences_by_setting() -> None:
+    comparison = compare_systems(evaluate_systems(), baseline="worst", measures=[RR], by="setting")
+    settings = [row.comparison.where for row in comparison.differences if row.system == "best"]
+    assert settings == [
         *(Setting("mono", "de", "de"), Setting("mono", "en", "en")),
         *(Setting("cross", "de", "en"), Setting("cross", "en", "de")),
         *(Setting("multi", "de", "all"), Setting("multi", "en", "all")),
     ]
-    rows = [row for row in list_comparison_records(found) if row["system"] == "twin"]
+    rows = [row for row in list_comparison_records(comparison) if row["system"] == "twin"]
     assert [(row["kind"], row["queries"], row["passages"]) for row in rows[:3]] == [
         ("mono", "de", "de"), ("mono", "en", "en"), ("cross", "de", "en"),
     ]  # fmt: skip
-    # German: 11 questions differ, so 2 of 2^12 flips and their doubles by the twelfth: 2 * P.
+    # German: 11 queries differ, so 2 of 2^12 flips and their doubles by the twelfth: 2 * P.
     assert [row["p"] for row in rows[:2]] == pytest.approx([2 * P, P])
     # Smallest first, nine comparisons have P and three 2 * P.
     assert [row["p_holm"] for row in rows[:2]] == pytest.approx([12 * P, 12 * P])
     assert {row["rank"] for row in rows} == {None}
-    assert "de → all" in FORMATS["table"].write(found)
-    assert r"de $\to$ all & 1.0000 & +.9565 & {[}+.9565, +.9565{]}" in FORMATS["latex"].write(found)
+    assert "de → all" in FORMATS["table"].write(comparison)
+    assert r"de $\to$ all & 1.0000 & +.9565 & {[}+.9565, +.9565{]}" in FORMATS["latex"].write(
+        comparison
+    )
 
 
-def test_a_table_for_a_paper() -> None:
+def test_latex() -> None:
     names = {"best": "best_50%", "twin": "twin&co\\{x}", "worst": "[base|<line>]"}
-    text = FORMATS["latex"].write(renamed(names, baseline=names["worst"]))
-    first, *others = text.split("\\begin{table}\n")[1:]
+    text = FORMATS["latex"].write(compare_renamed(names, baseline=names["worst"]))
+    overview, *differences = text.split("\\begin{table}\n")[1:]
     assert text.startswith("% In the preamble: \\usepackage{booktabs}\n\\begin{table}\n")
-    assert len(others) == 2
-    caption, _, rows = first.partition("\\begin{tabular}")
+    assert len(differences) == 2
+    caption, _, rows = overview.partition("\\begin{tabular}")
     assert caption.startswith("\\centering\n\\caption{3 systems on parallel. Mo monolingual, Cr ")
     assert r"$^{\dagger}$ differs from the baseline, {[}base\textbar{}\textless{}line" in caption
     assert caption.endswith("Bold: the best, and systems that cannot be told apart from it.}\n")
@@ -144,25 +151,25 @@ def test_a_table_for_a_paper() -> None:
     ]
     assert (
         r"RR & mono & .9618 & +.8785 & {[}+.8021, +.9167{]} & .0029$^{\dagger}$ & +6.64 \\"
-        in (others[1])
+        in differences[1]
     )
-    worse = FORMATS["latex"].write(renamed(names, measures=["RR"]))
-    assert r"RR & mono & .0833 & $-$.9167 & {[}$-$.9167, $-$.9167{]} & .0029$^{\dagger}$" in worse
+    lower = FORMATS["latex"].write(compare_renamed(names, measures=["RR"]))
+    assert r"RR & mono & .0833 & $-$.9167 & {[}$-$.9167, $-$.9167{]} & .0029$^{\dagger}$" in lower
 
 
-def test_braces_of_a_paper_s_tables_are_in_pairs() -> None:
+def test_latex_braces_are_balanced() -> None:
     hostile = {"best": "}{\\end{table}", "twin": "$x^2~#1", "worst": '--- "q" *'}
-    text = FORMATS["latex"].write(renamed(hostile))
-    bare = text.replace(r"\{", "").replace(r"\}", "")
-    assert bare.count("{") == bare.count("}")
+    text = FORMATS["latex"].write(compare_renamed(hostile))
+    unescaped = text.replace(r"\{", "").replace(r"\}", "")
+    assert unescaped.count("{") == unescaped.count("}")
     assert text.count(r"\end{table}") == 3
     assert r"\}\{\textbackslash{}end\{table\} &" in text
     assert r"\$x\textasciicircum{}2\textasciitilde{}\#1 &" in text
     assert escape_latex('---"*[') == "-{-}{-}''{*}{[}"
 
 
-def test_markdown(three: SystemComparison) -> None:
-    lines = FORMATS["markdown"].write(three).splitlines()
+def test_markdown(comparison: SystemComparison) -> None:
+    lines = FORMATS["markdown"].write(comparison).splitlines()
     assert lines[:7] == [
         "**3 systems on parallel**",
         "",
@@ -174,18 +181,18 @@ def test_markdown(three: SystemComparison) -> None:
     ]
     assert "| RR | mono | .9618 | +.8785 | \\[+.8021, +.9167\\] | .0029† | +6.64 |" in lines
     hostile = {"best": "a|b", "twin": "<img src=x onerror=alert(1)>", "worst": "[x](y)\n`c`_d_"}
-    text = FORMATS["markdown"].write(renamed(hostile))
+    text = FORMATS["markdown"].write(compare_renamed(hostile))
     assert "| a\\|b | " in text
     assert "| &lt;img src=x onerror=alert(1)&gt; | " in text
     assert "| \\[x\\](y)\\\\n\\`c\\`\\_d\\_ | " in text
     assert "<" not in text
 
 
-def test_csv_has_all_digits(three: SystemComparison) -> None:
-    text = FORMATS["csv"].write(three)
+def test_csv_has_all_digits(comparison: SystemComparison) -> None:
+    text = FORMATS["csv"].write(comparison)
     rows = list(csv.DictReader(io.StringIO(text)))
     assert [float(row["difference"]) for row in rows] == [
-        row["difference"] for row in list_comparison_records(three)
+        row["difference"] for row in list_comparison_records(comparison)
     ]
     assert list(rows[0]) == [
         *("system", "baseline", "measure", "kind", "queries", "passages", "mean", "baseline_mean"),
@@ -193,80 +200,85 @@ def test_csv_has_all_digits(three: SystemComparison) -> None:
         "baseline_rank",
     ]
     assert (rows[0]["system"], rows[0]["baseline"], rows[0]["queries"]) == ("best", "worst", "")
-    quoted = FORMATS["csv"].write(renamed({"best": 'a,"b"\n', "twin": "twin", "worst": "=1+1"}))
-    assert {row["baseline"] for row in csv.DictReader(io.StringIO(quoted))} == {'a,"b"\n'}
+    text = FORMATS["csv"].write(
+        compare_renamed({"best": 'a,"b"\n', "twin": "twin", "worst": "=1+1"})
+    )
+    assert {row["baseline"] for row in csv.DictReader(io.StringIO(text))} == {'a,"b"\n'}
 
 
-def test_json_holds_the_table_and_the_rows(three: SystemComparison) -> None:
-    stored = json.loads(FORMATS["json"].write(three))
-    assert stored["comparisons"] == list_comparison_records(three)
+def test_json_has_the_table_and_the_rows(comparison: SystemComparison) -> None:
+    stored = json.loads(FORMATS["json"].write(comparison))
+    assert stored["comparisons"] == list_comparison_records(comparison)
     assert (stored["baseline"], stored["collection"]) == ("worst", "parallel")
-    (twin,) = [one for one in stored["systems"] if one["system"] == "twin"]
-    means = {(one["measure"], one["kind"]): (one["mean"], one["rank"]) for one in twin["values"]}
+    (twin,) = [system for system in stored["systems"] if system["system"] == "twin"]
+    means = {(row["measure"], row["kind"]): (row["mean"], row["rank"]) for row in twin["values"]}
     assert means["RR", "multi"] == (pytest.approx(TWIN[1]), 1)
     assert means["RankDistance", "multi"] == (1, 1)
 
 
-def shown(found: SystemComparison, width: int, **options: Any) -> str:
+def render_text(comparison: SystemComparison, width: int, **options: Any) -> str:
     text = io.StringIO()
-    Console(file=text, width=width, **options).print(render_terminal(found))
+    Console(file=text, width=width, **options).print(render_terminal(comparison))
     return text.getvalue()
 
 
-def test_the_terminal(three: SystemComparison) -> None:
-    lines = [" ".join(line.split()) for line in shown(three, 80).splitlines()]
-    at = lines.index("twin less worst, the baseline")
-    assert lines[at + 1] == "measure where value difference 95% interval p effect"
-    assert lines[at + 2] == "RR mono .9618 +.8785 [+.8021, +.9167] .0029† +6.64"
+def test_terminal(comparison: SystemComparison) -> None:
+    lines = [" ".join(line.split()) for line in render_text(comparison, 80).splitlines()]
+    i = lines.index("twin less worst, the baseline")
+    assert lines[i + 1] == "measure where value difference 95% interval p effect"
+    assert lines[i + 2] == "RR mono .9618 +.8785 [+.8021, +.9167] .0029† +6.64"
     assert "twin .9618† (1) .9618† (1) .9601† (1) 1.0000 (1)" in lines
-    coloured = shown(three, 80, force_terminal=True, color_system="standard")
-    assert re.search(r"\x1b\[1m *\.9618† \(1\)\x1b\[0m", coloured)
-    assert not re.search(r"\x1b\[1m *\.0833 \(3\)", coloured)
-    assert shown(three, 100, color_system=None).split() == FORMATS["table"].write(three).split()
-    steering = renamed({"best": "\x1b[31m", "twin": "[red]x[/red]", "worst": "w"})
-    assert r"\x1b[31m" in shown(steering, 80)
-    assert "[red]x[/red]" in shown(steering, 80)
-    assert "\x1b" not in FORMATS["latex"].write(steering) + FORMATS["markdown"].write(steering)
+    styled = render_text(comparison, 80, force_terminal=True, color_system="standard")
+    assert re.search(r"\x1b\[1m *\.9618† \(1\)\x1b\[0m", styled)
+    assert not re.search(r"\x1b\[1m *\.0833 \(3\)", styled)
+    assert (
+        render_text(comparison, 100, color_system=None).split()
+        == FORMATS["table"].write(comparison).split()
+    )
+    hostile = compare_renamed({"best": "\x1b[31m", "twin": "[red]x[/red]", "worst": "w"})
+    assert r"\x1b[31m" in render_text(hostile, 80)
+    assert "[red]x[/red]" in render_text(hostile, 80)
+    assert "\x1b" not in FORMATS["latex"].write(hostile) + FORMATS["markdown"].write(hostile)
 
 
 @pytest.mark.parametrize("width", [60, 80, 120])
 def test_no_line_is_wider_than_the_terminal(width: int) -> None:
     names = {"best": "organisation/a-model-with-a-very-long-name", "twin": "t", "worst": "w"}
-    text = shown(renamed(names), width)
+    text = render_text(compare_renamed(names), width)
     assert max(map(len, text.splitlines())) <= width
     assert "…" not in text
 
 
-def test_what_has_no_order_has_no_rank() -> None:
+def test_measures_without_direction_have_no_rank() -> None:
     collection = parallel()
     measures = [AP, R @ 1, bh.LanguagePreference, bh.RankDistance]
     systems = {
-        name: system(collection, right, name, measures)
-        for name, right in (("a", {("de", 0)}), ("b", {("en", 1)}))
+        name: system(collection, queries, name, measures)
+        for name, queries in (("a", {("de", 0)}), ("b", {("en", 1)}))
     }
-    found = compare_systems(systems)
-    # AP comes before what else there is, and R@1 and LanguagePreference are left out.
-    columns = [(str(measure), kind) for measure, kind in found.columns]
+    default = compare_systems(systems)
+    # AP is the main measure; R@1 and LanguagePreference are left out.
+    columns = [(str(measure), kind) for measure, kind in default.columns]
     assert columns == [
         ("AP", "mono"), ("AP", "cross"), ("AP", "multi"), ("RankDistance", "multi"),
     ]  # fmt: skip
-    chosen = compare_systems(systems, measures=["LanguagePreference"])
-    assert chosen.ranks == {}
-    assert [str(measure) for measure, _ in chosen.columns] == ["LanguagePreference"]
-    assert "(1)" not in FORMATS["table"].write(chosen)
-    assert r"\textbf" not in FORMATS["latex"].write(chosen)
+    preference = compare_systems(systems, measures=["LanguagePreference"])
+    assert preference.ranks == {}
+    assert [str(measure) for measure, _ in preference.columns] == ["LanguagePreference"]
+    assert "(1)" not in FORMATS["table"].write(preference)
+    assert r"\textbf" not in FORMATS["latex"].write(preference)
 
 
-def test_what_cannot_be_compared() -> None:
-    found = results()
+def test_comparisons_that_raise() -> None:
+    systems = evaluate_systems()
     with pytest.raises(BadOption, match="takes two systems or more, not 1"):
-        compare_systems({"best": found["best"]})
+        compare_systems({"best": systems["best"]})
     with pytest.raises(UnknownName, match="no system 'bets'; did you mean 'best'"):
-        compare_systems(found, baseline="bets")
+        compare_systems(systems, baseline="bets")
     with pytest.raises(UnknownName, match="no measure of both results 'AP'; there are"):
-        compare_systems(found, measures=["AP"])
+        compare_systems(systems, measures=["AP"])
     with pytest.raises(BadData, match="its name differs: other and parallel"):
-        compare_systems({**found, "other": system(parallel(name="other"), set(), "other")})
+        compare_systems({**systems, "other": system(parallel(name="other"), set(), "other")})
     other = system(parallel(n=12), set(), "other", [AP])
     with pytest.raises(BadOption, match="no measure with values in common"):
-        compare_systems({"best": found["best"], "other": other})
+        compare_systems({"best": systems["best"], "other": other})

@@ -1,6 +1,6 @@
-"""A leaderboard works in a real browser, from disk, by mouse and by keyboard, large and small.
+"""A leaderboard works in a real browser, from disk, by mouse and keyboard, wide and narrow.
 
-Screenshots go to the folder that the variable SCREENSHOTS names, if it names one.
+Screenshots go to the folder in the variable SCREENSHOTS, if it is set.
 """
 
 import os
@@ -22,7 +22,7 @@ from playwright.sync_api import (
 
 import beir_hybrid as bh
 from beir_hybrid.results.render import format_value
-from tests.boards import HOSTILE, collection, system
+from tests.boards import HOSTILE, build_capitals, evaluate_system
 
 pytestmark = pytest.mark.browser
 
@@ -36,47 +36,44 @@ OPTIONS = [
     "--disable-component-update",
     "--disable-sync",
 ]
-LOST = [("de", number) for number in range(6)]
+FAILURES = [("de", number) for number in range(6)]
 
 
 @pytest.fixture(scope="module")
-def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bh.Results]:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the folder of the collection, its cache and the results."""
+    return tmp_path_factory.mktemp("browser")
+
+
+@pytest.fixture(scope="module")
+def results(folder: Path) -> dict[str, bh.Results]:
     """Give systems on a small collection, and one of them as if it were on all of XQuAD-R."""
-    folder = tmp_path_factory.mktemp("browser")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BEIR_HYBRID_CACHE", str(folder / "cache"))
-        on = collection(folder)
-        found = {
-            "fair": system("fair", on, runs=folder / "fair" / "runs"),
-            "lossy": system("lossy", on, lost=LOST, runs=folder / "lossy" / "runs"),
-            "own": system("own/Language", on, own=True),
-            **{name: system(name, on, lost=[("en", 1), ("en", 2)]) for name in HOSTILE},
+        capitals = build_capitals(folder)
+        runs = {name: folder / name / "runs" for name in ("fair", "lossy")}
+        systems = {
+            "fair": evaluate_system("fair", capitals, runs=runs["fair"]),
+            "lossy": evaluate_system("lossy", capitals, failures=FAILURES, runs=runs["lossy"]),
+            "own": evaluate_system("own/Language", capitals, is_biased=True),
         }
-    provenance = found["fair"].provenance
-    whole = replace(provenance.collection, name="xquad-r", queries=13090, passages=13014)
-    found["xquad"] = replace(found["fair"], provenance=replace(provenance, collection=whole))
-    return found
-
-
-def dataset_path(results: bh.Results) -> Path:
-    request = results.timing.request
-    assert request is not None
-    assert request.dataset is not None
-    return Path(request.dataset.options["path"])
+        for name in HOSTILE:
+            systems[name] = evaluate_system(name, capitals, failures=[("en", 1), ("en", 2)])
+    provenance = systems["fair"].provenance
+    collection = replace(provenance.collection, name="xquad-r", queries=13090, passages=13014)
+    provenance = replace(provenance, collection=collection)
+    systems["xquad"] = replace(systems["fair"], provenance=provenance)
+    return systems
 
 
 @pytest.fixture(scope="module")
-def site(results: dict[str, bh.Results], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def site(folder: Path, results: dict[str, bh.Results]) -> Path:
     """Give the folder of the pages."""
-    folder = tmp_path_factory.mktemp("site")
-    for name in ("fair", "lossy"):
-        place = dataset_path(results[name]).parent / name
-        results[name].save(place)
-    base = place.parent
-    rest = [results[name] for name in ("own", *HOSTILE, "xquad")]
+    saved = [results[name].save(folder / name) for name in ("fair", "lossy")]
+    unsaved = [results[name] for name in ("own", *HOSTILE, "xquad")]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BEIR_HYBRID_CACHE", str(base / "cache"))
-        return bh.leaderboard([base / "fair", base / "lossy", *rest], folder / "site").parent
+        patch.setenv("BEIR_HYBRID_CACHE", str(folder / "cache"))
+        return bh.leaderboard([*saved, *unsaved], folder / "site").parent
 
 
 @pytest.fixture(scope="module")
@@ -89,47 +86,47 @@ def browser() -> Iterator[Browser]:
         opened.close()
 
 
-def watched(context: BrowserContext) -> tuple[Page, list[str]]:
-    """Open a page; what goes wrong in it is told."""
-    page, wrong = context.new_page(), list[str]()
+def open_page(context: BrowserContext) -> tuple[Page, list[str]]:
+    """Open a page, and collect its errors, requests to elsewhere and dialogs."""
+    page, problems = context.new_page(), list[str]()
 
-    def say(message: ConsoleMessage) -> None:
+    def read_console(message: ConsoleMessage) -> None:
         if message.type in ("error", "warning"):
-            wrong.append(message.text)
+            problems.append(message.text)
 
-    def look(request: Request) -> None:
+    def check_request(request: Request) -> None:
         if not request.url.startswith(("file://", "data:")):
-            wrong.append(request.url)
+            problems.append(request.url)
 
-    def refuse(dialog: Dialog) -> None:
-        wrong.append(f"a dialog: {dialog.message}")
+    def dismiss_dialog(dialog: Dialog) -> None:
+        problems.append(f"a dialog: {dialog.message}")
         dialog.dismiss()
 
-    page.on("console", say)
-    page.on("pageerror", lambda error: wrong.append(str(error)))
-    page.on("dialog", refuse)
-    page.on("request", look)
-    return page, wrong
+    page.on("console", read_console)
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.on("dialog", dismiss_dialog)
+    page.on("request", check_request)
+    return page, problems
 
 
 @pytest.fixture
 def page(browser: Browser) -> Iterator[Page]:
-    """Give a page that must make no error, no request to elsewhere, and no dialog."""
+    """Give a page without errors, requests to elsewhere and dialogs."""
     context = browser.new_context(viewport={"width": 1280, "height": 900})
-    found, wrong = watched(context)
-    yield found
+    page, problems = open_page(context)
+    yield page
     context.close()
-    assert wrong == []
+    assert problems == []
 
 
-def rows(page: Page, table: str = "on-capitals") -> list[str]:
-    """Return the names of the systems that are seen, in order."""
+def read_systems(page: Page, table: str = "on-capitals") -> list[str]:
+    """Return the names of the visible systems, in order."""
     names = page.locator(f"#{table}-table tbody tr:visible th .v")
     return [name.strip() for name in names.all_inner_texts()]
 
 
-def column(page: Page, title: str, table: str = "on-capitals") -> list[str]:
-    """Return the figures that are seen in a column, without what is small."""
+def read_column(page: Page, title: str, table: str = "on-capitals") -> list[str]:
+    """Return the visible values of a column, without small print."""
     cells = page.evaluate(
         """([table, title]) => {
           const heads = [...document.querySelectorAll(`#${table}-table thead tr:last-child th`)];
@@ -144,32 +141,32 @@ def column(page: Page, title: str, table: str = "on-capitals") -> list[str]:
     return [str(cell) for cell in cells]
 
 
-def heading(title: str, table: str = "on-capitals") -> str:
+def select_heading(title: str, table: str = "on-capitals") -> str:
     return f"#{table}-table thead tr:last-child th:has(button:text-is('{title}'))"
 
 
 def test_sorting_by_mouse(site: Path, page: Page) -> None:
     page.goto((site / "index.html").as_uri())
-    assert rows(page)[0] == "fair"
-    assert page.locator(heading("Mul")).get_attribute("aria-sort") == "descending"
-    page.click(f"{heading('Rank distance')} button")
-    assert page.locator(heading("Rank distance")).get_attribute("aria-sort") == "ascending"
-    assert page.locator(heading("Mul")).get_attribute("aria-sort") is None
-    distances = [float(text) for text in column(page, "Rank distance")]
+    assert read_systems(page)[0] == "fair"
+    assert page.locator(select_heading("Mul")).get_attribute("aria-sort") == "descending"
+    page.click(f"{select_heading('Rank distance')} button")
+    assert page.locator(select_heading("Rank distance")).get_attribute("aria-sort") == "ascending"
+    assert page.locator(select_heading("Mul")).get_attribute("aria-sort") is None
+    distances = [float(text) for text in read_column(page, "Rank distance")]
     assert distances == sorted(distances)
-    page.click(f"{heading('Rank distance')} button")
-    assert rows(page)[0] == "own/Language"
+    page.click(f"{select_heading('Rank distance')} button")
+    assert read_systems(page)[0] == "own/Language"
     assert page.locator("#status").inner_text() == "sorted by Rank distance, descending"
-    page.click(f"{heading('System')} button")
-    assert page.locator(heading("System")).get_attribute("aria-sort") == "ascending"
-    assert rows(page)[-3:] == ["fair", "lossy", "own/Language"]
+    page.click(f"{select_heading('System')} button")
+    assert page.locator(select_heading("System")).get_attribute("aria-sort") == "ascending"
+    assert read_systems(page)[-3:] == ["fair", "lossy", "own/Language"]
 
 
-def test_what_has_no_value_stays_last(site: Path, page: Page) -> None:
+def test_rows_without_value_stay_last(site: Path, page: Page) -> None:
     page.goto((site / "index.html").as_uri())
     for _ in range(2):
-        page.click(f"{heading('Mo', 'on-xquad-r')} button")
-        cells = column(page, "Mo", "on-xquad-r")
+        page.click(f"{select_heading('Mo', 'on-xquad-r')} button")
+        cells = read_column(page, "Mo", "on-xquad-r")
         # LAReQA's four baselines are of the pool alone.
         assert cells[-4:] == [""] * 4
         assert "" not in cells[:-4]
@@ -188,34 +185,34 @@ def test_sorting_by_keyboard(site: Path, page: Page) -> None:
     outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
     assert outline == "solid"
     page.keyboard.press("Enter")
-    assert page.locator(heading("Cr")).get_attribute("aria-sort") == "descending"
+    assert page.locator(select_heading("Cr")).get_attribute("aria-sort") == "descending"
     page.keyboard.press("Space")
-    assert page.locator(heading("Cr")).get_attribute("aria-sort") == "ascending"
-    assert rows(page)[0] == "own/Language"
+    assert page.locator(select_heading("Cr")).get_attribute("aria-sort") == "ascending"
+    assert read_systems(page)[0] == "own/Language"
 
 
 def test_filtering(site: Path, page: Page) -> None:
     page.goto((site / "index.html").as_uri())
     assert page.locator("#count").inner_text() == "16 of 16 systems"
     page.fill("#filter", "LOSS")
-    assert rows(page) == ["lossy"]
+    assert read_systems(page) == ["lossy"]
     assert page.locator("#count").inner_text() == "1 of 16 systems"
     page.fill("#filter", "published hybrid")
-    assert rows(page, "on-xquad-r") == ["LaBSE, Hybrid", "XLM-R, Hybrid"]
+    assert read_systems(page, "on-xquad-r") == ["LaBSE, Hybrid", "XLM-R, Hybrid"]
     page.fill("#filter", "")
     page.select_option("#dataset", "on-xquad-r")
     assert not page.locator("#on-capitals").is_visible()
     assert page.locator("#count").inner_text() == "11 of 16 systems"
 
 
-def test_choosing_another_measure(results: dict[str, bh.Results], site: Path, page: Page) -> None:
+def test_choosing_a_measure(results: dict[str, bh.Results], site: Path, page: Page) -> None:
     page.goto((site / "index.html").as_uri())
     page.select_option("#on-capitals select.measure", "nDCG@10")
     summary = results["own"].summary()
-    at = rows(page).index("own/Language")
+    row = read_systems(page).index("own/Language")
     for title, kind in (("Mo", "mono"), ("Cr", "cross"), ("Mul", "multi")):
-        found = next(v for m, v in summary[kind].items() if str(m) == "nDCG@10")  # type: ignore[index]
-        assert column(page, title)[at] == format_value(found.mean)
+        means = {str(name): value.mean for name, value in summary[kind].items()}  # type: ignore[index]
+        assert read_column(page, title)[row] == format_value(means["nDCG@10"])
     caption = page.locator("#on-capitals-table caption").inner_text()
     assert caption.startswith("Mo, Cr and Mul show nDCG@10")
 
@@ -259,9 +256,9 @@ def test_the_theme_is_kept(site: Path, page: Page) -> None:
     assert (page.locator(".theme").inner_text(), page.evaluate(ground)) == ("Theme: auto", dark)
 
 
-def test_hostile_names_are_seen_on_all_pages(site: Path, page: Page) -> None:
+def test_hostile_names_are_text_on_all_pages(site: Path, page: Page) -> None:
     page.goto((site / "index.html").as_uri())
-    assert set(HOSTILE) <= set(rows(page))
+    assert set(HOSTILE) <= set(read_systems(page))
     for path in sorted(site.rglob("*.html")):
         page.goto(path.as_uri())
         assert page.locator("img").count() == 0
@@ -306,7 +303,7 @@ def test_all_text_has_contrast(theme: str, site: Path, page: Page) -> None:
         assert page.evaluate(CONTRAST) == []
 
 
-def test_a_telephone_scrolls_tables_and_not_pages(site: Path, page: Page) -> None:
+def test_narrow_screens_scroll_tables_and_not_pages(site: Path, page: Page) -> None:
     page.set_viewport_size({"width": 360, "height": 740})
     for path in sorted(site.rglob("*.html")):
         page.goto(path.as_uri())
@@ -322,13 +319,13 @@ def test_a_telephone_scrolls_tables_and_not_pages(site: Path, page: Page) -> Non
     assert after["x"] == pytest.approx(before["x"], abs=2)  # the first column stays
 
 
-def test_a_long_title_does_not_widen_a_telephone(
+def test_a_long_title_does_not_widen_the_page(
     results: dict[str, bh.Results], tmp_path: Path, page: Page
 ) -> None:
-    """A list to choose from is as wide as its longest line, unless it is told otherwise."""
+    """By default a list is as wide as its longest line."""
     provenance = results["fair"].provenance
-    named = replace(provenance.collection, name="MIRACLRetrievalHardNegatives dev " * 4)
-    long = replace(results["fair"], provenance=replace(provenance, collection=named))
+    collection = replace(provenance.collection, name="MIRACLRetrievalHardNegatives dev " * 4)
+    long = replace(results["fair"], provenance=replace(provenance, collection=collection))
     page.set_viewport_size({"width": 360, "height": 740})
     page.goto(bh.leaderboard([long, results["own"]], tmp_path / "site").as_uri())
     assert page.evaluate("document.documentElement.scrollWidth") == 360
@@ -337,9 +334,9 @@ def test_a_long_title_does_not_widen_a_telephone(
     assert box["x"] + box["width"] <= 360
 
 
-def test_without_scripts_all_is_there(site: Path, browser: Browser) -> None:
+def test_pages_without_scripts(site: Path, browser: Browser) -> None:
     context = browser.new_context(java_script_enabled=False)
-    page, wrong = watched(context)
+    page, problems = open_page(context)
     page.goto((site / "index.html").as_uri())
     assert page.locator("#on-capitals-table tbody tr:visible").count() == 5
     assert not page.locator("#filter").is_visible()
@@ -347,7 +344,7 @@ def test_without_scripts_all_is_there(site: Path, browser: Browser) -> None:
     page.click("text=own/Language")
     assert page.locator("h1").inner_text() == "own/Language"
     context.close()
-    assert wrong == []
+    assert problems == []
 
 
 def test_landmarks_and_names(site: Path, page: Page) -> None:
@@ -374,9 +371,11 @@ def test_screenshots(site: Path, browser: Browser) -> None:
     if folder is None:
         pytest.skip("SCREENSHOTS names no folder")
     Path(folder).mkdir(parents=True, exist_ok=True)
-    compared = "comparisons/capitals-fair--capitals-lossy.html"
-    pages = {"index": "index.html", "model": "models/capitals-lossy.html",
-             "comparison": compared}  # fmt: skip
+    pages = {
+        "index": "index.html",
+        "model": "models/capitals-lossy.html",
+        "comparison": "comparisons/capitals-fair--capitals-lossy.html",
+    }
     for look, (width, theme) in {
         "light": (1280, "light"), "dark": (1280, "dark"), "narrow": (360, "light"),
     }.items():  # fmt: skip
