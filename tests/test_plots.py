@@ -159,7 +159,7 @@ def test_a_scatter_places_systems_by_their_values(systems: dict[str, bh.Results]
     assert heights[0] < heights[1] - 8 < heights[2] - 16
     assert "RR (higher is better)" in Svg(plot_scatter(systems, "RR", "RR")).texts
     preference = plot_scatter(systems, "RR", "LanguagePreference")
-    assert "LanguagePreference (best where unbiased)" in Svg(preference).texts
+    assert "LanguagePreference (best near its unbiased value)" in Svg(preference).texts
 
 
 def test_points_without_intervals() -> None:

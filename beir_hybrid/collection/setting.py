@@ -21,6 +21,8 @@ class SettingKind:
     ----------
     label, short_label
         For headings of tables, such as ``monolingual`` and ``Mo``.
+    description
+        For readers of a table: the passages, and the queries they are ranked for.
     image_queries, image_passages, text_passages
         Whether queries are images, and whether images and texts are among the passages.
     pool
@@ -36,6 +38,7 @@ class SettingKind:
     name: KindName
     label: str
     short_label: str
+    description: str
     image_queries: bool = False
     image_passages: bool = False
     text_passages: bool = True
@@ -59,15 +62,59 @@ class SettingKind:
 SETTING_KINDS: dict[KindName, SettingKind] = {
     kind.name: kind
     for kind in (
-        SettingKind("mono", "monolingual", "Mo", same_language=True),
-        SettingKind("cross", "cross-lingual", "Cr", same_language=False),
-        SettingKind("multi", "multilingual", "Mul", pool=ALL),
-        # The pool without relevant passages of other languages: ranks are counted without a run.
-        SettingKind("one-target", "one target", "1T", drops_other_golds=True, is_rerankable=False),
-        SettingKind("text-image", "text to image", "T2I", image_passages=True, text_passages=False),
-        SettingKind("image-text", "image to text", "I2T", image_queries=True),
-        SettingKind("image-pool", "image to captions", "Pool", image_queries=True, pool=ALL),
-        SettingKind("mixed", "mixed pool", "Mix", image_passages=True, pool=MIXED),
+        SettingKind(
+            "mono", "monolingual", "Mo", "queries and passages in one language", same_language=True
+        ),
+        SettingKind(
+            "cross",
+            "cross-lingual",
+            "Cr",
+            "queries in one language, passages in another",
+            same_language=False,
+        ),
+        SettingKind(
+            "multi", "multilingual", "Mul", "passages of all languages in one pool", pool=ALL
+        ),
+        # Ranks are counted without a run.
+        SettingKind(
+            "one-target",
+            "one target",
+            "1T",
+            "the pool of all languages without relevant passages of other languages",
+            drops_other_golds=True,
+            is_rerankable=False,
+        ),
+        SettingKind(
+            "text-image",
+            "text to image",
+            "T2I",
+            "images for captions",
+            image_passages=True,
+            text_passages=False,
+        ),
+        SettingKind(
+            "image-text",
+            "image to text",
+            "I2T",
+            "captions in one language for images",
+            image_queries=True,
+        ),
+        SettingKind(
+            "image-pool",
+            "image to captions",
+            "Pool",
+            "captions in all languages in one pool for images",
+            image_queries=True,
+            pool=ALL,
+        ),
+        SettingKind(
+            "mixed",
+            "mixed pool",
+            "Mix",
+            "captions and images together for captions",
+            image_passages=True,
+            pool=MIXED,
+        ),
     )
 }
 

@@ -9,8 +9,8 @@ from ir_measures import parse_measure
 
 from beir_hybrid.collection.setting import SETTING_KINDS, KindName
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.measures.base import BiasMeasure
-from beir_hybrid.report.columns import CellValue, Column, Direction, list_columns
+from beir_hybrid.measures.base import BiasMeasure, Direction
+from beir_hybrid.report.columns import CellValue, Column, list_columns
 from beir_hybrid.report.entries import Benchmark, Entry
 from beir_hybrid.results.compare import rank_systems
 from beir_hybrid.results.estimate import Estimate
@@ -110,7 +110,7 @@ def build_board(entries: Sequence[Entry]) -> Board:
     ranks, notes = _rank_entries(entries, measures, kind)
     columns = list_columns(entries)
     description = _RANK_DESCRIPTION.format(SETTING_KINDS[kind].label)
-    rank_column = Column("Rank", columns[0].heading, description, direction="low")
+    rank_column = Column("Rank", columns[0].heading, description, direction="lower")
     table = [(rank_column, _fill_ranks(entries, measures, ranks))]
     table += [(column, _fill_column(entries, column, measures)) for column in columns]
     table = [(column, cells) for column, cells in table if _has_text(cells)]
@@ -207,7 +207,7 @@ def _mark_best(
         for i, (estimate, entry) in enumerate(zip(estimates, entries, strict=True))
         if estimate is not None
         and entry.source != "published"
-        and (column.direction != "near" or estimate.unbiased is not None)
+        and (column.direction != "near the unbiased value" or estimate.unbiased is not None)
     }
     best = min(losses.values(), default=0.0)
     is_contest = len(losses) > 1
@@ -220,7 +220,11 @@ def _mark_best(
 def _compute_loss(estimate: Estimate, direction: Direction) -> float:
     """Return a number that is lower for a better value."""
     value, unbiased = estimate.mean, estimate.unbiased or 0.0
-    return {"high": -value, "low": value, "near": abs(value - unbiased)}[direction]
+    return {
+        "higher": -value,
+        "lower": value,
+        "near the unbiased value": abs(value - unbiased),
+    }[direction]
 
 
 def _show_estimate(estimate: Estimate | None) -> CellValue:

@@ -6,12 +6,18 @@ or of `SYSTEM_COLUMNS`, which stand in both.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, NamedTuple
+from typing import NamedTuple
+
+from ir_measures import Measure, R
 
 from beir_hybrid.collection.setting import SETTING_KINDS, KindName
+from beir_hybrid.measures.base import BiasMeasure, Direction
+from beir_hybrid.measures.language_disparity import LanguageDisparity
+from beir_hybrid.measures.language_preference import LanguagePreference
+from beir_hybrid.measures.modality_share import ModalityShare
+from beir_hybrid.measures.rank_distance import RankDistance
+from beir_hybrid.measures.same_language_share import SameLanguageShare
 from beir_hybrid.report.entries import Entry
-
-Direction = Literal["high", "low", "near"]  # which values are better; near the unbiased value
 
 
 class CellValue(NamedTuple):
@@ -60,7 +66,7 @@ class Column:
     description: str
     kind: KindName | None = None
     measure: str = ""
-    direction: Direction = "high"
+    direction: Direction = "higher"
     is_text: bool = False
     read: Callable[[Entry], CellValue] | None = None
 
@@ -115,70 +121,65 @@ def _read_recipe(entry: Entry) -> CellValue:
     return CellValue(text, text or None)
 
 
-def _show_chosen(kind: KindName, heading: str, description: str) -> Column:
+def _show_chosen(heading: str, kind: KindName) -> Column:
     """Return the column of a kind of settings for the measure that the reader chooses."""
-    label = SETTING_KINDS[kind]
-    return Column(label.short_label, heading, f"{label.label}: {description}", kind)
+    setting = SETTING_KINDS[kind]
+    return Column(setting.short_label, heading, f"{setting.label}: {setting.description}", kind)
 
 
-def _show_recall(cutoff: int, kind: KindName, heading: str, description: str) -> Column:
-    measure = f"R@{cutoff}"
-    return Column(
-        f"{measure} {SETTING_KINDS[kind].short_label}", heading, description, kind, measure
-    )
+def _show_measure(heading: str, kind: KindName, measure: Measure) -> Column:
+    """Return the column of a measure in a kind of settings, as the measure declares itself."""
+    if isinstance(measure, BiasMeasure):
+        any_cutoff = measure.NEEDS_CUTOFF and "cutoff" not in measure.params
+        name = f"{measure}@" if any_cutoff else str(measure)
+        return Column(
+            measure.label, heading, measure.sentence, kind, name, direction=measure.DIRECTION
+        )
+    cutoff, setting = measure["cutoff"], SETTING_KINDS[kind]
+    place = "come first" if cutoff == 1 else f"are among the first {cutoff}"
+    description = f"share of the relevant passages that {place}, {setting.label}"
+    return Column(f"{measure} {setting.short_label}", heading, description, kind, str(measure))
 
 
 _EFFECTIVENESS, _LANGUAGE_BIAS, _SYSTEM = "Effectiveness", "Language bias", "System"
 _IMAGES, _CAPTIONS, _BIAS = "Images and captions", "Captions alone", "Bias"
-_NORMALIZED = "RankDistance(normalized=True)"
 
 TEXT_COLUMNS = (
-    _show_chosen("mono", _EFFECTIVENESS, "queries and passages in one language"),
-    _show_chosen("cross", _EFFECTIVENESS, "queries in one language, passages in another"),
-    _show_chosen("multi", _EFFECTIVENESS, "passages of all languages in one pool"),
-    _show_recall(1, "mono", _EFFECTIVENESS, "share of answers that come first, monolingual"),
-    _show_recall(1, "cross", _EFFECTIVENESS, "share of answers that come first, cross-lingual"),
-    _show_recall(10, "multi", _EFFECTIVENESS, "share of answers among the first 10 of the pool"),
-    Column("Rank distance", _LANGUAGE_BIAS, "ranks between the first and the last version of an "
-           "answer; lower is better", "multi", "RankDistance", "low"),
-    Column("Normalised", _LANGUAGE_BIAS, "rank distance; 0 is best, 1 is a random ranking",
-           "multi", _NORMALIZED, "low"),
-    Column("Preference", _LANGUAGE_BIAS, "how often the answer in the query's language comes "
-           "before all others; best near the unbiased value", "multi", "LanguagePreference",
-           "near"),
-    Column("Same language", _LANGUAGE_BIAS, "share of the first passages that are in the query's "
-           "language; best near the unbiased value", "multi", "SameLanguageShare@", "near"),
-)  # fmt: skip
+    _show_chosen(_EFFECTIVENESS, "mono"),
+    _show_chosen(_EFFECTIVENESS, "cross"),
+    _show_chosen(_EFFECTIVENESS, "multi"),
+    _show_measure(_EFFECTIVENESS, "mono", R @ 1),
+    _show_measure(_EFFECTIVENESS, "cross", R @ 1),
+    _show_measure(_EFFECTIVENESS, "multi", R @ 10),
+    _show_measure(_LANGUAGE_BIAS, "multi", RankDistance),
+    _show_measure(_LANGUAGE_BIAS, "multi", RankDistance(normalized=True)),
+    _show_measure(_LANGUAGE_BIAS, "multi", LanguagePreference),
+    _show_measure(_LANGUAGE_BIAS, "multi", SameLanguageShare),
+)
 
 IMAGE_COLUMNS = (
-    _show_chosen("text-image", _IMAGES, "images for captions"),
-    _show_chosen("image-text", _IMAGES, "captions in one language for images"),
-    _show_chosen("image-pool", _IMAGES, "captions in all languages in one pool for images"),
-    _show_chosen("mixed", _IMAGES, "captions and images together for captions"),
-    _show_recall(1, "text-image", _IMAGES, "share of captions whose image comes first"),
-    _show_recall(10, "text-image", _IMAGES, "share of captions whose image is among the first 10"),
-    _show_recall(1, "image-text", _IMAGES,
-                 "share of an image's captions in one language that come first"),
-    _show_recall(10, "image-text", _IMAGES,
-                 "share of an image's captions in one language among the first 10"),
-    _show_chosen("cross", _CAPTIONS, "captions in another language for captions"),
-    _show_chosen("multi", _CAPTIONS, "captions in all languages in one pool for captions"),
-    Column("Rank distance", _BIAS, "ranks between the first and the last language of an image's "
-           "captions; lower is better", "image-pool", "RankDistance", "low"),
-    Column("Normalised", _BIAS, "rank distance; 0 is best, 1 is a random ranking", "image-pool",
-           _NORMALIZED, "low"),
-    Column("Disparity", _BIAS, "ranks between the languages in which an image is searched for; "
-           "lower is better", "text-image", "LanguageDisparity", "low"),
-    Column("Images", _BIAS, "share of the first places that images take, where captions and images "
-           "are ranked together; best near the unbiased value", "mixed", "ModalityShare@", "near"),
-)  # fmt: skip
+    _show_chosen(_IMAGES, "text-image"),
+    _show_chosen(_IMAGES, "image-text"),
+    _show_chosen(_IMAGES, "image-pool"),
+    _show_chosen(_IMAGES, "mixed"),
+    _show_measure(_IMAGES, "text-image", R @ 1),
+    _show_measure(_IMAGES, "text-image", R @ 10),
+    _show_measure(_IMAGES, "image-text", R @ 1),
+    _show_measure(_IMAGES, "image-text", R @ 10),
+    _show_chosen(_CAPTIONS, "cross"),
+    _show_chosen(_CAPTIONS, "multi"),
+    _show_measure(_BIAS, "image-pool", RankDistance),
+    _show_measure(_BIAS, "image-pool", RankDistance(normalized=True)),
+    _show_measure(_BIAS, "text-image", LanguageDisparity),
+    _show_measure(_BIAS, "mixed", ModalityShare),
+)
 
 SYSTEM_COLUMNS = (
-    Column("Parameters", _SYSTEM, "number of parameters of the encoder", direction="low",
+    Column("Parameters", _SYSTEM, "number of parameters of the encoder", direction="lower",
            read=_read_parameters),
     Column("Texts/s", _SYSTEM, "texts encoded a second, on the machine that the system's page "
            "names", read=_read_speed),
     Column("Date", _SYSTEM, "date of the evaluation", is_text=True, read=_read_date),
-    Column("Recipe", _SYSTEM, "how the system came about", direction="low", is_text=True,
+    Column("Recipe", _SYSTEM, "how the system came about", direction="lower", is_text=True,
            read=_read_recipe),
 )  # fmt: skip

@@ -4,13 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from beir_hybrid.collection.setting import SETTING_KINDS
+from beir_hybrid.measures.rank_distance import RankDistance
 from beir_hybrid.report.board import PAIRED_SYSTEMS, Board, build_board
 from beir_hybrid.report.entries import Benchmark, Entry
 from beir_hybrid.report.figures import render_svg
 from beir_hybrid.report.page_names import make_titles
 from beir_hybrid.report.page_tables import TextTable, build_points_table
 from beir_hybrid.report.publications import read_published_entries
-from beir_hybrid.report.scatter import plot_points
+from beir_hybrid.report.scatter import describe_direction, plot_points
 from beir_hybrid.text import make_slugs
 
 if TYPE_CHECKING:
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from beir_hybrid.results.estimate import Estimate
-
-_BIAS = "RankDistance"
 
 
 class ScatterPlot(NamedTuple):
@@ -92,7 +91,7 @@ def _build_section(
 def _build_scatter(board: Board) -> ScatterPlot | None:
     points: dict[str, tuple[Estimate, Estimate]] = {}
     for row in board.rows:
-        x = row.entry.estimate(_BIAS, board.pool_kind)
+        x = row.entry.estimate(str(RankDistance), board.pool_kind)
         y = row.entry.estimate(board.main_measure, board.pool_kind)
         if x is not None and y is not None:
             suffix = " (published)" if row.entry.source == "published" else ""
@@ -100,8 +99,9 @@ def _build_scatter(board: Board) -> ScatterPlot | None:
     if len(points) < 2:  # noqa: PLR2004 - a single point shows nothing
         return None
     y_label = f"{board.main_measure}, {SETTING_KINDS[board.pool_kind].label}"
-    figure = plot_points(points, "rank distance (lower is better)", y_label, board.benchmark.name)
-    table = build_points_table(points, ("rank distance", board.main_measure))
+    x_label = f"{RankDistance.label} ({describe_direction(RankDistance)})"
+    figure = plot_points(points, x_label, y_label, board.benchmark.name)
+    table = build_points_table(points, (RankDistance.label, board.main_measure))
     return ScatterPlot(embed_svg(figure), table)
 
 

@@ -4,12 +4,15 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from ir_measures import parse_measure
 
 from beir_hybrid.collection.setting import SETTING_KINDS, KindName
+from beir_hybrid.measures.base import BiasMeasure
 from beir_hybrid.report.entries import Entry
-from beir_hybrid.report.plots import BIAS_MEASURES, group_by_language
+from beir_hybrid.report.plots import group_by_language, measures_preference
+from beir_hybrid.results.render import build_cells
+from beir_hybrid.results.render import format_value
 from beir_hybrid.results.estimate import Estimate
-from beir_hybrid.results.render import build_cells, format_value
 
 
 class TextTable(NamedTuple):
@@ -76,9 +79,7 @@ def _average_values(values: Sequence[float]) -> str:
 
 def build_bias_table(entry: Entry) -> TextTable | None:
     """Return how far each query language is preferred, with the unbiased values in the last row."""
-    names = [name for row in entry.summary.values() for name in row
-             if name.startswith(BIAS_MEASURES)]  # fmt: skip
-    measures = [name for name in dict.fromkeys(["LanguagePreference", *names]) if entry.means(name)]
+    measures = [str(measure) for measure in _list_preference_measures(entry)]
     if not measures:
         return None
     means = [
@@ -95,6 +96,18 @@ def build_bias_table(entry: Entry) -> TextTable | None:
         rows.append(("unbiased", *unbiased))
     title = "Bias" if entry.benchmark.has_images else "Language bias in the pool"
     return TextTable(f"{title} by query language", ("queries in", *measures), tuple(rows))
+
+
+def list_preference_sentences(entry: Entry) -> list[tuple[str, str]]:
+    """Return the columns of the table of bias, each with the sentence of its measure."""
+    measures = _list_preference_measures(entry)
+    return [(str(measure), measure.sentence) for measure in measures]
+
+
+def _list_preference_measures(entry: Entry) -> list[BiasMeasure]:
+    names = dict.fromkeys(name for row in entry.summary.values() for name in row)
+    measures = filter(measures_preference, map(parse_measure, names))
+    return [measure for measure in measures if entry.means(str(measure))]
 
 
 def _find_unbiased(entry: Entry, measure: str) -> str:

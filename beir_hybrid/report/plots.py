@@ -4,7 +4,7 @@
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypedDict
+from typing import TYPE_CHECKING, NamedTuple, TypedDict, TypeGuard
 
 import numpy as np
 from ir_measures import Measure
@@ -12,6 +12,8 @@ from ir_measures import Measure
 from beir_hybrid.collection.setting import IMAGE, SETTING_KINDS, KindName, Setting
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.languages import name_language
+from beir_hybrid.measures import BIAS_MEASURES
+from beir_hybrid.measures.base import BiasMeasure
 from beir_hybrid.report.figures import COLOURS, create_figure, plot_style, write_title
 from beir_hybrid.results.compare import check_same_collection
 from beir_hybrid.results.estimate import Matrix
@@ -21,8 +23,6 @@ from beir_hybrid.results.results import Results
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-BIAS_MEASURES = ("LanguagePreference", "SameLanguageShare", "ModalityShare")
 
 
 def plot_matrix(
@@ -154,10 +154,11 @@ def plot_languages(results: Results, measure: Measure | str = "AP") -> "Figure":
 
 def plot_bias(results: Results) -> "Figure":
     """Plot how far each query language is preferred to others, beside the unbiased value."""
-    measures = [measure for measure in results.measures if measure.NAME in BIAS_MEASURES]
+    measures = filter(measures_preference, results.measures)
     panels = {measure: means for measure in measures if (means := results.means(measure))}
     if not panels:
-        raise BadOption(f"these results have no {' and no '.join(BIAS_MEASURES)}")
+        names = map(str, filter(measures_preference, BIAS_MEASURES))
+        raise BadOption(f"these results have no {' and no '.join(names)}")
     languages = sorted({setting.queries for means in panels.values() for setting in means})
     summary = results.summary()
     figure = create_figure(1.6 + 2.9 * len(panels), 1.6 + 0.26 * len(languages))
@@ -173,9 +174,15 @@ def plot_bias(results: Results) -> "Figure":
                 title = f"- -  unbiased: {format_value(unbiased)}"
                 axes.set_title(title, loc="left", fontsize=8, color=COLOURS[1])
             axes.set_xlabel(str(measure))
-            axes.set_xlim(0, 1.15)
-            axes.set_xticks([0, 0.25, 0.5, 0.75, 1])
+            if max(by_language.values()) <= 1:
+                axes.set_xlim(0, 1.15)
+                axes.set_xticks([0, 0.25, 0.5, 0.75, 1])
     return figure
+
+
+def measures_preference(measure: Measure) -> TypeGuard[BiasMeasure]:
+    """Return whether a measure says which languages are preferred: no direction is better."""
+    return isinstance(measure, BiasMeasure) and measure.DIRECTION == "near the unbiased value"
 
 
 def _draw_bars(

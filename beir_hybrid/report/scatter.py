@@ -8,7 +8,7 @@ from ir_measures import Measure, parse_measure
 
 from beir_hybrid.collection.setting import SETTING_KINDS, KindName
 from beir_hybrid.errors import BadOption, lookup
-from beir_hybrid.measures.base import is_higher_better
+from beir_hybrid.measures.base import DIRECTIONS, BiasMeasure
 from beir_hybrid.report.figures import (
     COLOURS,
     INK,
@@ -44,7 +44,7 @@ def plot_scatter(
         for name, results in systems.items()
     }
     collection = next(iter(systems.values())).collection
-    x_label = f"{bias} {_describe_direction(bias)}"
+    x_label = f"{bias} ({describe_direction(bias)})"
     return plot_points(estimates, x_label, f"{measure}, {SETTING_KINDS[kind].label}", collection)
 
 
@@ -123,9 +123,7 @@ def _find_estimate(results: Results, measure: Measure | str, kind: KindName) -> 
     return lookup(f"measure of {results.model} in {kind} settings", str(measure), estimates)
 
 
-def _describe_direction(measure: Measure | str) -> str:
+def describe_direction(measure: Measure | str) -> str:
+    """Return which values of a measure are better, such as ``lower is better``."""
     parsed = measure if isinstance(measure, Measure) else parse_measure(measure)
-    try:
-        return "(higher is better)" if is_higher_better(parsed) else "(lower is better)"
-    except BadOption:
-        return "(best where unbiased)"
+    return DIRECTIONS[parsed.DIRECTION if isinstance(parsed, BiasMeasure) else "higher"]

@@ -27,6 +27,7 @@ from beir_hybrid.report.page_tables import (
     build_bias_table,
     build_language_table,
     build_summary_table,
+    list_preference_sentences,
 )
 from beir_hybrid.report.templating import load_templates
 from beir_hybrid.report.top_passages import TOP
@@ -163,6 +164,7 @@ class Site:
                 embed_svg(plots.plot_languages(results, measure)) if results and languages else None
             ),
             "bias": bias,
+            "bias_sentences": list_preference_sentences(entry),
             "bias_svg": embed_svg(plots.plot_bias(results)) if results and bias else None,
             "hard_groups": self._find_hard_groups(entry, measure),
             "collection": self.collections.get(entry.benchmark),

@@ -368,7 +368,7 @@ def test_landmarks_and_names(site: Path, page: Page) -> None:
 
 def test_screenshots(site: Path, browser: Browser) -> None:
     folder = os.environ.get("SCREENSHOTS")
-    if folder is None:
+    if not folder:
         pytest.skip("SCREENSHOTS names no folder")
     Path(folder).mkdir(parents=True, exist_ok=True)
     pages = {
