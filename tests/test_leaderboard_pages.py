@@ -14,8 +14,7 @@ from beir_hybrid.collection import Collection
 from beir_hybrid.collection.setting import SETTING_KINDS
 from beir_hybrid.report.hard_groups import find_hard_groups
 from beir_hybrid.report.local_collection import find_local_collection
-from beir_hybrid.results.render import format_value
-from beir_hybrid.results.render import format_signed
+from beir_hybrid.results.render import format_signed, format_value
 from tests.boards import LANGUAGES, Page, build_capitals, evaluate_system
 from tests.leaderboard_fixtures import capitals, module_cache, read_rows, results_folder, site
 from tests.models import static_model

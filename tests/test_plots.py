@@ -25,8 +25,8 @@ from beir_hybrid.measures.same_language_share import SameLanguageShare
 from beir_hybrid.report.figures import render_svg, write_figure
 from beir_hybrid.report.plots import _choose_ink, plot_bias, plot_languages, plot_matrix
 from beir_hybrid.report.scatter import plot_points, plot_scatter
-from beir_hybrid.results.provenance import ModelProvenance
 from beir_hybrid.results.estimate import Estimate
+from beir_hybrid.results.provenance import ModelProvenance
 from tests.test_compare import parallel, system
 from tests.test_tables import ALL_QUERIES, CORRECT_QUERIES
 

@@ -10,9 +10,8 @@ from beir_hybrid.collection.setting import SETTING_KINDS, KindName
 from beir_hybrid.measures.base import BiasMeasure
 from beir_hybrid.report.entries import Entry
 from beir_hybrid.report.plots import group_by_language, measures_preference
-from beir_hybrid.results.render import build_cells
-from beir_hybrid.results.render import format_value
 from beir_hybrid.results.estimate import Estimate
+from beir_hybrid.results.render import build_cells, format_value
 
 
 class TextTable(NamedTuple):
