@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -52,13 +52,13 @@ class ClipScore:
     reference_counts: dict[str, int]
 
     def __repr__(self) -> str:
-        """Return the scores together with the model that gives them."""
+        """Return the scores by language, and the model's name."""
         scores = ", ".join(f"{lang} {value:.4f}" for lang, value in self.clip_score.items())
         return f"ClipScore({scores}; {self.collection!r} as {self.scorer!r} sees it)"
 
 
 def compute_clip_score(
-    model: Any,
+    model: object,
     collection: Collection,
     *,
     references: str | None = None,
@@ -98,12 +98,7 @@ def compute_clip_score(
     judgements = check_collection(collection).resolve()
     judgements = judgements.select(judgements.relevance > 0)
     captions = _pair_captions_with_images(judgements)
-    reference_language = None
-    if references is not None:
-        (reference_language,) = choose_languages(
-            f"language of {collection.name}", references, collection.languages
-        )
-    reference_pairs = _pair_captions_with_references(judgements, reference_language)
+    reference_pairs = _pair_captions_with_references(judgements, references)
     encoder = as_encoder(model, **options)
     folder = Path(store) if store is not None else None
     images = _encode_images(encoder, collection, folder)
@@ -115,11 +110,8 @@ def compute_clip_score(
     reference_cosines = _compute_cosines(
         query_vectors, reference_pairs.query, reference_vectors, reference_pairs.passage
     )
-    query, best_cosine = _find_best_cosines(reference_pairs.query, reference_cosines)
-    has_reference = np.isin(captions.query, query)
-    nearest = best_cosine[np.searchsorted(query, captions.query[has_reference])]
-    reference_scores = 2 * divide(
-        scores[has_reference] * nearest, scores[has_reference] + nearest, 0.0
+    has_reference, reference_scores = _score_references(
+        captions.query, scores, reference_pairs.query, reference_cosines
     )
     language = captions.query_language
     means = _average_by_language(judgements, language, scores)
@@ -155,7 +147,9 @@ def _pair_captions_with_references(judgements: Judgements, language: str | None)
     pairs = judgements.select_texts()
     reference_language = pairs.query_language
     if language is not None:
-        number = judgements.languages.index(language)
+        kind = f"language of {judgements.name}"
+        (code,) = choose_languages(kind, language, judgements.languages)
+        number = judgements.languages.index(code)
         reference_language = np.full_like(reference_language, number)
     return pairs.select(pairs.passage_language == reference_language)
 
@@ -217,6 +211,17 @@ def _compute_cosines(
         )
         cosines[block] = divide(product, np.sqrt(left_square * right_square), 0.0)
     return cosines
+
+
+def _score_references(
+    query: np.ndarray, scores: np.ndarray, reference_query: np.ndarray, cosine: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return which queries have a reference, (n,) bool, and RefCLIPScore of these."""
+    distinct, best_cosine = _find_best_cosines(reference_query, cosine)
+    has_reference = np.isin(query, distinct)
+    nearest = best_cosine[np.searchsorted(distinct, query[has_reference])]
+    product, total = scores[has_reference] * nearest, scores[has_reference] + nearest
+    return has_reference, 2 * divide(product, total, 0.0)
 
 
 def _find_best_cosines(query: np.ndarray, cosine: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.judgements import Judgements
@@ -44,7 +43,7 @@ from beir_hybrid.retrieval.sharded import ranking_on
 
 
 def evaluate(
-    model: Any,
+    model: object,
     collection: Collection,
     *,
     measures: MeasureNames | None = None,
@@ -52,7 +51,7 @@ def evaluate(
     name: str = "",
     runs: str | Path | None = None,
     depth: int | None = None,
-    rerank: Any = None,
+    rerank: object = None,
     **options: object,
 ) -> Results:
     """Evaluate a model on a collection in every setting.
@@ -99,15 +98,15 @@ def evaluate(
     >>> results = bh.evaluate("intfloat/multilingual-e5-small", collection)  # doctest: +SKIP
     >>> results.summary()["mono"][AP].mean  # doctest: +SKIP
     """
+    # 42 lines: the steps of an evaluation in order, most of which share their variables.
     judgements = check_collection(collection).resolve()
-    compute, stopwatch = ComputeOptions.parse(options), Stopwatch()
     measure_list = None if measures is None else parse_measures(measures)
     kinds = choose_kinds(judgements, settings)
+    compute, stopwatch = ComputeOptions.parse(options), Stopwatch()
     scorer = None if rerank is None else open_pair_scorer(rerank, collection)
     if scorer:
         kinds = select_reranked_kinds(scorer, kinds, must_have_all=settings is not None)
-    if measure_list is None:
-        measure_list = default_measures(judgements.has_images, kinds)
+    measure_list = measure_list or default_measures(judgements.has_images, kinds)
     plan = plan_evaluation(
         measure_list, kinds, depth, is_reranked=scorer is not None, writes_runs=runs is not None
     )
@@ -115,39 +114,26 @@ def evaluate(
     run_writer = None if runs is None else RunWriter(Path(runs), collection)
     with open_cluster(compute.engine) as cluster:
         with stopwatch.timing("encoding"):
-            has_cure = plan.has_images and not scorer
-            cure = _suggest_text_settings(judgements) if has_cure else ""
-            vectors = find_vectors(
-                model, collection, compute, cluster, has_images=plan.has_images, cure=cure
-            )
+            cure = _suggest_text_settings(judgements, plan) if plan.has_images else None
+            vectors = find_vectors(model, collection, compute, cluster, image_cure=cure)
         with stopwatch.timing("ranking and scoring"):
-            if run_writer:
-                run_writer.clear()
-            evaluation = VectorEvaluation(
-                plan, judgements, run_writer, reranker, ranking_on(cluster)
-            )
+            rank = ranking_on(cluster)
+            evaluation = VectorEvaluation(plan, judgements, run_writer, reranker, rank)
             parts = evaluation.evaluate(vectors.queries, vectors.passages)
             table = build_table(collection, parts, plan.measures)
+    provenance = _describe_evaluation(collection, vectors, parts, plan, reranker, name)
     request = describe_request(
-        collection,
-        plan.measures,
-        model,
-        compute.encoder,
-        rerank=name_reranker(rerank),
-        settings=tuple(plan.kinds),
-        depth=plan.depth,
-        name=name or None,
-    )
-    return Results(
-        table,
-        tuple(plan.measures),
-        _describe_evaluation(collection, vectors, parts, plan, reranker, name),
-        _describe_timing(request, stopwatch, compute, cluster, vectors, reranker),
-    )
+        collection, plan.measures, model, compute.encoder, settings=tuple(plan.kinds),
+        depth=plan.depth, rerank=name_reranker(rerank), name=name or None,
+    )  # fmt: skip
+    timing = _describe_timing(request, stopwatch, compute, cluster, vectors, reranker)
+    return Results(table, tuple(plan.measures), provenance, timing)
 
 
-def _suggest_text_settings(judgements: Judgements) -> str:
-    """Return the cure for a model that reads no images; empty if all settings have images."""
+def _suggest_text_settings(judgements: Judgements, plan: EvaluationPlan) -> str:
+    """Return the cure for a model that reads no images; empty if there is none."""
+    if plan.is_reranked:
+        return ""
     kinds = [kind for kind in judgements.list_kinds() if not SETTING_KINDS[kind].has_images]
     return f"; or ask for settings of captions alone: settings={' '.join(kinds)!r}" if kinds else ""
 

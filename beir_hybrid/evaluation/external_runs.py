@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import pyarrow as pa
+from ir_measures import Measure
 
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.judgements import Judgements
@@ -39,7 +40,7 @@ def evaluate_runs(
     measures: MeasureNames | None = None,
     name: str = "",
 ) -> Results:
-    """Evaluate TREC runs of a collection's settings, as ir-measures evaluates them.
+    """Evaluate TREC runs of a collection's settings as ir-measures does.
 
     A run with passages of one language is of ``mono`` or ``cross`` settings, a run with passages of
     several is of ``multi`` settings; it may hold queries of several languages. A file with the name
@@ -78,29 +79,10 @@ def evaluate_runs(
     measure_list = parse_measures(
         default_measures(judgements.has_images) if measures is None else measures
     )
-    parts: list[MeasuredRankings] = []
-    counts: dict[str, tuple[int, int]] = {}  # by query language: missing queries, and all of them
-    depth = 0
-    for setting, run in _read_setting_runs(files, collection, judgements):
-        rankings = build_empty_rankings(judgements, setting)
-        parts.append(evaluate_setting_run(rankings, run, judgements, measure_list))
-        missing, total = counts.get(setting.queries, (0, 0))
-        query_ids = judgements.list_query_ids(rankings.query_rows)
-        missing += len(set(query_ids) - run.keys())
-        counts[setting.queries] = missing, total + len(query_ids)
-        depth = max(depth, *map(len, run.values()))
-    measure_across(parts, measure_list)
-    provenance = build_provenance(
-        _describe_system(files, name),
-        collection,
-        average_unbiased(parts, measure_list),
-        runs=RunsProvenance(
-            queries=sum(total for _, total in counts.values()),
-            missing=sum(missing for missing, _ in counts.values()),
-            missing_by_language=counts,
-            depth=depth,
-        ),
-    )
+    setting_runs = _read_setting_runs(files, collection, judgements)
+    parts, runs = _evaluate_setting_runs(setting_runs, judgements, measure_list)
+    unbiased = average_unbiased(parts, measure_list)
+    provenance = build_provenance(_describe_system(files, name), collection, unbiased, runs=runs)
     request = describe_request(
         collection,
         measure_list,
@@ -109,6 +91,33 @@ def evaluate_runs(
     )
     table = build_table(collection, parts, measure_list)
     return Results(table, tuple(measure_list), provenance, build_timing(request))
+
+
+def _evaluate_setting_runs(
+    setting_runs: Iterable[tuple[Setting, Run]],
+    judgements: Judgements,
+    measures: Sequence[Measure],
+) -> tuple[list[MeasuredRankings], RunsProvenance]:
+    """Return the measured rankings of all settings, and how complete the runs are."""
+    parts: list[MeasuredRankings] = []
+    counts: dict[str, tuple[int, int]] = {}  # by query language: missing queries, all queries
+    depth = 0
+    for setting, run in setting_runs:
+        rankings = build_empty_rankings(judgements, setting)
+        parts.append(evaluate_setting_run(rankings, run, judgements, measures))
+        missing, total = counts.get(setting.queries, (0, 0))
+        query_ids = judgements.list_query_ids(rankings.query_rows)
+        missing += len(set(query_ids) - run.keys())
+        counts[setting.queries] = missing, total + len(query_ids)
+        depth = max(depth, *map(len, run.values()))
+    measure_across(parts, measures)
+    completeness = RunsProvenance(
+        queries=sum(total for _, total in counts.values()),
+        missing=sum(missing for missing, _ in counts.values()),
+        missing_by_language=counts,
+        depth=depth,
+    )
+    return parts, completeness
 
 
 def _describe_system(files: Sequence[Path], name: str) -> ModelProvenance:
@@ -135,7 +144,7 @@ def _read_setting_runs(
 def _read_file(
     path: Path, collection: Collection, judgements: Judgements
 ) -> list[tuple[Setting, Run]]:
-    """Read a run and split it into its settings."""
+    """Read the runs of all settings in a file."""
     setting = _find_named_setting(path, judgements)
     if setting is None:
         run = read_run(
@@ -164,7 +173,7 @@ def _read_file(
 
 
 def _find_named_setting(path: Path, judgements: Judgements) -> Setting | None:
-    """Return the setting that a file is named after, if it is."""
+    """Return the setting whose name a file has, or None."""
     languages, codes = judgements.languages, judgements.codes
     settings = [
         make_setting((query_language,), passage_languages, languages)

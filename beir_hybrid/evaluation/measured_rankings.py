@@ -62,17 +62,17 @@ def measure_run(
 
 
 def build_qrels(rankings: Rankings, judgements: Judgements, query_ids: Sequence[str]) -> Qrels:
-    """Return the judgements of rankings as ir-measures takes them, none of them below 0.
+    """Return the judgements of rankings in ir-measures' form, none below 0.
 
     trec_eval's code cannot handle negative relevance, which has the same meaning for it as 0: it
     may crash, and take the process with it.
     """
     qrels: Qrels = {query_id: {} for query_id in query_ids}
     passage_ids = judgements.list_passage_ids(rankings.passage_rows)
-    ranked = rankings.judgements
-    columns = zip(ranked.query.tolist(), passage_ids, ranked.relevance.tolist(), strict=True)
-    for query, passage_id, relevance in columns:
-        qrels[query_ids[query]][passage_id] = max(relevance, 0)
+    query, relevances = rankings.judgements.query, rankings.judgements.relevance
+    columns = zip(query.tolist(), passage_ids, relevances.tolist(), strict=True)
+    for index, passage_id, relevance in columns:
+        qrels[query_ids[index]][passage_id] = max(relevance, 0)
     return qrels
 
 
@@ -85,9 +85,9 @@ def measure_across(parts: Sequence[MeasuredRankings], measures: Sequence[Measure
             kind_parts = [part for part in parts if part.rankings.kind == kind]
             if not kind_parts:
                 continue
-            ranked = [part.rankings.judgements for part in kind_parts]
-            values = measure.compute(join_rankings(ranked))
-            ends = np.cumsum([len(judgements) for judgements in ranked])[:-1]
+            judgements = [part.rankings.judgements for part in kind_parts]
+            values = measure.compute(join_rankings(judgements))
+            ends = np.cumsum([len(part_judgements) for part_judgements in judgements])[:-1]
             for part, part_values in zip(kind_parts, np.split(values, ends), strict=True):
                 part.values[measure] = part_values
 
@@ -104,10 +104,10 @@ def _average_unbiased_kind(
     parts: Sequence[MeasuredRankings], measures: Sequence[Measure], kind: KindName
 ) -> dict[str, float]:
     """Return the mean over query languages of each measure's mean unbiased value."""
-    ranked = [part.rankings.judgements for part in parts if part.rankings.kind == kind]
-    if not ranked:
+    judgements = [part.rankings.judgements for part in parts if part.rankings.kind == kind]
+    if not judgements:
         return {}
-    pool = join_rankings(ranked)
+    pool = join_rankings(judgements)
     averages = {}
     for measure in measures:
         if isinstance(measure, BiasMeasure) and kind in measure.SETTINGS:

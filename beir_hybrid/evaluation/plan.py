@@ -26,15 +26,15 @@ class EvaluationPlan:
     ----------
     depth
         How many passages a run keeps of each query.
-    has_runs
-        Whether runs are written or reranked, so that the best passages are collected whatever the
-        measures.
+    is_reranked, writes_runs
+        Whether the best passages are reranked, and whether runs are written.
     """
 
     measures: Sequence[Measure]
     kinds: Sequence[KindName]
     depth: int = DEPTH
-    has_runs: bool = False
+    is_reranked: bool = False
+    writes_runs: bool = False
 
     @property
     def run_measures(self) -> list[Measure]:
@@ -56,7 +56,7 @@ class EvaluationPlan:
     @property
     def collects_runs(self) -> bool:
         """Whether the best passages of each ranking are collected."""
-        return self.has_runs or bool(self.run_measures)
+        return self.is_reranked or self.writes_runs or bool(self.run_measures)
 
     @property
     def has_images(self) -> bool:
@@ -91,7 +91,7 @@ def plan_evaluation(
         raise BadOption(
             f"{' and '.join(kinds)} settings have no runs to write; name others, or leave runs out"
         )
-    plan = EvaluationPlan(measures, kinds, int(depth), has_runs=writes_runs or is_reranked)
+    plan = EvaluationPlan(measures, kinds, int(depth), is_reranked, writes_runs)
     if is_reranked and depth < plan.top_size:
         raise BadOption(f"measures see {plan.top_size} passages, and {depth} are reranked")
     check_cutoffs(plan.run_measures, depth)

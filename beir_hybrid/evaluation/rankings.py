@@ -18,9 +18,9 @@ from beir_hybrid.retrieval.count import WHOLE
 _NAMES_OF_POOLS = {ALL: "", MIXED: WHOLE}  # as `Ranked.best` has them
 
 
-def find_best(ranked: Ranked, target: str) -> Best | None:
+def find_best(ranks: Ranked, target: str) -> Best | None:
     """Return the best passages of a language or pool, if they were collected."""
-    return ranked.best.get(_NAMES_OF_POOLS.get(target, target))
+    return ranks.best.get(_NAMES_OF_POOLS.get(target, target))
 
 
 def count_extra(judgements: Judgements) -> int:
@@ -29,22 +29,22 @@ def count_extra(judgements: Judgements) -> int:
     return int(np.unique(queries, return_counts=True)[1].max(initial=0))
 
 
-def remove_queries(judgements: Judgements, ranked: Ranked, first_row: int, k: int) -> Ranked:
+def remove_queries(judgements: Judgements, ranks: Ranked, first_row: int, k: int) -> Ranked:
     """Return the ranks with the k best passages of each query that are not the query itself.
 
     Parameters
     ----------
-    ranked
+    ranks
         Collected with as many more passages as `count_extra` says.
     first_row
-        The row of the first query in `ranked`.
+        The row of the first query in `ranks`.
     """
     is_itself = judgements.relevance == SELF_MATCH
     if not is_itself.any():
-        return ranked
+        return ranks
     query, passage = judgements.query[is_itself] - first_row, judgements.passage[is_itself]
-    best = {name: _remove_pairs(best, query, passage, k) for name, best in ranked.best.items()}
-    return replace(ranked, best=best)
+    best = {name: _remove_pairs(best, query, passage, k) for name, best in ranks.best.items()}
+    return replace(ranks, best=best)
 
 
 def _remove_pairs(best: Best, query: np.ndarray, passage: np.ndarray, k: int) -> Best:
@@ -60,16 +60,16 @@ def _remove_pairs(best: Best, query: np.ndarray, passage: np.ndarray, k: int) ->
 
 
 def build_rankings(
-    judgements: Judgements, kind: SettingKind, ranked: Ranked, first_row: int = 0
+    judgements: Judgements, kind: SettingKind, ranks: Ranked, first_row: int = 0
 ) -> Rankings:
     """Return the rankings of a kind of setting, with the judged passages of each.
 
     Parameters
     ----------
-    ranked
+    ranks
         The ranks of all judged passages.
     first_row
-        The row of the first query in `ranked`.
+        The row of the first query in `ranks`.
     """
     has_sides = judgements.match_sides(kind)
     candidates = judgements.select(has_sides)
@@ -80,8 +80,8 @@ def build_rankings(
     # Where golds are dropped from the pool, ranks are first those in the pool, one a query.
     ranking_code = candidates.query if kind.drops_other_golds else pair
     rank, rank_ascending = (
-        _rank_candidates(candidates, kind, ranks[has_sides], ranking_code, is_itself)
-        for ranks in _select_ranks(kind, ranked)
+        _rank_candidates(candidates, kind, judgement_ranks[has_sides], ranking_code, is_itself)
+        for judgement_ranks in _select_ranks(kind, ranks)
     )
     is_included = np.isin(pair, pair[candidates.relevance > 0]) & ~is_itself
     if kind.same_language is not None:
@@ -103,7 +103,7 @@ def build_rankings(
         query_language=number_languages(query_rows, candidates.query_ranges),
         ranking_length=pool_sizes,
         pool_size=pool_sizes,
-        top_languages=_list_top_languages(candidates, kind, ranked, query_rows - first_row),
+        top_languages=_list_top_languages(candidates, kind, ranks, query_rows - first_row),
         image_number=len(candidates.languages) if candidates.has_images else -1,
     )
     return Rankings(kind.name, query_rows, targets, candidates.passage[order], ranked_judgements)
@@ -118,8 +118,8 @@ def build_empty_rankings(judgements: Judgements, setting: Setting) -> Rankings:
         )
     selection = judgements.select_queries(judgements.query_ranges[setting.queries])
     nowhere = Places(*np.zeros((3, len(selection.query)), np.int64))
-    ranked = Ranked(np.zeros(len(selection.query), np.float32), nowhere, nowhere, nowhere, {})
-    rankings = build_rankings(selection, kind, ranked)
+    ranks = Ranked(np.zeros(len(selection.query), np.float32), nowhere, nowhere, nowhere, {})
+    rankings = build_rankings(selection, kind, ranks)
     target = kind.pool or setting.passages
     rankings = rankings.select(rankings.targets == judgements.targets.index(target))
     if not len(rankings.query_rows):
@@ -129,9 +129,9 @@ def build_empty_rankings(judgements: Judgements, setting: Setting) -> Rankings:
     return rankings
 
 
-def _select_ranks(kind: SettingKind, ranked: Ranked) -> tuple[np.ndarray, np.ndarray]:
+def _select_ranks(kind: SettingKind, ranks: Ranked) -> tuple[np.ndarray, np.ndarray]:
     """Return the ranks of all judgements, ties by descending and by ascending ids."""
-    places_by_pool = {"": ranked.own, ALL: ranked.pool, MIXED: ranked.whole}
+    places_by_pool = {"": ranks.own, ALL: ranks.pool, MIXED: ranks.whole}
     places = places_by_pool[ALL if kind.drops_other_golds else kind.pool]
     return places.rank("desc"), places.rank("asc")
 
@@ -191,10 +191,10 @@ def _count_other_golds(
 
 
 def _list_top_languages(
-    judgements: Judgements, kind: SettingKind, ranked: Ranked, rows: np.ndarray
+    judgements: Judgements, kind: SettingKind, ranks: Ranked, rows: np.ndarray
 ) -> np.ndarray:
     """Return the languages of the best passages of the pool, as many as were collected."""
-    best = find_best(ranked, kind.pool) if kind.is_pool else None
+    best = find_best(ranks, kind.pool) if kind.is_pool else None
     if best is None:
         return np.empty((len(rows), 0), np.int64)
     return number_languages(best.rows[rows], judgements.passage_ranges)

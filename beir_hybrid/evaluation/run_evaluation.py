@@ -106,12 +106,14 @@ def _add_ranks(
     documents = [sort_passages(query_id, run.get(query_id, {})) for query_id in query_ids]
     ranks = [{document: rank for rank, document in enumerate(ids, 1)} for ids in documents]
     passage_ids = judgements.list_passage_ids(rankings.passage_rows)
-    ranked = rankings.judgements
+    judgement_queries = rankings.judgements.query.tolist()
     rank = [
         ranks[query].get(passage_id, 0)
-        for query, passage_id in zip(ranked.query.tolist(), passage_ids, strict=True)
+        for query, passage_id in zip(judgement_queries, passage_ids, strict=True)
     ]
-    lengths = np.array([len(ids) for ids in documents], np.int64)
-    return replace(
-        rankings, judgements=replace(ranked, rank=np.array(rank, np.int64), ranking_length=lengths)
+    ranked_judgements = replace(
+        rankings.judgements,
+        rank=np.array(rank, np.int64),
+        ranking_length=np.array([len(ids) for ids in documents], np.int64),
     )
+    return replace(rankings, judgements=ranked_judgements)

@@ -53,6 +53,8 @@ class VectorEvaluation:
         All queries are ranked at once or, where runs are collected, language by language: runs of
         all languages at once would fill the memory.
         """
+        if self.run_writer:
+            self.run_writer.clear()
         judgements, passage_ranges = self.judgements, self.judgements.passage_ranges
         if not self.plan.has_images:
             judgements = judgements.select_texts()
@@ -66,7 +68,7 @@ class VectorEvaluation:
             if not len(selection.query):
                 continue
             depth = max(self.plan.depth * self.plan.collects_runs, self.plan.top_size)
-            ranked = self.rank(
+            ranks = self.rank(
                 queries.slice_rows(rows),
                 passages,
                 (selection.query - rows.start, selection.passage),
@@ -76,9 +78,9 @@ class VectorEvaluation:
                 per_group=self.plan.collects_runs and not self.plan.has_only_pools,
                 **({"apart": IMAGE} if IMAGE in passage_ranges else {}),
             )
-            ranked = remove_queries(selection, ranked, rows.start, depth)
+            ranks = remove_queries(selection, ranks, rows.start, depth)
             for kind in self.plan.kinds:
-                part = self._measure_kind(selection, kind, ranked, rows.start, id_order)
+                part = self._measure_kind(selection, kind, ranks, rows.start, id_order)
                 if len(part.rankings.query_rows):
                     parts.append(part)
         measure_across(parts, self.plan.measures)
@@ -94,16 +96,16 @@ class VectorEvaluation:
         self,
         judgements: Judgements,
         name: KindName,
-        ranked: Ranked,
+        ranks: Ranked,
         first_row: int,
         id_order: np.ndarray,
     ) -> MeasuredRankings:
         """Measure the settings of one kind."""
         kind = SETTING_KINDS[name]
-        rankings = build_rankings(judgements, kind, ranked, first_row)
+        rankings = build_rankings(judgements, kind, ranks, first_row)
         best = None
         if self.plan.collects_runs and kind.is_rerankable:
-            best = _collect_best(judgements, ranked, rankings, first_row)
+            best = _collect_best(judgements, ranks, rankings, first_row)
             if self.reranker:
                 groups = judgements.passage_ranges
                 rankings, best = self.reranker.rerank(rankings, best, groups, id_order)
@@ -135,10 +137,10 @@ class VectorEvaluation:
 
 
 def _collect_best(
-    judgements: Judgements, ranked: Ranked, rankings: Rankings, first_row: int
+    judgements: Judgements, ranks: Ranked, rankings: Rankings, first_row: int
 ) -> Best:
     """Return the best passages of each ranking, -1 past the last."""
-    width = max((best.rows.shape[1] for best in ranked.best.values()), default=0)
+    width = max((best.rows.shape[1] for best in ranks.best.values()), default=0)
     collected = Best(
         np.full((len(rankings.query_rows), width), -1),
         np.full((len(rankings.query_rows), width), -np.inf, np.float32),
@@ -146,7 +148,7 @@ def _collect_best(
     for target in np.unique(rankings.targets).tolist():
         index = np.flatnonzero(rankings.targets == target)
         rows = rankings.query_rows[index] - first_row
-        if best := find_best(ranked, judgements.targets[target]):
+        if best := find_best(ranks, judgements.targets[target]):
             collected.rows[index, : best.rows.shape[1]] = best.rows[rows]
             collected.scores[index, : best.rows.shape[1]] = best.scores[rows]
     return collected

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
@@ -37,27 +36,25 @@ class CollectionVectors:
 
 
 def find_vectors(
-    model: Any,
+    model: object,
     collection: Collection,
     options: ComputeOptions,
     cluster: Cluster | None = None,
     *,
-    has_images: bool = False,
-    cure: str = "",
+    image_cure: str | None = None,
 ) -> CollectionVectors:
-    """Return the vectors of a collection, encoding it unless the model is `CollectionVectors`.
+    """Return the vectors of a collection, by a model or from existing vectors.
 
     Parameters
     ----------
-    has_images
-        Whether images are encoded, too; if not, the vectors are those of texts only.
-    cure
-        What the message adds where the model reads no images.
+    model
+        As for `evaluate`.
+    image_cure
+        What to do if the model reads no images, for the message. If it is None, only texts are
+        encoded.
     """
     if not isinstance(model, CollectionVectors):
-        return _encode_collection(
-            model, collection, options, cluster, has_images=has_images, cure=cure
-        )
+        return _encode_collection(model, collection, options, cluster, image_cure)
     if options.encoder:
         raise BadOption(f"options {sorted(options.encoder)} do not apply to vectors")
     for role, vectors, table in (
@@ -79,19 +76,18 @@ def name_model(encoder: Encoder) -> str:
 
 
 def _encode_collection(
-    model: Any,
+    model: object,
     collection: Collection,
     options: ComputeOptions,
     cluster: Cluster | None,
-    *,
-    has_images: bool,
-    cure: str,
+    image_cure: str | None,
 ) -> CollectionVectors:
     encoded = EncodingStats()
     model_encoder = as_encoder(model, **options.encoder)
     with parallel_encoder(model_encoder, cluster) as encoder:
-        if has_images:
-            check_reads_images(encoder, cure)  # fails at once if the model reads no images
+        has_images = image_cure is not None
+        if image_cure is not None:
+            check_reads_images(encoder, image_cure)  # fails at once if the model reads no images
         encode_column = partial(encode, encoder, folder=options.store, stats=encoded)
         texts = join_titles(collection.view().passages)
         images = collection.passages.slice(len(texts)) if has_images else None
@@ -115,7 +111,7 @@ def _encode_texts_and_images(
     role: Role,
     images: pa.Table | None,
 ) -> Embeddings:
-    """Encode texts and, behind them, the images of a table, if there are any."""
+    """Encode texts and, behind these, the images of a table, if there are any."""
     if images is None or not len(images):
         return encode_column(texts, role)
     image_vectors = encode_column(images["text"], "images", paths=images["image"])

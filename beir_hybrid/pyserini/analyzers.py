@@ -111,5 +111,5 @@ ANALYZERS: dict[str, Analyzer] = {"en": ENGLISH} | {
 
 
 def find_analyzer(language: str) -> Analyzer:
-    """Return the analyzer for passages in a language, and for queries to them."""
+    """Return the analyzer for passages in a language and their queries."""
     return ANALYZERS.get(language, NEUTRAL)

@@ -6,7 +6,7 @@ analyzer of the passages that it searches.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -22,7 +22,11 @@ from beir_hybrid.encoding.partition import check_texts_only
 from beir_hybrid.errors import BadOption, lookup
 from beir_hybrid.evaluation.arguments import check_collection
 from beir_hybrid.evaluation.default_measures import default_measures
-from beir_hybrid.evaluation.measured_rankings import average_unbiased, measure_across
+from beir_hybrid.evaluation.measured_rankings import (
+    MeasuredRankings,
+    average_unbiased,
+    measure_across,
+)
 from beir_hybrid.evaluation.plan import DEPTH, SettingNames, check_cutoffs, choose_kinds
 from beir_hybrid.evaluation.rankings import build_empty_rankings
 from beir_hybrid.evaluation.run_evaluation import evaluate_setting_run
@@ -37,7 +41,6 @@ from beir_hybrid.pyserini.lucene import build_lucene_index, list_java_versions
 from beir_hybrid.pyserini.lucene_search import BM25Searcher, open_searcher
 from beir_hybrid.results.provenance import (
     ModelProvenance,
-    Provenance,
     RunsProvenance,
     build_provenance,
     build_timing,
@@ -67,7 +70,8 @@ class BM25Parameters:
         names = dict.fromkeys(parameter.name for parameter in fields(cls))
         for name in parameters:
             lookup("parameter of BM25", name, names)
-        return cls(**parameters)
+        cls(**parameters)  # raises for impossible values
+        return cls(**{name: float(value) for name, value in parameters.items()})
 
 
 def bm25(
@@ -115,43 +119,20 @@ def bm25(
     _check_plan(kinds, measure_list, depth)
     start_java()
     run_writer = None if runs is None else RunWriter(Path(runs), collection)
-    if run_writer:
-        run_writer.clear()
     searches = [
         _SettingSearch(setting, build_empty_rankings(judgements, setting))
         for setting in judgements.list_settings(kinds)
     ]
     stopwatch = Stopwatch(dict.fromkeys(("indexing", "searching", "scoring"), 0.0))
     engine = _SearchEngine(collection, judgements, bm25_parameters, depth, store, stopwatch)
-    parts, unmatched = [], 0
-    for search, run in engine.search(searches):
-        if run_writer:
-            run_writer.write(search.setting, run)
-        with stopwatch.timing("scoring"):
-            parts.append(evaluate_setting_run(search.rankings, run, judgements, measure_list))
-        unmatched += search.query_count - len(run)
-    measure_across(parts, measure_list)
-    provenance = _describe_bm25(
-        collection,
-        bm25_parameters,
-        name,
-        average_unbiased(parts, measure_list),
-        RunsProvenance(
-            queries=sum(search.query_count for search in searches),
-            missing=0,
-            unmatched=unmatched,
-            depth=int(depth),
-        ),
-    )
+    parts, completeness = _evaluate_searches(engine, searches, measure_list, run_writer)
+    model = _describe_bm25(collection, bm25_parameters, name)
+    unbiased = average_unbiased(parts, measure_list)
+    provenance = build_provenance(model, collection, unbiased, runs=completeness)
     request = describe_request(
-        collection,
-        measure_list,
-        settings=tuple(kinds),
-        depth=int(depth),
-        name=None if name == NAME else name,
-        k1=float(bm25_parameters.k1),
-        b=float(bm25_parameters.b),
-    )
+        collection, measure_list, settings=tuple(kinds), depth=int(depth),
+        name=None if name == NAME else name, **asdict(bm25_parameters),
+    )  # fmt: skip
     table = build_table(collection, parts, measure_list)
     timing = build_timing(request, stopwatch.seconds)
     return Results(table, tuple(measure_list), provenance, timing)
@@ -223,21 +204,38 @@ class _SearchEngine:
         return run
 
 
+def _evaluate_searches(
+    engine: _SearchEngine,
+    searches: Sequence[_SettingSearch],
+    measures: Sequence[Measure],
+    run_writer: RunWriter | None,
+) -> tuple[list[MeasuredRankings], RunsProvenance]:
+    """Return the measured rankings of all settings, and how complete the runs are."""
+    if run_writer:
+        run_writer.clear()
+    parts, unmatched = [], 0
+    for search, run in engine.search(searches):
+        if run_writer:
+            run_writer.write(search.setting, run)
+        with engine.stopwatch.timing("scoring"):
+            part = evaluate_setting_run(search.rankings, run, engine.judgements, measures)
+            parts.append(part)
+        unmatched += search.query_count - len(run)
+    measure_across(parts, measures)
+    total = sum(search.query_count for search in searches)
+    completeness = RunsProvenance(total, missing=0, unmatched=unmatched, depth=int(engine.depth))
+    return parts, completeness
+
+
 def _describe_bm25(
-    collection: Collection,
-    parameters: BM25Parameters,
-    name: str,
-    unbiased: Mapping[str, Mapping[str, float]],
-    runs: RunsProvenance,
-) -> Provenance:
-    """Return the provenance, with everything that scores depend on beside the texts."""
+    collection: Collection, parameters: BM25Parameters, name: str
+) -> ModelProvenance:
+    """Return the model, with everything that scores depend on beside the texts."""
     fingerprint = {
         "kind": "bm25",
-        "k1": float(parameters.k1),
-        "b": float(parameters.b),
+        **asdict(parameters),
         "analyzers": {lang: str(find_analyzer(lang)) for lang in collection.languages},
         "analyzer of the pool": str(NEUTRAL),
         **list_java_versions(),
     }
-    model = ModelProvenance(name, fingerprint=fingerprint)
-    return build_provenance(model, collection, unbiased, runs=runs)
+    return ModelProvenance(name, fingerprint=fingerprint)

@@ -77,9 +77,9 @@ class DenseIndex:
 
 
 def open_index(
-    folder: str | Path, model: Any, *, force: bool = False, **options: object
+    folder: str | Path, model: object, *, force: bool = False, **options: object
 ) -> DenseIndex:
-    """Open an index for queries that are encoded by the model that it was built with.
+    """Open an index and the model for its queries.
 
     Parameters
     ----------
@@ -128,7 +128,7 @@ def _read_passage_ids(folder: Path, n: int) -> list[str]:
 
 def verify_index(
     folder: str | Path,
-    model: Any = None,
+    model: object = None,
     collection: Collection | None = None,
     **options: object,
 ) -> list[IndexManifest]:
@@ -176,7 +176,7 @@ def _read_verified_files(folder: Path) -> _IndexFiles:
 
 
 def _compare_vectors(index: _IndexFiles, encoder: Encoder, collection: Collection) -> None:
-    """Encode some passages anew and compare them with the vectors in the index."""
+    """Compare some vectors of an index with new ones of the same passages."""
     folder, ids, kind = index.folder, index.ids, index.manifest["kind"]
     documents = collection.view(None, index.manifest["languages"]).passages
     sample = np.unique(np.linspace(0, len(ids) - 1, _SAMPLE_SIZE).astype(np.int64))

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -44,7 +43,7 @@ _WHITE_SPACE = r"[\s\p{Z}\x{85}\x00-\x1f\x7f]"  # for Python's `rstrip` and `spl
 
 
 def build_index(
-    model: Any,
+    model: object,
     collection: Collection,
     output: str | Path,
     *,
@@ -54,7 +53,7 @@ def build_index(
     store: str | Path | None = None,
     **options: object,
 ) -> Path:
-    """Encode a collection's passages and write an index of them that Pyserini searches.
+    """Encode a collection's passages and write an index for Pyserini's searches.
 
     Vectors come from the store of embeddings: passages that an evaluation has encoded are not
     encoded again, and a killed build goes on where it stopped. An existing index of the same model,

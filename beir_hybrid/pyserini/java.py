@@ -52,7 +52,7 @@ def start_java(prefer_system: bool = False) -> None:
 
 
 def find_jar() -> Path:
-    """Return the jar with Pyserini's classes, from the folder where Pyserini looks for it."""
+    """Return the jar with Pyserini's classes, from the folder that Pyserini uses."""
     spec = find_spec("pyserini")
     if spec is None or not spec.submodule_search_locations or find_spec("jnius_config") is None:
         raise MissingExtra(f"Pyserini's searches need pyserini: {_INSTALL}")
@@ -150,7 +150,7 @@ def _import_pyserini() -> None:
 
 @contextmanager
 def _environment(**variables: str | None) -> Iterator[None]:
-    """Set variables of the environment (None unsets one), and restore them at the end."""
+    """Set variables of the environment (None unsets one) for a while."""
     previous = {name: os.environ.get(name) for name in variables}
     try:
         _set_variables(variables)

@@ -110,7 +110,7 @@ def describe_java_error(error: Any) -> str:
 
 
 def _find_damage(folder: Path, passage_count: int) -> str:
-    """Describe the damage of an index, by the checksums in its files; empty if it is intact."""
+    """Describe the damage of an index, by the checksums in its files; empty if intact."""
     from jnius import JavaException
 
     try:
@@ -163,7 +163,7 @@ def _write_documents(
 
 @contextmanager
 def _index_writer(folder: Path, analyzer: Analyzer) -> Iterator[Any]:
-    """Open a writer of an index, a Java object, and commit and close it at the end."""
+    """Open a writer of an index, a Java object, which commits and closes at the end."""
     from jnius import JavaException, autoclass
 
     package = "org.apache.lucene.index"

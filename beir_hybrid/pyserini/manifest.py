@@ -48,7 +48,7 @@ class IndexManifest(TypedDict, total=False):
 
 
 def read_manifest(folder: str | Path) -> IndexManifest:
-    """Read the manifest of an index, and check that its files have the sizes that it names."""
+    """Read the manifest of an index, and check the sizes of its files."""
     path = Path(folder) / MANIFEST
     try:
         manifest: IndexManifest = json.loads(path.read_text("utf-8"))
@@ -104,7 +104,7 @@ def read_fingerprint(manifest: IndexManifest) -> Mapping[str, object] | None:
 
 
 def to_json_facts(value: Any, ignore: Container[str] = ()) -> Any:
-    """Return nested facts as JSON reads them back, without the keys to ignore at any depth."""
+    """Convert nested facts to JSON types, without the keys to ignore at any depth."""
     if isinstance(value, Mapping):
         keys = [key for key in value if key not in ignore]
         return {str(key): to_json_facts(value[key], ignore) for key in keys}

@@ -1,7 +1,6 @@
 """A query encoder for Pyserini's searchers, made of any encoder of this library."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -31,17 +30,17 @@ class QueryEncoder:
     >>> FaissSearcher("e5-index", encoder).search("Who ruled Normandy?")  # doctest: +SKIP
     """
 
-    def __init__(self, model: Any, **options: object) -> None:
+    def __init__(self, model: object, **options: object) -> None:
         self.encoder = as_encoder(model, **options)
 
     def encode(self, query: str, **_topic_fields: object) -> np.ndarray:
         """Return the vector of a query, (dim,) float32; other fields of a topic are ignored."""
         return self._encode_texts([query])[0]
 
-    def encode_batch(self, queries: Sequence[str | Mapping[str, Any]]) -> np.ndarray:
+    def encode_batch(self, queries: Sequence[str | Mapping[str, object]]) -> np.ndarray:
         """Return a vector for each query, (n, dim) float32; a mapping has the text in ``query``."""
         return self._encode_texts(
-            [query if isinstance(query, str) else query["query"] for query in queries]
+            [query if isinstance(query, str) else str(query["query"]) for query in queries]
         )
 
     def _encode_texts(self, texts: list[str]) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -54,7 +53,7 @@ def search_index(
     language: str | None = None,
     k: int = 10,
     collection: Collection | None = None,
-    model: Any = None,
+    model: object = None,
     force: bool = False,
     **options: object,
 ) -> SearchResults:

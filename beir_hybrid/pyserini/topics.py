@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -37,7 +37,7 @@ _STRIPPED_CHARACTERS = "".join(map(chr, range(0x21)))
 def write_topics(
     collection: Collection,
     folder: str | Path,
-    model: Any = None,
+    model: object = None,
     *,
     languages: str | Iterable[str] | None = None,
     store: str | Path | None = None,
@@ -135,7 +135,7 @@ def _slice_queries(collection: Collection, language: str) -> pa.Table:
 
 
 def _list_topics(queries: pa.Table) -> list[Topic]:
-    """Return ids and texts as Pyserini reads them from a topics file."""
+    """Return ids and texts as Pyserini reads a topics file."""
     topics = []
     for row in queries.select(["id", "text"]).to_pylist():
         text = _LINE_BREAKS.sub(" ", row["text"]).strip(_STRIPPED_CHARACTERS)

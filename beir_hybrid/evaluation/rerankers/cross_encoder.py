@@ -24,13 +24,13 @@ class CrossEncoderScorer:
     Parameters
     ----------
     model
-        A name on the hub, a folder or a loaded ``CrossEncoder``.
+        A loaded ``CrossEncoder``, or a name on the hub or folder.
     """
 
     setting_kinds: ClassVar[tuple[KindName, ...]] = ("mono", "cross", "multi")
     input_description: ClassVar[str] = "texts"
 
-    def __init__(self, model: "str | CrossEncoder", batch_size: int = 32) -> None:
+    def __init__(self, model: object, batch_size: int = 32) -> None:
         from sentence_transformers import CrossEncoder
 
         if isinstance(model, CrossEncoder):

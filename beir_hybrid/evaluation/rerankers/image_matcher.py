@@ -206,5 +206,5 @@ def _read_pairs(pairs: Sequence[str]) -> list[Pair]:
 
 
 def to_plain_json(settings: Mapping[str, object]) -> Any:
-    """Return settings as JSON can hold them."""
+    """Convert the settings of a model to JSON types."""
     return json.loads(json.dumps(settings, default=str, sort_keys=True))

@@ -69,24 +69,24 @@ class Reranker:
         pair_scores = score_pairs(self.scorer, pairs, folder=self.store, stats=self.encoded)
         descending = _order_by_score(ranking, pair_scores, id_order[passage], sizes)
         ascending = _order_by_score(ranking, pair_scores, -id_order[passage], sizes)
-        ranked = rankings.judgements
-        pair_index = _find_pairs(ranking, passage, ranked.query, rankings.passage_rows)
+        judgements = rankings.judgements
+        pair_index = _find_pairs(ranking, passage, judgements.query, rankings.passage_rows)
         is_reranked = pair_index >= 0
         rows, scores = np.full_like(rows, -1), np.full(rows.shape, -np.inf, np.float32)
         rows[ranking, descending], scores[ranking, descending] = passage, pair_scores
-        top_languages = ranked.top_languages
+        top_languages = judgements.top_languages
         if top_languages.shape[1]:
             top_languages = top_languages.copy()
             cut = min(top_languages.shape[1], rows.shape[1])
             top_languages[:, :cut] = number_languages(rows[:, :cut], passage_ranges)
         # Passages behind the first `depth` have the same rank whichever way ties are broken.
-        ranked = replace(
-            ranked,
-            rank=np.where(is_reranked, descending[pair_index] + 1, ranked.rank),
-            rank_ascending=np.where(is_reranked, ascending[pair_index] + 1, ranked.rank),
+        judgements = replace(
+            judgements,
+            rank=np.where(is_reranked, descending[pair_index] + 1, judgements.rank),
+            rank_ascending=np.where(is_reranked, ascending[pair_index] + 1, judgements.rank),
             top_languages=top_languages,
         )
-        return replace(rankings, judgements=ranked), Best(rows, scores)
+        return replace(rankings, judgements=judgements), Best(rows, scores)
 
 
 def _order_by_score(

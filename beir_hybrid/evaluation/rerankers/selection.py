@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.setting import KindName
@@ -13,25 +12,20 @@ from beir_hybrid.evaluation.rerankers.cross_encoder import CrossEncoderScorer
 from beir_hybrid.evaluation.rerankers.image_matcher import ImageMatcher
 from beir_hybrid.results.request import resolve_path
 
-if TYPE_CHECKING:
-    from sentence_transformers import CrossEncoder
-
 _BLIP_PREFIX = "blip:"  # of names of matchers
 
 
-def open_pair_scorer(
-    model: "str | Path | CrossEncoder | ImageMatcher", collection: Collection
-) -> PairScorer:
+def open_pair_scorer(model: object, collection: Collection) -> PairScorer:
     """Return the scorer of a collection's pairs by a cross-encoder or matcher, or its name."""
     if isinstance(model, str) and model.startswith(_BLIP_PREFIX):
         model = BlipMatcher(model.removeprefix(_BLIP_PREFIX))
     if isinstance(model, ImageMatcher):
         return model.bind(collection)
-    return CrossEncoderScorer(str(model) if isinstance(model, Path) else model)
+    return CrossEncoderScorer(model)
 
 
 def name_reranker(model: object) -> str | None:
-    """Return the name by which `open_pair_scorer` finds a reranker again, if it has one."""
+    """Return a name by which `open_pair_scorer` finds a reranker again, or None."""
     if isinstance(model, BlipMatcher):
         model = f"{_BLIP_PREFIX}{model.model_name}"
     if not isinstance(model, str | Path):
