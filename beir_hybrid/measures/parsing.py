@@ -36,10 +36,10 @@ def parse_measures(measures: MeasureNames) -> list[Measure]:
     --------
     >>> parse_measures("AP nDCG@10, AP")
     [AP, nDCG@10]
-    >>> parse_measures("nDGC@10")
+    >>> parse_measures("R@0")
     Traceback (most recent call last):
     ...
-    beir_hybrid.errors.BadOption: no measure nDGC@10: unrecognized measure nDGC@10
+    beir_hybrid.errors.BadOption: no measure R@0: its cutoff must be at least 1
     """
     if isinstance(measures, str):
         measures = split_words(measures)
