@@ -148,7 +148,7 @@ def _describe_evaluation(
 ) -> Provenance:
     truncation = {"queries": vectors.queries.truncated, "passages": vectors.passages.truncated}
     if reranker:
-        truncation["pairs"] = reranker.encoded.truncated  # once in each setting
+        truncation["pairs"] = reranker.stats.truncated  # once in each setting
     return build_provenance(
         replace(vectors.model, name=name or vectors.model.name),
         collection,
@@ -172,7 +172,7 @@ def _describe_timing(
         stopwatch.seconds,
         engine=compute.engine,
         cluster=ClusterSize(cluster.cpus, cluster.gpus) if cluster else None,
-        encoded_texts=vectors.encoded.texts,
-        encoded_images=vectors.encoded.images or None,
-        reranked_pairs=reranker.encoded.texts if reranker else None,
+        encoded_texts=vectors.stats.texts,
+        encoded_images=vectors.stats.images or None,
+        reranked_pairs=reranker.stats.texts if reranker else None,
     )

@@ -25,14 +25,14 @@ class CollectionVectors:
 
     Attributes
     ----------
-    encoded
+    stats
         How many texts and images were encoded, and not found in the store.
     """
 
     queries: Embeddings
     passages: Embeddings
     model: ModelProvenance
-    encoded: EncodingStats = field(default_factory=EncodingStats)
+    stats: EncodingStats = field(default_factory=EncodingStats)
 
 
 def find_vectors(
@@ -82,13 +82,13 @@ def _encode_collection(
     cluster: Cluster | None,
     image_cure: str | None,
 ) -> CollectionVectors:
-    encoded = EncodingStats()
+    stats = EncodingStats()
     model_encoder = as_encoder(model, **options.encoder)
     with parallel_encoder(model_encoder, cluster) as encoder:
         has_images = image_cure is not None
         if image_cure is not None:
             check_reads_images(encoder, image_cure)  # fails at once if the model reads no images
-        encode_column = partial(encode, encoder, folder=options.store, stats=encoded)
+        encode_column = partial(encode, encoder, folder=options.store, stats=stats)
         texts = join_titles(collection.view().passages)
         images = collection.passages.slice(len(texts)) if has_images else None
         passages = _encode_texts_and_images(encode_column, texts, "passages", images)
@@ -102,7 +102,7 @@ def _encode_collection(
             fingerprint=dict(encoder.fingerprint),
             parameters=model_encoder.n_parameters,
         )
-    return CollectionVectors(queries, passages, provenance, encoded)
+    return CollectionVectors(queries, passages, provenance, stats)
 
 
 def _encode_texts_and_images(

@@ -24,7 +24,7 @@ class Reranker:
         The texts and images of the pairs.
     store
         The folder for scores of pairs; the cache where it is None.
-    encoded
+    stats
         How many pairs were scored, and not found in the store.
     """
 
@@ -32,7 +32,7 @@ class Reranker:
     collection: Collection
     depth: int = 100
     store: Path | None = None
-    encoded: EncodingStats = field(default_factory=EncodingStats)
+    stats: EncodingStats = field(default_factory=EncodingStats)
 
     def describe(self) -> RerankerProvenance:
         """Return the provenance of the scores."""
@@ -66,7 +66,7 @@ class Reranker:
         passage, sizes = rows[ranking, column], (rows >= 0).sum(axis=1)
         query_rows = rankings.query_rows[ranking]
         pairs = self.scorer.make_pairs(self.collection, rankings.kind, query_rows, passage)
-        pair_scores = score_pairs(self.scorer, pairs, folder=self.store, stats=self.encoded)
+        pair_scores = score_pairs(self.scorer, pairs, folder=self.store, stats=self.stats)
         descending = _order_by_score(ranking, pair_scores, id_order[passage], sizes)
         ascending = _order_by_score(ranking, pair_scores, -id_order[passage], sizes)
         judgements = rankings.judgements
