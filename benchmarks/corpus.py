@@ -146,10 +146,10 @@ def _bank(rng: random.Random) -> list[str]:
 
 def convert(folder: Path, *files: str) -> dict[str, Any]:
     """Convert gz files to Arrow from nothing."""
-    from beir_hybrid.sources.miracl import arrow_shard
+    from beir_hybrid.sources.miracl import convert_to_arrow
 
     with tempfile.TemporaryDirectory(dir=folder) as target:
-        return _timed(lambda: [arrow_shard(Path(file), "en", Path(target)) for file in files])
+        return _timed(lambda: [convert_to_arrow(Path(file), "en", Path(target)) for file in files])
 
 
 def peer(folder: Path, *files: str) -> dict[str, Any]:
@@ -164,19 +164,19 @@ def peer(folder: Path, *files: str) -> dict[str, Any]:
 
 def prepare(folder: Path, *files: str) -> dict[str, Any]:
     """Convert gz files to Arrow and keep the result."""
-    from beir_hybrid.sources.miracl import arrow_shard
+    from beir_hybrid.sources.miracl import convert_to_arrow
 
-    return _timed(lambda: [arrow_shard(Path(file), "en", folder / "arrow") for file in files])
+    return _timed(lambda: [convert_to_arrow(Path(file), "en", folder / "arrow") for file in files])
 
 
 def collect(folder: Path, *files: str) -> dict[str, Any]:
     """Build a collection over files converted before, and open it."""
     from beir_hybrid.collection import CollectionWriter
     from beir_hybrid.collection.store import open_collection
-    from beir_hybrid.sources.miracl import arrow_shard
+    from beir_hybrid.sources.miracl import convert_to_arrow
 
     # Converted by `prepare`: here only the notes beside them are read.
-    shards = [arrow_shard(Path(file), "en", folder / "arrow") for file in files]
+    shards = [convert_to_arrow(Path(file), "en", folder / "arrow") for file in files]
 
     def build(target: Path) -> None:
         writer = CollectionWriter(target, "generated")

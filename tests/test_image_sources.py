@@ -1,4 +1,4 @@
-"""Pictures and captions, the user's own and published ones, become collections of both."""
+"""Images and captions, the user's own and published ones, become collections of both."""
 
 import gzip
 import json
@@ -22,7 +22,7 @@ import beir_hybrid as bh
 from beir_hybrid.collection import Origin
 from beir_hybrid.collection.judgements import SELF_MATCH
 from beir_hybrid.errors import BadData, BadOption, UnknownName, Unreachable
-from beir_hybrid.sources.image_hub import _read
+from beir_hybrid.sources.image_hub import _read_table
 from tests.http_server import serve_files
 
 Row = dict[str, Any]
@@ -41,23 +41,23 @@ XFLICKRCO = "mteb/xflickrco", "4da629e05455d757306174cdc72f2edfe00b9027"
 WIT_TABLES = "mteb/wit", "91ac153f1371a98b209ed763205e25e115ecd06e"
 
 
-def pictured(number: int, kind: str = "PNG") -> bytes:
-    """Return a picture of two times two pixels of its own colour."""
+def make_image(number: int, kind: str = "PNG") -> bytes:
+    """Return an image of two times two pixels of its own colour."""
     file = BytesIO()
     Image.new("RGB", (2, 2), (number >> 8, number & 255, 7)).save(file, kind)
     return file.getvalue()
 
 
-def folder(path: Path, rows: list[Row], pictures: dict[str, int] | None = None) -> Path:
-    """Write a folder of pictures and captions; by default each picture's name is its number."""
+def folder(path: Path, rows: list[Row], images: dict[str, int] | None = None) -> Path:
+    """Write a folder of images and captions; by default each image's name is its number."""
     path.mkdir(exist_ok=True)
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     (path / "captions.jsonl").write_text(lines, "utf-8")
-    if pictures is None:
-        pictures = {row["image"]: number for number, row in enumerate(rows)}
-    for name, number in pictures.items():
+    if images is None:
+        images = {row["image"]: number for number, row in enumerate(rows)}
+    for name, number in images.items():
         (path / name).parent.mkdir(exist_ok=True)
-        (path / name).write_bytes(pictured(number))
+        (path / name).write_bytes(make_image(number))
     return path
 
 
@@ -82,10 +82,10 @@ CATS: list[Row] = [
 ]
 
 
-def test_captions_and_pictures_are_asked_and_found(tmp_path: Path, caplog: Any) -> None:
+def test_captions_and_images_are_asked_and_found(tmp_path: Path, caplog: Any) -> None:
     cats = load(folder(tmp_path / "cats", CATS))
-    assert repr(cats) == "Collection('cats', 3 languages, 2 pictures, 7 queries, 7 passages)"
-    # Pictures lie behind the last code.
+    assert repr(cats) == "Collection('cats', 3 languages, 2 images, 7 queries, 7 passages)"
+    # Images lie behind the last code.
     assert (cats.languages, cats.codes) == (("de", "en", "zza"), ("de", "en", "zza", "image"))
     root = tmp_path / "cats"
     cat, sun = (
@@ -136,11 +136,11 @@ def test_captions_and_pictures_are_asked_and_found(tmp_path: Path, caplog: Any) 
         "image:q:sun": {"en:sun-0": 1, "zza:sun-0": 1, "image:sun": SELF_MATCH},
     }
     assert [record.getMessage() for record in caplog.records] == [
-        "cats: pictures without a caption in a language: de 1, zza 1"
+        "cats: images without a caption in a language: de 1, zza 1"
     ]
 
 
-def test_settings_of_pictures(tmp_path: Path) -> None:
+def test_settings_of_images(tmp_path: Path) -> None:
     cats = load(folder(tmp_path / "cats", CATS))
     assert [(view.kind, view.name) for view in cats.list_settings()] == [
         ("mono", "en-en"),
@@ -158,7 +158,7 @@ def test_settings_of_pictures(tmp_path: Path) -> None:
     mono = cats.view("en", "en")
     assert mono.to_beir()[2] == {"en:q:cat-0": {"en:cat-1": 1}, "en:q:cat-1": {"en:cat-0": 1}}
     assert [rows.tolist() for rows in mono.self_matches] == [[1, 2], [1, 2]]
-    # Of the pool of captions and pictures, a caption's own picture and its other captions.
+    # Of the pool of captions and images, a caption's own image and its other captions.
     mixed = cats.view("de", cats.codes)
     assert mixed.to_beir()[2] == {"de:q:cat-0": {"en:cat-0": 1, "en:cat-1": 1, "image:cat": 1}}
     assert [rows.tolist() for rows in mixed.self_matches] == [[0], [0]]
@@ -175,7 +175,7 @@ def test_settings_of_pictures(tmp_path: Path) -> None:
     )
 
 
-def test_views_name_pictures_last(tmp_path: Path) -> None:
+def test_views_name_images_last(tmp_path: Path) -> None:
     cats = load(folder(tmp_path / "cats", CATS))
     assert cats.view(["image", "en"], "image").query_languages == ("en", "image")
     assert cats.view(["image", "eng"], ["de", "image"]).name == "en+image-de+image"
@@ -197,7 +197,7 @@ def test_one_language_of_captions_has_no_pool(tmp_path: Path) -> None:
     assert [view.name for view in views] == ["en-en", "en-image", "image-en", "en-mixed"]
 
 
-def test_a_folder_of_beirs_keeps_pictures(tmp_path: Path) -> None:
+def test_a_folder_of_beirs_keeps_images(tmp_path: Path) -> None:
     cats = load(folder(tmp_path / "cats", CATS))
     out = bh.write_folder(cats, tmp_path / "out")
     read = bh.read_folder(out)
@@ -211,7 +211,7 @@ def test_a_folder_of_beirs_keeps_pictures(tmp_path: Path) -> None:
     again = bh.write_folder(read, tmp_path / "again")
     for file in ("corpus.jsonl", "queries.jsonl", "qrels/test.tsv", "collection.json"):
         assert (again / file).read_bytes() == (out / file).read_bytes()
-    # A setting of it alone: pictures for English captions.
+    # A setting of it alone: images for English captions.
     view = cats.view("en", "image")
     read = bh.read_folder(bh.write_folder(view, tmp_path / "view"))
     assert read.name == "cats.en-image"
@@ -236,7 +236,7 @@ def test_languages_can_be_chosen(tmp_path: Path) -> None:
         bh.load("jsonl-image-text", ["de", "fr"], path=path)
 
 
-def test_equal_files_are_one_picture(tmp_path: Path, caplog: Any) -> None:
+def test_equal_files_are_one_image(tmp_path: Path, caplog: Any) -> None:
     rows = [
         {"id": "a", "image": "a.png", "captions": {"en": "one"}},
         {"id": "b", "image": "b.png", "captions": {"de": "zwei"}},
@@ -256,7 +256,7 @@ def test_equal_files_are_one_picture(tmp_path: Path, caplog: Any) -> None:
     texts = twins.passages["text"].to_pylist()[-4:]
     assert texts[0] == texts[1] == texts[3] != texts[2]
     assert caplog.messages[0] == (
-        "twins: 3 ids share 1 picture, first 'a', 'b', 'd': captions of one are taken to fit the "
+        "twins: 3 ids share 1 image, first 'a', 'b', 'd': captions of one are taken to fit the "
         "others"
     )
 
@@ -267,22 +267,22 @@ def test_oddities_are_counted_on_each_load(tmp_path: Path, caplog: Any) -> None:
     Image.new("LA", (2, 2)).save(path / "c.png")
     first = load(path)
     messages = [
-        "odd: pictures that are converted: 2 transparent, 1 grey",
-        "odd: pictures without a caption in a language: de 1, en 1, zza 2",
+        "odd: images that are converted: 2 transparent, 1 grey",
+        "odd: images without a caption in a language: de 1, en 1, zza 2",
     ]
     assert caplog.messages == messages
     assert load(path).passages == first.passages
     assert caplog.messages == messages * 2  # the second time it is not built
 
 
-def test_a_picture_that_changes_is_read_anew(tmp_path: Path) -> None:
+def test_an_image_that_changes_is_read_anew(tmp_path: Path) -> None:
     path = folder(tmp_path / "cats", CATS)
     before = load(path).view("image").queries["text"].to_pylist()
-    (path / "sun.png").write_bytes(pictured(99))
+    (path / "sun.png").write_bytes(make_image(99))
     os.utime(path / "sun.png", ns=(1, 1))
     after = load(path).view("image").queries["text"].to_pylist()
     assert before[0] == after[0]
-    assert after[1] == f"sha256:{sha256(pictured(99)).hexdigest()}" != before[1]
+    assert after[1] == f"sha256:{sha256(make_image(99)).hexdigest()}" != before[1]
 
 
 WHERE = "{folder}/captions.jsonl line 1"
@@ -301,8 +301,8 @@ OUTSIDE = "; it must be a path inside of {folder}"
             {"image": "a\0.png"},
             WHERE + ": 'image' is 'a\\x00.png', which is no path: embedded null byte",
         ),
-        ({"image": "none.png"}, "x: 1 of 1 picture is missing, first {folder}/none.png"),
-        ({"image": "dir"}, "x: 1 of 1 picture is no good: {folder}/dir is a folder, not an image"),
+        ({"image": "none.png"}, "x: 1 of 1 image is missing, first {folder}/none.png"),
+        ({"image": "dir"}, "x: 1 of 1 image is unusable: {folder}/dir is a folder, not an image"),
         ({"image": 3}, WHERE + ": 'image' is 3, not text"),
         ({"image": None}, WHERE + ": 'image' is missing"),
         ({"id": "a b"}, "x: 2 passage ids with white space, first 'image:a b'; "),
@@ -319,18 +319,18 @@ OUTSIDE = "; it must be a path inside of {folder}"
         ),
         (
             {"captions": {"en": "cat.png"}},
-            WHERE + ": the caption 'cat.png' in 'en' is where a picture lies; models would ",
+            WHERE + ": the caption 'cat.png' in 'en' is the path or address of ",
         ),
         (
             {"captions": {"en": "https://x.org/cat.JPG?a=b"}},
-            WHERE + ": the caption 'https://x.org/cat.JPG?a=b' in 'en' is where a picture lies; ",
+            WHERE + ": the caption 'https://x.org/cat.JPG?a=b' in 'en' is the path or address of ",
         ),
         ({"captions": {}}, "x: there are no queries"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
 def test_hostile_rows_are_named(tmp_path: Path, change: Row, message: str) -> None:
-    (tmp_path / "out.png").write_bytes(pictured(1))
+    (tmp_path / "out.png").write_bytes(make_image(1))
     row = {"id": "cat", "image": "cat.png", "captions": {"en": "A cat"}}
     path = folder(tmp_path / "x", [row | change], {"cat.png": 0})
     (path / "link.png").symlink_to(tmp_path / "out.png")
@@ -370,14 +370,14 @@ def test_odd_ids_and_texts_are_taken_as_they_are(tmp_path: Path) -> None:
     assert read.judgements.to_pylist() == odd.judgements.to_pylist()
 
 
-def test_every_picture_that_is_no_good_is_counted(tmp_path: Path) -> None:
+def test_every_image_that_is_no_good_is_counted(tmp_path: Path) -> None:
     rows = [{"id": f"{n}", "image": f"{n}.png", "captions": {"en": f"{n}"}} for n in range(4)]
     path = folder(tmp_path / "x", rows)
     (path / "1.png").write_bytes(b"")
-    (path / "3.png").write_bytes(pictured(3)[:40])
+    (path / "3.png").write_bytes(make_image(3)[:40])
     with pytest.raises(BadData) as caught:
         load(path)
-    message = f"x: 2 of 4 pictures are no good: the image {path}/1.png is empty: 0 bytes"
+    message = f"x: 2 of 4 images are unusable: the image {path}/1.png is empty: 0 bytes"
     assert str(caught.value) == message
 
 
@@ -390,7 +390,7 @@ def test_folders_that_will_not_do_are_named(tmp_path: Path, what: str) -> None:
         message = f"there is no folder {path}"
     elif what == "captions":
         (path / "captions.jsonl").unlink()
-        message = f"{path} lacks captions.jsonl, a line for each picture"
+        message = f"{path} lacks captions.jsonl, a line for each image"
     elif what == "json":
         (path / "captions.jsonl").write_text("cat.png\tA cat\n", "utf-8")
         message = f"{path}/captions.jsonl line 1 is not JSON: "
@@ -409,7 +409,7 @@ def test_two_at_once_and_one_killed(tmp_path: Path, own_cache: Path) -> None:
             assert process.poll() is None
         process.kill()
     both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
-    shown = "Collection('many', 1 language, 1,500 pictures, 3,000 queries, 3,000 passages)\n"
+    shown = "Collection('many', 1 language, 1,500 images, 3,000 queries, 3,000 passages)\n"
     assert [process.communicate()[0] for process in both] == [shown, shown]
     assert [process.returncode for process in both] == [0, 0]
     left = [path.name for path in (own_cache / "collections").iterdir() if path.is_dir()]
@@ -430,7 +430,7 @@ def test_emoji() -> None:
     path = emoji()
     found = load(path)
     assert repr(found) == (
-        "Collection('emoji', 11 languages, 1,294 pictures, 15,528 queries, 15,528 passages)"
+        "Collection('emoji', 11 languages, 1,294 images, 15,528 queries, 15,528 passages)"
     )
     langs = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")
     assert found.languages == langs
@@ -441,7 +441,7 @@ def test_emoji() -> None:
     assert first.qrels.slice(0, 1).to_pylist() == [
         {"query_id": "image:q:1f3fb", "passage_id": "de:1f3fb-0", "relevance": 1}
     ]
-    # Of each caption itself, 10 others and its picture; of each picture itself and 11 captions.
+    # Of each caption itself, 10 others and its image; of each image itself and 11 captions.
     assert len(found.judgements) == 14_234 * 12 + 1_294 * 12
     assert Counter(found.judgements["relevance"].to_pylist())[SELF_MATCH] == 15_528
 
@@ -457,7 +457,7 @@ def test_multi30k_has_the_published_counts(
     root = Path(os.environ["BEIR_HYBRID_MIRROR"], place, "data", "task1")
     stem = {"test2016": "test_2016_flickr"}.get(split, split)
     for number, name in enumerate((root / f"image_splits/{stem}.txt").read_text().split()):
-        (tmp_path / name).write_bytes(pictured(number))
+        (tmp_path / name).write_bytes(make_image(number))
     found = bh.load("multi30k", images=tmp_path, split=split)
     assert found.languages == ("cs", "de", "en", "fr")
     assert [len(found.find_passage_rows(group)) for group in found.codes] == [count] * 5
@@ -468,7 +468,7 @@ def test_multi30k_has_the_published_counts(
         lines = gzip.decompress((root / f"raw/{stem}.{lang}.gz").read_bytes()).decode().split("\n")
         texts = found.view("image", lang).passages["text"].to_pylist()
         assert texts == [line.strip() for line in lines[:-1]]
-    # Of each caption itself, 3 others and its picture; of each picture itself and 4 captions.
+    # Of each caption itself, 3 others and its image; of each image itself and 4 captions.
     assert len(found.judgements) == 4 * count * 5 + count * 5
     assert found.options == {"split": split}
 
@@ -483,12 +483,12 @@ def test_multi30k_translates(tmp_path: Path) -> None:
     }
     with pytest.raises(BadData) as caught:
         bh.load("multi30k", images=tmp_path)
-    message = f"multi30k: 1,000 of 1,000 pictures are missing, first {tmp_path}/1007129816.jpg"
+    message = f"multi30k: 1,000 of 1,000 images are missing, first {tmp_path}/1007129816.jpg"
     assert str(caught.value) == message
     place = "multi30k/dataset/a3d2e0d26b56f3846f66a952536ffed4e401d05a"
     file = f"raw.githubusercontent.com/{place}/data/task1/image_splits/test_2016_flickr.txt"
     for name in Path(os.environ["BEIR_HYBRID_MIRROR"], file).read_text().split():
-        (tmp_path / name).write_bytes(pictured(int(name[:4]) % 256))
+        (tmp_path / name).write_bytes(make_image(int(name[:4]) % 256))
     found = bh.load("multi30k", ["en", "fr"], images=tmp_path)
     assert found.languages == ("en", "fr")
     rows = found.passages.slice(0, 1).to_pylist() + found.passages.slice(1000, 1).to_pylist()
@@ -503,10 +503,10 @@ def test_xtd10_has_the_published_counts(tmp_path: Path, caplog: Any) -> None:
     root = Path(os.environ["BEIR_HYBRID_MIRROR"], "raw.githubusercontent.com", place)
     names = (root / "XTD10/test_image_names.txt").read_text().split()
     for number, name in enumerate(names):
-        # COCO's own layout, and pictures that lie side by side.
+        # COCO's own layout, and images that lie side by side.
         part = tmp_path / name.split("_")[1] if number % 2 else tmp_path
         part.mkdir(exist_ok=True)
-        (part / name).write_bytes(pictured(number))
+        (part / name).write_bytes(make_image(number))
     found = bh.load("xtd10", images=tmp_path)
     langs = ("de", "en", "es", "fr", "it", "ja", "ko", "pl", "ru", "tr", "zh")
     assert found.languages == langs
@@ -531,7 +531,7 @@ def test_xtd10_has_the_published_counts(tmp_path: Path, caplog: Any) -> None:
 def table(
     path: Path, rows: list[Row], columns: dict[str, pa.DataType], *, parts: int = 1, stem: str
 ) -> list[Path]:
-    """Write a table as the hub has it: pictures as bytes beside a path that is null."""
+    """Write a table as the hub has it: images as bytes beside a path that is null."""
     schema = pa.schema(
         [*columns.items(), ("image", pa.struct([("bytes", pa.binary()), ("path", pa.null())]))]
     )
@@ -572,7 +572,7 @@ def captioned(captions: dict[str, list[str | None]], shift: int = 0) -> list[Row
             "image_id": key,
             "image_locale": "en",
             "captions": texts,
-            "image": pictured(50 * (n + shift), "JPEG"),
+            "image": make_image(50 * (n + shift), "JPEG"),
         }
         for n, (key, texts) in enumerate(captions.items())
     ]
@@ -597,8 +597,8 @@ def test_tables_of_lists_of_captions(hub: Path, own_cache: Path, caplog: Any) ->
         "qu:2f-0": "Allqu",
     }
     assert judged(found)["image:q:2f"] == {"en:2f-0": 1, "qu:2f-0": 1, "image:2f": SELF_MATCH}
-    # Each picture is one file, though both tables hold it.
-    sums = [sha256(pictured(n, "JPEG")).hexdigest() for n in (0, 50)]
+    # Each image is one file, though both tables hold it.
+    sums = [sha256(make_image(n, "JPEG")).hexdigest() for n in (0, 50)]
     assert found.view("image").queries["text"].to_pylist() == [f"sha256:{one}" for one in sums]
     kept = sorted(path for path in (own_cache / "pictures").rglob("*") if path.is_file())
     assert kept == sorted(own_cache / "pictures" / one[:2] / one for one in sums)
@@ -622,12 +622,12 @@ def test_tables_of_lists_of_captions(hub: Path, own_cache: Path, caplog: Any) ->
         bh.load("xm3600", "en", captions="one")
 
 
-def test_pictures_that_the_cache_lost_come_back(
+def test_images_that_the_cache_lost_come_back(
     hub: Path, tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
     table(at(hub, XM3600), captioned({"1f": ["A cat"], "2f": ["", "A dog"]}), LISTS, stem="data/en")
     cat, dog = bh.load("xm3600", "en").view("image").queries["image"].to_pylist()
-    contents = [pictured(0, "JPEG"), pictured(50, "JPEG")]
+    contents = [make_image(0, "JPEG"), make_image(50, "JPEG")]
     Path(dog).unlink()
     caplog.clear()
     assert bh.load("xm3600", "en").view("image").queries["image"].to_pylist() == [cat, dog]
@@ -635,12 +635,12 @@ def test_pictures_that_the_cache_lost_come_back(
     blank = "xm3600: captions that are empty are left out: 1"
     assert caplog.messages == [
         blank,
-        "xm3600: pictures that the cache lacks are read anew: 1",
+        "xm3600: images that the cache lacks are read anew: 1",
     ]
     # All is there: only what is odd about the data is said.
     bh.load("xm3600", "en")
     assert caplog.messages[2:] == [blank]
-    # In a cache that was moved, pictures have other paths.
+    # In a cache that was moved, images have other paths.
     moved = own_cache.rename(tmp_path / "moved")
     monkeypatch.setenv("BEIR_HYBRID_CACHE", str(moved))
     paths = bh.load("xm3600", "en").view("image").queries["image"].to_pylist()
@@ -651,7 +651,7 @@ def test_pictures_that_the_cache_lost_come_back(
 def test_tables_of_one_caption(hub: Path) -> None:
     columns = {"sentences": pa.string(), "id": pa.string()}
     for lang, text in (("de", "Katze"), ("ja", "猫")):
-        rows = [{"id": "7", "sentences": text, "image": pictured(5, "JPEG")}]
+        rows = [{"id": "7", "sentences": text, "image": make_image(5, "JPEG")}]
         table(at(hub, XFLICKRCO), rows, columns, stem=f"data/{lang}")
     found = bh.load("xflickrco", ["ja", "de"])
     assert judged(found) == {
@@ -662,14 +662,14 @@ def test_tables_of_one_caption(hub: Path) -> None:
     assert found.passages["text"].to_pylist()[:2] == ["Katze", "猫"]
 
 
-def test_languages_of_wit_have_pictures_of_their_own(hub: Path, caplog: Any) -> None:
+def test_languages_of_wit_have_images_of_their_own(hub: Path, caplog: Any) -> None:
     columns = {"image_id": pa.string(), "captions": pa.list_(pa.string())}
     greeks = captioned({"x y.jpg": ["γάτα"], "z": ["σκύλος"]})
     table(at(hub, WIT_TABLES), greeks, columns, stem="data/el")
     japanese = captioned({"x y.jpg": ["猫"], "w": [" "]}, 2)
     table(at(hub, WIT_TABLES), japanese, columns, stem="data/ja")
     both, greek = bh.load("wit", ["el", "ja"]), bh.load("wit", "el")
-    # Ids have no white space; the picture of which nothing is said is only found.
+    # Ids have no white space; the image of which nothing is said is only found.
     assert list(judged(both)) == [
         *("el:q:x%20y.jpg-0", "el:q:z-0", "ja:q:x%20y.jpg-0"),
         *("image:q:x%20y.jpg", "image:q:z"),
@@ -679,11 +679,11 @@ def test_languages_of_wit_have_pictures_of_their_own(hub: Path, caplog: Any) -> 
     ]
     assert greek.view("el", "image").passages["id"].to_pylist() == ["image:x%20y.jpg", "image:z"]
     assert both.caveat == (
-        "the pictures of all languages are one pool, where published figures have several"
+        "the images of all languages are one pool, where published figures have several"
     )
     assert greek.caveat == ""
     assert (
-        "wit: pictures that differ in another language, where the first is taken: 1"
+        "wit: images that differ in another language, where the first is taken: 1"
         in caplog.messages
     )
 
@@ -692,10 +692,10 @@ def test_tables_that_will_not_do_are_named(hub: Path, monkeypatch: pytest.Monkey
     place = at(hub, XM3600)
     rows = captioned({"1f": ["A cat"]})
     [file] = table(place, [*rows, *rows], LISTS, stem="data/en")
-    with pytest.raises(BadData, match=rf"^{file}: the picture '1f' is there twice$"):
+    with pytest.raises(BadData, match=rf"^{file}: the image '1f' is there twice$"):
         bh.load("xm3600", "en")
     table(place, [rows[0] | {"image": None}], LISTS, stem="data/en")
-    with pytest.raises(BadData, match=rf"^{file}: the row of '1f' has no id or no picture$"):
+    with pytest.raises(BadData, match=rf"^{file}: the row of '1f' has no id or no image$"):
         bh.load("xm3600", "en")
     table(place, rows, {"image_id": pa.string()}, stem="data/en")
     with pytest.raises(BadData, match=rf"^{file} has no column 'captions'$"):
@@ -736,7 +736,7 @@ def test_the_hub_says_what_files_there_are(tmp_path: Path, own_cache: Path) -> N
                 stdout=subprocess.PIPE,
                 check=True,
             )
-            shown = "Collection('wit', 1 language, 2 pictures, 4 queries, 4 passages)\n"
+            shown = "Collection('wit', 1 language, 2 images, 4 queries, 4 passages)\n"
             assert done.stdout.decode() == shown
         asked = [
             request.path for request in server.requests if request.path.startswith("/api/datasets")
@@ -754,7 +754,7 @@ def ran(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_command_line_counts_pictures(tmp_path: Path) -> None:
+def test_the_command_line_counts_images(tmp_path: Path) -> None:
     path = folder(tmp_path / "cats", CATS)
     option = ("-o", f"path={path}")
     done = ran("datasets", "fetch", "jsonl-image-text", *option)
@@ -779,7 +779,7 @@ def test_the_command_line_counts_pictures(tmp_path: Path) -> None:
     done = ran("datasets", "fetch", "jsonl-image-text", *option)
     assert done.returncode != 0
     assert done.stderr == (
-        f"BadData: cats: 1 of 2 pictures is no good: the image {path}/sun.png is empty: 0 bytes\n"
+        f"BadData: cats: 1 of 2 images is unusable: the image {path}/sun.png is empty: 0 bytes\n"
     )
 
 
@@ -802,9 +802,9 @@ def test_published_datasets_are_described(name: str) -> None:
     )
 
 
-def test_a_table_of_pictures_is_never_in_memory_whole(tmp_path: Path) -> None:
+def test_a_table_of_images_is_never_in_memory_whole(tmp_path: Path) -> None:
     rows, size = 800, 20_000  # many times the rows read at a time
-    path = tmp_path / "pictures.parquet"
+    path = tmp_path / "images.parquet"
     draw = np.random.default_rng(1)
     table = pa.table({
         "image_id": [f"{number}" for number in range(rows)],
@@ -813,7 +813,7 @@ def test_a_table_of_pictures_is_never_in_memory_whole(tmp_path: Path) -> None:
     pq.write_table(table, path, row_group_size=20)
     del table
     before, most, read = pa.total_allocated_bytes(), 0, 0
-    for row in _read(path, ("image_id", "image")):
+    for row in _read_table(path, ("image_id", "image")):
         most = max(most, pa.total_allocated_bytes() - before)
         read += len(row["image"]["bytes"])
     assert read == rows * size

@@ -23,10 +23,10 @@ from beir_hybrid.errors import BadData, BadOption, UnknownName
 from beir_hybrid.sources.miracl import (
     CORPUS_REVISION,
     SHARDS,
-    TOOLS,
+    TOOLS_REVISION,
     Passages,
-    arrow_shard,
     convert,
+    convert_to_arrow,
 )
 from tests.http_server import serve_files
 
@@ -50,8 +50,8 @@ print(miracl.options["revision"], miracl.passages["text"][0])
 SHARD = """
 import sys
 from pathlib import Path
-from beir_hybrid.sources.miracl import arrow_shard
-arrow_shard(Path(sys.argv[1]), "en", Path(sys.argv[2]))
+from beir_hybrid.sources.miracl import convert_to_arrow
+convert_to_arrow(Path(sys.argv[1]), "en", Path(sys.argv[2]))
 """
 
 
@@ -60,7 +60,7 @@ class Origins:
 
     def __init__(self, folder: Path, real: Path) -> None:
         self.folder = folder
-        self.tools = real / "raw.githubusercontent.com/castorini/anserini-tools" / TOOLS
+        self.tools = real / "raw.githubusercontent.com/castorini/anserini-tools" / TOOLS_REVISION
         folder.mkdir()
         (folder / "raw.githubusercontent.com").symlink_to(real / "raw.githubusercontent.com")
 
@@ -189,9 +189,9 @@ def test_judgements_are_the_origins(origins: Origins) -> None:
     assert miracl.provenance == (
         *(
             Origin(
-                f"{tools}/{TOOLS}/{name}",
+                f"{tools}/{TOOLS_REVISION}/{name}",
                 sha256((origins.tools / name).read_bytes()).hexdigest(),
-                TOOLS,
+                TOOLS_REVISION,
                 "yo",
             )
             for name in names
@@ -273,7 +273,11 @@ def test_a_revision_of_ones_own_is_recorded(origins: Origins) -> None:
     origins.corpus("yo", commit)
     miracl = bh.load("miracl", languages="yo", revision=commit)
     assert miracl.options["revision"] == commit
-    assert [origin.revision for origin in miracl.provenance] == [TOOLS, TOOLS, commit]
+    assert [origin.revision for origin in miracl.provenance] == [
+        TOOLS_REVISION,
+        TOOLS_REVISION,
+        commit,
+    ]
 
 
 def test_a_branch_is_what_it_stands_at_now(origins: Origins, tmp_path: Path) -> None:
@@ -372,17 +376,17 @@ def test_a_damaged_shard_is_made_anew(made: Made) -> None:
 def test_a_shard_is_of_the_bytes_that_its_source_has_now(made: Made) -> None:
     made.corpus("yo")
     source, folder = made.docs("yo"), made.cache / "shards"
-    one = arrow_shard(source, "yo", folder)
+    one = convert_to_arrow(source, "yo", folder)
     assert one.path == folder / f"docs-0.{sha256(source.read_bytes()).hexdigest()[:16]}.arrow"
     assert (one.rows, one.source) == (5, sha256(source.read_bytes()).hexdigest())
     made_at = one.path.stat().st_mtime_ns
     # Another time with the same bytes: nothing is converted.
     os.utime(source, (1, 1))
-    assert arrow_shard(source, "yo", folder) == one
+    assert convert_to_arrow(source, "yo", folder) == one
     assert one.path.stat().st_mtime_ns == made_at
     # Other bytes of the same length: the first shard stays for those who have it.
     source.write_bytes(gzip.compress(gzip.decompress(source.read_bytes()).replace(b"Ade", b"Oye")))
-    two = arrow_shard(source, "yo", folder)
+    two = convert_to_arrow(source, "yo", folder)
     assert pa.ipc.open_file(two.path).read_all()["text"].to_pylist()[0] == "Oye ẹ"
     assert pa.ipc.open_file(one.path).read_all()["text"].to_pylist()[0] == "Ade ẹ"
 
@@ -402,7 +406,7 @@ def test_a_killed_conversion_leaves_nothing_once_it_is_run_again(tmp_path: Path)
             assert process.poll() is None
         process.kill()
     assert len(list(folder.iterdir())) == 3  # the lock and a temporary file beside the other
-    shard = arrow_shard(source, "en", folder)
+    shard = convert_to_arrow(source, "en", folder)
     name = f"docs-1.{sha256(source.read_bytes()).hexdigest()[:16]}.arrow"
     assert sorted(path.name for path in folder.iterdir()) == sorted(
         [".docs-1.lock", other.name, "docs-1.json", name]

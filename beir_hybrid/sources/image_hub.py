@@ -1,7 +1,7 @@
-"""XM3600, xFlickr&CO and WIT: tables of the hub's, with pictures in them, in; a collection out.
+"""XM3600, xFlickr&CO and WIT: images and captions from tables on the hub.
 
-The copies and commits are those that mteb evaluates on. Each language has a table of its own with
-all its pictures; a picture is kept once, as a file of the cache that its checksum names.
+The copies and commits are those that mteb evaluates on. Each language has a table with all its
+images; an image is stored once, as a file of the cache that is named for its checksum.
 """
 
 import hashlib
@@ -21,17 +21,17 @@ from beir_hybrid.errors import BadData
 from beir_hybrid.files import atomic_file, cache_folder, sha256
 from beir_hybrid.hub import fetch_hub_file, list_hub_parts
 from beir_hybrid.progress import progress_bar
-from beir_hybrid.sources.image_text import Captioned, write
+from beir_hybrid.sources.image_text import CaptionedImage, write_images
 from beir_hybrid.sources.spec import Dataset, announce
 
 logger = logging.getLogger(__name__)
 
 Captions = Literal["all", "first"]
-_ROWS = 64  # read at a time, as they hold pictures
+_BATCH_ROWS = 64  # read at a time, as rows hold images
 
 
 class _Tables(NamedTuple):
-    """Where a dataset lies on the hub, and what its columns are called."""
+    """The repository of a dataset on the hub, and the names of its columns."""
 
     repository: str
     commit: str
@@ -46,117 +46,122 @@ _TABLES = {
     ),
     "wit": _Tables("mteb/wit", "91ac153f1371a98b209ed763205e25e115ecd06e"),
 }
-_TABLE_OF = {"qu": "quz"}  # what the hub calls a language, where we call it otherwise
+_HUB_LANGUAGES = {"qu": "quz"}  # the hub's code of a language, if it differs from ours
 
 
 def load(
     name: str, languages: tuple[str, ...] | None = None, *, captions: Captions = "all"
 ) -> Collection:
-    """Return XM3600 or WIT, with all captions of a picture or the first in each language."""
+    """Return XM3600 or WIT, with all captions of an image or the first in each language."""
     dataset, tables = _DATASETS[name], _TABLES[name]
-    chosen = languages or dataset.languages
-    recipe = {"dataset": name, "languages": chosen, "commit": tables.commit, "captions": captions}
-    # Pictures are found by their paths, which differ in a cache that was moved.
-    recipe["cache"] = str(cache_folder().absolute())
+    languages = languages or dataset.languages
+    recipe = {"dataset": name, "languages": languages, "commit": tables.commit}
+    # The collection holds paths of images, which change when a cache is moved.
+    recipe |= {"captions": captions, "cache": str(cache_folder().absolute())}
 
-    def read() -> _Reader:
-        reader = _Reader(name, tables, captions)
-        for lang in chosen:
+    def read_tables() -> _TableReader:
+        reader = _TableReader(name, tables, captions)
+        for lang in languages:
             reader.read(lang)
         return reader
 
     def build(writer: CollectionWriter) -> None:
-        reader = read()
+        reader = read_tables()
         announce(dataset)
-        writer.warnings += reader.warnings()
-        write(name, reader.rows.values(), writer)
-        pooled = "the pictures of all languages are one pool, where published figures have several"
+        writer.warnings += reader.list_warnings()
+        write_images(name, reader.rows.values(), writer)
+        caveat = "the images of all languages are one pool, where published figures have several"
         writer.finish(
             licence=dataset.licence,
             citation=dataset.citation,
             provenance=reader.origins,
             options={"captions": captions, "revision": tables.commit},
-            caveat=pooled if name == "wit" and len(chosen) > 1 else "",
+            caveat=caveat if name == "wit" and len(languages) > 1 else "",
         )
 
-    found = load_or_build(name, recipe, build, has_images=True)
-    paths = found.passages["image"].drop_null().to_pylist()
-    if lost := sum(not Path(path).is_file() for path in paths):
-        logger.warning("%s: pictures that the cache lacks are read anew: %d", name, lost)
-        read()
-    return found
+    collection = load_or_build(name, recipe, build, has_images=True)
+    paths = collection.passages["image"].drop_null().to_pylist()
+    if missing := sum(not Path(path).is_file() for path in paths):
+        logger.warning("%s: images that the cache lacks are read anew: %d", name, missing)
+        read_tables()
+    return collection
 
 
-def xflickrco(languages: tuple[str, ...] | None = None) -> Collection:
-    """Return xFlickr&CO, which has a caption for every picture in every language."""
+def load_xflickrco(languages: tuple[str, ...] | None = None) -> Collection:
+    """Return xFlickr&CO, which has a caption for every image in every language."""
     return load("xflickrco", languages)
 
 
-class _Reader:
-    """Gathers pictures and captions, language by language."""
+class _TableReader:
+    """Collects images and captions, language by language."""
 
     def __init__(self, name: str, tables: _Tables, captions: Captions) -> None:
         self.name, self.tables, self.captions = name, tables, captions
-        self.rows: dict[str, Captioned] = {}
+        self.rows: dict[str, CaptionedImage] = {}
         self.origins: list[Origin] = []
-        self.blank, self.other = 0, 0
+        self.empty_captions, self.differing_images = 0, 0
 
     def read(self, lang: str) -> None:
-        """Add the pictures and captions of a language."""
+        """Add the images and captions of a language."""
         repository, commit, *_ = self.tables
-        for file in list_hub_parts(repository, f"data/{_TABLE_OF.get(lang, lang)}", commit):
+        stem = f"data/{_HUB_LANGUAGES.get(lang, lang)}"
+        for file in list_hub_parts(repository, stem, commit):
             path = fetch_hub_file(repository, file, commit)
-            place = f"hf://datasets/{repository}/{file}"
-            self.origins.append(Origin(place, sha256(path), commit, lang))
-            with progress_bar(f"{self.name} {lang}", None, unit="pictures") as advance:
-                for row in _read(path, (self.tables.key, self.tables.captions, "image")):
+            address = f"hf://datasets/{repository}/{file}"
+            self.origins.append(Origin(address, sha256(path), commit, lang))
+            with progress_bar(f"{self.name} {lang}", None, unit="images") as advance:
+                for row in _read_table(path, (self.tables.key, self.tables.captions, "image")):
                     self._add(lang, row, path)
                     advance(1)
 
     def _add(self, lang: str, row: dict[str, Any], path: Path) -> None:
-        stored, texts, image = (row[key] for key in (*self.tables[2:], "image"))
+        identity, value, image = (row[name] for name in (*self.tables[2:], "image"))
         data = image.get("bytes") if isinstance(image, dict) else None
-        if not isinstance(stored, str) or not data:
-            raise BadData(f"{path}: the row of {stored!r:.80} has no id or no picture")
+        if not isinstance(identity, str) or not data:
+            raise BadData(f"{path}: the row of {identity!r:.80} has no id or no image")
         # Ids have no white space, here as in runs.
-        key = re.sub(r"[\s\x00-\x1f\x7f]", lambda found: quote(found[0]), stored)
-        listed = [texts] if isinstance(texts, str) else texts or []
-        kept = [text.strip() for text in listed if text and text.strip()]
-        self.blank += len(listed) - len(kept)
-        picture = _kept(data)
-        known = self.rows.setdefault(key, Captioned(key, picture, {}, f"{path}, {stored!r}"))
-        self.other += known.path != picture
-        if lang in known.captions:
-            raise BadData(f"{path}: the picture {stored!r} is there twice")
-        chosen = kept[:1] if self.captions == "first" else kept
-        self.rows[key] = known._replace(captions={**known.captions, lang: chosen})
+        key = re.sub(r"[\s\x00-\x1f\x7f]", lambda match: quote(match[0]), identity)
+        texts = [value] if isinstance(value, str) else value or []
+        captions = [text.strip() for text in texts if text and text.strip()]
+        self.empty_captions += len(texts) - len(captions)
+        image_path = _store_image(data)
+        new_image = CaptionedImage(key, image_path, {}, f"{path}, {identity!r}")
+        known_image = self.rows.setdefault(key, new_image)
+        self.differing_images += known_image.path != image_path
+        if lang in known_image.captions:
+            raise BadData(f"{path}: the image {identity!r} is there twice")
+        if self.captions == "first":
+            captions = captions[:1]
+        self.rows[key] = known_image._replace(captions={**known_image.captions, lang: captions})
 
-    def warnings(self) -> list[str]:
-        """Return, with counts, what is left out."""
+    def list_warnings(self) -> list[str]:
+        """Return what was left out, with counts."""
         counts = {
-            "captions that are empty are left out": self.blank,
-            "pictures that differ in another language, where the first is taken": self.other,
+            "captions that are empty are left out": self.empty_captions,
+            "images that differ in another language, where the first is taken": (
+                self.differing_images
+            ),
         }
-        return [f"{self.name}: {what}: {count}" for what, count in counts.items() if count]
+        return [f"{self.name}: {reason}: {count}" for reason, count in counts.items() if count]
 
 
-def _read(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a Parquet file, some at a time."""
+def _read_table(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a Parquet file, reading some at a time."""
     import pyarrow.parquet as pq
 
     try:
-        # Buffered ahead, whole columns of pictures would be in memory.
+        # A buffer would hold whole columns of images in memory.
         with pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
             if absent := [name for name in columns if name not in file.schema_arrow.names]:
                 raise BadData(f"{path} has no column {absent[0]!r}")
-            for batch in file.iter_batches(_ROWS, columns=list(columns)):
+            for batch in file.iter_batches(_BATCH_ROWS, columns=list(columns)):
                 yield from batch.to_pylist()
     except (pa.ArrowException, OSError) as error:
         raise BadData(f"{path} is damaged or no Parquet file: {error}") from error
 
 
-def _kept(data: bytes) -> Path:
-    """Keep a picture in the cache, once, and return where."""
+def _store_image(data: bytes) -> Path:
+    """Write an image to the cache, once, and return its path."""
     checksum = hashlib.sha256(data).hexdigest()
     path = cache_folder() / "pictures" / checksum[:2] / checksum
     if not path.is_file() or path.stat().st_size != len(data):
@@ -171,7 +176,7 @@ _IGLUE = (
 )
 XM3600 = Dataset(
     name="xm3600",
-    summary="3,600 pictures from all over the world, 261,375 captions in 36 languages",
+    summary="3,600 images from all over the world, 261,375 captions in 36 languages",
     load=partial(load, "xm3600"),
     languages=(
         *("ar", "bn", "cs", "da", "de", "el", "en", "es", "fa", "fi", "fil", "fr", "he", "hi"),
@@ -187,16 +192,16 @@ XM3600 = Dataset(
 )
 XFLICKRCO = Dataset(
     name="xflickrco",
-    summary="2,000 pictures of Flickr30k and COCO with a caption in each of 8 languages",
-    load=xflickrco,
+    summary="2,000 images of Flickr30k and COCO with a caption in each of 8 languages",
+    load=load_xflickrco,
     languages=("de", "en", "es", "id", "ja", "ru", "tr", "zh"),
-    licence="captions CC BY 4.0; the pictures under the terms of Flickr30k and COCO",
+    licence="captions CC BY 4.0; the images under the terms of Flickr30k and COCO",
     citation=_IGLUE,
     homepage="https://github.com/e-bug/iglue",
 )
 WIT = Dataset(
     name="wit",
-    summary="pictures of Wikipedia with captions, 541 to 889 of them in each of 11 languages",
+    summary="images of Wikipedia with captions, 541 to 889 of them in each of 11 languages",
     load=partial(load, "wit"),
     languages=("ar", "bg", "da", "el", "en", "et", "id", "ja", "ko", "tr", "vi"),
     licence="CC BY-SA",

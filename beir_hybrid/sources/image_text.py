@@ -1,7 +1,6 @@
-"""Pictures and their captions in several languages in, a collection of both out.
+"""Collections of images and their captions in several languages.
 
-Captions and pictures are asked and found alike: a caption is a query and a passage in its language,
-a picture both in the group of pictures.
+A caption is a query and a passage in its language; an image is both in the group of images.
 """
 
 import hashlib
@@ -26,15 +25,22 @@ from beir_hybrid.progress import progress_bar
 from beir_hybrid.sources.spec import Dataset, announce
 from beir_hybrid.text import plural
 
-_SLICE = 512  # pictures decoded before whoever wants to stop is heard
-# What models take for pictures where it is given to them as text.
-_PICTURES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".avif")
+_CHUNK = 512  # images decoded at a time, so that interrupts are noticed in between
+# The endings of texts that models take for the path of an image.
+_IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".bmp", ".tif", ".tiff", ".webp", ".avif")
 
 
-class Captioned(NamedTuple):
-    """A picture: its key, its file, its captions by language, and the place that complaints name.
+class CaptionedImage(NamedTuple):
+    """An image with its captions.
 
-    A language that has no caption for it may be absent.
+    Attributes
+    ----------
+    key
+        Identifies the image in the collection.
+    captions
+        The captions by language; languages without a caption may be absent.
+    where
+        The place that complaints name.
     """
 
     key: str
@@ -43,99 +49,107 @@ class Captioned(NamedTuple):
     where: str
 
 
-def image_text(
+def build_image_collection(
     name: str,
-    rows: Iterable[Captioned],
+    rows: Iterable[CaptionedImage],
     recipe: Mapping[str, object],
     dataset: Dataset | None = None,
-    **facts: Any,
+    **attributes: Any,
 ) -> Collection:
-    """Return the collection of some pictures, built anew when a picture's file changes.
+    """Return the collection of some images, built anew when an image's file changes.
 
-    `recipe` says what else it depends on, and `facts` are what `CollectionWriter.finish` takes;
-    licence and citation are those of `dataset`, if there is one.
+    Parameters
+    ----------
+    recipe
+        Everything else that the collection depends on.
+    dataset
+        The dataset whose licence and citation the collection has, if there is one.
+    attributes
+        Other arguments of `CollectionWriter.finish`.
     """
     rows = list(rows)
-    # Reading every picture to see whether it changed would take as long as building.
-    seen = [_state(row.path) for row in rows]
-    digest = hashlib.sha256(json.dumps(seen).encode()).hexdigest()
+    # Reading every image to see whether it changed would take as long as building.
+    states = [_get_file_state(row.path) for row in rows]
+    digest = hashlib.sha256(json.dumps(states).encode()).hexdigest()
 
     def build(writer: CollectionWriter) -> None:
         if dataset:
             announce(dataset)
-            facts.update(licence=dataset.licence, citation=dataset.citation)
-        write(name, rows, writer)
-        writer.finish(**facts)
+            attributes.update(licence=dataset.licence, citation=dataset.citation)
+        write_images(name, rows, writer)
+        writer.finish(**attributes)
 
     return load_or_build(name, {**recipe, "name": name, "pictures": digest}, build, has_images=True)
 
 
-def _state(path: Path) -> tuple[str, int, int]:
+def _get_file_state(path: Path) -> tuple[str, int, int]:
+    """Return the path, size and time of a file; zeros if there is none, of which building warns."""
     try:
-        found = path.stat()
-    except (OSError, ValueError):  # building says what is wrong with it
+        state = path.stat()
+    except (OSError, ValueError):
         return str(path), 0, 0
-    return str(path), found.st_size, found.st_mtime_ns
+    return str(path), state.st_size, state.st_mtime_ns
 
 
-def write(name: str, rows: Iterable[Captioned], writer: CollectionWriter) -> None:
-    """Write pictures, captions and judgements; warn on each load, with counts, of what is odd.
+def write_images(name: str, rows: Iterable[CaptionedImage], writer: CollectionWriter) -> None:
+    """Write images, captions and judgements; on each load, oddities are logged with counts.
 
-    A picture and its captions are relevant to each other, and so are its captions in all
-    languages. Pictures of equal files count as one: neither can be told from the other.
+    An image and its captions are relevant to each other, and so are its captions in all languages.
+    Images of equal files count as one: neither can be told from the other.
     """
-    captioned: dict[str, tuple[Path, dict[str, list[str]]]] = {}
+    images: dict[str, CaptionedImage] = {}
     for row in rows:
-        if row.key in captioned:
+        if row.key in images:
             raise BadData(f"{row.where}: the id {row.key!r} is there twice")
-        captioned[row.key] = row.path.absolute(), by_language(row)
-    pictures = _pictures(name, list(dict.fromkeys(path for path, _ in captioned.values())))
-    same: dict[str, list[_Written]] = {}
-    for key, (path, captions) in captioned.items():
-        checksum = pictures[path].sha256
-        same.setdefault(checksum, []).append(_written(key, path, checksum, captions, writer))
-    for alike in same.values():
-        _judge(alike, writer)
-    twins = [alike for alike in same.values() if len(alike) > 1]
-    writer.warnings += [f"{name}: {line}" for line in _odd(pictures, captioned, twins)]
+        images[row.key] = row._replace(path=row.path.absolute(), captions=normalise_captions(row))
+    facts = _inspect_images(name, list(dict.fromkeys(image.path for image in images.values())))
+    rows_by_checksum: dict[str, list[_ImageRows]] = {}
+    for image in images.values():
+        checksum = facts[image.path].sha256
+        rows_by_checksum.setdefault(checksum, []).append(_write_rows(image, checksum, writer))
+    for equal_images in rows_by_checksum.values():
+        _write_judgements(equal_images, writer)
+    duplicates = [equal for equal in rows_by_checksum.values() if len(equal) > 1]
+    lines = _describe_oddities(facts, list(images.values()), duplicates)
+    writer.warnings += [f"{name}: {line}" for line in lines]
 
 
-def by_language(row: Captioned) -> dict[str, list[str]]:
-    """Return the captions by the languages' codes, or raise `BadData` where one is none."""
-    found: dict[str, list[str]] = {}
+def normalise_captions(row: CaptionedImage) -> dict[str, list[str]]:
+    """Return an image's captions by language code, or raise `BadData` where one is unusable."""
+    captions: dict[str, list[str]] = {}
     for tag, texts in row.captions.items():
         try:
             lang = normalise(tag)
         except BadData as error:
             raise BadData(f"{row.where}: {error}") from error
-        if lang in found:
+        if lang in captions:
             raise BadData(f"{row.where}: there are captions in {lang!r} twice, under two codes")
         for text in texts:
             if not text.strip():
                 raise BadData(f"{row.where}: a caption in {tag!r} is empty")
-            if _names_picture(text, row.path):
+            if _is_image_path(text, row.path):
                 raise BadData(
-                    f"{row.where}: the caption {text!r:.80} in {tag!r} is where a picture lies; "
-                    "models would read the picture instead"
+                    f"{row.where}: the caption {text!r:.80} in {tag!r} is the path or address of "
+                    "an image; models would read the image instead"
                 )
         if texts:
-            found[lang] = list(texts)
-    return found
+            captions[lang] = list(texts)
+    return captions
 
 
-def _names_picture(text: str, picture: Path) -> bool:
-    """Tell whether a text is the path or address of a picture, seen from here or from `picture`."""
+def _is_image_path(text: str, image: Path) -> bool:
+    """Return whether a text is the address of an image, or its path from here or from `image`."""
     if text.startswith("data:image/"):
         return True
     if text.startswith(("http://", "https://")) and " " not in text:
         try:
-            return urlsplit(text).path.lower().endswith(_PICTURES)
+            return urlsplit(text).path.lower().endswith(_IMAGE_SUFFIXES)
         except ValueError:  # no address after all
             return False
-    if not text.lower().endswith(_PICTURES):
+    if not text.lower().endswith(_IMAGE_SUFFIXES):
         return False
-    # Paths of pictures start from here, or from one of the folders above them.
-    return any(_is_file(folder / text) for folder in (Path(), *picture.parents))
+    # Paths may start from here, or from one of the folders above the image.
+    return any(_is_file(folder / text) for folder in (Path(), *image.parents))
 
 
 def _is_file(path: Path) -> bool:
@@ -145,15 +159,15 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _pictures(name: str, paths: Sequence[Path]) -> dict[Path, ImageFacts]:
-    """Decode every picture once; raise `BadData` with the first that is no good and the count."""
+def _inspect_images(name: str, paths: Sequence[Path]) -> dict[Path, ImageFacts]:
+    """Decode every image once; raise `BadData` with the first bad one and their number."""
     missing = [path for path in paths if not _exists(name, path)]
     if missing:
-        raise BadData(f"{name}: {_of(missing, paths)} missing, first {missing[0]}")
-    found: dict[Path, ImageFacts] = {}
-    refused: list[BadData] = []
+        raise BadData(f"{name}: {_count_images(missing, paths)} missing, first {missing[0]}")
+    facts: dict[Path, ImageFacts] = {}
+    errors: list[BadData] = []
 
-    def look(path: Path) -> ImageFacts | BadData:
+    def inspect(path: Path) -> ImageFacts | BadData:
         try:
             return inspect_image(path)
         except BadData as error:
@@ -161,19 +175,19 @@ def _pictures(name: str, paths: Sequence[Path]) -> dict[Path, ImageFacts]:
 
     with (
         ThreadPoolExecutor(os.cpu_count()) as pool,
-        progress_bar(f"{name}: pictures", len(paths), unit="pictures") as advance,
+        progress_bar(f"{name}: images", len(paths), unit="images") as advance,
     ):
-        for start in range(0, len(paths), _SLICE):
-            some = paths[start : start + _SLICE]
-            for path, seen in zip(some, pool.map(look, some), strict=True):
-                if isinstance(seen, BadData):
-                    refused.append(seen)
+        for start in range(0, len(paths), _CHUNK):
+            chunk = paths[start : start + _CHUNK]
+            for path, outcome in zip(chunk, pool.map(inspect, chunk), strict=True):
+                if isinstance(outcome, BadData):
+                    errors.append(outcome)
                 else:
-                    found[path] = seen
+                    facts[path] = outcome
                 advance(1)
-    if refused:
-        raise BadData(f"{name}: {_of(refused, paths)} no good: {refused[0]}")
-    return found
+    if errors:
+        raise BadData(f"{name}: {_count_images(errors, paths)} unusable: {errors[0]}")
+    return facts
 
 
 def _exists(name: str, path: Path) -> bool:
@@ -181,74 +195,70 @@ def _exists(name: str, path: Path) -> bool:
         return path.exists()
     except OSError as error:  # too long for a path, or no right to look
         reason = f"cannot be looked for: {error.strerror}"
-        raise BadData(f"{name}: the picture {str(path)!r:.200} {reason}") from error
+        raise BadData(f"{name}: the image {str(path)!r:.200} {reason}") from error
 
 
-def _of(some: Sequence[object], all_: Sequence[object]) -> str:
-    return f"{len(some):,} of {plural(len(all_), 'pictures')} {'is' if len(some) == 1 else 'are'}"
+def _count_images(part: Sequence[object], images: Sequence[object]) -> str:
+    verb = "is" if len(part) == 1 else "are"
+    return f"{len(part):,} of {plural(len(images), 'images')} {verb}"
 
 
-class _Written(NamedTuple):
-    """The ids of a picture and of its captions."""
+class _ImageRows(NamedTuple):
+    """The ids that were written of an image and its captions."""
 
     key: str
-    picture: str
-    asked: list[str]
-    found: list[str]
+    image: str
+    queries: list[str]
+    captions: list[str]  # as passages, in the order of `queries`
 
 
-def _written(
-    key: str,
-    path: Path,
-    checksum: str,
-    captions: Mapping[str, Sequence[str]],
-    writer: CollectionWriter,
-) -> _Written:
-    picture = writer.add_passage(IMAGE, key, "", f"sha256:{checksum}", str(path))
-    asked, found = [], []
-    for lang, texts in captions.items():
-        for number, text in enumerate(texts):
-            found.append(writer.add_passage(lang, f"{key}-{number}", "", text))
-            asked.append(writer.add_query(lang, f"{key}-{number}", text, key))
-    if captions:
-        writer.add_query(IMAGE, key, f"sha256:{checksum}", key, str(path))
-    return _Written(key, picture, asked, found)
+def _write_rows(image: CaptionedImage, checksum: str, writer: CollectionWriter) -> _ImageRows:
+    key, path, text = image.key, str(image.path), f"sha256:{checksum}"
+    image_id = writer.add_passage(IMAGE, key, "", text, path)
+    queries, captions = [], []
+    for lang, texts in image.captions.items():
+        for number, caption in enumerate(texts):
+            captions.append(writer.add_passage(lang, f"{key}-{number}", "", caption))
+            queries.append(writer.add_query(lang, f"{key}-{number}", caption, key))
+    if image.captions:
+        writer.add_query(IMAGE, key, text, key, path)
+    return _ImageRows(key, image_id, queries, captions)
 
 
-def _judge(alike: Sequence[_Written], writer: CollectionWriter) -> None:
-    """Judge a picture and its captions, or those of several pictures of equal files."""
-    pictures = [one.picture for one in alike]
-    asked = list(chain.from_iterable(one.asked for one in alike))
-    found = list(chain.from_iterable(one.found for one in alike))
-    for query, itself in zip(asked, found, strict=True):
-        for passage in found:
-            writer.add_judgement(query, passage, SELF_MATCH if passage is itself else 1)
-        for picture in pictures:
-            writer.add_judgement(query, picture)
-    for one in alike:
-        if one.asked:  # without captions of its own it is only found
-            query = f"{IMAGE}:q:{one.key}"
-            writer.add_judgement(query, one.picture, SELF_MATCH)
-            for passage in found:
-                writer.add_judgement(query, passage)
+def _write_judgements(equal_images: Sequence[_ImageRows], writer: CollectionWriter) -> None:
+    """Write the judgements of an image and its captions, or of images of equal files."""
+    queries = list(chain.from_iterable(rows.queries for rows in equal_images))
+    captions = list(chain.from_iterable(rows.captions for rows in equal_images))
+    for query, same_caption in zip(queries, captions, strict=True):
+        for caption in captions:
+            relevance = SELF_MATCH if caption is same_caption else 1
+            writer.add_judgement(query, caption, relevance)
+        for rows in equal_images:
+            writer.add_judgement(query, rows.image)
+    for rows in equal_images:
+        if rows.queries:  # an image without captions of its own is a passage only
+            query = f"{IMAGE}:q:{rows.key}"
+            writer.add_judgement(query, rows.image, SELF_MATCH)
+            for caption in captions:
+                writer.add_judgement(query, caption)
 
 
-def _odd(
-    pictures: Mapping[Path, ImageFacts],
-    captioned: Mapping[str, tuple[Path, Mapping[str, Sequence[str]]]],
-    twins: Sequence[Sequence[_Written]],
+def _describe_oddities(
+    facts: Mapping[Path, ImageFacts],
+    images: Sequence[CaptionedImage],
+    duplicates: Sequence[Sequence[_ImageRows]],
 ) -> Iterator[str]:
-    """Yield what a user should know of the pictures and captions, with counts."""
-    odd = Counter(chain.from_iterable(picture.oddities for picture in pictures.values()))
-    if odd:
-        counts = ", ".join(f"{count:,} {what}" for what, count in odd.most_common())
-        yield f"pictures that are converted: {counts}"
-    if twins:
-        first = ", ".join(repr(one.key) for one in twins[0])
-        shared = f"{sum(map(len, twins)):,} ids share {plural(len(twins), 'pictures')}"
-        yield f"{shared}, first {first}: captions of one are taken to fit the others"
-    spoken = Counter(chain.from_iterable(captions for _, captions in captioned.values()))
-    lacking = {lang: len(captioned) - count for lang, count in sorted(spoken.items())}
-    if any(lacking.values()):
-        counts = ", ".join(f"{lang} {count:,}" for lang, count in lacking.items() if count)
-        yield f"pictures without a caption in a language: {counts}"
+    """Yield what users should know of the images and captions, with counts."""
+    oddities = Counter(chain.from_iterable(image.oddities for image in facts.values()))
+    if oddities:
+        counts = ", ".join(f"{count:,} {oddity}" for oddity, count in oddities.most_common())
+        yield f"images that are converted: {counts}"
+    if duplicates:
+        keys = ", ".join(repr(rows.key) for rows in duplicates[0])
+        count = f"{sum(map(len, duplicates)):,} ids share {plural(len(duplicates), 'images')}"
+        yield f"{count}, first {keys}: captions of one are taken to fit the others"
+    languages = Counter(chain.from_iterable(image.captions for image in images))
+    gaps = {lang: len(images) - count for lang, count in sorted(languages.items())}
+    if any(gaps.values()):
+        counts = ", ".join(f"{lang} {count:,}" for lang, count in gaps.items() if count)
+        yield f"images without a caption in a language: {counts}"

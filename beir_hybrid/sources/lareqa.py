@@ -1,8 +1,8 @@
-"""XQuAD-R and MLQA-R: SQuAD files with sentence breaks in, sentences as passages out.
+"""XQuAD-R and MLQA-R (LAReQA): questions whose gold is a sentence, in up to 11 languages.
 
-Rules (Roy et al. 2020, arXiv 2004.05484): every sentence break is a candidate, duplicates
-included; the gold of a question is the first sentence in which its answer starts; translations of
-a question share their id, so each has a gold in every language that it is translated to.
+The rules are those of Roy et al. 2020, arXiv 2004.05484. Every sentence is a passage, duplicates
+included. The gold of a question is the first sentence in which its answer starts. Translations of a
+question share their id, so that each has a gold in every language of the question.
 """
 
 import json
@@ -59,15 +59,17 @@ def load(
     ``passage_text="sentence+context"`` appends to each sentence the paragraph that it stands in,
     as LAReQA's own models read it.
     """
-    chosen = languages or tuple(_SHA256[name])
+    languages = languages or tuple(_SHA256[name])
     revision = _REVISIONS[name]
     remotes = {
         lang: Remote(f"{_ORIGIN}/{revision}/{name}/{lang}.json", _SHA256[name][lang], revision)
-        for lang in chosen
+        for lang in languages
     }
-    origins = [Origin(one.url, one.sha256, revision, lang) for lang, one in remotes.items()]
+    origins = [
+        Origin(remote.url, remote.sha256, revision, lang) for lang, remote in remotes.items()
+    ]
     options = {"passage_text": passage_text}
-    recipe = {"dataset": name, "files": [o.sha256 for o in origins], "options": options}
+    recipe = {"dataset": name, "files": [origin.sha256 for origin in origins], "options": options}
 
     def build(writer: CollectionWriter) -> None:
         dataset = {"xquad-r": XQUAD_R, "mlqa-r": MLQA_R}[name]
@@ -86,7 +88,17 @@ def load(
 
 
 class _Paragraph(NamedTuple):
-    """A paragraph, its sentences' offsets, and its questions: id, text and answers' offsets."""
+    """A paragraph of Wikipedia with its sentences and questions.
+
+    Attributes
+    ----------
+    where
+        The file and number of the paragraph, for messages.
+    breaks
+        The offsets at which each sentence starts and ends.
+    questions
+        The id and text of each question, and the offsets at which its answers start.
+    """
 
     where: str
     title: str
@@ -100,7 +112,7 @@ def convert(files: dict[str, Path], writer: CollectionWriter, passage_text: Pass
     golds: dict[str, list[str]] = {}
     queries: list[tuple[str, str]] = []
     for lang, path in files.items():
-        for number, paragraph in enumerate(_paragraphs(path)):
+        for number, paragraph in enumerate(_read_paragraphs(path)):
             ids = []
             for position, (start, end) in enumerate(paragraph.breaks):
                 text = paragraph.context[start:end]
@@ -111,7 +123,7 @@ def convert(files: dict[str, Path], writer: CollectionWriter, passage_text: Pass
                 key = f"{number}-{position}"
                 ids.append(writer.add_passage(lang, key, paragraph.title, text))
             for key, text, answers in paragraph.questions:
-                sentence = _answering(key, answers, paragraph)
+                sentence = _find_sentence(key, answers, paragraph)
                 golds.setdefault(key, []).append(ids[sentence])
                 queries.append((writer.add_query(lang, key, text, key), key))
     for query, key in queries:
@@ -119,38 +131,38 @@ def convert(files: dict[str, Path], writer: CollectionWriter, passage_text: Pass
             writer.add_judgement(query, passage)
 
 
-def _paragraphs(path: Path) -> Iterator[_Paragraph]:
+def _read_paragraphs(path: Path) -> Iterator[_Paragraph]:
     where, number = str(path), 0
     try:
         for article in json.loads(path.read_bytes())["data"]:
-            for stored in article["paragraphs"]:
+            for paragraph in article["paragraphs"]:
                 where, number = f"{path}, paragraph {number}", number + 1
                 yield _Paragraph(
                     where,
-                    _text(article["title"]),
-                    _text(stored["context"]),
-                    [(index(start), index(end)) for start, end in stored["sentence_breaks"]],
+                    _require_text(article["title"]),
+                    _require_text(paragraph["context"]),
+                    [(index(start), index(end)) for start, end in paragraph["sentence_breaks"]],
                     [
                         (
-                            _text(question["id"]),
-                            _text(question["question"]),
+                            _require_text(question["id"]),
+                            _require_text(question["question"]),
                             [index(answer["answer_start"]) for answer in question["answers"]],
                         )
-                        for question in stored["qas"]
+                        for question in paragraph["qas"]
                     ],
                 )
     except (ValueError, KeyError, TypeError) as error:
         raise BadData(f"{where} is not SQuAD-shaped JSON: {error!r}") from error
 
 
-def _text(value: object) -> str:
+def _require_text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r:.60} is not text")
     return value
 
 
-def _answering(key: str, answers: list[int], paragraph: _Paragraph) -> int:
-    """Return which sentence a question's answer starts in; where it ends does not matter."""
+def _find_sentence(key: str, answers: list[int], paragraph: _Paragraph) -> int:
+    """Return the number of the sentence that a question's answer starts in."""
     if len(answers) != 1:
         raise BadData(f"{paragraph.where}: question {key!r} has {len(answers)} answers, not one")
     for sentence, (start, end) in enumerate(paragraph.breaks):

@@ -1,4 +1,4 @@
-"""An option's value, maybe as text, and its parameter's annotation in; the value to pass out."""
+"""Options of datasets: conversion of text to the type of an annotation, and descriptions."""
 
 import inspect
 import types
@@ -8,115 +8,118 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 from beir_hybrid.errors import BadOption
 
-_WORDS = {"true": True, "yes": True, "on": True, "1": True}
-_WORDS |= {"false": False, "no": False, "off": False, "0": False}
+_BOOLEAN_WORDS = {"true": True, "yes": True, "on": True, "1": True}
+_BOOLEAN_WORDS |= {"false": False, "no": False, "off": False, "0": False}
 
 
-def convert_option(name: str, value: object, annotation: Any) -> object:
-    """Return a value as the annotation wants it, or raise `BadOption`.
+def convert_option(name: str, value: object, annotation: object) -> object:
+    """Convert an option's value to the type of its annotation, or raise `BadOption`.
 
     Annotations that are not understood let every value through.
 
-    >>> fitted("k", "10", int), fitted("strict", "no", bool), fitted("of", "a,b", tuple[str, ...])
-    (10, False, ('a', 'b'))
+    >>> convert_option("k", "10", int), convert_option("strict", "no", bool)
+    (10, False)
+    >>> convert_option("columns", "a,b", tuple[str, ...])
+    ('a', 'b')
     """
     kind = get_origin(annotation) or annotation
     if kind is Literal:
-        return _choice(name, value, get_args(annotation))
+        return _choose_literal(name, value, get_args(annotation))
     if kind in (Union, types.UnionType):
-        return _any_of(name, value, get_args(annotation))
+        return _convert_to_union(name, value, get_args(annotation))
     if kind in (None, types.NoneType) and value is not None:
         raise BadOption(f"{name} is {value!r}; leave it out")
-    if kind in _KINDS:
-        what, convert = _KINDS[kind]
+    if isinstance(kind, type) and kind in _CONVERTERS:
+        description, convert = _CONVERTERS[kind]
         try:
             return convert(value)
         except (TypeError, ValueError, KeyError) as error:
-            raise BadOption(f"{name} is {value!r}; it has to be {what}") from error
+            raise BadOption(f"{name} is {value!r}; it has to be {description}") from error
     return value
 
 
 def describe_option(option: inspect.Parameter) -> str:
-    """Return how an option is typed on the command line, and what holds without it.
+    """Return how an option is written on the command line, and its default.
 
     >>> def load(*, path: str | Path, split: Literal["dev", "train"] = "dev", k: int | None = None):
     ...     pass
     >>> for option in inspect.signature(load).parameters.values():
-    ...     print(described(option))
+    ...     print(describe_option(option))
     path=PATH (needed)
     split=dev|train (dev by default)
     k=NUMBER
     """
-    typed, default = f"{option.name}={_typed(option.annotation)}", option.default
+    usage, default = f"{option.name}={_describe_type(option.annotation)}", option.default
     if default is inspect.Parameter.empty:
-        return f"{typed} (needed)"
+        return f"{usage} (needed)"
     if default in (None, "", ()):
-        return typed
+        return usage
     if isinstance(default, tuple):
         default = ",".join(map(str, default))
     elif isinstance(default, bool):
         default = str(default).lower()
-    return f"{typed} ({default} by default)"
+    return f"{usage} ({default} by default)"
 
 
-def _typed(annotation: Any) -> str:
+def _describe_type(annotation: object) -> str:
     kind, parts = get_origin(annotation) or annotation, get_args(annotation)
     if kind is Literal:
         return "|".join(map(str, parts))
     if kind in (Union, types.UnionType):
-        # As anything is text, that goes without saying.
-        some = [one for one in parts if one not in (str, types.NoneType)] or [str]
-        return "|".join(dict.fromkeys(map(_typed, some)))
-    return _TYPED.get(kind, "VALUE")
+        # Everything may be written as text, so text is not worth a mention.
+        alternatives = [part for part in parts if part not in (str, types.NoneType)] or [str]
+        return "|".join(dict.fromkeys(map(_describe_type, alternatives)))
+    return _PLACEHOLDERS.get(kind, "VALUE") if isinstance(kind, type) else "VALUE"
 
 
-def _choice(name: str, value: object, allowed: tuple[object, ...]) -> object:
-    for choice in allowed:
+def _choose_literal(name: str, value: object, choices: tuple[object, ...]) -> object:
+    for choice in choices:
         if value == choice or value == str(choice):
             return choice
-    raise BadOption(f"{name} is {value!r}; use one of {allowed}")
+    raise BadOption(f"{name} is {value!r}; use one of {choices}")
 
 
-def _any_of(name: str, value: object, annotations: tuple[Any, ...]) -> object:
-    refusals = []
-    # Anything is text, so text comes last.
-    for annotation in sorted(annotations, key=lambda one: one is str):
+def _convert_to_union(name: str, value: object, annotations: tuple[object, ...]) -> object:
+    errors = []
+    # Every value that is text can be text, so text is tried last.
+    for annotation in sorted(annotations, key=lambda annotation: annotation is str):
         try:
             return convert_option(name, value, annotation)
         except BadOption as error:
-            refusals.append(error)
-    raise refusals[-1]
+            errors.append(error)
+    raise errors[-1]
 
 
-def _text(value: Any) -> str:
+# The converters raise TypeError, ValueError or KeyError for what they cannot convert.
+def _to_text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError
     return value
 
 
-def _whole(value: Any) -> int:
+def _to_integer(value: Any) -> int:
     if isinstance(value, bool | float):
         raise TypeError
     return int(value)
 
 
-def _truth(value: Any) -> bool:
-    return value if isinstance(value, bool) else _WORDS[_text(value).lower()]
+def _to_boolean(value: object) -> bool:
+    return value if isinstance(value, bool) else _BOOLEAN_WORDS[_to_text(value).lower()]
 
 
-def _texts(value: Any) -> tuple[str, ...]:
-    return tuple(_text(part) for part in (value.split(",") if isinstance(value, str) else value))
+def _to_texts(value: Any) -> tuple[str, ...]:
+    return tuple(_to_text(part) for part in (value.split(",") if isinstance(value, str) else value))
 
 
-_KINDS: dict[type, tuple[str, Callable[[Any], object]]] = {
-    str: ("text", _text),
+_CONVERTERS: dict[type, tuple[str, Callable[[Any], object]]] = {
+    str: ("text", _to_text),
     Path: ("a path", Path),
-    int: ("a whole number", _whole),
+    int: ("a whole number", _to_integer),
     float: ("a number", float),
-    bool: ("true or false", _truth),
-    tuple: ("texts with commas between", _texts),
+    bool: ("true or false", _to_boolean),
+    tuple: ("texts with commas between", _to_texts),
 }
-_TYPED: dict[type, str] = {
+_PLACEHOLDERS: dict[type, str] = {
     str: "TEXT",
     Path: "PATH",
     int: "NUMBER",

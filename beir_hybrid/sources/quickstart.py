@@ -1,73 +1,48 @@
-"""Names from Unicode CLDR in, a small parallel collection of questions and answers out.
+"""The quick start's collection: parallel questions and answers, made by rule from Unicode CLDR.
 
-It is a demonstration, made by rule: facts such as the currency of a country, asked and answered by
-templates in 11 languages. It shows what training and evaluation do, and is no benchmark.
+It is a demonstration: facts such as the currency of a country, asked and answered by templates in
+11 languages. It shows what training and evaluation do, and is no benchmark.
 
-Most questions name what they are about. The others name a city there, or a country that has it, so
-that a model has to know what belongs together. Facts are in the train or the test split, and
-never in both; names are in both, for what is learned of them is to be of use.
+Most questions name their subject. The others name a city of it, or a country that has it, so that
+a model has to know what belongs together. A fact is either in the train or in the test split; names
+are in both, so that a model can use what it learns of them.
 """
 
 import hashlib
-import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
-from datetime import date
-from functools import partial
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
-from typing import Any, Literal, NamedTuple
+from typing import Literal
 
 from beir_hybrid.collection import Collection, CollectionWriter
 from beir_hybrid.collection.cache import load_or_build
 from beir_hybrid.errors import MissingExtra
+from beir_hybrid.sources.cldr_facts import LANGUAGES, Fact, Names, list_facts, pick_number
 from beir_hybrid.sources.spec import Dataset
 
 Split = Literal["train", "test", "all"]
-Names = dict[str, str]  # by language
-LANGS = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")
-_TODAY = date(2025, 1, 1)  # whose currencies count: the collection is the same on any day
-_TEST = 0.2  # of the facts
-# What CLDR lists as territories, and ISO 3166 does not as countries or parts of them.
-_NO_COUNTRY = {"AC", "CP", "CQ", "DG", "EA", "EU", "EZ", "IC", "QO", "TA", "UN", "XA", "XB", "XK",
-               "ZZ"}  # fmt: skip
-_LATIN = {"de", "en", "es", "tr", "vi"}
-_LACKING = "∅"  # CLDR's mark of a name that is not to be had
-
-
-class Fact(NamedTuple):
-    """What is asked about, what answers it, and what else may stand for the former, by name."""
-
-    relation: str
-    code: str
-    subject: Names
-    answer: Names
-    hint: Names | None = None
-
-    @property
-    def key(self) -> str:
-        """What the fact is called in ids."""
-        return f"{self.relation}-{self.code}"
+Templates = Mapping[str, Mapping[str, list[str]]]  # by language and part: ask, hint or answer
+_TEST_SHARE = 0.2  # of the facts
 
 
 def load(languages: tuple[str, ...] | None = None, *, split: Split = "test") -> Collection:
     """Return the questions and answers of a split.
 
-    What names there are depends on the version of babel, which the collection's options tell.
+    Names depend on the version of babel, which is among the collection's options.
     """
-    templates = (
-        files("beir_hybrid.sources").joinpath("quickstart_templates.toml").read_text("utf-8")
-    )
-    chosen = languages or LANGS
-    options = {"split": split, "babel": _babel()}
-    digest = hashlib.sha256(templates.encode()).hexdigest()
-    recipe = {"dataset": "quickstart", "languages": chosen, "templates": digest, **options}
+    template_file = files("beir_hybrid.sources").joinpath("quickstart_templates.toml")
+    template_text = template_file.read_text("utf-8")
+    languages = languages or LANGUAGES
+    options = {"split": split, "babel": _find_babel_version()}
+    digest = hashlib.sha256(template_text.encode()).hexdigest()
+    recipe = {"dataset": "quickstart", "languages": languages, "templates": digest, **options}
 
     def build(writer: CollectionWriter) -> None:
-        table = tomllib.loads(templates)
-        for fact in facts():
-            if split in ("all", split_of(fact.key)):
-                _write(fact, table[fact.relation], chosen, writer)
+        templates = tomllib.loads(template_text)
+        for fact in list_facts():
+            if split in ("all", choose_split(fact.key)):
+                _write_fact(fact, templates[fact.relation], languages, writer)
         writer.finish(
             licence=QUICKSTART.licence,
             citation=QUICKSTART.citation,
@@ -79,211 +54,38 @@ def load(languages: tuple[str, ...] | None = None, *, split: Split = "test") -> 
     return load_or_build("quickstart", recipe, build)
 
 
-def split_of(key: str) -> str:
-    """Return the split that a fact is in, by its name alone."""
-    return "test" if _number(key, 1000) < 1000 * _TEST else "train"
+def choose_split(key: str) -> str:
+    """Return the split of a fact, which depends on its key alone."""
+    return "test" if pick_number(key, 1000) < 1000 * _TEST_SHARE else "train"
 
 
-def _write(
-    fact: Fact, templates: Mapping[str, Any], langs: tuple[str, ...], writer: CollectionWriter
+def _write_fact(
+    fact: Fact, templates: Templates, languages: tuple[str, ...], writer: CollectionWriter
 ) -> None:
-    """Write a fact in each language, each in a wording of its own."""
+    """Write a fact in each language, with a template that depends on fact and language."""
     passages = []
-    for lang in langs:
+    for lang in languages:
         names = {"a": fact.subject[lang], "b": fact.answer[lang]}
-        text = _worded(templates[lang]["answer"], f"{fact.key} {lang}", names)
+        text = _fill_template(templates[lang]["answer"], f"{fact.key} {lang}", names)
         passages.append(writer.add_passage(lang, fact.key, "", text))
-    for kind, named in (("ask", fact.subject), ("hint", fact.hint)):
-        if named is None:
+    for kind, subject in (("ask", fact.subject), ("hint", fact.hint)):
+        if subject is None:
             continue
         key = f"{fact.key}-{kind}"
-        for lang in langs:
-            names = {"a": named[lang], "c": named[lang]}
-            text = _worded(templates[lang][kind], f"{key} {lang}", names)
+        for lang in languages:
+            names = {"a": subject[lang], "c": subject[lang]}
+            text = _fill_template(templates[lang][kind], f"{key} {lang}", names)
             query = writer.add_query(lang, key, text, key)
             for passage in passages:
                 writer.add_judgement(query, passage)
 
 
-def _worded(templates: list[str], key: str, names: Names) -> str:
-    return templates[_number(key, len(templates))].format(**names)
+def _fill_template(templates: list[str], key: str, names: Names) -> str:
+    """Put names into one of the templates, which depends on the key alone."""
+    return templates[pick_number(key, len(templates))].format(**names)
 
 
-def facts() -> Iterator[Fact]:
-    """Yield every fact that can be told in all languages, in one order.
-
-    No two of a relation are about the same name in any language, for their questions would be
-    equal, and no question holds its answer.
-    """
-    seen: set[tuple[str, str, str]] = set()
-    for fact in _every():
-        named = {(fact.relation, lang, fact.subject[lang].casefold()) for lang in LANGS}
-        if not (_is_whole(fact.subject) and _is_whole(fact.answer)) or named & seen:
-            continue
-        if _tells(fact.subject, fact.answer):
-            continue
-        seen |= named
-        hint = fact.hint
-        if hint is not None and (not _is_whole(hint) or _tells(hint, fact.answer)):
-            hint = None
-        yield fact._replace(hint=hint)
-
-
-def _is_whole(names: Names) -> bool:
-    return all(names.get(lang) and _LACKING not in names[lang] for lang in LANGS)
-
-
-def _tells(asked: Names, answer: Names) -> bool:
-    """Return whether what a question names holds the answer, in any language."""
-    return any(_holds(asked[lang], answer[lang]) for lang in LANGS)
-
-
-def _holds(text: str, name: str) -> bool:
-    """Return whether a name is in a text; codes are words of their own."""
-    if re.fullmatch("[A-Z]{2,3}", name):
-        return re.search(rf"\b{name}\b", text) is not None
-    return name.casefold() in text.casefold()
-
-
-def _every() -> Iterator[Fact]:
-    """Yield facts, names that a language lacks being empty."""
-    from babel import Locale
-    from babel.core import get_global
-
-    locales = {lang: Locale.parse(lang) for lang in LANGS}
-    zones = {
-        zone: code
-        for zone, code in sorted(get_global("zone_territories").items())
-        if _is_country(code) and zone.count("/") == 1
-    }
-    cities = {zone: _cities(zone, locales) for zone in zones}
-    territories = [code for code in sorted(locales["en"].territories) if _is_country(code)]
-    named = partial(_named, locales)
-    in_territory = {
-        code: [zone for zone in zones if zones[zone] == code and _is_whole(cities[zone])]
-        for code in territories
-    }
-
-    def city(relation: str, code: str) -> Names | None:
-        return cities.get(_one_of(in_territory[code], f"{relation}-{code}"))
-
-    money, tongues = _currencies(territories), _languages(territories)
-    for code in territories:
-        territory = named("territories", code)
-        yield Fact("country", code, territory, dict.fromkeys(LANGS, code), city("country", code))
-        if code in tongues:
-            language = named("languages", tongues[code])
-            yield Fact("language", code, territory, language, city("language", code))
-        if code in money:
-            present, *former = money[code]
-            currency = named("currencies", present)
-            yield Fact("currency", code, territory, currency, city("currency", code))
-            for earlier in former:
-                currency = named("currencies", earlier)
-                yield Fact("former", code, territory, currency, city("former", code))
-    for zone, code in zones.items():
-        key = zone.replace("/", "-")
-        yield Fact("city", key, cities[zone], named("territories", code))
-        yield Fact("zone", key, cities[zone], _times(zone, locales))
-    yield from _of_currencies({code: found[0] for code, found in money.items()}, named)
-    yield from _of_languages(tongues, locales, named)
-
-
-def _of_currencies(money: Mapping[str, str], named: Callable[[str, str], Names]) -> Iterator[Fact]:
-    """Yield what the codes of currencies are; `money` is each territory's currency."""
-    for currency in sorted(set(money.values())):
-        having = [code for code in sorted(money) if money[code] == currency]
-        territory = named("territories", _one_of(having, f"code-{currency}"))
-        code = dict.fromkeys(LANGS, currency)
-        yield Fact("code", currency, named("currencies", currency), code, territory)
-
-
-def _of_languages(
-    tongues: Mapping[str, str], locales: Mapping[str, Any], named: Callable[[str, str], Names]
-) -> Iterator[Fact]:
-    """Yield what scripts languages are written in; `tongues` is each territory's language."""
-    from babel.core import get_global
-
-    for language, likely in sorted(get_global("likely_subtags").items()):
-        parts = likely.split("_")
-        unknown = language == "und" or language not in locales["en"].languages
-        if "_" in language or unknown or len(parts) < 2:  # noqa: PLR2004
-            continue
-        speaking = [code for code in sorted(tongues) if tongues[code] == language]
-        hint = named("territories", _one_of(speaking, f"script-{language}")) if speaking else None
-        names, script = named("languages", language), named("scripts", parts[1])
-        yield Fact("script", language, names, script, hint)
-
-
-def _currencies(territories: list[str]) -> dict[str, list[str]]:
-    """Return the currency of each territory that has just one, and the one before, if any."""
-    from babel.numbers import get_territory_currencies
-
-    found = {}
-    for code in territories:
-        present = get_territory_currencies(code, _TODAY, _TODAY)
-        if len(present) != 1:
-            continue
-        every = get_territory_currencies(code, date(1900, 1, 1), _TODAY, include_details=True)
-        ended = [(one["to"], one["currency"]) for one in every if one["to"] and one["to"] < _TODAY]
-        earlier = sorted(pair for pair in ended if pair[1] not in present)
-        found[code] = [*present, *(currency for _, currency in earlier[-1:])]
-    return found
-
-
-def _languages(territories: list[str]) -> dict[str, str]:
-    """Return the official language of each territory that has just one."""
-    from babel.languages import get_official_languages
-
-    found = {code: get_official_languages(code, de_facto=True) for code in territories}
-    return {code: langs[0] for code, langs in found.items() if len(langs) == 1}
-
-
-def _cities(zone: str, locales: Mapping[str, Any]) -> Names:
-    """Return the names of a time zone's city.
-
-    English names those alone that the zone is not called after; other languages with Latin letters
-    those that are not as in English.
-    """
-    found = {lang: _entry(one.time_zones, zone, "city") for lang, one in locales.items()}
-    english = found["en"] or zone.rpartition("/")[2].replace("_", " ")
-    return {lang: name or (english if lang in _LATIN else "") for lang, name in found.items()}
-
-
-def _times(zone: str, locales: Mapping[str, Any]) -> Names:
-    """Return the names of a time zone's standard time."""
-    from babel.core import get_global
-
-    kind = get_global("meta_zones").get(zone, "")
-    return {lang: _entry(one.meta_zones, kind, "long", "standard") for lang, one in locales.items()}
-
-
-def _entry(table: Any, *path: str) -> str:
-    """Return what stands in a table of tables, or nothing."""
-    for name in path:
-        table = table.get(name) or {}
-    return table or ""
-
-
-def _named(locales: Mapping[str, Any], kind: str, code: str) -> Names:
-    return {lang: getattr(one, kind).get(code) or "" for lang, one in locales.items()}
-
-
-def _one_of(names: list[str], key: str) -> str:
-    """Return one of some names, as good as any, or nothing if there is none."""
-    return names[_number(key, len(names))] if names else ""
-
-
-def _is_country(code: str) -> bool:
-    return re.fullmatch("[A-Z]{2}", code) is not None and code not in _NO_COUNTRY
-
-
-def _number(text: str, below: int) -> int:
-    """Return a number that is as good as random, and the same for the same text."""
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") % below
-
-
-def _babel() -> str:
+def _find_babel_version() -> str:
     try:
         return version("babel")
     except PackageNotFoundError as error:
@@ -296,7 +98,7 @@ QUICKSTART = Dataset(
     name="quickstart",
     summary="a demonstration: facts from Unicode CLDR, asked and answered by templates",
     load=load,
-    languages=LANGS,
+    languages=LANGUAGES,
     licence="names: Unicode License v3; templates: Apache-2.0",
     citation="Unicode Common Locale Data Repository (CLDR), https://cldr.unicode.org",
     homepage="https://cldr.unicode.org",

@@ -1,4 +1,4 @@
-"""Finds datasets by name, among the files of this folder and installed packages, and loads them."""
+"""The datasets by name: those of this folder, and those of installed packages."""
 
 import logging
 import pkgutil
@@ -7,7 +7,6 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
 
 from beir_hybrid.collection import Collection
 from beir_hybrid.errors import BadData, lookup
@@ -31,34 +30,36 @@ def datasets() -> dict[str, Dataset]:
     >>> list(datasets()["mlqa-r"].options)
     ['passage_text']
     """
-    found = dict(_ours())
-    for name in _others():
+    table = dict(_import_ours())
+    for name in _list_entry_points():
         try:
-            found[name] = _other(name)
+            table[name] = _load_entry_point(name)
         except BadData as error:
             logger.warning("a dataset is left out: %s", error)
-    return found
+    return table
 
 
 def find_dataset(name: str) -> Dataset:
-    """Return a dataset by its name; of other packages, only the one that declares it is loaded."""
-    if name in _ours():
-        return _ours()[name]
-    lookup("dataset", name, {**_ours(), **_others()})
-    return _other(name)
+    """Return a dataset by its name; of other packages, only that of the dataset is imported."""
+    if name in _import_ours():
+        return _import_ours()[name]
+    lookup("dataset", name, {**_import_ours(), **_list_entry_points()})
+    return _load_entry_point(name)
 
 
-def load(name: str, /, languages: str | Iterable[str] | None = None, **options: Any) -> Collection:
+def load(
+    name: str, /, languages: str | Iterable[str] | None = None, **options: object
+) -> Collection:
     """Return a dataset as a `Collection`, fetching and converting it once.
 
     Parameters
     ----------
     name
-        ``xquad-r``, ``mlqa-r``, ``miracl``, ``beir-folder``, ``jsonl``, ``quickstart``; with
-        pictures ``jsonl-image-text``, ``multi30k``, ``xtd10``, ``xm3600``, ``xflickrco``, ``wit``;
-        or that of an installed package.
+        ``xquad-r``, ``mlqa-r``, ``miracl``, ``beir-folder``, ``jsonl``, ``quickstart``; with images
+        ``jsonl-image-text``, ``multi30k``, ``xtd10``, ``xm3600``, ``xflickrco``, ``wit``; or that
+        of an installed package.
     languages
-        The languages to load, as codes of any fashion; all by default.
+        The languages to load, as language tags of any form; all by default.
     options
         The dataset's own: ``beir-hybrid datasets show NAME`` lists them.
 
@@ -75,33 +76,34 @@ def load(name: str, /, languages: str | Iterable[str] | None = None, **options: 
 
 
 @cache
-def _ours() -> dict[str, Dataset]:
-    found = {}
+def _import_ours() -> dict[str, Dataset]:
+    """Import the modules of this folder, and return the datasets that they declare."""
+    table = {}
     for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
         for value in vars(import_module(f"beir_hybrid.sources.{module.name}")).values():
             if isinstance(value, Dataset):
-                found[value.name] = value
-    return found
+                table[value.name] = value
+    return table
 
 
 @cache
-def _others() -> dict[str, list[EntryPoint]]:
-    """Return the entry points of other packages by name, none of them loaded."""
-    found: dict[str, list[EntryPoint]] = {}
+def _list_entry_points() -> dict[str, list[EntryPoint]]:
+    """Return the entry points of installed packages by name, without loading any."""
+    table: dict[str, list[EntryPoint]] = {}
     for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda entry: entry.name):
-        found.setdefault(entry.name, []).append(entry)
-    return found
+        table.setdefault(entry.name, []).append(entry)
+    return table
 
 
-def _other(name: str) -> Dataset:
-    entry, *more = _others()[name]
+def _load_entry_point(name: str) -> Dataset:
+    entry, *rivals = _list_entry_points()[name]
     where = f"entry point {entry.value!r}"
-    if name in _ours() or more:
-        rival = repr(more[0].value) if more else "this package"
+    if name in _import_ours() or rivals:
+        rival = repr(rivals[0].value) if rivals else "this package"
         raise BadData(f"{where} declares {name!r}, as {rival} does")
     try:
         value = entry.load()
-    except Exception as error:  # other people's code, which may raise anything
+    except Exception as error:  # code of other packages may raise anything
         raise BadData(f"{where} cannot be loaded: {type(error).__name__}: {error}") from error
     if not isinstance(value, Dataset):
         raise BadData(f"{where} is no Dataset but {type(value).__name__}")

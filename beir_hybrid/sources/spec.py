@@ -1,11 +1,10 @@
-"""What a dataset declares, and a description of it for people."""
+"""The declaration of a dataset: facts for people, languages, options and the loader."""
 
 import inspect
 import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from beir_hybrid.collection import Collection
 from beir_hybrid.errors import BadOption, lookup
@@ -18,16 +17,16 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset: facts for people, and a function that makes the `Collection`.
+    """A dataset: facts for people, and the function that makes the `Collection`.
 
     Attributes
     ----------
     load
         Called with ``languages`` (a tuple of codes in the order of `languages`, or ``None`` for
-        all) and the dataset's own options by keyword: every other parameter that has a name.
-        Options given as text, as on the command line, are turned into what their annotations say.
+        all) and the dataset's own options by keyword: all its other parameters that have a name.
+        Options given as text, as on the command line, are converted as their annotations say.
     languages
-        The codes it comes in; empty where the user's files decide.
+        The codes of its languages; empty if they depend on the user's files.
 
     Examples
     --------
@@ -41,7 +40,7 @@ class Dataset:
     ...         writer.finish()
     ...     return load_or_build("tiny", {"times": times}, build)
     >>> tiny = Dataset("tiny", "the shortest of all", read, ("en",), licence="CC0")
-    >>> tiny(times="2")  # text, as on the command line, becomes what the annotation says
+    >>> tiny(times="2")  # text, as on the command line, is converted as the annotation says
     Collection('tiny', 1 language, 2 queries, 2 passages)
     """
 
@@ -60,49 +59,52 @@ class Dataset:
             signature = inspect.signature(self.load, eval_str=True)
         except NameError:  # annotations of names that are only imported for type checkers
             signature = inspect.signature(self.load)
-        by_name = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+        named_kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
         return {
             name: parameter
             for name, parameter in signature.parameters.items()
-            if name != "languages" and parameter.kind in by_name
+            if name != "languages" and parameter.kind in named_kinds
         }
 
     def __call__(
-        self, languages: str | Iterable[str] | None = None, /, **options: Any
+        self, languages: str | Iterable[str] | None = None, /, **options: object
     ) -> Collection:
-        """Load it, refusing options and languages that it does not have."""
+        """Load the dataset, refusing options and languages that it does not have."""
         if "languages" in options:
             raise BadOption("languages are no option of a dataset; name them beside the options")
-        known = self.options
+        parameters = self.options
         for name, value in options.items():
-            parameter = lookup(f"option of {self.name}", name, known)
+            parameter = lookup(f"option of {self.name}", name, parameters)
             options[name] = convert_option(name, value, parameter.annotation)
-        for name, parameter in known.items():
+        for name, parameter in parameters.items():
             if parameter.default is inspect.Parameter.empty and name not in options:
                 raise BadOption(f"{self.name} needs the option {name!r}")
-        chosen = None if languages is None else self._chosen(languages)
-        kept = {
-            name: str(value.resolve()) if isinstance(value, Path) else value
-            for name, value in options.items()
+        codes = None if languages is None else self._choose_languages(languages)
+        request = {
+            "name": self.name,
+            "languages": codes and list(codes),
+            "options": {
+                name: str(value.resolve()) if isinstance(value, Path) else value
+                for name, value in options.items()
+            },
         }
-        loaded = {"name": self.name, "languages": chosen and list(chosen), "options": kept}
-        return replace(self.load(languages=chosen, **options), dataset=loaded)
+        return replace(self.load(languages=codes, **options), dataset=request)
 
-    def _chosen(self, languages: str | Iterable[str]) -> tuple[str, ...]:
+    def _choose_languages(self, tags: str | Iterable[str]) -> tuple[str, ...]:
+        """Return the codes of languages in one order, so that one collection is built for them."""
         if not self.languages:
-            return tuple(sorted(normalise_all(languages)))
-        named = choose_languages(f"language of {self.name}", languages, self.languages)
-        # In one order, so that however they are named, one collection is built.
-        return tuple(lang for lang in self.languages if lang in named)
+            return tuple(sorted(normalise_all(tags)))
+        codes = choose_languages(f"language of {self.name}", tags, self.languages)
+        return tuple(lang for lang in self.languages if lang in codes)
 
 
 def announce(dataset: Dataset) -> None:
-    """Show licence and citation, once for every cache; called when a dataset has been fetched."""
-    shown = cache_folder() / "announced" / dataset.name
-    with file_lock(shown):
-        if shown.exists():
+    """Show a dataset's licence and citation, once for every cache; call it after fetching."""
+    path = cache_folder() / "announced" / dataset.name
+    with file_lock(path):
+        if path.exists():
             return
-        facts = f"{dataset.name} is licensed {dataset.licence}. Please cite: {dataset.citation}"
-        logger.warning("%s", facts)
-        with atomic_file(shown) as temporary:
-            temporary.write_text(f"{facts}\n", "utf-8")
+        notice = f"{dataset.name} is licensed {dataset.licence}. Please cite: {dataset.citation}"
+        logger.warning("%s", notice)
+        with atomic_file(path) as temporary:
+            temporary.write_text(f"{notice}\n", "utf-8")

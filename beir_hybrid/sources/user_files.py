@@ -1,4 +1,4 @@
-"""The user's own files as datasets: a folder in BEIR's layout, or parallel texts as JSON lines."""
+"""Datasets of one's own: a folder in BEIR's layout, or parallel texts as JSON lines."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from beir_hybrid.errors import BadOption
 from beir_hybrid.sources.spec import Dataset
 
 
-def _folder(
+def _load_beir_folder(
     languages: tuple[str, ...] | None = None,
     *,
     path: str | Path,
@@ -15,22 +15,22 @@ def _folder(
     language: str | None = None,
     name: str = "",
 ) -> Collection:
-    _whole("beir-folder", languages)
+    _refuse_languages("beir-folder", languages)
     return read_folder(path, split, language=language, name=name)
 
 
-def _jsonl(
+def _load_jsonl(
     languages: tuple[str, ...] | None = None,
     *,
     path: str | Path,
     name: str = "",
     licence: str = "",
 ) -> Collection:
-    _whole("jsonl", languages)
+    _refuse_languages("jsonl", languages)
     return read_jsonl(path, name=name, licence=licence)
 
 
-def _whole(name: str, languages: tuple[str, ...] | None) -> None:
+def _refuse_languages(name: str, languages: tuple[str, ...] | None) -> None:
     if languages is not None:
         raise BadOption(f"{name} loads every language of the files; choose some with view(...)")
 
@@ -38,12 +38,12 @@ def _whole(name: str, languages: tuple[str, ...] | None) -> None:
 BEIR_FOLDER = Dataset(
     name="beir-folder",
     summary="a folder with corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv",
-    load=_folder,
+    load=_load_beir_folder,
     licence="your own",
 )
 JSONL = Dataset(
     name="jsonl",
     summary="your own parallel questions and passages, a file of JSON lines",
-    load=_jsonl,
+    load=_load_jsonl,
     licence="your own",
 )
