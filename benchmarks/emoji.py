@@ -24,7 +24,7 @@ from beir_hybrid.files import atomic_folder
 from beir_hybrid.results.results import Results
 from beir_hybrid.results.statistics import estimate_interval
 from beir_hybrid.results.values import Values, average
-from beir_hybrid.sources.image_text import Captioned, image_text
+from beir_hybrid.sources.image_text import CaptionedImage, build_image_collection
 
 HERE = Path(__file__).parent
 RUNS = HERE.parent / "bench-results" / "emoji"
@@ -125,7 +125,7 @@ def collection(name: str, folder: Path, rows: ROWS, langs: Iterable[str] = ()) -
     """Return some pictures with their names in some languages, or in all."""
     wanted = set(langs) or set(rows[0]["captions"])
     captioned = [
-        Captioned(
+        CaptionedImage(
             row["id"],
             folder / row["image"],
             {lang: [text] for lang, text in row["captions"].items() if lang in wanted},
@@ -134,7 +134,9 @@ def collection(name: str, folder: Path, rows: ROWS, langs: Iterable[str] = ()) -
         for row in rows
     ]
     names = sha256(repr(captioned).encode()).hexdigest()
-    return image_text(name, captioned, {"names": names}, licence="Noto Emoji, Apache 2.0; CLDR")
+    return build_image_collection(
+        name, captioned, {"names": names}, licence="Noto Emoji, Apache 2.0; CLDR"
+    )
 
 
 class Trial:

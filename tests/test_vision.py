@@ -34,7 +34,7 @@ from beir_hybrid.pyserini.bm25 import bm25
 from beir_hybrid.pyserini.index import build_index
 from beir_hybrid.pyserini.lucene import build_lucene_index
 from beir_hybrid.pyserini.topics import write_topics
-from beir_hybrid.sources.image_text import Captioned, image_text
+from beir_hybrid.sources.image_text import CaptionedImage, build_image_collection
 from beir_hybrid.training.loss import HybridContrastiveLoss
 from tests.models import static_model, tiny_clip, tiny_siglip, transformer_model
 
@@ -420,8 +420,8 @@ def collection(tmp_path: Path) -> Collection:
     for name, colour in COLOURS.items():
         path = tmp_path / f"{name}.png"
         Image.new("RGB", (3, 3), colour).save(path)
-        rows.append(Captioned(name, path, {"en": [name], "de": [GERMAN[name]]}, name))
-    return image_text("colours", rows, {})
+        rows.append(CaptionedImage(name, path, {"en": [name], "de": [GERMAN[name]]}, name))
+    return build_image_collection("colours", rows, {})
 
 
 def test_an_evaluation_encodes_every_caption_and_picture_once_for_all_settings(
@@ -469,9 +469,9 @@ def test_a_model_of_texts_alone_encodes_no_caption_of_pictures(
 def test_a_model_of_texts_alone_is_told_what_there_is(
     tmp_path: Path, files: list[Path], captions: list[str], cure: str
 ) -> None:
-    rows = [Captioned(path.stem, path, {"en": captions}, path.stem) for path in files]
+    rows = [CaptionedImage(path.stem, path, {"en": captions}, path.stem) for path in files]
     with pytest.raises(BadOption, match=f"reads no images.* {cure}$"):
-        evaluate(static_model(), image_text("one", rows, {}), store=tmp_path / "store")
+        evaluate(static_model(), build_image_collection("one", rows, {}), store=tmp_path / "store")
 
 
 REFUSED: dict[str, Callable[[Collection, Path], object]] = {
