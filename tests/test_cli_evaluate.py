@@ -270,7 +270,7 @@ def test_reranking_is_that_of_the_function(
         ),
         (
             ["M", "DATA", "--runs"],
-            "--runs takes a model and --output, the folder that runs go to",
+            "--runs takes --output, the folder that runs go to",
         ),
         (["M", "DATA", "--measures", ""], "no measure is named"),
         (["M", "DATA", "--measures", "R@0"], "no measure R@0: its cutoff must be at least 1"),

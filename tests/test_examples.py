@@ -88,7 +88,6 @@ def test_console_lines_name_commands_and_options_that_there_are(line: str) -> No
     from typer.main import get_command
 
     from beir_hybrid.cli import app
-    from beir_hybrid.cli.train import OURS
 
     words = [word for word in shlex.split(line, comments=True) if not re.match(r"[A-Z_]+=", word)]
     assert words.pop(0) == "beir-hybrid"
@@ -100,7 +99,7 @@ def test_console_lines_name_commands_and_options_that_there_are(line: str) -> No
     left = {word.removeprefix("--").replace("-", "_") for word in context.args if word[:2] == "--"}
     if name != "pyserini":  # what is behind its -- is Pyserini's
         fields = SentenceTransformerTrainingArguments.__dataclass_fields__
-        assert left <= {*fields, *OURS}
+        assert left <= {*fields}
 
 
 def test_python_blocks_need_only_what_the_page_installs() -> None:

@@ -763,7 +763,7 @@ def test_the_command_line_counts_images(tmp_path: Path) -> None:
         "  de          1 queries            1 passages\n"
         "  en          3 queries            3 passages\n"
         "  zza          1 queries            1 passages\n"
-        "  2 pictures, which are asked and found as well\n"
+        "  2 images, which are queries and passages too\n"
     )
     assert done.stderr.count("\n") == 1
     told = json.loads(ran("datasets", "fetch", "jsonl-image-text", *option, "--json").stdout)

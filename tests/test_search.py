@@ -171,7 +171,7 @@ def test_the_command(built: Built, ran: Ran, data: list[str], model: Path) -> No
         *("1", "0.7071", "de", "de:p2", "w4", "w5")
     ]
     assert done.out.splitlines()[2] == (
-        "the question is none of the dataset's, so no passage is marked"
+        "the query is none of the dataset's, so no passage is marked"
     )
     done = ran("search", built.folder, "w1", "-o", "path=x")
     assert done == (2, "", "BadOption: --option is an option of --dataset, which is not named\n")

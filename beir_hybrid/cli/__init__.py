@@ -1,4 +1,4 @@
-"""The command line: thin over the public functions, one readable line for what a user can mend."""
+"""The command line: public functions as commands, and errors as one readable line."""
 
 import logging
 import os
@@ -12,6 +12,7 @@ from beir_hybrid.cli.ablate import ablate
 from beir_hybrid.cli.datasets import datasets
 from beir_hybrid.cli.encode import encode
 from beir_hybrid.cli.evaluate import evaluate
+from beir_hybrid.cli.flatten import flatten_options
 from beir_hybrid.cli.index import index, pyserini, topics
 from beir_hybrid.cli.leaderboard import leaderboard
 from beir_hybrid.cli.quickstart import quickstart
@@ -22,12 +23,12 @@ from beir_hybrid.cli.train import train
 from beir_hybrid.cli.trainer_arguments import EXTRA
 from beir_hybrid.errors import BeirHybridError
 
-# What typer raises of a line that it cannot make sense of; it has no public name for it.
+# The error of typer for a line that it cannot parse, for which it has no public name.
 UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
 
 app = typer.Typer(
     name="beir-hybrid",
-    help="Train, judge and serve language-agnostic retrievers.",
+    help="Train, evaluate and serve language-agnostic retrievers.",
     no_args_is_help=True,
     add_completion=True,
     rich_markup_mode="markdown",
@@ -36,15 +37,15 @@ app = typer.Typer(
 )
 app.command()(quickstart)
 app.add_typer(datasets, name="datasets")
-app.command()(encode)
-app.command()(evaluate)
-app.command()(bm25)
+app.command()(flatten_options(encode))
+app.command()(flatten_options(evaluate))
+app.command()(flatten_options(bm25))
 app.command()(fuse)
-app.command()(search)
-app.command(context_settings=EXTRA)(train)
-app.command(context_settings=EXTRA)(ablate)
-app.command()(index)
-app.command()(topics)
+app.command()(flatten_options(search))
+app.command(context_settings=EXTRA)(flatten_options(train))
+app.command(context_settings=EXTRA)(flatten_options(ablate))
+app.command()(flatten_options(index))
+app.command()(flatten_options(topics))
 app.command(context_settings=EXTRA, options_metavar="[OPTIONS] -- MODULE [ARGS]...")(pyserini)
 app.command()(reproduce)
 app.command()(leaderboard)
@@ -58,8 +59,8 @@ def common(
         bool, typer.Option("--debug", help="Show tracebacks and details; anywhere on the line.")
     ] = False,
 ) -> None:
-    """Train, judge and serve language-agnostic retrievers."""
-    # Only our own lines: other libraries keep theirs to themselves.
+    """Train, evaluate and serve language-agnostic retrievers."""
+    # Only our own log: other libraries' is not shown.
     logger = logging.getLogger("beir_hybrid")
     logger.setLevel(logging.DEBUG if debug else logging.WARNING)
     logger.handlers = [logging.StreamHandler()]
@@ -67,13 +68,13 @@ def common(
 
 
 def main() -> None:
-    """Run the command line; what a user can put right ends in one line and exit code 2."""
+    """Run the command line; an error that a user can put right is one line and exit code 2."""
     arguments = sys.argv[1:]
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     debug = "--debug" in options
-    if debug:  # wherever it stands, it is the program's own option
-        rest = [argument for argument in options if argument != "--debug"]
-        arguments = ["--debug", *rest, *arguments[len(options) :]]
+    if debug:  # in any place of the line it is an option of the program
+        options_without_debug = [argument for argument in options if argument != "--debug"]
+        arguments = ["--debug", *options_without_debug, *arguments[len(options) :]]
     if not sys.stderr.isatty():  # before tqdm is imported: other libraries' bars, too
         os.environ.setdefault("TQDM_DISABLE", "1")
     try:
@@ -81,18 +82,18 @@ def main() -> None:
     except (BeirHybridError, UsageError, typer.Abort) as error:
         if debug:
             traceback.print_exc()
-        sys.exit(_report(error))
+        sys.exit(_report_error(error))
 
 
-def _report(error: Exception) -> int:
-    """Say in one line what went wrong, and return the exit code."""
+def _report_error(error: Exception) -> int:
+    """Print an error in one line, and return the exit code."""
     if isinstance(error, typer.Abort):
         typer.echo("Aborted", err=True)
         return 1
     kind, message = type(error).__name__, str(error)
     if isinstance(error, UsageError):
         kind, message = "Usage", error.format_message()
-        if not message:  # there were no arguments, and the help has been shown
+        if not message:  # there were no arguments, so the help was printed
             return 2
         if error.ctx:
             message = f"{message} See {error.ctx.command_path} --help"

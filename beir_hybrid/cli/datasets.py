@@ -5,17 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from beir_hybrid.cli.shared import (
-    Json,
-    Languages,
-    Name,
-    Offline,
-    Options,
-    load,
-    print_json,
-    print_table,
-)
-from beir_hybrid.cli.shared import split as parts
+from beir_hybrid.cli.flatten import Group, flatten_options
+from beir_hybrid.cli.options import DatasetName, LoadOptions, load_dataset, split_commas
+from beir_hybrid.cli.printing import Json, print_json, print_table
 
 if TYPE_CHECKING:
     from beir_hybrid.sources import Dataset
@@ -31,20 +23,21 @@ def list_datasets(as_json: Json = False) -> None:
 
     Example: `beir-hybrid datasets list`
     """
-    from beir_hybrid.sources import datasets as known
+    from beir_hybrid.sources import datasets as load_registry
 
+    registry = load_registry().values()
     if as_json:
-        print_json([_facts(dataset) for dataset in known().values()])
+        print_json([_describe_dataset(dataset) for dataset in registry])
         return
     rows = [
         [dataset.name, str(len(dataset.languages) or ""), dataset.licence, dataset.summary]
-        for dataset in known().values()
+        for dataset in registry
     ]
     print_table(["name", "languages", "licence", "what it is"], rows)
 
 
 @datasets.command()
-def show(name: Name, as_json: Json = False) -> None:
+def show(name: DatasetName, as_json: Json = False) -> None:
     """Show a dataset's languages, options, licence and citation.
 
     Example: `beir-hybrid datasets show miracl`
@@ -55,14 +48,14 @@ def show(name: Name, as_json: Json = False) -> None:
 
     dataset = find_dataset(name)
     if as_json:
-        print_json(_facts(dataset))
+        print_json(_describe_dataset(dataset))
         return
-    named = ", ".join(f"{lang} ({name_language(lang)})" for lang in dataset.languages)
+    languages = ", ".join(f"{lang} ({name_language(lang)})" for lang in dataset.languages)
     options = "\n".join(map(describe_option, dataset.options.values()))
     rows = {
         "name": dataset.name,
         "what it is": dataset.summary,
-        "languages": named or "those of your files",
+        "languages": languages or "those of your files",
         "options": options or "none",
         "licence": dataset.licence,
         "please cite": dataset.citation,
@@ -71,7 +64,7 @@ def show(name: Name, as_json: Json = False) -> None:
     print_table([], [[heading, value] for heading, value in rows.items() if value])
 
 
-def _facts(dataset: "Dataset") -> dict[str, Any]:
+def _describe_dataset(dataset: "Dataset") -> dict[str, Any]:
     from beir_hybrid.sources.options import describe_option
 
     return {
@@ -86,50 +79,50 @@ def _facts(dataset: "Dataset") -> dict[str, Any]:
 
 
 @datasets.command("fetch")
-def fetch_dataset(
-    name: Name,
-    languages: Languages = None,
-    option: Options = None,
-    offline: Offline = False,
-    as_json: Json = False,
-) -> None:
-    """Fetch a dataset, convert it once, and say what is in it.
+@flatten_options
+def fetch_dataset(*, name: DatasetName, load: LoadOptions, as_json: Json = False) -> None:
+    """Fetch a dataset, convert it once, and print its size in each language.
 
     Example: `beir-hybrid datasets fetch mlqa-r --languages en,de,es`
     """
     from beir_hybrid.collection.setting import IMAGE
     from beir_hybrid.text import plural
 
-    collection = load(name, parts(languages), option, offline)
-    pictures = len(collection.find_passage_rows(IMAGE)) if collection.has_images else 0
-    rows = {
+    collection = load.load(name)
+    n_images = len(collection.find_passage_rows(IMAGE)) if collection.has_images else 0
+    sizes = {
         lang: (len(collection.find_query_rows(lang)), len(collection.find_passage_rows(lang)))
         for lang in collection.languages
     }
     if as_json:
-        sizes = {lang: {"queries": n, "passages": m} for lang, (n, m) in rows.items()}
-        shown = {"pictures": pictures} if collection.has_images else {}
-        print_json({"name": name, "languages": sizes, **shown, "caveat": collection.caveat})
+        languages = {
+            lang: {"queries": n_queries, "passages": n_passages}
+            for lang, (n_queries, n_passages) in sizes.items()
+        }
+        images = {"images": n_images} if collection.has_images else {}
+        print_json({"name": name, "languages": languages, **images, "caveat": collection.caveat})
         return
-    _echo_counts(name, len(collection.queries), len(collection.passages))
-    for lang, (queries, passages) in rows.items():
-        typer.echo(f"  {lang}  {queries:>9,} queries  {passages:>11,} passages")
+    _echo_size(name, len(collection.queries), len(collection.passages))
+    for lang, (n_queries, n_passages) in sizes.items():
+        typer.echo(f"  {lang}  {n_queries:>9,} queries  {n_passages:>11,} passages")
     if collection.has_images:
-        typer.echo(f"  {plural(pictures, 'pictures')}, which are asked and found as well")
+        typer.echo(f"  {plural(n_images, 'images')}, which are queries and passages too")
     if collection.caveat:
         typer.echo(f"note: {collection.caveat}")
 
 
 @datasets.command()
+@flatten_options
 def export(
-    name: Name,
+    *,
+    name: DatasetName,
     folder: Annotated[
         Path, typer.Argument(help="The folder to write; it must not exist yet.", metavar="FOLDER")
     ],
     queries: Annotated[
         str | None,
         typer.Option(
-            help="Query languages, with commas between, and 'image' for pictures; all by default."
+            help="Query languages, with commas between, and 'image' for images; all by default."
         ),
     ] = None,
     passages: Annotated[str | None, typer.Option(help="Passage languages; all by default.")] = None,
@@ -137,8 +130,7 @@ def export(
     languages: Annotated[
         str | None, typer.Option(help="Languages to load; by default those of both sides, or all.")
     ] = None,
-    option: Options = None,
-    offline: Offline = False,
+    load: Annotated[LoadOptions, Group(without=("languages",))],
 ) -> None:
     """Write a dataset, or one setting of it, as a folder that BEIR's own loader reads.
 
@@ -148,20 +140,27 @@ def export(
     from beir_hybrid.collection.setting import IMAGE
     from beir_hybrid.sources import find_dataset
 
-    asked, answered, loaded = parts(queries), parts(passages), parts(languages)
-    # The other languages need not be fetched; the user's own files are read as a whole.
-    if loaded is None and asked and answered and find_dataset(name).languages:
-        loaded = [lang for lang in (*asked, *answered) if lang != IMAGE] or None
-    collection = load(name, loaded, option, offline)
-    if asked is None and answered is None:  # pictures as well, where there are any
-        asked = answered = list(collection.codes)
-    view = collection.view(asked, answered)
+    query_languages, passage_languages = split_commas(queries), split_commas(passages)
+    languages_to_load = split_commas(languages)
+    # Other languages need not be fetched; the user's own files are read as a whole.
+    if (
+        languages_to_load is None
+        and query_languages
+        and passage_languages
+        and find_dataset(name).languages
+    ):
+        sides = (*query_languages, *passage_languages)
+        languages_to_load = [lang for lang in sides if lang != IMAGE] or None
+    collection = load_dataset(name, languages_to_load, load.option, offline=load.offline)
+    if query_languages is None and passage_languages is None:  # with images, if there are any
+        query_languages = passage_languages = list(collection.codes)
+    view = collection.view(query_languages, passage_languages)
     write_folder(view, folder, split)
-    documents = sum(len(rows) for rows in view.passage_ranges)
-    _echo_counts(folder, len(view.query_rows), documents)
+    n_passages = sum(len(rows) for rows in view.passage_ranges)
+    _echo_size(folder, len(view.query_rows), n_passages)
 
 
-def _echo_counts(where: str | Path, queries: int, passages: int) -> None:
+def _echo_size(place: str | Path, n_queries: int, n_passages: int) -> None:
     from beir_hybrid.text import plural
 
-    typer.echo(f"{where}: {plural(queries, 'queries')}, {plural(passages, 'passages')}")
+    typer.echo(f"{place}: {plural(n_queries, 'queries')}, {plural(n_passages, 'passages')}")

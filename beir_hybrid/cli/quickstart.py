@@ -1,27 +1,27 @@
-"""The command that shows all of it, on a small scale and with no network."""
+"""The command that shows everything on a small scale, without network."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from beir_hybrid.cli.shared import print_table
+from beir_hybrid.cli.printing import print_table
 
-Output = Annotated[Path, typer.Option(help="The folder for all that it makes.", metavar="DIR")]
+Output = Annotated[Path, typer.Option(help="The folder for everything.", metavar="DIR")]
 
 
 def quickstart(output: Output = Path("quickstart")) -> None:
-    """Train three small encoders, judge and compare them, index the best, write the leaderboard.
+    """Train three small encoders, evaluate and compare them, index the best, make a leaderboard.
 
-    Needs no network and about a minute on two cores; a second time it finds everything there.
-    Questions and answers in 11 languages are made by rule: a demonstration, and no benchmark.
+    Takes no network and about a minute on two cores; a second run makes nothing again.
+    Queries and passages in 11 languages are generated: a demonstration, and no benchmark.
 
     Example: `beir-hybrid quickstart`
     """
     from beir_hybrid.extras.demonstration import list_notes, make_table
-    from beir_hybrid.extras.demonstration import quickstart as run
+    from beir_hybrid.extras.demonstration import quickstart as run_quickstart
 
-    results = run(output)
+    results = run_quickstart(output)
     print_table(*make_table(results))
     for note in list_notes(results, output):
         typer.echo(note)

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from beir_hybrid.cli.evaluate import Measures, chosen
-from beir_hybrid.cli.shared import Json, console, print_json
+from beir_hybrid.cli.options import Measures, parse_measure_names
+from beir_hybrid.cli.printing import Json, make_console, print_json
 from beir_hybrid.errors import BadOption, lookup
 from beir_hybrid.files import atomic_file
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from beir_hybrid.results.compare import By
+    from beir_hybrid.results.compare import By as Grouping
     from beir_hybrid.results.results import Results
-    from beir_hybrid.results.statistics import Test
+    from beir_hybrid.results.statistics import Test as TestName
 
-_BY, _TESTS = ("kind", "setting"), ("randomisation", "t")
+_GROUPINGS, _TESTS = ("kind", "setting"), ("randomisation", "t")
 _PLOTS = ("matrix", "bias", "scatter", "languages")
 
 
@@ -35,15 +35,15 @@ Folders = Annotated[
 ]
 Baseline = Annotated[
     str | None,
-    typer.Option(help="A model or folder of these to compare with; the first by default."),
+    typer.Option(help="The model or folder to compare the others with; the first by default."),
 ]
-WayBy = Annotated[
+By = Annotated[
     str,
     typer.Option(
-        "--by", help="kind, or setting: every pair of languages.", autocompletion=lambda: _BY
+        "--by", help="kind, or setting: every pair of languages.", autocompletion=lambda: _GROUPINGS
     ),
 ]
-WhichTest = Annotated[
+Test = Annotated[
     str, typer.Option("--test", help="randomisation, or t.", autocompletion=lambda: _TESTS)
 ]
 Format = Annotated[
@@ -54,10 +54,10 @@ Format = Annotated[
         autocompletion=list_formats,
     ),
 ]
-Target = Annotated[
-    Path | None, typer.Option(help="Write a file, and not to the screen.", metavar="FILE")
+TableFile = Annotated[
+    Path | None, typer.Option(help="Write a file instead of printing.", metavar="FILE")
 ]
-WhichPlot = Annotated[
+PlotKind = Annotated[
     str,
     typer.Argument(
         help="matrix, bias, scatter or languages.", metavar="PLOT", autocompletion=lambda: _PLOTS
@@ -66,28 +66,30 @@ WhichPlot = Annotated[
 PlotFile = Annotated[
     Path, typer.Option("--output", help="An .svg, .png or .pdf to write.", metavar="FILE")
 ]
-OneMeasure = Annotated[str, typer.Option(help="A measure of the results.", metavar="NAME")]
+PlotMeasure = Annotated[str, typer.Option(help="A measure of the results.", metavar="NAME")]
 BiasMeasure = Annotated[
     str | None,
-    typer.Option(help="Of scatter: what lies across; RankDistance by default.", metavar="NAME"),
+    typer.Option(
+        help="Of scatter: the measure of the x axis; RankDistance by default.", metavar="NAME"
+    ),
 ]
 OneTarget = Annotated[
     bool,
-    typer.Option("--one-target", help="Of matrix: without other languages' relevant passages."),
+    typer.Option("--one-target", help="Of matrix: without relevant passages in other languages."),
 ]
 
 
-def read(folders: list[Path]) -> dict[str, "Results"]:
-    """Read results, by their models' names, or by their folders where those are not distinct."""
+def read_results(folders: list[Path]) -> dict[str, "Results"]:
+    """Read results, by their models' names, or by their folders if the names are not unique."""
     from beir_hybrid.results.results import Results
 
-    seen: set[Path] = set()
+    paths: set[Path] = set()
     for folder in folders:
-        if folder.resolve() in seen:
+        if folder.resolve() in paths:
             raise BadOption(f"{folder} is named twice")
-        seen.add(folder.resolve())
+        paths.add(folder.resolve())
     results = [Results.load(folder) for folder in folders]
-    names = [one.model for one in results]
+    names = [system.model for system in results]
     if len(set(names)) < len(names):
         names = [str(folder) for folder in folders]
     return dict(zip(names, results, strict=True))
@@ -96,11 +98,11 @@ def read(folders: list[Path]) -> dict[str, "Results"]:
 def compare(
     results: Folders,
     baseline: Baseline = None,
-    by: WayBy = "kind",
+    by: By = "kind",
     measures: Measures = None,
-    test: WhichTest = "randomisation",
+    test: Test = "randomisation",
     form: Format = None,
-    output: Target = None,
+    output: TableFile = None,
     as_json: Json = False,
 ) -> None:
     """Compare systems on the same data, query by query, with the first or with --baseline.
@@ -124,14 +126,14 @@ def compare(
         raise BadOption(f"name --json or --format {form}, not both")
     if len(results) < 2:  # noqa: PLR2004 - a comparison takes two
         raise BadOption("compare takes two folders of results or more")
-    systems = read(results)
+    systems = read_results(results)
     aliases = dict(zip(map(str, results), systems, strict=True)) | {name: name for name in systems}
     comparison = compare_systems(
         systems,
         baseline=None if baseline is None else lookup("system", baseline, aliases),
-        by=cast("By", by),
-        test=cast("Test", test),
-        **chosen(measures),
+        by=cast("Grouping", by),
+        test=cast("TestName", test),
+        **parse_measure_names(measures),
     )
     if output is not None:
         with atomic_file(output) as temporary:
@@ -139,7 +141,7 @@ def compare(
     if as_json:
         print_json(build_comparison_record(comparison))
     elif output is None and name == "table":
-        console().print(render_terminal(comparison))
+        make_console().print(render_terminal(comparison))
     elif output is None:
         typer.echo(write(comparison), nl=False)
     if output is not None:
@@ -155,10 +157,10 @@ def _find_format(output: Path | None) -> str:
 
 
 def plot(
-    kind: WhichPlot,
+    kind: PlotKind,
     results: Folders,
     output: PlotFile,
-    measure: OneMeasure = "AP",
+    measure: PlotMeasure = "AP",
     bias: BiasMeasure = None,
     one_target: OneTarget = False,
 ) -> None:
@@ -197,6 +199,6 @@ def plot(
         if value and kind != owner:
             raise BadOption(f"--{name} is an option of {owner}")
     check_suffix(output)
-    systems = read(results)
+    systems = read_results(results)
     write_figure(draw(*systems.values()), output)
     typer.echo(f"saved in {output}")

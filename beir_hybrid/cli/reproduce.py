@@ -1,4 +1,4 @@
-"""The command that prints how to make results again."""
+"""The command that prints the commands that reproduce results."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,20 +6,20 @@ from typing import Annotated
 import typer
 
 Folder = Annotated[Path, typer.Argument(help="A folder of results.", metavar="RESULTS")]
-Output = Annotated[Path, typer.Option(help="The folder for what the commands make.", metavar="DIR")]
+Output = Annotated[
+    Path, typer.Option(help="The folder into which the commands write.", metavar="DIR")
+]
 Hits = Annotated[
     int | None,
-    typer.Option(
-        help="Passages to search for; by default as many as measures look at, where that can be."
-    ),
+    typer.Option(help="Passages to search for; by default as many as the measures need."),
 ]
 
 
 def reproduce(results: Folder, output: Output = Path("reproduced"), hits: Hits = None) -> None:
-    """Print the commands that make results again: fetch, index, search, score.
+    """Print the commands that reproduce results: fetch, index, search, score.
 
-    `index` encodes, each text once. Pyserini searches. Measures that look further than the passages
-    it returns are left to `beir-hybrid evaluate`.
+    `index` encodes, each text once. Pyserini searches. Measures that need more passages than it
+    returns are left to `beir-hybrid evaluate`.
 
     Examples
     --------
@@ -33,10 +33,14 @@ def reproduce(results: Folder, output: Output = Path("reproduced"), hits: Hits =
     from beir_hybrid.results.results import Results
 
     check_topics_folder(output)
-    found = Results.load(results)
-    for line in reproduce_commands(found, folder=output, hits=hits):
+    saved_results = Results.load(results)
+    for line in reproduce_commands(saved_results, folder=output, hits=hits):
         typer.echo(line)
-    now, then = list_versions(), found.provenance.versions
-    other = [f"{name} {then[name]}" for name in then if then[name] != now.get(name)]
-    if other:
-        typer.echo(f"note: these were made with {', '.join(other)}", err=True)
+    versions, saved_versions = list_versions(), saved_results.provenance.versions
+    differences = [
+        f"{name} {version}"
+        for name, version in saved_versions.items()
+        if version != versions.get(name)
+    ]
+    if differences:
+        typer.echo(f"note: these were made with {', '.join(differences)}", err=True)

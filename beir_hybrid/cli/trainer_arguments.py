@@ -1,51 +1,71 @@
-"""A YAML file and words that no command knows in, arguments of the trainer out."""
+"""Configuration files, and arguments of the trainer among the options of a command."""
 
 import argparse
 import json
-from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from beir_hybrid.errors import BadData, BadOption
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+# A command with these settings accepts words that are not its options.
 EXTRA = {"allow_extra_args": True, "ignore_unknown_options": True}
-ARGUMENTS = "arguments of the trainer"  # in the context's notes
+_CONTEXT_KEY = "arguments of the trainer"  # in the notes of typer's context
 
 
-def config_file(context: typer.Context, path: Path | None) -> Path | None:
-    """Take what a YAML file says for what is not on the line."""
+def read_config(context: typer.Context, path: Path | None) -> Path | None:
+    """Read a YAML file, and make its values the defaults of the command's options.
+
+    Values that are no options of the command are kept for `parse_trainer_arguments`.
+    """
     if path is None:
         return None
     import yaml
 
     try:
-        found = yaml.safe_load(path.read_text("utf-8"))
+        content = yaml.safe_load(path.read_text("utf-8"))
     except OSError as error:
         raise BadData(f"cannot read {path}: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise BadData(f"{path} is no YAML: {error}") from error
-    if not isinstance(found, dict):
+    if not isinstance(content, dict):
         raise BadData(f"{path} must map options to values")
-    given = {str(name).replace("-", "_"): value for name, value in found.items()}
-    given = {name: value for name, value in given.items() if value is not None}
-    ours = {param.name: param for param in context.command.params if param.name != "config"}
-    context.default_map = {
-        name: _fitted(name, value, getattr(ours[name], "multiple", False))
-        for name, value in given.items()
-        if name in ours
+    values = {
+        str(name).replace("-", "_"): value for name, value in content.items() if value is not None
     }
-    context.meta[ARGUMENTS] = {name: value for name, value in given.items() if name not in ours}
+    options = {param.name: param for param in context.command.params if param.name != "config"}
+    context.default_map = {
+        name: _convert_value(name, value, is_list=getattr(options[name], "multiple", False))
+        for name, value in values.items()
+        if name in options
+    }
+    context.meta[_CONTEXT_KEY] = {
+        name: value for name, value in values.items() if name not in options
+    }
     return path
 
 
-def _fitted(name: str, value: Any, multiple: bool) -> Any:
-    """Return a YAML value as the command line would have it."""
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        help="A YAML file of options and trainer arguments; the command line overrides it.",
+        metavar="FILE",
+        is_eager=True,
+        callback=read_config,
+    ),
+]
+
+
+def _convert_value(name: str, value: Any, *, is_list: bool) -> Any:
+    """Convert a value of YAML to the form that it has on the command line."""
     if isinstance(value, dict):
-        value = [f"{key}={one}" for key, one in value.items()]
-    if multiple:
+        value = [f"{key}={item}" for key, item in value.items()]
+    if is_list:
         return value if isinstance(value, list) else [value]
     if not isinstance(value, list):
         return value
@@ -54,12 +74,11 @@ def _fitted(name: str, value: Any, multiple: bool) -> Any:
     return ",".join(map(str, value))
 
 
-def trainer_arguments(
-    given: Mapping[str, Any], words: Sequence[str], ours: set[str]
-) -> dict[str, Any]:
-    """Read the trainer's arguments, of a file and of the line, by their types.
+def parse_trainer_arguments(context: typer.Context) -> dict[str, Any]:
+    """Parse arguments of sentence-transformers' trainer by their types.
 
-    `ours` are the command's own options, for who misspells one of them.
+    They are the values of the configuration file and the words of the command line that are not the
+    command's own.
     """
     from sentence_transformers import SentenceTransformerTrainingArguments
     from transformers import HfArgumentParser
@@ -70,28 +89,31 @@ def trainer_arguments(
 
     dataclass: Any = SentenceTransformerTrainingArguments
     parser = Parser(dataclass, allow_abbrev=False, add_help=False)
-    for action in parser._actions:  # noqa: SLF001 - argparse has no other way to say "if given"
+    for action in parser._actions:  # noqa: SLF001 - argparse has no other way to leave out defaults
         action.default, action.required = argparse.SUPPRESS, False
-    known = {action.dest for action in parser._actions}  # noqa: SLF001
-    written = []
-    for name, value in given.items():
-        _is_known(name, known, ours)
-        many = isinstance(value, list)
-        written += [f"--{name}", *(map(_word, value) if many else [_word(value)])]
-    found, rest = parser.parse_known_args([*written, *words])
-    if rest:
-        _is_known(rest[0].lstrip("-").partition("=")[0].replace("-", "_"), known, ours)
-        raise BadOption(f"{rest[0]!r} is no option")
-    return vars(found)
+    names = {action.dest for action in parser._actions}  # noqa: SLF001
+    command_names = {str(param.name) for param in context.command.params}
+    config: Mapping[str, Any] = context.meta.get(_CONTEXT_KEY, {})
+    words: list[str] = []
+    for name, value in config.items():
+        _check_name(name, names, command_names)
+        items = value if isinstance(value, list) else [value]
+        words += [f"--{name}", *map(_format_word, items)]
+    arguments, unknown = parser.parse_known_args([*words, *context.args])
+    if unknown:
+        name = unknown[0].lstrip("-").partition("=")[0].replace("-", "_")
+        _check_name(name, names, command_names)
+        raise BadOption(f"{unknown[0]!r} is no option")
+    return vars(arguments)
 
 
-def _is_known(name: str, known: set[str], ours: set[str]) -> None:
-    """Raise `BadOption` for what is no argument of the trainer, with the nearest name."""
-    if name not in known:
-        near = get_close_matches(name, known | ours, n=1, cutoff=0.5)
-        hint = f"did you mean --{near[0].replace('_', '-')}?" if near else "see --help"
+def _check_name(name: str, names: set[str], command_names: set[str]) -> None:
+    """Raise `BadOption` if a name is no argument of the trainer, with the nearest name."""
+    if name not in names:
+        matches = get_close_matches(name, names | command_names, n=1, cutoff=0.5)
+        hint = f"did you mean --{matches[0].replace('_', '-')}?" if matches else "see --help"
         raise BadOption(f"there is no option {name!r}; {hint}")
 
 
-def _word(value: Any) -> str:
+def _format_word(value: object) -> str:
     return json.dumps(value) if isinstance(value, dict | bool) else str(value)

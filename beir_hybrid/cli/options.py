@@ -1,0 +1,149 @@
+"""Arguments and options that several commands have: datasets, settings, measures and results."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from beir_hybrid.cli.printing import Json, print_results
+from beir_hybrid.errors import BadOption
+from beir_hybrid.files import check_writable
+
+if TYPE_CHECKING:
+    from beir_hybrid.collection import Collection
+    from beir_hybrid.results.results import Results
+
+
+def complete_dataset() -> list[str]:
+    """Return the datasets' names, for the shell's completion."""
+    from beir_hybrid.sources import datasets
+
+    return list(datasets())
+
+
+DatasetName = Annotated[
+    str,
+    typer.Argument(
+        help="A dataset's name, such as xquad-r.", metavar="NAME", autocompletion=complete_dataset
+    ),
+]
+Dataset = Annotated[
+    str,
+    typer.Option(
+        help="A dataset's name, such as xquad-r.", metavar="NAME", autocompletion=complete_dataset
+    ),
+]
+Model = Annotated[str, typer.Argument(help="A name on the hub, or a folder.", metavar="MODEL")]
+OptionalModel = Annotated[
+    str | None, typer.Argument(help="A name on the hub, or a folder.", metavar="MODEL")
+]
+Engine = Annotated[
+    str, typer.Option(help="Where to compute: local, or ray, on a Ray cluster.", metavar="NAME")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Of mono,cross,multi,one-target and, with images, text-image,image-text,image-pool,"
+        "mixed; by default all of the collection but one-target.",
+        metavar="KINDS",
+    ),
+]
+Measures = Annotated[
+    list[str] | None,
+    typer.Option(help="ir-measures' names, with spaces or commas between.", metavar="NAMES"),
+]
+
+
+@dataclass(frozen=True)
+class LoadOptions:
+    """How a dataset is loaded."""
+
+    languages: Annotated[
+        str | None, typer.Option(help="Languages to load, with commas between; all by default.")
+    ] = None
+    option: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--option", "-o", metavar="KEY=VALUE", help="An option of the dataset; may be repeated."
+        ),
+    ] = None
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Use mirror and cache only, never the network.")
+    ] = False
+
+    def load(self, name: str) -> "Collection":
+        """Load a dataset."""
+        return load_dataset(name, split_commas(self.languages), self.option, offline=self.offline)
+
+
+@dataclass(frozen=True)
+class ResultsOptions:
+    """Where results go."""
+
+    output: Annotated[
+        Path | None, typer.Option(help="The folder for the results.", metavar="DIR")
+    ] = None
+    runs: Annotated[
+        bool,
+        typer.Option(
+            "--runs", help="Also write each setting's run into DIR/runs, replacing earlier ones."
+        ),
+    ] = False
+    as_json: Json = False
+
+    @property
+    def runs_folder(self) -> Path | None:
+        """The folder for runs, if they are to be written."""
+        return self.output / "runs" if self.output and self.runs else None
+
+    def check(self) -> None:
+        """Raise an error, before all work, if the results cannot be written."""
+        if self.runs and self.output is None:
+            raise BadOption("--runs takes --output, the folder that runs go to")
+        if self.output is not None:
+            check_writable(self.output / "results")
+
+    def show(self, results: "Results") -> None:
+        """Print results, and save them if there is a folder for them."""
+        print_results(results, as_json=self.as_json)
+        if self.output is not None:
+            results.save(self.output)
+            typer.echo(f"saved in {self.output}")
+
+
+def load_dataset(
+    name: str, languages: list[str] | None, option: list[str] | None, *, offline: bool
+) -> "Collection":
+    """Load a dataset, with ``KEY=VALUE`` texts as its options."""
+    from beir_hybrid.sources import find_dataset
+
+    set_offline(offline)
+    options: dict[str, str] = {}
+    for text in option or []:
+        key, equals, value = text.partition("=")
+        if not equals:
+            raise BadOption(f"--option takes KEY=VALUE, not {text!r}")
+        options[key.replace("-", "_")] = value
+    return find_dataset(name)(languages, **options)
+
+
+def set_offline(offline: bool) -> None:
+    """Forbid the network for the rest of the process if `offline`."""
+    if offline:
+        os.environ["BEIR_HYBRID_OFFLINE"] = "1"
+
+
+def split_commas(text: str | None) -> list[str] | None:
+    """Return the words between commas, or None for None."""
+    return None if text is None else [word for word in text.split(",") if word]
+
+
+def parse_measure_names(names: list[str] | None) -> dict[str, Any]:
+    """Return the argument ``measures`` of a function, or nothing for its default."""
+    if names is None:
+        return {}
+    from beir_hybrid.measures.parsing import parse_measures
+
+    return {"measures": parse_measures(" ".join(names))}
