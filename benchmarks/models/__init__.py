@@ -1,0 +1,1 @@
+"""Real models for benchmarks and examples, from packages that carry their weights."""
