@@ -1,14 +1,15 @@
-"""Train, judge and serve language-agnostic retrievers.
+"""Train, evaluate and serve language-agnostic retrievers.
 
-A collection in several languages goes in; every setting's run, measures and bias come out.
+For a collection in several languages, the package computes rankings of every setting, measures of
+effectiveness and measures of language bias.
 
-Names are resolved when they are first used, so that importing this package imports little else.
+Names are imported when they are first used, so that importing the package is cheap.
 """
 
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-# ir-measures knows the measures of bias once this package is imported; it is light.
+# Importing registers the measures of bias with ir-measures; it is cheap.
 import beir_hybrid.measures  # noqa: F401 - for what it registers
 from beir_hybrid import errors as errors
 from beir_hybrid._version import __version__ as __version__
@@ -81,7 +82,7 @@ if TYPE_CHECKING:
     from beir_hybrid.training.train import train as train
     from beir_hybrid.training.variants import Variant as Variant
 
-_HOMES = {
+_MODULES = {
     "BatchAuditCallback": "batches.audit_callback",
     "BlipMatcher": "evaluation.rerankers.blip",
     "ClipScore": "evaluation.clip_score",
@@ -149,13 +150,13 @@ _HOMES = {
     "write_topics": "pyserini.topics",
 }
 
-__all__ = [*_HOMES, "BeirHybridError", "__version__", "errors"]  # noqa: PLE0604 - the table's keys are strings
+__all__ = [*_MODULES, "BeirHybridError", "__version__", "errors"]  # noqa: PLE0604 - the table's keys are strings
 
 
 def __getattr__(name: str) -> object:
-    if name not in _HOMES:
+    if name not in _MODULES:
         raise AttributeError(f"module 'beir_hybrid' has no attribute {name!r}")
-    return getattr(import_module(f"beir_hybrid.{_HOMES[name]}"), name)
+    return getattr(import_module(f"beir_hybrid.{_MODULES[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -1,4 +1,4 @@
-"""A MIRACL-shaped corpus of 1 and 2 million passages in, passages a second and memory out.
+"""Speed and memory of converting generated corpora of 1 and 2 million passages, as in MIRACL.
 
 Every run is a fresh process: ``python -m benchmarks.corpus STEP FOLDER FILE ...`` prints JSON.
 """
@@ -21,8 +21,8 @@ SHARD = 500_000  # passages a file, as in MIRACL
 FILES = 4
 PAIRS = 9
 BLOCK = 5_000  # passages written at once
-# Scripts as first letter and how many: Latin twice, Cyrillic, Greek, Arabic, Devanagari, Bengali,
-# Thai, Han, Hiragana and Hangul.
+# Scripts as their first letter and number of letters: Latin twice, Cyrillic, Greek, Arabic,
+# Devanagari, Bengali, Thai, Han, Hiragana and Hangul.
 SCRIPTS = (
     (0x61, 26), (0x61, 26), (0x430, 32), (0x3B1, 25), (0x627, 36), (0x915, 37),
     (0x995, 30), (0xE01, 46), (0x4E00, 3000), (0x3041, 80), (0xAC00, 2000),
@@ -30,44 +30,45 @@ SCRIPTS = (
 
 
 def main() -> None:
-    """Measure speed beside the peer's on one file, then memory on two files and on four."""
+    """Measure speed on one file, beside `datasets`, then memory on two files and on four."""
     print(f"Peer: load_dataset. {versions('datasets', 'pyarrow')}.\n")
     with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as name:
         folder = Path(name)
-        made = [child("corpus", "generate", folder, str(n)).result for n in range(FILES)]
-        files = [folder / made_of["file"] for made_of in made]
-        passages, size = (sum(made_of[key] for made_of in made) for key in ("passages", "bytes"))
+        results = [child("corpus", "generate", folder, str(n)).result for n in range(FILES)]
+        files = [folder / result["file"] for result in results]
+        passages, size = (sum(result[key] for result in results) for key in ("passages", "bytes"))
         print(
             f"{passages:,} generated passages in {FILES} gz files of "
             f"{sum(file.stat().st_size for file in files) / MIB:,.0f} MiB together; "
             f"the texts are {size / passages:.0f} bytes long on average.\n"
         )
-        _speed(folder, files[0])
-        _memory(folder, files)
+        _measure_speed(folder, files[0])
+        _measure_memory(folder, files)
 
 
-def _speed(folder: Path, file: Path) -> None:
+def _measure_speed(folder: Path, file: Path) -> None:
     runs = pairs(
         lambda: child("corpus", "convert", folder, file),
         lambda: child("corpus", "peer", folder, file),
         PAIRS,
     )
-    ours, theirs = (
+    our_rates, peer_rates = (
         [SHARD / run.result["seconds"] for run in side] for side in zip(*runs, strict=True)
     )
-    rate, other = estimate(ours), estimate(theirs)
-    ratio = estimate([mine / peer for mine, peer in zip(ours, theirs, strict=True)])
+    rate, peer_rate = estimate(our_rates), estimate(peer_rates)
+    ratios = [our / peer for our, peer in zip(our_rates, peer_rates, strict=True)]
+    ratio = estimate(ratios)
     print(f"One file of {SHARD:,} passages into Arrow, {PAIRS} interleaved pairs:\n")
     table(
         ("", f"median [{rate.confidence:.0%} interval]", "target", "verdict"),
         ("ours, passages/s", rate.show(",.0f"), ">= 50,000", rate.verdict(at_least=50_000)),
-        ("peer, passages/s", other.show(",.0f"), "-", "-"),
+        ("peer, passages/s", peer_rate.show(",.0f"), "-", "-"),
         ("ours / peer", ratio.show(), "-", "-"),
     )
 
 
-def _memory(folder: Path, files: list[Path]) -> None:
-    """Print what each step takes on half of the files and on all of them, in interleaved pairs."""
+def _measure_memory(folder: Path, files: list[Path]) -> None:
+    """Print time and memory of each step on half of the files and on all, in interleaved pairs."""
     child("corpus", "prepare", folder, *files)
     rows: list[tuple[str, ...]] = [
         ("", "passages", "passages/s", "peak MiB", "anonymous MiB", "file pages MiB")
@@ -81,9 +82,9 @@ def _memory(folder: Path, files: list[Path]) -> None:
         )
         for count, side in zip((FILES // 2, FILES), zip(*runs, strict=True), strict=True):
             passages = count * SHARD
-            rows.append((label, f"{passages:,}", *_medians(passages, side)))
+            rows.append((label, f"{passages:,}", *_format_medians(passages, side)))
         peak = estimate([large.peak / MIB for _, large in runs])
-        grown = estimate([large.anonymous / small.anonymous for small, large in runs])
+        growth = estimate([large.anonymous / small.anonymous for small, large in runs])
         verdicts += [
             (
                 f"{label}: peak at 2 million, MiB",
@@ -93,9 +94,9 @@ def _memory(folder: Path, files: list[Path]) -> None:
             ),
             (
                 f"{label}: anonymous, 2 : 1 million",
-                grown.show(),
+                growth.show(),
                 "< 1.10",
-                grown.verdict(below=1.1),
+                growth.verdict(below=1.1),
             ),
         ]
     print(f"\nAll files, medians of {PAIRS} interleaved pairs of 1 and 2 million:\n")
@@ -107,21 +108,21 @@ def _memory(folder: Path, files: list[Path]) -> None:
     table(*verdicts)
 
 
-def _medians(passages: int, runs: Sequence[Usage]) -> list[str]:
+def _format_medians(passages: int, runs: Sequence[Usage]) -> list[str]:
     rate = estimate([passages / run.result["seconds"] for run in runs])
     sizes = zip(*((run.peak, run.anonymous, run.mapped) for run in runs), strict=True)
     return [f"{rate.median:,.0f}", *(f"{estimate(size).median / MIB:,.0f}" for size in sizes)]
 
 
 def generate(folder: Path, number: str) -> dict[str, Any]:
-    """Write one file of passages drawn from a bank of sentences in ten scripts."""
-    bank, rng = _bank(random.Random(0)), random.Random(int(number))
+    """Write one file of passages of random sentences in ten scripts."""
+    sentences, rng = _make_sentences(random.Random(0)), random.Random(int(number))
     path, size = folder / f"docs-{number}.jsonl.gz", 0
     with gzip.open(path, "wb", compresslevel=1) as file:
         for start in range(0, SHARD, BLOCK):
             lines = []
             for row in range(start, start + BLOCK):
-                first, *rest = rng.choices(bank, k=4)
+                first, *rest = rng.choices(sentences, k=4)
                 text = " ".join((first, *rest))
                 size += len(text.encode())
                 docid = f"{number}{row // 9}#{row % 9}"
@@ -130,17 +131,17 @@ def generate(folder: Path, number: str) -> dict[str, Any]:
     return {"file": path.name, "passages": SHARD, "bytes": size}
 
 
-def _bank(rng: random.Random) -> list[str]:
-    """Return sentences whose words are as unevenly frequent as real ones; no JSON escapes."""
+def _make_sentences(rng: random.Random) -> list[str]:
+    """Return sentences without JSON escapes, with word frequencies like those of real texts."""
     sentences = []
     for first, count in SCRIPTS:
         letters = [chr(first + place) for place in range(count)]
-        longest = 4 if count > 100 else 10
-        words = ["".join(rng.choices(letters, k=rng.randint(2, longest))) for _ in range(8_000)]
+        max_length = 4 if count > 100 else 10
+        words = ["".join(rng.choices(letters, k=rng.randint(2, max_length))) for _ in range(8_000)]
         weights = list(accumulate(1 / (rank + 3) for rank in range(len(words))))
         for _ in range(4_000):
-            chosen = rng.choices(words, cum_weights=weights, k=rng.randint(5, 16))
-            sentences.append(f"{' '.join(chosen)}.")
+            sentence = rng.choices(words, cum_weights=weights, k=rng.randint(5, 16))
+            sentences.append(f"{' '.join(sentence)}.")
     return sentences
 
 
@@ -149,28 +150,28 @@ def convert(folder: Path, *files: str) -> dict[str, Any]:
     from beir_hybrid.sources.miracl import convert_to_arrow
 
     with tempfile.TemporaryDirectory(dir=folder) as target:
-        return _timed(lambda: [convert_to_arrow(Path(file), "en", Path(target)) for file in files])
+        return _time(lambda: [convert_to_arrow(Path(file), "en", Path(target)) for file in files])
 
 
 def peer(folder: Path, *files: str) -> dict[str, Any]:
-    """Do the same through `datasets`."""
+    """Convert gz files to Arrow with `datasets`."""
     import datasets
 
     datasets.disable_progress_bars()
     with tempfile.TemporaryDirectory(dir=folder) as cache:
         load = partial(datasets.load_dataset, "json", data_files=list(files), cache_dir=cache)
-        return _timed(load)
+        return _time(load)
 
 
 def prepare(folder: Path, *files: str) -> dict[str, Any]:
     """Convert gz files to Arrow and keep the result."""
     from beir_hybrid.sources.miracl import convert_to_arrow
 
-    return _timed(lambda: [convert_to_arrow(Path(file), "en", folder / "arrow") for file in files])
+    return _time(lambda: [convert_to_arrow(Path(file), "en", folder / "arrow") for file in files])
 
 
 def collect(folder: Path, *files: str) -> dict[str, Any]:
-    """Build a collection over files converted before, and open it."""
+    """Build a collection over converted files, and open it."""
     from beir_hybrid.collection import CollectionWriter
     from beir_hybrid.collection.store import open_collection
     from beir_hybrid.sources.miracl import convert_to_arrow
@@ -190,13 +191,13 @@ def collect(folder: Path, *files: str) -> dict[str, Any]:
             raise ValueError("passages were lost")
 
     with tempfile.TemporaryDirectory(dir=folder) as target:
-        return _timed(partial(build, Path(target)))
+        return _time(partial(build, Path(target)))
 
 
-def _timed(work: Callable[[], object]) -> dict[str, Any]:
-    begun = time.perf_counter()
+def _time(work: Callable[[], object]) -> dict[str, Any]:
+    start = time.perf_counter()
     work()
-    return {"seconds": time.perf_counter() - begun}
+    return {"seconds": time.perf_counter() - start}
 
 
 if __name__ == "__main__":

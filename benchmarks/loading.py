@@ -1,4 +1,4 @@
-"""XQuAD-R from the cache in, seconds to a usable collection and milliseconds a view out.
+"""The time to load XQuAD-R from the cache, beside BEIR's loader, and to read every view.
 
 Every run is a fresh process, measured from its start to its end, the interpreter's own start and
 all imports included: ``python -m benchmarks.loading STEP FOLDER`` prints JSON.
@@ -18,7 +18,7 @@ PAIRS = 9
 
 
 def main() -> None:
-    """Measure loading beside the peer's, then every view."""
+    """Measure loading by us and by BEIR, then every view."""
     print(f"Peer: GenericDataLoader on the same pool in a folder. {versions('beir', 'pyarrow')}.\n")
     with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as name:
         cache, pool = f"{name}/cache", f"{name}/pool"
@@ -29,23 +29,23 @@ def main() -> None:
             PAIRS,
         )
         views = [child("loading", "views", pool, BEIR_HYBRID_CACHE=cache) for _ in range(PAIRS)]
-    ours, theirs = zip(*runs, strict=True)
-    wall, other = (estimate([run.wall for run in side]) for side in (ours, theirs))
-    ratio = estimate([peer.wall / mine.wall for mine, peer in runs])
-    first, slowest, pooled = (
+    our_runs, peer_runs = zip(*runs, strict=True)
+    wall, peer_wall = (estimate([run.wall for run in side]) for side in (our_runs, peer_runs))
+    ratio = estimate([peer_run.wall / our_run.wall for our_run, peer_run in runs])
+    first, slowest, pool_time = (
         estimate([run.result[key] for run in views]) for key in ("first", "slowest", "beir")
     )
     print(f"{PAIRS} interleaved pairs of fresh processes; the views in {PAIRS} processes more:\n")
     table(
         ("", f"median [{wall.confidence:.0%} interval]", "target", "verdict"),
         ("ours, s", wall.show(), "< 1", wall.verdict(below=1)),
-        ("peer, s", other.show(), "-", "-"),
+        ("peer, s", peer_wall.show(), "-", "-"),
         ("peer / ours", ratio.show(), "-", "-"),
-        ("ours, peak MiB", estimate([run.peak / MIB for run in ours]).show(".0f"), "-", "-"),
-        ("peer, peak MiB", estimate([run.peak / MIB for run in theirs]).show(".0f"), "-", "-"),
+        ("ours, peak MiB", estimate([run.peak / MIB for run in our_runs]).show(".0f"), "-", "-"),
+        ("peer, peak MiB", estimate([run.peak / MIB for run in peer_runs]).show(".0f"), "-", "-"),
         ("first view of a process, ms", first.show(), "< 50", first.verdict(below=50)),
         ("slowest of the 131 after it, ms", slowest.show(), "< 50", slowest.verdict(below=50)),
-        ("en against all as BEIR's dicts, ms", pooled.show(), "-", "-"),
+        ("en against all as BEIR's dicts, ms", pool_time.show(), "-", "-"),
     )
 
 
@@ -68,7 +68,7 @@ def ours(_pool: str) -> dict[str, Any]:
 
 
 def peer(pool: str) -> dict[str, Any]:
-    """Do the same through BEIR."""
+    """Load the pool with BEIR."""
     from beir.datasets.data_loader import GenericDataLoader
 
     corpus, _, _ = GenericDataLoader(pool).load(split="test")
@@ -82,18 +82,22 @@ def views(_pool: str) -> dict[str, Any]:
     collection = bh.load("xquad-r")
     codes = collection.languages
     sides: list[tuple[str, str | None]] = [(q, p) for q in codes for p in (*codes, None)]
-    taken = []
-    for query_lang, passage_lang in sides:
-        begun = time.perf_counter()
-        view = collection.view(query_lang, passage_lang)
+    milliseconds = []
+    for query_language, passage_language in sides:
+        start = time.perf_counter()
+        view = collection.view(query_language, passage_language)
         sizes = len(view.queries), len(view.passages), len(view.qrels)
-        taken.append((time.perf_counter() - begun) * 1000)
+        milliseconds.append((time.perf_counter() - start) * 1000)
         if not all(sizes):
             raise ValueError(f"{view.name} is empty")
-    begun = time.perf_counter()
+    start = time.perf_counter()
     collection.view("en").to_beir()
-    pooled = (time.perf_counter() - begun) * 1000
-    return {"first": taken[0], "slowest": max(taken[1:]), "beir": pooled}
+    pool_milliseconds = (time.perf_counter() - start) * 1000
+    return {
+        "first": milliseconds[0],
+        "slowest": max(milliseconds[1:]),
+        "beir": pool_milliseconds,
+    }
 
 
 if __name__ == "__main__":

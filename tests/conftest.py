@@ -1,4 +1,4 @@
-"""Every test has a cache of its own, and no network."""
+"""Fixtures of all tests: a cache of its own for each, and real files if there are any."""
 
 import os
 from pathlib import Path
@@ -10,7 +10,7 @@ MIRROR = os.environ.get("BEIR_HYBRID_MIRROR")
 
 @pytest.fixture(autouse=True)
 def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Keep each test's cache apart."""
+    """Return an empty cache, used by one test alone."""
     cache = tmp_path / "cache"
     monkeypatch.setenv("BEIR_HYBRID_CACHE", str(cache))
     monkeypatch.delenv("BEIR_HYBRID_MIRROR", raising=False)
@@ -20,13 +20,13 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def real_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One cache for the real datasets, which no test writes to otherwise."""
+    """Return a cache of real datasets that all tests share."""
     return tmp_path_factory.mktemp("real")
 
 
 @pytest.fixture
 def mirror(real_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give the folder of real files; skip, saying so, where there is none."""
+    """Return the folder of real files; skip the test if there is none."""
     if MIRROR is None:
         pytest.skip("needs real files: set BEIR_HYBRID_MIRROR to a mirror of them")
     monkeypatch.setenv("BEIR_HYBRID_MIRROR", MIRROR)

@@ -1,4 +1,4 @@
-"""A disk that is full, in any test."""
+"""A full disk for tests."""
 
 import resource
 from collections.abc import Iterator
@@ -6,11 +6,11 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def full(size: int) -> Iterator[None]:
-    """Let no file grow beyond some bytes: to who writes them that is a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+def full_disk(size: int) -> Iterator[None]:
+    """Limit the size of files in bytes; to a process that writes more, the disk is full."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
     try:
         yield
     finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)

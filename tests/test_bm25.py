@@ -34,7 +34,7 @@ from beir_hybrid.pyserini.lucene import build_lucene_index
 from beir_hybrid.pyserini.lucene_search import open_searcher
 from beir_hybrid.results.render import list_notes
 from beir_hybrid.retrieval.runs import read_run
-from tests.disks import full
+from tests.disks import full_disk
 from tests.parallel import collection as numbered
 from tests.test_cli_evaluate import Ran, data, ran  # noqa: F401 - fixtures
 from tests.test_given import rows
@@ -378,7 +378,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
     some = collection({"vi:1": words, "vi:2": "fish"}, {"vi:q:1": "fish"})
     start_java()
     with (
-        full(9_000),
+        full_disk(9_000),
         pytest.raises(NotWritable, match=r"cannot write .*: .*File too large; free some room"),
     ):
         build_lucene_index(some, "vi", store=store)

@@ -1,4 +1,4 @@
-"""Queries, passages and judgements in several languages become every evaluation setting."""
+"""Collections: the writer and its complaints, rows by language, and views of every setting."""
 
 import sys
 import time
@@ -22,7 +22,7 @@ from beir_hybrid.errors import BadData, BadOption, UnknownName
 Fill = Callable[[CollectionWriter], object]
 
 
-def small(writer: CollectionWriter) -> None:
+def write_small(writer: CollectionWriter) -> None:
     """Write four passages in three languages, and three queries, two of them translations."""
     writer.add_passage("en", "p1", "Rome", "All roads lead there.")
     writer.add_passage("es", "p1", "Roma", "Todos los caminos llevan.")
@@ -39,7 +39,7 @@ def small(writer: CollectionWriter) -> None:
     writer.add_judgement(river, "de:p1", 0)
 
 
-def judge(writer: CollectionWriter, *judgements: tuple[str, str, int]) -> None:
+def add_judgements(writer: CollectionWriter, *judgements: tuple[str, str, int]) -> None:
     for query, passage, relevance in judgements:
         writer.add_judgement(query, passage, relevance)
 
@@ -52,19 +52,19 @@ def collect(folder: Path, fill: Fill, title_policy: str = "title+text") -> Colle
     return open_collection(folder)
 
 
-def complaint(folder: Path, fill: Fill) -> str:
+def get_complaint(folder: Path, fill: Fill) -> str:
     writer = CollectionWriter(folder, "tiny")
-    small(writer)
+    write_small(writer)
     fill(writer)
-    with pytest.raises(BadData) as caught:
+    with pytest.raises(BadData) as error:
         writer.finish()
     assert not (folder / "collection.json").exists()
-    return str(caught.value)
+    return str(error.value)
 
 
 @pytest.fixture
 def tiny(tmp_path: Path) -> Collection:
-    return collect(tmp_path / "tiny", small)
+    return collect(tmp_path / "tiny", write_small)
 
 
 def test_rows_lie_language_by_language(tiny: Collection) -> None:
@@ -101,7 +101,7 @@ def test_rows_lie_language_by_language(tiny: Collection) -> None:
     ]
 
 
-def test_monolingual_view_is_beirs_triple(tiny: Collection) -> None:
+def test_a_monolingual_view_as_beirs_dicts(tiny: Collection) -> None:
     view = tiny.view("en", "en")
     assert (view.name, view.kind) == ("en-en", "mono")
     corpus, queries, qrels = view.to_beir()
@@ -113,7 +113,7 @@ def test_monolingual_view_is_beirs_triple(tiny: Collection) -> None:
     assert qrels == {"en:q:a": {"en:p1": 1}, "en:q:b": {"en:p1": 0, "en:p2": 2}}
 
 
-def test_a_query_with_nothing_relevant_in_the_view_is_left_out(tiny: Collection) -> None:
+def test_a_query_without_a_gold_in_the_view_is_left_out(tiny: Collection) -> None:
     view = tiny.view("en", "de")
     assert (view.name, view.kind) == ("en-de", "cross")
     assert view.to_beir() == (
@@ -123,7 +123,7 @@ def test_a_query_with_nothing_relevant_in_the_view_is_left_out(tiny: Collection)
     )
 
 
-def test_pool_holds_every_language(tiny: Collection) -> None:
+def test_the_pool_has_every_language(tiny: Collection) -> None:
     view = tiny.view("en")
     assert (view.name, view.kind) == ("en-all", "multi")
     assert view.passages["id"].to_pylist() == ["de:p1", "en:p1", "en:p2", "es:p1"]
@@ -158,8 +158,8 @@ def test_several_query_languages_are_neither_mono_nor_cross(tiny: Collection) ->
     assert tiny.view(["en", "eng"], "en-GB").kind == "mono"
 
 
-def test_comparing_and_hashing_go_by_identity(tmp_path: Path, tiny: Collection) -> None:
-    same = collect(tmp_path / "same", small)
+def test_collections_and_views_are_compared_by_identity(tmp_path: Path, tiny: Collection) -> None:
+    same = collect(tmp_path / "same", write_small)
     assert tiny.queries.equals(same.queries)
     assert len({tiny, same, tiny}) == 2
     assert tiny != same
@@ -195,14 +195,14 @@ def test_one_language_has_no_pool(tmp_path: Path) -> None:
     assert [(view.name, view.kind) for view in collection.list_settings()] == [("en-en", "mono")]
 
 
-def test_title_policy_keeps_titles_from_the_models(tiny: Collection, tmp_path: Path) -> None:
+def test_the_title_policy_hides_titles_from_models(tiny: Collection, tmp_path: Path) -> None:
     assert join_titles(tiny.view("en").passages).to_pylist() == [
         "Rom Alle Wege führen dorthin.",
         "Rome All roads lead there.",
         "A river runs.",
         "Roma Todos los caminos llevan.",
     ]
-    untitled = collect(tmp_path / "text", small, "text")
+    untitled = collect(tmp_path / "text", write_small, "text")
     assert untitled.title_policy == "text"
     corpus, _, _ = untitled.view("en", "en").to_beir()
     assert corpus == {
@@ -216,7 +216,7 @@ def test_title_policy_keeps_titles_from_the_models(tiny: Collection, tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("asked", "message"),
+    ("languages", "message"),
     [
         ("fr", "no language of tiny is 'fr'; there are de (German), en (English), es (Spanish)"),
         ("sp", "no language of tiny is 'sp'; there are es (Spanish), de (German), en (English)"),
@@ -227,12 +227,12 @@ def test_title_policy_keeps_titles_from_the_models(tiny: Collection, tmp_path: P
     ],
 )
 def test_unknown_language_of_a_view_is_named(
-    tiny: Collection, asked: str | list[str], message: str
+    tiny: Collection, languages: str | list[str], message: str
 ) -> None:
-    for sides in ((asked, "en"), ("en", asked)):
-        with pytest.raises(UnknownName) as caught:
+    for sides in ((languages, "en"), ("en", languages)):
+        with pytest.raises(UnknownName) as error:
             tiny.view(*sides)
-        assert str(caught.value) == message
+        assert str(error.value) == message
 
 
 def test_a_view_of_no_language_is_refused(tiny: Collection) -> None:
@@ -240,19 +240,19 @@ def test_a_view_of_no_language_is_refused(tiny: Collection) -> None:
         tiny.view([])
 
 
-@pytest.mark.parametrize("what", [5, [None], [["en"]], b"en"])
-def test_a_language_is_text(tiny: Collection, what: Any) -> None:
+@pytest.mark.parametrize("tag", [5, [None], [["en"]], b"en"])
+def test_a_language_must_be_text(tiny: Collection, tag: Any) -> None:
     with pytest.raises(BadOption, match=r"^a language is a code such as 'en', "):
-        tiny.view(what)
-    for rows in (tiny.find_query_rows, tiny.find_passage_rows):
+        tiny.view(tag)
+    for find_rows_of in (tiny.find_query_rows, tiny.find_passage_rows):
         with pytest.raises(BadOption, match=r"^a language is a code such as 'en', "):
-            rows(what)
+            find_rows_of(tag)
 
 
 def test_rows_of_an_unknown_language_are_refused(tiny: Collection) -> None:
-    for rows in (tiny.find_query_rows, tiny.find_passage_rows):
+    for find_rows_of in (tiny.find_query_rows, tiny.find_passage_rows):
         with pytest.raises(UnknownName, match=r"^no language of tiny is 'fr'; there are "):
-            rows("fr")
+            find_rows_of("fr")
 
 
 def test_an_unknown_kind_of_setting_is_refused(tiny: Collection) -> None:
@@ -264,7 +264,7 @@ def test_an_unknown_kind_of_setting_is_refused(tiny: Collection) -> None:
 
 def test_a_title_alone_is_no_text_where_titles_are_not_read(tmp_path: Path) -> None:
     def fill(writer: CollectionWriter) -> None:
-        small(writer)
+        write_small(writer)
         writer.add_passage("es", "t1", "Título", " \u3000")
         writer.add_passage("de", "t2", "Titel", "")
 
@@ -273,10 +273,10 @@ def test_a_title_alone_is_no_text_where_titles_are_not_read(tmp_path: Path) -> N
         "Roma Todos los caminos llevan.",
         "Título  \u3000",
     ]
-    with pytest.raises(BadData) as caught:
+    with pytest.raises(BadData) as error:
         collect(tmp_path / "untitled", fill, "text")
     message = "2 passages with a title, which is not read, and no text, first 'de:t2'"
-    assert str(caught.value) == f"tiny: {message}"
+    assert str(error.value) == f"tiny: {message}"
 
 
 def test_an_image_needs_no_text_where_titles_are_not_read(tmp_path: Path) -> None:
@@ -294,15 +294,15 @@ def test_an_image_has_a_path(tmp_path: Path) -> None:
     writer.add_judgement(query, writer.add_passage("image", "1", "", "sha256:0", "cat.jpg"))
     writer.add_passage("image", "2", "", "sha256:1", "")
     writer.add_query("image", "2", "sha256:1", "2", None)
-    with pytest.raises(BadData) as caught:
+    with pytest.raises(BadData) as error:
         writer.finish()
     message = "2 images without a path, first 'image:2'"
-    assert str(caught.value) == f"images: {message}"
+    assert str(error.value) == f"images: {message}"
 
 
-def test_where_there_are_no_pictures_image_is_no_language(tmp_path: Path) -> None:
+def test_without_images_image_is_no_language(tmp_path: Path) -> None:
     writer = CollectionWriter(tmp_path, "tiny")
-    small(writer)
+    write_small(writer)
     writer.add_passage("image", "2", "", "A text.")
     with pytest.raises(
         BadData, match=r"^tiny: 1 passages with unknown language 'image', first '2'"
@@ -310,7 +310,7 @@ def test_where_there_are_no_pictures_image_is_no_language(tmp_path: Path) -> Non
         writer.finish()
 
 
-def test_pictures_lie_behind_every_language(tmp_path: Path) -> None:
+def test_images_lie_behind_every_language(tmp_path: Path) -> None:
     writer = CollectionWriter(tmp_path, "images", has_images=True)
     for lang in ("zza", "image", "en", "jv"):
         path = f"{lang}.png" if lang == "image" else None
@@ -322,16 +322,16 @@ def test_pictures_lie_behind_every_language(tmp_path: Path) -> None:
     for table in (images.queries, images.passages):
         assert table["lang"].to_pylist() == ["en", "jv", "zza", "image"]
         assert table["image"].to_pylist() == [None, None, None, "image.png"]
-    assert [images.find_passage_rows(group).start for group in images.codes] == [0, 1, 2, 3]
+    assert [images.find_passage_rows(code).start for code in images.codes] == [0, 1, 2, 3]
     # The origin's own ids would be the same for a caption and an image.
     assert images.view("en", "image").prefixes == ("en:q:", "image:")
     assert images.view("en", images.codes).prefixes == ("", "")
     assert images.view("image").prefixes == ("", "")
 
 
-def test_facts_are_kept(tmp_path: Path) -> None:
+def test_attributes_are_stored(tmp_path: Path) -> None:
     writer = CollectionWriter(tmp_path, "tiny")
-    small(writer)
+    write_small(writer)
     writer.finish(
         licence="CC0",
         citation="Me 2024",
@@ -340,10 +340,14 @@ def test_facts_are_kept(tmp_path: Path) -> None:
         original_ids=True,
         caveat="mind this",
     )
-    read = open_collection(tmp_path)
-    assert (read.licence, read.citation, read.caveat) == ("CC0", "Me 2024", "mind this")
-    assert read.provenance == (Origin("a.json", "0f", "r1"),)
-    assert (read.options, read.original_ids) == ({"split": "dev"}, True)
+    collection = open_collection(tmp_path)
+    assert (collection.licence, collection.citation, collection.caveat) == (
+        "CC0",
+        "Me 2024",
+        "mind this",
+    )
+    assert collection.provenance == (Origin("a.json", "0f", "r1"),)
+    assert (collection.options, collection.original_ids) == ({"split": "dev"}, True)
 
 
 COMPLAINTS: list[tuple[str, Fill, str]] = [
@@ -393,28 +397,28 @@ COMPLAINTS: list[tuple[str, Fill, str]] = [
         "2 passage ids that start with 'q:' as query ids do, first 'en:q:a'",
     ),
     (
-        "judged passages that are not there",
-        lambda w: judge(w, *(("en:q:a", f"en:{key}", 1) for key in ("p9", "p8", "p9"))),
+        "missing judged passages",
+        lambda w: add_judgements(w, *(("en:q:a", f"en:{key}", 1) for key in ("p9", "p8", "p9"))),
         "2 passages that judgements name and the collection lacks, first 'en:p9'",
     ),
     (
-        "judged query that is not there",
-        lambda w: judge(w, ("fr:q:a", "en:p1", 1)),
+        "missing judged query",
+        lambda w: add_judgements(w, ("fr:q:a", "en:p1", 1)),
         "1 queries that judgements name and the collection lacks, first 'fr:q:a'",
     ),
     (
-        "a question without an answer",
+        "a query without a gold",
         lambda w: [w.add_query("es", key, "¿Qué?", key) for key in ("c", "d")],
         "2 queries without a relevant passage, first 'es:q:c'",
     ),
     (
         "judged twice",
-        lambda w: judge(w, ("en:q:a", "en:p1", 0), ("en:q:b", "en:p2", 2)),
+        lambda w: add_judgements(w, ("en:q:a", "en:p1", 0), ("en:q:b", "en:p2", 2)),
         "2 judgements given twice, first 'en:q:a'",
     ),
     (
-        "a grade that no column holds",
-        lambda w: judge(w, *(("en:q:b", "es:p1", grade) for grade in (1 << 31, 1 << 80))),
+        "a relevance beyond 32 bits",
+        lambda w: add_judgements(w, *(("en:q:b", "es:p1", grade) for grade in (1 << 31, 1 << 80))),
         "2 relevances beyond 32 bits, first 'en:q:b'",
     ),
 ]
@@ -428,17 +432,17 @@ COMPLAINTS: list[tuple[str, Fill, str]] = [
 def test_complaints_name_the_first_offender_and_count(
     fill: Fill, message: str, tmp_path: Path
 ) -> None:
-    assert complaint(tmp_path, fill) == f"tiny: {message}"
+    assert get_complaint(tmp_path, fill) == f"tiny: {message}"
 
 
-def test_several_complaints_come_together(tmp_path: Path) -> None:
-    def rows(writer: CollectionWriter) -> None:
+def test_all_complaints_come_together(tmp_path: Path) -> None:
+    def fill(writer: CollectionWriter) -> None:
         writer.add_passage("en", "a b", "", "")
         writer.add_passage("de", "p1", "", "Wieder.")
         writer.add_query("xx", "c", "Text", "c")
         writer.add_query("es", "d", "", "d")
 
-    first = complaint(tmp_path, rows).removeprefix("tiny: ").split("; ")
+    first = get_complaint(tmp_path, fill).removeprefix("tiny: ").split("; ")
     assert sorted(first) == [
         "1 passage ids occur more than once, first 'de:p1'",
         "1 passage ids with white space, first 'en:a b'",
@@ -448,14 +452,14 @@ def test_several_complaints_come_together(tmp_path: Path) -> None:
     ]
 
 
-def test_several_complaints_of_judgements_come_together(tmp_path: Path) -> None:
-    def rows(writer: CollectionWriter) -> None:
+def test_all_complaints_of_judgements_come_together(tmp_path: Path) -> None:
+    def fill(writer: CollectionWriter) -> None:
         writer.add_query("es", "c", "¿Qué?", "c")
         writer.add_judgement("en:q:z", "en:p7")
         writer.add_judgement("en:q:a", "en:p8")
         writer.add_judgement("en:q:a", "en:p9")
 
-    first = complaint(tmp_path, rows).removeprefix("tiny: ").split("; ")
+    first = get_complaint(tmp_path, fill).removeprefix("tiny: ").split("; ")
     # Two missing passages are no passage judged twice.
     assert first == [
         "1 queries that judgements name and the collection lacks, first 'en:q:z'",
@@ -468,20 +472,20 @@ def test_every_white_space_is_refused_in_ids(tmp_path: Path) -> None:
     spaces = [chr(code) for code in range(sys.maxunicode + 1) if chr(code).isspace()]
     assert {" ", "\n", "\r", "\x1f", "\x85", "\xa0", "\u2028", "\u3000"} <= set(spaces)
 
-    def spaced(writer: CollectionWriter, key: str) -> None:
+    def add_passage(writer: CollectionWriter, key: str) -> None:
         writer.add_passage("en", key, "", "Text")
 
     for number, space in enumerate(spaces):
         folder = tmp_path / str(number)
         folder.mkdir()
-        message = complaint(folder, partial(spaced, key=f"x{space}y"))
+        message = get_complaint(folder, partial(add_passage, key=f"x{space}y"))
         assert message == f"tiny: 1 passage ids with white space, first {f'en:x{space}y'!r}"
     (tmp_path / "query").mkdir()
-    message = complaint(tmp_path / "query", lambda w: w.add_query("en", "x\n", "Text", "x"))
+    message = get_complaint(tmp_path / "query", lambda w: w.add_query("en", "x\n", "Text", "x"))
     assert message == "tiny: 1 query ids with white space, first 'en:q:x\\n'"
 
 
-def test_odd_ids_are_taken_as_they_are(tmp_path: Path) -> None:
+def test_odd_ids_are_stored_unchanged(tmp_path: Path) -> None:
     keys = ["a:", ":", "q", 'say"so"', "日本#1", "../x", "\u200b", "q,1", "Q:1"]
 
     def fill(writer: CollectionWriter) -> None:
@@ -495,7 +499,7 @@ def test_odd_ids_are_taken_as_they_are(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "message"),
+    ("fill", "message"),
     [
         (lambda w: w.add_query("en", "1", "Who?", "1"), "there are no passages"),
         (lambda w: w.add_passage("en", "1", "", "She."), "there are no queries"),
@@ -505,38 +509,38 @@ def test_odd_ids_are_taken_as_they_are(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_is_empty_is_refused(rows: Fill, message: str, tmp_path: Path) -> None:
+def test_a_collection_without_rows_is_refused(fill: Fill, message: str, tmp_path: Path) -> None:
     writer = CollectionWriter(tmp_path, "tiny")
-    rows(writer)
-    with pytest.raises(BadData) as caught:
+    fill(writer)
+    with pytest.raises(BadData) as error:
         writer.finish()
-    assert str(caught.value) == f"tiny: {message}"
+    assert str(error.value) == f"tiny: {message}"
 
 
 def test_damaged_files_are_named(tmp_path: Path) -> None:
-    collect(tmp_path, small)
+    collect(tmp_path, write_small)
     path = tmp_path / "passages-en.arrow"
-    whole = path.read_bytes()
-    path.write_bytes(whole[:-1])
+    content = path.read_bytes()
+    path.write_bytes(content[:-1])
     with pytest.raises(BadData, match=r"passages-en.arrow is missing or damaged$"):
         open_collection(tmp_path)
-    path.write_bytes(b"\0" * len(whole))
+    path.write_bytes(b"\0" * len(content))
     with pytest.raises(BadData, match=r"passages-en.arrow is damaged: "):
         open_collection(tmp_path)
-    path.write_bytes(whole)
+    path.write_bytes(content)
     (tmp_path / "judgements.arrow").unlink()
     with pytest.raises(BadData, match=r"judgements.arrow is damaged: "):
         open_collection(tmp_path)
 
 
-def test_looking_up_many_ids_is_not_quadratic() -> None:
+def test_finding_many_ids_is_not_quadratic() -> None:
     n = 200_000
     ids = [f"en:{number}" for number in range(n)]
     column = pa.chunked_array([ids[start : start + 200] for start in range(0, n, 200)])
-    wanted = pa.array([*ids[::-1], "en:none"])
+    keys = pa.array([*ids[::-1], "en:none"])
     started = time.perf_counter()
-    rows = find_rows(column, wanted)
-    # It takes a tenth of a second; hashing what is wanted for each of 1,000 chunks takes 20 s.
+    rows = find_rows(column, keys)
+    # It takes a tenth of a second; hashing the ids for each of 1,000 chunks takes 20 s.
     assert time.perf_counter() - started < 4
     assert rows[-1] == -1
     assert (rows[:-1] == np.arange(n)[::-1]).all()
@@ -562,40 +566,42 @@ def test_every_view_equals_brute_force(data: st.DataObject) -> None:
         st.dictionaries(st.tuples(LANG, KEY), TEXT, min_size=1)
     )
     pair = st.tuples(st.sampled_from(sorted(queries)), st.sampled_from(sorted(passages)))
-    judged = data.draw(st.dictionaries(pair, st.integers(-1, 3)))
+    judgements = data.draw(st.dictionaries(pair, st.integers(-1, 3)))
     for query in queries:
-        judged[query, data.draw(st.sampled_from(sorted(passages)))] = 1
+        judgements[query, data.draw(st.sampled_from(sorted(passages)))] = 1
     with TemporaryDirectory() as folder:
         writer = CollectionWriter(Path(folder), "random")
         ids = {row: writer.add_query(*row, text, row[1]) for row, text in queries.items()}
-        answers = {row: writer.add_passage(*row, *texts) for row, texts in passages.items()}
-        for (query, passage), relevance in judged.items():
-            writer.add_judgement(ids[query], answers[passage], relevance)
+        passage_ids = {row: writer.add_passage(*row, *texts) for row, texts in passages.items()}
+        for (query, passage), relevance in judgements.items():
+            writer.add_judgement(ids[query], passage_ids[passage], relevance)
         writer.finish()
         collection = open_collection(Path(folder))
         langs = sorted({lang for lang, _ in [*queries, *passages]})
         assert collection.languages == tuple(langs)
         assert set(collection.queries["group"].to_pylist()) == {key for _, key in queries}
-        for asked in [*([lang] for lang in langs), langs[:2], langs]:
-            for answered in [*([lang] for lang in langs), langs[::-1][:2], langs]:
-                inside = {
+        for query_side in [*([lang] for lang in langs), langs[:2], langs]:
+            for passage_side in [*([lang] for lang in langs), langs[::-1][:2], langs]:
+                view_judgements = {
                     (query, passage): relevance
-                    for (query, passage), relevance in judged.items()
-                    if query[0] in asked and passage[0] in answered
+                    for (query, passage), relevance in judgements.items()
+                    if query[0] in query_side and passage[0] in passage_side
                 }
-                kept = {query for (query, _), relevance in inside.items() if relevance > 0}
-                corpus, shown, qrels = collection.view(asked, answered).to_beir()
+                with_golds = {
+                    query for (query, _), relevance in view_judgements.items() if relevance > 0
+                }
+                corpus, texts, qrels = collection.view(query_side, passage_side).to_beir()
                 assert corpus == {
                     f"{lang}:{key}": {"title": title, "text": text}
                     for (lang, key), (title, text) in passages.items()
-                    if lang in answered
+                    if lang in passage_side
                 }
-                assert shown == {f"{q[0]}:q:{q[1]}": queries[q] for q in kept}
+                assert texts == {f"{q[0]}:q:{q[1]}": queries[q] for q in with_golds}
                 assert qrels == {
                     f"{q[0]}:q:{q[1]}": {
                         f"{p[0]}:{p[1]}": relevance
-                        for (query, p), relevance in inside.items()
+                        for (query, p), relevance in view_judgements.items()
                         if query == q
                     }
-                    for q in kept
+                    for q in with_golds
                 }

@@ -1,4 +1,4 @@
-"""Collections become folders that BEIR's own loader reads, and come back without a loss."""
+"""Folders in BEIR's layout: BEIR's own loader reads ours, and reading one back loses nothing."""
 
 import json
 import warnings
@@ -18,7 +18,7 @@ H = "query-id\tcorpus-id\tscore\n"
 ODD = ['say"so"', '"', "日本#1", "a:b", "it's,2", "<b>", "q"]
 
 
-def tiny(
+def make_tiny(
     folder: Path, title_policy: TitlePolicy = "title+text", *, original_ids: bool = False
 ) -> Collection:
     """Return a collection in two languages whose ids and texts are odd."""
@@ -45,7 +45,7 @@ def tiny(
     return open_collection(folder)
 
 
-def beirs_own(folder: Path, split: str = "test") -> BeirTriple:
+def load_with_beir(folder: Path, split: str = "test") -> BeirTriple:
     with warnings.catch_warnings():
         # BEIR's loader warns of its progress bar and leaves the qrels file to be closed.
         warnings.simplefilter("ignore")
@@ -55,25 +55,27 @@ def beirs_own(folder: Path, split: str = "test") -> BeirTriple:
     return triple
 
 
-def rows(path: Path) -> list[dict[str, Any]]:
+def read_rows(path: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text("utf-8").split("\n")[:-1]]
 
 
 @pytest.mark.parametrize("title_policy", ["title+text", "text"])
 @pytest.mark.parametrize("langs", [("en", "en"), ("en", "zh"), ("zh", None), (None, None)])
-def test_beirs_loader_gives_the_very_triple(
+def test_beirs_loader_returns_the_dicts_of_the_view(
     tmp_path: Path, langs: tuple[str | None, str | None], title_policy: TitlePolicy
 ) -> None:
-    view = tiny(tmp_path / "c", title_policy).view(*langs)
+    view = make_tiny(tmp_path / "c", title_policy).view(*langs)
     assert write_folder(view, tmp_path / "out", "dev") == tmp_path / "out"
-    assert beirs_own(tmp_path / "out", "dev") == view.to_beir()
+    assert load_with_beir(tmp_path / "out", "dev") == view.to_beir()
     assert read_folder(tmp_path / "out", "dev").view(*langs).to_beir() == view.to_beir()
 
 
 @pytest.mark.parametrize("title_policy", ["title+text", "text"])
 @pytest.mark.parametrize("original_ids", [False, True])
-def test_nothing_is_lost(tmp_path: Path, title_policy: TitlePolicy, original_ids: bool) -> None:
-    collection = tiny(tmp_path / "c", title_policy, original_ids=original_ids)
+def test_reading_a_written_folder_loses_nothing(
+    tmp_path: Path, title_policy: TitlePolicy, original_ids: bool
+) -> None:
+    collection = make_tiny(tmp_path / "c", title_policy, original_ids=original_ids)
     read = read_folder(write_folder(collection, tmp_path / "out"))
     assert describe_collection(read) == describe_collection(collection)
     assert read.languages == ("en", "zh")
@@ -86,15 +88,15 @@ def test_nothing_is_lost(tmp_path: Path, title_policy: TitlePolicy, original_ids
 
 
 def test_files_are_as_beir_lays_them_out(tmp_path: Path) -> None:
-    view = tiny(tmp_path / "c", "text").view("en", "zh")
+    view = make_tiny(tmp_path / "c", "text").view("en", "zh")
     out = write_folder(view, tmp_path / "out")
-    assert rows(out / "corpus.jsonl")[0] == {
+    assert read_rows(out / "corpus.jsonl")[0] == {
         "_id": 'zh:say"so"',
         "title": "",
         "text": 'zh "text"\n0\u2028 \x85',
         "metadata": {"lang": "zh", "title": "Title\t0"},
     }
-    assert rows(out / "queries.jsonl")[2] == {
+    assert read_rows(out / "queries.jsonl")[2] == {
         "_id": "en:q:日本#1",
         "text": "en question\r\n2?",
         "metadata": {"lang": "en", "group": "group 2"},
@@ -109,10 +111,10 @@ def test_files_are_as_beir_lays_them_out(tmp_path: Path) -> None:
 
 
 def test_one_setting_restores_original_ids(tmp_path: Path) -> None:
-    collection = tiny(tmp_path / "c", original_ids=True)
+    collection = make_tiny(tmp_path / "c", original_ids=True)
     view = collection.view("en", "zh")
     out = write_folder(view, tmp_path / "out")
-    corpus, queries, qrels = beirs_own(out)
+    corpus, queries, qrels = load_with_beir(out)
     assert list(corpus) == [*ODD, "unjudged"]
     assert list(queries) == ODD
     assert qrels == {key: {key: 3} for key in ODD}
@@ -121,11 +123,11 @@ def test_one_setting_restores_original_ids(tmp_path: Path) -> None:
     assert read.view("en", "zh").to_beir() == view.to_beir()
     # Over several languages they would not be unique.
     pool = write_folder(collection.view("en"), tmp_path / "pool")
-    assert rows(pool / "queries.jsonl")[0]["_id"] == 'en:q:say"so"'
+    assert read_rows(pool / "queries.jsonl")[0]["_id"] == 'en:q:say"so"'
     assert read_folder(pool).view("en").to_beir() == collection.view("en").to_beir()
 
 
-def test_images_are_kept(tmp_path: Path) -> None:
+def test_images_are_stored(tmp_path: Path) -> None:
     (tmp_path / "c").mkdir()
     writer = CollectionWriter(tmp_path / "c", "images", has_images=True)
     query = writer.add_query("en", "1", "A cat", "1")
@@ -142,13 +144,13 @@ def test_images_are_kept(tmp_path: Path) -> None:
     assert read.name == "images"
 
 
-def plain(
+def write_plain(
     folder: Path,
     corpus: list[dict[str, Any]] | None = None,
     queries: list[dict[str, Any]] | None = None,
     qrels: str = 'query-id\tcorpus-id\tscore\n1\td"1\t2\n1\tdé:2\t0\n"2"\tdé:2\t1\n',
 ) -> Path:
-    """Write a BEIR folder as others do; the third query is of another split."""
+    """Write a BEIR folder without our metadata; the third query is of another split."""
     (folder / "qrels").mkdir(parents=True)
     rows = corpus or [
         {"_id": 'd"1', "title": "One", "text": "First.", "metadata": {"url": "x", "lang": None}},
@@ -162,15 +164,19 @@ def plain(
     return folder
 
 
-def test_somebody_elses_folder_keeps_its_ids(tmp_path: Path) -> None:
-    folder = plain(tmp_path / "theirs")
-    theirs = read_folder(folder, language="eng-Latn")
-    assert (theirs.name, theirs.languages, theirs.original_ids) == ("theirs", ("en",), True)
+def test_a_folder_of_other_origin_keeps_its_ids(tmp_path: Path) -> None:
+    folder = write_plain(tmp_path / "theirs")
+    collection = read_folder(folder, language="eng-Latn")
+    assert (collection.name, collection.languages, collection.original_ids) == (
+        "theirs",
+        ("en",),
+        True,
+    )
     files = [folder / name for name in ("corpus.jsonl", "queries.jsonl", "qrels/test.tsv")]
-    assert theirs.provenance == tuple(
+    assert collection.provenance == tuple(
         Origin(str(path), sha256(path.read_bytes()).hexdigest()) for path in files
     )
-    view = theirs.view("en", "en")
+    view = collection.view("en", "en")
     assert view.to_beir() == (
         {
             'en:d"1': {"title": "One", "text": "First."},
@@ -180,11 +186,11 @@ def test_somebody_elses_folder_keeps_its_ids(tmp_path: Path) -> None:
         {"en:q:1": "Question 1?", "en:q:2": "Question 2?"},
         {"en:q:1": {'en:d"1': 2, "en:dé:2": 0}, "en:q:2": {"en:dé:2": 1}},
     )
-    out = write_folder(theirs, tmp_path / "out")
-    corpus, queries, qrels = beirs_own(folder)
+    out = write_folder(collection, tmp_path / "out")
+    corpus, queries, qrels = load_with_beir(folder)
     for document in corpus.values():
         document["title"] = document["title"] or ""
-    assert beirs_own(out) == (corpus, queries, qrels)
+    assert load_with_beir(out) == (corpus, queries, qrels)
     assert list(queries) == ["1", "2"]
     assert read_folder(out).view("en", "en").to_beir() == view.to_beir()
 
@@ -195,7 +201,9 @@ def test_languages_may_stand_in_the_metadata(tmp_path: Path) -> None:
         {"_id": "b", "title": "", "text": "One."},
     ]
     queries = [{"_id": "1", "text": "Who?", "metadata": {"group": "g"}}]
-    folder = plain(tmp_path / "x", corpus, queries, "1\ta\t1\n1\tb\t1\n")  # and there is no header
+    folder = write_plain(
+        tmp_path / "x", corpus, queries, "1\ta\t1\n1\tb\t1\n"
+    )  # and there is no header
     read = read_folder(folder, language="en")
     assert read.view("en").to_beir()[2] == {"en:q:1": {"de:a": 1, "en:b": 1}}
     assert read.queries["group"].to_pylist() == ["g"]
@@ -204,14 +212,14 @@ def test_languages_may_stand_in_the_metadata(tmp_path: Path) -> None:
 @pytest.mark.parametrize("file", ["corpus", "queries"])
 def test_a_text_with_an_image_is_refused(tmp_path: Path, file: str) -> None:
     """Models would read the text alone."""
-    folder = plain(tmp_path / "x")
+    folder = write_plain(tmp_path / "x")
     path = folder / f"{file}.jsonl"
     first, *rest = path.read_text("utf-8").splitlines()
     row = json.loads(first) | {"metadata": {"lang": "en", "image": "cat.png"}}
     path.write_text("\n".join([*rest, json.dumps(row)]), "utf-8")
-    with pytest.raises(BadData) as caught:
+    with pytest.raises(BadData) as error:
         read_folder(folder, language="en")
-    assert str(caught.value) == (
+    assert str(error.value) == (
         f"{path} line 3: models would read the row's text and not its image 'cat.png'; load "
         "images and their captions as 'jsonl-image-text'"
     )
@@ -235,37 +243,38 @@ TREC = "; in TREC's qrels, leave the second of the four columns out"
     ],
 )
 def test_a_first_row_that_is_no_header_is_named(tmp_path: Path, first: str, complaint: str) -> None:
-    folder = plain(tmp_path / "x", qrels=f"{first}\n1\td3\t1\n")
-    with pytest.raises(BadData) as caught:
+    folder = write_plain(tmp_path / "x", qrels=f"{first}\n1\td3\t1\n")
+    with pytest.raises(BadData) as error:
         read_folder(folder, language="en")
-    assert str(caught.value) == f"{folder}/qrels/test.tsv line 1: {NO_JUDGEMENT}{complaint}"
+    assert str(error.value) == f"{folder}/qrels/test.tsv line 1: {NO_JUDGEMENT}{complaint}"
 
 
 @pytest.mark.parametrize(
     "first", ["Query-ID\tCorpus-ID\tScore", "qid\tdocid\trelevance", "1\td3\t2"]
 )
-def test_a_header_may_be_any_or_none(tmp_path: Path, first: str) -> None:
-    folder = plain(tmp_path / "x", qrels=f"{first}\n2\td3\t1\n")
+def test_a_header_may_have_any_names_or_be_missing(tmp_path: Path, first: str) -> None:
+    folder = write_plain(tmp_path / "x", qrels=f"{first}\n2\td3\t1\n")
     qrels = read_folder(folder, language="en").view("en", "en").to_beir()[2]
-    judged = {"en:q:1": {"en:d3": 2}} if first.startswith("1") else {}
-    assert qrels == judged | {"en:q:2": {"en:d3": 1}}
+    first_judgement = {"en:q:1": {"en:d3": 2}} if first.startswith("1") else {}
+    assert qrels == first_judgement | {"en:q:2": {"en:d3": 1}}
 
 
-def test_a_query_may_be_called_as_the_header_is(tmp_path: Path) -> None:
+def test_a_query_may_have_the_name_of_the_header(tmp_path: Path) -> None:
     queries = [{"_id": "query-id", "text": "Which?"}]
-    folder = plain(tmp_path / "x", queries=queries, qrels=H + "query-id\td3\t1\n")
+    folder = write_plain(tmp_path / "x", queries=queries, qrels=H + "query-id\td3\t1\n")
     assert read_folder(folder, language="en").queries["id"].to_pylist() == ["en:q:query-id"]
 
 
 def test_one_folder_under_two_spellings_is_built_once(
     tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    folder = plain(tmp_path / "x")
+    folder = write_plain(tmp_path / "x")
     monkeypatch.chdir(tmp_path)
     spellings: list[str | Path] = [folder, "x", "./x/../x"]
-    one, two, three = (read_folder(path, language="en", name="x") for path in spellings)
-    assert one.provenance == two.provenance == three.provenance
-    assert one.provenance[0].file == str(folder / "corpus.jsonl")
+    collections = [read_folder(path, language="en", name="x") for path in spellings]
+    provenances = {collection.provenance for collection in collections}
+    assert len(provenances) == 1
+    assert collections[0].provenance[0].file == str(folder / "corpus.jsonl")
     assert len([path for path in (own_cache / "collections").iterdir() if path.is_dir()]) == 1
 
 
@@ -282,8 +291,8 @@ def test_a_setting_names_the_files_of_its_languages(tmp_path: Path) -> None:
     assert collection.provenance == tuple(origins.values())
     read = read_folder(write_folder(collection.view("en", "de"), tmp_path / "en-de"))
     assert read.provenance == (origins["de"], origins["en"], origins[""])
-    whole = read_folder(write_folder(collection, tmp_path / "all"))
-    assert whole.provenance == collection.provenance
+    read = read_folder(write_folder(collection, tmp_path / "all"))
+    assert read.provenance == collection.provenance
 
 
 @pytest.mark.parametrize(
@@ -324,24 +333,24 @@ def test_a_setting_names_the_files_of_its_languages(tmp_path: Path) -> None:
     ],
 )
 def test_bad_folders_are_named(change: dict[str, Any], message: str, tmp_path: Path) -> None:
-    folder = plain(tmp_path / "x", **change)
-    with pytest.raises(BadData) as caught:
+    folder = write_plain(tmp_path / "x", **change)
+    with pytest.raises(BadData) as error:
         read_folder(folder, language="en")
-    assert str(caught.value).startswith(message.format(folder))
+    assert str(error.value).startswith(message.format(folder))
 
 
 def test_rows_without_language_are_counted(tmp_path: Path) -> None:
-    with pytest.raises(BadData) as caught:
-        read_folder(plain(tmp_path / "x"))
+    with pytest.raises(BadData) as error:
+        read_folder(write_plain(tmp_path / "x"))
     message = "3 passages without language, first 'd\"1'; 2 queries without language, first '1'"
-    assert str(caught.value) == f"x: {message}"
+    assert str(error.value) == f"x: {message}"
 
 
 def test_missing_and_unreadable_files_are_named(tmp_path: Path) -> None:
-    folder = plain(tmp_path / "x")
-    with pytest.raises(BadData) as caught:
+    folder = write_plain(tmp_path / "x")
+    with pytest.raises(BadData) as error:
         read_folder(folder, "dev", language="en")
-    assert str(caught.value) == f"{folder} is no BEIR folder with split 'dev': it lacks dev.tsv"
+    assert str(error.value) == f"{folder} is no BEIR folder with split 'dev': it lacks dev.tsv"
     (folder / "qrels" / "test.tsv").write_bytes(H.encode() + b"\xff\t1\t1\n")
     with pytest.raises(BadData, match=r"test\.tsv is no table with tabs in UTF-8: "):
         read_folder(folder, language="en")
@@ -354,20 +363,20 @@ def test_missing_and_unreadable_files_are_named(tmp_path: Path) -> None:
 def test_hostile_names_stay_inside_the_cache(tmp_path: Path, own_cache: Path) -> None:
     names = ["../../x", "<script>", "a b", "..", "/etc/x", "a\0b\n", "x" * 300, "日本"]
     corpus = [{"_id": "d3", "text": "Text."}]
-    folder = plain(tmp_path / "<script> ..", corpus, qrels=H + "1\td3\t1\n")
+    folder = write_plain(tmp_path / "<script> ..", corpus, qrels=H + "1\td3\t1\n")
     before = {path for path in tmp_path.rglob("*") if own_cache not in path.parents}
     for name in names:
         assert read_folder(folder, language="en", name=name).name == name
     after = {path for path in tmp_path.rglob("*") if own_cache not in path.parents}
     assert after - {own_cache} == before
-    made = [path for path in (own_cache / "collections").iterdir() if path.is_dir()]
-    assert len(made) == len(names)
-    assert {path.parent for path in own_cache.rglob("collection.json")} == set(made)
+    folders = [path for path in (own_cache / "collections").iterdir() if path.is_dir()]
+    assert len(folders) == len(names)
+    assert {path.parent for path in own_cache.rglob("collection.json")} == set(folders)
     assert read_folder(folder, language="en").name == "<script> .."
 
 
-def test_an_existing_target_is_left_as_it_is(tmp_path: Path) -> None:
-    collection = tiny(tmp_path / "c")
+def test_an_existing_target_is_left_alone(tmp_path: Path) -> None:
+    collection = make_tiny(tmp_path / "c")
     out = tmp_path / "out"
     for make in (out.mkdir, out.touch):
         make()
@@ -380,7 +389,7 @@ def test_an_existing_target_is_left_as_it_is(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("split", ["../test", "a/b", "", "/x"])
-def test_a_split_is_a_files_name(tmp_path: Path, split: str) -> None:
+def test_a_split_must_be_a_file_name(tmp_path: Path, split: str) -> None:
     with pytest.raises(BadOption, match=r"^a split's name becomes a file's: it cannot be '"):
-        write_folder(tiny(tmp_path / "c"), tmp_path / "out", split)
+        write_folder(make_tiny(tmp_path / "c"), tmp_path / "out", split)
     assert not (tmp_path / "out").exists()

@@ -1,4 +1,4 @@
-"""Images and captions, the user's own and published ones, become collections of both."""
+"""Collections of images and captions: folders of one's own, and published datasets."""
 
 import gzip
 import json
@@ -48,8 +48,8 @@ def make_image(number: int, kind: str = "PNG") -> bytes:
     return file.getvalue()
 
 
-def folder(path: Path, rows: list[Row], images: dict[str, int] | None = None) -> Path:
-    """Write a folder of images and captions; by default each image's name is its number."""
+def write_images_folder(path: Path, rows: list[Row], images: dict[str, int] | None = None) -> Path:
+    """Write a folder of images and captions; by default, images are numbered like rows."""
     path.mkdir(exist_ok=True)
     lines = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     (path / "captions.jsonl").write_text(lines, "utf-8")
@@ -65,15 +65,17 @@ def load(path: Path, **options: Any) -> bh.Collection:
     return bh.load("jsonl-image-text", path=path, **options)
 
 
-def judged(collection: bh.Collection) -> dict[str, dict[str, int]]:
+def list_judgements(collection: bh.Collection) -> dict[str, dict[str, int]]:
     """Return all judgements by id, as they are stored."""
     queries, passages = (
         table["id"].to_pylist() for table in (collection.queries, collection.passages)
     )
-    found: dict[str, dict[str, int]] = {}
+    judgements: dict[str, dict[str, int]] = {}
     for row in collection.judgements.to_pylist():
-        found.setdefault(queries[row["query"]], {})[passages[row["passage"]]] = row["relevance"]
-    return found
+        judgements.setdefault(queries[row["query"]], {})[passages[row["passage"]]] = row[
+            "relevance"
+        ]
+    return judgements
 
 
 CATS: list[Row] = [
@@ -82,8 +84,8 @@ CATS: list[Row] = [
 ]
 
 
-def test_captions_and_images_are_asked_and_found(tmp_path: Path, caplog: Any) -> None:
-    cats = load(folder(tmp_path / "cats", CATS))
+def test_captions_and_images_are_queries_and_passages(tmp_path: Path, caplog: Any) -> None:
+    cats = load(write_images_folder(tmp_path / "cats", CATS))
     assert repr(cats) == "Collection('cats', 3 languages, 2 images, 7 queries, 7 passages)"
     # Images lie behind the last code.
     assert (cats.languages, cats.codes) == (("de", "en", "zza"), ("de", "en", "zza", "image"))
@@ -126,7 +128,7 @@ def test_captions_and_images_are_asked_and_found(tmp_path: Path, caplog: Any) ->
         {"id": "image:q:cat", "group": "cat", **cat},
         {"id": "image:q:sun", "group": "sun", **sun},
     ]
-    assert judged(cats) == {
+    assert list_judgements(cats) == {
         "de:q:cat-0": {"de:cat-0": SELF_MATCH, "en:cat-0": 1, "en:cat-1": 1, "image:cat": 1},
         "en:q:cat-0": {"de:cat-0": 1, "en:cat-0": SELF_MATCH, "en:cat-1": 1, "image:cat": 1},
         "en:q:cat-1": {"de:cat-0": 1, "en:cat-0": 1, "en:cat-1": SELF_MATCH, "image:cat": 1},
@@ -141,7 +143,7 @@ def test_captions_and_images_are_asked_and_found(tmp_path: Path, caplog: Any) ->
 
 
 def test_settings_of_images(tmp_path: Path) -> None:
-    cats = load(folder(tmp_path / "cats", CATS))
+    cats = load(write_images_folder(tmp_path / "cats", CATS))
     assert [(view.kind, view.name) for view in cats.list_settings()] == [
         ("mono", "en-en"),
         *[("cross", "de-en"), ("cross", "en-de"), ("cross", "en-zza"), ("cross", "zza-en")],
@@ -154,11 +156,11 @@ def test_settings_of_images(tmp_path: Path) -> None:
     assert [view.name for view in cats.list_settings("image-text")] == [
         *("image-de", "image-en", "image-zza")
     ]
-    # A caption is no answer to itself; the sun's has none beside it.
+    # A caption is not relevant to itself, and the sun has no other English caption.
     mono = cats.view("en", "en")
     assert mono.to_beir()[2] == {"en:q:cat-0": {"en:cat-1": 1}, "en:q:cat-1": {"en:cat-0": 1}}
     assert [rows.tolist() for rows in mono.self_matches] == [[1, 2], [1, 2]]
-    # Of the pool of captions and images, a caption's own image and its other captions.
+    # In the pool of captions and images, a caption's image and its other captions are relevant.
     mixed = cats.view("de", cats.codes)
     assert mixed.to_beir()[2] == {"de:q:cat-0": {"en:cat-0": 1, "en:cat-1": 1, "image:cat": 1}}
     assert [rows.tolist() for rows in mixed.self_matches] == [[0], [0]]
@@ -176,7 +178,7 @@ def test_settings_of_images(tmp_path: Path) -> None:
 
 
 def test_views_name_images_last(tmp_path: Path) -> None:
-    cats = load(folder(tmp_path / "cats", CATS))
+    cats = load(write_images_folder(tmp_path / "cats", CATS))
     assert cats.view(["image", "en"], "image").query_languages == ("en", "image")
     assert cats.view(["image", "eng"], ["de", "image"]).name == "en+image-de+image"
     assert cats.view(None, None).name == "all-all"
@@ -193,12 +195,12 @@ def test_views_name_images_last(tmp_path: Path) -> None:
 
 def test_one_language_of_captions_has_no_pool(tmp_path: Path) -> None:
     rows = [{"id": "a", "image": "a.png", "captions": {"en": ["x", "y"]}}]
-    views = load(folder(tmp_path / "one", rows)).list_settings()
+    views = load(write_images_folder(tmp_path / "one", rows)).list_settings()
     assert [view.name for view in views] == ["en-en", "en-image", "image-en", "en-mixed"]
 
 
-def test_a_folder_of_beirs_keeps_images(tmp_path: Path) -> None:
-    cats = load(folder(tmp_path / "cats", CATS))
+def test_beir_folders_keep_images(tmp_path: Path) -> None:
+    cats = load(write_images_folder(tmp_path / "cats", CATS))
     out = bh.write_folder(cats, tmp_path / "out")
     read = bh.read_folder(out)
     assert read.name == "cats"
@@ -211,7 +213,7 @@ def test_a_folder_of_beirs_keeps_images(tmp_path: Path) -> None:
     again = bh.write_folder(read, tmp_path / "again")
     for file in ("corpus.jsonl", "queries.jsonl", "qrels/test.tsv", "collection.json"):
         assert (again / file).read_bytes() == (out / file).read_bytes()
-    # A setting of it alone: images for English captions.
+    # A folder of one setting: images for English captions.
     view = cats.view("en", "image")
     read = bh.read_folder(bh.write_folder(view, tmp_path / "view"))
     assert read.name == "cats.en-image"
@@ -219,17 +221,16 @@ def test_a_folder_of_beirs_keeps_images(tmp_path: Path) -> None:
     assert read.passages["image"].to_pylist() == [
         str(tmp_path / "cats" / name) for name in ("a/cat.png", "sun.png")
     ]
-    # In the captions' own pool, which of them is asked for stays known.
+    # Among captions, the caption that is the query itself stays marked.
     mono = bh.read_folder(bh.write_folder(cats.view("en", "en"), tmp_path / "mono"))
     assert [rows.tolist() for rows in mono.view("en", "en").self_matches] == [[0, 1], [0, 1]]
 
 
 def test_languages_can_be_chosen(tmp_path: Path) -> None:
-    path = folder(tmp_path / "cats", CATS)
-    german = load(path, languages=None)
+    path = write_images_folder(tmp_path / "cats", CATS)
     german = bh.load("jsonl-image-text", "ger", path=path)
     assert german.languages == ("de",)
-    # The sun, of which nothing is said in German, is only found.
+    # The sun, which has no German caption, is a passage only.
     assert german.queries["id"].to_pylist() == ["de:q:cat-0", "image:q:cat"]
     assert german.passages["id"].to_pylist() == ["de:cat-0", "image:cat", "image:sun"]
     with pytest.raises(UnknownName, match=r"has no captions in fr$"):
@@ -243,8 +244,10 @@ def test_equal_files_are_one_image(tmp_path: Path, caplog: Any) -> None:
         {"id": "c", "image": "c.png", "captions": {"de": "drei", "en": "three"}},
         {"id": "d", "image": "a.png", "captions": {}},
     ]
-    twins = load(folder(tmp_path / "twins", rows, {"a.png": 1, "b.png": 1, "c.png": 2}))
-    assert judged(twins) == {
+    twins = load(
+        write_images_folder(tmp_path / "twins", rows, {"a.png": 1, "b.png": 1, "c.png": 2})
+    )
+    assert list_judgements(twins) == {
         "en:q:a-0": {"en:a-0": SELF_MATCH, "de:b-0": 1, "image:a": 1, "image:b": 1, "image:d": 1},
         "de:q:b-0": {"en:a-0": 1, "de:b-0": SELF_MATCH, "image:a": 1, "image:b": 1, "image:d": 1},
         "de:q:c-0": {"de:c-0": SELF_MATCH, "en:c-0": 1, "image:c": 1},
@@ -262,7 +265,9 @@ def test_equal_files_are_one_image(tmp_path: Path, caplog: Any) -> None:
 
 
 def test_oddities_are_counted_on_each_load(tmp_path: Path, caplog: Any) -> None:
-    path = folder(tmp_path / "odd", [*CATS, {"id": "c", "image": "c.png", "captions": {"de": "x"}}])
+    path = write_images_folder(
+        tmp_path / "odd", [*CATS, {"id": "c", "image": "c.png", "captions": {"de": "x"}}]
+    )
     Image.new("RGBA", (2, 2)).save(path / "sun.png")
     Image.new("LA", (2, 2)).save(path / "c.png")
     first = load(path)
@@ -276,7 +281,7 @@ def test_oddities_are_counted_on_each_load(tmp_path: Path, caplog: Any) -> None:
 
 
 def test_an_image_that_changes_is_read_anew(tmp_path: Path) -> None:
-    path = folder(tmp_path / "cats", CATS)
+    path = write_images_folder(tmp_path / "cats", CATS)
     before = load(path).view("image").queries["text"].to_pylist()
     (path / "sun.png").write_bytes(make_image(99))
     os.utime(path / "sun.png", ns=(1, 1))
@@ -332,23 +337,23 @@ OUTSIDE = "; it must be a path inside of {folder}"
 def test_hostile_rows_are_named(tmp_path: Path, change: Row, message: str) -> None:
     (tmp_path / "out.png").write_bytes(make_image(1))
     row = {"id": "cat", "image": "cat.png", "captions": {"en": "A cat"}}
-    path = folder(tmp_path / "x", [row | change], {"cat.png": 0})
+    path = write_images_folder(tmp_path / "x", [row | change], {"cat.png": 0})
     (path / "link.png").symlink_to(tmp_path / "out.png")
     (path / "dir").mkdir()
-    with pytest.raises(BadData) as caught:
+    with pytest.raises(BadData) as error:
         load(path)
-    assert str(caught.value).startswith(message.format(folder=path))
-    assert "\n" not in str(caught.value)
+    assert str(error.value).startswith(message.format(folder=path))
+    assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("path", ["x" * 5000 + ".png", "/".join(["ab"] * 1700) + ".png"])
 def test_a_path_that_is_too_long_is_named(tmp_path: Path, path: str) -> None:
     row = {"id": "cat", "image": path, "captions": {"en": "A cat"}}
-    with pytest.raises(BadData) as caught:
-        load(folder(tmp_path / "x", [row], {}))
-    assert str(caught.value).startswith(f"x: the image '{tmp_path}/x/{path[:20]}")
-    assert str(caught.value).endswith(" cannot be looked for: File name too long")
-    assert len(str(caught.value)) < 300
+    with pytest.raises(BadData) as error:
+        load(write_images_folder(tmp_path / "x", [row], {}))
+    assert str(error.value).startswith(f"x: the image '{tmp_path}/x/{path[:20]}")
+    assert str(error.value).endswith(" cannot be looked for: File name too long")
+    assert len(str(error.value)) < 300
 
 
 def test_odd_ids_and_texts_are_taken_as_they_are(tmp_path: Path) -> None:
@@ -359,7 +364,7 @@ def test_odd_ids_and_texts_are_taken_as_they_are(tmp_path: Path) -> None:
         {"id": "image:1", "image": "cat.png", "captions": captions},
         {"id": "image:1-0", "image": "./a/../cat 2.png", "captions": {"en": "猫"}},
     ]
-    odd = load(folder(tmp_path / "x", rows, {"cat.png": 0, "cat 2.png": 1}))
+    odd = load(write_images_folder(tmp_path / "x", rows, {"cat.png": 0, "cat 2.png": 1}))
     assert odd.passages["id"].to_pylist() == [
         *(f"en:image:1-{number}" for number in range(5)),
         *("en:image:1-0-0", "image:image:1", "image:image:1-0"),
@@ -372,18 +377,18 @@ def test_odd_ids_and_texts_are_taken_as_they_are(tmp_path: Path) -> None:
 
 def test_every_image_that_is_no_good_is_counted(tmp_path: Path) -> None:
     rows = [{"id": f"{n}", "image": f"{n}.png", "captions": {"en": f"{n}"}} for n in range(4)]
-    path = folder(tmp_path / "x", rows)
+    path = write_images_folder(tmp_path / "x", rows)
     (path / "1.png").write_bytes(b"")
     (path / "3.png").write_bytes(make_image(3)[:40])
-    with pytest.raises(BadData) as caught:
+    with pytest.raises(BadData) as error:
         load(path)
     message = f"x: 2 of 4 images are unusable: the image {path}/1.png is empty: 0 bytes"
-    assert str(caught.value) == message
+    assert str(error.value) == message
 
 
 @pytest.mark.parametrize("what", ["folder", "captions", "twice", "json"])
 def test_folders_that_will_not_do_are_named(tmp_path: Path, what: str) -> None:
-    path = folder(tmp_path / "x", [CATS[0], CATS[0]])
+    path = write_images_folder(tmp_path / "x", [CATS[0], CATS[0]])
     message = f"{path}/captions.jsonl line 2: the id 'cat' is there twice"
     if what == "folder":
         path = tmp_path / "none"
@@ -394,14 +399,14 @@ def test_folders_that_will_not_do_are_named(tmp_path: Path, what: str) -> None:
     elif what == "json":
         (path / "captions.jsonl").write_text("cat.png\tA cat\n", "utf-8")
         message = f"{path}/captions.jsonl line 1 is not JSON: "
-    with pytest.raises(BadData) as caught:
+    with pytest.raises(BadData) as error:
         load(path)
-    assert str(caught.value).startswith(message)
+    assert str(error.value).startswith(message)
 
 
 def test_two_at_once_and_one_killed(tmp_path: Path, own_cache: Path) -> None:
     rows = [{"id": f"{n}", "image": f"{n}.png", "captions": {"en": f"n {n}"}} for n in range(1500)]
-    path = folder(tmp_path / "many", rows)
+    path = write_images_folder(tmp_path / "many", rows)
     command = [sys.executable, "-c", LOAD, str(path)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         while not list(own_cache.glob("collections/*.building")):
@@ -419,31 +424,31 @@ def test_two_at_once_and_one_killed(tmp_path: Path, own_cache: Path) -> None:
 
 def emoji() -> Path:
     mirror = os.environ.get("BEIR_HYBRID_MIRROR", "")
-    found = Path(mirror).parent / "emoji"
-    if not mirror or not found.is_dir():
+    emoji = Path(mirror).parent / "emoji"
+    if not mirror or not emoji.is_dir():
         pytest.skip("needs the folder emoji beside that of BEIR_HYBRID_MIRROR")
-    return found
+    return emoji
 
 
 @pytest.mark.usefixtures("mirror")
 def test_emoji() -> None:
     path = emoji()
-    found = load(path)
-    assert repr(found) == (
+    collection = load(path)
+    assert repr(collection) == (
         "Collection('emoji', 11 languages, 1,294 images, 15,528 queries, 15,528 passages)"
     )
     langs = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")
-    assert found.languages == langs
+    assert collection.languages == langs
     # 11 x 1,294 captions.
-    assert sum(len(found.find_passage_rows(lang)) for lang in langs) == 14_234
-    first = found.view("image", "de")
+    assert sum(len(collection.find_passage_rows(lang)) for lang in langs) == 14_234
+    first = collection.view("image", "de")
     assert first.passages["text"][0].as_py() == "helle Hautfarbe"
     assert first.qrels.slice(0, 1).to_pylist() == [
         {"query_id": "image:q:1f3fb", "passage_id": "de:1f3fb-0", "relevance": 1}
     ]
     # Of each caption itself, 10 others and its image; of each image itself and 11 captions.
-    assert len(found.judgements) == 14_234 * 12 + 1_294 * 12
-    assert Counter(found.judgements["relevance"].to_pylist())[SELF_MATCH] == 15_528
+    assert len(collection.judgements) == 14_234 * 12 + 1_294 * 12
+    assert Counter(collection.judgements["relevance"].to_pylist())[SELF_MATCH] == 15_528
 
 
 @pytest.mark.usefixtures("mirror")
@@ -458,19 +463,19 @@ def test_multi30k_has_the_published_counts(
     stem = {"test2016": "test_2016_flickr"}.get(split, split)
     for number, name in enumerate((root / f"image_splits/{stem}.txt").read_text().split()):
         (tmp_path / name).write_bytes(make_image(number))
-    found = bh.load("multi30k", images=tmp_path, split=split)
-    assert found.languages == ("cs", "de", "en", "fr")
-    assert [len(found.find_passage_rows(group)) for group in found.codes] == [count] * 5
-    assert found.view("image", "en").qrels.slice(0, 1).to_pylist() == [
+    collection = bh.load("multi30k", images=tmp_path, split=split)
+    assert collection.languages == ("cs", "de", "en", "fr")
+    assert [len(collection.find_passage_rows(group)) for group in collection.codes] == [count] * 5
+    assert collection.view("image", "en").qrels.slice(0, 1).to_pylist() == [
         {"query_id": f"image:q:{first}", "passage_id": f"en:{first}-0", "relevance": 1}
     ]
-    for lang in found.languages:
+    for lang in collection.languages:
         lines = gzip.decompress((root / f"raw/{stem}.{lang}.gz").read_bytes()).decode().split("\n")
-        texts = found.view("image", lang).passages["text"].to_pylist()
+        texts = collection.view("image", lang).passages["text"].to_pylist()
         assert texts == [line.strip() for line in lines[:-1]]
     # Of each caption itself, 3 others and its image; of each image itself and 4 captions.
-    assert len(found.judgements) == 4 * count * 5 + count * 5
-    assert found.options == {"split": split}
+    assert len(collection.judgements) == 4 * count * 5 + count * 5
+    assert collection.options == {"split": split}
 
 
 @pytest.mark.usefixtures("mirror")
@@ -481,17 +486,19 @@ def test_multi30k_translates(tmp_path: Path) -> None:
         "en": "A man in an orange hat starring at something.",
         "fr": "Un homme avec un chapeau orange regardant quelque chose.",
     }
-    with pytest.raises(BadData) as caught:
+    with pytest.raises(BadData) as error:
         bh.load("multi30k", images=tmp_path)
     message = f"multi30k: 1,000 of 1,000 images are missing, first {tmp_path}/1007129816.jpg"
-    assert str(caught.value) == message
+    assert str(error.value) == message
     place = "multi30k/dataset/a3d2e0d26b56f3846f66a952536ffed4e401d05a"
     file = f"raw.githubusercontent.com/{place}/data/task1/image_splits/test_2016_flickr.txt"
     for name in Path(os.environ["BEIR_HYBRID_MIRROR"], file).read_text().split():
         (tmp_path / name).write_bytes(make_image(int(name[:4]) % 256))
-    found = bh.load("multi30k", ["en", "fr"], images=tmp_path)
-    assert found.languages == ("en", "fr")
-    rows = found.passages.slice(0, 1).to_pylist() + found.passages.slice(1000, 1).to_pylist()
+    collection = bh.load("multi30k", ["en", "fr"], images=tmp_path)
+    assert collection.languages == ("en", "fr")
+    rows = (
+        collection.passages.slice(0, 1).to_pylist() + collection.passages.slice(1000, 1).to_pylist()
+    )
     assert [row["text"] for row in rows] == [texts["en"], texts["fr"]]
 
 
@@ -507,28 +514,28 @@ def test_xtd10_has_the_published_counts(tmp_path: Path, caplog: Any) -> None:
         part = tmp_path / name.split("_")[1] if number % 2 else tmp_path
         part.mkdir(exist_ok=True)
         (part / name).write_bytes(make_image(number))
-    found = bh.load("xtd10", images=tmp_path)
+    collection = bh.load("xtd10", images=tmp_path)
     langs = ("de", "en", "es", "fr", "it", "ja", "ko", "pl", "ru", "tr", "zh")
-    assert found.languages == langs
-    assert [len(found.find_passage_rows(group)) for group in found.codes] == [1000] * 12
-    [text] = found.view("image", "zh").passages["text"].slice(1, 1).to_pylist()
+    assert collection.languages == langs
+    assert [len(collection.find_passage_rows(group)) for group in collection.codes] == [1000] * 12
+    [text] = collection.view("image", "zh").passages["text"].slice(1, 1).to_pylist()
     assert text == "一只猫将爪子放在桌子上的电脑鼠标上"
-    [text] = found.view("image", "de").passages["text"].slice(1, 1).to_pylist()
+    [text] = collection.view("image", "de").passages["text"].slice(1, 1).to_pylist()
     assert (
         text
         == "Eine Katze spielt mit seinen Pfoten an einer Computer-Maus auf einem Schreibtisch ."
     )
     lines = (root / "STAIR/test_1kcaptions_jp.txt").read_text("utf-8").split("\n")
-    japanese = found.view("image", "ja").passages["text"].to_pylist()
+    japanese = collection.view("image", "ja").passages["text"].to_pylist()
     assert japanese == [line.strip() for line in lines[:1000]]
-    assert found.queries["group"][0].as_py() == "COCO_train2014_000000061844"
-    assert {origin.lang for origin in found.provenance} == {"", *langs}
+    assert collection.queries["group"][0].as_py() == "COCO_train2014_000000061844"
+    assert {origin.lang for origin in collection.provenance} == {"", *langs}
     assert any(
         "xtd10 is licensed Adobe Research Licence: noncommercial" in m for m in caplog.messages
     )
 
 
-def table(
+def write_table(
     path: Path, rows: list[Row], columns: dict[str, pa.DataType], *, parts: int = 1, stem: str
 ) -> list[Path]:
     """Write a table as the hub has it: images as bytes beside a path that is null."""
@@ -539,8 +546,8 @@ def table(
     for part in range(parts):
         file = path / f"{stem}-{part:05}-of-{parts:05}.parquet"
         file.parent.mkdir(parents=True, exist_ok=True)
-        some = [{**row, "image": {"bytes": row["image"]}} for row in rows[part::parts]]
-        pq.write_table(pa.Table.from_pylist(some, schema), file)
+        part_rows = [{**row, "image": {"bytes": row["image"]}} for row in rows[part::parts]]
+        pq.write_table(pa.Table.from_pylist(part_rows, schema), file)
         files.append(file)
     return files
 
@@ -557,16 +564,16 @@ LISTS = {
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give the folder of a mirror that holds the hub's files."""
     monkeypatch.setenv("BEIR_HYBRID_MIRROR", str(tmp_path / "mirror"))
-    found = tmp_path / "mirror" / "huggingface.co" / "datasets"
-    found.mkdir(parents=True)
-    return found
+    folder = tmp_path / "mirror" / "huggingface.co" / "datasets"
+    folder.mkdir(parents=True)
+    return folder
 
 
-def at(hub: Path, repository: tuple[str, str]) -> Path:
+def name_folder(hub: Path, repository: tuple[str, str]) -> Path:
     return hub / repository[0] / "resolve" / repository[1]
 
 
-def captioned(captions: dict[str, list[str | None]], shift: int = 0) -> list[Row]:
+def make_rows(captions: dict[str, list[str | None]], shift: int = 0) -> list[Row]:
     return [
         {
             "image_id": key,
@@ -579,16 +586,20 @@ def captioned(captions: dict[str, list[str | None]], shift: int = 0) -> list[Row
 
 
 def test_tables_of_lists_of_captions(hub: Path, own_cache: Path, caplog: Any) -> None:
-    place = at(hub, XM3600)
-    english = table(
-        place, captioned({"1f": ["A cat", "Puss "], "2f": ["A dog"]}), LISTS, stem="data/en"
+    place = name_folder(hub, XM3600)
+    english = write_table(
+        place, make_rows({"1f": ["A cat", "Puss "], "2f": ["A dog"]}), LISTS, stem="data/en"
     )
-    quechua = captioned({"1f": ["Misi"], "2f": ["", "Allqu", None]})
-    second = table(place, quechua, LISTS, parts=2, stem="data/quz")
-    found = bh.load("xm3600", ["quz", "eng"])
-    assert found.languages == ("en", "qu")
+    quechua = make_rows({"1f": ["Misi"], "2f": ["", "Allqu", None]})
+    second = write_table(place, quechua, LISTS, parts=2, stem="data/quz")
+    collection = bh.load("xm3600", ["quz", "eng"])
+    assert collection.languages == ("en", "qu")
     assert dict(
-        zip(found.passages["id"].to_pylist()[:5], found.passages["text"].to_pylist(), strict=False)
+        zip(
+            collection.passages["id"].to_pylist()[:5],
+            collection.passages["text"].to_pylist(),
+            strict=False,
+        )
     ) == {
         "en:1f-0": "A cat",
         "en:1f-1": "Puss",
@@ -596,17 +607,21 @@ def test_tables_of_lists_of_captions(hub: Path, own_cache: Path, caplog: Any) ->
         "qu:1f-0": "Misi",
         "qu:2f-0": "Allqu",
     }
-    assert judged(found)["image:q:2f"] == {"en:2f-0": 1, "qu:2f-0": 1, "image:2f": SELF_MATCH}
+    assert list_judgements(collection)["image:q:2f"] == {
+        "en:2f-0": 1,
+        "qu:2f-0": 1,
+        "image:2f": SELF_MATCH,
+    }
     # Each image is one file, though both tables hold it.
     sums = [sha256(make_image(n, "JPEG")).hexdigest() for n in (0, 50)]
-    assert found.view("image").queries["text"].to_pylist() == [f"sha256:{one}" for one in sums]
-    kept = sorted(path for path in (own_cache / "pictures").rglob("*") if path.is_file())
-    assert kept == sorted(own_cache / "pictures" / one[:2] / one for one in sums)
-    assert found.view("image").queries["image"].to_pylist() == [
+    assert collection.view("image").queries["text"].to_pylist() == [f"sha256:{one}" for one in sums]
+    files = sorted(path for path in (own_cache / "pictures").rglob("*") if path.is_file())
+    assert files == sorted(own_cache / "pictures" / one[:2] / one for one in sums)
+    assert collection.view("image").queries["image"].to_pylist() == [
         str(own_cache / "pictures" / one[:2] / one) for one in sums
     ]
-    assert found.options == {"captions": "all", "revision": XM3600[1]}
-    assert found.provenance == tuple(
+    assert collection.options == {"captions": "all", "revision": XM3600[1]}
+    assert collection.provenance == tuple(
         Origin(
             f"hf://datasets/mteb/xm3600/data/{path.name}",
             sha256(path.read_bytes()).hexdigest(),
@@ -622,10 +637,15 @@ def test_tables_of_lists_of_captions(hub: Path, own_cache: Path, caplog: Any) ->
         bh.load("xm3600", "en", captions="one")
 
 
-def test_images_that_the_cache_lost_come_back(
+def test_images_missing_in_the_cache_are_stored_again(
     hub: Path, tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
 ) -> None:
-    table(at(hub, XM3600), captioned({"1f": ["A cat"], "2f": ["", "A dog"]}), LISTS, stem="data/en")
+    write_table(
+        name_folder(hub, XM3600),
+        make_rows({"1f": ["A cat"], "2f": ["", "A dog"]}),
+        LISTS,
+        stem="data/en",
+    )
     cat, dog = bh.load("xm3600", "en").view("image").queries["image"].to_pylist()
     contents = [make_image(0, "JPEG"), make_image(50, "JPEG")]
     Path(dog).unlink()
@@ -652,25 +672,25 @@ def test_tables_of_one_caption(hub: Path) -> None:
     columns = {"sentences": pa.string(), "id": pa.string()}
     for lang, text in (("de", "Katze"), ("ja", "猫")):
         rows = [{"id": "7", "sentences": text, "image": make_image(5, "JPEG")}]
-        table(at(hub, XFLICKRCO), rows, columns, stem=f"data/{lang}")
-    found = bh.load("xflickrco", ["ja", "de"])
-    assert judged(found) == {
+        write_table(name_folder(hub, XFLICKRCO), rows, columns, stem=f"data/{lang}")
+    collection = bh.load("xflickrco", ["ja", "de"])
+    assert list_judgements(collection) == {
         "de:q:7-0": {"de:7-0": SELF_MATCH, "ja:7-0": 1, "image:7": 1},
         "ja:q:7-0": {"de:7-0": 1, "ja:7-0": SELF_MATCH, "image:7": 1},
         "image:q:7": {"de:7-0": 1, "ja:7-0": 1, "image:7": SELF_MATCH},
     }
-    assert found.passages["text"].to_pylist()[:2] == ["Katze", "猫"]
+    assert collection.passages["text"].to_pylist()[:2] == ["Katze", "猫"]
 
 
 def test_languages_of_wit_have_images_of_their_own(hub: Path, caplog: Any) -> None:
     columns = {"image_id": pa.string(), "captions": pa.list_(pa.string())}
-    greeks = captioned({"x y.jpg": ["γάτα"], "z": ["σκύλος"]})
-    table(at(hub, WIT_TABLES), greeks, columns, stem="data/el")
-    japanese = captioned({"x y.jpg": ["猫"], "w": [" "]}, 2)
-    table(at(hub, WIT_TABLES), japanese, columns, stem="data/ja")
+    greeks = make_rows({"x y.jpg": ["γάτα"], "z": ["σκύλος"]})
+    write_table(name_folder(hub, WIT_TABLES), greeks, columns, stem="data/el")
+    japanese = make_rows({"x y.jpg": ["猫"], "w": [" "]}, 2)
+    write_table(name_folder(hub, WIT_TABLES), japanese, columns, stem="data/ja")
     both, greek = bh.load("wit", ["el", "ja"]), bh.load("wit", "el")
-    # Ids have no white space; the image of which nothing is said is only found.
-    assert list(judged(both)) == [
+    # Ids have no white space; the image without a caption is a passage only.
+    assert list(list_judgements(both)) == [
         *("el:q:x%20y.jpg-0", "el:q:z-0", "ja:q:x%20y.jpg-0"),
         *("image:q:x%20y.jpg", "image:q:z"),
     ]
@@ -688,16 +708,16 @@ def test_languages_of_wit_have_images_of_their_own(hub: Path, caplog: Any) -> No
     )
 
 
-def test_tables_that_will_not_do_are_named(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    place = at(hub, XM3600)
-    rows = captioned({"1f": ["A cat"]})
-    [file] = table(place, [*rows, *rows], LISTS, stem="data/en")
+def test_bad_tables_are_named(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = name_folder(hub, XM3600)
+    rows = make_rows({"1f": ["A cat"]})
+    [file] = write_table(place, [*rows, *rows], LISTS, stem="data/en")
     with pytest.raises(BadData, match=rf"^{file}: the image '1f' is there twice$"):
         bh.load("xm3600", "en")
-    table(place, [rows[0] | {"image": None}], LISTS, stem="data/en")
+    write_table(place, [rows[0] | {"image": None}], LISTS, stem="data/en")
     with pytest.raises(BadData, match=rf"^{file}: the row of '1f' has no id or no image$"):
         bh.load("xm3600", "en")
-    table(place, rows, {"image_id": pa.string()}, stem="data/en")
+    write_table(place, rows, {"image_id": pa.string()}, stem="data/en")
     with pytest.raises(BadData, match=rf"^{file} has no column 'captions'$"):
         bh.load("xm3600", "en")
     file.write_bytes(file.read_bytes()[:-9])
@@ -709,9 +729,9 @@ def test_tables_that_will_not_do_are_named(hub: Path, monkeypatch: pytest.Monkey
         bh.load("xm3600", "de")
 
 
-def test_the_hub_says_what_files_there_are(tmp_path: Path, own_cache: Path) -> None:
-    rows = captioned({"1": ["γάτα"], "2": ["σκύλος"]})
-    files = table(tmp_path / "made", rows, LISTS, parts=2, stem="data/el")
+def test_the_hub_lists_the_files_of_a_table(tmp_path: Path, own_cache: Path) -> None:
+    rows = make_rows({"1": ["γάτα"], "2": ["σκύλος"]})
+    files = write_table(tmp_path / "made", rows, LISTS, parts=2, stem="data/el")
     names = [
         "README.md",
         *(f"data/{file.name}" for file in files),
@@ -719,10 +739,10 @@ def test_the_hub_says_what_files_there_are(tmp_path: Path, own_cache: Path) -> N
     ]
     repository, commit = WIT_TABLES
     facts = {"id": repository, "sha": commit, "siblings": [{"rfilename": name} for name in names]}
-    served = {f"/api/datasets/{repository}/revision/{commit}": json.dumps(facts).encode()}
+    responses = {f"/api/datasets/{repository}/revision/{commit}": json.dumps(facts).encode()}
     for file in files:
-        served[f"/datasets/{repository}/resolve/{commit}/data/{file.name}"] = file.read_bytes()
-    with serve_files(served) as server:
+        responses[f"/datasets/{repository}/resolve/{commit}/data/{file.name}"] = file.read_bytes()
+    with serve_files(responses) as server:
         server.headers, server.has_etags = {"X-Repo-Commit": commit}, True
         env = {
             "HF_ENDPOINT": server.url,
@@ -730,24 +750,26 @@ def test_the_hub_says_what_files_there_are(tmp_path: Path, own_cache: Path) -> N
             "NO_PROXY": "127.0.0.1",
         }
         for _ in range(2):
-            done = subprocess.run(
+            process = subprocess.run(
                 [sys.executable, "-c", WIT],
                 env=os.environ | env,
                 stdout=subprocess.PIPE,
                 check=True,
             )
             shown = "Collection('wit', 1 language, 2 images, 4 queries, 4 passages)\n"
-            assert done.stdout.decode() == shown
-        asked = [
+            assert process.stdout.decode() == shown
+        paths = [
             request.path for request in server.requests if request.path.startswith("/api/datasets")
         ]
-        assert asked == [f"/api/datasets/{repository}/revision/{commit}"]
+        assert paths == [f"/api/datasets/{repository}/revision/{commit}"]
     # The files lie as in a mirror, whose names say how many there are.
-    lie = own_cache / "files" / "huggingface.co" / "datasets" / repository / "resolve" / commit
-    assert sorted(path.name for path in (lie / "data").glob("*.parquet")) == [f.name for f in files]
+    folder = own_cache / "files" / "huggingface.co" / "datasets" / repository / "resolve" / commit
+    assert sorted(path.name for path in (folder / "data").glob("*.parquet")) == [
+        f.name for f in files
+    ]
 
 
-def ran(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+def run_program(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     env = os.environ | {"COLUMNS": "80"}
     return subprocess.run(
         [PROGRAM, *arguments], env=env, capture_output=True, text=True, check=False
@@ -755,30 +777,32 @@ def ran(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_command_line_counts_images(tmp_path: Path) -> None:
-    path = folder(tmp_path / "cats", CATS)
+    path = write_images_folder(tmp_path / "cats", CATS)
     option = ("-o", f"path={path}")
-    done = ran("datasets", "fetch", "jsonl-image-text", *option)
-    assert done.stdout == (
+    process = run_program("datasets", "fetch", "jsonl-image-text", *option)
+    assert process.stdout == (
         "jsonl-image-text: 7 queries, 7 passages\n"
         "  de          1 queries            1 passages\n"
         "  en          3 queries            3 passages\n"
         "  zza          1 queries            1 passages\n"
         "  2 images, which are queries and passages too\n"
     )
-    assert done.stderr.count("\n") == 1
-    told = json.loads(ran("datasets", "fetch", "jsonl-image-text", *option, "--json").stdout)
-    assert told["pictures"] == 2
-    assert told["languages"]["en"] == {"queries": 3, "passages": 3}
-    whole = ran("datasets", "export", "jsonl-image-text", tmp_path / "whole", *option)
+    assert process.stderr.count("\n") == 1
+    counts = json.loads(
+        run_program("datasets", "fetch", "jsonl-image-text", *option, "--json").stdout
+    )
+    assert counts["pictures"] == 2
+    assert counts["languages"]["en"] == {"queries": 3, "passages": 3}
+    whole = run_program("datasets", "export", "jsonl-image-text", tmp_path / "whole", *option)
     assert whole.stdout == f"{tmp_path}/whole: 7 queries, 7 passages\n"
     assert bh.read_folder(tmp_path / "whole").codes == ("de", "en", "zza", "image")
     sides = ("--queries", "image", "--passages", "de")
-    one = ran("datasets", "export", "jsonl-image-text", tmp_path / "one", *sides, *option)
+    one = run_program("datasets", "export", "jsonl-image-text", tmp_path / "one", *sides, *option)
     assert one.stdout == f"{tmp_path}/one: 1 query, 1 passage\n"
     (path / "sun.png").write_bytes(b"")
-    done = ran("datasets", "fetch", "jsonl-image-text", *option)
-    assert done.returncode != 0
-    assert done.stderr == (
+    process = run_program("datasets", "fetch", "jsonl-image-text", *option)
+    assert process.returncode != 0
+    assert process.stderr == (
         f"BadData: cats: 1 of 2 images is unusable: the image {path}/sun.png is empty: 0 bytes\n"
     )
 
@@ -802,7 +826,7 @@ def test_published_datasets_are_described(name: str) -> None:
     )
 
 
-def test_a_table_of_images_is_never_in_memory_whole(tmp_path: Path) -> None:
+def test_tables_of_images_are_read_in_parts(tmp_path: Path) -> None:
     rows, size = 800, 20_000  # many times the rows read at a time
     path = tmp_path / "images.parquet"
     draw = np.random.default_rng(1)

@@ -28,7 +28,7 @@ from beir_hybrid.pyserini.index import build_index, write_index
 from beir_hybrid.pyserini.manifest import read_manifest
 from beir_hybrid.pyserini.search import search_index
 from tests.axes import TEXTS, Axes, long
-from tests.disks import full
+from tests.disks import full_disk
 from tests.models import static_model
 from tests.test_cli_evaluate import Ran, ran
 from tests.test_store import flip
@@ -388,7 +388,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, kind: IndexKind, n: int) -> 
     vectors, _ = scattered(n, 4)
     ids = pa.chunked_array([[f"en:{number}" for number in range(n)]])
     out = tmp_path / "out" / "index"
-    with full(3_900), pytest.raises(NotWritable) as error:  # of these indexes sq8 has 4 kB
+    with full_disk(3_900), pytest.raises(NotWritable) as error:  # of these indexes sq8 has 4 kB
         write_index(vectors, ids, out, kind)
     assert str(error.value) == (
         f"cannot write {out}: File too large; free some room, or name another place"

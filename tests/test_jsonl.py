@@ -1,4 +1,4 @@
-"""A user's own parallel texts, as JSON lines, become a collection; every slip is named."""
+"""Collections from JSON lines: the format, damaged files, and messages about bad lines."""
 
 import gzip
 import json
@@ -21,18 +21,22 @@ ROWS: list[dict[str, Any]] = [
 ]
 
 
-def written(path: Path, rows: list[dict[str, Any]]) -> Path:
+def write_rows(path: Path, rows: list[dict[str, Any]]) -> Path:
     path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows), "utf-8")
     return path
 
 
-def test_every_version_of_a_passage_answers(tmp_path: Path) -> None:
-    path = written(tmp_path / "mine.jsonl", ROWS)
-    mine = read_jsonl(path, licence="CC0")
-    assert (mine.name, mine.licence, mine.languages) == ("mine", "CC0", ("de", "en", "th", "zh"))
-    assert mine.provenance == (Origin(str(path), sha256(path.read_bytes()).hexdigest()),)
-    assert mine.queries["group"].to_pylist() == ["q1", "q1", "q2"]
-    assert mine.view().to_beir() == (
+def test_a_passage_is_relevant_in_every_language(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "mine.jsonl", ROWS)
+    collection = read_jsonl(path, licence="CC0")
+    assert (collection.name, collection.licence, collection.languages) == (
+        "mine",
+        "CC0",
+        ("de", "en", "th", "zh"),
+    )
+    assert collection.provenance == (Origin(str(path), sha256(path.read_bytes()).hexdigest()),)
+    assert collection.queries["group"].to_pylist() == ["q1", "q1", "q2"]
+    assert collection.view().to_beir() == (
         {
             "de:p1": {"title": "", "text": "Hier."},
             "de:p2": {"title": "", "text": "Dort."},
@@ -47,7 +51,7 @@ def test_every_version_of_a_passage_answers(tmp_path: Path) -> None:
         },
     )
     # q2's only relevant passage is German.
-    assert [view.name for view in mine.list_settings()] == [
+    assert [view.name for view in collection.list_settings()] == [
         *["de-de", "en-en"],
         *["de-en", "de-th", "en-de", "en-th", "zh-de"],
         *["de-all", "en-all", "zh-all"],
@@ -56,17 +60,17 @@ def test_every_version_of_a_passage_answers(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (1, 2, 0, 3), (0, 3, 2, 1)])
 def test_lines_come_in_any_order_plain_or_gzipped(tmp_path: Path, order: tuple[int, ...]) -> None:
-    expected = read_jsonl(written(tmp_path / "a.jsonl", ROWS)).view().to_beir()
-    plain = written(tmp_path / "b.jsonl", [ROWS[number] for number in order])
-    packed = tmp_path / "c.jsonl.gz"
-    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    expected = read_jsonl(write_rows(tmp_path / "a.jsonl", ROWS)).view().to_beir()
+    plain = write_rows(tmp_path / "b.jsonl", [ROWS[number] for number in order])
+    gzipped = tmp_path / "c.jsonl.gz"
+    gzipped.write_bytes(gzip.compress(plain.read_bytes()))
     assert read_jsonl(plain).view().to_beir() == expected
-    assert read_jsonl(packed).view().to_beir() == expected
-    assert (read_jsonl(packed).name, read_jsonl(packed, name="other").name) == ("c", "other")
+    assert read_jsonl(gzipped).view().to_beir() == expected
+    assert (read_jsonl(gzipped).name, read_jsonl(gzipped, name="other").name) == ("c", "other")
 
 
-def test_blank_lines_and_a_byte_order_mark_are_passed_over(tmp_path: Path) -> None:
-    path = written(tmp_path / "mine.jsonl", ROWS)
+def test_blank_lines_and_a_byte_order_mark_are_ignored(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "mine.jsonl", ROWS)
     text = "\r\n\n".join(path.read_text("utf-8").splitlines())
     path.write_bytes(b"\xef\xbb\xbf" + text.encode() + b"\n \n")
     assert read_jsonl(path).queries["id"].to_pylist() == ["de:q:q1", "en:q:q1", "zh:q:q2"]
@@ -116,9 +120,9 @@ TEXTS = "'text' must map languages to texts"
 def test_a_bad_line_is_named(tmp_path: Path, line: str, message: str) -> None:
     path = tmp_path / "mine.jsonl"
     path.write_text(f"{QUESTION}\n{PASSAGE}\n{line}\n", "utf-8")
-    with pytest.raises(BadData) as caught:
+    with pytest.raises(BadData) as error:
         read_jsonl(path)
-    assert str(caught.value).replace(" line 3:", " line 3") == f"{path} line 3 {message}"
+    assert str(error.value).replace(" line 3:", " line 3") == f"{path} line 3 {message}"
     assert list((tmp_path / "cache" / "collections").glob("mine*")) == []
 
 
@@ -136,9 +140,9 @@ def test_a_bad_line_is_named(tmp_path: Path, line: str, message: str) -> None:
 def test_a_line_that_is_no_json_is_named(tmp_path: Path, line: bytes) -> None:
     path = tmp_path / "mine.jsonl"
     path.write_bytes(f"{QUESTION}\n{PASSAGE}\n".encode() + line)
-    with pytest.raises(BadData) as caught:
+    with pytest.raises(BadData) as error:
         read_jsonl(path)
-    assert str(caught.value).startswith(f"{path} line 3 is not JSON: ")
+    assert str(error.value).startswith(f"{path} line 3 is not JSON: ")
 
 
 def test_both_halves_of_an_escaped_character_are_one(tmp_path: Path) -> None:
@@ -150,12 +154,18 @@ def test_both_halves_of_an_escaped_character_are_one(tmp_path: Path) -> None:
 
 def test_broken_gzip_is_named(tmp_path: Path) -> None:
     path = tmp_path / "mine.jsonl.gz"
-    whole = gzip.compress(f"{QUESTION}\n{PASSAGE}\n".encode())
-    for broken in (whole[:-1], whole[: len(whole) // 2], whole[:-8] + bytes(8), b"", b"text"):
+    content = gzip.compress(f"{QUESTION}\n{PASSAGE}\n".encode())
+    for broken in (
+        content[:-1],
+        content[: len(content) // 2],
+        content[:-8] + bytes(8),
+        b"",
+        b"text",
+    ):
         path.write_bytes(broken)
-        with pytest.raises(BadData) as caught:
+        with pytest.raises(BadData) as error:
             read_jsonl(path)
-        message = str(caught.value)
+        message = str(error.value)
         assert message.startswith(f"{path} is truncated or no gzip file, after line "), broken
 
 
@@ -165,23 +175,23 @@ def test_a_passage_may_stand_on_a_line_for_each_language(tmp_path: Path) -> None
         {"question": "q", "text": {"en": "Who?"}, "relevant": {"p": 2}},
         {"passage": "p", "text": {"de": "Sie."}},
     ]
-    mine = read_jsonl(written(tmp_path / "mine.jsonl", rows))
-    assert mine.view().to_beir()[2] == {"en:q:q": {"de:p": 2, "en:p": 2}}
+    collection = read_jsonl(write_rows(tmp_path / "mine.jsonl", rows))
+    assert collection.view().to_beir()[2] == {"en:q:q": {"de:p": 2, "en:p": 2}}
 
 
 def test_one_file_under_two_spellings_is_built_once(
     tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = written(tmp_path / "mine.jsonl", ROWS)
+    path = write_rows(tmp_path / "mine.jsonl", ROWS)
     monkeypatch.chdir(tmp_path)
     assert read_jsonl("mine.jsonl").provenance == read_jsonl(path).provenance
     assert len(list((own_cache / "collections").glob("mine-*[0-9a-f]"))) == 1
 
 
-def test_a_damaged_collection_is_complained_of_once(
+def test_a_damaged_collection_is_reported_once(
     tmp_path: Path, own_cache: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    path = written(tmp_path / "mine.jsonl", ROWS)
+    path = write_rows(tmp_path / "mine.jsonl", ROWS)
     read_jsonl(path)
     (folder,) = (own_cache / "collections").glob("mine-*[0-9a-f]")
     (folder / "passages-de.arrow").unlink()
@@ -212,10 +222,10 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
     assert peaks[1] < 1.3 * peaks[0]
 
 
-def test_no_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(BadData) as caught:
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(BadData) as error:
         read_jsonl(tmp_path / "none.jsonl")
-    assert str(caught.value) == f"there is no file {tmp_path / 'none.jsonl'}"
+    assert str(error.value) == f"there is no file {tmp_path / 'none.jsonl'}"
 
 
 @pytest.mark.parametrize(
@@ -244,9 +254,9 @@ def test_no_file_is_named(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_does_not_fit_together_is_named(tmp_path: Path, line: str, message: str) -> None:
+def test_inconsistent_lines_are_named(tmp_path: Path, line: str, message: str) -> None:
     path = tmp_path / "mine.jsonl"
     path.write_text(f"{QUESTION}\n{PASSAGE}\n{line}\n", "utf-8")
-    with pytest.raises(BadData) as caught:
+    with pytest.raises(BadData) as error:
         read_jsonl(path)
-    assert str(caught.value) == f"mine: {message}"
+    assert str(error.value) == f"mine: {message}"

@@ -1,4 +1,4 @@
-"""XQuAD-R and MLQA-R: the published counts, every gold derived anew, and oddities kept."""
+"""XQuAD-R and MLQA-R: the published counts, every gold by LAReQA's rules, and bad files."""
 
 import json
 from collections import Counter
@@ -47,8 +47,12 @@ SETTINGS = {"xquad-r": (11, 110, 11), "mlqa-r": (7, 42, 7)}
 Candidate = tuple[str, str, str]  # id, title, text
 
 
-def derived(path: Path, lang: str) -> tuple[list[Candidate], dict[str, tuple[str, str, int]]]:
-    """Read a file by LAReQA's rules: candidates, and of each question text, gold and overshoot."""
+def derive_golds(path: Path, lang: str) -> tuple[list[Candidate], dict[str, tuple[str, str, int]]]:
+    """Read a file by LAReQA's rules.
+
+    Return the candidates, and each question's text, gold and the letters of its answer beyond the
+    sentence.
+    """
     candidates: list[Candidate] = []
     questions: dict[str, tuple[str, str, int]] = {}
     paragraphs = -1
@@ -65,10 +69,10 @@ def derived(path: Path, lang: str) -> tuple[list[Candidate], dict[str, tuple[str
             for question in paragraph["qas"]:
                 [answer] = question["answers"]
                 at = answer["answer_start"]
-                inside = [n for n in range(len(ids)) if at in range(starts[n], ends[n])]
-                over = at + len(answer["text"]) - ends[inside[0]]
+                sentences = [n for n in range(len(ids)) if at in range(starts[n], ends[n])]
+                excess = at + len(answer["text"]) - ends[sentences[0]]
                 assert question["id"] not in questions
-                questions[question["id"]] = (question["question"], ids[inside[0]], over)
+                questions[question["id"]] = (question["question"], ids[sentences[0]], excess)
     return candidates, questions
 
 
@@ -77,29 +81,29 @@ def test_counts_and_every_gold(name: str, mirror: Path) -> None:
     collection = bh.load(name)
     assert collection.languages == tuple(COUNTS[name])
     golds: dict[str, list[str]] = {}
-    asked: dict[str, tuple[str, str, str]] = {}
+    queries: dict[str, tuple[str, str, str]] = {}
     passages: list[tuple[str, str, str, str]] = []
     for lang, counts in COUNTS[name].items():
-        candidates, questions = derived(mirror / FILES[name] / f"{lang}.json", lang)
+        candidates, questions = derive_golds(mirror / FILES[name] / f"{lang}.json", lang)
         assert (len(questions), len(candidates)) == counts
         passages += [(key, lang, title, text) for key, title, text in candidates]
         for key, (text, gold, _) in questions.items():
             golds.setdefault(key, []).append(gold)
-            asked[f"{lang}:q:{key}"] = (lang, text, key)
+            queries[f"{lang}:q:{key}"] = (lang, text, key)
     assert [tuple(row.values()) for row in collection.passages.to_pylist()] == passages
     assert {
         row["id"]: (row["lang"], row["text"], row["group"])
         for row in collection.queries.to_pylist()
-    } == asked
+    } == queries
     qrels = collection.view().qrels
     assert set(qrels["relevance"].to_pylist()) == {1}
-    found: dict[str, set[str]] = {query: set() for query in asked}
+    passages_of: dict[str, set[str]] = {query: set() for query in queries}
     for query, passage in zip(
         qrels["query_id"].to_pylist(), qrels["passage_id"].to_pylist(), strict=True
     ):
-        found[query].add(passage)
-    assert found == {query: set(golds[key]) for query, (_, _, key) in asked.items()}
-    assert len(qrels) == sum(len(golds[key]) for _, _, key in asked.values())
+        passages_of[query].add(passage)
+    assert passages_of == {query: set(golds[key]) for query, (_, _, key) in queries.items()}
+    assert len(qrels) == sum(len(golds[key]) for _, _, key in queries.values())
     assert {lang: len(collection.find_query_rows(lang)) for lang in COUNTS[name]} == {
         lang: questions for lang, (questions, _) in COUNTS[name].items()
     }
@@ -121,26 +125,26 @@ def test_settings_follow_from_the_data(name: str, mirror: Path) -> None:
         assert len(view.query_rows) == COUNTS[name][setting.queries][0], setting.name
 
 
-def test_oddities_are_kept(mirror: Path) -> None:
+def test_odd_sentences_and_questions_are_kept(mirror: Path) -> None:
     collection = bh.load("xquad-r")
-    over, repeated, golds = 0, {}, {}
+    overlong, repetitions, golds = 0, {}, {}
     for lang in collection.languages:
-        candidates, questions = derived(mirror / FILES["xquad-r"] / f"{lang}.json", lang)
+        candidates, questions = derive_golds(mirror / FILES["xquad-r"] / f"{lang}.json", lang)
         texts = {key: text for key, _, text in candidates}
-        over += sum(past > 0 for _, _, past in questions.values())
+        overlong += sum(excess > 0 for _, _, excess in questions.values())
         view = collection.view(lang, lang)
-        mine = view.queries["text"].to_pylist()
-        repeated[lang] = len(mine) - len(set(mine))
-        assert repeated[lang] == 1190 - len({text for text, _, _ in questions.values()})
+        query_texts = view.queries["text"].to_pylist()
+        repetitions[lang] = len(query_texts) - len(set(query_texts))
+        assert repetitions[lang] == 1190 - len({text for text, _, _ in questions.values()})
         _, _, qrels = view.to_beir()
         documents = dict(
             zip(view.passages["id"].to_pylist(), view.passages["text"].to_pylist(), strict=True)
         )
         assert documents == texts
         golds[lang] = len({documents[gold] for answers in qrels.values() for gold in answers})
-    assert over == 112
-    assert min(repeated.values()) >= 3
-    assert max(repeated.values()) <= 9
+    assert overlong == 112
+    assert min(repetitions.values()) >= 3
+    assert max(repetitions.values()) <= 9
     assert (golds["th"], golds["de"]) == (603, 818)
     assert (min(golds.values()), max(golds.values())) == (603, 818)
     short = [text for text in collection.passages["text"].to_pylist() if len(text) == 1]
@@ -148,10 +152,10 @@ def test_oddities_are_kept(mirror: Path) -> None:
     assert all(not text.isspace() for text in short)
 
 
-def test_context_may_stand_behind_the_sentence(mirror: Path) -> None:
+def test_sentences_with_context(mirror: Path) -> None:
     plain = bh.load("xquad-r", languages="en")
-    whole = bh.load("xquad-r", languages=["eng"], passage_text="sentence+context")
-    assert (plain.options, whole.options) == (
+    with_context = bh.load("xquad-r", languages=["eng"], passage_text="sentence+context")
+    assert (plain.options, with_context.options) == (
         {"passage_text": "sentence"},
         {"passage_text": "sentence+context"},
     )
@@ -160,28 +164,28 @@ def test_context_may_stand_behind_the_sentence(mirror: Path) -> None:
     contexts = [
         paragraph["context"] for paragraph in paragraphs for _ in paragraph["sentence_breaks"]
     ]
-    assert whole.passages["text"].to_pylist() == [
+    assert with_context.passages["text"].to_pylist() == [
         f"{text} {context}"
         for text, context in zip(plain.passages["text"].to_pylist(), contexts, strict=True)
     ]
-    assert whole.passages["id"] == plain.passages["id"]
-    assert whole.judgements == plain.judgements
+    assert with_context.passages["id"] == plain.passages["id"]
+    assert with_context.judgements == plain.judgements
 
 
 def test_a_subset_of_languages(mirror: Path) -> None:
-    some = bh.load("mlqa-r", languages=["vi", "deu", "vi"])
-    assert some.languages == ("de", "vi")
-    assert [origin.file.rsplit("/", 1)[1] for origin in some.provenance] == ["de.json", "vi.json"]
-    assert bh.load("mlqa-r", languages=["deu", "vie"]).provenance == some.provenance
-    assert [origin.revision for origin in some.provenance] == [FILES["mlqa-r"].split("/")[3]] * 2
-    whole = bh.load("mlqa-r").view("de", "vi")
-    assert some.view("de", "vi").to_beir() == whole.to_beir()
-    _, german = derived(mirror / FILES["mlqa-r"] / "de.json", "de")
-    _, vietnamese = derived(mirror / FILES["mlqa-r"] / "vi.json", "vi")
+    part = bh.load("mlqa-r", languages=["vi", "deu", "vi"])
+    assert part.languages == ("de", "vi")
+    assert [origin.file.rsplit("/", 1)[1] for origin in part.provenance] == ["de.json", "vi.json"]
+    assert bh.load("mlqa-r", languages=["deu", "vie"]).provenance == part.provenance
+    assert [origin.revision for origin in part.provenance] == [FILES["mlqa-r"].split("/")[3]] * 2
+    view = bh.load("mlqa-r").view("de", "vi")
+    assert part.view("de", "vi").to_beir() == view.to_beir()
+    _, german = derive_golds(mirror / FILES["mlqa-r"] / "de.json", "de")
+    _, vietnamese = derive_golds(mirror / FILES["mlqa-r"] / "vi.json", "vi")
     both = [key for key in german if key in vietnamese]
-    assert whole.to_beir()[2] == {f"de:q:{key}": {vietnamese[key][1]: 1} for key in both}
-    assert some.title_policy == "text"
-    assert {row["title"] for row in whole.passages.to_pylist()} == {""}
+    assert view.to_beir()[2] == {f"de:q:{key}": {vietnamese[key][1]: 1} for key in both}
+    assert part.title_policy == "text"
+    assert {row["title"] for row in view.passages.to_pylist()} == {""}
 
 
 def test_licence_and_citation_are_shown_once_for_every_cache(
@@ -192,25 +196,25 @@ def test_licence_and_citation_are_shown_once_for_every_cache(
 ) -> None:
     assert mirror.is_dir()
 
-    def shown(name: str, *languages: str) -> list[str]:
+    def list_notices(name: str, *languages: str) -> list[str]:
         caplog.clear()
         bh.load(name, languages)
         return [message.partition(".")[0] for message in caplog.messages]
 
-    licensed = "mlqa-r is licensed CC BY-NC 4"
+    notice = "mlqa-r is licensed CC BY-NC 4"
     monkeypatch.setenv("BEIR_HYBRID_CACHE", str(tmp_path / "one"))
-    assert shown("mlqa-r", "de", "vi") == [licensed]
+    assert list_notices("mlqa-r", "de", "vi") == [notice]
     assert "Please cite: Roy, Constant, Al-Rfou" in caplog.text
-    assert shown("mlqa-r", "de") == shown("mlqa-r", "vi", "de") == []
-    assert shown("xquad-r", "de") == ["xquad-r is licensed CC BY-SA 4"]
+    assert list_notices("mlqa-r", "de") == list_notices("mlqa-r", "vi", "de") == []
+    assert list_notices("xquad-r", "de") == ["xquad-r is licensed CC BY-SA 4"]
     # Both orders of the languages are one collection.
     collections = (tmp_path / "one" / "collections").iterdir()
     assert len([path for path in collections if path.is_dir()]) == 3
     monkeypatch.setenv("BEIR_HYBRID_CACHE", str(tmp_path / "two"))
-    assert shown("mlqa-r", "de") == [licensed]
+    assert list_notices("mlqa-r", "de") == [notice]
 
 
-def test_what_they_do_not_have_is_refused() -> None:
+def test_unknown_languages_and_options_are_refused() -> None:
     with pytest.raises(UnknownName, match=r"^no language of mlqa-r is 'ell'; there are "):
         bh.load("mlqa-r", languages="ell")
     with pytest.raises(UnknownName, match=r"^no language of xquad-r is 'jp'; there are "):
@@ -246,7 +250,7 @@ def squad(lang: str) -> dict[str, Any]:
     return {"data": [{"title": f"T {lang}", "paragraphs": [first, second]}]}
 
 
-def converted(
+def convert_files(
     folder: Path, files: dict[str, Any], passage_text: PassageText = "sentence"
 ) -> CollectionWriter:
     paths = {lang: folder / f"{lang}.json" for lang in files}
@@ -262,8 +266,8 @@ def converted(
     return writer
 
 
-def test_rules_on_a_file_made_by_hand(tmp_path: Path) -> None:
-    converted(tmp_path, {"en": squad("en"), "de": squad("de")}).finish()
+def test_rules_by_hand(tmp_path: Path) -> None:
+    convert_files(tmp_path, {"en": squad("en"), "de": squad("de")}).finish()
     mini = open_collection(tmp_path)
     assert mini.view("en", "de").to_beir() == (
         {
@@ -278,8 +282,8 @@ def test_rules_on_a_file_made_by_hand(tmp_path: Path) -> None:
     assert mini.view("de").to_beir()[2]["de:q:1"] == {"de:0-1": 1, "en:0-1": 1}
 
 
-def test_context_on_a_file_made_by_hand(tmp_path: Path) -> None:
-    converted(tmp_path, {"en": squad("en")}, "sentence+context").finish()
+def test_context_by_hand(tmp_path: Path) -> None:
+    convert_files(tmp_path, {"en": squad("en")}, "sentence+context").finish()
     assert open_collection(tmp_path).passages["text"].to_pylist() == [
         "A bc. A bc. De f.",
         "De f. A bc. De f.",
@@ -288,7 +292,7 @@ def test_context_on_a_file_made_by_hand(tmp_path: Path) -> None:
     ]
 
 
-Break = Callable[[dict[str, Any], dict[str, Any]], object]
+Change = Callable[[dict[str, Any], dict[str, Any]], object]
 
 
 @pytest.mark.parametrize(
@@ -313,13 +317,13 @@ Break = Callable[[dict[str, Any], dict[str, Any]], object]
         ),
     ],
 )
-def test_broken_questions_are_named(change: Break, message: str, tmp_path: Path) -> None:
+def test_broken_questions_are_named(change: Change, message: str, tmp_path: Path) -> None:
     file = squad("en")
     paragraph = file["data"][0]["paragraphs"][0]
     change(paragraph, paragraph["qas"][0])
-    with pytest.raises(BadData) as caught:
-        converted(tmp_path, {"en": file})
-    assert str(caught.value) == f"{tmp_path / 'en.json'}, paragraph 0: {message}"
+    with pytest.raises(BadData) as error:
+        convert_files(tmp_path, {"en": file})
+    assert str(error.value) == f"{tmp_path / 'en.json'}, paragraph 0: {message}"
 
 
 @pytest.mark.parametrize(
@@ -338,26 +342,26 @@ def test_broken_questions_are_named(change: Break, message: str, tmp_path: Path)
         lambda _, q: q["answers"][0].update(answer_start="8"),
     ],
 )
-def test_wrong_schema_is_named_with_its_paragraph(change: Break, tmp_path: Path) -> None:
+def test_wrong_schema_is_named_with_its_paragraph(change: Change, tmp_path: Path) -> None:
     file = squad("en")
     paragraph = file["data"][0]["paragraphs"][1]
     change(paragraph, paragraph["qas"][0])
-    with pytest.raises(BadData) as caught:
-        converted(tmp_path, {"en": file})
+    with pytest.raises(BadData) as error:
+        convert_files(tmp_path, {"en": file})
     place = f"{tmp_path / 'en.json'}, paragraph 1"
-    assert str(caught.value).startswith(f"{place} is not SQuAD-shaped JSON: ")
+    assert str(error.value).startswith(f"{place} is not SQuAD-shaped JSON: ")
 
 
 @pytest.mark.parametrize("text", ['{"data": [', "", "[]", '{"version": 1}', '{"data": [{}]}', "\0"])
-def test_what_is_no_squad_file_is_named(text: str, tmp_path: Path) -> None:
-    with pytest.raises(BadData) as caught:
-        converted(tmp_path, {"en": text})
-    assert str(caught.value).startswith(f"{tmp_path / 'en.json'} is not SQuAD-shaped JSON: ")
+def test_a_file_that_is_no_squad_is_named(text: str, tmp_path: Path) -> None:
+    with pytest.raises(BadData) as error:
+        convert_files(tmp_path, {"en": text})
+    assert str(error.value).startswith(f"{tmp_path / 'en.json'} is not SQuAD-shaped JSON: ")
 
 
 def test_one_question_twice_in_one_language_is_named(tmp_path: Path) -> None:
     file = squad("en")
     file["data"][0]["paragraphs"][1]["qas"][0]["id"] = "2"
-    with pytest.raises(BadData) as caught:
-        converted(tmp_path, {"en": file, "de": squad("de")}).finish()
-    assert str(caught.value) == "mini: 1 query ids occur more than once, first 'en:q:2'"
+    with pytest.raises(BadData) as error:
+        convert_files(tmp_path, {"en": file, "de": squad("de")}).finish()
+    assert str(error.value) == "mini: 1 query ids occur more than once, first 'en:q:2'"

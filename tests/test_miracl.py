@@ -1,4 +1,4 @@
-"""MIRACL's real topics, and made ones, over miniature corpora: nothing changed or redone."""
+"""MIRACL: real and synthetic topics over small corpora, conversion to Arrow, bad files."""
 
 import gzip
 import json
@@ -34,7 +34,7 @@ DOCS = (
     "huggingface.co/datasets/miracl/miracl-corpus/resolve/{}/miracl-corpus-v1.0-{}/docs-{}.jsonl.gz"
 )
 Row = dict[str, Any]
-# Judged are the first, the second and the third.
+# The first, the second and the third have judgements.
 ROWS: list[Row] = [
     {"docid": "10#0", "title": "T", "text": "Ade ẹ"},
     {"docid": "11#2", "title": "", "text": "Bola"},
@@ -55,8 +55,8 @@ convert_to_arrow(Path(sys.argv[1]), "en", Path(sys.argv[2]))
 """
 
 
-class Origins:
-    """A mirror whose topics and judgements are the real ones, and whose corpora a test makes."""
+class RealTopics:
+    """A mirror with the real topics and judgements, and corpora that a test writes."""
 
     def __init__(self, folder: Path, real: Path) -> None:
         self.folder = folder
@@ -81,25 +81,27 @@ class Origins:
         return self.folder / DOCS.format(revision, lang, number)
 
     def corpus(self, lang: str, revision: str = CORPUS_REVISION) -> dict[str, Row]:
-        """Deal the judged passages and as many others out over the language's files."""
+        """Write the judged passages and as many others over the language's files."""
         judged = sorted({key for answers in self.qrels(lang).values() for key in answers})
         rows = {key: {"docid": key, "title": f"T {key}", "text": f"Text {key} ẹ"} for key in judged}
         for key in judged:
             other = f"{key}x"
             rows[other] = {"docid": other, "title": "", "text": f"Other {key}"}
         for number in range(SHARDS[lang]):
-            write(self.docs(lang, number, revision), list(rows.values())[number :: SHARDS[lang]])
+            write_gzip(
+                self.docs(lang, number, revision), list(rows.values())[number :: SHARDS[lang]]
+            )
         return rows
 
 
-def write(path: Path, rows: list[Row]) -> None:
+def write_gzip(path: Path, rows: list[Row]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
     path.write_bytes(gzip.compress(text.encode(), 1))
 
 
-def triple(lang: str, rows: list[Row]) -> BeirTriple:
-    """Return what BEIR is to get of the corpus that `Made` makes."""
+def make_dicts(lang: str, rows: list[Row]) -> BeirTriple:
+    """Return BEIR's dicts of the rows that `Synthetic` writes."""
     return (
         {f"{lang}:{row['docid']}": {"title": row["title"], "text": row["text"]} for row in rows},
         {f"{lang}:q:1": "First?", f"{lang}:q:2": "Second?"},
@@ -107,12 +109,12 @@ def triple(lang: str, rows: list[Row]) -> BeirTriple:
     )
 
 
-def files(folder: Path) -> list[str]:
+def list_names(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.suffix != ".lock")
 
 
-class Made:
-    """A mirror that a test makes whole: topics, judgements and corpora."""
+class Synthetic:
+    """A mirror with topics, judgements and corpora that a test writes."""
 
     def __init__(self, folder: Path, cache: Path) -> None:
         self.folder, self.cache = folder, cache
@@ -126,7 +128,7 @@ class Made:
 
     def corpus(self, lang: str, rows: list[Row] = ROWS) -> None:
         for number in range(SHARDS[lang]):
-            write(self.docs(lang, number), rows[number :: SHARDS[lang]])
+            write_gzip(self.docs(lang, number), rows[number :: SHARDS[lang]])
 
     def remote(self, kind: str, lang: str) -> Remote:
         data = self.texts[kind].encode()
@@ -136,7 +138,7 @@ class Made:
         path.write_bytes(data)
         return remote
 
-    def converted(self, *langs: str, passages: Passages = "all") -> bh.Collection:
+    def convert(self, *langs: str, passages: Passages = "all") -> bh.Collection:
         folder = Path(tempfile.mkdtemp(dir=self.cache))
         writer, provenance = CollectionWriter(folder, "miracl"), list[Origin]()
         try:
@@ -150,39 +152,39 @@ class Made:
 
 
 @pytest.fixture
-def made(tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Made:
+def synthetic(tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Synthetic:
     own_cache.mkdir()
-    (tmp_path / "made").mkdir()
-    monkeypatch.setenv("BEIR_HYBRID_MIRROR", str(tmp_path / "made"))
-    return Made(tmp_path / "made", own_cache)
+    (tmp_path / "synthetic").mkdir()
+    monkeypatch.setenv("BEIR_HYBRID_MIRROR", str(tmp_path / "synthetic"))
+    return Synthetic(tmp_path / "synthetic", own_cache)
 
 
 @pytest.fixture
-def origins(
+def real_topics(
     tmp_path: Path, mirror: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> Origins:
-    made = Origins(tmp_path / "mirror", mirror)
-    monkeypatch.setenv("BEIR_HYBRID_MIRROR", str(made.folder))
+) -> RealTopics:
+    topics = RealTopics(tmp_path / "mirror", mirror)
+    monkeypatch.setenv("BEIR_HYBRID_MIRROR", str(topics.folder))
     monkeypatch.setenv("BEIR_HYBRID_CACHE", str(own_cache))
-    return made
+    return topics
 
 
-def test_judgements_are_the_origins(origins: Origins) -> None:
-    rows = origins.corpus("yo")
+def test_queries_and_judgements_are_those_of_the_origin(real_topics: RealTopics) -> None:
+    rows = real_topics.corpus("yo")
     miracl = bh.load("miracl", languages="yor")
     assert (miracl.languages, miracl.original_ids, miracl.caveat) == (("yo",), True, "")
     corpus, queries, qrels = miracl.view("yo", "yo").to_beir()
     assert corpus == {
         f"yo:{key}": {"title": row["title"], "text": row["text"]} for key, row in rows.items()
     }
-    assert queries == {f"yo:q:{key}": text for key, text in origins.topics("yo").items()}
+    assert queries == {f"yo:q:{key}": text for key, text in real_topics.topics("yo").items()}
     assert len(queries) == 119
     assert qrels == {
         f"yo:q:{query}": {f"yo:{key}": relevance for key, relevance in answers.items()}
-        for query, answers in origins.qrels("yo").items()
+        for query, answers in real_topics.qrels("yo").items()
     }
     assert sum(map(len, qrels.values())) == 1188
-    assert miracl.queries["group"].to_pylist() == [f"yo:{key}" for key in origins.topics("yo")]
+    assert miracl.queries["group"].to_pylist() == [f"yo:{key}" for key in real_topics.topics("yo")]
     assert miracl.options == {"split": "dev", "passages": "all", "revision": CORPUS_REVISION}
     tools = "https://raw.githubusercontent.com/castorini/anserini-tools"
     names = [f"{kind}/{kind}.miracl-v1.0-yo-dev.tsv" for kind in ("topics", "qrels")]
@@ -190,7 +192,7 @@ def test_judgements_are_the_origins(origins: Origins) -> None:
         *(
             Origin(
                 f"{tools}/{TOOLS_REVISION}/{name}",
-                sha256((origins.tools / name).read_bytes()).hexdigest(),
+                sha256((real_topics.tools / name).read_bytes()).hexdigest(),
                 TOOLS_REVISION,
                 "yo",
             )
@@ -198,29 +200,29 @@ def test_judgements_are_the_origins(origins: Origins) -> None:
         ),
         Origin(
             "hf://datasets/miracl/miracl-corpus/miracl-corpus-v1.0-yo/docs-0.jsonl.gz",
-            sha256(origins.docs("yo").read_bytes()).hexdigest(),
+            sha256(real_topics.docs("yo").read_bytes()).hexdigest(),
             CORPUS_REVISION,
             "yo",
         ),
     )
 
 
-def test_exported_folders_have_the_original_ids(origins: Origins, tmp_path: Path) -> None:
-    rows = origins.corpus("yo")
+def test_exported_folders_have_the_original_ids(real_topics: RealTopics, tmp_path: Path) -> None:
+    rows = real_topics.corpus("yo")
     out = bh.write_folder(bh.load("miracl", languages="yo"), tmp_path / "out", "dev")
     lines = (out / "corpus.jsonl").read_text("utf-8").splitlines()
     assert [json.loads(line)["_id"] for line in lines] == list(rows)
     lines = (out / "queries.jsonl").read_text("utf-8").splitlines()
-    assert [json.loads(line)["_id"] for line in lines] == list(origins.topics("yo"))
+    assert [json.loads(line)["_id"] for line in lines] == list(real_topics.topics("yo"))
     judged: dict[str, dict[str, int]] = {}
     for line in (out / "qrels" / "dev.tsv").read_text("utf-8").splitlines()[1:]:
         query, passage, relevance = line.split("\t")
         judged.setdefault(query, {})[passage] = int(relevance)
-    assert judged == origins.qrels("yo")
+    assert judged == real_topics.qrels("yo")
 
 
-def test_title_policy_is_explicit_and_recorded(origins: Origins) -> None:
-    rows = origins.corpus("yo")
+def test_title_policy_is_explicit_and_recorded(real_topics: RealTopics) -> None:
+    rows = real_topics.corpus("yo")
     titled, plain = (
         bh.load("miracl", languages="yo", **options) for options in ({}, {"title_policy": "text"})
     )
@@ -233,44 +235,44 @@ def test_title_policy_is_explicit_and_recorded(origins: Origins) -> None:
     assert plain.passages["title"] == titled.passages["title"]
 
 
-def test_judged_passages_only(origins: Origins) -> None:
-    rows = origins.corpus("te")
+def test_judged_passages_only(real_topics: RealTopics) -> None:
+    rows = real_topics.corpus("te")
     whole = bh.load("miracl", languages="te")
     judged = bh.load("miracl", languages="te", passages="judged")
     assert judged.caveat == (
         "the corpora hold judged passages only: not comparable with published figures"
     )
     assert judged.options["passages"] == "judged"
-    wanted = {f"te:{key}" for answers in origins.qrels("te").values() for key in answers}
-    assert set(judged.passages["id"].to_pylist()) == wanted
-    assert 2 * len(wanted) == len(rows) == len(whole.passages)
+    judged_ids = {f"te:{key}" for answers in real_topics.qrels("te").values() for key in answers}
+    assert set(judged.passages["id"].to_pylist()) == judged_ids
+    assert 2 * len(judged_ids) == len(rows) == len(whole.passages)
     assert judged.view().qrels == whole.view().qrels
     assert [origin.sha256 for origin in judged.provenance] == [
         origin.sha256 for origin in whole.provenance
     ]
 
 
-def test_all_languages_have_13495_topics(origins: Origins) -> None:
+def test_all_languages_have_13495_topics(real_topics: RealTopics) -> None:
     for lang, shards in SHARDS.items():
-        judged = sorted({key for answers in origins.qrels(lang).values() for key in answers})
+        judged = sorted({key for answers in real_topics.qrels(lang).values() for key in answers})
         rows = [{"docid": key, "title": "", "text": key} for key in judged]
         for number in range(shards):
-            write(origins.docs(lang, number), rows[number::shards])
+            write_gzip(real_topics.docs(lang, number), rows[number::shards])
     miracl = bh.load("miracl", passages="judged")
     assert miracl.languages == tuple(sorted(SHARDS))
     assert len(miracl.languages) == 18
     assert {lang: len(miracl.find_query_rows(lang)) for lang in SHARDS} == {
-        lang: len(origins.topics(lang)) for lang in SHARDS
+        lang: len(real_topics.topics(lang)) for lang in SHARDS
     }
     assert len(miracl.queries) == 13_495
     assert len(miracl.judgements) == sum(
-        len(answers) for lang in SHARDS for answers in origins.qrels(lang).values()
+        len(answers) for lang in SHARDS for answers in real_topics.qrels(lang).values()
     )
 
 
-def test_a_revision_of_ones_own_is_recorded(origins: Origins) -> None:
+def test_another_revision_is_recorded(real_topics: RealTopics) -> None:
     commit = "abcdef0123" * 4
-    origins.corpus("yo", commit)
+    real_topics.corpus("yo", commit)
     miracl = bh.load("miracl", languages="yo", revision=commit)
     assert miracl.options["revision"] == commit
     assert [origin.revision for origin in miracl.provenance] == [
@@ -280,48 +282,50 @@ def test_a_revision_of_ones_own_is_recorded(origins: Origins) -> None:
     ]
 
 
-def test_a_branch_is_what_it_stands_at_now(origins: Origins, tmp_path: Path) -> None:
+def test_a_branch_stands_for_its_present_commit(real_topics: RealTopics, tmp_path: Path) -> None:
     branch = "/api/datasets/miracl/miracl-corpus/revision/main"
     with serve_files({}) as hub:
         env = {"HF_ENDPOINT": hub.url, "HF_HOME": str(tmp_path / "home"), "NO_PROXY": "127.0.0.1"}
         for commit in ("a" * 40, "b" * 40):
-            rows = list(origins.corpus("yo", commit).values())
+            rows = list(real_topics.corpus("yo", commit).values())
             rows[0]["text"] = f"at {commit}"
-            write(origins.docs("yo", 0, commit), rows)
+            write_gzip(real_topics.docs("yo", 0, commit), rows)
             facts = {"id": "miracl/miracl-corpus", "sha": commit}
             hub.files[branch] = json.dumps(facts).encode()
             command = [sys.executable, "-c", BRANCH]
-            done = subprocess.run(command, env=os.environ | env, stdout=subprocess.PIPE, check=True)
-            assert done.stdout.decode() == f"{commit} at {commit}\n"
+            process = subprocess.run(
+                command, env=os.environ | env, stdout=subprocess.PIPE, check=True
+            )
+            assert process.stdout.decode() == f"{commit} at {commit}\n"
         assert [request.path for request in hub.requests].count(branch) == 2
 
 
-def test_missing_passages_are_counted(made: Made) -> None:
-    made.corpus("yo", [row for row in ROWS if row["docid"] not in ("11#2", "12#0", "12#1")])
+def test_missing_passages_are_counted(synthetic: Synthetic) -> None:
+    synthetic.corpus("yo", [row for row in ROWS if row["docid"] not in ("11#2", "12#0", "12#1")])
     for passages in get_args(Passages):
-        with pytest.raises(BadData) as caught:
-            made.converted("yo", passages=passages)
+        with pytest.raises(BadData) as error:
+            synthetic.convert("yo", passages=passages)
         complaint = "2 passages that judgements name and the collection lacks, first 'yo:11#2'"
-        assert str(caught.value) == f"miracl: {complaint}"
+        assert str(error.value) == f"miracl: {complaint}"
 
 
-def test_a_passage_in_two_files_is_counted(made: Made) -> None:
-    made.corpus("te")
-    write(made.docs("te", 1), [*ROWS[1::2], ROWS[0], ROWS[2]])
-    with pytest.raises(BadData) as caught:
-        made.converted("te")
+def test_a_passage_in_two_files_is_counted(synthetic: Synthetic) -> None:
+    synthetic.corpus("te")
+    write_gzip(synthetic.docs("te", 1), [*ROWS[1::2], ROWS[0], ROWS[2]])
+    with pytest.raises(BadData) as error:
+        synthetic.convert("te")
     message = "2 passage ids occur more than once, first 'te:10#0'"
-    assert str(caught.value) == f"miracl: {message}"
+    assert str(error.value) == f"miracl: {message}"
 
 
-def test_every_passage_is_there_and_judged_ones_alone_if_asked(made: Made) -> None:
-    made.corpus("te")
-    made.corpus("yo")
-    whole, judged = made.converted("yo", "te"), made.converted("yo", "te", passages="judged")
-    # te has two files, between which the rows are dealt out.
-    dealt = [ROWS[n] for n in (0, 2, 4, 1, 3)]
-    assert whole.view("te", "te").to_beir() == triple("te", dealt)
-    assert whole.view("yo", "yo").to_beir() == triple("yo", ROWS)
+def test_all_passages_or_judged_ones_only(synthetic: Synthetic) -> None:
+    synthetic.corpus("te")
+    synthetic.corpus("yo")
+    whole, judged = synthetic.convert("yo", "te"), synthetic.convert("yo", "te", passages="judged")
+    # te has two files, which have every second row.
+    rows = [ROWS[n] for n in (0, 2, 4, 1, 3)]
+    assert whole.view("te", "te").to_beir() == make_dicts("te", rows)
+    assert whole.view("yo", "yo").to_beir() == make_dicts("yo", ROWS)
     assert judged.passages["id"].to_pylist() == [
         *("te:10#0", "te:12#0", "te:11#2"),
         *("yo:10#0", "yo:11#2", "yo:12#0"),
@@ -334,56 +338,59 @@ def test_every_passage_is_there_and_judged_ones_alone_if_asked(made: Made) -> No
         f"{place}-te/docs-1.jsonl.gz",
     ]
     assert {origin.sha256 for origin in whole.provenance[2:3]} == {
-        sha256(made.docs("yo").read_bytes()).hexdigest()
+        sha256(synthetic.docs("yo").read_bytes()).hexdigest()
     }
     assert [view.name for view in whole.list_settings()] == ["te-te", "yo-yo", "te-all", "yo-all"]
     assert whole.view("yo").to_beir()[2] == whole.view("yo", "yo").to_beir()[2]
 
 
 @pytest.mark.parametrize("broken", ["cut", "half", "empty", "no gzip"])
-def test_an_interrupted_conversion_goes_on_where_it_stopped(made: Made, broken: str) -> None:
-    made.corpus("te")
-    path = made.docs("te", 1)
-    whole = path.read_bytes()
+def test_an_interrupted_conversion_is_resumed(synthetic: Synthetic, broken: str) -> None:
+    synthetic.corpus("te")
+    path = synthetic.docs("te", 1)
+    content = path.read_bytes()
     path.write_bytes(
-        {"cut": whole[:-4], "half": whole[: len(whole) // 2], "empty": b"", "no gzip": b"<html>"}[
-            broken
-        ]
+        {
+            "cut": content[:-4],
+            "half": content[: len(content) // 2],
+            "empty": b"",
+            "no gzip": b"<html>",
+        }[broken]
     )
-    with pytest.raises(BadData) as caught:
-        made.converted("te")
-    assert str(caught.value).startswith(f"{path} is truncated or no gzip file, after line ")
-    first = sha256(made.docs("te").read_bytes()).hexdigest()[:16]
-    shards = made.cache / "corpora" / "miracl" / CORPUS_REVISION / "te"
-    assert files(shards) == [f"docs-0.{first}.arrow", "docs-0.json"]
-    before = {name: (shards / name).stat().st_mtime_ns for name in files(shards)}
-    path.write_bytes(whole)
-    dealt = [ROWS[n] for n in (0, 2, 4, 1, 3)]
-    assert made.converted("te").view("te", "te").to_beir() == triple("te", dealt)
+    with pytest.raises(BadData) as error:
+        synthetic.convert("te")
+    assert str(error.value).startswith(f"{path} is truncated or no gzip file, after line ")
+    first = sha256(synthetic.docs("te").read_bytes()).hexdigest()[:16]
+    shards = synthetic.cache / "corpora" / "miracl" / CORPUS_REVISION / "te"
+    assert list_names(shards) == [f"docs-0.{first}.arrow", "docs-0.json"]
+    before = {name: (shards / name).stat().st_mtime_ns for name in list_names(shards)}
+    path.write_bytes(content)
+    rows = [ROWS[n] for n in (0, 2, 4, 1, 3)]
+    assert synthetic.convert("te").view("te", "te").to_beir() == make_dicts("te", rows)
     assert {name: (shards / name).stat().st_mtime_ns for name in before} == before
 
 
-def test_a_damaged_shard_is_made_anew(made: Made) -> None:
-    made.corpus("yo")
-    expected = made.converted("yo").passages.to_pylist()
-    [shard] = (made.cache / "corpora").rglob("docs-0.*.arrow")
+def test_a_damaged_shard_is_converted_anew(synthetic: Synthetic) -> None:
+    synthetic.corpus("yo")
+    expected = synthetic.convert("yo").passages.to_pylist()
+    [shard] = (synthetic.cache / "corpora").rglob("docs-0.*.arrow")
     shard.write_bytes(shard.read_bytes()[:-1])
-    assert made.converted("yo").passages.to_pylist() == expected
+    assert synthetic.convert("yo").passages.to_pylist() == expected
     shard.with_name("docs-0.json").write_text("{", "utf-8")
-    assert made.converted("yo").passages.to_pylist() == expected
+    assert synthetic.convert("yo").passages.to_pylist() == expected
 
 
-def test_a_shard_is_of_the_bytes_that_its_source_has_now(made: Made) -> None:
-    made.corpus("yo")
-    source, folder = made.docs("yo"), made.cache / "shards"
+def test_a_shard_belongs_to_the_present_bytes_of_its_source(synthetic: Synthetic) -> None:
+    synthetic.corpus("yo")
+    source, folder = synthetic.docs("yo"), synthetic.cache / "shards"
     one = convert_to_arrow(source, "yo", folder)
     assert one.path == folder / f"docs-0.{sha256(source.read_bytes()).hexdigest()[:16]}.arrow"
     assert (one.rows, one.source) == (5, sha256(source.read_bytes()).hexdigest())
-    made_at = one.path.stat().st_mtime_ns
+    written_at = one.path.stat().st_mtime_ns
     # Another time with the same bytes: nothing is converted.
     os.utime(source, (1, 1))
     assert convert_to_arrow(source, "yo", folder) == one
-    assert one.path.stat().st_mtime_ns == made_at
+    assert one.path.stat().st_mtime_ns == written_at
     # Other bytes of the same length: the first shard stays for those who have it.
     source.write_bytes(gzip.compress(gzip.decompress(source.read_bytes()).replace(b"Ade", b"Oye")))
     two = convert_to_arrow(source, "yo", folder)
@@ -391,10 +398,10 @@ def test_a_shard_is_of_the_bytes_that_its_source_has_now(made: Made) -> None:
     assert pa.ipc.open_file(one.path).read_all()["text"].to_pylist()[0] == "Ade ẹ"
 
 
-def test_a_killed_conversion_leaves_nothing_once_it_is_run_again(tmp_path: Path) -> None:
+def test_a_second_run_removes_the_remnants_of_a_killed_conversion(tmp_path: Path) -> None:
     source, folder = tmp_path / "docs-1.jsonl.gz", tmp_path / "arrow"
     rows = [{"docid": f"{n}#0", "title": "T", "text": f"{n} {'x' * 100}"} for n in range(10_000)]
-    write(source, rows)
+    write_gzip(source, rows)
     source.write_bytes(source.read_bytes() * 30)
     folder.mkdir()
     other = folder / f".docs-10.{'0' * 16}.arrow.{'0' * 8}.tmp"  # of another file's conversion
@@ -429,11 +436,11 @@ def test_a_killed_conversion_leaves_nothing_once_it_is_run_again(tmp_path: Path)
         ),
     ],
 )
-def test_a_bad_passage_is_named(made: Made, row: Row, complaint: str) -> None:
-    made.corpus("yo", [*ROWS[:2], row, *ROWS[2:]])
-    with pytest.raises(BadData) as caught:
-        made.converted("yo")
-    assert str(caught.value) == complaint.format(made.docs("yo"))
+def test_a_bad_passage_is_named(synthetic: Synthetic, row: Row, complaint: str) -> None:
+    synthetic.corpus("yo", [*ROWS[:2], row, *ROWS[2:]])
+    with pytest.raises(BadData) as error:
+        synthetic.convert("yo")
+    assert str(error.value) == complaint.format(synthetic.docs("yo"))
 
 
 @pytest.mark.parametrize(
@@ -445,21 +452,21 @@ def test_a_bad_passage_is_named(made: Made, row: Row, complaint: str) -> None:
     ],
 )
 def test_a_bad_topic_or_judgement_is_named(
-    made: Made, kind: str, text: str, complaint: str
+    synthetic: Synthetic, kind: str, text: str, complaint: str
 ) -> None:
-    made.corpus("yo")
-    made.texts[kind] = text
-    with pytest.raises(BadData) as caught:
-        made.converted("yo")
-    assert f"example.org/{kind}/yo.tsv line 1" in str(caught.value)
-    assert str(caught.value).endswith(complaint)
+    synthetic.corpus("yo")
+    synthetic.texts[kind] = text
+    with pytest.raises(BadData) as error:
+        synthetic.convert("yo")
+    assert f"example.org/{kind}/yo.tsv line 1" in str(error.value)
+    assert str(error.value).endswith(complaint)
 
 
-def test_what_it_does_not_have_is_refused() -> None:
+def test_unknown_languages_and_options_are_refused() -> None:
     for languages, named in ((["yo", "en", "de"], "de, yo"), ("yor", "yo")):
-        with pytest.raises(BadOption) as caught:
+        with pytest.raises(BadOption) as error:
             bh.load("miracl", languages=languages, split="train")
-        assert str(caught.value) == f"miracl has no train split for {named}"
+        assert str(error.value) == f"miracl has no train split for {named}"
     for option in ("split", "title_policy", "passages"):
         with pytest.raises(BadOption, match=rf"^{option} is 'some'; use one of \('"):
             bh.load("miracl", languages="sw", **{option: "some"})

@@ -1,4 +1,4 @@
-"""An installed package adds a dataset by an entry point, and nothing else; datasets' options."""
+"""Datasets of installed packages, found by entry points, and conversion of options."""
 
 import json
 import os
@@ -67,7 +67,7 @@ OURS = (
 TEXT = "One\nTwo\nThree\n"
 
 
-def installed(folder: Path, entries: dict[str, str]) -> Path:
+def install_package(folder: Path, entries: dict[str, str]) -> Path:
     """Build a package that declares datasets, install it with pip, and return where it lies."""
     package = folder / "package"
     (package / "toy_datasets").mkdir(parents=True)
@@ -98,7 +98,9 @@ version = "1.0"
     return site
 
 
-def ran(site: Path, name: str, *calls: tuple[str | list[str] | None, dict[str, Any]]) -> list[str]:
+def load_in_process(
+    site: Path, name: str, *calls: tuple[str | list[str] | None, dict[str, Any]]
+) -> list[str]:
     home = str(Path(beir_hybrid.__file__).parents[1])
     process = subprocess.run(
         [sys.executable, "-c", RUN, name, json.dumps(calls)],
@@ -112,7 +114,7 @@ def ran(site: Path, name: str, *calls: tuple[str | list[str] | None, dict[str, A
     return [*lines, ",".join(name for name in names.split(",") if name not in OURS.split(","))]
 
 
-def _triple(langs: list[str], texts: list[str]) -> str:
+def _format_dicts(langs: list[str], texts: list[str]) -> str:
     corpus = {
         f"{lang}:{number}": {"title": "", "text": text}
         for lang in langs
@@ -120,32 +122,32 @@ def _triple(langs: list[str], texts: list[str]) -> str:
     }
     lines = TEXT.split()
     queries = {f"{lang}:q:{n}": f"{lines[n]}?" for lang in langs for n in range(len(texts))}
-    # A question is judged in each language for itself.
+    # A question has judgements in its own language only.
     qrels = {query: {query.replace(":q:", ":"): 1} for query in queries}
     return str((corpus, queries, qrels))
 
 
 def test_an_installed_package_adds_a_dataset(tmp_path: Path) -> None:
-    site = installed(tmp_path, {"toy": "toy_datasets:TOY"})
+    site = install_package(tmp_path, {"toy": "toy_datasets:TOY"})
     with serve_files({"/toy.txt": TEXT.encode()}) as server:
-        about = {"url": f"{server.url}/toy.txt", "checksum": sha256(TEXT.encode()).hexdigest()}
-        lines = ran(
+        options = {"url": f"{server.url}/toy.txt", "checksum": sha256(TEXT.encode()).hexdigest()}
+        lines = load_in_process(
             site,
             "toy",
-            ("deu", about),
-            (["en", "de"], about | {"most": "2", "case": "low"}),
-            ("fr", about),
-            ("en", about | {"most": "two"}),
-            ("en", about | {"mots": "2"}),
+            ("deu", options),
+            (["en", "de"], options | {"most": "2", "case": "low"}),
+            ("fr", options),
+            ("en", options | {"most": "two"}),
+            ("en", options | {"mots": "2"}),
             ("en", {"url": "x"}),
         )
         assert len(server.requests) == 1
-    announced, german, both, french, *bad, name = lines
-    assert announced == "toy is licensed CC0. Please cite: Me."
-    assert german == _triple(["de"], ["One", "Two", "Three"])
-    assert both == _triple(["de", "en"], ["one", "two"])
+    notice, german, both, french, *errors, name = lines
+    assert notice == "toy is licensed CC0. Please cite: Me."
+    assert german == _format_dicts(["de"], ["One", "Two", "Three"])
+    assert both == _format_dicts(["de", "en"], ["one", "two"])
     assert french == "UnknownName: no language of toy is 'fr'; there are de (German), en (English)"
-    assert bad == [
+    assert errors == [
         "BadOption: most is 'two'; it has to be a whole number",
         "UnknownName: no option of toy 'mots'; did you mean 'most'?",
         "BadOption: toy needs the option 'checksum'",
@@ -162,8 +164,8 @@ def test_a_broken_package_harms_no_other_dataset(tmp_path: Path) -> None:
         "missing": "toy_datasets.none:TOY",
         "broken": "toy_datasets.broken:TOY",
     }
-    site = installed(tmp_path, entries)
-    wrong = {
+    site = install_package(tmp_path, entries)
+    reasons = {
         "jsonl": "'toy_datasets:TOY' declares 'jsonl', as this package does",
         "misnamed": "'toy_datasets:TOY' is named 'misnamed', but its dataset 'toy'",
         "number": "'toy_datasets:NUMBER' is no Dataset but int",
@@ -171,19 +173,27 @@ def test_a_broken_package_harms_no_other_dataset(tmp_path: Path) -> None:
         "ModuleNotFoundError: No module named 'toy_datasets.none'",
         "broken": "'toy_datasets.broken:TOY' cannot be loaded: ZeroDivisionError: division by zero",
     }
-    *left_out, names = ran(site, "toy")
+    *left_out, names = load_in_process(site, "toy")
     assert left_out == [
-        f"a dataset is left out: entry point {wrong[name]}" for name in sorted(wrong)
+        f"a dataset is left out: entry point {reasons[name]}" for name in sorted(reasons)
     ]
     assert names == "toy"
-    assert ran(site, "number", ("de", {}))[0] == f"BadData: entry point {wrong['number']}"
-    assert ran(site, "broken", ("de", {}))[0] == f"BadData: entry point {wrong['broken']}"
-    # Asked for by its name, one that works is all that is loaded.
-    assert ran(site, "toy", ("de", {}))[0] == "BadOption: toy needs the option 'url'"
-    assert ran(site, "jsonl", (None, {}))[0] == "BadOption: jsonl needs the option 'path'"
+    assert (
+        load_in_process(site, "number", ("de", {}))[0]
+        == f"BadData: entry point {reasons['number']}"
+    )
+    assert (
+        load_in_process(site, "broken", ("de", {}))[0]
+        == f"BadData: entry point {reasons['broken']}"
+    )
+    # A dataset that works is loaded by name without importing the others.
+    assert load_in_process(site, "toy", ("de", {}))[0] == "BadOption: toy needs the option 'url'"
+    assert (
+        load_in_process(site, "jsonl", (None, {}))[0] == "BadOption: jsonl needs the option 'path'"
+    )
 
 
-def _given() -> Dataset:
+def make_dataset() -> Dataset:
     def load(
         languages: tuple[str, ...] | None = None,
         *,
@@ -196,18 +206,18 @@ def _given() -> Dataset:
         path: str | Path = "",
         name: str | None = None,
         limit: int | None = None,
-        untold: Any = None,
+        unannotated: Any = None,
         **rest: str,
     ) -> Collection:
-        raise BeirHybridError(repr((languages, _changed(locals()))))
+        raise BeirHybridError(repr((languages, _list_changes(locals()))))
 
-    return Dataset("given", "", load)
+    return Dataset("options", "", load)
 
 
-def _changed(found: dict[str, Any]) -> dict[str, Any]:
-    plain = {"most": 1, "share": 0.5, "strict": False, "kind": "a", "size": 1, "parts": ()}
-    plain |= {"path": "", "name": None, "limit": None, "untold": None, "rest": {}}
-    return {name: found[name] for name, value in plain.items() if found[name] != value}
+def _list_changes(values: dict[str, Any]) -> dict[str, Any]:
+    defaults = {"most": 1, "share": 0.5, "strict": False, "kind": "a", "size": 1, "parts": ()}
+    defaults |= {"path": "", "name": None, "limit": None, "unannotated": None, "rest": {}}
+    return {name: values[name] for name, value in defaults.items() if values[name] != value}
 
 
 @pytest.mark.parametrize(
@@ -225,13 +235,13 @@ def _changed(found: dict[str, Any]) -> dict[str, Any]:
         ("path", "a/b", Path("a/b")),
         ("name", "7", "7"),
         ("limit", "7", 7),
-        ("untold", "7", "7"),
+        ("unannotated", "7", "7"),
     ],
 )
-def test_options_become_what_their_annotations_say(option: str, text: Any, value: Any) -> None:
-    with pytest.raises(BeirHybridError) as raised:
-        _given()(["eng", "de", "en"], **{option: text})
-    assert str(raised.value) == repr((("de", "en"), {option: value}))
+def test_options_are_converted_to_their_annotations(option: str, text: Any, value: Any) -> None:
+    with pytest.raises(BeirHybridError) as error:
+        make_dataset()(["eng", "de", "en"], **{option: text})
+    assert str(error.value) == repr((("de", "en"), {option: value}))
 
 
 @pytest.mark.parametrize(
@@ -249,26 +259,24 @@ def test_options_become_what_their_annotations_say(option: str, text: Any, value
         ("path", 3, "path is 3; it has to be text"),
         ("name", 3, "name is 3; it has to be text"),
         ("languages", "en", "languages are no option of a dataset; name them beside the options"),
-        ("rest", "x", "no option of given 'rest'; did you mean "),
-        ("self", "x", "no option of given 'self'; "),
-        ("strikt", "x", "no option of given 'strikt'; did you mean 'strict'?"),
+        ("rest", "x", "no option of options 'rest'; did you mean "),
+        ("self", "x", "no option of options 'self'; "),
+        ("strikt", "x", "no option of options 'strikt'; did you mean 'strict'?"),
     ],
 )
-def test_options_that_make_no_sense_are_refused(option: str, value: Any, message: str) -> None:
-    with pytest.raises(BadOption) as raised:
-        _given()(None, **{option: value})
-    assert str(raised.value).startswith(message)
+def test_bad_options_are_refused(option: str, value: Any, message: str) -> None:
+    with pytest.raises(BadOption) as error:
+        make_dataset()(None, **{option: value})
+    assert str(error.value).startswith(message)
 
 
 def test_a_revision_that_is_no_text_is_refused() -> None:
-    with pytest.raises(BadOption) as raised:
+    with pytest.raises(BadOption) as error:
         beir_hybrid.load("miracl", "sw", revision=3)
-    assert str(raised.value) == "revision is 3; it has to be text"
+    assert str(error.value) == "revision is 3; it has to be text"
 
 
-def test_every_option_that_is_shown_can_be_passed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_listed_option_can_be_passed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BEIR_HYBRID_OFFLINE", "1")
     path = tmp_path / "one.jsonl"
     path.write_text(
@@ -276,27 +284,27 @@ def test_every_option_that_is_shown_can_be_passed(
         '{"passage": "p", "text": {"de": "Sie."}}\n',
         "utf-8",
     )
-    one = beir_hybrid.load("jsonl", path=str(path), name="mine", licence="CC0")
-    assert (one.name, one.licence) == ("mine", "CC0")
-    beir_hybrid.write_folder(one, tmp_path / "folder", "test")
+    collection = beir_hybrid.load("jsonl", path=str(path), name="mine", licence="CC0")
+    assert (collection.name, collection.licence) == ("mine", "CC0")
+    beir_hybrid.write_folder(collection, tmp_path / "folder", "test")
     paths = {"jsonl": path, "beir-folder": tmp_path / "folder"}
-    pictures = {"jsonl-image-text": "path", "multi30k": "images", "xtd10": "images"}
-    shown = {}
+    folder_options = {"jsonl-image-text": "path", "multi30k": "images", "xtd10": "images"}
+    option_names = {}
     for name, dataset in beir_hybrid.datasets().items():
         options = {key: option.default for key, option in dataset.options.items()}
-        if name in pictures:
-            options[pictures[name]] = tmp_path
+        if name in folder_options:
+            options[folder_options[name]] = tmp_path
         if name in paths:
             options["path"] = paths[name]
-            assert beir_hybrid.load(name, **options).view().to_beir() == one.view().to_beir()
+            assert beir_hybrid.load(name, **options).view().to_beir() == collection.view().to_beir()
         elif name == "jsonl-image-text":
             with pytest.raises(BadData, match=r" lacks captions\.jsonl, "):
                 beir_hybrid.load(name, path=tmp_path)
-        elif name != "quickstart":  # what it asks for is fetched next, which is as far as it gets
+        elif name != "quickstart":  # fetching comes next, and fails
             with pytest.raises(Unreachable):
                 beir_hybrid.load(name, dataset.languages[:1], **options)
-        shown[name] = sorted(options)
-    assert shown == {
+        option_names[name] = sorted(options)
+    assert option_names == {
         "xquad-r": ["passage_text"],
         "mlqa-r": ["passage_text"],
         "miracl": ["passages", "revision", "split", "title_policy"],
@@ -312,7 +320,7 @@ def test_every_option_that_is_shown_can_be_passed(
     }
 
 
-def test_names_of_datasets_are_no_keywords() -> None:
+def test_a_dataset_is_named_by_position() -> None:
     assert find_dataset("jsonl").name == "jsonl"
     with pytest.raises(UnknownName, match=r"^no dataset 'xquadr'; did you mean 'xquad-r'\?$"):
         beir_hybrid.load("xquadr", name="mine")

@@ -23,7 +23,13 @@ from beir_hybrid.evaluation.evaluate import evaluate
 from beir_hybrid.results.provenance import ClusterSize
 from beir_hybrid.retrieval import rank
 from beir_hybrid.retrieval.sharded import rank_sharded
-from tests.far import Broken, Cutting, Elsewhere, Slow, Stubborn
+from tests.cluster_encoders import (
+    FailingEncoder,
+    SlowEncoder,
+    TruncatingEncoder,
+    UnpicklableEncoder,
+    UnstableEncoder,
+)
 from tests.models import static_model, transformer_model
 from tests.parallel import collection
 from tests.test_shards import same
@@ -116,14 +122,14 @@ def test_an_evaluation_on_a_cluster(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("two_nodes")
 def test_places_of_cut_texts_come_back(tmp_path: Path) -> None:
     done = EncodingStats()
-    with Cluster() as cluster, parallel_encoder(Cutting(), cluster) as remote:
+    with Cluster() as cluster, parallel_encoder(TruncatingEncoder(), cluster) as remote:
         encode(remote, texts(1000), "queries", folder=tmp_path, stats=done)
     assert done.truncated == 100
 
 
 @pytest.mark.usefixtures("two_nodes")
 def test_an_error_of_the_encoder_comes_back_and_what_was_finished_stays(tmp_path: Path) -> None:
-    with Cluster() as cluster, parallel_encoder(Broken(), cluster) as remote:  # noqa: SIM117 - what raises
+    with Cluster() as cluster, parallel_encoder(FailingEncoder(), cluster) as remote:  # noqa: SIM117 - what raises
         with pytest.raises(BadData, match=r"^broken at text 1600$"):
             encode(remote, texts(8 * SHARD), "queries", folder=tmp_path)
     rest = Hashes()
@@ -134,7 +140,7 @@ def test_an_error_of_the_encoder_comes_back_and_what_was_finished_stays(tmp_path
 
 @pytest.mark.usefixtures("two_nodes")
 def test_machines_that_would_make_different_vectors_are_an_error(tmp_path: Path) -> None:
-    with Cluster() as cluster, parallel_encoder(Elsewhere(), cluster) as remote:  # noqa: SIM117 - what raises
+    with Cluster() as cluster, parallel_encoder(UnstableEncoder(), cluster) as remote:  # noqa: SIM117 - what raises
         with pytest.raises(BadData, match=r"different vectors: library is \d+ on one and \d+ on "):
             encode(remote, texts(8 * SHARD), "queries", folder=tmp_path)
 
@@ -143,9 +149,9 @@ def test_machines_that_would_make_different_vectors_are_an_error(tmp_path: Path)
 def test_an_encoder_that_cannot_travel() -> None:
     with Cluster() as cluster:  # noqa: SIM117 - what raises
         with pytest.raises(
-            BadOption, match=r"^Stubborn cannot be sent .*: cannot pickle .*lock.*$"
+            BadOption, match=r"^UnpicklableEncoder cannot be sent .*: cannot pickle .*lock.*$"
         ):
-            parallel_encoder(Stubborn(), cluster).__enter__()
+            parallel_encoder(UnpicklableEncoder(), cluster).__enter__()
 
 
 def ranking(passages: int, queries: int) -> dict[str, Any]:
@@ -196,7 +202,7 @@ def test_a_node_dies_while_it_encodes(three_nodes: Any, tmp_path: Path) -> None:
         while len(list(folder.rglob("*.note.json"))) < 2:
             time.sleep(0.01)
 
-    with Cluster() as cluster, parallel_encoder(Slow(), cluster) as remote:
+    with Cluster() as cluster, parallel_encoder(SlowEncoder(), cluster) as remote:
         killer = kill(three_nodes, two_shards)
         found = encode(remote, texts(n), "queries", folder=folder)
         killer.join()
@@ -235,7 +241,7 @@ def test_all_nodes_lost_for_good_are_an_error_and_what_was_finished_stays(tmp_pa
             while not list(tmp_path.rglob("*.note.json")):
                 time.sleep(0.01)
 
-        with Cluster(patience=10) as cluster, parallel_encoder(Slow(), cluster) as remote:
+        with Cluster(patience=10) as cluster, parallel_encoder(SlowEncoder(), cluster) as remote:
             killer = kill(nodes, a_shard)
             with pytest.raises(
                 ClusterFailed, match=r"finished nothing for \d+ sec.*\d CPUs, 0 GPU"

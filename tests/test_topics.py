@@ -16,7 +16,7 @@ from beir_hybrid.errors import BadData, BadOption, NotWritable, UnknownName
 from beir_hybrid.pyserini.java import start_java
 from beir_hybrid.pyserini.topics import write_topics
 from tests.axes import Axes, asked
-from tests.disks import full
+from tests.disks import full_disk
 from tests.models import static_model
 from tests.test_cli_evaluate import Ran, ran
 from tests.test_store import ROOT, vector
@@ -122,7 +122,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
     before = content(tmp_path / "there")
     for size in (sizes[1] - 1, sizes[3] - 1):
         for folder in (out, tmp_path / "there"):
-            with full(size), pytest.raises(NotWritable) as error:
+            with full_disk(size), pytest.raises(NotWritable) as error:
                 write_topics(some, folder, Axes())
             assert str(error.value) == (
                 f"cannot write {folder}: File too large; free some room, or name another place"

@@ -1,4 +1,4 @@
-"""BEIR's dicts become a collection that evaluates as ir-measures does on the dicts themselves."""
+"""Collections from BEIR's dicts: rows, languages, round trips, and ir-measures' values."""
 # mypy: allow-untyped-calls
 
 from collections.abc import Mapping, Sequence
@@ -25,7 +25,7 @@ QRELS = {"1": {"3#0": 1, "3#1": 2}, "2": {"3#1": 1, "4#0": 0}}
 LANGUAGES = {"3#0": "en", "3#1": "de", "4#0": "fr", "1": "en", "2": "de", "3": "en"}
 
 
-def tables(collection: Collection) -> list[list[dict[str, Any]]]:
+def list_rows(collection: Collection) -> list[list[dict[str, Any]]]:
     parts = (collection.queries, collection.passages, collection.judgements)
     return [part.to_pylist() for part in parts]
 
@@ -34,7 +34,7 @@ def test_a_map_of_languages() -> None:
     collection = bh.from_beir(CORPUS, QUERIES, QRELS, LANGUAGES)
     assert collection.languages == ("de", "en", "fr")
     assert collection.original_ids
-    queries, passages, judgements = tables(collection)
+    queries, passages, judgements = list_rows(collection)
     assert queries == [
         {"id": "de:q:2", "lang": "de", "text": "Was ist tief?", "group": "2"},
         {"id": "en:q:1", "lang": "en", "text": "What flows?", "group": "1"},
@@ -52,8 +52,8 @@ def test_a_map_of_languages() -> None:
     ]
 
 
-def parallel() -> Collection:
-    """Make a collection as XQuAD-R is: ids of ours, translations of a question in one group."""
+def make_parallel() -> Collection:
+    """Make a collection like XQuAD-R: ids have a language, translations a group."""
     langs, corpus, queries, qrels = ("de", "en", "th"), {}, {}, {}
     for lang, number in product(langs, range(9)):
         corpus[f"{lang}:{number // 3}-{number % 3}"] = {
@@ -67,37 +67,37 @@ def parallel() -> Collection:
     return bh.from_beir(corpus, queries, qrels, groups=groups, name="parallel")
 
 
-def test_the_way_to_beir_and_back() -> None:
-    collection = parallel()
+def test_beirs_dicts_restore_the_collection() -> None:
+    collection = make_parallel()
     ids, groups = (collection.queries[name].to_pylist() for name in ("id", "group"))
-    kept = dict(zip(ids, groups, strict=True))
-    assert kept["th:q:561"] == "561"
-    again = bh.from_beir(*collection.view().to_beir(), groups=kept)
-    assert tables(again) == tables(collection)
+    group_of = dict(zip(ids, groups, strict=True))
+    assert group_of["th:q:561"] == "561"
+    again = bh.from_beir(*collection.view().to_beir(), groups=group_of)
+    assert list_rows(again) == list_rows(collection)
     assert (again.languages, again.original_ids) == (("de", "en", "th"), False)
-    # BEIR's dicts hold no groups: left out, each query stands alone.
-    alone = bh.from_beir(*collection.view().to_beir())
-    assert alone.queries["group"].to_pylist() == ids
-    # One setting makes the round as well.
+    # BEIR's dicts hold no groups: without them, each query is a group of its own.
+    ungrouped = bh.from_beir(*collection.view().to_beir())
+    assert ungrouped.queries["group"].to_pylist() == ids
+    # One setting is restored as well.
     part = bh.from_beir(*collection.view("en", "de").to_beir())
     assert part.languages == ("de", "en")
     assert part.view("en", "de").to_beir() == collection.view("en", "de").to_beir()
 
 
-def test_what_is_the_same_is_built_once_and_what_is_not_is_not() -> None:
+def test_equal_dicts_share_a_collection_and_different_ones_do_not() -> None:
     first = bh.from_beir(CORPUS, QUERIES, QRELS, "en")
-    noted = {key: document | {"url": object()} for key, document in CORPUS.items()}
-    judged: Any = {key: {p: float(r) for p, r in row.items()} for key, row in QRELS.items()}
-    assert first.passages.equals(bh.from_beir(noted, QUERIES, judged, "en").passages)
+    with_urls = {key: document | {"url": object()} for key, document in CORPUS.items()}
+    float_qrels: Any = {key: {p: float(r) for p, r in row.items()} for key, row in QRELS.items()}
+    assert first.passages.equals(bh.from_beir(with_urls, QUERIES, float_qrels, "en").passages)
     from beir_hybrid.files import cache_folder
 
-    built = cache_folder() / "collections"
-    assert len([path for path in built.iterdir() if path.is_dir()]) == 1
-    other = QRELS | {"2": {"3#1": 1}}
-    assert len(bh.from_beir(CORPUS, QUERIES, other, "en").judgements) == 3
+    folder = cache_folder() / "collections"
+    assert len([path for path in folder.iterdir() if path.is_dir()]) == 1
+    fewer = QRELS | {"2": {"3#1": 1}}
+    assert len(bh.from_beir(CORPUS, QUERIES, fewer, "en").judgements) == 3
     titled = CORPUS | {"4#0": {"title": "M", "text": "la mer"}}
-    changed = bh.from_beir(titled, QUERIES, QRELS, "en")
-    assert changed.passages["title"].to_pylist() == ["River", "", "M"]
+    collection = bh.from_beir(titled, QUERIES, QRELS, "en")
+    assert collection.passages["title"].to_pylist() == ["River", "", "M"]
     german = bh.from_beir(CORPUS, QUERIES, QRELS, "de")
     assert german.languages == ("de",)
     grouped = bh.from_beir(CORPUS, QUERIES, QRELS, "en", groups={"1": "g", "2": "g"})
@@ -118,7 +118,7 @@ class Letters:
     encode_passages = encode_queries
 
 
-def test_an_evaluation_is_what_ir_measures_says_of_the_dicts() -> None:
+def test_values_are_those_of_ir_measures_on_the_dicts() -> None:
     draw = np.random.default_rng(2)
     words = ["ab", "bc", "cd", "da", "abc", "bcd"]
     corpus = {
@@ -141,7 +141,7 @@ def test_an_evaluation_is_what_ir_measures_says_of_the_dicts() -> None:
     measures = [AP, RR @ 10, nDCG @ 10, R @ 5]
     results = evaluate(encoder, bh.from_beir(corpus, queries, qrels, "sw"), measures=measures)
     assert results.kinds == ("mono",)
-    means = {measure: one.mean for measure, one in results.summary()["mono"].items()}
+    means = {measure: estimate.mean for measure, estimate in results.summary()["mono"].items()}
     assert means == pytest.approx(ir_measures.calc_aggregate(measures, qrels, run), abs=1e-9)
 
 
@@ -173,7 +173,7 @@ ONE: dict[str, Any] = {"1": {"text": "water"}}
         (ONE, {"q": "x"}, {"q": {"1": float("nan")}}, "en", "to 'q' is nan, no integer"),
     ],
 )  # fmt: skip
-def test_dicts_that_cannot_be(
+def test_bad_dicts_are_refused(
     corpus: Any, queries: Any, qrels: Any, languages: Any, message: str
 ) -> None:
     with pytest.raises(BadData, match=message):

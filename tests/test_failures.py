@@ -1,4 +1,4 @@
-"""Full and read-only disks, kills, rivals: a collection is whole, or built anew, or refused."""
+"""Full disks, read-only disks, kills and rival processes: no collection is left incomplete."""
 
 import json
 import logging
@@ -25,8 +25,8 @@ PAGE = 4096  # what a tmpfs hands out at a time
 READ = """
 import sys
 import beir_hybrid as bh
-found = bh.read_jsonl(sys.argv[1])
-print(len(found.queries), len(found.passages), len(found.judgements))
+collection = bh.read_jsonl(sys.argv[1])
+print(len(collection.queries), len(collection.passages), len(collection.judgements))
 """
 EXPORT = """
 import sys
@@ -42,7 +42,7 @@ with atomic_folder(Path(sys.argv[1])) as folder:
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """Give four passages in three languages."""
+    """Return a file with four passages in three languages."""
     path = tmp_path / "four.jsonl"
     rows = [
         {"question": "q", "text": {"en": "Who?", "de": "Wer?"}, "relevant": ["p"]},
@@ -53,8 +53,8 @@ def source(tmp_path: Path) -> Path:
     return path
 
 
-def _write(path: Path, passages: int, length: int) -> Path:
-    """Write a question in two languages, answered by the last of many passages."""
+def write_passages(path: Path, passages: int, length: int) -> Path:
+    """Write a question in two languages, whose gold is the last of many passages."""
     with path.open("w", encoding="utf-8") as file:
         for number in range(passages):
             texts = {lang: f"{lang} {number} {'x' * length}" for lang in ("en", "de")}
@@ -65,7 +65,7 @@ def _write(path: Path, passages: int, length: int) -> Path:
     return path
 
 
-def _is_four(collection: bh.Collection) -> bool:
+def is_source(collection: bh.Collection) -> bool:
     return (
         collection.languages == ("de", "en", "tr")
         and collection.queries["id"].to_pylist() == ["de:q:q", "en:q:q"]
@@ -76,7 +76,7 @@ def _is_four(collection: bh.Collection) -> bool:
     )
 
 
-def _equal(one: bh.Collection, two: bh.Collection) -> bool:
+def are_equal(one: bh.Collection, two: bh.Collection) -> bool:
     return (
         one.languages == two.languages
         and one.queries.equals(two.queries)
@@ -85,8 +85,8 @@ def _equal(one: bh.Collection, two: bh.Collection) -> bool:
     )
 
 
-def _built(cache: Path) -> list[Path]:
-    """Return what lies beside the locks."""
+def list_folders(cache: Path) -> list[Path]:
+    """Return the folders of collections, without the locks."""
     return [path for path in (cache / "collections").iterdir() if path.suffix != ".lock"]
 
 
@@ -94,13 +94,13 @@ def _mount(*arguments: str) -> None:
     program = shutil.which("mount")
     if program is None:
         pytest.skip("needs the program mount, to make a small disk")
-    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.skip(f"needs the right to mount a small disk: {done.stderr.strip()}")
+    process = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
+    if process.returncode:
+        pytest.skip(f"needs the right to mount a small disk: {process.stderr.strip()}")
 
 
 @contextmanager
-def _disk(folder: Path, size: str) -> Iterator[Path]:
+def mount_disk(folder: Path, size: str) -> Iterator[Path]:
     folder.mkdir()
     _mount("-t", "tmpfs", "-o", f"size={size}", "none", str(folder))
     try:
@@ -112,14 +112,14 @@ def _disk(folder: Path, size: str) -> Iterator[Path]:
 
 @pytest.fixture
 def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Give a disk of 64 pages with the cache on it."""
-    with _disk(tmp_path / "disk", "256k") as folder:
+    """Return a disk of 64 pages that has the cache."""
+    with mount_disk(tmp_path / "disk", "256k") as folder:
         monkeypatch.setenv("BEIR_HYBRID_CACHE", str(folder / "cache"))
         yield folder
 
 
-def _fill(ballast: Path) -> int:
-    """Take all the room there is; return how many bytes that was."""
+def fill_disk(ballast: Path) -> int:
+    """Fill the disk with a file, and return the size of the file in bytes."""
     with ballast.open("wb", buffering=0) as file:
         try:
             while True:
@@ -128,16 +128,16 @@ def _fill(ballast: Path) -> int:
             return file.tell()
 
 
-def test_a_full_disk_stops_a_fetch_which_goes_on_when_there_is_room(disk: Path) -> None:
+def test_a_fetch_stopped_by_a_full_disk_is_resumed(disk: Path) -> None:
     data = bytes(range(256)) * 500  # 32 pages
-    taken = _fill(disk / "ballast")
-    os.truncate(disk / "ballast", taken - 16 * PAGE)
+    size = fill_disk(disk / "ballast")
+    os.truncate(disk / "ballast", size - 16 * PAGE)
     with serve_files({"/big.bin": data}) as server:
         remote = Remote(f"{server.url}/big.bin", sha256(data).hexdigest())
         path = disk / "cache" / "files" / remote.place
-        with pytest.raises(NotWritable) as raised:
+        with pytest.raises(NotWritable) as error:
             fetch(remote)
-        assert str(raised.value) == (
+        assert str(error.value) == (
             f"cannot write {path}.part: No space left on device; free some room, "
             "or set BEIR_HYBRID_CACHE if the cache should live elsewhere"
         )
@@ -147,40 +147,38 @@ def test_a_full_disk_stops_a_fetch_which_goes_on_when_there_is_room(disk: Path) 
         (disk / "ballast").unlink()
         assert fetch(remote) == path
         assert path.read_bytes() == data
-        # The second and third take up where the disk was full.
+        # The second and third request resume where the disk was full.
         assert server.request_ranges[0] is None
         assert server.request_ranges[1] == server.request_ranges[2] != "bytes=0-"
         assert server.request_ranges[2] is not None
         assert len(server.request_ranges) == 3
 
 
-def test_a_disk_that_is_full_anywhere_in_the_building_leaves_nothing(
+def test_building_on_a_full_disk_leaves_nothing(
     disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = _write(tmp_path / "some.jsonl", passages=40, length=300)
-    room = _fill(disk / "ballast")
+    source = write_passages(tmp_path / "some.jsonl", passages=40, length=300)
+    size = fill_disk(disk / "ballast")
     refusals = 0
-    while True:  # with a page more each time, it fails a little later
+    while True:  # each time there is a page more, and building fails a little later
         try:
             collection = bh.read_jsonl(source)
             break
         except NotWritable as error:
             assert str(error).startswith(f"cannot write {disk / 'cache' / 'collections'}/")  # noqa: PT017
             assert "No space left on device; free some room, or set BEIR_HYBRID_CACHE" in str(error)  # noqa: PT017
-            assert _built(disk / "cache") == []
+            assert list_folders(disk / "cache") == []
         refusals += 1
-        room -= PAGE
-        os.truncate(disk / "ballast", room)
+        size -= PAGE
+        os.truncate(disk / "ballast", size)
     # 40 texts of 300 letters in either language are 6 pages.
     assert 6 <= refusals <= 20
     monkeypatch.setenv("BEIR_HYBRID_CACHE", str(tmp_path / "roomy"))
-    assert _equal(collection, bh.read_jsonl(source))
+    assert are_equal(collection, bh.read_jsonl(source))
     assert collection.passages["id"][39].as_py() == "de:p39"
 
 
-def test_a_read_only_disk_still_gives_what_was_built(
-    disk: Path, source: Path, tmp_path: Path
-) -> None:
+def test_a_read_only_disk_serves_existing_files(disk: Path, source: Path, tmp_path: Path) -> None:
     with serve_files({"/a.bin": b"bytes"}) as server:
         remote = Remote(f"{server.url}/a.bin", sha256(b"bytes").hexdigest())
         other = Remote(f"{server.url}/b.bin", "0" * 64)
@@ -188,24 +186,24 @@ def test_a_read_only_disk_still_gives_what_was_built(
         bh.read_jsonl(source)
         _mount("-o", "remount,ro", str(disk))
         assert fetch(remote).read_bytes() == b"bytes"
-        assert _is_four(bh.read_jsonl(source))
+        assert is_source(bh.read_jsonl(source))
         message = "Read-only file system; make it writable, or set BEIR_HYBRID_CACHE if the cache"
         with pytest.raises(NotWritable, match=message):
             fetch(other)
         with pytest.raises(NotWritable, match=message):
-            bh.read_jsonl(_write(tmp_path / "new.jsonl", passages=2, length=3))
+            bh.read_jsonl(write_passages(tmp_path / "new.jsonl", passages=2, length=3))
         assert server.request_ranges == [None]
 
 
-def test_a_cache_below_a_file_asks_for_another(
+def test_a_cache_below_a_file_is_not_writable(
     source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("BEIR_HYBRID_CACHE", str(tmp_path / "file" / "cache"))
-    with pytest.raises(NotWritable) as raised:
+    with pytest.raises(NotWritable) as error:
         bh.read_jsonl(source)
-    assert str(raised.value).startswith(f"cannot write {tmp_path}/file/cache/collections/four-")
-    assert "Not a directory; make it writable, or set BEIR_HYBRID_CACHE" in str(raised.value)
+    assert str(error.value).startswith(f"cannot write {tmp_path}/file/cache/collections/four-")
+    assert "Not a directory; make it writable, or set BEIR_HYBRID_CACHE" in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -217,7 +215,7 @@ def test_a_cache_below_a_file_asks_for_another(
         (f"{{}}/{'x' * 300}", "File name too long; name another place"),
     ],
 )
-def test_an_export_that_cannot_be_written_asks_for_another_place(
+def test_an_export_to_a_bad_place_is_not_writable(
     place: str, reason: str, source: Path, tmp_path: Path
 ) -> None:
     if place.startswith("/proc") and not Path("/proc/self").exists():
@@ -225,30 +223,28 @@ def test_an_export_that_cannot_be_written_asks_for_another_place(
     (tmp_path / "file").touch()
     folder = place.format(tmp_path)
     four = bh.read_jsonl(source)
-    with pytest.raises(NotWritable) as raised:
+    with pytest.raises(NotWritable) as error:
         bh.write_folder(four, folder)
-    assert str(raised.value) == f"cannot write {folder}: {reason}"
+    assert str(error.value) == f"cannot write {folder}: {reason}"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "file", "four.jsonl"]
 
 
-def test_an_export_onto_a_full_disk_asks_for_another_place(
+def test_an_export_onto_a_full_disk_is_not_writable(
     disk: Path, source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BEIR_HYBRID_CACHE", str(tmp_path / "roomy"))
     four = bh.read_jsonl(source)
-    taken = _fill(disk / "ballast")
-    os.truncate(disk / "ballast", taken - 2 * PAGE)
-    with pytest.raises(NotWritable) as raised:
+    size = fill_disk(disk / "ballast")
+    os.truncate(disk / "ballast", size - 2 * PAGE)
+    with pytest.raises(NotWritable) as error:
         bh.write_folder(four, disk / "out")
-    assert str(raised.value) == (
+    assert str(error.value) == (
         f"cannot write {disk}/out: No space left on device; free some room, or name another place"
     )
     assert [path.name for path in disk.iterdir()] == ["ballast"]
 
 
-def test_a_source_that_cannot_be_read_is_no_matter_of_the_cache(
-    own_cache: Path, tmp_path: Path
-) -> None:
+def test_errors_of_reading_sources_stay_as_they_are(own_cache: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
     def build(_: bh.CollectionWriter) -> None:
@@ -259,10 +255,10 @@ def test_a_source_that_cannot_be_read_is_no_matter_of_the_cache(
     with pytest.raises(NotADirectoryError), atomic_folder(tmp_path / "out"):
         (tmp_path / "file" / "topics.tsv").read_bytes()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "file"]
-    assert _built(own_cache) == []
+    assert list_folders(own_cache) == []
 
 
-def test_a_killed_export_leaves_nothing_once_it_is_run_again(source: Path, tmp_path: Path) -> None:
+def test_a_second_run_removes_the_remnants_of_a_killed_export(source: Path, tmp_path: Path) -> None:
     out = tmp_path / "exports" / "out"
     other = out.with_name(".out.notes.tmp")  # not ours
     command = [sys.executable, "-c", EXPORT, str(out)]
@@ -271,8 +267,8 @@ def test_a_killed_export_leaves_nothing_once_it_is_run_again(source: Path, tmp_p
         assert process.stdout.readline() == "written\n"
         process.kill()
     other.touch()
-    (left,) = out.parent.glob(".out.????????.tmp")
-    assert (left / "corpus.jsonl").read_text() == "half"
+    (remnant,) = out.parent.glob(".out.????????.tmp")
+    assert (remnant / "corpus.jsonl").read_text() == "half"
     bh.write_folder(bh.read_jsonl(source), out)
     assert sorted(path.name for path in out.parent.iterdir()) == [".out.notes.tmp", "out"]
     assert sorted(str(path.relative_to(out)) for path in out.rglob("*")) == [
@@ -282,13 +278,13 @@ def test_a_killed_export_leaves_nothing_once_it_is_run_again(source: Path, tmp_p
         "qrels/test.tsv",
         "queries.jsonl",
     ]
-    assert _is_four(bh.read_folder(out))
+    assert is_source(bh.read_folder(out))
 
 
-def test_a_killed_building_is_started_over(
+def test_a_killed_build_starts_over(
     tmp_path: Path, own_cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = _write(tmp_path / "many.jsonl", passages=60_000, length=30)
+    source = write_passages(tmp_path / "many.jsonl", passages=60_000, length=30)
     command = [sys.executable, "-c", READ, str(source)]
     with subprocess.Popen(command) as process:
         # A file gets bytes with its first batch, after about a quarter of the rows.
@@ -296,11 +292,11 @@ def test_a_killed_building_is_started_over(
             time.sleep(0.001)
             assert process.poll() is None
         process.kill()
-    (left,) = _built(own_cache)
-    assert left.suffix == ".building"
+    (remnant,) = list_folders(own_cache)
+    assert remnant.suffix == ".building"
     collection = bh.read_jsonl(source)
-    (folder,) = _built(own_cache)
-    assert folder.name == left.stem
+    (folder,) = list_folders(own_cache)
+    assert folder.name == remnant.stem
     assert sorted(path.name for path in folder.iterdir()) == [
         "collection.json",
         "judgements.arrow",
@@ -310,20 +306,20 @@ def test_a_killed_building_is_started_over(
         "queries-en.arrow",
     ]
     monkeypatch.setenv("BEIR_HYBRID_CACHE", str(tmp_path / "undisturbed"))
-    assert _equal(collection, bh.read_jsonl(source))
+    assert are_equal(collection, bh.read_jsonl(source))
     assert collection.passages["id"][59_999].as_py() == "de:p59999"
     assert collection.judgements["passage"].to_pylist() == [59_999, 119_999] * 2
 
 
 def test_two_processes_build_one_collection(tmp_path: Path, own_cache: Path) -> None:
-    source = _write(tmp_path / "many.jsonl", passages=20_000, length=30)
+    source = write_passages(tmp_path / "many.jsonl", passages=20_000, length=30)
     command = [sys.executable, "-c", READ, str(source)]
     with (
-        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as one,
-        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as two,
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process,
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as rival,
     ):
-        assert one.communicate()[0] == two.communicate()[0] == "2 40000 4\n"
-    (folder,) = _built(own_cache)
+        assert process.communicate()[0] == rival.communicate()[0] == "2 40000 4\n"
+    (folder,) = list_folders(own_cache)
     assert folder.suffix == ""
 
 
@@ -347,17 +343,20 @@ def test_a_damaged_collection_is_built_anew(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     bh.read_jsonl(source)
-    (folder,) = _built(own_cache)
-    whole = (folder / file).read_bytes()
+    (folder,) = list_folders(own_cache)
+    content = (folder / file).read_bytes()
     damage(folder / file)
     with caplog.at_level(logging.WARNING):
-        assert _is_four(bh.read_jsonl(source))
-    assert (folder / file).read_bytes() == whole
-    assert _built(own_cache) == [folder]
-    if (file, damage) != ("collection.json", Path.unlink):  # without one it never was whole
+        assert is_source(bh.read_jsonl(source))
+    assert (folder / file).read_bytes() == content
+    assert list_folders(own_cache) == [folder]
+    if (file, damage) != (
+        "collection.json",
+        Path.unlink,
+    ):  # without a manifest the folder counts as unfinished
         assert caplog.text.count(f"building {folder} anew: ") == 1
     caplog.clear()
-    assert _is_four(bh.read_jsonl(source))
+    assert is_source(bh.read_jsonl(source))
     assert caplog.text == ""
 
 

@@ -1,0 +1,48 @@
+"""Encoders for tests with Ray: its processes import them from here."""
+
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from beir_hybrid.errors import BadData
+from tests.test_store import Hashes
+
+
+class FailingEncoder(Hashes):
+    def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
+        rows = super().encode_queries(texts)
+        if "text 1600" in texts:
+            raise BadData("broken at text 1600")
+        return rows
+
+
+class TruncatingEncoder(Hashes):
+    def find_truncated(self, texts: Sequence[str], role: str) -> list[int]:
+        assert role == "queries"
+        return [number for number, text in enumerate(texts) if text.endswith("7")]
+
+
+class UnstableEncoder(Hashes):
+    """Hashes whose fingerprint differs whenever it is read."""
+
+    @property
+    def fingerprint(self) -> Mapping[str, Any]:
+        return {"kind": "hashes", "library": time.monotonic_ns()}
+
+    @fingerprint.setter
+    def fingerprint(self, _value: Mapping[str, Any]) -> None:
+        pass
+
+
+class UnpicklableEncoder(Hashes):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lock = threading.Lock()
+
+
+class SlowEncoder(Hashes):
+    def __init__(self) -> None:
+        super().__init__(delay=0.2)
