@@ -23,7 +23,7 @@ from tests import image_boards
 from tests.test_cli import PROGRAM, mine, ran  # noqa: F401 - a fixture
 from tests.test_cli_evaluate import Ran, data, model  # noqa: F401 - fixtures
 from tests.test_cli_evaluate import ran as inside  # noqa: F401 - a fixture
-from tests.test_compare import parallel, system
+from tests.test_compare import evaluate_system, make_collection
 from tests.test_tables import ALL_QUERIES, CORRECT_QUERIES, P
 from tests.test_train import saved
 
@@ -33,9 +33,9 @@ COLOUR = re.compile(r"\x1b\[[\d;]*\b(3\d|4\d|9\d|10\d)\b[\d;]*m")
 @pytest.fixture(scope="module")
 def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a folder of three systems' results, each in a folder of its own."""
-    folder, collection = tmp_path_factory.mktemp("results"), parallel(n=12)
+    folder, collection = tmp_path_factory.mktemp("results"), make_collection(n=12)
     for name, right in CORRECT_QUERIES.items():
-        system(collection, right, f"m_{name}").save(folder / name)
+        evaluate_system(collection, right, f"m_{name}").save(folder / name)
     return folder
 
 
@@ -98,9 +98,9 @@ def test_compare_writes_a_file_by_its_name(
 
 
 def test_systems_of_one_name_go_by_their_folders(tmp_path: Path) -> None:
-    collection = parallel()
+    collection = make_collection()
     for folder, right in (("a", ALL_QUERIES), ("b", set[tuple[str, int]]())):
-        system(collection, right, "same", [RR]).save(tmp_path / folder)
+        evaluate_system(collection, right, "same", [RR]).save(tmp_path / folder)
     done = ran("compare", tmp_path / "a", tmp_path / "b", "--json")
     stored = json.loads(done.stdout)
     assert [one["system"] for one in stored["systems"]] == [f"{tmp_path}/a", f"{tmp_path}/b"]
@@ -175,7 +175,7 @@ def test_what_does_not_fit_together(
     message: str,
 ) -> None:
     if "OTHER" in line:
-        system(parallel(name="o"), ALL_QUERIES, "o").save(tmp_path / "o")
+        evaluate_system(make_collection(name="o"), ALL_QUERIES, "o").save(tmp_path / "o")
     places = {"RES": str(three), "OTHER": str(tmp_path / "o")}
     words = [re.sub("RES|OTHER", lambda name: places[name[0]], word) for word in line.split()]
     done = inside(*words)
@@ -215,7 +215,7 @@ def test_plot_of_images(tmp_path: Path, inside: Ran) -> None:  # noqa: F811
 
 def test_plot_of_bias_as_png(tmp_path: Path) -> None:
     measures = [RR, bh.LanguagePreference]
-    system(parallel(), ALL_QUERIES, "m", measures).save(tmp_path / "m")
+    evaluate_system(make_collection(), ALL_QUERIES, "m", measures).save(tmp_path / "m")
     done = ran("plot", "bias", tmp_path / "m", "--output", tmp_path / "x.png")
     assert done.stdout == f"saved in {tmp_path}/x.png\n"
     assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")

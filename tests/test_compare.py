@@ -17,17 +17,15 @@ from beir_hybrid.results.provenance import ModelProvenance
 LANGS = ("de", "en")
 
 
-def parallel(n: int = 6, name: str = "parallel") -> Collection:
+def make_collection(n: int = 6, name: str = "parallel") -> Collection:
     corpus = {f"{la}:{i}": {"text": f"{la} {i}"} for la in LANGS for i in range(n)}
     queries = {f"{la}:q:{i}": f"{la}? {i}" for la in LANGS for i in range(n)}
-    qrels = {
-        f"{la}:q:{i}": {f"{other}:{i}": 1 for other in LANGS} for la in LANGS for i in range(n)
-    }
+    qrels = {f"{la}:q:{i}": {f"{lang}:{i}": 1 for lang in LANGS} for la in LANGS for i in range(n)}
     groups = {f"{la}:q:{i}": str(i) for la in LANGS for i in range(n)}
     return bh.from_beir(corpus, queries, qrels, groups=groups, name=name)
 
 
-def system(
+def evaluate_system(
     collection: Collection,
     right: set[tuple[str, int]],
     name: str,
@@ -50,16 +48,18 @@ def system(
     return bh.evaluate(vectors, collection, measures=measures)
 
 
-ALL = {(lang, number) for lang in LANGS for number in range(6)}
+ALL_QUERIES = {(lang, number) for lang in LANGS for number in range(6)}
 
 
 def test_a_difference_by_hand() -> None:
-    collection = parallel()
-    good = system(collection, ALL, "good")
+    collection = make_collection()
+    good = evaluate_system(collection, ALL_QUERIES, "good")
     # Without four German questions: their answers come last of 6, with a reciprocal rank of 1/6.
-    poor = system(collection, ALL - {("de", number) for number in range(4)}, "poor")
+    poor = evaluate_system(
+        collection, ALL_QUERIES - {("de", number) for number in range(4)}, "poor"
+    )
     (mono, cross, multi) = bh.compare(good, poor, measures=[RR])
-    assert [one.where for one in (mono, cross, multi)] == ["mono", "cross", "multi"]
+    assert [comparison.where for comparison in (mono, cross, multi)] == ["mono", "cross", "multi"]
     # 4 of 6 German questions lose 5/6, no English one does: 4/6 * 5/6 / 2.
     assert mono.difference.value == pytest.approx(10 / 36)
     # Four of six questions differ, all to one side: of 2^6 flips of signs, 2 * 4 are as extreme.
@@ -67,22 +67,25 @@ def test_a_difference_by_hand() -> None:
     assert mono.p_holm == pytest.approx(3 * 8 / 64)
     d = np.array([5 / 12] * 4 + [0, 0])
     assert mono.difference.effect == pytest.approx(d.mean() / d.std(ddof=1))
-    matrix = {one.where: one for one in bh.compare(good, poor, measures=["RR"], by="setting")}
+    matrix = {
+        comparison.where: comparison
+        for comparison in bh.compare(good, poor, measures=["RR"], by="setting")
+    }
     assert len(matrix) == 6
     assert matrix[Setting("mono", "de", "de")].difference.value == pytest.approx(4 / 6 * 5 / 6)
     assert matrix[Setting("mono", "en", "en")].difference.value == 0
     # Three settings have English questions and p = 1, three German ones and 8/64.
-    assert [one.p_holm for one in matrix.values()].count(1.0) == 3
+    assert [comparison.p_holm for comparison in matrix.values()].count(1.0) == 3
     assert matrix[Setting("cross", "de", "en")].p_holm == pytest.approx(6 * 8 / 64)
 
 
 def test_ranks_with_ties_and_a_measure_that_is_better_low() -> None:
-    collection = parallel(n=12)
+    collection = make_collection(n=12)
     every = {(lang, number) for lang in LANGS for number in range(12)}
     systems = {
-        "best": system(collection, every, "best"),
-        "twin": system(collection, every - {("de", 0)}, "twin"),
-        "worst": system(collection, set(), "worst"),
+        "best": evaluate_system(collection, every, "best"),
+        "twin": evaluate_system(collection, every - {("de", 0)}, "twin"),
+        "worst": evaluate_system(collection, set(), "worst"),
     }
     kind: KindName = "mono"
     ranks = bh.rank_systems(systems, RR, kind)
@@ -94,17 +97,17 @@ def test_ranks_with_ties_and_a_measure_that_is_better_low() -> None:
     assert distance == {"best": 1, "worst": 1}
 
 
-def test_what_cannot_be_compared() -> None:
-    first = system(parallel(), ALL, "a")
-    other = system(parallel(name="another"), ALL, "b")
+def test_impossible_comparisons_are_refused() -> None:
+    first = evaluate_system(make_collection(), ALL_QUERIES, "a")
+    second = evaluate_system(make_collection(name="another"), ALL_QUERIES, "b")
     with pytest.raises(BadData, match="one collection, but its name differs: parallel and another"):
-        bh.compare(first, other)
+        bh.compare(first, second)
     with pytest.raises(UnknownName, match="no measure of both results 'AP'"):
         bh.compare(first, first, measures=[AP])
     with pytest.raises(BadOption, match="no way to compare 'language'"):
         bh.compare(first, first, by="language")  # type: ignore[arg-type] # on purpose
     with pytest.raises(BadOption, match="a has no values of RankDistance in mono settings"):
         bh.rank_systems({"a": first}, bh.RankDistance, "mono")
-    other = system(parallel(n=5), ALL, "c")
+    second = evaluate_system(make_collection(n=5), ALL_QUERIES, "c")
     with pytest.raises(BadData, match=r"differs|only in the first"):
-        bh.compare(first, other)
+        bh.compare(first, second)

@@ -37,19 +37,19 @@ MEASURES: list[Measure] = [
 ]
 
 
-def ranks(scores: Mapping[str, float], *, descending: bool) -> dict[str, int]:
+def rank_passages(scores: Mapping[str, float], *, descending: bool) -> dict[str, int]:
     """Rank by score and then by id, each id compared as text."""
     ids = sorted(scores, reverse=descending)
     by_score = sorted(ids, key=lambda key: -scores[key])  # stable
     return {key: rank for rank, key in enumerate(by_score, start=1)}
 
 
-def judged_of(
+def rank_judgements(
     qrels: Mapping[str, Mapping[str, int]], run: Mapping[str, Mapping[str, float]]
 ) -> RankedJudgements:
     rows = []
     for number, (name, relevance) in enumerate(qrels.items()):
-        down, up = (ranks(run[name], descending=way) for way in (True, False))
+        down, up = (rank_passages(run[name], descending=way) for way in (True, False))
         rows += [(number, grade, down[key], up[key]) for key, grade in relevance.items()]
     query, grade, down_rank, up_rank = np.array(rows, np.int64).reshape(-1, 4).T
     nothing = np.zeros(len(query), np.int64)
@@ -69,24 +69,27 @@ GRADES = st.dictionaries(st.sampled_from(PASSAGES), st.integers(-2, 3), min_size
 
 @settings(deadline=None, max_examples=150)
 @given(st.lists(st.tuples(GRADES, SCORES), min_size=1, max_size=3))
-def test_it_is_what_ir_measures_computes(
+def test_values_equal_those_of_ir_measures(
     cases: list[tuple[dict[str, int], dict[str, float]]],
 ) -> None:
     qrels = {f"q{n}": grades for n, (grades, _) in enumerate(cases)}
     run = {f"q{n}": scores for n, (_, scores) in enumerate(cases)}
-    table = judged_of(qrels, run)
+    table = rank_judgements(qrels, run)
     expected: dict[Measure, dict[str, float]] = {measure: {} for measure in MEASURES}
     # trec_eval's code has no room for negative relevance: it may crash.
-    known = {query: {key: max(g, 0) for key, g in some.items()} for query, some in qrels.items()}
-    for metric in DefaultPipeline.iter_calc(MEASURES, known, run):
+    clipped = {
+        query: {key: max(g, 0) for key, g in relevances.items()}
+        for query, relevances in qrels.items()
+    }
+    for metric in DefaultPipeline.iter_calc(MEASURES, clipped, run):
         expected[metric.measure][metric.query_id] = metric.value
     for measure in MEASURES:
-        found = compute_effectiveness(measure, table).tolist()
-        wanted = [expected[measure].get(query, 0.0) for query in qrels]
-        assert found == pytest.approx(wanted, abs=1e-9), measure
+        values = compute_effectiveness(measure, table).tolist()
+        expected_values = [expected[measure].get(query, 0.0) for query in qrels]
+        assert values == pytest.approx(expected_values, abs=1e-9), measure
 
 
-def test_by_hand() -> None:
+def test_values_by_hand() -> None:
     # Ranks 1, 3 and 6 of three relevant passages, graded 1, 2 and 1.
     nothing = np.zeros(3, np.int64)
     rank = np.array([1, 3, 6])
@@ -121,9 +124,9 @@ def test_by_hand() -> None:
 def test_the_provider_names_values_by_query() -> None:
     qrels = {"q1": {"de:1": 1}, "q2": {"de:2": 1}}
     scores = {"de:1": 1.0, "de:2": 0.5}
-    table = judged_of(qrels, {"q1": scores, "q2": scores})
-    found = RankProvider().iter_calc([RR, Success @ 1], qrels, table)
-    assert sorted((one.query_id, str(one.measure), one.value) for one in found) == [
+    table = rank_judgements(qrels, {"q1": scores, "q2": scores})
+    metrics = RankProvider().iter_calc([RR, Success @ 1], qrels, table)
+    assert sorted((metric.query_id, str(metric.measure), metric.value) for metric in metrics) == [
         ("q1", "RR", 1.0),
         ("q1", "Success@1", 1.0),
         ("q2", "RR", 0.5),
@@ -142,5 +145,5 @@ def test_the_provider_names_values_by_query() -> None:
         ("RR@10", True),
     ],
 )
-def test_which_measures_ranks_suffice_for(name: str, known: bool) -> None:
+def test_which_measures_the_provider_supports(name: str, known: bool) -> None:
     assert RankProvider().supports(ir_measures.parse_measure(name)) is known

@@ -35,18 +35,20 @@ Qrels = dict[str, dict[str, int]]
 Run = dict[str, dict[str, float]]
 
 
-def scored(order: str) -> dict[str, float]:
+def score_in_order(order: str) -> dict[str, float]:
     """Give passages falling scores in the order in which they stand."""
-    return {one: 1.0 - 0.125 * place for place, one in enumerate(order.split())}
+    return {passage: 1.0 - 0.125 * place for place, passage in enumerate(order.split())}
 
 
-def per_query(measure: Measure, qrels: Any, run: Any) -> dict[str, float]:
-    return {one.query_id: one.value for one in ir_measures.iter_calc([measure], qrels, run)}
+def compute_per_query(measure: Measure, qrels: Any, run: Any) -> dict[str, float]:
+    return {
+        metric.query_id: metric.value for metric in ir_measures.iter_calc([measure], qrels, run)
+    }
 
 
-def one(measure: Measure, relevant: str, order: str, query: str = "de:q:1") -> float:
+def compute_one(measure: Measure, relevant: str, order: str, query: str = "de:q:1") -> float:
     qrels = {query: dict.fromkeys(relevant.split(), 1)}
-    return per_query(measure, qrels, {query: scored(order)})[query]
+    return compute_per_query(measure, qrels, {query: score_in_order(order)})[query]
 
 
 # One German question, answered in three languages; the six passages in the order of a run.
@@ -93,49 +95,53 @@ ORDER = "de:1 en:9 en:1 de:9 fr:9 fr:1"
     ids=str,
 )
 def test_by_hand(measure: BiasMeasure, expected: float) -> None:
-    assert one(measure, GOLDS, ORDER) == pytest.approx(expected, abs=1e-12, nan_ok=True)
+    assert compute_one(measure, GOLDS, ORDER) == pytest.approx(expected, abs=1e-12, nan_ok=True)
 
 
 def test_logarithmic_exposure_by_hand() -> None:
     # Two languages, one passage each: weights 1 and 1/log2(3) = .6309, so e = (.6131, .3869).
     # Middle (.5566, .4434); JS = (.6131 log2(.6131/.5566) + .3869 log2(.3869/.4434)
     #   + .5 log2(.5/.5566) + .5 log2(.5/.4434)) / 2 = .009376; 1 - sqrt(.009376) = .9032
-    assert one(LanguageExposure @ 2, "de:1 en:1", "de:1 en:1") == pytest.approx(0.9032, abs=1e-4)
+    assert compute_one(LanguageExposure @ 2, "de:1 en:1", "de:1 en:1") == pytest.approx(
+        0.9032, abs=1e-4
+    )
     # Patience .999999: both languages get the same exposure.
     patient = LanguageExposure(discount="geometric", p=0.999999) @ 2
-    assert one(patient, "de:1 en:1", "de:1 en:1") == pytest.approx(1, abs=1e-6)
-    assert one(LanguageExposure @ 2, "fr:1", "de:1 en:1") == 0.0  # no exposure to French
+    assert compute_one(patient, "de:1 en:1", "de:1 en:1") == pytest.approx(1, abs=1e-6)
+    assert compute_one(LanguageExposure @ 2, "fr:1", "de:1 en:1") == 0.0  # no exposure to French
 
 
 def test_peer_by_hand() -> None:
     # de 1 and 2, en 3, fr 4; mean 2.5: H = 3 (2 * 1 + .25 + 2.25) / 5 = 2.7, and with two degrees
     # of freedom chi-squared exceeds it with probability exp(-1.35).
     golds = "de:1 de:2 en:1 fr:1"
-    assert one(PEER, golds, "de:1 de:2 en:1 fr:1") == pytest.approx(math.exp(-1.35), abs=1e-12)
+    assert compute_one(PEER, golds, "de:1 de:2 en:1 fr:1") == pytest.approx(
+        math.exp(-1.35), abs=1e-12
+    )
     # What is ranked between them changes nothing.
     between = "de:1 xx:1 de:2 xx:2 xx:3 en:1 fr:1"
-    assert one(PEER, golds, between) == pytest.approx(math.exp(-1.35), abs=1e-12)
+    assert compute_one(PEER, golds, between) == pytest.approx(math.exp(-1.35), abs=1e-12)
     # en and fr not retrieved: both 3.5. H = 3 (2 * 1 + 1 + 1) / (2.25 + .25 + 1 + 1) = 8/3
     expected = pytest.approx(math.exp(-4 / 3), abs=1e-12)
-    assert one(PEER, golds, "de:1 de:2") == expected
-    assert one(PEER @ 2, golds, "de:1 de:2 en:1 fr:1") == expected
+    assert compute_one(PEER, golds, "de:1 de:2") == expected
+    assert compute_one(PEER @ 2, golds, "de:1 de:2 en:1 fr:1") == expected
 
 
 def test_peer_weighs_relevance_levels() -> None:
     # Level 1: de 1 2, en 3, fr 4 (p = exp(-1.35)). Level 2: de 1 4, en 2, fr 3, so
     # H = 3 (0 + .25 + .25) / 5 = .3. Level 0: de 1 2, en 3.5, fr 3.5, not retrieved (exp(-4/3)).
     # Level 3 has one passage a language, and says nothing.
-    ones, twos = "de:a de:b en:a fr:a", "de:c en:c fr:c de:d"
-    noughts, threes = "de:e de:f en:e fr:e", "de:g en:g fr:g"
-    judged = {
+    level_one, level_two = "de:a de:b en:a fr:a", "de:c en:c fr:c de:d"
+    level_nought, level_three = "de:e de:f en:e fr:e", "de:g en:g fr:g"
+    relevances = {
         identity: level
-        for level, group in enumerate([noughts, ones, twos, threes])
+        for level, group in enumerate([level_nought, level_one, level_two, level_three])
         for identity in group.split()
     }
-    run = {"de:q:1": scored(f"{ones} de:e {twos} de:f {threes}")}
+    run = {"de:q:1": score_in_order(f"{level_one} de:e {level_two} de:f {level_three}")}
 
     def weighted(measure: Measure) -> float:
-        return per_query(measure, {"de:q:1": judged}, run)["de:q:1"]
+        return compute_per_query(measure, {"de:q:1": relevances}, run)["de:q:1"]
 
     first, second, nought = math.exp(-1.35), math.exp(-0.15), math.exp(-4 / 3)
     assert weighted(PEER) == pytest.approx((first + second) / 2)
@@ -148,58 +154,68 @@ def test_peer_weighs_relevance_levels() -> None:
 def test_several_sets_of_parallel_passages() -> None:
     # Sets 1 (ranks 1, 4) and 2 (ranks 2, 3, 6); fr:3 is parallel to nothing.
     golds, order = "de:1 en:1 de:2 en:2 fr:2 fr:3", "de:1 en:2 de:2 en:1 fr:3 fr:2"
-    assert one(RankDistance, golds, order) == (3 + 4) / 2
+    assert compute_one(RankDistance, golds, order) == (3 + 4) / 2
     # de:1 leads its set; de:2 does not.
-    assert one(LanguagePreference, golds, order) == 0.5
+    assert compute_one(LanguagePreference, golds, order) == 0.5
     # French is in set 2 alone, and last there.
-    assert one(LanguagePreference, golds, order, query="fr:q:1") == 0.0
+    assert compute_one(LanguagePreference, golds, order, query="fr:q:1") == 0.0
     # 1/2 in set 1 and 1/3 in set 2, for German.
-    assert unbiased(LanguagePreference, placed("de", golds, order)) == pytest.approx(5 / 12)
-    assert unbiased(RankDistance, placed("de", golds, order)) == 1.5
+    assert compute_unbiased_value(
+        LanguagePreference, place_judgements("de", golds, order)
+    ) == pytest.approx(5 / 12)
+    assert compute_unbiased_value(RankDistance, place_judgements("de", golds, order)) == 1.5
     # No id is parallel to another: all are one set, with ranks 1, 2 and 4. Two of the three
     # are German, and the best of all is.
     golds, order = "de:1 de:2 en:3", "de:1 en:3 de:9 de:2"
-    assert one(RankDistance, golds, order) == 3.0
-    assert one(LanguagePreference, golds, order) == 1.0
-    assert unbiased(LanguagePreference, placed("de", golds, order)) == pytest.approx(2 / 3)
+    assert compute_one(RankDistance, golds, order) == 3.0
+    assert compute_one(LanguagePreference, golds, order) == 1.0
+    assert compute_unbiased_value(
+        LanguagePreference, place_judgements("de", golds, order)
+    ) == pytest.approx(2 / 3)
     # All in one language, as MIRACL's: there is nothing to prefer.
-    assert math.isnan(one(RankDistance, "de:1 de:2", "de:1 de:9 de:2"))
-    assert math.isnan(unbiased(RankDistance, placed("de", "de:1 de:2", "de:1 de:2")))
+    assert math.isnan(compute_one(RankDistance, "de:1 de:2", "de:1 de:9 de:2"))
+    assert math.isnan(
+        compute_unbiased_value(RankDistance, place_judgements("de", "de:1 de:2", "de:1 de:2"))
+    )
 
 
 LANGS = ["de", "en", "fr", "ru", "x"]
 
 
-def placed(lang: str, relevant: str, order: str, pool: int | None = None) -> RankedJudgements:
+def place_judgements(
+    lang: str, relevant: str, order: str, pool: int | None = None
+) -> RankedJudgements:
     """Return a ranking in the arithmetic's own terms."""
-    ranked, golds = order.split(), relevant.split()
+    ranking, golds = order.split(), relevant.split()
     n = len(golds)
     langs, keys = [gold.split(":")[0] for gold in golds], [gold.split(":")[1] for gold in golds]
     return RankedJudgements(
         query=np.zeros(n, np.int64),
         relevance=np.ones(n, np.int64),
-        rank=np.array([ranked.index(g) + 1 if g in ranked else 0 for g in golds], np.int64),
+        rank=np.array([ranking.index(g) + 1 if g in ranking else 0 for g in golds], np.int64),
         rank_ascending=np.zeros(n, np.int64),
-        passage_language=np.array([LANGS.index(one) for one in langs], np.int64),
+        passage_language=np.array([LANGS.index(passage) for passage in langs], np.int64),
         parallel_key=np.array([sorted(set(keys)).index(key) for key in keys], np.int64),
         query_language=np.array([LANGS.index(lang)]),
-        ranking_length=np.array([len(ranked)]),
-        pool_size=np.array([pool or len(ranked) + 1]),
-        top_languages=np.array([[LANGS.index(one.split(":")[0]) for one in ranked]], np.int64),
+        ranking_length=np.array([len(ranking)]),
+        pool_size=np.array([pool or len(ranking) + 1]),
+        top_languages=np.array(
+            [[LANGS.index(passage.split(":")[0]) for passage in ranking]], np.int64
+        ),
     )
 
 
-def value(measure: BiasMeasure, ranking: RankedJudgements) -> float:
-    (found,) = measure.compute(ranking)
-    return float(found)
+def compute_value(measure: BiasMeasure, ranking: RankedJudgements) -> float:
+    (value,) = measure.compute(ranking)
+    return float(value)
 
 
-def unbiased(measure: BiasMeasure, ranking: RankedJudgements) -> float:
-    (found,) = measure.compute_unbiased(ranking)
-    return float(found)
+def compute_unbiased_value(measure: BiasMeasure, ranking: RankedJudgements) -> float:
+    (value,) = measure.compute_unbiased(ranking)
+    return float(value)
 
 
-ALL = [
+BIAS_EXAMPLES = [
     RankDistance,
     RankDistance @ 3,
     RankDistance(pool=100),
@@ -216,17 +232,17 @@ ALL = [
 def test_a_query_that_the_run_lacks_is_as_biased_as_can_be(
     mixed: list[Measure], *, empty: bool
 ) -> None:
-    judged = {"de:1": 1, "en:1": 1, "de:2": 0, "de:3": 0, "en:2": 0}
-    qrels = {"de:q:1": judged, "de:q:2": judged}
-    run: Run = {"de:q:1": scored("de:1 en:1 de:2 en:2 de:3")}
+    relevances = {"de:1": 1, "en:1": 1, "de:2": 0, "de:3": 0, "en:2": 0}
+    qrels = {"de:q:1": relevances, "de:q:2": relevances}
+    run: Run = {"de:q:1": score_in_order("de:1 en:1 de:2 en:2 de:3")}
     if empty:
         run["de:q:2"] = {}
     values = {
-        found.measure: found.value
-        for found in ir_measures.iter_calc([*ALL, *mixed], qrels, run)
-        if found.query_id == "de:q:2"
+        metric.measure: metric.value
+        for metric in ir_measures.iter_calc([*BIAS_EXAMPLES, *mixed], qrels, run)
+        if metric.query_id == "de:q:2"
     }
-    assert {measure: values[measure] for measure in ALL} == {
+    assert {measure: values[measure] for measure in BIAS_EXAMPLES} == {
         RankDistance: 5.0,  # the longest ranking has five passages, so N = 6
         RankDistance @ 3: 3.0,
         RankDistance(pool=100): 99.0,
@@ -240,26 +256,26 @@ def test_a_query_that_the_run_lacks_is_as_biased_as_can_be(
 
 def test_an_empty_run_is_not_unbiased() -> None:
     qrels = {"de:q:1": {"de:1": 1, "en:1": 1, "fr:1": 1}}
-    assert per_query(RankDistance, qrels, {}) == {"de:q:1": 3.0}  # unbiased would be 2
-    assert per_query(LanguagePreference, qrels, {}) == {"de:q:1": 1.0}
+    assert compute_per_query(RankDistance, qrels, {}) == {"de:q:1": 3.0}  # unbiased would be 2
+    assert compute_per_query(LanguagePreference, qrels, {}) == {"de:q:1": 1.0}
 
 
 def test_unretrieved_passages() -> None:
     # Ranks 1 and 2, and fr:1 at the end: N = 4 + 1, or the pool.
     order = "de:1 en:1 de:8 de:9"
-    assert one(RankDistance, GOLDS, order) == 4.0
-    assert one(RankDistance(pool=50), GOLDS, order) == 49.0
-    assert one(RankDistance @ 2, GOLDS, order) == 2.0
-    assert one(LanguagePreference, GOLDS, order) == 1.0
+    assert compute_one(RankDistance, GOLDS, order) == 4.0
+    assert compute_one(RankDistance(pool=50), GOLDS, order) == 49.0
+    assert compute_one(RankDistance @ 2, GOLDS, order) == 2.0
+    assert compute_one(LanguagePreference, GOLDS, order) == 1.0
     # The query's own is missing while others are there.
-    assert one(LanguagePreference, GOLDS, "en:1 de:8") == 0.0
+    assert compute_one(LanguagePreference, GOLDS, "en:1 de:8") == 0.0
     # None is there: that all share the last place is no evenness.
-    assert one(RankDistance, GOLDS, "de:7 de:8 de:9") == 3.0
-    assert one(RankDistance(pool=50), GOLDS, "de:7 de:8 de:9") == 49.0
-    assert one(LanguagePreference, GOLDS, "en:7 de:8 de:9") == 1.0
-    assert one(PEER, f"{GOLDS} de:2", "de:7 de:8 de:9") == 0.0
+    assert compute_one(RankDistance, GOLDS, "de:7 de:8 de:9") == 3.0
+    assert compute_one(RankDistance(pool=50), GOLDS, "de:7 de:8 de:9") == 49.0
+    assert compute_one(LanguagePreference, GOLDS, "en:7 de:8 de:9") == 1.0
+    assert compute_one(PEER, f"{GOLDS} de:2", "de:7 de:8 de:9") == 0.0
     # The same where the cutoff hides them.
-    assert one(RankDistance @ 2, GOLDS, f"de:8 de:9 {GOLDS}") == 2.0
+    assert compute_one(RankDistance @ 2, GOLDS, f"de:8 de:9 {GOLDS}") == 2.0
 
 
 def test_queries_without_a_value_are_nan_and_left_out_of_the_mean() -> None:
@@ -269,37 +285,40 @@ def test_queries_without_a_value_are_nan_and_left_out_of_the_mean() -> None:
         "de:q:3": {"en:1": 1, "fr:1": 1},  # none in German
         "de:q:4": {"de:1": 0},  # none at all
     }
-    run = dict.fromkeys(qrels, scored("de:1 de:9 en:1 fr:1"))
+    run = dict.fromkeys(qrels, score_in_order("de:1 de:9 en:1 fr:1"))
     measures = [RankDistance, LanguagePreference, LanguageExposure @ 2, SameLanguageShare @ 3]
-    preference = per_query(LanguagePreference, qrels, run)
+    preference = compute_per_query(LanguagePreference, qrels, run)
     assert preference["de:q:1"] == 1.0
     assert [math.isnan(preference[f"de:q:{n}"]) for n in (2, 3, 4)] == [True] * 3
-    distance = per_query(RankDistance, qrels, run)
+    distance = compute_per_query(RankDistance, qrels, run)
     assert (distance["de:q:1"], distance["de:q:3"]) == (2.0, 1.0)
     assert math.isnan(distance["de:q:2"])
-    assert math.isnan(per_query(LanguageExposure @ 2, qrels, run)["de:q:4"])
+    assert math.isnan(compute_per_query(LanguageExposure @ 2, qrels, run)["de:q:4"])
     # The same alone and beside measures of other providers.
-    for others in ([], [AP, nDCG @ 10]):
-        found = ir_measures.calc_aggregate([*measures, *others], qrels, run)
-        assert found[RankDistance] == 1.5
-        assert found[LanguagePreference] == 1.0
-        assert found[SameLanguageShare @ 3] == pytest.approx(2 / 3)
+    for beside in ([], [AP, nDCG @ 10]):
+        values = ir_measures.calc_aggregate([*measures, *beside], qrels, run)
+        assert values[RankDistance] == 1.5
+        assert values[LanguagePreference] == 1.0
+        assert values[SameLanguageShare @ 3] == pytest.approx(2 / 3)
     # AP: (1 + 2/3) / 2, 1, (1/3 + 2/4) / 2, and 0.
-    assert found[AP] == pytest.approx((5 / 6 + 1 + 5 / 12 + 0) / 4)
+    assert values[AP] == pytest.approx((5 / 6 + 1 + 5 / 12 + 0) / 4)
     assert math.isnan(ir_measures.calc_aggregate([PEER], qrels, run)[PEER])
 
 
 def test_ties_are_trec_evals() -> None:
     # As float32 the scores of de:1 and en:1 are equal, and en:1 comes first as the later id.
     run = {"de:q:1": {"de:1": 0.5 + 1e-9, "en:1": 0.5, "de:2": 0.25, "fr:1": 0.25}}
-    assert per_query(LanguagePreference, {"de:q:1": {"de:1": 1, "en:1": 1}}, run)["de:q:1"] == 0.0
+    assert (
+        compute_per_query(LanguagePreference, {"de:q:1": {"de:1": 1, "en:1": 1}}, run)["de:q:1"]
+        == 0.0
+    )
     # Ranks 2 of de:1 and 3 of fr:1, which precedes de:2; trec_eval's reciprocal ranks agree.
-    assert per_query(RankDistance, {"de:q:1": {"de:1": 1, "fr:1": 1}}, run)["de:q:1"] == 1.0
-    assert per_query(RR, {"de:q:1": {"de:1": 1}}, run)["de:q:1"] == 0.5
-    assert per_query(RR, {"de:q:1": {"fr:1": 1}}, run)["de:q:1"] == pytest.approx(1 / 3)
+    assert compute_per_query(RankDistance, {"de:q:1": {"de:1": 1, "fr:1": 1}}, run)["de:q:1"] == 1.0
+    assert compute_per_query(RR, {"de:q:1": {"de:1": 1}}, run)["de:q:1"] == 0.5
+    assert compute_per_query(RR, {"de:q:1": {"fr:1": 1}}, run)["de:q:1"] == pytest.approx(1 / 3)
     # Scores beyond float32 are infinite there, and so tie.
     run = {"de:q:1": {"de:1": 1e300, "en:1": 1e200}}
-    assert per_query(SameLanguageShare @ 1, {"de:q:1": {"de:1": 1}}, run)["de:q:1"] == 0.0
+    assert compute_per_query(SameLanguageShare @ 1, {"de:q:1": {"de:1": 1}}, run)["de:q:1"] == 0.0
 
 
 @pytest.mark.parametrize("n", [2, 3, 4])
@@ -313,7 +332,7 @@ def test_a_random_ranking_has_normalized_distance_one(n: int, pool: int) -> None
         for at, place in enumerate(places):
             order[place - 1] = f"{langs[at]}:1"
         golds = " ".join(f"{lang}:1" for lang in langs[:n])
-        values.append(value(measure, placed("de", golds, " ".join(order), pool)))
+        values.append(compute_value(measure, place_judgements("de", golds, " ".join(order), pool)))
     assert sum(values) / len(values) == pytest.approx(1, abs=1e-12)
     assert min(values) == 0
     assert max(values) == pytest.approx((n + 1) / (n - 1))
@@ -321,54 +340,59 @@ def test_a_random_ranking_has_normalized_distance_one(n: int, pool: int) -> None
 
 def test_normalized_distance_in_a_pool_of_relevant_passages_has_no_value() -> None:
     measure = RankDistance(normalized=True)
-    assert math.isnan(value(measure, placed("de", GOLDS, GOLDS, pool=3)))
-    assert math.isnan(unbiased(measure, placed("de", GOLDS, GOLDS, pool=3)))
-    assert unbiased(measure, placed("de", GOLDS, GOLDS, pool=4)) == 0.0
+    assert math.isnan(compute_value(measure, place_judgements("de", GOLDS, GOLDS, pool=3)))
+    assert math.isnan(compute_unbiased_value(measure, place_judgements("de", GOLDS, GOLDS, pool=3)))
+    assert compute_unbiased_value(measure, place_judgements("de", GOLDS, GOLDS, pool=4)) == 0.0
 
 
 @pytest.mark.parametrize("relevant", ["de:1 en:1 fr:1", "de:1 en:1 de:2 fr:2", "de:1 de:2 en:3"])
 def test_unbiased_preference_is_the_mean_over_all_rankings(relevant: str) -> None:
     rankings = [
-        placed("de", relevant, " ".join(o)) for o in permutations([*relevant.split(), "x:9"])
+        place_judgements("de", relevant, " ".join(o))
+        for o in permutations([*relevant.split(), "x:9"])
     ]
-    values = [value(LanguagePreference, ranking) for ranking in rankings]
+    values = [compute_value(LanguagePreference, ranking) for ranking in rankings]
     mean = sum(values) / len(values)
-    assert mean == pytest.approx(unbiased(LanguagePreference, rankings[0]), abs=1e-12)
+    assert mean == pytest.approx(compute_unbiased_value(LanguagePreference, rankings[0]), abs=1e-12)
 
 
 def test_unbiased_values() -> None:
-    ranking = placed("de", "de:1 en:1 fr:1 fr:2", ORDER)
-    assert unbiased(SameLanguageShare @ 3, ranking) == 0.25
+    ranking = place_judgements("de", "de:1 en:1 fr:1 fr:2", ORDER)
+    assert compute_unbiased_value(SameLanguageShare @ 3, ranking) == 0.25
     # Without a relevant passage in the query's language no share of it is the right one.
-    russian = placed("ru", "de:1 en:1 fr:1 fr:2", ORDER)
-    assert math.isnan(unbiased(SameLanguageShare @ 3, russian))
-    assert value(SameLanguageShare @ 3, russian) == 0.0
-    assert unbiased(LanguageExposure @ 3, ranking) == 1.0
-    assert unbiased(PEER, ranking) == 1.0
-    assert unbiased(RankDistance, placed("de", GOLDS, ORDER)) == 2.0
-    assert unbiased(RankDistance @ 1, placed("de", GOLDS, ORDER)) == 1.0
-    assert math.isnan(unbiased(PEER, placed("de", GOLDS, ORDER)))
-    assert math.isnan(unbiased(LanguagePreference, placed("ru", GOLDS, ORDER)))
+    russian = place_judgements("ru", "de:1 en:1 fr:1 fr:2", ORDER)
+    assert math.isnan(compute_unbiased_value(SameLanguageShare @ 3, russian))
+    assert compute_value(SameLanguageShare @ 3, russian) == 0.0
+    assert compute_unbiased_value(LanguageExposure @ 3, ranking) == 1.0
+    assert compute_unbiased_value(PEER, ranking) == 1.0
+    assert compute_unbiased_value(RankDistance, place_judgements("de", GOLDS, ORDER)) == 2.0
+    assert compute_unbiased_value(RankDistance @ 1, place_judgements("de", GOLDS, ORDER)) == 1.0
+    assert math.isnan(compute_unbiased_value(PEER, place_judgements("de", GOLDS, ORDER)))
+    assert math.isnan(
+        compute_unbiased_value(LanguagePreference, place_judgements("ru", GOLDS, ORDER))
+    )
     for measure in (SameLanguageShare, LanguageExposure):
-        assert math.isnan(unbiased(measure @ 1, placed("de", "", "de:1")))
+        assert math.isnan(compute_unbiased_value(measure @ 1, place_judgements("de", "", "de:1")))
 
 
-def test_whether_peer_says_anything() -> None:
+def test_peer_needs_two_passages_in_a_language() -> None:
     # With one passage a language H is N - 1 = 10 for eleven languages, whatever the ranking.
     ranks = np.random.default_rng(0).permutation(11) + 1.0
     assert kruskal(*([rank] for rank in ranks)).statistic == pytest.approx(10, abs=1e-12)
     assert chi2.sf(10, 10) == pytest.approx(0.4405, abs=5e-5)
-    assert math.isnan(value(PEER, placed("de", GOLDS, ORDER)))
-    assert math.isnan(value(PEER, placed("de", "de:1 de:2", ORDER)))  # one language
-    assert not math.isnan(value(PEER, placed("de", f"{GOLDS} fr:2", ORDER)))
-    assert not math.isnan(value(RankDistance, placed("de", GOLDS, ORDER)))
-    assert math.isnan(value(LanguagePreference, placed("ru", GOLDS, ORDER)))
+    assert math.isnan(compute_value(PEER, place_judgements("de", GOLDS, ORDER)))
+    assert math.isnan(
+        compute_value(PEER, place_judgements("de", "de:1 de:2", ORDER))
+    )  # one language
+    assert not math.isnan(compute_value(PEER, place_judgements("de", f"{GOLDS} fr:2", ORDER)))
+    assert not math.isnan(compute_value(RankDistance, place_judgements("de", GOLDS, ORDER)))
+    assert math.isnan(compute_value(LanguagePreference, place_judgements("ru", GOLDS, ORDER)))
 
 
 # A second implementation, straight from judgements and a run, which shares no code with the first.
 
 
-def brute_ranks(scores: dict[str, float]) -> dict[str, int]:
+def rank_plainly(scores: dict[str, float]) -> dict[str, int]:
     single = {identity: np.float32(score) for identity, score in scores.items()}
     return {
         a: 1
@@ -377,7 +401,7 @@ def brute_ranks(scores: dict[str, float]) -> dict[str, int]:
     }
 
 
-def brute_sets(relevant: list[str]) -> list[list[str]]:
+def group_plainly(relevant: list[str]) -> list[list[str]]:
     per_lang = [sum(r.startswith(lang) for r in relevant) for lang in ("de", "en", "fr")]
     groups = [[r for r in relevant if r[3:] == key] for key in ("1", "2", "3")]
     groups = [group for group in groups if len(group) > 1]
@@ -386,59 +410,59 @@ def brute_sets(relevant: list[str]) -> list[list[str]]:
     return [group for group in groups if len({p[:2] for p in group}) > 1]
 
 
-def brute(
-    measure: BiasMeasure, judged: dict[str, int], scores: dict[str, float], end: int
+def compute_plainly(
+    measure: BiasMeasure, relevances: dict[str, int], scores: dict[str, float], end: int
 ) -> float | None:
     """Return the value for a German query; unretrieved passages have rank ``end``."""
-    ranks = brute_ranks(scores)
-    relevant = [passage for passage, relevance in judged.items() if relevance >= measure["rel"]]
+    ranks = rank_plainly(scores)
+    relevant = [passage for passage, relevance in relevances.items() if relevance >= measure["rel"]]
     return {
-        "RankDistance": brute_distance,
-        "LanguagePreference": brute_preference,
-        "SameLanguageShare": brute_share,
-        "LanguageExposure": brute_exposure,
+        "RankDistance": distance_plainly,
+        "LanguagePreference": preference_plainly,
+        "SameLanguageShare": share_plainly,
+        "LanguageExposure": exposure_plainly,
     }[str(measure.NAME)](measure, relevant, ranks, end)
 
 
-def brute_distance(
+def distance_plainly(
     measure: BiasMeasure, relevant: list[str], ranks: dict[str, int], end: int
 ) -> float | None:
     values = []
     end = measure["pool"] or end
     k = measure["cutoff"] or 10**9
-    for group in brute_sets(relevant):
+    for group in group_plainly(relevant):
         n = len(group)
         clipped = [min(ranks.get(p, end), k + 1) for p in group]
-        found: float = max(abs(a - b) for a in clipped for b in clipped)
+        distance: float = max(abs(a - b) for a in clipped for b in clipped)
         if not any(ranks.get(p, 10**10) <= k for p in group):
-            found = min(end - 1, k)
+            distance = min(end - 1, k)
         if measure["normalized"]:
-            found = (found - (n - 1)) / ((n - 1) * (end + 1) / (n + 1) - (n - 1))
-        values.append(found)
+            distance = (distance - (n - 1)) / ((n - 1) * (end + 1) / (n + 1) - (n - 1))
+        values.append(distance)
     return sum(values) / len(values) if values else None
 
 
-def brute_preference(
+def preference_plainly(
     _: BiasMeasure, relevant: list[str], ranks: dict[str, int], _end: int
 ) -> float | None:
     values = []
-    for group in brute_sets(relevant):
-        own = [p for p in group if p.startswith("de")]
-        others = [p for p in group if not p.startswith("de")]
-        if own and others:
-            first = any(all(ranks.get(a, 99) < ranks.get(b, 99) for b in others) for a in own)
+    for group in group_plainly(relevant):
+        native = [p for p in group if p.startswith("de")]
+        foreign = [p for p in group if not p.startswith("de")]
+        if native and foreign:
+            first = any(all(ranks.get(a, 99) < ranks.get(b, 99) for b in foreign) for a in native)
             values.append(first or not any(p in ranks for p in group))
     return sum(values) / len(values) if values else None
 
 
-def brute_share(
+def share_plainly(
     measure: BiasMeasure, _: list[str], ranks: dict[str, int], _end: int
 ) -> float | None:
     top = [p for p, rank in ranks.items() if rank <= measure["cutoff"]]
     return sum(p.startswith("de") for p in top) / len(top) if top else 1.0
 
 
-def brute_exposure(
+def exposure_plainly(
     measure: BiasMeasure, relevant: list[str], ranks: dict[str, int], _end: int
 ) -> float | None:
     if not relevant:
@@ -457,7 +481,7 @@ IDS = [f"{lang}:{key}" for lang in ("de", "en", "fr") for key in ("1", "2", "3")
 SCORES = st.sampled_from([0.0, 0.25, 0.5, 0.5 + 1e-9, 0.75, 1.0, -2.0])
 JUDGED = st.dictionaries(st.sampled_from(IDS), st.integers(-1, 2), min_size=1)
 SCORED = st.dictionaries(st.sampled_from([*IDS, "de:4", "en:4", "fr:4"]), SCORES)
-TRIED = [
+MEASURES_TO_COMPARE = [
     RankDistance,
     RankDistance(rel=2),
     RankDistance @ 2,
@@ -485,14 +509,14 @@ def test_a_second_implementation_agrees(
     run = {"de:q:1": scores, "en:q:9": more}
     relevant = max(sum(grade > 0 for grade in grades.values()) for grades in qrels.values())
     end = 1 + max(len(scores), len(more), relevant)
-    found = {
+    values = {
         (metric.measure, metric.query_id): metric.value
-        for metric in ir_measures.iter_calc(TRIED, qrels, run)
+        for metric in ir_measures.iter_calc(MEASURES_TO_COMPARE, qrels, run)
     }
-    for measure in TRIED:
+    for measure in MEASURES_TO_COMPARE:
         for query, judgements in qrels.items():
-            expected = brute(measure, judgements, run.get(query, {}), end)
-            assert found[measure, query] == pytest.approx(
+            expected = compute_plainly(measure, judgements, run.get(query, {}), end)
+            assert values[measure, query] == pytest.approx(
                 math.nan if expected is None else expected, abs=1e-9, nan_ok=True
             ), measure
 
@@ -502,7 +526,7 @@ def test_a_second_implementation_agrees(
 def test_peer_is_scipys_kruskal(
     judged: dict[str, int], scores: dict[str, float], cutoff: int | None
 ) -> None:
-    ranks = {p: r for p, r in brute_ranks(scores).items() if r <= (cutoff or 99)}
+    ranks = {p: r for p, r in rank_plainly(scores).items() if r <= (cutoff or 99)}
     parts = []
     for level in (1, 2):
         passages = [p for p, grade in judged.items() if grade == level]
@@ -518,8 +542,8 @@ def test_peer_is_scipys_kruskal(
         parts.append(float(p_value))
         assert p_value == pytest.approx(chi2.sf(statistic, len(groups) - 1))
     expected = sum(parts) / len(parts) if parts else math.nan
-    found = per_query(PEER(cutoff=cutoff), {"de:q:1": judged}, {"de:q:1": scores})
-    assert found["de:q:1"] == pytest.approx(expected, abs=1e-9, nan_ok=True)
+    values = compute_per_query(PEER(cutoff=cutoff), {"de:q:1": judged}, {"de:q:1": scores})
+    assert values["de:q:1"] == pytest.approx(expected, abs=1e-9, nan_ok=True)
 
 
 # Within ir-measures.
@@ -551,18 +575,18 @@ def test_weights_are_told_apart() -> None:
     assert PEER(weights={1: 1.0, 2: 3.0}) != PEER(weights={2: 3.0})
 
 
-def as_qrels(qrels: Qrels) -> Iterator[Qrel]:
-    return (Qrel(q, d, r) for q, judged in qrels.items() for d, r in judged.items())
+def list_qrels(qrels: Qrels) -> Iterator[Qrel]:
+    return (Qrel(q, d, r) for q, relevances in qrels.items() for d, r in relevances.items())
 
 
-def as_run(run: Run) -> Iterator[ScoredDoc]:
+def list_run(run: Run) -> Iterator[ScoredDoc]:
     return (ScoredDoc(q, d, s) for q, scores in run.items() for d, s in scores.items())
 
 
-def test_every_form_of_input_and_other_measures_beside() -> None:
+def test_every_form_of_qrels_and_run_beside_other_measures() -> None:
     frames = pytest.importorskip("pandas")
     qrels = {"de:q:1": dict.fromkeys(GOLDS.split(), 1), "en:q:1": {"en:1": 1, "de:1": 1}}
-    run = {"de:q:1": scored(ORDER)}
+    run = {"de:q:1": score_in_order(ORDER)}
     measures: list[Measure] = [RankDistance, AP, SameLanguageShare @ 4, nDCG @ 10]
     # AP = (1 + 2/3 + 3/6) / 3; nDCG = (1 + 1/2 + 1/log2(7)) / (1 + 1/log2(3) + 1/2); the English
     # query is missing: 0 for both, and N - 1 = 6 and 1 for the measures of bias.
@@ -575,13 +599,13 @@ def test_every_form_of_input_and_other_measures_beside() -> None:
     }
     forms: Iterable[tuple[Any, Any]] = [
         (qrels, run),
-        (as_qrels(qrels), as_run(run)),
-        (frames.DataFrame(as_qrels(qrels)), frames.DataFrame(as_run(run))),
+        (list_qrels(qrels), list_run(run)),
+        (frames.DataFrame(list_qrels(qrels)), frames.DataFrame(list_run(run))),
     ]
-    for judged, ranked in forms:
-        found = ir_measures.calc(measures, judged, ranked)
-        assert found.aggregated == pytest.approx(expected)
-        assert len(found.per_query) == 8
+    for qrels_form, run_form in forms:
+        results = ir_measures.calc(measures, qrels_form, run_form)
+        assert results.aggregated == pytest.approx(expected)
+        assert len(results.per_query) == 8
     assert RankDistance.calc_aggregate(qrels, run) == 5.5
     evaluator = RankDistance.evaluator(qrels)
     assert evaluator.calc_aggregate(run)[RankDistance] == 5.5
@@ -591,25 +615,25 @@ def test_every_form_of_input_and_other_measures_beside() -> None:
 def test_languages_may_come_from_a_mapping() -> None:
     langs = {"q1": "de", "a": "de", "b": "en", "c": "en"}
     qrels, run = {"q1": {"a": 1, "b": 1}}, {"q1": {"b": 3.0, "c": 2.0, "a": 1.0}}
-    assert per_query(LanguagePreference(langs=langs), qrels, run) == {"q1": 0.0}
-    assert per_query(RankDistance(langs=langs), qrels, run) == {"q1": 2.0}
-    assert per_query((SameLanguageShare @ 3)(langs=langs), qrels, run) == {"q1": 1 / 3}
+    assert compute_per_query(LanguagePreference(langs=langs), qrels, run) == {"q1": 0.0}
+    assert compute_per_query(RankDistance(langs=langs), qrels, run) == {"q1": 2.0}
+    assert compute_per_query((SameLanguageShare @ 3)(langs=langs), qrels, run) == {"q1": 1 / 3}
     assert str(RankDistance(langs=langs)) == "RankDistance"
     # The mapping wins over an id's own language, and the id then is no version of another.
     swapped = {"de:q:1": "en", "de:1": "en", "en:1": "de"}
-    qrels, run = {"de:q:1": {"de:1": 1, "en:1": 1}}, {"de:q:1": scored("de:1 en:1")}
-    assert per_query(LanguagePreference(langs=swapped), qrels, run) == {"de:q:1": 1.0}
+    qrels, run = {"de:q:1": {"de:1": 1, "en:1": 1}}, {"de:q:1": score_in_order("de:1 en:1")}
+    assert compute_per_query(LanguagePreference(langs=swapped), qrels, run) == {"de:q:1": 1.0}
     # So de:1 and en:1 are no pair here, and all three passages are one set, ranks 1, 2 and 4.
     three = {"de:q:1": {"de:1": 1, "en:1": 1, "de:2": 1}}
-    far = {"de:q:1": scored("de:1 en:1 de:9 de:2")}
-    assert per_query(RankDistance(langs={"en:1": "fr"}), three, far) == {"de:q:1": 3.0}
-    assert per_query(RankDistance(langs={"en:1": "en"}), three, far) == {"de:q:1": 1.0}
+    far = {"de:q:1": score_in_order("de:1 en:1 de:9 de:2")}
+    assert compute_per_query(RankDistance(langs={"en:1": "fr"}), three, far) == {"de:q:1": 3.0}
+    assert compute_per_query(RankDistance(langs={"en:1": "en"}), three, far) == {"de:q:1": 1.0}
     # Different mappings in one call do not mix.
-    both = [LanguagePreference(langs=swapped), (SameLanguageShare @ 1)(rel=1)]
-    found = ir_measures.calc_aggregate(both, qrels, run)
-    assert found == {LanguagePreference: 1.0, (SameLanguageShare @ 1)(rel=1): 1.0}
-    found = ir_measures.calc_aggregate([(SameLanguageShare @ 1)(langs={"de:1": "en"})], qrels, run)
-    assert list(found.values()) == [0.0]
+    measures = [LanguagePreference(langs=swapped), (SameLanguageShare @ 1)(rel=1)]
+    values = ir_measures.calc_aggregate(measures, qrels, run)
+    assert values == {LanguagePreference: 1.0, (SameLanguageShare @ 1)(rel=1): 1.0}
+    values = ir_measures.calc_aggregate([(SameLanguageShare @ 1)(langs={"de:1": "en"})], qrels, run)
+    assert list(values.values()) == [0.0]
 
 
 @pytest.mark.parametrize(
@@ -633,26 +657,28 @@ def test_languages_may_come_from_a_mapping() -> None:
     ],
     ids=str,
 )
-def test_measures_that_make_no_sense(measure: BiasMeasure, message: str) -> None:
+def test_invalid_measures_are_refused(measure: BiasMeasure, message: str) -> None:
     qrels = {"de:q:1": dict.fromkeys(GOLDS.split(), 1)}
-    for others in ([], [AP]):
+    for beside in ([], [AP]):
         with pytest.raises(BadOption, match=message):
-            ir_measures.calc_aggregate([measure, *others], qrels, {"de:q:1": scored(ORDER)})
+            ir_measures.calc_aggregate([measure, *beside], qrels, {"de:q:1": score_in_order(ORDER)})
 
 
-def test_the_arithmetic_refuses_what_it_cannot_know() -> None:
+def test_missing_top_languages_and_small_pools_are_refused() -> None:
     ranking = replace(
-        placed("de", "", "de:1 en:1"), ranking_length=np.array([1000]), pool_size=np.array([13014])
+        place_judgements("de", "", "de:1 en:1"),
+        ranking_length=np.array([1000]),
+        pool_size=np.array([13014]),
     )
     with pytest.raises(BadOption, match="needs the 10 best passages, and only 2 are kept"):
-        value(SameLanguageShare @ 10, ranking)
-    assert value(SameLanguageShare @ 2, ranking) == 0.5
+        compute_value(SameLanguageShare @ 10, ranking)
+    assert compute_value(SameLanguageShare @ 2, ranking) == 0.5
     with pytest.raises(BadOption, match="the pool has 9 passages, and a query at least 1000"):
-        value(RankDistance(pool=9), ranking)
+        compute_value(RankDistance(pool=9), ranking)
     with pytest.raises(BadOption, match="the pool has 2 passages, and a query at least 3"):
-        value(RankDistance(pool=2), placed("de", GOLDS, ""))
+        compute_value(RankDistance(pool=2), place_judgements("de", GOLDS, ""))
     with pytest.raises(BadOption, match="SameLanguageShare needs a cutoff"):
-        value(SameLanguageShare, ranking)
+        compute_value(SameLanguageShare, ranking)
 
 
 @pytest.mark.parametrize(
@@ -670,41 +696,43 @@ def test_the_arithmetic_refuses_what_it_cannot_know() -> None:
         ),
     ],
 )
-def test_data_that_make_no_sense(qrels: Any, run: Any, message: str) -> None:
+def test_invalid_ids_and_scores_are_refused(qrels: Any, run: Any, message: str) -> None:
     with pytest.raises(BadData, match=message):
         ir_measures.calc_aggregate([SameLanguageShare @ 2], qrels, run)
 
 
 def test_languages_of_passages_that_no_measure_reads_may_be_unknown() -> None:
-    qrels, run = {"de:q:1": {"de:1": 1, "en:1": 1}}, {"de:q:1": scored("de:1 en:1 x")}
-    assert per_query(SameLanguageShare @ 2, qrels, run) == {"de:q:1": 0.5}
-    assert per_query(RankDistance, qrels, run) == {"de:q:1": 1.0}
+    qrels, run = {"de:q:1": {"de:1": 1, "en:1": 1}}, {"de:q:1": score_in_order("de:1 en:1 x")}
+    assert compute_per_query(SameLanguageShare @ 2, qrels, run) == {"de:q:1": 0.5}
+    assert compute_per_query(RankDistance, qrels, run) == {"de:q:1": 1.0}
 
 
-def python(code: str, *arguments: str) -> str:
-    done = subprocess.run(
+def run_python(code: str, *arguments: str) -> str:
+    process = subprocess.run(
         [sys.executable, "-W", "error", "-c", code, *arguments],
         capture_output=True,
         text=True,
         check=True,
     )
-    return done.stdout
+    return process.stdout
 
 
 def test_ir_measures_own_command_line(tmp_path: Path) -> None:
     qrels, run = tmp_path / "qrels", tmp_path / "run"
     qrels.write_text("".join(f"de:q:1 0 {gold} 1\n" for gold in GOLDS.split()))
-    lines = [f"de:q:1 Q0 {one} 1 {score} x\n" for one, score in scored(ORDER).items()]
+    lines = [
+        f"de:q:1 Q0 {passage} 1 {score} x\n" for passage, score in score_in_order(ORDER).items()
+    ]
     run.write_text("".join(lines))
     code = "import beir_hybrid.measures\nfrom ir_measures.__main__ import main_cli; main_cli()"
     measures = ["RankDistance(normalized=True,pool=6)", "SameLanguageShare@4", "AP"]
-    printed = python(code, str(qrels), str(run), *measures)
+    printed = run_python(code, str(qrels), str(run), *measures)
     assert dict(line.split("\t") for line in printed.splitlines()) == {
         "RankDistance(normalized=True,pool=6)": "2.0000",
         "SameLanguageShare@4": "0.5000",
         "AP": "0.7222",
     }
-    printed = python(code, str(qrels), str(run), "LanguagePreference", "AP", "--by_query")
+    printed = run_python(code, str(qrels), str(run), "LanguagePreference", "AP", "--by_query")
     assert "all\tLanguagePreference\t1.0000" in printed.splitlines()
 
 
@@ -721,7 +749,7 @@ print(type(known) is type(RankDistance), known == RankDistance)
 qrels = {"de:q:1": {"de:1": 1, "en:1": 1}}
 print(ir_measures.calc_aggregate([known], qrels, {"de:q:1": {"de:1": 2.0, "en:1": 1.0}}))
 """
-    assert python(code).splitlines() == ["[]", "1", "True True", "{RankDistance: 1.0}"]
+    assert run_python(code).splitlines() == ["[]", "1", "True True", "{RankDistance: 1.0}"]
 
 
 def test_each_measure_is_documented() -> None:

@@ -33,7 +33,7 @@ from tests.models import static_model, transformer_model
 TEXTS = ["w3", "w1 w2 w5 w5", "", "w4 w9 unknown", "w7 w8"]
 
 
-def mtebs(model: SentenceTransformer, **options: Any) -> SentenceTransformerEncoderWrapper:
+def wrap_model(model: SentenceTransformer, **options: Any) -> SentenceTransformerEncoderWrapper:
     with warnings.catch_warnings():
         # mteb calls functions of its own and of sentence-transformers that are deprecated.
         warnings.simplefilter("ignore")
@@ -45,7 +45,7 @@ def mtebs(model: SentenceTransformer, **options: Any) -> SentenceTransformerEnco
 def test_vectors_are_those_of_our_own_adapter(similarity: str, prompts: dict[str, str]) -> None:
     options: dict[str, Any] = {"similarity_fn_name": similarity, "prompts": prompts}
     ours = SentenceTransformerEncoder(static_model(**options))
-    theirs = as_encoder(mtebs(static_model(**options)))
+    theirs = as_encoder(wrap_model(static_model(**options)))
     assert isinstance(theirs, MtebEncoder)
     assert isinstance(theirs, Encoder)
     assert theirs.encode_queries(TEXTS).tolist() == ours.encode_queries(TEXTS).tolist()
@@ -55,7 +55,7 @@ def test_vectors_are_those_of_our_own_adapter(similarity: str, prompts: dict[str
 
 
 def test_scores_are_those_of_mtebs_own_similarity() -> None:
-    model = mtebs(static_model(similarity_fn_name="cosine"))
+    model = wrap_model(static_model(similarity_fn_name="cosine"))
     raw = MtebEncoder(model, normalize=False)
     unit = MtebEncoder(model)
     theirs = model.similarity(raw.encode_queries(TEXTS), raw.encode_passages(TEXTS))
@@ -66,7 +66,7 @@ def test_scores_are_those_of_mtebs_own_similarity() -> None:
 
 def test_prompts_are_those_for_the_task_that_is_named() -> None:
     prompts = {"query": "w1 ", "document": "", "Retrieval-query": "w2 ", "SciFact-query": "w3 "}
-    model = mtebs(static_model(), model_prompts=prompts)
+    model = wrap_model(static_model(), model_prompts=prompts)
     plain = SentenceTransformerEncoder(static_model(), query_prompt="")
     unknown = MtebEncoder(model)
     known = MtebEncoder(model, task_metadata=mteb.get_task("SciFact").metadata)
@@ -78,17 +78,20 @@ def test_prompts_are_those_for_the_task_that_is_named() -> None:
 
 def test_the_store_tells_models_apart_by_their_weights(tmp_path: Path) -> None:
     # mteb gives both models the same name and the same revision: that there is none.
-    one, two = MtebEncoder(mtebs(static_model(1))), MtebEncoder(mtebs(static_model(2)))
-    assert one.fingerprint["name"] == two.fingerprint["name"]
+    first, second = (
+        MtebEncoder(wrap_model(static_model(1))),
+        MtebEncoder(wrap_model(static_model(2))),
+    )
+    assert first.fingerprint["name"] == second.fingerprint["name"]
     counts = EncodingStats(), EncodingStats()
     rows = [
         encode(encoder, TEXTS, "queries", folder=tmp_path, stats=count).take(slice(0, 1))
-        for encoder, count in zip((one, two), counts, strict=True)
+        for encoder, count in zip((first, second), counts, strict=True)
     ]
     assert [count.texts for count in counts] == [5, 5]
     assert rows[0].tolist() != rows[1].tolist()
     again = EncodingStats()
-    encode(MtebEncoder(mtebs(static_model(1))), TEXTS, "queries", folder=tmp_path, stats=again)
+    encode(MtebEncoder(wrap_model(static_model(1))), TEXTS, "queries", folder=tmp_path, stats=again)
     assert again.texts == 0
 
 
@@ -96,7 +99,7 @@ def test_the_store_tells_models_apart_by_their_weights(tmp_path: Path) -> None:
 @pytest.mark.filterwarnings("ignore:Dimension file not found:UserWarning")
 @pytest.mark.filterwarnings("ignore:No existing files found:UserWarning")
 def test_a_model_in_mtebs_cache_wrapper_gives_the_same_vectors(tmp_path: Path) -> None:
-    model = mtebs(static_model())
+    model = wrap_model(static_model())
     plain, wrapped = MtebEncoder(model), MtebEncoder(CachedEmbeddingWrapper(model, tmp_path))
     for _ in range(2):
         for encoder in (wrapped.encode_queries, wrapped.encode_passages):
@@ -105,7 +108,7 @@ def test_a_model_in_mtebs_cache_wrapper_gives_the_same_vectors(tmp_path: Path) -
     assert wrapped.fingerprint["model"] == plain.fingerprint["model"]
 
 
-class Lengths:
+class LengthEncoder:
     """A model of nobody's make: a text's length and number of words, batch by batch."""
 
     def __init__(self, **meta: Any) -> None:
@@ -121,7 +124,7 @@ class Lengths:
 
 
 def test_any_class_with_mtebs_encode_is_an_encoder() -> None:
-    model = Lengths(name="me/lengths", revision="2", similarity_fn_name="dot")
+    model = LengthEncoder(name="me/lengths", revision="2", similarity_fn_name="dot")
     encoder = MtebEncoder(model, batch_size=2)
     assert encoder.encode_queries(["ab", "a b c", "", "a b"]).tolist() == [
         [2, 1],
@@ -136,44 +139,47 @@ def test_any_class_with_mtebs_encode_is_an_encoder() -> None:
     known = encoder.fingerprint
     assert (known["name"], known["revision"]) == ("me/lengths", "2")
     assert json.loads(json.dumps(known)) == known
-    other = MtebEncoder(Lengths(name="me/lengths", revision="3", similarity_fn_name="dot"))
+    other = MtebEncoder(LengthEncoder(name="me/lengths", revision="3", similarity_fn_name="dot"))
     assert other.fingerprint != known
 
 
-def test_texts_that_a_model_of_sentence_transformers_cuts_are_told(tmp_path: Path) -> None:
+def test_truncated_texts_of_sentence_transformers_models_are_counted(tmp_path: Path) -> None:
     # A text has a token a word, one before it and one after it; the model reads 16.
     texts = ["w1 " * n for n in (1, 12, 13, 14, 15, 40)]
     model = transformer_model(tmp_path)
-    plain = MtebEncoder(mtebs(model))
+    plain = MtebEncoder(wrap_model(model))
     assert (
         plain.find_truncated(texts, "queries") == plain.find_truncated(texts, "passages") == [4, 5]
     )
     prompts = {"query": "w2 ", "document": "", "SciFact-query": "w2 w3 "}
-    prompted = MtebEncoder(mtebs(transformer_model(tmp_path / "b"), model_prompts=prompts))
+    prompted = MtebEncoder(wrap_model(transformer_model(tmp_path / "b"), model_prompts=prompts))
     assert prompted.find_truncated(texts, "queries") == [3, 4, 5]
     assert prompted.find_truncated(texts, "passages") == [4, 5]
     model.prompts = {"query": "w2 ", "document": "", "passage": "w3 w4 "}
-    known = MtebEncoder(mtebs(model), task_metadata=mteb.get_task("SciFact").metadata)
+    known = MtebEncoder(wrap_model(model), task_metadata=mteb.get_task("SciFact").metadata)
     assert known.find_truncated(texts, "queries") == [3, 4, 5]
     assert plain.name == "SentenceTransformer"
-    assert MtebEncoder(Lengths(name="me/a", revision="1")).find_truncated(texts, "queries") is None
-    assert MtebEncoder(Lengths(name="me/a", revision="1")).name == "me/a"
-    assert MtebEncoder(Lengths(revision="1")).name == "Lengths"
+    assert (
+        MtebEncoder(LengthEncoder(name="me/a", revision="1")).find_truncated(texts, "queries")
+        is None
+    )
+    assert MtebEncoder(LengthEncoder(name="me/a", revision="1")).name == "me/a"
+    assert MtebEncoder(LengthEncoder(revision="1")).name == "LengthEncoder"
 
 
 def test_a_model_without_name_weights_or_usable_similarity_is_refused() -> None:
     for meta in ({"name": "me/lengths"}, {"revision": "1"}):
-        with pytest.raises(BadOption, match="Lengths has no name or no revision"):
-            _ = MtebEncoder(Lengths(**meta)).fingerprint
+        with pytest.raises(BadOption, match="LengthEncoder has no name or no revision"):
+            _ = MtebEncoder(LengthEncoder(**meta)).fingerprint
     meta = {"name": "me/colbert", "revision": "1", "similarity_fn_name": "MaxSim"}
     with pytest.raises(BadOption, match="me/colbert scores by MaxSim"):
-        MtebEncoder(Lengths(**meta))
+        MtebEncoder(LengthEncoder(**meta))
 
 
-def test_where_mteb_is_not_installed_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_mteb_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "mteb", None)
-    with pytest.raises(MissingExtra, match="Lengths is a model of mteb's: pip install 'mteb"):
-        MtebEncoder(Lengths(name="a", revision="b"))
+    with pytest.raises(MissingExtra, match="LengthEncoder is a model of mteb's: pip install 'mteb"):
+        MtebEncoder(LengthEncoder(name="a", revision="b"))
 
 
 STORED: dict[str, Any] = {
@@ -210,7 +216,7 @@ STORED: dict[str, Any] = {
 }
 
 
-def stored(folder: Path, changes: dict[str, Any] | None = None) -> Path:
+def write_record(folder: Path, changes: dict[str, Any] | None = None) -> Path:
     path = folder / "MLQARetrieval.json"
     path.write_text(json.dumps(STORED | (changes or {})))
     return path
@@ -220,7 +226,7 @@ def test_a_file_becomes_plain_rows(tmp_path: Path) -> None:
     of = ("MLQARetrieval", "397ed4")
     pair = (*of, "test", "ara-deu", ("ar", "de"), "de", "ar")
     many = (*of, "dev", "default", ("en", "fr", "es"), "all", "all")
-    assert read_mteb(stored(tmp_path)) == [
+    assert read_mteb(write_record(tmp_path)) == [
         Score(*pair, "nDCG@10", 0.5),
         Score(*pair, "AP@1000", 0.25),
         Score(*pair, "Success@1", 0.0),
@@ -231,23 +237,25 @@ def test_a_file_becomes_plain_rows(tmp_path: Path) -> None:
     ]
 
 
-def rows() -> Iterator[Score]:
+def generate_scores() -> Iterator[Score]:
     """Yield rows as an evaluation has them: pairs, and a pool in every language."""
-    of = ("XQuADR", "9bc8c7")
+    place = ("XQuADR", "9bc8c7")
     for number, code in enumerate(["en", "zh", "sw", "el", "ar"]):
-        pool = (*of, "test", f"all-{code}", ("en", "zh", "sw", "el", "ar"), code, "all")
-        pair = (*of, "test", f"en-{code}", ("en", code)[: 1 + (code != "en")], code, "en")
+        pool = (*place, "test", f"all-{code}", ("en", "zh", "sw", "el", "ar"), code, "all")
+        pair = (*place, "test", f"en-{code}", ("en", code)[: 1 + (code != "en")], code, "en")
         for setting in (pair, pool):
             yield Score(*setting, "nDCG@10", 0.1 + number / 7)
             yield Score(*setting, "AP", 1 / 3)
             yield Score(*setting, "R@100", 1.0)
             yield Score(*setting, "RankDistance(normalized=True)", 0.25)
-    yield Score(*of, "dev", "th", ("th",), "th", "th", "nDCG@10", 0.0)
+    yield Score(*place, "dev", "th", ("th",), "th", "th", "nDCG@10", 0.0)
 
 
 def test_what_is_written_reads_back_the_same(tmp_path: Path) -> None:
-    path = write_mteb(tmp_path / "results" / "XQuADR.json", rows(), mteb_version="2.26.24")
-    assert read_mteb(path) == list(rows())
+    path = write_mteb(
+        tmp_path / "results" / "XQuADR.json", generate_scores(), mteb_version="2.26.24"
+    )
+    assert read_mteb(path) == list(generate_scores())
     assert [file.name for file in path.parent.iterdir()] == ["XQuADR.json"]
     written = json.loads(path.read_text())
     assert written["scores"]["test"][2] == {
@@ -263,7 +271,7 @@ def test_what_is_written_reads_back_the_same(tmp_path: Path) -> None:
 
 
 def test_mteb_reads_what_we_write(tmp_path: Path) -> None:
-    path = write_mteb(tmp_path / "XQuADR.json", rows(), main="nDCG@10")
+    path = write_mteb(tmp_path / "XQuADR.json", generate_scores(), main="nDCG@10")
     result = TaskResult.from_disk(path, load_historic_data=False)
     assert (result.task_name, result.dataset_revision) == ("XQuADR", "9bc8c7")
     assert result.get_score(["dev"]) == 0.0
@@ -279,12 +287,12 @@ def test_results_become_a_file_that_mteb_reads(tmp_path: Path) -> None:
     collection = bh.from_beir(corpus, queries, qrels, name="small")
     results = bh.evaluate(static_model(), collection, measures=["nDCG@10", "RR"])
     result = TaskResult.from_disk(bh.write_mteb(tmp_path / "small.json", results))
-    found = {row["hf_subset"]: (row["ndcg_at_10"], row["RR"]) for row in result.scores["test"]}
+    subsets = {row["hf_subset"]: (row["ndcg_at_10"], row["RR"]) for row in result.scores["test"]}
     # German on German: de:2 is second. On English passages there is but one. In the pool the two
     # passages "w1" tie: en:1 before de:1, and de:2 is last; for English en:1 is first.
     second = 1 / math.log2(3)
     pool = (1 + 1 / 2) / (1 + second)
-    assert found == {
+    assert subsets == {
         "de-de": pytest.approx((second, 1 / 2)),
         "en-en": pytest.approx((1, 1)),
         "en-de": pytest.approx((1, 1)),
@@ -314,7 +322,7 @@ def test_another_schema_is_refused_with_the_path(
     tmp_path: Path, changes: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(BadData, match=rf"MLQARetrieval\.json.*{message}"):
-        read_mteb(stored(tmp_path, changes))
+        read_mteb(write_record(tmp_path, changes))
 
 
 @pytest.mark.parametrize("content", [b"", b'{"task_name": "x"', b"\xff", b"[" * 100_000])
@@ -327,7 +335,7 @@ def test_a_damaged_file_is_refused_with_the_path(tmp_path: Path, content: bytes)
 
 
 def test_rows_that_no_file_can_hold_are_refused(tmp_path: Path) -> None:
-    one = next(rows())
+    one = next(generate_scores())
     wrong = {
         "a file is for one task": [one, one._replace(revision="other")],
         "test en-en has nDCG@10 twice": [one, one],

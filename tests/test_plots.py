@@ -27,7 +27,7 @@ from beir_hybrid.report.plots import _choose_ink, plot_bias, plot_languages, plo
 from beir_hybrid.report.scatter import plot_points, plot_scatter
 from beir_hybrid.results.estimate import Estimate
 from beir_hybrid.results.provenance import ModelProvenance
-from tests.test_compare import parallel, system
+from tests.test_compare import evaluate_system, make_collection
 from tests.test_tables import ALL_QUERIES, CORRECT_QUERIES
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -37,9 +37,9 @@ HOSTILE = '<script>alert(1)</script>"><img src=x onerror=alert(1)> $x^2$ \x1b[31
 
 @pytest.fixture(scope="module")
 def systems() -> dict[str, bh.Results]:
-    collection = parallel(n=12)
+    collection = make_collection(n=12)
     return {
-        name: system(collection, queries, name, MEASURES)
+        name: evaluate_system(collection, queries, name, MEASURES)
         for name, queries in CORRECT_QUERIES.items()
     }
 
@@ -139,7 +139,7 @@ def test_bias_beside_its_unbiased_value(systems: dict[str, bh.Results]) -> None:
     assert [text for text, _, _ in svg.find_values()] == [".0000", "1.0000", ".5000", ".5000"]
     assert svg.texts.count("- -  unbiased: .5000") == 2
     assert {"LanguagePreference", "SameLanguageShare@2"} <= set(svg.texts)
-    results = system(parallel(), ALL_QUERIES, "only", [RR])
+    results = evaluate_system(make_collection(), ALL_QUERIES, "only", [RR])
     with pytest.raises(BadOption, match="no LanguagePreference and no SameLanguageShare"):
         plot_bias(results)
 
@@ -253,7 +253,7 @@ def test_pyplot_is_not_imported() -> None:
     code = """
 import sys
 from tests.test_plots import *
-results = system(parallel(), ALL_QUERIES, "a", MEASURES)
+results = evaluate_system(make_collection(), ALL_QUERIES, "a", MEASURES)
 for figure in plot_all(results):
     render_svg(figure)
 print("matplotlib.pyplot" in sys.modules)
@@ -278,12 +278,12 @@ def test_files_are_written_or_left_alone(systems: dict[str, bh.Results], tmp_pat
 
 
 def plot_other_collection(systems: dict[str, bh.Results]) -> Figure:
-    other = system(parallel(name="o"), ALL_QUERIES, "o")
+    other = evaluate_system(make_collection(name="o"), ALL_QUERIES, "o")
     return plot_scatter({**systems, "o": other}, "RR")
 
 
 def subtract_other_collection(systems: dict[str, bh.Results]) -> Figure:
-    other = system(parallel(name="o"), ALL_QUERIES, "o", [RR])
+    other = evaluate_system(make_collection(name="o"), ALL_QUERIES, "o", [RR])
     return plot_matrix(systems["best"], "RR", less=other)
 
 

@@ -34,7 +34,7 @@ from beir_hybrid.results.render import format_value, list_notes, render_html, re
 from beir_hybrid.results.results import Results
 
 
-class Words:
+class WordCounts:
     """An encoder that counts words."""
 
     name = "words"
@@ -50,7 +50,7 @@ class Words:
     encode_passages = encode_queries
 
 
-def small(**options: Any) -> Results:
+def evaluate_small(**options: Any) -> Results:
     """Evaluate two questions in two languages; scores count words."""
     corpus = {"de:1": "w1 w1", "de:2": "w1 w4", "en:1": "w1 w2 w2", "en:2": "w2 w3 w4"}
     queries = {"de:q:1": "w1", "de:q:2": "w5", "en:q:1": "w2", "en:q:2": "w4 w3"}
@@ -59,11 +59,11 @@ def small(**options: Any) -> Results:
     groups = {key: f"question {key[-1]}" for key in queries}
     collection = bh.from_beir(documents, queries, qrels, groups=groups, name="small")
     options = {"measures": [RR, R @ 1, RankDistance]} | options
-    return evaluate(Words(), collection, **options)
+    return evaluate(WordCounts(), collection, **options)
 
 
 def test_values_matrices_and_means_by_hand() -> None:
-    results = small(settings=["mono", "cross", "multi", "one-target"])
+    results = evaluate_small(settings=["mono", "cross", "multi", "one-target"])
     assert results.kinds == ("mono", "cross", "multi", "one-target")
     # Scores of (de:1, de:2, en:1, en:2) and so ranks, of ties the later id first:
     # de:q:1 (2, 1, 1, 0); de:q:2 all 0; en:q:1 (0, 0, 2, 1); en:q:2 (0, 1, 0, 2).
@@ -110,20 +110,20 @@ def test_values_matrices_and_means_by_hand() -> None:
         (lambda it: it.matrix(RR)["fr", "de"], UnknownName, "no query language 'fr'"),
     ],
 )  # fmt: skip
-def test_what_results_do_not_hold(
+def test_missing_measures_settings_and_languages_are_refused(
     ask: Callable[[Results], object], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
-        ask(small())
+        ask(evaluate_small())
 
 
 def test_a_kind_that_the_evaluation_left_out() -> None:
-    assert small(settings=["mono"]).values(RR, "cross") is None
+    assert evaluate_small(settings=["mono"]).values(RR, "cross") is None
 
 
 def test_a_measure_that_has_no_value_anywhere() -> None:
     # One relevant passage a language tells PEER nothing.
-    results = small(measures=[RR, PEER, SameLanguageShare @ 2], settings=["mono", "multi"])
+    results = evaluate_small(measures=[RR, PEER, SameLanguageShare @ 2], settings=["mono", "multi"])
     assert {kind: list(row) for kind, row in results.summary().items()} == {
         "mono": [RR],
         "multi": [RR, SameLanguageShare @ 2],
@@ -131,14 +131,19 @@ def test_a_measure_that_has_no_value_anywhere() -> None:
     assert list_notes(results) == ["no value of PEER: no query here has what it looks at"]
     assert results.means(PEER) == {}
     assert results.per_query()["PEER"].to_pylist() == pytest.approx([np.nan] * 8, nan_ok=True)
-    nothing = small(measures=[PEER])
+    nothing = evaluate_small(measures=[PEER])
     assert nothing.summary() == {"mono": {}, "cross": {}, "multi": {}}
     assert "no value of PEER" in render_html(nothing)
-    assert shown(nothing, 80).splitlines()[1].split() == ["measure", "mono", "cross", "multi"]
+    assert show_in_terminal(nothing, 80).splitlines()[1].split() == [
+        "measure",
+        "mono",
+        "cross",
+        "multi",
+    ]
 
 
 def test_a_measure_of_the_pool_where_there_is_none() -> None:
-    results = small(measures=[RR, RankDistance, PEER], settings=["mono"])
+    results = evaluate_small(measures=[RR, RankDistance, PEER], settings=["mono"])
     assert list_notes(results) == [
         "no value of RankDistance, PEER: it takes settings of the kind multi or image-pool"
     ]
@@ -159,22 +164,22 @@ class _OwnKind(BiasMeasure):
 
 
 def test_a_measure_with_settings_of_its_own_that_has_no_value() -> None:
-    results = small(measures=[RR, _OwnKind()], settings=["mono"])
+    results = evaluate_small(measures=[RR, _OwnKind()], settings=["mono"])
     assert list_notes(results) == ["no value of OwnKind: it takes settings of the kind cross"]
 
 
 def test_systems_are_not_ranked_by_a_contributed_measure_without_direction() -> None:
-    results = small(measures=[RR, _OwnKind()])
+    results = evaluate_small(measures=[RR, _OwnKind()])
     assert results.summary()["cross"][_OwnKind()].unbiased == 1
     with pytest.raises(BadOption, match="neither high nor low values of OwnKind are better"):
         bh.rank_systems({"one": results}, _OwnKind(), "cross")
 
 
-def saved(folder: Path, **options: Any) -> Path:
-    return small(**options).save(folder)
+def save_small(folder: Path, **options: Any) -> Path:
+    return evaluate_small(**options).save(folder)
 
 
-def rewrite(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
+def rewrite_record(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
     path = folder / "results.json"
     stored = json.loads(path.read_text())
     change(stored)
@@ -195,30 +200,30 @@ def rewrite(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
         (lambda it: it.update(per_query="00"), "per_query.parquet is damaged: its checksum"),
     ],
 )
-def test_files_that_are_no_results(
+def test_damaged_records_are_refused(
     tmp_path: Path, change: Callable[[dict[str, Any]], object], message: str
 ) -> None:
-    folder = saved(tmp_path / "mine")
-    rewrite(folder, change)
+    folder = save_small(tmp_path / "mine")
+    rewrite_record(folder, change)
     with pytest.raises(BadData, match=message):
         Results.load(folder)
 
 
 def test_damaged_and_missing_files(tmp_path: Path) -> None:
-    folder = saved(tmp_path / "mine")
+    folder = save_small(tmp_path / "mine")
     table = folder / "per_query.parquet"
-    whole = table.read_bytes()
-    for damaged in (whole[:-9], whole[:100] + b"!" + whole[101:], b""):
+    intact = table.read_bytes()
+    for damaged in (intact[:-9], intact[:100] + b"!" + intact[101:], b""):
         table.write_bytes(damaged)
         with pytest.raises(BadData, match=r"per_query\.parquet is damaged"):
             Results.load(folder)
     table.unlink()
     with pytest.raises(BadData, match=r"per_query\.parquet is not there"):
         Results.load(folder)
-    table.write_bytes(whole)
+    table.write_bytes(intact)
     (folder / "timing.json").unlink()  # not what values depend on
     assert Results.load(folder).timing == Timing()
-    assert Results.load(folder).summary() == small().summary()
+    assert Results.load(folder).summary() == evaluate_small().summary()
     text = (folder / "results.json").read_bytes()
     for damaged in (text[:-20], b"", b"\xff\xfe", b"[]"):
         (folder / "results.json").write_bytes(damaged)
@@ -232,34 +237,34 @@ def test_damaged_and_missing_files(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(NotWritable, match=r"cannot write .*/file/mine/"):
-        small().save(tmp_path / "file" / "mine")
+        evaluate_small().save(tmp_path / "file" / "mine")
 
 
-def whole(results: Results) -> tuple[Any, ...]:
+def read_everything(results: Results) -> tuple[Any, ...]:
     """Return everything that is saved of results, to be compared: NaN is text here."""
     return results.provenance, results.summary(), repr(results.per_query().to_pydict())
 
 
 def test_a_save_cut_off_before_the_table_has_its_name(tmp_path: Path) -> None:
-    folder, other = saved(tmp_path / "mine"), small(measures=[R @ 1])
+    folder, second = save_small(tmp_path / "mine"), evaluate_small(measures=[R @ 1])
     stored = {path.name: path.read_bytes() for path in folder.iterdir()}
-    other.save(folder)
+    second.save(folder)
     # What there is after the new `results.json` and before the last step.
     (folder / "per_query.parquet").rename(folder / "results.coming.parquet")
     (folder / "per_query.parquet").write_bytes(stored["per_query.parquet"])
-    assert whole(Results.load(folder)) == whole(other)
+    assert read_everything(Results.load(folder)) == read_everything(second)
     # The next one, cut off before its `results.json`, must not take that table away.
     model = ModelProvenance("x", fingerprint={"kind": object()})
-    broken = replace(other, provenance=replace(other.provenance, model=model))
+    broken = replace(second, provenance=replace(second.provenance, model=model))
     with pytest.raises(TypeError, match="not JSON serializable"):
         broken.save(folder)
-    assert whole(Results.load(folder)) == whole(other)
-    small().save(folder)
+    assert read_everything(Results.load(folder)) == read_everything(second)
+    evaluate_small().save(folder)
     assert {path.name for path in folder.iterdir()} == stored.keys()
-    assert whole(Results.load(folder)) == whole(small())
+    assert read_everything(Results.load(folder)) == read_everything(evaluate_small())
 
 
-SAVING = """
+SAVE_AGAIN_AND_AGAIN = """
 import sys
 from beir_hybrid.results.results import Results
 
@@ -272,12 +277,19 @@ for _ in range(10_000):
 
 
 def test_processes_that_save_at_once_and_are_killed_leave_one_whole(tmp_path: Path) -> None:
-    one = saved(tmp_path / "one")
-    two = saved(tmp_path / "two", measures=[R @ 1, Success @ 1, RR, RankDistance, P @ 2])
-    either = [whole(Results.load(folder)) for folder in (one, two)]
+    first = save_small(tmp_path / "one")
+    second = save_small(tmp_path / "two", measures=[R @ 1, Success @ 1, RR, RankDistance, P @ 2])
+    either = [read_everything(Results.load(folder)) for folder in (first, second)]
     draw = np.random.default_rng(3)
     for _ in range(3):
-        arguments = [sys.executable, "-c", SAVING, str(one), str(two), str(tmp_path / "out")]
+        arguments = [
+            sys.executable,
+            "-c",
+            SAVE_AGAIN_AND_AGAIN,
+            str(first),
+            str(second),
+            str(tmp_path / "out"),
+        ]
         rivals = [subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True) for _ in range(2)]
         for rival in rivals:
             assert rival.stdout is not None
@@ -286,13 +298,13 @@ def test_processes_that_save_at_once_and_are_killed_leave_one_whole(tmp_path: Pa
         for rival in rivals:
             os.kill(rival.pid, signal.SIGKILL)
             rival.communicate()
-        assert whole(Results.load(tmp_path / "out")) in either
-    small().save(tmp_path / "out")
-    left = {path.name for path in (tmp_path / "out").iterdir() if "timing" not in path.name}
-    assert left == {".results.lock", "results.json", "per_query.parquet"}
+        assert read_everything(Results.load(tmp_path / "out")) in either
+    evaluate_small().save(tmp_path / "out")
+    names = {path.name for path in (tmp_path / "out").iterdir() if "timing" not in path.name}
+    assert names == {".results.lock", "results.json", "per_query.parquet"}
 
 
-def shown(results: Results, width: int) -> str:
+def show_in_terminal(results: Results, width: int) -> str:
     text = StringIO()
     Console(file=text, width=width, force_terminal=False).print(render_terminal(results))
     return "\n".join(line.rstrip() for line in text.getvalue().splitlines())
@@ -300,7 +312,7 @@ def shown(results: Results, width: int) -> str:
 
 def test_the_table_in_a_terminal() -> None:
     # A bootstrap of two questions draws both or either: R@1 of en-de is 1/2, 0 or 1 then.
-    assert shown(small(), 100).splitlines() == [
+    assert show_in_terminal(evaluate_small(), 100).splitlines() == [
         "words on small: 2 languages, 4 queries, 4 passages, 6 settings",
         "measure               mono        cross         multi unbiased",
         "RR           1.0000 ±.0000 .8750 ±.1250 1.0000 ±.0000",
@@ -313,14 +325,17 @@ def test_the_table_in_a_terminal() -> None:
 @pytest.mark.parametrize(("width", "few"), [*product((40, 60, 80, 120), (True, False))])
 def test_no_figure_is_cut_off_or_broken(width: int, few: bool) -> None:
     measures = MEASURES[:3] if few else (*MEASURES, P @ 5, Success @ 1)
-    results = small(measures=measures)
-    text = shown(results, width)
+    results = evaluate_small(measures=measures)
+    text = show_in_terminal(results, width)
     assert max(map(len, text.splitlines())) <= width
     figures = [
         word
         for row in results.summary().values()
-        for one in row.values()
-        for word in (format_value(one.mean), f"±{format_value((one.high - one.low) / 2)}")
+        for estimate in row.values()
+        for word in (
+            format_value(estimate.mean),
+            f"±{format_value((estimate.high - estimate.low) / 2)}",
+        )
     ]
     words = text.split()
     for word in set(figures):
@@ -330,8 +345,8 @@ def test_no_figure_is_cut_off_or_broken(width: int, few: bool) -> None:
         assert all(any(line.startswith(name) for line in text.splitlines()) for name in names)
 
 
-def hostile() -> Results:
-    results = small()
+def name_with_markup() -> Results:
+    results = evaluate_small()
     collection = replace(
         results.provenance.collection,
         name="<b>c</b>[link=x]c[/link]",
@@ -347,20 +362,20 @@ def hostile() -> Results:
 
 
 def test_names_that_look_like_markup() -> None:
-    html = hostile()._repr_html_()
+    html = name_with_markup()._repr_html_()
     assert "&lt;script&gt;alert(&#x27;m&#x27;)&lt;/script&gt;[red]m[/red] on &lt;b&gt;c" in html
     assert "<script" not in html
     assert "<b>" not in html
     assert "<p>a &lt; b &amp; [bold]c[/bold]</p>" in html
     assert "<p>1 queries and 1,234 passages are longer than the model reads" in html
-    assert shown(hostile(), 200).splitlines()[0] == (
+    assert show_in_terminal(name_with_markup(), 200).splitlines()[0] == (
         "<script>alert('m')</script>[red]m[/red] on <b>c</b>[link=x]c[/link]: "
         "2 languages, 4 queries, 4 passages, 6 settings"
     )
 
 
 def test_the_table_in_a_notebook() -> None:
-    html = small(measures=[AP, nDCG @ 10, RankDistance])._repr_html_()
+    html = evaluate_small(measures=[AP, nDCG @ 10, RankDistance])._repr_html_()
     assert "<tr><th>measure</th><th>monolingual</th><th>cross-lingual</th>" in html
     assert "<tr><td>RankDistance</td><td></td><td></td><td>1.7500 [1.5000, 2.0000]</td>" in html
     assert "<td>1.0000</td></tr>" in html

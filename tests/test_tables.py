@@ -21,7 +21,7 @@ from beir_hybrid.report.comparison_tables import list_comparison_records
 from beir_hybrid.report.formats import FORMATS, render_terminal
 from beir_hybrid.report.latex import escape_latex
 from beir_hybrid.report.system_comparison import SystemComparison, compare_systems
-from tests.test_compare import parallel, system
+from tests.test_compare import evaluate_system, make_collection
 
 ALL_QUERIES = {(lang, number) for lang in ("de", "en") for number in range(12)}
 CORRECT_QUERIES = {
@@ -35,8 +35,11 @@ P = 2 / 2**12  # all twelve queries differ to one side
 
 
 def evaluate_systems() -> dict[str, bh.Results]:
-    collection = parallel(n=12)
-    return {name: system(collection, queries, name) for name, queries in CORRECT_QUERIES.items()}
+    collection = make_collection(n=12)
+    return {
+        name: evaluate_system(collection, queries, name)
+        for name, queries in CORRECT_QUERIES.items()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -250,10 +253,10 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
 
 
 def test_measures_without_direction_have_no_rank() -> None:
-    collection = parallel()
+    collection = make_collection()
     measures = [AP, R @ 1, bh.LanguagePreference, bh.RankDistance]
     systems = {
-        name: system(collection, queries, name, measures)
+        name: evaluate_system(collection, queries, name, measures)
         for name, queries in (("a", {("de", 0)}), ("b", {("en", 1)}))
     }
     default = compare_systems(systems)
@@ -278,7 +281,9 @@ def test_comparisons_that_raise() -> None:
     with pytest.raises(UnknownName, match="no measure of both results 'AP'; there are"):
         compare_systems(systems, measures=["AP"])
     with pytest.raises(BadData, match="its name differs: other and parallel"):
-        compare_systems({**systems, "other": system(parallel(name="other"), set(), "other")})
-    other = system(parallel(n=12), set(), "other", [AP])
+        compare_systems(
+            {**systems, "other": evaluate_system(make_collection(name="other"), set(), "other")}
+        )
+    other = evaluate_system(make_collection(n=12), set(), "other", [AP])
     with pytest.raises(BadOption, match="no measure with values in common"):
         compare_systems({"best": systems["best"], "other": other})

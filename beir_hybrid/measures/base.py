@@ -153,7 +153,7 @@ class _MeanOfValues(MeanAgg):
     """The mean over the queries that have a value."""
 
     def add(self, value: float) -> None:
-        """Count a value unless it is NaN."""
+        """Count a value other than NaN."""
         if not math.isnan(value):
             super().add(value)
 

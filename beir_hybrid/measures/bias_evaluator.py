@@ -39,11 +39,11 @@ class BiasEvaluator(Evaluator):
 
     def _iter_calc(self, run: Any) -> Iterator[Metric]:
         scores: dict[str, dict[str, float]] = RunConverter(run).as_dict_of_dict()
-        bias_measures = [each for each in self.measures if isinstance(each, BiasMeasure)]
-        mappings = {id(each["langs"]): each["langs"] for each in bias_measures}
+        bias_measures = [m for m in self.measures if isinstance(m, BiasMeasure)]
+        mappings = {id(m["langs"]): m["langs"] for m in bias_measures}
         for langs in mappings.values():
-            measures = [each for each in bias_measures if each["langs"] is langs]
-            depth = max((each["cutoff"] for each in measures if each.NEEDS_CUTOFF), default=0)
+            measures = [m for m in bias_measures if m["langs"] is langs]
+            depth = max((m["cutoff"] for m in measures if m.NEEDS_CUTOFF), default=0)
             judgements = rank_judgements(self.qrels, scores, langs or {}, depth)
             for measure in measures:
                 for query, value in zip(self.qrels, measure.compute(judgements), strict=True):
@@ -52,7 +52,7 @@ class BiasEvaluator(Evaluator):
 
 
 def split_language(identity: str, langs: Mapping[str, str]) -> tuple[str, str]:
-    """Return an id's language, and the id without it.
+    """Split an id into its language and the rest.
 
     >>> split_language("de:12-3", {}), split_language("12-3", {"12-3": "de"})
     (('de', '12-3'), ('de', '12-3'))
@@ -92,6 +92,43 @@ def rank_judgements(
     The languages of the `depth` best passages of each query are kept with them.
     """
     languages: dict[str, int] = {}
+    rows, top = _collect_rows(qrels, run, langs, depth, languages)
+    query_number, relevance, rank, language, key = rows.T
+    most_relevant = int(np.bincount(query_number[relevance > 0], minlength=1).max())
+    # The end of the pool is behind all ranks; an empty run must not make the worst distance 0.
+    pool_size = 1 + max(most_relevant, *map(len, run.values()), 0)
+    query_languages = [_number(split_language(query, langs)[0], languages) for query in qrels]
+    return RankedJudgements(
+        query=query_number,
+        relevance=relevance,
+        rank=rank,
+        rank_ascending=np.zeros_like(rank),  # no measure of bias breaks ties that way
+        passage_language=language,
+        parallel_key=key,
+        query_language=np.array(query_languages, np.int64),
+        ranking_length=np.array([len(run.get(query, {})) for query in qrels], np.int64),
+        pool_size=np.full(len(qrels), pool_size),
+        top_languages=top,
+        image_number=languages.get(IMAGE, -1),
+    )
+
+
+def _collect_rows(
+    qrels: Mapping[str, Mapping[str, int]],
+    run: Mapping[str, Mapping[str, float]],
+    langs: Mapping[str, str],
+    depth: int,
+    languages: dict[str, int],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a row of numbers for each judgement, and the languages of the best passages.
+
+    `languages` gets a number for each language.
+
+    Returns
+    -------
+    tuple
+        (judgements, 5) int64: query, relevance, rank, language and key; and (n, depth) int64.
+    """
     keys: dict[str, int] = {}
     rows: list[tuple[int, int, int, int, int]] = []
     top = np.full((len(qrels), depth), -1)
@@ -108,28 +145,9 @@ def rank_judgements(
             lang, key = split_language(passage, langs)
             place = ranks.get(passage, 0), _number(lang, languages), _number(key, keys)
             rows.append((number, int(relevance), *place))
-    query_number, relevance_level, rank, language, key_number = (
-        np.array(rows, np.int64).reshape(-1, 5).T
-    )
-    most_relevant = int(np.bincount(query_number[relevance_level > 0], minlength=1).max())
-    # The end of the pool is behind all ranks; an empty run must not make the worst distance 0.
-    pool_size = 1 + max(most_relevant, *map(len, run.values()), 0)
-    query_languages = [_number(split_language(query, langs)[0], languages) for query in qrels]
-    return RankedJudgements(
-        query=query_number,
-        relevance=relevance_level,
-        rank=rank,
-        rank_ascending=np.zeros_like(rank),  # no measure of bias breaks ties that way
-        passage_language=language,
-        parallel_key=key_number,
-        query_language=np.array(query_languages, np.int64),
-        ranking_length=np.array([len(run.get(query, {})) for query in qrels], np.int64),
-        pool_size=np.full(len(qrels), pool_size),
-        top_languages=top,
-        image_number=languages.get(IMAGE, -1),
-    )
+    return np.array(rows, np.int64).reshape(-1, 5), top
 
 
 def _number(name: str, numbers: dict[str, int]) -> int:
-    """Return the number of a name, a new one where it has none."""
+    """Return the number of a name; a new name gets the next one."""
     return numbers.setdefault(name, len(numbers))

@@ -61,9 +61,9 @@ class _LanguageExposure(BiasMeasure):
         attention = self["p"] ** place if is_geometric else 1 / np.log2(place + 2)
         query, rank = np.nonzero(top >= 0)
         exposure = _sum_by_cell(query, top[query, rank], attention[rank], shape)
-        ones = np.ones(len(rows))
+        weights = np.ones(len(rows))
         target = _sum_by_cell(
-            judgements.query[rows], judgements.passage_language[rows], ones, shape
+            judgements.query[rows], judgements.passage_language[rows], weights, shape
         )
         value = 1 - _measure_jensen_shannon(exposure, target)
         value[judgements.ranking_length == 0] = 0
@@ -86,12 +86,12 @@ def _sum_by_cell(
     return np.bincount(cell, weights, shape[0] * shape[1]).reshape(shape)
 
 
-def _measure_jensen_shannon(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+def _measure_jensen_shannon(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Return the Jensen-Shannon distances of rows, from 0 to 1; rows need not add up to 1."""
-    left, right = (divide(side, side.sum(axis=1, keepdims=True), 0.0) for side in (left, right))
-    middle = (left + right) / 2
-    divergence = np.zeros(len(left))
-    for side in (left, right):
+    p, q = (divide(row, row.sum(axis=1, keepdims=True), 0.0) for row in (first, second))
+    middle = (p + q) / 2
+    divergence = np.zeros(len(p))
+    for side in (p, q):
         quotient = np.where(side > 0, divide(side, middle, 1.0), 1.0)
         divergence += (side * np.log2(quotient)).sum(axis=1) / 2
     return np.sqrt(np.clip(divergence, 0, 1))

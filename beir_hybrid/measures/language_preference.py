@@ -54,9 +54,9 @@ class _LanguagePreference(BiasMeasure):
         sets, is_own = self._group_passages(judgements)
         rank = judgements.rank[sets.rows]
         rank = np.where(rank == 0, FAR, rank)
-        own = sets.reduce(np.minimum, np.where(is_own, rank, FAR))
-        foreign = sets.reduce(np.minimum, np.where(is_own, FAR, rank))
-        return sets.average((own <= foreign).astype(np.float64), len(judgements))
+        own_rank = sets.reduce(np.minimum, np.where(is_own, rank, FAR))
+        foreign_rank = sets.reduce(np.minimum, np.where(is_own, FAR, rank))
+        return sets.average((own_rank <= foreign_rank).astype(np.float64), len(judgements))
 
     def _compute_unbiased(self, judgements: RankedJudgements) -> np.ndarray:
         sets, is_own = self._group_passages(judgements)
@@ -64,7 +64,7 @@ class _LanguagePreference(BiasMeasure):
         return sets.average(n_own / sets.sizes, len(judgements))
 
     def _group_passages(self, judgements: RankedJudgements) -> tuple[PassageSets, np.ndarray]:
-        """Return the sets with the query's language and another, and which members are in it."""
+        """Return the sets that mix the query's language with another, and which members are its."""
         sets = group_parallel_passages(self, judgements)
         is_own = is_own_language(judgements, sets.rows)
         n_own = sets.reduce(np.add, is_own.astype(np.int64))

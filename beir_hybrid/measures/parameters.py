@@ -20,7 +20,7 @@ class Parameter:
 
 
 def pick_parameters(names: str) -> dict[str, ParamInfo]:
-    """Return some parameters by their names, with spaces between, as a measure declares them."""
+    """Return parameters by a text of their names, for the declaration of a measure."""
     return {name: PARAMETERS[name].info for name in names.split()}
 
 

@@ -64,7 +64,7 @@ class RankedJudgements:
         return RankedJudgements(query=query, **columns, image_number=self.image_number)
 
     def sum_by_query(self, rows: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
-        """Add up the weights of some judgements (by number) for each query, or count them; (n,)."""
+        """Add up weights of judgements for each query, or count the judgements; (n,)."""
         return np.bincount(self.query[rows], weights, len(self))
 
 

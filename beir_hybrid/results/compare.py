@@ -126,10 +126,10 @@ def rank_systems(
             raise BadOption(f"{name} has no values of {measure} in {kind} settings")
         values_by_system[name] = values
     higher = all(
-        is_higher_better(each)
+        is_higher_better(candidate)
         for results in systems.values()
-        for each in results.measures
-        if str(each) == str(measure)
+        for candidate in results.measures
+        if str(candidate) == str(measure)
     )
     return rank_values(
         values_by_system, alpha=alpha, test=test, samples=samples, seed=seed, higher=higher
@@ -146,12 +146,12 @@ def _pair_values(
         a, b = first.values(name, kind), second.values(name, kind)
         if a is None or b is None:
             continue
-        settings, others = (
+        settings, second_settings = (
             [setting for setting in results.means(name) if setting.kind == kind]
             for results in (first, second)
         )
-        if settings != others:
-            lone = set(settings).symmetric_difference(others).pop()
+        if settings != second_settings:
+            lone = set(settings).symmetric_difference(second_settings).pop()
             raise BadData(
                 f"the results have different {kind} settings: only one has {lone.queries} to "
                 f"{lone.passages}"
@@ -170,7 +170,7 @@ def _select_setting(values: Values, setting: int) -> Values:
 
 def check_same_collection(results: Sequence[Results]) -> None:
     """Raise `BadData` where results are of different collections."""
-    identities = [to_record(each.provenance.collection.identity) for each in results]
+    identities = [to_record(system.provenance.collection.identity) for system in results]
     for identity in identities[1:]:
         for key, value in identities[0].items():
             if identity[key] != value:

@@ -63,11 +63,11 @@ def merge_settings(cells: CellSums, macro: bool) -> GroupSums:
     if not macro:
         return GroupSums(cells.sums.sum(0)[None], cells.counts.sum(0)[None], np.ones(1))
     numbers: dict[bytes, int] = {}
-    merged = [numbers.setdefault(row.tobytes(), len(numbers)) for row in cells.counts]
+    row_numbers = [numbers.setdefault(row.tobytes(), len(numbers)) for row in cells.counts]
     sums = np.zeros((len(numbers), len(cells.groups)))
-    np.add.at(sums, merged, cells.sums)
+    np.add.at(sums, row_numbers, cells.sums)
     counts = np.stack([np.frombuffer(row) for row in numbers])
-    return GroupSums(sums, counts, np.bincount(merged).astype(np.float64))
+    return GroupSums(sums, counts, np.bincount(row_numbers).astype(np.float64))
 
 
 def check_same_rows(

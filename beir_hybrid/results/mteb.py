@@ -113,7 +113,7 @@ def list_mteb_scores(results: Results, split: str = "test") -> list[Score]:
 
     The task is the collection, at the revision of its first file. mteb has no task for sentences of
     XQuAD and MLQA, no pool and no bias, so these are comparable with our own figures alone.
-    ``one-target`` settings, and those with pictures, have no place in them, and are left out.
+    ``one-target`` settings, and those with images, are left out: mteb has none.
     """
     collection = results.provenance.collection
     revision = next((origin.revision or origin.sha256 for origin in collection.origins), "unknown")
@@ -136,7 +136,7 @@ def write_mteb(
     main: str = "nDCG@10",
     mteb_version: str | None = None,
 ) -> Path:
-    """Write the scores of one task as mteb writes them, so that its ``TaskResult`` reads them.
+    """Write the scores of one task in mteb's layout, which its ``TaskResult`` reads.
 
     Parameters
     ----------
@@ -148,12 +148,33 @@ def write_mteb(
         The version of mteb that made the scores, if one did.
     """
     path = Path(path)
-    splits: dict[str, dict[str, dict[str, Any]]] = {}
-    task: tuple[str, str] | None = None
-    for score in list_mteb_scores(scores) if isinstance(scores, Results) else scores:
-        task = task or (score.task, score.revision)
-        if task != (score.task, score.revision):
-            raise BadData(f"a file is for one task: {task} and {(score.task, score.revision)}")
+    rows = list_mteb_scores(scores) if isinstance(scores, Results) else list(scores)
+    tasks = list(dict.fromkeys((score.task, score.revision) for score in rows))
+    if not tasks:
+        raise BadData(f"there are no scores to write to {path}")
+    if len(tasks) > 1:
+        raise BadData(f"a file is for one task: {tasks[0]} and {tasks[1]}")
+    task, revision = tasks[0]
+    splits = _group_scores(rows, main)
+    record = {
+        "dataset_revision": revision,
+        "task_name": task,
+        "mteb_version": mteb_version,
+        "scores": {split: list(subsets.values()) for split, subsets in splits.items()},
+        "evaluation_time": None,
+        "kg_co2_emissions": None,
+    }
+    with atomic_file(path) as temporary:
+        temporary.write_text(json.dumps(record, indent=2, allow_nan=False), "utf-8")
+    return path
+
+
+def _group_scores(
+    scores: Iterable[Score], main: str
+) -> dict[str, dict[str, dict[str, str | float | list[str]]]]:
+    """Return the entry of each subset by split, with its main score."""
+    splits: dict[str, dict[str, dict[str, str | float | list[str]]]] = {}
+    for score in scores:
         values = splits.setdefault(score.split, {}).setdefault(score.subset, {})
         name = _find_mteb_name(score.measure)
         if name in values:
@@ -163,24 +184,12 @@ def write_mteb(
         values[name] = score.value
         values["hf_subset"] = score.subset
         values["languages"] = _list_language_tags(score)
-    if task is None:
-        raise BadData(f"there are no scores to write to {path}")
     for split, subsets in splits.items():
         for subset, values in subsets.items():
             if _find_mteb_name(main) not in values:
                 raise BadData(f"{split} {subset} lacks {main}, which is to be its main score")
             values["main_score"] = values[_find_mteb_name(main)]
-    record = {
-        "dataset_revision": task[1],
-        "task_name": task[0],
-        "mteb_version": mteb_version,
-        "scores": {split: list(subsets.values()) for split, subsets in splits.items()},
-        "evaluation_time": None,
-        "kg_co2_emissions": None,
-    }
-    with atomic_file(path) as temporary:
-        temporary.write_text(json.dumps(record, indent=2, allow_nan=False), "utf-8")
-    return path
+    return splits
 
 
 def _list_language_tags(score: Score) -> list[str]:

@@ -193,9 +193,13 @@ def build_provenance(
     model: ModelProvenance,
     collection: Collection,
     unbiased: Mapping[str, Mapping[str, float]],
-    **details: Any,
+    *,
+    depth: int | None = None,
+    reranker: RerankerProvenance | None = None,
+    truncation: Mapping[str, int | None] | None = None,
+    runs: RunsProvenance | None = None,
 ) -> Provenance:
-    """Return the provenance of new results; `details` are further fields of `Provenance`.
+    """Return the provenance of new results; see `Provenance`.
 
     Parameters
     ----------
@@ -206,27 +210,41 @@ def build_provenance(
     return Provenance(
         model=model,
         collection=describe_collection(collection),
+        depth=depth,
+        reranker=reranker,
         unbiased=unbiased.get("multi", {}),
         unbiased_elsewhere=elsewhere,
+        truncation=truncation or {},
         versions=list_versions(),
+        runs=runs,
         version=__version__,
-        **details,
     )
 
 
 def build_timing(
-    request: Request, seconds: Mapping[str, float] | None = None, **details: Any
+    request: Request,
+    seconds: Mapping[str, float] | None = None,
+    *,
+    engine: str | None = None,
+    cluster: ClusterSize | None = None,
+    encoded_texts: int | None = None,
+    encoded_images: int | None = None,
+    reranked_pairs: int | None = None,
 ) -> Timing:
-    """Return the timing of new results, dated today; `details` are further fields of `Timing`.
+    """Return the timing of new results, dated today; see `Timing`.
 
     The machine is described where there are seconds.
     """
     return Timing(
         date=datetime.now(UTC).date().isoformat(),
+        engine=engine,
+        cluster=cluster,
         seconds={step: round(spent, 3) for step, spent in (seconds or {}).items()},
+        encoded_texts=encoded_texts,
+        encoded_images=encoded_images,
+        reranked_pairs=reranked_pairs,
         machine=describe_machine() if seconds else None,
         request=request,
-        **details,
     )
 
 

@@ -28,7 +28,7 @@ ALL_OTHER_KEYS: Record = {_REST: True}
 
 
 def to_record(value: Any) -> Any:
-    """Return a dataclass as JSON can hold it, in the order of its fields.
+    """Return the JSON record of a dataclass, in the order of its fields.
 
     Fields that may be absent (their default is None) are left out where they are.
     """
@@ -40,17 +40,19 @@ def to_record(value: Any) -> Any:
 
 
 def _write_fields(value: Any) -> Iterator[tuple[str, Any]]:
-    for each in fields(value):
-        entry = getattr(value, each.name)
-        if each.metadata.get(_REST):
+    for declaration in fields(value):
+        entry = getattr(value, declaration.name)
+        if declaration.metadata.get(_REST):
             yield from to_record(entry).items()
-        elif not _is_absent(each, entry):
-            yield each.metadata.get(_KEY, each.name), to_record(entry)
+        elif not _is_absent(declaration, entry):
+            yield declaration.metadata.get(_KEY, declaration.name), to_record(entry)
 
 
-def _is_absent(each: Field[Any], entry: object) -> bool:
+def _is_absent(declaration: Field[object], entry: object) -> bool:
     """Return whether JSON has no key for a field with this entry."""
-    return not entry if each.metadata.get(_OMIT) else entry is None and each.default is None
+    if declaration.metadata.get(_OMIT):
+        return not entry
+    return entry is None and declaration.default is None
 
 
 def from_record(kind: type[T], record: object, place: str) -> T:
@@ -72,14 +74,15 @@ def from_record(kind: type[T], record: object, place: str) -> T:
     hints = _find_hints(table)
     values: Record = {}
     keys = set()
-    for each in fields(table):
-        key = each.metadata.get(_KEY, each.name)
+    for declaration in fields(table):
+        key = declaration.metadata.get(_KEY, declaration.name)
         keys.add(key)
-        if each.metadata.get(_REST):
-            values[each.name] = {name: record[name] for name in record if name not in keys}
+        if declaration.metadata.get(_REST):
+            values[declaration.name] = {name: record[name] for name in record if name not in keys}
         elif key in record:
-            values[each.name] = _read_value(hints[each.name], record[key], f"{place}.{key}")
-        elif _is_required(each):
+            hint = hints[declaration.name]
+            values[declaration.name] = _read_value(hint, record[key], f"{place}.{key}")
+        elif _is_required(declaration):
             raise BadData(f"{place}.{key} is missing")
     return kind(**values)
 
@@ -89,12 +92,12 @@ def _find_hints(kind: type) -> Record:
     return get_type_hints(kind)
 
 
-def _is_required(each: Field[Any]) -> bool:
-    return each.default is MISSING and each.default_factory is MISSING
+def _is_required(declaration: Field[object]) -> bool:
+    return declaration.default is MISSING and declaration.default_factory is MISSING
 
 
 def _read_value(hint: Any, value: Any, place: str) -> Any:
-    """Return a value as its type hint says; raise `BadData` where it is of another type."""
+    """Convert a value to the type of a hint; raise `BadData` where the types do not fit."""
     if is_dataclass(hint) and isinstance(hint, type):
         return from_record(hint, value, place)
     origin, arguments = get_origin(hint), get_args(hint)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def format_value(value: float) -> str:
-    """Return a value as tables have it: four decimals for shares, one for numbers of ranks.
+    """Format a value for a table: four decimals for shares, one for numbers of ranks.
 
     >>> format_value(0.79183), format_value(10846.04), format_value(1.0)
     ('.7918', '10,846.0', '1.0000')
@@ -27,7 +27,7 @@ def format_value(value: float) -> str:
 
 
 def format_signed(difference: float) -> str:
-    """Return a difference with its sign, or without one if it rounds to 0.
+    """Format a difference with its sign, or without a sign if the digits are all 0.
 
     >>> format_signed(0.00591), format_signed(-123.0), format_signed(-0.00001)
     ('+.0059', '-123.0', '.0000')
@@ -93,7 +93,7 @@ def _format_half_width(estimate: Estimate) -> str:
 
 
 def list_notes(results: Results) -> list[str]:
-    """Return what a reader must know beside the figures, such as a caveat or truncated texts."""
+    """List notes that belong to the figures, such as a caveat or truncated texts."""
     notes = []
     if caveat := results.provenance.collection.caveat:
         notes.append(caveat)
@@ -173,7 +173,7 @@ def describe_results(results: Results) -> str:
 
 
 def render_terminal(results: Results) -> "Group":
-    """Return a table for rich's console; what is too wide for it is folded, never cut."""
+    """Return a table for rich's console; cells that are too wide are folded, never cut."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text

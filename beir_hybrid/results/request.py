@@ -78,7 +78,7 @@ def describe_request(
 
 
 def describe_dataset(collection: Collection) -> DatasetRequest | None:
-    """Return how a collection is loaded again, or None if no dataset made it."""
+    """Return the dataset behind a collection, or None if the collection was made otherwise."""
     if not collection.dataset:
         return None
     options = {
@@ -94,19 +94,19 @@ def describe_dataset(collection: Collection) -> DatasetRequest | None:
 
 
 def resolve_path(model: str | Path) -> str:
-    """Return the whole path of a model's folder, or its name on the hub as it is."""
+    """Return the whole path of a model's folder, or the name on the hub unchanged."""
     return str(Path(model).resolve()) if Path(model).is_dir() else str(model)
 
 
 def _simplify(value: object) -> str | int | bool:
-    """Return an option of an encoder as JSON can hold it."""
+    """Convert an option of an encoder to a JSON value."""
     if isinstance(value, str | bool):
         return value
     return int(value) if isinstance(value, Integral) else str(value)
 
 
 def _format(value: object) -> str:
-    """Return an option of a dataset as the command line takes it."""
+    """Format an option of a dataset for the command line."""
     if isinstance(value, bool):
         return str(value).lower()
     return ",".join(value) if isinstance(value, tuple | list) else str(value)

@@ -11,7 +11,7 @@ _ROUNDING = 1e-12  # relative; smaller differences are artefacts of floating poi
 
 
 def subtract_shares(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return a - b, and 0 where only rounding tells them apart."""
+    """Return a - b, and 0 where the difference is a rounding error."""
     delta: np.ndarray = a - b
     delta[np.abs(delta) <= _ROUNDING * np.maximum(np.abs(a), np.abs(b)).max()] = 0
     return delta
@@ -46,8 +46,8 @@ def _generate_flips(n: int, samples: int, seed: int) -> Iterator[np.ndarray]:
         return
     generator = np.random.default_rng(seed)
     for rows in _split_samples(n, samples):
-        packed = generator.integers(256, size=(len(rows), -(-n // 8)), dtype=np.uint8)
-        yield np.unpackbits(packed, axis=1, count=n) * 2.0 - 1
+        bits = generator.integers(256, size=(len(rows), -(-n // 8)), dtype=np.uint8)
+        yield np.unpackbits(bits, axis=1, count=n) * 2.0 - 1
 
 
 def _split_samples(n: int, samples: int) -> Iterator[range]:

@@ -140,7 +140,7 @@ class Results:
         return summary
 
     def values(self, measure: Measure | str, kind: KindName) -> Values | None:
-        """Return a measure's values in the settings of a kind, or None if it has none there.
+        """Return a measure's values in the settings of a kind, or None if there are none.
 
         Groups are numbered in the order of their ids, settings in that of `means`.
         """
@@ -173,7 +173,7 @@ class Results:
         return Matrix(rows, columns, np.array(cells, np.float64))
 
     def means(self, measure: Measure | str) -> dict[Setting, float]:
-        """Return a measure's mean in each setting that has it."""
+        """Return a measure's mean in each setting with values."""
         column, (settings, setting) = self._read_column(measure), self._settings
         has_value = ~np.isnan(column)
         total = np.bincount(setting[has_value], column[has_value], len(settings))
@@ -201,11 +201,11 @@ class Results:
     def _find_rows(self, kind: KindName) -> np.ndarray:
         parse_kinds([kind])
         settings, setting = self._settings
-        is_kind = np.array([each.kind == kind for each in settings])
+        is_kind = np.array([entry.kind == kind for entry in settings])
         return np.flatnonzero(is_kind[setting])
 
     def _read_column(self, measure: Measure | str) -> np.ndarray:
-        names = {str(each): str(each) for each in self.measures}
+        names = {name: name for name in map(str, self.measures)}
         return read_column(self.table, lookup("measure of these results", str(measure), names))
 
     def save(self, folder: str | Path) -> Path:
@@ -235,7 +235,7 @@ class Results:
 
     @classmethod
     def load(cls, folder: str | Path) -> "Results":
-        """Read what `save` wrote; raise `BadData` if it is damaged or of a newer version.
+        """Read a folder that `save` wrote; raise `BadData` for damage or a newer version.
 
         ``timing.json`` may be missing.
         """

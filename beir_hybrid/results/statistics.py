@@ -119,7 +119,7 @@ def compare_values(
     compute_p = lookup("test", test, TESTS)
     cells = sum_cells(a), sum_cells(b)
     check_same_rows(*cells)
-    first, second = (merge_settings(each, macro) for each in cells)
+    first, second = (merge_settings(sums, macro) for sums in cells)
     delta = subtract_shares(first.shares, second.shares)
     sums = GroupSums(first.sums - second.sums, first.counts, first.sizes)
     low, high = _estimate_interval(sums, samples, confidence, seed, weights)
@@ -193,7 +193,7 @@ def rank_values(
     cells = [sum_cells(systems[name]) for name in names]
     for name, later in zip(names[1:], cells[1:], strict=True):
         check_same_rows(cells[0], later, (names[0], name))
-    shares = [merge_settings(each, macro).shares for each in cells]
+    shares = [merge_settings(sums, macro).shares for sums in cells]
     p = _test_pairs(shares, alpha, samples, seed, test)
     ranks, first = {}, 0
     for place, name in enumerate(names):

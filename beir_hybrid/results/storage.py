@@ -3,6 +3,7 @@
 # (pyarrow.parquet leaves functions without types.)
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ NEW_TABLE = "results.coming.parquet"  # the table's name until `RESULTS` has its
 
 
 def write_results(
-    folder: Path, record: dict[str, Any], timing: dict[str, Any], table: pa.Table
+    folder: Path, record: Mapping[str, object], timing: object, table: pa.Table
 ) -> None:
     """Write the three files; killed at any moment, the old results or the new ones are whole."""
     import pyarrow.parquet as pq
@@ -30,14 +31,14 @@ def write_results(
             pq.write_table(table, temporary, compression="zstd")
         with atomic_file(folder / TIMING) as temporary:
             temporary.write_text(_dump_json(timing), "utf-8")
-        record = {"format": FORMAT, **record, "per_query": sha256(new_table)}
+        whole_record = {"format": FORMAT, **record, "per_query": sha256(new_table)}
         with atomic_file(path) as temporary:
-            temporary.write_text(_dump_json(record), "utf-8")
+            temporary.write_text(_dump_json(whole_record), "utf-8")
         _finish_save(folder)
 
 
 def read_record(folder: Path) -> dict[str, Any]:
-    """Return what ``results.json`` says; raise `BadData` if it is missing or of a newer version."""
+    """Read ``results.json``; raise `BadData` if the file is missing or of a newer version."""
     path = folder / RESULTS
     if not path.is_file():
         raise BadData(f"{folder} holds no results: it lacks {RESULTS}")
@@ -58,7 +59,7 @@ def read_table(folder: Path, checksum: str) -> pa.Table:
 
 
 def read_timing(folder: Path) -> object:
-    """Return what ``timing.json`` says; nothing if it is missing."""
+    """Read ``timing.json``; return an empty record if the file is missing."""
     path = folder / TIMING
     if not path.is_file():
         return {}
