@@ -52,8 +52,8 @@ if TYPE_CHECKING:
     from beir_hybrid.measures.rank_distance import RankDistance as RankDistance
     from beir_hybrid.measures.same_language_share import SameLanguageShare as SameLanguageShare
     from beir_hybrid.pairs.code_switching import code_switch as code_switch
+    from beir_hybrid.pairs.joining import join_pairs as join_pairs
     from beir_hybrid.pairs.parallel_pairs import ParallelPairs as ParallelPairs
-    from beir_hybrid.pairs.parallel_pairs import join_pairs as join_pairs
     from beir_hybrid.pairs.reading import pairs_from_bitext as pairs_from_bitext
     from beir_hybrid.pairs.reading import pairs_from_collection as pairs_from_collection
     from beir_hybrid.pairs.reading import pairs_from_groups as pairs_from_groups
@@ -125,7 +125,7 @@ _MODULES = {
     "from_beir": "collection.beir_dicts",
     "from_vision_text": "encoding.vision",
     "fuse": "pyserini.fusion",
-    "join_pairs": "pairs.parallel_pairs",
+    "join_pairs": "pairs.joining",
     "leaderboard": "report.site",
     "load": "sources",
     "open_index": "pyserini.dense",

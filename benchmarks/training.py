@@ -122,10 +122,10 @@ class _Peak:
 
 def _ours(folder: Path) -> dict[str, Any]:
     from beir_hybrid.batches.sampler import HybridBatchSampler
-    from beir_hybrid.pairs.reading import _pairs
+    from beir_hybrid.pairs.reading import build_pairs
 
     peak, begun = _Peak(), time.perf_counter()
-    data = _pairs(_mapped(folder), 0, "million")
+    data = build_pairs(_mapped(folder), 0, "million")
     sampler = HybridBatchSampler(data, BATCH, strategy="hybrid")
     first = next(iter(sampler))
     seconds = time.perf_counter() - begun

@@ -12,7 +12,7 @@ from transformers import TrainerCallback
 from beir_hybrid.batches.audit_callback import BatchAuditCallback
 from beir_hybrid.batches.sampler import HybridBatchSampler
 from beir_hybrid.errors import BadOption
-from beir_hybrid.pairs.parallel_pairs import join_pairs
+from beir_hybrid.pairs.joining import join_pairs
 from beir_hybrid.pairs.reading import pairs_from_groups
 from beir_hybrid.training.loss import HybridContrastiveLoss
 from tests.models import static_model

@@ -12,7 +12,8 @@ from beir_hybrid.batches.allotment import fit_factors
 from beir_hybrid.batches.epoch import Batch
 from beir_hybrid.batches.sampler import HybridBatchSampler
 from beir_hybrid.batches.strategies import parse_strategy
-from beir_hybrid.pairs.parallel_pairs import ParallelPairs, join_pairs
+from beir_hybrid.pairs.joining import join_pairs
+from beir_hybrid.pairs.parallel_pairs import ParallelPairs
 from beir_hybrid.pairs.reading import pairs_from_groups
 
 LANGUAGES = ("de", "en", "es", "th")
@@ -56,8 +57,8 @@ def draw(pairs: ParallelPairs, strategy: str) -> list[list[Batch]]:
 def list_languages(pairs: ParallelPairs, batch: Batch) -> list[str]:
     """Return the languages of a batch: of each row for kinds by row, else of the first alone."""
     codes = batch.codes if batch.kind.endswith("-rows") else batch.codes[:1]
-    rows = [pairs.decode(int(code)) for code in codes]
-    return [f"{row.query_lang}-{row.passage_lang}" for row in rows]
+    rows = [pairs.decode_row(int(code)) for code in codes]
+    return [f"{row.query_language}-{row.passage_language}" for row in rows]
 
 
 @pytest.mark.parametrize("groups", GROUPS)

@@ -144,9 +144,9 @@ def test_parallel_sentences_are_never_paired_with_themselves() -> None:
     texts = {lang: [f"{lang} {n}" for n in range(3)] for lang in ("de", "en", "es", "zh")}
     pairs = ntrex.sentences(texts)
     assert len(pairs) == 3
-    assert not (pairs.asked & pairs.answered).any()
-    assert (pairs.asked | pairs.answered).all()
-    assert (pairs.asked.sum(axis=1) == 2).all()
+    assert not (pairs.groups.has_query & pairs.groups.has_passage).any()
+    assert (pairs.groups.has_query | pairs.groups.has_passage).all()
+    assert (pairs.groups.has_query.sum(axis=1) == 2).all()
     drawn = bh.HybridBatchSampler(pairs, 3, strategy="x-y").batches()
     for code in drawn[0].codes:
         row = pairs.__getitems__([int(code)])[0]
@@ -192,8 +192,8 @@ def test_rare_words_and_mixed_ones_stay_out() -> None:
 def test_a_lexicon_translates_over_english() -> None:
     spanish = ["la casa", "la libro", "un libro", "un casa", "la casa"]
     lexicon = lexicon_of({"en": ENGLISH, "de": GERMAN, "es": spanish})
-    assert lexicon.translations("Haus", "de") == {"en": ["house"], "es": ["casa"]}
-    assert lexicon.translations("un", "es") == {"de": ["ein"], "en": ["a"]}
+    assert lexicon.find_translations("Haus", "de") == {"en": ["house"], "es": ["casa"]}
+    assert lexicon.find_translations("un", "es") == {"de": ["ein"], "en": ["a"]}
     assert coverage(lexicon, [("das Haus dort", "de"), ("la torre", "es")]) == 3 / 5
 
 

@@ -239,8 +239,8 @@ def test_words_are_switched_where_the_lexicon_has_enough(
     assert (switch["probability"], switch["on"]) == (0.75, "both")
     lexicon = run.Material(experiment, split).lexicon
     assert switch["sha256"] == lexicon.digest()
-    assert set(lexicon.places) == set(AND)  # not the languages that the arm never sees
-    assert lexicon.translations("und", "de") == {"en": ["and"]}
+    assert set(lexicon.entry_numbers) == set(AND)  # not the languages that the arm never sees
+    assert lexicon.find_translations("und", "de") == {"en": ["and"]}
 
 
 # ------------------------------------------------------------------------------ joined batches

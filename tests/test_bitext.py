@@ -35,7 +35,7 @@ def test_lines_stay_side_by_side(tmp_path: Path, caplog: pytest.LogCaptureFixtur
             "news: 1 blank texts are taken for missing translations, first in group '3'"
         ]
         there = [row for row in range(8) if row != 3]
-        codes = [int(pairs.code(row, 0, 1)) for row in there]
+        codes = [int(pairs.encode_rows(row, 0, 1)) for row in there]
         assert [(row["anchor"], row["positive"]) for row in pairs.__getitems__(codes)] == [
             (GERMAN[row], ENGLISH[row]) for row in there
         ]

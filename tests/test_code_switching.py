@@ -63,9 +63,9 @@ def test_coverage_is_the_share_of_words() -> None:
     lexicon = Lexicon(ENTRIES)
     # Two of four words; a phrase is one.
     switch = code_switch(0.5, lexicon)
-    assert switch.coverage([("The cat of South Africa", "en")]) == 2 / 4
-    assert switch.coverage([("房子大", "zh"), ("nichts", "de")]) == 1 / 3
-    assert switch.coverage([]) == 0
+    assert switch.measure_coverage([("The cat of South Africa", "en")]) == 2 / 4
+    assert switch.measure_coverage([("房子大", "zh"), ("nichts", "de")]) == 1 / 3
+    assert switch.measure_coverage([]) == 0
 
 
 def test_a_lexicon_of_a_file(tmp_path: Path) -> None:
@@ -81,7 +81,7 @@ def test_a_lexicon_of_a_file(tmp_path: Path) -> None:
 
 
 def test_bad_options() -> None:
-    with pytest.raises(BadOption, match=r"probability of a switch is 1.5"):
+    with pytest.raises(BadOption, match=r"probability is 1.5"):
         code_switch(1.5, ENTRIES)
     with pytest.raises(BadOption, match="not on 'answers'"):
         code_switch(0.5, ENTRIES, on="answers")  # type: ignore[arg-type]
@@ -112,8 +112,8 @@ def test_a_sampler_switches_its_rows_and_no_others() -> None:
         assert sampler.audit().coverage == 1 / 3
         found[on] = [row for batch in sampler for row in pairs.__getitems__(batch)]
         # The same groups in the same languages as without switching.
-        assert [pairs.decode(code) for batch in sampler for code in batch] == [
-            pairs.decode(code) for batch in plain for code in batch
+        assert [pairs.decode_row(code) for batch in sampler for code in batch] == [
+            pairs.decode_row(code) for batch in plain for code in batch
         ]
     originals = [row for batch in plain for row in pairs.__getitems__(batch)]
     for at, row in enumerate(originals):
@@ -153,14 +153,14 @@ def test_one_set_of_pairs_under_many_switches() -> None:
         switch = code_switch(1.0, [{"de": "Haus", "en": f"house{i}"}], on="queries")
         chosen = parse_strategy("x-x-mono", code_switch=switch)
         if i not in (0, 7, 254):
-            assert pairs.drawn_with(switch, 0) > 0
+            assert pairs.register_variant(switch, 0) > 0
             continue
         batches = list(HybridBatchSampler(pairs, 8, strategy=chosen))
         rows = [row for batch in batches for row in pairs.__getitems__(batch)]
         german = [row["anchor"].split()[0] for row in rows if "Frage" in row["anchor"]]
         assert set(german) == {f"house{i}"}
     with pytest.raises(BadOption, match="switched in 255 ways at most"):
-        pairs.drawn_with(code_switch(1.0, WORDS), 0)
+        pairs.register_variant(code_switch(1.0, WORDS), 0)
 
 
 def test_a_lexicon_that_matches_nothing_is_an_error() -> None:

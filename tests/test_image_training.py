@@ -23,9 +23,10 @@ from sentence_transformers import SentenceTransformer
 import beir_hybrid as bh
 from beir_hybrid.collection import Collection
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.pairs.decoding import Drawn
-from beir_hybrid.pairs.parallel_pairs import ParallelPairs, join_pairs
+from beir_hybrid.pairs.joining import join_pairs
+from beir_hybrid.pairs.parallel_pairs import ParallelPairs
 from beir_hybrid.pairs.reading import pairs_from_groups, read_pairs
+from beir_hybrid.pairs.row_codes import SampledRow
 from beir_hybrid.training.towers import freeze_tower, match_attention_layers
 from tests.models import static_model, tiny_clip, tiny_siglip, transformer_model
 from tests.test_pairs import number
@@ -128,7 +129,7 @@ def test_groups_of_a_collection_by_hand(tmp_path: Path) -> None:
     four(tmp_path)
     pairs = bh.pairs_from_collection(bh.load("jsonl-image-text", path=tmp_path))
     assert pairs.languages == ("de", "en", "image")
-    assert (len(pairs), pairs.images) == (5, True)
+    assert (len(pairs), pairs.has_images) == (5, True)
     table = {row["id"]: row for row in pairs.data.table.to_pylist()}
     assert sorted(table) == ["a#0", "a#1", "b#0", "c#0", "twin#0"]
     assert (table["a#0"]["query.en"], table["a#0"]["positive.en"]) == ("red", "scarlet")
@@ -141,9 +142,9 @@ def test_groups_of_a_collection_by_hand(tmp_path: Path) -> None:
     texts = ["Rot", "red", "scarlet", "Rot wie Blut", checksum(tmp_path / "a.png")]
     order = [row["id"] for row in pairs.data.table.to_pylist()]
     for name in ("a#0", "a#1", "twin#0"):
-        golds = pairs.golds[order.index(name)]
+        golds = pairs.groups.gold_hashes[order.index(name)]
         assert sorted(golds[golds >= 0].tolist()) == sorted(map(number, texts))
-    blue = pairs.golds[order.index("b#0")]
+    blue = pairs.groups.gold_hashes[order.index("b#0")]
     expected = [number("Blau"), number("blue"), number(checksum(tmp_path / "b.png"))]
     assert sorted(blue[blue >= 0].tolist()) == sorted(expected)
 
@@ -167,17 +168,17 @@ def test_a_caption_is_never_its_own_passage(tmp_path: Path) -> None:
     assert not {"Blau", "blue", "green"} & {anchor for anchor, _ in found}
 
 
-def drawn(pairs: ParallelPairs, batch: list[int]) -> list[Drawn]:
-    return [pairs.decode(code) for code in batch]
+def drawn(pairs: ParallelPairs, batch: list[int]) -> list[SampledRow]:
+    return [pairs.decode_row(code) for code in batch]
 
 
-def kind_of(rows: list[Drawn]) -> str:
+def kind_of(rows: list[SampledRow]) -> str:
     """Say what a batch is, by its languages alone."""
     asked, answered = ({row[at] for row in rows} for at in (1, 2))
     if answered == {"image"}:
         return "image" if len(asked) == 1 else "image-rows"
     assert "image" not in answered
-    same = {row.query_lang == row.passage_lang for row in rows}
+    same = {row.query_language == row.passage_language for row in rows}
     assert len(same) == 1
     if same == {True}:
         return "mono" if len(asked) == 1 else "mono-rows"
@@ -216,7 +217,9 @@ def test_batches_of_each_strategy(pairs: ParallelPairs, name: str, kinds: set[st
 
 def test_rows_are_pictures_or_texts(pairs: ParallelPairs) -> None:
     de, image = pairs.languages.index("de"), pairs.languages.index("image")
-    row, text = pairs.__getitems__([int(pairs.code(1, de, image)), int(pairs.code(1, de, 1))])
+    row, text = pairs.__getitems__(
+        [int(pairs.encode_rows(1, de, image)), int(pairs.encode_rows(1, de, 1))]
+    )
     assert (row["anchor"], text["positive"]) == ("rot auf blau", "red over blue")
     assert row["positive"].mode == "RGB"
     assert row["positive"].getpixel((3, 3)) == COLOURS["red"][2]
@@ -270,7 +273,7 @@ def test_languages_are_drawn_by_temperature(tmp_path: Path) -> None:
         for seed in range(300):
             how = bh.parse_strategy("x-image", temperature=heat)
             sampler = bh.HybridBatchSampler(pairs, 1, seed=seed, strategy=how)
-            counts[heat][drawn(pairs, next(iter(sampler)))[0].query_lang] += 1
+            counts[heat][drawn(pairs, next(iter(sampler)))[0].query_language] += 1
     assert abs(counts[0.0]["en"] / 300 - 1 / 2) < 4 * math.sqrt(1 / 4 / 300)
     assert abs(counts[1.0]["en"] / 300 - 1 / 5) < 4 * math.sqrt(0.16 / 300)
 
@@ -327,9 +330,9 @@ def test_other_captions_of_a_picture_are_masked(tmp_path: Path) -> None:
     order = pairs.data.table["id"].to_pylist()
     de, en = 0, 1
     codes = [
-        pairs.code(order.index("twin#0"), de, en),  # Rot wie Blut -> red or scarlet
-        pairs.code(order.index("b#0"), de, en),  # Blau -> blue
-        pairs.code(order.index("a#1"), en, de),  # scarlet -> Rot or Rot wie Blut
+        pairs.encode_rows(order.index("twin#0"), de, en),  # Rot wie Blut -> red or scarlet
+        pairs.encode_rows(order.index("b#0"), de, en),  # Blau -> blue
+        pairs.encode_rows(order.index("a#1"), en, de),  # scarlet -> Rot or Rot wie Blut
     ]
     rows = pairs.__getitems__([int(code) for code in codes])
     assert rows[0]["positive"] in ("red", "scarlet")
@@ -372,20 +375,20 @@ def test_files_name_pictures(tmp_path: Path, kind: str, caplog: pytest.LogCaptur
         caplog.clear()
         with caplog.at_level(logging.WARNING):
             pairs = read_pairs(file)
-        assert "1 pictures are equal to others under other names" in caplog.text
+        assert "1 images are equal to others under other names" in caplog.text
         assert "first in group '4'" in caplog.text
-        assert "1 pictures are converted" in caplog.text
+        assert "1 images are converted" in caplog.text
         assert pairs.languages == ("de", "en", "image")
-        assert pairs.answered[:, 2].tolist() == [True, True, False, True]
+        assert pairs.groups.has_passage[:, 2].tolist() == [True, True, False, True]
         assert pairs[0]["positive"].getpixel((3, 3)) == COLOURS["red"][2]
         assert pairs[2]["positive"] == "Da"
     # A changed picture has another number: its text is that of its file.
-    before = pairs.golds[0, 2]
+    before = pairs.groups.gold_hashes[0, 2]
     painted(tmp_path / "pics" / "a.png", "green", "white")
     changed = read_pairs(file)
-    assert changed.golds[0, 2] != before
+    assert changed.groups.gold_hashes[0, 2] != before
     assert changed[0]["positive"].getpixel((3, 3)) == COLOURS["green"][2]
-    with pytest.raises(BadOption, match="texts or pictures in a column; these groups have both"):
+    with pytest.raises(BadOption, match="texts or images in a column; these groups have both"):
         changed.select(range(4))
     unit = {"jsonl": "line", "parquet": "row"}[kind]
     (tmp_path / "pics" / "p.png").write_bytes(b"")
@@ -398,12 +401,12 @@ def test_files_name_pictures(tmp_path: Path, kind: str, caplog: pytest.LogCaptur
 
 def test_groups_that_make_no_sense(tmp_path: Path) -> None:
     path = painted(tmp_path / "a.png", "red", "blue")
-    with pytest.raises(BadData, match="group '0': image is 7; it must be the path of a picture"):
+    with pytest.raises(BadData, match="group '0': image is 7; it must be the path of an image"):
         pairs_from_groups([{"query": {"de": "Rot"}, "image": 7}])
     with pytest.raises(BadData, match="group '0': there is no image"):
         pairs_from_groups([{"query": {"de": "Rot"}, "image": "rot.png"}])
     group = {"query": {"de": "Rot"}, "positive": {"de": "R"}, "negative": {"de": ["x"]}}
-    with pytest.raises(BadData, match="has a picture; hard negatives are texts"):
+    with pytest.raises(BadData, match="has an image; hard negatives are texts"):
         pairs_from_groups([group | {"image": str(path)}], negatives=1)
 
 
@@ -419,7 +422,7 @@ def test_joined_with_texts(tmp_path: Path) -> None:
     assert both.subset([0])[0]["positive"].size == (32, 32)
     mono = bh.HybridBatchSampler(both, 1, strategy="x-x-mono")
     # Texts that are their own passages stay as they were where no picture is.
-    assert [drawn(both, batch)[0] for batch in mono] == [Drawn(1, "zu", "zu")]
+    assert [drawn(both, batch)[0] for batch in mono] == [SampledRow(1, "zu", "zu")]
 
 
 def test_words_of_captions_alone_are_switched(tmp_path: Path) -> None:

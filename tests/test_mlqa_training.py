@@ -12,8 +12,8 @@ from scipy.stats import binomtest, chi2
 import beir_hybrid as bh
 from beir_hybrid.batches.sampler import HybridBatchSampler
 from beir_hybrid.batches.strategies import STRATEGIES
-from beir_hybrid.pairs.decoding import Drawn
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs
+from beir_hybrid.pairs.row_codes import SampledRow
 from tests.models import static_model
 
 SIZE, SEEDS = 8, range(30)
@@ -70,12 +70,12 @@ class Tally:
             for group in range(len(self.groups)):
                 self.left[kind].update(self.options(group, kind))
 
-    def full(self, kind: str, rows: list[Drawn]) -> None:
+    def full(self, kind: str, rows: list[SampledRow]) -> None:
         """Count a full batch and what it could have been."""
         enough = {k: [one for one, n in self.left[k].items() if n >= SIZE] for k in self.kinds}
         if all(enough.values()):
             self.free[kind] += 1
-        names = [f"{row.query_lang}-{row.passage_lang}" for row in rows]
+        names = [f"{row.query_language}-{row.passage_language}" for row in rows]
         if kind in ("mono", "cross"):  # one pair of languages for all rows
             assert len(set(names)) == 1
             self.found[names[0]] += 1
@@ -86,10 +86,10 @@ class Tally:
             mine = self.options(row.group, kind)
             self.expected.update(dict.fromkeys(mine, 1 / len(mine)))
 
-    def take(self, rows: list[Drawn], kind: str) -> None:
+    def take(self, rows: list[SampledRow], kind: str) -> None:
         """Count rows out of what is left."""
         for row in rows:
-            assert f"{row.query_lang}-{row.passage_lang}" in self.options(row.group, kind)
+            assert f"{row.query_language}-{row.passage_language}" in self.options(row.group, kind)
             for one in self.kinds:
                 self.left[one].subtract(self.options(row.group, one))
 
@@ -103,7 +103,7 @@ def test_composition(name: str, pairs: ParallelPairs) -> None:
         tally.begin()
         drawn = 0
         for batch in sampler.batches():
-            rows = [pairs.decode(code) for code in batch.codes]
+            rows = [pairs.decode_row(code) for code in batch.codes]
             if len(rows) == SIZE:
                 tally.full(batch.kind, rows)
             tally.take(rows, batch.kind)
@@ -135,6 +135,6 @@ def test_a_small_model_trains_under_every_strategy(
     )  # fmt: skip
     audit = json.loads((tmp_path / "training.json").read_text())["audit"]
     batches = HybridBatchSampler(pairs, SIZE, seed=4, strategy=name).batches()[:20]
-    rows = [pairs.decode(code) for batch in batches for code in batch.codes]
+    rows = [pairs.decode_row(code) for batch in batches for code in batch.codes]
     assert audit["batches"] == Counter(batch.kind for batch in batches)
-    assert audit["rows"] == Counter(f"{row.query_lang}-{row.passage_lang}" for row in rows)
+    assert audit["rows"] == Counter(f"{row.query_language}-{row.passage_language}" for row in rows)

@@ -17,15 +17,15 @@ import pytest
 import beir_hybrid as bh
 from beir_hybrid.batches.sampler import HybridBatchSampler
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.pairs.decoding import Drawn
-from beir_hybrid.pairs.labels import numbers_of
-from beir_hybrid.pairs.parallel_pairs import join_pairs
+from beir_hybrid.pairs.joining import join_pairs
+from beir_hybrid.pairs.labels import hash_texts
 from beir_hybrid.pairs.reading import (
     pairs_from_bitext,
     pairs_from_collection,
     pairs_from_groups,
     read_pairs,
 )
+from beir_hybrid.pairs.row_codes import SampledRow
 
 GROUPS: list[dict[str, Any]] = [
     {
@@ -57,17 +57,17 @@ def test_numbers_of_texts() -> None:
     texts = ["", "a", "Ada.", "เอดา", "x" * 1000, None, "a"]
     column = pa.chunked_array([texts[:3], texts[3:]], pa.string())
     expected = [-1 if text is None else number(text) for text in texts]
-    assert numbers_of(column).tolist() == expected
+    assert hash_texts(column).tolist() == expected
     sliced = pa.chunked_array([pa.array(texts).slice(2, 4)])
-    assert numbers_of(sliced).tolist() == expected[2:6]
-    assert numbers_of(pa.chunked_array([], pa.string())).tolist() == []
+    assert hash_texts(sliced).tolist() == expected[2:6]
+    assert hash_texts(pa.chunked_array([], pa.string())).tolist() == []
 
 
 def test_rows_by_hand() -> None:
     pairs = pairs_from_groups(GROUPS)
     assert (len(pairs), pairs.languages) == (2, ("de", "en", "th"))
-    code = pairs.code(0, 1, 2)  # Who?, and the Thai answer
-    assert pairs.decode(int(code)) == Drawn(0, "en", "th")
+    code = pairs.encode_rows(0, 1, 2)  # Who?, and the Thai answer
+    assert pairs.decode_row(int(code)) == SampledRow(0, "en", "th")
     (row,) = pairs.__getitems__([int(code)])
     ada, thai, year = number("Ada."), number("เอดา"), number("1843")
     assert row == {"anchor": "Who?", "positive": "เอดา", "label": [thai, ada, ada, thai]}
@@ -84,7 +84,7 @@ def test_rows_by_hand() -> None:
 def test_hard_negatives() -> None:
     pairs = pairs_from_groups(GROUPS, negatives=2)
     assert pairs.column_names == ["anchor", "positive", "negative_1", "negative_2", "label"]
-    rows = pairs.__getitems__([int(pairs.code(0, 0, 0)), int(pairs.code(0, 0, 1))])
+    rows = pairs.__getitems__([int(pairs.encode_rows(0, 0, 0)), int(pairs.encode_rows(0, 0, 1))])
     assert [(row["negative_1"], row["negative_2"]) for row in rows] == [
         ("Bob.", "Cy."),
         ("Bob.", "Bob."),  # gone round
@@ -96,8 +96,8 @@ def test_hard_negatives() -> None:
 
 def test_translations() -> None:
     pairs = pairs_from_groups(GROUPS).with_translations()
-    codes = [pairs.code(0, 0, 0), pairs.code(0, 0, 1), pairs.code(1, 2, 2), pairs.code(1, 1, 2)]
-    rows = pairs.__getitems__([int(code) for code in codes])
+    places = np.array([(0, 0, 0), (0, 0, 1), (1, 2, 2), (1, 1, 2)])
+    rows = pairs.__getitems__(pairs.encode_rows(*places.T).tolist())
     assert [row["translation"] for row in rows] == ["Who?", "Who?", "When?", "เมื่อไร"]
     assert list(rows[0]) == pairs.column_names
     assert "translation" not in pairs_from_groups(GROUPS).column_names
@@ -118,7 +118,7 @@ def test_files(kind: str, tmp_path: Path) -> None:
         pairs = read_pairs(path, negatives=1)
         expected = pairs_from_groups(GROUPS, negatives=1)
         assert pairs.languages == expected.languages
-        codes = [int(pairs.code(0, q, p)) for q in range(2) for p in range(3)]
+        codes = [int(pairs.encode_rows(0, q, p)) for q in range(2) for p in range(3)]
         assert pairs.__getitems__(codes) == expected.__getitems__(codes)
         assert pairs.sources == (("groups", 2),)
     assert len(list((tmp_path / "cache" / "pairs").glob("[!.]*"))) == 1
@@ -136,24 +136,24 @@ def test_a_collection_with_its_golds() -> None:
     collection = bh.from_beir(corpus, queries, qrels, groups=groups)
     pairs = pairs_from_collection(collection)
     # Two English passages answer "one": a group for each, of which the second is English alone.
-    assert pairs.asked.tolist() == [[True, True], [True, True], [False, True]]
-    assert pairs.answered.tolist() == [[True, True], [False, True], [False, True]]
-    row = pairs.__getitems__([int(pairs.code(1, 0, 1))])[0]
+    assert pairs.groups.has_query.tolist() == [[True, True], [True, True], [False, True]]
+    assert pairs.groups.has_passage.tolist() == [[True, True], [False, True], [False, True]]
+    row = pairs.__getitems__([int(pairs.encode_rows(1, 0, 1))])[0]
     de0, en0, en1 = number("de0"), number("en0"), number("en1")
     assert (row["anchor"], row["positive"]) == ("frage", "en1")
-    # What answers the question: by language in this group, and the rest.
+    # What answers the query: by language in this group, and the rest.
     assert row["label"] == [en1, -1, en1, *sorted([de0, en0], key=lambda x: x != de0)]
-    assert pairs.golds[0].tolist() == [de0, en0, en1, -1]
+    assert pairs.groups.gold_hashes[0].tolist() == [de0, en0, en1, -1]
     some = pairs_from_collection(collection, queries=["two"])
     assert some[0]["anchor"] == "other"
-    with pytest.raises(BadData, match="none of the questions"):
+    with pytest.raises(BadData, match="none of the queries"):
         pairs_from_collection(collection, queries=["three"])
 
 
 def test_bitext_and_monolingual_pairs() -> None:
     pairs = pairs_from_bitext({"de": ["eins", "zwei"], "en": ["one", None]})
-    assert pairs.__getitems__([int(pairs.code(0, 0, 1))])[0]["positive"] == "one"
-    assert pairs.asked.tolist() == [[True, True], [True, False]]
+    assert pairs.__getitems__([int(pairs.encode_rows(0, 0, 1))])[0]["positive"] == "one"
+    assert pairs.groups.has_query.tolist() == [[True, True], [True, False]]
     with pytest.raises(BadData, match=r"as many lines each, these have \{'de': 1, 'en': 2\}"):
         pairs_from_bitext({"de": ["x"], "en": ["x", "y"]})
     plain = pairs_from_groups([{"query": "Who?", "positive": "Ada."}], language="eng-Latn")
@@ -186,12 +186,12 @@ def test_what_is_left_out_is_counted(caplog: pytest.LogCaptureFixture) -> None:
     assert [record.getMessage() for record in caplog.records] == [
         "mine: 2 blank texts are taken for missing translations, first in group '0'",
         (
-            "mine: 1 hard negatives are passages of their question, and are left out, "
+            "mine: 1 hard negatives are passages of their query, and are left out, "
             "first in group '0'"
         ),
     ]
     assert pairs[0]["negative_1"] == "c"
-    assert pairs.asked.tolist() == [[True], [True]]
+    assert pairs.groups.has_query.tolist() == [[True], [True]]
 
 
 def test_a_negative_that_answers_in_another_language_is_left_out(
@@ -205,8 +205,7 @@ def test_a_negative_that_answers_in_another_language_is_left_out(
     assert pairs[0]["negative_1"] == "C"
     (record,) = caplog.records
     assert record.getMessage() == (
-        "pairs: 1 hard negatives are passages of their question, and are left out, "
-        "first in group 'x'"
+        "pairs: 1 hard negatives are passages of their query, and are left out, first in group 'x'"
     )
 
 
@@ -246,7 +245,7 @@ def test_some_languages_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
     groups = [*GROUPS, {**GROUPS[0], "id": "c", "positive": {"th": "เอดา"}}]
     path = tmp_path / "mine.jsonl"
     path.write_text("".join(json.dumps(group) + "\n" for group in groups))
-    told = "1 groups are left out, without question or passage in these languages, first in group"
+    told = "1 groups are left out, without query or passage in these languages, first in group"
     makes: Any = (
         ("pairs", pairs_from_groups, groups),
         ("mine", read_pairs, path),
@@ -262,7 +261,7 @@ def test_some_languages_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
             "label": [number("Ada."), number("Ada."), number("เอดา"), -2, number("Bob.")],
         }  # fmt: skip
         assert not caplog.records
-        # Of "b" the question is in English and the passage is not, as of "c".
+        # Of "b" the query is in English and the passage is not, as of "c".
         some = make(languages=["en", "de"])
         assert (some.languages, len(some)) == (("de", "en"), 1)
         (record,) = caplog.records
@@ -276,11 +275,11 @@ def test_some_languages_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) 
 def test_blank_lines_of_bitext_are_counted(caplog: pytest.LogCaptureFixture) -> None:
     pairs = pairs_from_bitext({"de": ["a", "", "c"], "en": ["x", " ", ""]}, name="lines")
     assert [pairs[i]["anchor"] for i in range(2)] == ["a", "c"]
-    assert pairs.asked.tolist() == [[True, True], [True, False]]
+    assert pairs.groups.has_query.tolist() == [[True, True], [True, False]]
     assert [record.getMessage() for record in caplog.records] == [
         "lines: 3 blank texts are taken for missing translations, first in group '1'",
         (
-            "lines: 1 groups are left out, without question or passage in these languages, "
+            "lines: 1 groups are left out, without query or passage in these languages, "
             "first in group '1'"
         ),
     ]
@@ -315,7 +314,7 @@ def test_blank_lines_of_bitext_are_counted(caplog: pytest.LogCaptureFixture) -> 
         (
             [{"query": {"de": "a"}, "positive": {"de": "b"}, "negative": {"de": ["b"]}}],
             {"negatives": 1},
-            "group '0' has no hard negative in 'de' that does not answer the question",
+            "group '0' has no hard negative in 'de' that does not answer the query",
         ),
         (
             [{"query": {"de": "a"}, "positive": {"de": "b"}}],
@@ -361,7 +360,7 @@ def test_some_columns_of_all_groups() -> None:
     assert (len(some), some.shape, list(some.features)) == (2500, (2500, 1), ["positive"])
     assert some[2499] == {"positive": "p2499"}
     assert some.select([3, 2400]).to_list() == [{"positive": "p3"}, {"positive": "p2400"}]
-    assert some.__getitems__([int(pairs.code(7, 0, 0))]) == [{"positive": "p7"}]
+    assert some.__getitems__([int(pairs.encode_rows(7, 0, 0))]) == [{"positive": "p7"}]
     assert pairs.column_names == ["anchor", "positive", "label"]
     with pytest.raises(BadOption, match="no column 'negative'"):
         pairs.select_columns(["negative"])
@@ -375,7 +374,7 @@ def test_it_looks_like_what_its_rows_are() -> None:
     assert (pairs.shape, pairs.num_rows, pairs.num_columns) == ((2, 4), 2, 4)
     assert pairs.to_list() == [pairs[0], pairs[1]]
     assert pairs[[-1, 0]]["anchor"] == ["เมื่อไร", "Wer?"]
-    for place in (2, -3, int(pairs.code(0, 0, 0))):
+    for place in (2, -3, int(pairs.encode_rows(0, 0, 0))):
         with pytest.raises(IndexError, match=f"there is no group {place}: there are 2"):
             pairs[place]
         with pytest.raises(IndexError, match=f"there is no group {place}"):
@@ -447,8 +446,8 @@ def test_further_passages_are_held_out_with_their_groups() -> None:
     queries = {"de:q:1": "frage", "de:q:2": "andere"}
     qrels = {"de:q:1": {"de:0": 1, "de:1": 1}, "de:q:2": {"de:2": 1}}
     pairs = pairs_from_collection(bh.from_beir(corpus, queries, qrels))
-    assert pairs.subset([1, 2]).golds.tolist() == pairs.golds[1:].tolist()
-    assert pairs.subset([1]).golds.tolist() == [[number("de1"), number("de0")]]
+    assert pairs.subset([1, 2]).groups.gold_hashes.tolist() == pairs.groups.gold_hashes[1:].tolist()
+    assert pairs.subset([1]).groups.gold_hashes.tolist() == [[number("de1"), number("de0")]]
 
 
 def test_hard_negatives_are_numbered_at_once() -> None:

@@ -15,9 +15,10 @@ import beir_hybrid as bh
 from beir_hybrid.batches.sampler import HybridBatchSampler
 from beir_hybrid.batches.strategies import STRATEGIES, parse_strategy
 from beir_hybrid.errors import BadData, BadOption, UnknownName
-from beir_hybrid.pairs.decoding import Drawn
-from beir_hybrid.pairs.parallel_pairs import ParallelPairs, join_pairs
+from beir_hybrid.pairs.joining import join_pairs
+from beir_hybrid.pairs.parallel_pairs import ParallelPairs
 from beir_hybrid.pairs.reading import pairs_from_collection, pairs_from_groups
+from beir_hybrid.pairs.row_codes import SampledRow
 
 LANGS = ("de", "en", "es", "th")
 NAMES = [name for name in STRATEGIES if "image" not in name]  # see test_image_training
@@ -35,11 +36,11 @@ def parallel(n: int, langs: tuple[str, ...] = LANGS, shared: int = 0, name: str 
     return pairs_from_groups(groups, name=name)
 
 
-def drawn(pairs: ParallelPairs, batch: list[int]) -> list[Drawn]:
-    return [pairs.decode(code) for code in batch]
+def drawn(pairs: ParallelPairs, batch: list[int]) -> list[SampledRow]:
+    return [pairs.decode_row(code) for code in batch]
 
 
-def kind_of(rows: list[Drawn]) -> set[str]:
+def kind_of(rows: list[SampledRow]) -> set[str]:
     """Say which kinds a batch can be, by its languages alone."""
     same = [query == passage for _, query, passage in rows]
     one_pair = len({(query, passage) for _, query, passage in rows}) == 1
@@ -168,7 +169,7 @@ def test_languages_are_drawn_alike() -> None:
     sampler = HybridBatchSampler(pairs, 4, True, strategy="x-x-mono")
     batches = sampler.batches()
     assert len(batches) == 2250
-    counts = Counter(pairs.decode(int(batch.codes[0])).query_lang for batch in batches)
+    counts = Counter(pairs.decode_row(int(batch.codes[0])).query_language for batch in batches)
     assert chisquare([counts[lang] for lang in LANGS]).pvalue > 0.001
     rows = HybridBatchSampler(pairs, 4, True, strategy="x-y").audit().rows
     assert len(rows) == 12  # every pair of two languages
@@ -198,7 +199,7 @@ def test_languages_by_size(temperature: float, share: float) -> None:
     chosen = parse_strategy("x-x-mono", temperature=temperature)
     pairs = pairs_from_groups(groups)
     first = HybridBatchSampler(pairs, 2, True, strategy=chosen).batches()[:200]
-    german = sum(pairs.decode(int(batch.codes[0])).query_lang == "de" for batch in first)
+    german = sum(pairs.decode_row(int(batch.codes[0])).query_language == "de" for batch in first)
     assert abs(german - 200 * share) <= 4 * (200 * share * (1 - share)) ** 0.5
 
 
@@ -214,13 +215,15 @@ def one_way(n: int, lang: str) -> list[dict[str, Any]]:
 def test_languages_that_no_group_has_both_in(name: str) -> None:
     pairs = pairs_from_groups(one_way(40, "de"))
     rows = [row for batch in HybridBatchSampler(pairs, 4, strategy=name) for row in batch]
-    assert sorted(pairs.decode(row) for row in rows) == [Drawn(i, "de", "en") for i in range(40)]
+    assert sorted(pairs.decode_row(row) for row in rows) == [
+        SampledRow(i, "de", "en") for i in range(40)
+    ]
     # Beside groups in English alone, which only monolingual batches have a use for.
     english = [{"query": {"en": f"q{i}"}, "positive": {"en": f"p{i}"}} for i in range(40)]
     pairs = pairs_from_groups([*one_way(40, "de"), *english])
     sampler = HybridBatchSampler(pairs, 4, strategy=name)
     found = Counter(
-        (row >= 40, one.query_lang, one.passage_lang)
+        (row >= 40, one.query_language, one.passage_language)
         for batch in sampler
         for one in drawn(pairs, batch)
         for row in [one.group]
@@ -243,7 +246,7 @@ def test_questions_and_passages_are_weighed_each_by_their_own(
     pairs = pairs_from_groups([*one_way(3000, "de"), *one_way(1000, "fr")])
     chosen = parse_strategy("x-y-batch", temperature=temperature)
     first = HybridBatchSampler(pairs, 2, True, strategy=chosen).batches()[:200]
-    german = sum(pairs.decode(int(batch.codes[0])).query_lang == "de" for batch in first)
+    german = sum(pairs.decode_row(int(batch.codes[0])).query_language == "de" for batch in first)
     assert abs(german - 200 * share) <= 4 * (200 * share * (1 - share)) ** 0.5
 
 
@@ -265,7 +268,7 @@ def test_sources_in_proportion_to_their_sizes() -> None:
     sampler = HybridBatchSampler(pairs, 4, True, strategy="hybrid")
     batches = sampler.batches()
     for batch in batches:  # a batch is of one source
-        groups = {pairs.decode(int(code)).group < 3000 for code in batch.codes}
+        groups = {pairs.decode_row(int(code)).group < 3000 for code in batch.codes}
         assert groups == {batch.source == 0}
     large = sum(batch.source == 0 for batch in batches[:400])
     assert abs(large - 300) <= 4 * (400 * 3 / 16) ** 0.5
@@ -295,14 +298,14 @@ def test_real_passages_are_not_shared(mirror: Path) -> None:
     assert mirror
     pairs = pairs_from_collection(bh.load("xquad-r"))
     assert (len(pairs), pairs.languages[0], len(pairs.languages)) == (1190, "ar", 11)
-    golds = [set(row[row >= 0].tolist()) for row in pairs.golds]
+    golds = [set(row[row >= 0].tolist()) for row in pairs.groups.gold_hashes]
     conflicts = sum(bool(golds[i] & golds[j]) for i in range(1190) for j in range(i))
     assert conflicts == 1377
     in_all = sum(golds[i] == golds[j] for i in range(1190) for j in range(i))
     assert conflicts - in_all == 931
     for name in NAMES:
         sampler = HybridBatchSampler(pairs, 64, False, strategy=name)
-        groups = [[pairs.decode(code).group for code in batch] for batch in sampler]
+        groups = [[pairs.decode_row(code).group for code in batch] for batch in sampler]
         assert sorted(chain.from_iterable(groups)) == list(range(1190))
         for batch in groups:
             assert sum(len(golds[g]) for g in batch) == len(set().union(*(golds[g] for g in batch)))

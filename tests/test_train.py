@@ -206,7 +206,7 @@ def test_accelerate_trains_in_two_processes(tmp_path: Path) -> None:
     rows = [drawn.decode(int(code)) for batch in batches[:3] for code in batch.codes]
     assert len({row.group for row in rows}) == 3 * 2 * 4
     audit = json.loads((tmp_path / "out" / "training.json").read_text())["audit"]
-    assert audit["rows"] == Counter(f"{row.query_lang}-{row.passage_lang}" for row in rows)
+    assert audit["rows"] == Counter(f"{row.query_language}-{row.passage_language}" for row in rows)
     assert audit["batches"] == Counter(batch.kind for batch in batches[:3] for _ in range(2))
     # One process alone would draw other batches.
     with pytest.raises(BadOption, match="another processes"):

@@ -25,7 +25,7 @@ class Batch:
 
     kind: str
     source: int
-    codes: np.ndarray  # (rows,) int64; see `ParallelPairs.code`
+    codes: np.ndarray  # (rows,) int64; see `ParallelPairs.encode_rows`
 
 
 class Epoch:
@@ -44,7 +44,7 @@ class Epoch:
     size
         The batch size times the number of processes.
     variant
-        See `ParallelPairs.drawn_with`.
+        See `ParallelPairs.register_variant`.
 
     Attributes
     ----------
@@ -74,9 +74,9 @@ class Epoch:
             order = rng.permutation(np.arange(first, last))
             self.orders.append(order)
             self.supplies += [Supply(slots, source, order) for slots in self.kinds]
-        places = 1 << max(6, (4 * size * pairs.golds.shape[1] - 1).bit_length())
+        places = 1 << max(6, (4 * size * pairs.groups.gold_hashes.shape[1] - 1).bit_length())
         keys, stamps = np.zeros(places, np.int64), np.zeros(places, np.int64)
-        self._passages = PassageTable(pairs.golds, keys, stamps)
+        self._passages = PassageTable(pairs.groups.gold_hashes, keys, stamps)
         self._n_draws = 0
         self._reservation: Reservation | None = None
         self.left_out: dict[str, int] = {}
@@ -203,7 +203,7 @@ class Epoch:
 
     def _make_batch(self, supply: Supply, slot: int, groups: np.ndarray) -> Batch:
         query, passage = supply.slots.draw_languages(slot, groups, self.rng)
-        codes = self.pairs.code(groups, query, passage, self.variant)
+        codes = self.pairs.encode_rows(groups, query, passage, self.variant)
         return Batch(supply.slots.kind.name, supply.source, codes)
 
 

@@ -21,7 +21,7 @@ class LanguageTable:
     ----------
     has_query, has_passage
         (groups, languages) bool; passages that are images are in the last column, `IMAGE`.
-    has_own_caption
+    is_own_passage
         (groups, languages) bool, or of no groups: queries that are their own passage, which a
         batch in one language leaves out.
     is_drawn
@@ -34,7 +34,7 @@ class LanguageTable:
 
     has_query: np.ndarray
     has_passage: np.ndarray
-    has_own_caption: np.ndarray
+    is_own_passage: np.ndarray
     is_drawn: np.ndarray
     has_images: bool
     temperature: float
@@ -44,9 +44,16 @@ class LanguageTable:
         cls, pairs: ParallelPairs, languages: tuple[str, ...], temperature: float
     ) -> "LanguageTable":
         """Return the table of parallel pairs; `languages` are the only ones to draw, if any."""
-        names = languages or pairs.languages
+        names, groups = languages or pairs.languages, pairs.groups
         is_drawn = np.array([lang in names and lang != IMAGE for lang in pairs.languages])
-        return cls(pairs.asked, pairs.answered, pairs.itself, is_drawn, pairs.images, temperature)
+        return cls(
+            groups.has_query,
+            groups.has_passage,
+            groups.is_own_passage,
+            is_drawn,
+            pairs.has_images,
+            temperature,
+        )
 
     def weigh(self, sizes: np.ndarray) -> np.ndarray:
         """Return the weights of languages with these numbers of groups, (languages,) float64.
@@ -74,7 +81,7 @@ class LanguagePairs(NamedTuple):
 
 def pair_same_language(table: LanguageTable) -> LanguagePairs:
     """Pair each language with itself; no caption is its own passage."""
-    has_query = table.has_query & ~table.has_own_caption if table.has_images else table.has_query
+    has_query = table.has_query & ~table.is_own_passage if table.has_images else table.has_query
     sizes = (has_query & table.has_passage).sum(axis=0)
     return LanguagePairs(has_query, table.has_passage, np.diag(table.weigh(sizes)))
 

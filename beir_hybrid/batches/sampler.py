@@ -16,8 +16,8 @@ from beir_hybrid.batches.strategies import Strategy, parse_strategy
 from beir_hybrid.checks import check_positive
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.pairs.code_switching import CodeSwitch
-from beir_hybrid.pairs.decoding import TURN_BITS
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs
+from beir_hybrid.pairs.row_codes import TURN_BITS
 
 logger = logging.getLogger(__name__)
 
@@ -110,7 +110,7 @@ class HybridBatchSampler(DefaultBatchSampler):
                 "many groups share passages, which no two rows of a batch do"
             )
         self.coverage = _measure_coverage(self.pairs, self.strategy.code_switch)
-        dataset.sampled_by(self)
+        dataset.add_sampler(self)
 
     @classmethod
     def configure(
@@ -136,7 +136,7 @@ class HybridBatchSampler(DefaultBatchSampler):
         return self._count_batches(0) * self.world_size
 
     def __iter__(self) -> Iterator[list[int]]:
-        """Yield the numbers of each batch's rows; see `ParallelPairs.code`."""
+        """Yield the numbers of each batch's rows; see `ParallelPairs.encode_rows`."""
         for batch in self._list_batches():
             for part in np.array_split(batch.codes, self.world_size):
                 first, *rest = part.tolist()
@@ -187,7 +187,7 @@ class HybridBatchSampler(DefaultBatchSampler):
         if number not in self._passes:
             seeds = [self.seed or 0, number]
             turn = int(np.random.default_rng([*seeds, 1]).integers(1 << TURN_BITS))
-            variant = self.pairs.drawn_with(self.strategy.code_switch, turn)
+            variant = self.pairs.register_variant(self.strategy.code_switch, turn)
             size = self.batch_size * self.world_size
             rng = np.random.default_rng(seeds)
             epoch = Epoch(self.pairs, self.strategy, size, rng, variant)
@@ -238,7 +238,7 @@ def _check_batches(pairs: ParallelPairs, strategy: Strategy, size: int) -> None:
             f"{strategy.name} needs {missing[0]!r}; there are {', '.join(pairs.languages)}"
         )
     names = [kind for kind, _ in strategy.kinds]
-    if not pairs.images and any(BATCH_KINDS[name].needs_images for name in names):
+    if not pairs.has_images and any(BATCH_KINDS[name].needs_images for name in names):
         raise BadData(f"{strategy.name} draws images, and no group has one")
     largest = Epoch(pairs, strategy, size, np.random.default_rng(0)).count_largest()
     if largest == 0:
@@ -255,9 +255,9 @@ def _measure_coverage(pairs: ParallelPairs, switch: CodeSwitch | None) -> float 
     """Return the share of words that a lexicon has; raise `BadData` where it has none of them."""
     if switch is None:
         return None
-    coverage = switch.coverage(pairs.sample(_COVERAGE_GROUPS, switch.on))
+    coverage = switch.measure_coverage(pairs.iterate_texts(_COVERAGE_GROUPS, switch.on))
     if not coverage:
-        languages = ", ".join(sorted(switch.lexicon.places))
+        languages = ", ".join(sorted(switch.lexicon.entry_numbers))
         raise BadData(
             f"{switch.lexicon.name} has no word of the first thousand groups; it has words in "
             f"{languages}, and the groups are in {', '.join(pairs.languages)}"

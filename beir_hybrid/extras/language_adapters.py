@@ -21,7 +21,8 @@ from beir_hybrid.encoding.sentence_transformer import SentenceTransformerEncoder
 from beir_hybrid.errors import BadData, BadOption, MissingExtra
 from beir_hybrid.files import sha256
 from beir_hybrid.languages import choose_languages
-from beir_hybrid.pairs.parallel_pairs import ParallelPairs, join_pairs
+from beir_hybrid.pairs.joining import join_pairs
+from beir_hybrid.pairs.parallel_pairs import ParallelPairs
 from beir_hybrid.training.job import Tuning
 from beir_hybrid.training.record import ADAPTER, CHECKPOINTS
 from beir_hybrid.training.train import train

@@ -11,7 +11,7 @@ from beir_hybrid.encoding.encoder import EncoderWrapper
 from beir_hybrid.encoding.images import open_unchanged_image
 from beir_hybrid.encoding.models import as_encoder
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.pairs.images import PATH
+from beir_hybrid.pairs.images import IMAGE_PATH
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs
 
 _QUERY_CHUNK = 1024  # queries whose similarities to all keys are in memory at once
@@ -75,10 +75,10 @@ class TipCache(EncoderWrapper):
     ) -> "TipCache":
         """Make a cache of the captions, in all languages, and the images of pairs."""
         base = as_encoder(encoder)
-        if not pairs.images:
+        if not pairs.has_images:
             raise BadData("a cache is of captions and their images; these pairs have no images")
         table = pairs.data.table
-        checksums, paths = table[f"positive.{IMAGE}"].to_pylist(), table[PATH].to_pylist()
+        checksums, paths = table[f"positive.{IMAGE}"].to_pylist(), table[IMAGE_PATH].to_pylist()
         images = {
             checksum: path
             for checksum, path in zip(checksums, paths, strict=True)

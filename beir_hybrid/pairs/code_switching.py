@@ -1,4 +1,4 @@
-"""A text and a lexicon in, the text with some of its words in other languages out."""
+"""Code switching: replace words of training texts by their translations in a lexicon."""
 
 import hashlib
 import json
@@ -13,6 +13,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Literal, cast, get_args
 
+from beir_hybrid.checks import check_fraction
 from beir_hybrid.collection.lines import read_json_lines
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.languages import normalise
@@ -25,65 +26,73 @@ Entry = Mapping[str, str | Sequence[str]]
 
 
 class Lexicon:
-    """Words, or short phrases, and what they are in other languages.
+    """Words, or short phrases, with their translations.
 
-    Each entry maps languages to a word or to several, as in ``{"de": "Haus", "en": ["house"]}``.
+    Parameters
+    ----------
+    entries
+        Each maps languages to a word or to several, as in ``{"de": "Haus", "en": ["house"]}``.
+
+    Attributes
+    ----------
+    entry_numbers
+        For each language: casefolded word -> numbers of the entries that have it.
     """
 
     def __init__(self, entries: Iterable[Entry], name: str = "lexicon") -> None:
         self.name = name
         self.entries: list[dict[str, list[str]]] = []
-        # For each language: casefolded word -> numbers of entries.
-        self.places: dict[str, dict[str, list[int]]] = {}
+        self.entry_numbers: dict[str, dict[str, list[int]]] = {}
         for number, entry in enumerate(entries):
-            self.entries.append(words := _words(entry, f"{name}, entry {number + 1}"))
+            self.entries.append(words := _parse_entry(entry, f"{name}, entry {number + 1}"))
             for lang, forms in words.items():
+                numbers = self.entry_numbers.setdefault(lang, {})
                 for form in forms:
-                    self.places.setdefault(lang, {}).setdefault(form.casefold(), []).append(number)
+                    numbers.setdefault(form.casefold(), []).append(number)
         if not self.entries:
             raise BadData(f"{name} has no entries")
-        self.longest = {  # in the units that `_units` finds
-            lang: max(len(_units(word, lang)) for word in words)
-            for lang, words in self.places.items()
+        self._longest = {  # phrase of each language, in the units of `find_units`
+            lang: max(len(find_units(word, lang)) for word in words)
+            for lang, words in self.entry_numbers.items()
         }
 
     def digest(self) -> str:
         """Return a SHA-256 of the entries."""
         return hashlib.sha256(json.dumps(self.entries).encode()).hexdigest()
 
-    def translations(self, word: str, lang: str) -> dict[str, list[str]]:
-        """Return what a word is in other languages, by language; case does not matter."""
-        found: dict[str, list[str]] = {}
-        for number in self.places.get(lang, {}).get(word.casefold(), ()):
+    def find_translations(self, word: str, lang: str) -> dict[str, list[str]]:
+        """Return the translations of a word by language; case does not matter."""
+        translations: dict[str, list[str]] = {}
+        for number in self.entry_numbers.get(lang, {}).get(word.casefold(), ()):
             for other, forms in self.entries[number].items():
                 if other != lang:
-                    found.setdefault(other, []).extend(forms)
-        return found
+                    translations.setdefault(other, []).extend(forms)
+        return translations
 
-    def matches(self, text: str, lang: str) -> tuple[list[tuple[int, int]], int]:
-        """Return where in a text its words are, longest first, and how many words it has."""
-        units = _units(text, lang)
-        longest = self.longest.get(lang, 0)
-        found, at, rest = [], 0, 0
-        while at < len(units):
-            start = units[at][0]
-            for length in range(min(longest, len(units) - at), 0, -1):
-                end = units[at + length - 1][1]
-                if self.translations(text[start:end], lang):
-                    found.append((start, end))
-                    at += length
+    def find_words(self, text: str, lang: str) -> tuple[list[tuple[int, int]], int]:
+        """Return the spans of a text's words in the lexicon, longest first, and its word count."""
+        units = find_units(text, lang)
+        longest = self._longest.get(lang, 0)
+        spans, place, n_unknown = [], 0, 0
+        while place < len(units):
+            start = units[place][0]
+            for length in range(min(longest, len(units) - place), 0, -1):
+                end = units[place + length - 1][1]
+                if self.find_translations(text[start:end], lang):
+                    spans.append((start, end))
+                    place += length
                     break
             else:
-                at, rest = at + 1, rest + 1
-        return found, len(found) + rest
+                place, n_unknown = place + 1, n_unknown + 1
+        return spans, len(spans) + n_unknown
 
 
 @dataclass(frozen=True, eq=False)
 class CodeSwitch:
-    """Replaces each word that a lexicon has by a translation of it, with a probability.
+    """Replaces each word that a lexicon has by a translation, with a probability.
 
     The language is drawn alike among those that the lexicon has for the word, then one of the
-    translations; what the lexicon does not have stays.
+    translations; words that the lexicon does not have stay.
     """
 
     probability: float
@@ -91,32 +100,35 @@ class CodeSwitch:
     on: Sides = "both"
 
     def __call__(self, text: str, lang: str, seed: int) -> str:
-        """Return a text switched; the same seed gives the same."""
-        draw = random.Random(seed)  # noqa: S311 - no secret
-        parts, done = [], 0
-        for start, end in self.lexicon.matches(text, lang)[0]:
-            if draw.random() < self.probability:
-                by_lang = self.lexicon.translations(text[start:end], lang)
-                parts += [text[done:start], draw.choice(by_lang[draw.choice(sorted(by_lang))])]
-                done = end
-        return "".join([*parts, text[done:]])
+        """Return a text with words switched; the same seed gives the same."""
+        rng = random.Random(seed)  # noqa: S311 - no secret
+        parts, copied = [], 0
+        for start, end in self.lexicon.find_words(text, lang)[0]:
+            if rng.random() < self.probability:
+                translations = self.lexicon.find_translations(text[start:end], lang)
+                forms = translations[rng.choice(sorted(translations))]
+                parts += [text[copied:start], rng.choice(forms)]
+                copied = end
+        return "".join([*parts, text[copied:]])
 
-    def coverage(self, texts: Iterable[tuple[str, str]]) -> float:
+    def measure_coverage(self, texts: Iterable[tuple[str, str]]) -> float:
         """Return the share of words that the lexicon has, of (text, language) pairs."""
-        found = words = 0
+        n_known = n_words = 0
         for text, lang in texts:
-            matched, count = self.lexicon.matches(text, lang)
-            found, words = found + len(matched), words + count
-        return found / words if words else 0.0
+            spans, count = self.lexicon.find_words(text, lang)
+            n_known, n_words = n_known + len(spans), n_words + count
+        return n_known / n_words if n_words else 0.0
 
 
 def code_switch(
-    p: float, lexicon: Lexicon | str | Path | Iterable[Entry], on: Sides = "both"
+    probability: float, lexicon: Lexicon | str | Path | Iterable[Entry], on: Sides = "both"
 ) -> CodeSwitch:
-    """Return what ``code_switch`` of a strategy takes: each word is translated with probability p.
+    """Make a code switch for the ``code_switch`` of a strategy.
 
     Parameters
     ----------
+    probability
+        With which each word of the lexicon is translated.
     lexicon
         Entries such as ``{"de": "Haus", "en": ["house", "home"]}``, or a file with one a line.
     on
@@ -128,8 +140,7 @@ def code_switch(
     >>> switch("Wo steht das Haus?", "de", seed=0)
     'Wo steht das house?'
     """
-    if not (isinstance(p, int | float) and 0 <= p <= 1):
-        raise BadOption(f"the probability of a switch is {p!r}; it must be between 0 and 1")
+    check_fraction(probability=probability)
     if on not in get_args(Sides):
         raise BadOption(f"a switch is on {', '.join(get_args(Sides))}, not on {on!r}")
     if isinstance(lexicon, str | Path):
@@ -137,33 +148,33 @@ def code_switch(
         lexicon = Lexicon(rows, str(lexicon))
     elif not isinstance(lexicon, Lexicon):
         lexicon = Lexicon(lexicon)
-    return CodeSwitch(float(p), lexicon, on)
+    return CodeSwitch(float(probability), lexicon, on)
 
 
-def _words(entry: Entry, where: str) -> dict[str, list[str]]:
-    """Return an entry's words as lists, by language; raise `BadData` if it has none to swap."""
+def find_units(text: str, lang: str) -> list[tuple[int, int]]:
+    """Return the spans of the units of words: words, or single letters with their marks."""
+    return [match.span() for match in _compile_pattern(lang in _UNSPACED).finditer(text)]
+
+
+def _parse_entry(entry: Entry, where: str) -> dict[str, list[str]]:
+    """Return an entry's words as lists, by language; raise `BadData` if they are none."""
     if not isinstance(entry, Mapping):
         raise BadData(f"{where} must map languages to words")
-    found = {}
-    for lang, given in entry.items():
-        forms = [given] if isinstance(given, str) else given
+    words = {}
+    for lang, value in entry.items():
+        forms = [value] if isinstance(value, str) else value
         if not isinstance(forms, Sequence) or not all(
             isinstance(form, str) and form.strip() for form in forms
         ):
-            raise BadData(f"{where}: {lang!r} has {given!r:.40}, no words")
+            raise BadData(f"{where}: {lang!r} has {value!r:.40}, no words")
         if forms:
-            found[normalise(lang)] = list(forms)
-    return found
-
-
-def _units(text: str, lang: str) -> list[tuple[int, int]]:
-    """Return the spans of what words are made of: words, or single letters with their marks."""
-    return [match.span() for match in _pattern(lang in _UNSPACED).finditer(text)]
+            words[normalise(lang)] = list(forms)
+    return words
 
 
 @cache
-def _pattern(letters: bool) -> re.Pattern[str]:
-    r"""Return what matches a word, or a letter; Python's ``\\w`` knows no combining marks."""
+def _compile_pattern(is_letter: bool) -> re.Pattern[str]:
+    r"""Compile a pattern of a word, or of a letter; Python's ``\\w`` knows no combining marks."""
     marks = [
         number
         for number in range(sys.maxunicode + 1)
@@ -174,4 +185,4 @@ def _pattern(letters: bool) -> re.Pattern[str]:
         numbers = [number for _, number in run]
         ranges.append(f"\\U{numbers[0]:08x}-\\U{numbers[-1]:08x}")
     mark = "".join(ranges)
-    return re.compile(rf"[^\W_][{mark}]*" if letters else rf"(?:[^\W_][{mark}]*)+")
+    return re.compile(rf"[^\W_][{mark}]*" if is_letter else rf"(?:[^\W_][{mark}]*)+")

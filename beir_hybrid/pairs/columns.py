@@ -1,4 +1,4 @@
-"""Tables of texts, a column a part and language, in; which are there, and tables alike, out."""
+"""Arrow tables of groups, with a column for each part (as queries) and language."""
 
 from collections.abc import Sequence
 
@@ -8,41 +8,47 @@ import pyarrow.compute as pc
 
 from beir_hybrid.collection.arrays import to_arrow
 from beir_hybrid.collection.setting import IMAGE
-from beir_hybrid.pairs.images import PATH
+from beir_hybrid.pairs.images import IMAGE_PATH
 
 
-def there(texts: pa.ChunkedArray) -> np.ndarray:
-    """Return which texts there are."""
-    valid = [
+def find_present(texts: pa.ChunkedArray) -> np.ndarray:
+    """Return which texts are present, that is not null; (n,) bool."""
+    present = [
         np.unpackbits(np.frombuffer(pc.is_valid(chunk).buffers()[1], np.uint8), bitorder="little")[
             : len(chunk)
         ].astype(bool)
         for chunk in texts.chunks
     ]
-    return np.concatenate(valid) if valid else np.zeros(0, bool)
+    return np.concatenate(present) if present else np.zeros(0, bool)
 
 
-def widened(table: pa.Table, languages: Sequence[str], negatives: int) -> pa.Table:
-    """Return a table with columns for all languages, in one order."""
+def add_language_columns(table: pa.Table, languages: Sequence[str], negatives: int) -> pa.Table:
+    """Return a table with columns for all languages, in one order; new columns are null."""
     columns = {"id": table["id"]}
     for lang in languages:
         for part in ("query", "positive", *(["negative"] if negatives else [])):
             name = f"{part}.{lang}"
-            kind = pa.list_(pa.string()) if part == "negative" else pa.string()
-            known = name in table.schema.names
-            columns[name] = table[name] if known else pa.chunked_array([pa.nulls(len(table), kind)])
+            arrow_type = pa.list_(pa.string()) if part == "negative" else pa.string()
+            if name in table.schema.names:
+                columns[name] = table[name]
+            else:
+                columns[name] = pa.chunked_array([pa.nulls(len(table), arrow_type)])
     if IMAGE in languages:
-        none = pa.chunked_array([pa.nulls(len(table), pa.string())])
-        columns[PATH] = table[PATH] if PATH in table.schema.names else none
+        nulls = pa.chunked_array([pa.nulls(len(table), pa.string())])
+        has_paths = IMAGE_PATH in table.schema.names
+        columns[IMAGE_PATH] = table[IMAGE_PATH] if has_paths else nulls
     return pa.table(columns)
 
 
-def taken(table: pa.Table, rows: np.ndarray) -> pa.Table:
-    """Return rows of a table, in its order; no column is ever in one piece, which may not fit."""
+def take_rows(table: pa.Table, rows: np.ndarray) -> pa.Table:
+    """Return rows of a table, by ascending numbers.
+
+    Rows are taken a piece at a time: a whole column may be too large for Arrow's offsets.
+    """
     parts, first = [], 0
     for batch in table.to_batches():
-        mine = rows[(rows >= first) & (rows < first + len(batch))] - first
+        batch_rows = rows[(rows >= first) & (rows < first + len(batch))] - first
         first += len(batch)
-        if len(mine):
-            parts.append(batch.take(to_arrow(mine)))
+        if len(batch_rows):
+            parts.append(batch.take(to_arrow(batch_rows)))
     return pa.Table.from_batches(parts, table.schema)

@@ -1,4 +1,4 @@
-"""Questions and passages in several languages in, a dataset that a trainer samples pairs from out.
+"""Parallel training pairs as a dataset that a trainer reads.
 
 Each text is stored once for its language. A pair of languages is no row: it is a number, of which
 the dataset makes the row when the trainer asks for it.
@@ -8,7 +8,8 @@ import copy
 import hashlib
 import secrets
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, Protocol
 from weakref import WeakSet
 
 import numpy as np
@@ -16,33 +17,55 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset, Features, Image, List, Value
 
-from beir_hybrid.collection.setting import IMAGE, language_sort_key
-from beir_hybrid.errors import BadData, BadOption, lookup
+from beir_hybrid.errors import BadOption, lookup
 from beir_hybrid.pairs.code_switching import CodeSwitch, Sides
-from beir_hybrid.pairs.columns import taken, there, widened
-from beir_hybrid.pairs.decoding import SWITCHES, Drawn, decoded, rows_of, text_columns
-from beir_hybrid.pairs.labels import numbers_of
-from beir_hybrid.pairs.unsupported import refusing
+from beir_hybrid.pairs.columns import take_rows
+from beir_hybrid.pairs.group_table import GroupTable
+from beir_hybrid.pairs.labels import hash_texts
+from beir_hybrid.pairs.row_codes import SWITCH_LIMIT, RowCodes, SampledRow, join_variant
+from beir_hybrid.pairs.rows import Row, decode_codes, list_text_columns, make_rows
+from beir_hybrid.pairs.unsupported import refuse_unsupported
+
+_CHUNK = 1000  # rows that are made at once
 
 
-@refusing
+class EpochSampler(Protocol):
+    """A sampler that is told the epoch."""
+
+    def set_epoch(self, epoch: int) -> None:
+        """Set the epoch."""
+
+
+@refuse_unsupported
 class ParallelPairs(Dataset):  # type: ignore[misc] # datasets leaves its classes untyped
-    """Groups of a question and its passage, each in some languages, as a `datasets.Dataset`.
+    """Groups of a query and its passage, each in some languages, as a `datasets.Dataset`.
 
-    A plain index is a group, shown in the first language that it has both in; a number that `code`
-    makes is a group, a language for the question and one for the passage, and such numbers are what
-    `HybridBatchSampler` draws. Rows have the columns ``anchor``, ``positive``, ``negative_1`` ...
-    and ``label``: the number of the passage's text, those of the question's passages in each
-    language and of further ones (-1 where there is none), and, behind a -2, those of the hard
-    negatives. Equal texts have equal numbers, so a loss can tell which candidates are no negatives.
+    A plain index is a group, shown in the first language that it has both in; a number that
+    `encode_rows` makes is a group, a language for the query and one for the passage, and such
+    numbers are what `HybridBatchSampler` draws. Rows have the columns ``anchor``, ``positive``,
+    ``negative_1`` ... and ``label``: the number of the passage's text, those of the query's
+    passages in each language and of further ones (-1 where there is none), and, behind a -2, those
+    of the hard negatives. Equal texts have equal numbers, so a loss can tell which candidates are
+    no negatives.
 
-    A passage may be a picture: it is in one language more, ``image``, behind all others, its number
+    A passage may be an image: it is in one language more, ``image``, behind all others, its number
     is that of its file's content, and only strategies that are named for it draw it. The row has it
-    decoded. A group with a picture is shown with it.
+    decoded. A group with an image is shown with it.
 
     Make one with `bh.read_pairs`, `bh.pairs_from_collection` or `bh.pairs_from_groups`. To hold
-    groups out, take a `subset`; what changes texts or columns comes before: rows are made when they
-    are asked for.
+    groups out, take a `subset`; change texts or columns before: rows are made when they are asked
+    for.
+
+    Attributes
+    ----------
+    languages
+        The languages of queries and passages, ``image`` last.
+    negatives
+        How many hard negatives a row has.
+    sources
+        The names of the data sets that are joined, and their numbers of groups.
+    groups
+        The texts, and arrays of which exist.
     """
 
     def __init__(
@@ -52,58 +75,43 @@ class ParallelPairs(Dataset):  # type: ignore[misc] # datasets leaves its classe
         *,
         negatives: int = 0,
         sources: Sequence[tuple[str, int]] = (),
-        further: np.ndarray | None = None,
+        further_golds: np.ndarray | None = None,
     ) -> None:
         # Its own fingerprint would read all texts into memory; nothing here is cached by it.
         super().__init__(table, fingerprint=secrets.token_hex(8))
-        n = table.num_rows
         self.languages, self.negatives = tuple(languages), negatives
-        self.translations = False
-        self.shown: tuple[str, ...] | None = None  # columns, if not all
-        self.sources = tuple(sources) or (("pairs", n),)
-        self.asked, self.answered = (  # (groups, languages) bool
-            np.stack([there(table[f"{part}.{lang}"]) for lang in languages], axis=1)
-            for part in ("query", "positive")
-        )
-        # Numbers of the texts that answer a question, by language and then further ones.
-        width = len(languages)
-        more = 0 if further is None else further.shape[1]
-        self.golds = np.empty((n, width + more), np.int64)
-        for at, lang in enumerate(languages):  # a column at a time: there are many rows
-            self.golds[:, at] = numbers_of(table[f"positive.{lang}"])
-        if further is not None:
-            self.golds[:, width:] = further
-        # Captions that are their own passages: right in another language, never in their own.
-        self.itself = np.zeros((n if self.images else 0, width), bool)
-        for at, lang in enumerate(languages if self.images else ()):
-            self.itself[:, at] = numbers_of(table[f"query.{lang}"]) == self.golds[:, at]
-        self.itself &= self.answered[: len(self.itself), -1:]  # the picture is there
-        self.samplers: WeakSet[Any] = WeakSet()
-        self.switches: list[CodeSwitch] = []
+        self.sources = tuple(sources) or (("pairs", table.num_rows),)
+        self.groups = GroupTable.from_table(self._data.table, languages, negatives, further_golds)
+        self.has_translations = False
+        self.selected_columns: tuple[str, ...] | None = None  # if not all
+        self.code_switches: list[CodeSwitch] = []  # by number
+        self.samplers: WeakSet[EpochSampler] = WeakSet()
 
     @property
-    def images(self) -> bool:
-        """Whether there are pictures: passages in the last of the languages, `IMAGE`."""
-        return self.languages[-1] == IMAGE
+    def has_images(self) -> bool:
+        """Whether some passages are images: passages in the last of the languages."""
+        return self.groups.has_images
 
     def __len__(self) -> int:
         """Return the number of groups."""
         return int(self._data.num_rows)
 
     def __repr__(self) -> str:
-        """Return what there is, in short."""
+        """Return the number of groups, the languages and the columns."""
         return (
             f"ParallelPairs({len(self):,} groups in {', '.join(self.languages)}; "
             f"columns {', '.join(self.column_names)})"
         )
 
     def __getstate__(self) -> dict[str, Any]:
-        """Return all but the samplers, which are of one process."""
-        return {name: value for name, value in self.__dict__.items() if name != "samplers"}
+        """Return all but the samplers, which are of one process, and the table only once."""
+        state = {name: value for name, value in self.__dict__.items() if name != "samplers"}
+        return state | {"groups": replace(self.groups, table=None)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take what `__getstate__` gave."""
+        """Restore the state of `__getstate__`."""
         super().__setstate__(state)
+        self.groups = replace(self.groups, table=self._data.table)
         self.samplers = WeakSet()
 
     @property
@@ -124,86 +132,95 @@ class ParallelPairs(Dataset):  # type: ignore[misc] # datasets leaves its classe
     @property
     def column_names(self) -> list[str]:
         """The columns of a row, not those that texts are stored in."""
-        return self._names() if self.shown is None else list(self.shown)
-
-    def _names(self) -> list[str]:
-        return [*text_columns(self.negatives), *["translation"] * self.translations, "label"]
+        if self.selected_columns is not None:
+            return list(self.selected_columns)
+        translation = ["translation"] if self.has_translations else []
+        return [*list_text_columns(self.negatives), *translation, "label"]
 
     @property
     def features(self) -> Features:
         """The types of a row's columns."""
-        types = {"label": List(Value("int64"))} | ({"positive": Image()} if self.images else {})
+        types = {"label": List(Value("int64"))}
+        if self.has_images:
+            types["positive"] = Image()
         return Features({name: types.get(name, Value("string")) for name in self.column_names})
 
-    def code(
+    def encode_rows(
         self,
-        group: np.ndarray | int,
-        query_lang: np.ndarray | int,
-        passage_lang: np.ndarray | int,
-        draw: int = 0,
-    ) -> Any:
-        """Return the numbers of groups with languages, all by number.
+        groups: np.ndarray | int,
+        query_languages: np.ndarray | int,
+        passage_languages: np.ndarray | int,
+        variant: int = 0,
+    ) -> np.ndarray:
+        """Return the numbers of rows by the numbers of groups and languages.
 
-        `draw` tells apart what one group with its languages is shown as: see `drawn_with`.
+        `variant` is what `register_variant` returns.
         """
-        n, width = len(self), len(self.languages)
-        return n + ((draw * n + np.asarray(group)) * width + query_lang) * width + passage_lang
+        codes = RowCodes(len(self), len(self.languages))
+        return codes.encode(groups, query_languages, passage_languages, variant)
 
-    def drawn_with(self, switch: CodeSwitch | None, turn: int) -> int:
-        """Return the `draw` of texts that are switched, differently in each turn.
+    def decode_row(self, code: int) -> SampledRow:
+        """Return the group and the languages of a row by its number."""
+        group, query, passage, _ = decode_codes(self.groups, np.array([code]))
+        languages = self.languages
+        return SampledRow(int(group[0]), languages[query[0]], languages[passage[0]])
+
+    def register_variant(self, switch: CodeSwitch | None, turn: int) -> int:
+        """Return the variant of rows whose texts are switched, differently in each turn.
 
         The number carries all that a row depends on: any process of a data loader makes the same.
         """
         if switch is None:
             return 0
-        if switch not in self.switches:
-            if len(self.switches) == SWITCHES - 1:
-                raise BadOption(f"one set of pairs is switched in {SWITCHES - 1} ways at most")
-            self.switches.append(switch)
-        return turn * SWITCHES + self.switches.index(switch) + 1
+        if switch not in self.code_switches:
+            if len(self.code_switches) == SWITCH_LIMIT - 1:
+                raise BadOption(f"one set of pairs is switched in {SWITCH_LIMIT - 1} ways at most")
+            self.code_switches.append(switch)
+        return join_variant(turn, self.code_switches.index(switch))
 
-    def decode(self, code: int) -> Drawn:
-        """Return what a number stands for."""
-        group, query_lang, passage_lang, _ = decoded(self, np.array([code]))
-        return Drawn(int(group[0]), self.languages[query_lang[0]], self.languages[passage_lang[0]])
-
-    def __getitems__(self, keys: Sequence[int]) -> list[dict[str, Any]]:
-        """Return the rows of numbers."""
-        rows = rows_of(self, keys, pictures="positive" in self.column_names)
-        if self.shown is None:
+    def __getitems__(self, keys: Sequence[int]) -> list[Row]:
+        """Return the rows of numbers of `encode_rows`, or of plain indices."""
+        rows = make_rows(
+            self.groups,
+            keys,
+            switches=self.code_switches,
+            has_images="positive" in self.column_names,
+            has_translations=self.has_translations,
+        )
+        if self.selected_columns is None:
             return rows
-        return [{name: row[name] for name in self.shown} for row in rows]
+        return [{name: row[name] for name in self.selected_columns} for row in rows]
 
     def digest(self) -> str:
-        """Return a SHA-256 of all questions and passages and of what belongs together."""
-        found = hashlib.sha256(repr((self.languages, self.sources)).encode())
-        found.update(np.ascontiguousarray(self.golds).data)
+        """Return a SHA-256 of all queries and passages and of what belongs together."""
+        checksum = hashlib.sha256(repr((self.languages, self.sources)).encode())
+        checksum.update(np.ascontiguousarray(self.groups.gold_hashes).data)
         columns = [f"query.{lang}" for lang in self.languages]
         columns += [f"negative.{lang}" for lang in self.languages if self.negatives]
         for name in columns:
             column = self._data.table[name]
-            flat = pc.list_flatten(column) if name.startswith("negative.") else column
-            found.update(numbers_of(pa.chunked_array(flat.chunks, pa.string())).data)
-        return found.hexdigest()
+            texts = pc.list_flatten(column) if name.startswith("negative.") else column
+            checksum.update(hash_texts(pa.chunked_array(texts.chunks, pa.string())).data)
+        return checksum.hexdigest()
 
-    def sample(self, groups: int, sides: Sides) -> Iterator[tuple[str, str]]:
-        """Yield the texts, and their languages, of the first groups: queries, passages or both."""
+    def iterate_texts(self, n_groups: int, sides: Sides) -> Iterator[tuple[str, str]]:
+        """Yield the texts of the first groups with their languages: queries, passages or both."""
         parts = {"queries": ["query"], "passages": ["positive"]}.get(sides, ["query", "positive"])
         for part in parts:
-            for lang in self.languages[: -1 if self.images else None]:
-                for text in self._data.table[f"{part}.{lang}"].slice(0, groups).to_pylist():
+            for lang in self.languages[: -1 if self.has_images else None]:
+                for text in self._data.table[f"{part}.{lang}"].slice(0, n_groups).to_pylist():
                     if text is not None:
                         yield text, lang
 
     def with_translations(self) -> "ParallelPairs":
-        """Return these pairs with a last column ``translation``: the question in another language.
+        """Return these pairs with a last column ``translation``: the query in another language.
 
-        It is in the passage's language, if that is another and has the question, or else in the
-        next one; the question itself where there is no other.
+        It is in the passage's language, if that is another and has the query, or else in the
+        next one; the query itself where there is no other.
         """
-        copied = copy.copy(self)
-        copied.translations, copied.switches = True, []
-        return copied
+        pairs = copy.copy(self)
+        pairs.has_translations, pairs.code_switches = True, []
+        return pairs
 
     def subset(self, indices: Iterable[int]) -> "ParallelPairs":
         """Return some of the groups, in the order they are in, as to hold out the others.
@@ -215,60 +232,65 @@ class ParallelPairs(Dataset):  # type: ignore[misc] # datasets leaves its classe
         >>> order = np.random.default_rng(0).permutation(len(pairs))  # doctest: +SKIP
         >>> dev, train = pairs.subset(order[:100]), pairs.subset(order[100:])  # doctest: +SKIP
         """
-        rows = np.unique(places := np.asarray(list(indices), np.int64))
-        if len(rows) < len(places):
-            raise BadOption(f"{len(places) - len(rows)} of the groups of a subset are named twice")
+        rows = np.unique(numbers := np.asarray(list(indices), np.int64))
+        if len(rows) < len(numbers):
+            raise BadOption(f"{len(numbers) - len(rows)} of the groups of a subset are named twice")
         if not len(rows) or rows[0] < 0 or rows[-1] >= len(self):
-            shown = f"from {rows[0]} to {rows[-1]}" if len(rows) else "none at all"
-            raise BadOption(f"a subset is of groups from 0 to {len(self) - 1}, not {shown}")
+            span = f"from {rows[0]} to {rows[-1]}" if len(rows) else "none at all"
+            raise BadOption(f"a subset is of groups from 0 to {len(self) - 1}, not {span}")
         bounds = np.cumsum([0, *(count for _, count in self.sources)])
         counts = np.diff(np.searchsorted(rows, bounds)).tolist()
-        found = ParallelPairs(
-            taken(self._data.table, rows),
+        subset = ParallelPairs(
+            take_rows(self._data.table, rows),
             self.languages,
             negatives=self.negatives,
             sources=[(name, n) for (name, _), n in zip(self.sources, counts, strict=True) if n],
-            further=self.golds[rows, len(self.languages) :],
+            further_golds=self.groups.further_golds[rows],
         )
-        found.translations, found.shown = self.translations, self.shown
-        return found
+        subset.has_translations = self.has_translations
+        subset.selected_columns = self.selected_columns
+        return subset
 
     def __getitem__(self, key: Any) -> Any:
         """Return a row, rows as columns, or a column, of plain indices."""
         if isinstance(key, str):
             lookup("column", key, dict.fromkeys(self.column_names))
             return [row[key] for row in self]
-        n, one = len(self), isinstance(key, int | np.integer)
-        places = [key] if one else range(n)[key] if isinstance(key, slice) else list(key)
-        if wrong := [place for place in places if not -n <= place < n]:
+        n, is_single = len(self), isinstance(key, int | np.integer)
+        numbers = [key] if is_single else range(n)[key] if isinstance(key, slice) else list(key)
+        if wrong := [number for number in numbers if not -n <= number < n]:
             raise IndexError(f"there is no group {wrong[0]}: there are {n}")
-        rows = self.__getitems__([place + n if place < 0 else place for place in places])
-        return rows[0] if one else {name: [row[name] for row in rows] for name in self.column_names}
+        rows = self.__getitems__([number + n if number < 0 else number for number in numbers])
+        if is_single:
+            return rows[0]
+        return {name: [row[name] for row in rows] for name in self.column_names}
 
-    def __iter__(self) -> Iterator[dict[str, Any]]:
+    def __iter__(self) -> Iterator[Row]:
         """Yield every group in the first language that it has."""
-        for start in range(0, len(self), 1000):
-            yield from self.__getitems__(range(start, min(start + 1000, len(self))))
+        for start in range(0, len(self), _CHUNK):
+            yield from self.__getitems__(range(start, min(start + _CHUNK, len(self))))
 
-    def select(self, indices: Any, *_args: Any, **_options: Any) -> Dataset:
+    def select(self, indices: Iterable[int], *_args: object, **_options: object) -> Dataset:
         """Return some groups, in the first language that each has, as a plain dataset."""
         rows = self.__getitems__(list(indices))
-        if self.images and len({isinstance(row.get("positive"), str) for row in rows}) > 1:
+        if self.has_images and len({isinstance(row.get("positive"), str) for row in rows}) > 1:
             raise BadOption(
-                "a plain dataset has texts or pictures in a column; these groups have both"
+                "a plain dataset has texts or images in a column; these groups have both"
             )
         return Dataset.from_list(rows, features=self.features)
 
-    def select_columns(self, column_names: Any, *_args: Any, **_options: Any) -> "ParallelPairs":
+    def select_columns(
+        self, column_names: str | Iterable[str], *_args: object, **_options: object
+    ) -> "ParallelPairs":
         """Return these pairs with some of the columns alone."""
         names = [column_names] if isinstance(column_names, str) else list(column_names)
         for name in names:
             lookup("column", name, dict.fromkeys(self.column_names))
-        copied = copy.copy(self)
-        copied.shown = tuple(names)
-        return copied
+        pairs = copy.copy(self)
+        pairs.selected_columns = tuple(names)
+        return pairs
 
-    def to_list(self) -> list[dict[str, Any]]:
+    def to_list(self) -> list[Row]:
         """Return every group in the first language that it has."""
         return list(self)
 
@@ -277,49 +299,6 @@ class ParallelPairs(Dataset):  # type: ignore[misc] # datasets leaves its classe
         for sampler in self.samplers:
             sampler.set_epoch(epoch)
 
-    def sampled_by(self, sampler: Any) -> None:
+    def add_sampler(self, sampler: EpochSampler) -> None:
         """Remember a sampler, for `set_epoch`."""
         self.samplers.add(sampler)
-
-
-def join_pairs(parts: Sequence[ParallelPairs]) -> ParallelPairs:
-    """Return the groups of several sources as one dataset; their names and sizes are kept.
-
-    Examples
-    --------
-    >>> from beir_hybrid.pairs.reading import pairs_from_bitext
-    >>> news = pairs_from_bitext({"de": ["Hallo"], "en": ["Hello"]}, "news")
-    >>> talks = pairs_from_bitext({"en": ["Thanks"], "fr": ["Merci"]}, "talks")
-    >>> joined = join_pairs([news, talks])
-    >>> joined.languages, joined.sources
-    (('de', 'en', 'fr'), (('news', 1), ('talks', 1)))
-    """
-    if not parts:
-        raise BadOption("no pairs are named")
-    if wrong := [part for part in parts if not isinstance(part, ParallelPairs)]:
-        raise BadOption(f"pairs to join are a list of ParallelPairs; {wrong[0]!r:.40} is none")
-    if len({part.negatives for part in parts}) > 1:
-        counts = [part.negatives for part in parts]
-        raise BadData(f"sources have different numbers of hard negatives: {counts}")
-    languages = sorted({lang for part in parts for lang in part.languages}, key=language_sort_key)
-    width = max(part.golds.shape[1] - len(part.languages) for part in parts)
-    further = [
-        np.pad(
-            part.golds[:, len(part.languages) :],
-            ((0, 0), (0, width - part.golds.shape[1] + len(part.languages))),
-            constant_values=-1,
-        )
-        for part in parts
-    ]
-    names = [name for part in parts for name, _ in part.sources]
-    if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise BadData(f"two sources are called {twice!r}; give them names")
-    tables = [widened(part._data.table, languages, part.negatives) for part in parts]  # noqa: SLF001
-    return ParallelPairs(
-        pa.concat_tables(tables),
-        languages,
-        negatives=parts[0].negatives,
-        sources=[source for part in parts for source in part.sources],
-        further=np.concatenate(further) if width else None,
-    )

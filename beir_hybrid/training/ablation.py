@@ -20,7 +20,8 @@ from beir_hybrid.collection.setting import KindName
 from beir_hybrid.errors import BadOption
 from beir_hybrid.evaluation.evaluate import evaluate
 from beir_hybrid.files import atomic_file, file_lock
-from beir_hybrid.pairs.parallel_pairs import ParallelPairs, join_pairs
+from beir_hybrid.pairs.joining import join_pairs
+from beir_hybrid.pairs.parallel_pairs import ParallelPairs
 from beir_hybrid.results.results import Results
 from beir_hybrid.text import split_words
 from beir_hybrid.training.record import CHECKPOINTS, hash_collection

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from beir_hybrid.checks import check_above_zero, check_not_negative, check_positive_or_none
 from beir_hybrid.errors import BadData
-from beir_hybrid.pairs.labels import HARD
+from beir_hybrid.pairs.labels import NEGATIVES_MARK
 
 logger = logging.getLogger(__name__)
 
@@ -182,12 +182,13 @@ class HybridContrastiveLoss(CachedLossMixin, nn.Module):
                 self._has_warned = True
                 logger.warning("labels name no passages: nothing is masked; see ParallelPairs")
             return None
-        n, marks = len(columns[0]), (labels[:1] == HARD).flatten().tolist()
+        n, marks = len(columns[0]), (labels[:1] == NEGATIVES_MARK).flatten().tolist()
         place = marks.index(True) if True in marks else len(marks)
-        if len(labels) != n or place < 2 or not (labels[:, place : place + 1] == HARD).all():  # noqa: PLR2004
+        is_marked = (labels[:, place : place + 1] == NEGATIVES_MARK).all()
+        if len(labels) != n or place < 2 or not is_marked:  # noqa: PLR2004
             raise BadData(
                 f"labels of shape {tuple(labels.shape)} do not fit {n} rows: they name the "
-                f"passage, the query's passages and, behind a {HARD}, the hard negatives"
+                f"passage, the query's passages and, behind a {NEGATIVES_MARK}, the hard negatives"
             )
         n_hard = len(marks[place + 1 :])
         n_columns = 2 + n_hard + bool(self.consistency)

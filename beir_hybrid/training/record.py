@@ -17,7 +17,7 @@ from beir_hybrid.encoding.fingerprint import hash_weights
 from beir_hybrid.encoding.sentence_transformer import SentenceTransformerEncoder
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.files import atomic_file
-from beir_hybrid.pairs.labels import numbers_of
+from beir_hybrid.pairs.labels import hash_texts
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def hash_collection(collection: Collection) -> str:
     for table in (collection.queries, collection.passages):
         for name in ("title", "text"):
             if name in table.column_names:
-                checksum.update(numbers_of(table[name]).data)
+                checksum.update(hash_texts(table[name]).data)
     for name in collection.judgements.column_names:
         checksum.update(to_numpy(collection.judgements[name]).tobytes())
     return checksum.hexdigest()

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from beir_hybrid.pairs.code_switching import CodeSwitch, Lexicon, _units, code_switch
+from beir_hybrid.pairs.code_switching import CodeSwitch, Lexicon, code_switch, find_units
 
 PIVOT = "en"
 UNSEGMENTED = ("th",)  # no spaces, and no words of a fixed number of letters either
@@ -27,7 +27,7 @@ def words(text: str, lang: str) -> list[str]:
     >>> words("Das Haus, 1990!", "de"), words("北京市", "zh")
     (['das', 'haus'], ['北京', '京市'])
     """
-    spans = _units(text, lang)
+    spans = find_units(text, lang)
     if lang in _PAIRED:
         spans = [(start, end) for (start, middle), (then, end) in pairwise(spans) if middle == then]
     found = [text[start:end].casefold() for start, end in spans]
@@ -101,7 +101,7 @@ def lexicon_of(lines: Mapping[str, Sequence[str]], name: str = "ntrex") -> Lexic
 
 def coverage(lexicon: Lexicon, texts: Iterable[tuple[str, str]]) -> float:
     """Return the share of the words of (text, language) pairs that the lexicon has."""
-    return code_switch(1.0, lexicon).coverage(texts)
+    return code_switch(1.0, lexicon).measure_coverage(texts)
 
 
 def switch_of(lexicon: Lexicon, probability: float) -> CodeSwitch:

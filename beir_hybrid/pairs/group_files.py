@@ -1,0 +1,64 @@
+"""Read training groups from JSONL, Parquet, parallel text files and the hub."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import zip_longest
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from beir_hybrid.collection.lines import read_json_lines, read_lines
+from beir_hybrid.errors import BadData
+from beir_hybrid.pairs.images import check_row_images
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+_PARQUET_ROWS = 1 << 15  # rows that are read at once
+
+
+def read_jsonl_groups(path: Path) -> Iterator[object]:
+    """Yield the groups of a JSONL file, a line each."""
+    yield from check_row_images(read_json_lines(path), path, "line")
+
+
+def read_parquet_groups(path: Path) -> Iterator[object]:
+    """Yield the groups of a Parquet file, a row each."""
+    import pyarrow.parquet as pq
+
+    try:
+        file = pq.ParquetFile(path)
+    except (pa.ArrowInvalid, OSError) as error:
+        raise BadData(f"{path} is no Parquet file: {error}") from error
+    rows = (row for batch in file.iter_batches(_PARQUET_ROWS) for row in batch.to_pylist())
+    yield from check_row_images(enumerate(rows, start=1), path, "row")
+
+
+def read_bitext_groups(paths: Mapping[str, Path]) -> Iterator[object]:
+    """Yield a group for each line of files, by language, that have as many lines each."""
+    lines_by_file: Iterable[tuple[tuple[int, bytes] | None, ...]]
+    lines_by_file = zip_longest(*(read_lines(path) for path in paths.values()))
+    for number, lines in enumerate(lines_by_file, start=1):
+        texts: dict[str, str] = {}
+        for (lang, path), line in zip(paths.items(), lines, strict=True):
+            if line is None:
+                raise BadData(
+                    f"parallel files have as many lines each: {path} ends after line {number - 1}, "
+                    "another goes on"
+                )
+            try:
+                texts[lang] = line[1].decode("utf-8-sig" if number == 1 else "utf-8").strip("\r\n")
+            except UnicodeDecodeError as error:
+                raise BadData(f"{path} line {number} is not UTF-8: {error}") from error
+        yield {"query": texts, "positive": texts}
+
+
+def load_hub_groups(name: str, split: str, revision: str | None) -> "Dataset":
+    """Return a dataset of the hub, or of a folder that `datasets` reads."""
+    from datasets import load_dataset
+    from datasets.exceptions import DatasetsError
+
+    try:
+        return load_dataset(name, split=split, revision=revision)
+    except (DatasetsError, OSError, ValueError) as error:
+        raise BadData(f"{name} is no file, folder or dataset to be had: {error}") from error

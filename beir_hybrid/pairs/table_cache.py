@@ -1,0 +1,94 @@
+"""Tables of groups in the cache: written once for a recipe, and mapped into memory."""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TypedDict
+
+import pyarrow as pa
+
+from beir_hybrid.files import atomic_folder, cache_folder, file_lock
+from beir_hybrid.pairs.group_parser import GroupParser, build_tables
+from beir_hybrid.pairs.images import fingerprint_images
+
+_FACTS_FILE = "found.json"  # beside the tables
+
+
+class _Facts(TypedDict):
+    """What is recorded of the tables of a folder."""
+
+    sizes: dict[str, int]  # of files, in bytes
+    counts: dict[str, int]  # of problems in the groups, see `GroupParser`
+    first: dict[str, str]
+    pictures: str  # see `fingerprint_images`
+
+
+def cache_tables(
+    recipe: str, groups: Iterable[object], parser: GroupParser, folder: Path | None = None
+) -> list[pa.Table]:
+    """Return the tables of groups, memory-mapped; they are built if the cache lacks them.
+
+    They are built anew if one of their images has changed.
+
+    Parameters
+    ----------
+    recipe
+        Everything that the tables depend on.
+    groups
+        Read only if the tables are built.
+    folder
+        The folder that paths of images are relative to.
+    """
+    name = hashlib.sha256(recipe.encode()).hexdigest()[:16]
+    cached = cache_folder() / "pairs" / name
+    with file_lock(cached.with_name(f"{name}.building")):  # `atomic_folder` locks it, too
+        facts = _read_facts(cached, folder)
+        if facts is None:
+            shutil.rmtree(cached, ignore_errors=True)
+            with atomic_folder(cached) as building:
+                facts = _build(building, groups, parser, folder)
+    parser.counts, parser.first = facts["counts"], facts["first"]
+    parser.report()
+    return [map_table(cached / name) for name in sorted(facts["sizes"])]
+
+
+def map_table(path: Path) -> pa.Table:
+    """Return a table of a file, mapped into memory."""
+    return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+
+
+def _build(
+    building: Path, groups: Iterable[object], parser: GroupParser, folder: Path | None
+) -> _Facts:
+    """Write the tables of groups into a folder, with the facts about them."""
+    for number, table in enumerate(build_tables(groups, parser)):
+        path = building / f"{number:05}.arrow"
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+            writer.write_table(table)
+    paths = sorted(building.iterdir())
+    facts: _Facts = {
+        "sizes": {path.name: path.stat().st_size for path in paths},
+        "counts": parser.counts,
+        "first": parser.first,
+        "pictures": fingerprint_images(map(map_table, paths), folder),
+    }
+    (building / _FACTS_FILE).write_text(json.dumps(facts), "utf-8")
+    return facts
+
+
+def _read_facts(cached: Path, folder: Path | None) -> _Facts | None:
+    """Return the facts about a folder's tables; None if tables are missing or images changed."""
+    try:
+        facts: _Facts = json.loads((cached / _FACTS_FILE).read_text("utf-8"))
+        sizes = {name: (cached / name).stat().st_size for name in facts["sizes"]}
+        if sizes != facts["sizes"]:
+            return None
+        if facts["pictures"]:
+            tables = (map_table(cached / name) for name in sorted(sizes))
+            if facts["pictures"] != fingerprint_images(tables, folder):
+                return None
+    except (OSError, ValueError):
+        return None
+    return facts
