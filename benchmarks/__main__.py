@@ -1,4 +1,4 @@
-"""Benchmarks by name in, or all of them; their tables on the screen and in ``RESULTS.md`` out."""
+"""Run benchmarks by name, or all of them, and record their tables in ``RESULTS.md``."""
 
 import argparse
 import contextlib
@@ -10,18 +10,18 @@ from importlib import import_module
 from pathlib import Path
 
 from beir_hybrid.files import atomic_file
-from benchmarks.measure import machine
+from benchmarks.measure import describe_machine
 
-HERE = Path(__file__).parent
-RESULTS = HERE / "RESULTS.md"
+FOLDER = Path(__file__).parent
+RESULTS = FOLDER / "RESULTS.md"
 INTRODUCTION = (
     "# Results\n\nWritten by `python -m benchmarks`; each section is one benchmark's last run.\n"
 )
-NAMES = sorted(path.stem for path in HERE.glob("[a-z]*.py") if path.stem != "measure")
+NAMES = sorted(path.stem for path in FOLDER.glob("[a-z]*.py") if path.stem != "measure")
 
 
 class _Tee(io.StringIO):
-    """Keeps what is printed and shows it too."""
+    """A file that also writes to the screen."""
 
     def write(self, text: str) -> int:
         if sys.__stdout__:
@@ -37,33 +37,33 @@ def main() -> None:
     if unknown := sorted(set(names).difference(NAMES)):
         parser.error(f"no benchmark {unknown[0]!r}; there are {', '.join(NAMES)}")
     for name in names:
-        record(name)
+        record_benchmark(name)
 
 
-def record(name: str) -> None:
-    """Run one benchmark and put what it printed in place of what it printed last time."""
+def record_benchmark(name: str) -> None:
+    """Run one benchmark and replace its section of ``RESULTS.md``."""
     module = import_module(f"benchmarks.{name}")
-    with contextlib.redirect_stdout(_Tee()) as printed:
+    with contextlib.redirect_stdout(_Tee()) as output:
         module.main()
     section = (
         f"## {name}\n\n{(module.__doc__ or '').splitlines()[0]}\n\n"
         f"`python -m benchmarks {name}`, {datetime.now(tz=UTC):%Y-%m-%d}, "
-        f"{machine()}\n\n```text\n{printed.getvalue().strip()}\n```\n"
+        f"{describe_machine()}\n\n```text\n{output.getvalue().strip()}\n```\n"
     )
     text = RESULTS.read_text("utf-8") if RESULTS.exists() else INTRODUCTION
     with atomic_file(RESULTS) as temporary:
-        temporary.write_text(placed(text, name, section), "utf-8")
+        temporary.write_text(replace_section(text, name, section), "utf-8")
 
 
-def placed(text: str, name: str, section: str) -> str:
-    """Put a section where the one of its name stood, or at the end."""
+def replace_section(text: str, name: str, section: str) -> str:
+    """Replace the section of a name, or append it."""
     head, *sections = re.split(r"^(?=## )", text, flags=re.MULTILINE)
-    mine = f"## {name}\n"
-    if any(old.startswith(mine) for old in sections):
-        kept = [section if old.startswith(mine) else old for old in sections]
+    title = f"## {name}\n"
+    if any(old.startswith(title) for old in sections):
+        sections = [section if old.startswith(title) else old for old in sections]
     else:
-        kept = [*sections, section]
-    return "\n".join(part.strip() + "\n" for part in (head, *kept))
+        sections = [*sections, section]
+    return "\n".join(part.strip() + "\n" for part in (head, *sections))
 
 
 if __name__ == "__main__":

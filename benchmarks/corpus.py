@@ -15,7 +15,15 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import MIB, Usage, child, estimate, pairs, table, versions
+from benchmarks.measure import (
+    MIB,
+    Usage,
+    estimate,
+    list_versions,
+    print_table,
+    run_child,
+    run_in_turns,
+)
 
 SHARD = 500_000  # passages a file, as in MIRACL
 FILES = 4
@@ -31,10 +39,10 @@ SCRIPTS = (
 
 def main() -> None:
     """Measure speed on one file, beside `datasets`, then memory on two files and on four."""
-    print(f"Peer: load_dataset. {versions('datasets', 'pyarrow')}.\n")
+    print(f"Peer: load_dataset. {list_versions('datasets', 'pyarrow')}.\n")
     with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as name:
         folder = Path(name)
-        results = [child("corpus", "generate", folder, str(n)).result for n in range(FILES)]
+        results = [run_child("corpus", "generate", folder, str(n)).result for n in range(FILES)]
         files = [folder / result["file"] for result in results]
         passages, size = (sum(result[key] for result in results) for key in ("passages", "bytes"))
         print(
@@ -47,9 +55,9 @@ def main() -> None:
 
 
 def _measure_speed(folder: Path, file: Path) -> None:
-    runs = pairs(
-        lambda: child("corpus", "convert", folder, file),
-        lambda: child("corpus", "peer", folder, file),
+    runs = run_in_turns(
+        lambda: run_child("corpus", "convert", folder, file),
+        lambda: run_child("corpus", "peer", folder, file),
         PAIRS,
     )
     our_rates, peer_rates = (
@@ -59,7 +67,7 @@ def _measure_speed(folder: Path, file: Path) -> None:
     ratios = [our / peer for our, peer in zip(our_rates, peer_rates, strict=True)]
     ratio = estimate(ratios)
     print(f"One file of {SHARD:,} passages into Arrow, {PAIRS} interleaved pairs:\n")
-    table(
+    print_table(
         ("", f"median [{rate.confidence:.0%} interval]", "target", "verdict"),
         ("ours, passages/s", rate.show(",.0f"), ">= 50,000", rate.verdict(at_least=50_000)),
         ("peer, passages/s", peer_rate.show(",.0f"), "-", "-"),
@@ -69,15 +77,15 @@ def _measure_speed(folder: Path, file: Path) -> None:
 
 def _measure_memory(folder: Path, files: list[Path]) -> None:
     """Print time and memory of each step on half of the files and on all, in interleaved pairs."""
-    child("corpus", "prepare", folder, *files)
+    run_child("corpus", "prepare", folder, *files)
     rows: list[tuple[str, ...]] = [
         ("", "passages", "passages/s", "peak MiB", "anonymous MiB", "file pages MiB")
     ]
     verdicts = [("", "median [96% interval]", "target", "verdict")]
     for step, label in (("convert", "gz into Arrow"), ("collect", "Arrow into a collection")):
-        runs = pairs(
-            partial(child, "corpus", step, folder, *files[: FILES // 2]),
-            partial(child, "corpus", step, folder, *files),
+        runs = run_in_turns(
+            partial(run_child, "corpus", step, folder, *files[: FILES // 2]),
+            partial(run_child, "corpus", step, folder, *files),
             PAIRS,
         )
         for count, side in zip((FILES // 2, FILES), zip(*runs, strict=True), strict=True):
@@ -100,12 +108,12 @@ def _measure_memory(folder: Path, files: list[Path]) -> None:
             ),
         ]
     print(f"\nAll files, medians of {PAIRS} interleaved pairs of 1 and 2 million:\n")
-    table(*rows)
+    print_table(*rows)
     print(
         "\nFile pages (libraries and the memory-mapped rows) are the kernel's to take back; "
         "memory is\nflat if what is anonymous grows by less than a tenth from 1 to 2 million:\n"
     )
-    table(*verdicts)
+    print_table(*verdicts)
 
 
 def _format_medians(passages: int, runs: Sequence[Usage]) -> list[str]:

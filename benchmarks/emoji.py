@@ -1,7 +1,8 @@
-"""Strategies on real pictures, with seeds and intervals: does hybrid training carry over to them.
+"""Strategies on real images, with seeds and intervals: does hybrid training help there too.
 
-The folder of pictures lies beside the mirror of `BEIR_HYBRID_MIRROR`; what is asked, and how,
-stands in `emoji.toml`. Killed, it goes on where it was: runs lie in ``bench-results/emoji``.
+The folder of images is beside the mirror of `BEIR_HYBRID_MIRROR`; `emoji.toml` has the question and
+all settings. Finished runs are kept in ``bench-results/emoji``, so an interrupted benchmark
+continues.
 """
 
 import contextlib
@@ -15,120 +16,142 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 import beir_hybrid as bh
+from beir_hybrid.collection.setting import KindName
 from beir_hybrid.files import atomic_folder
 from beir_hybrid.results.results import Results
 from beir_hybrid.results.statistics import estimate_interval
 from beir_hybrid.results.values import Values, average
 from beir_hybrid.sources.image_text import CaptionedImage, build_image_collection
 
-HERE = Path(__file__).parent
-RUNS = HERE.parent / "bench-results" / "emoji"
-PLAN = tomllib.loads((HERE / "emoji.toml").read_text("utf-8"))
+if TYPE_CHECKING:
+    from beir_hybrid.batches.strategies import Strategy
+
+FOLDER = Path(__file__).parent
+RUNS = FOLDER.parent / "bench-results" / "emoji"
+PLAN = tomllib.loads((FOLDER / "emoji.toml").read_text("utf-8"))
 UNSEEN = set(PLAN["unseen"])
-ROWS = list[dict[str, Any]]
+Rows = list[dict[str, Any]]
 MEASURES = ["AP", "R@1", "R@10", "Success@1", "RankDistance", "LanguageDisparity",
             "ModalityShare@10"]  # fmt: skip
-# What is shown of held-out pictures: a heading, a measure, a kind of setting, seen or unseen.
-COLUMNS: list[tuple[str, str, str, bool | None]] = [
-    ("T2I R@1 seen", "R@1", "text-image", True),
-    ("T2I R@10 seen", "R@10", "text-image", True),
-    ("T2I R@10 unseen", "R@10", "text-image", False),
-    ("I2T R@10 seen", "R@10", "image-text", True),
-    ("caption-caption AP", "AP", "cross", True),
-    ("pool AP", "AP", "image-pool", None),
-    ("pool rank distance", "RankDistance", "image-pool", None),
-    ("disparity", "LanguageDisparity", "text-image", None),
-    ("mixed: share of pictures", "ModalityShare@10", "mixed", None),
+
+
+class Column(NamedTuple):
+    """A column: its heading, a measure, a kind of setting, and whether its languages were trained.
+
+    Without `is_seen`, all languages count.
+    """
+
+    heading: str
+    measure: str
+    kind: KindName
+    is_seen: bool | None = None
+
+
+COLUMNS = [
+    Column("T2I R@1 seen", "R@1", "text-image", True),
+    Column("T2I R@10 seen", "R@10", "text-image", True),
+    Column("T2I R@10 unseen", "R@10", "text-image", False),
+    Column("I2T R@10 seen", "R@10", "image-text", True),
+    Column("caption-caption AP", "AP", "cross", True),
+    Column("pool AP", "AP", "image-pool"),
+    Column("pool rank distance", "RankDistance", "image-pool"),
+    Column("disparity", "LanguageDisparity", "text-image"),
+    Column("mixed: share of images", "ModalityShare@10", "mixed"),
 ]
 
 
 def main() -> None:
-    """Train, judge and print."""
-    folder = _folder()
+    """Train, evaluate and print."""
+    folder = _find_folder()
     rows = [json.loads(line) for line in (folder / "captions.jsonl").open(encoding="utf-8")]
-    kept, held = split(rows)
-    print(f"{len(rows):,} pictograms, {len(held)} of them held out; names in "
+    train, test = split_images(rows)
+    print(f"{len(rows):,} pictograms, {len(test)} of them held out; names in "
           f"{len(rows[0]['captions'])} languages, {', '.join(sorted(UNSEEN))} never trained on.\n"
-          f"Seeds {PLAN['seeds']}; a random ranking has R@10 {10 / len(held):.3f}.")  # fmt: skip
-    print(f"Asked: {PLAN['question']}\nExpected: {' '.join(PLAN['prediction'].split())}\n")
-    compare_conditions(folder, kept, held)
-    shift(folder, rows)
+          f"Seeds {PLAN['seeds']}; a random ranking has R@10 {10 / len(test):.3f}.")  # fmt: skip
+    print(f"Question: {PLAN['question']}\nPrediction: {' '.join(PLAN['prediction'].split())}\n")
+    compare_conditions(folder, train, test)
+    compare_domains(folder, rows)
 
 
-def compare_conditions(folder: Path, kept: ROWS, held: ROWS) -> None:
-    """Judge every condition on the held-out pictures, and on known ones in unseen languages."""
-    tests = {
-        "held": collection("emoji-held-out", folder, held),
-        "known": collection("emoji-known-unseen", folder, kept[: len(held)], UNSEEN),
+def compare_conditions(folder: Path, train: Rows, test: Rows) -> None:
+    """Evaluate every condition on held-out images, and on training images in unseen languages."""
+    collections = {
+        "held": build_collection("emoji-held-out", folder, test),
+        "known": build_collection("emoji-known-unseen", folder, train[: len(test)], UNSEEN),
     }
-    found: dict[str, dict[str, list[Results]]] = {}
+    results: dict[str, dict[str, list[Results]]] = {name: {} for name in collections}
     for seed in PLAN["seeds"]:
-        trial = Trial(RUNS / f"seed-{seed}", folder, kept, seed)
-        for name, make in CONDITIONS.items():
-            mine = found.setdefault(name, {test: [] for test in tests})
-            for test, pictures in tests.items():
-                mine[test].append(trial.judged(name, make, test, pictures))
-    print("Held-out pictures: mean over seeds, with its 95% interval over pictures.\n")
-    table({name: mine["held"] for name, mine in found.items()}, COLUMNS)
-    print(f"\n{len(kept[: len(held)])} pictures trained on, names in languages that were not.\n")
-    unseen = [("T2I R@1", "R@1", "text-image", None), ("T2I R@10", "R@10", "text-image", None)]
-    table({name: mine["known"] for name, mine in found.items()}, unseen)
+        trial = Trial(RUNS / f"seed-{seed}", folder, train, seed)
+        for condition in CONDITIONS:
+            for name, images in collections.items():
+                by_seed = results[name].setdefault(condition, [])
+                by_seed.append(trial.evaluate(condition, name, images))
+    print("Held-out images: mean over seeds, with its 95% interval over images.\n")
+    print_results(results["held"], COLUMNS)
+    print(f"\n{len(train[: len(test)])} training images, names in languages without training.\n")
+    columns = [Column("T2I R@1", "R@1", "text-image"), Column("T2I R@10", "R@10", "text-image")]
+    print_results(results["known"], columns)
 
 
-def shift(folder: Path, rows: ROWS) -> None:
-    """Train on one half of the clusters; judge on the other, and on its own held-out pictures."""
-    halves: dict[str, ROWS] = {"living": [], "things": []}
+def compare_domains(folder: Path, rows: Rows) -> None:
+    """Train on one half of the clusters; evaluate on held-out images of both halves."""
+    halves: dict[str, Rows] = {"living": [], "things": []}
     counts: dict[str, int] = {}
     for row in rows:
-        half, cluster = cluster_of(row)
+        half, cluster = find_cluster(row)
         halves[half].append(row)
         counts[f"{half}/{cluster}"] = counts.get(f"{half}/{cluster}", 0) + 1
-    print("\nDomain shift. Clusters: " + ", ".join(f"{n} {c}" for n, c in counts.items()) + ".\n")
-    found: dict[str, list[Results]] = {}
-    (train, own), other = split(halves["living"]), split(halves["things"])[1]
-    size = min(len(own), len(other))
+    clusters = ", ".join(f"{name} {count}" for name, count in counts.items())
+    print(f"\nDomain shift. Clusters: {clusters}.\n")
+    results: dict[str, list[Results]] = {}
+    (train, living), things = split_images(halves["living"]), split_images(halves["things"])[1]
+    size = min(len(living), len(things))
     for seed in PLAN["seeds"]:
         trial = Trial(RUNS / f"shift-{seed}", folder, train, seed)
-        for name in ("x-image", "hybrid-image"):
-            for label, some in (("living", own[:size]), ("things", other[:size])):
-                pictures = collection(f"emoji-{label}", folder, some)
-                one = trial.judged(name, CONDITIONS[name], label, pictures)
-                found.setdefault(f"{name}, on {label}", []).append(one)
-    print(f"Trained on {len(train)} living ones; {size} held-out pictures of each half.\n")
-    table(found, COLUMNS[:3] + COLUMNS[5:8])
+        for condition in ("x-image", "hybrid-image"):
+            for label, test in (("living", living[:size]), ("things", things[:size])):
+                images = build_collection(f"emoji-{label}", folder, test)
+                by_seed = results.setdefault(f"{condition}, on {label}", [])
+                by_seed.append(trial.evaluate(condition, label, images))
+    print(f"Trained on {len(train)} images of living; {size} held-out images of each half.\n")
+    print_results(results, COLUMNS[:3] + COLUMNS[5:8])
 
 
-def cluster_of(row: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the half and cluster of a picture, by its English keywords."""
+def find_cluster(row: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the half and cluster of an image, by its English keywords; the last takes the rest."""
     words = set(row["keywords"]["en"])
-    for half, clusters in PLAN["clusters"].items():
-        for name, keys in clusters.items():
-            if not keys or words & set(keys):
-                return half, name
-    raise AssertionError("the last cluster takes the rest")
+    return next(
+        (half, name)
+        for half, clusters in PLAN["clusters"].items()
+        for name, keywords in clusters.items()
+        if not keywords or words & set(keywords)
+    )
 
 
-def split(rows: ROWS) -> tuple[ROWS, ROWS]:
-    """Return what is trained on and what is held out, by the pictures' ids."""
-    out = [int(sha256(row["id"].encode()).hexdigest()[:8], 16) / 2**32 for row in rows]
-    held = [row for row, at in zip(rows, out, strict=True) if at < PLAN["held_out"]]
-    kept = [row for row, at in zip(rows, out, strict=True) if at >= PLAN["held_out"]]
-    return kept, held
+def split_images(rows: Rows) -> tuple[Rows, Rows]:
+    """Return training and held-out images, by their ids."""
+    numbers = [int(sha256(row["id"].encode()).hexdigest()[:8], 16) / 2**32 for row in rows]
+    numbered = list(zip(numbers, rows, strict=True))
+    test = [row for number, row in numbered if number < PLAN["held_out"]]
+    train = [row for number, row in numbered if number >= PLAN["held_out"]]
+    return train, test
 
 
-def collection(name: str, folder: Path, rows: ROWS, langs: Iterable[str] = ()) -> bh.Collection:
-    """Return some pictures with their names in some languages, or in all."""
-    wanted = set(langs) or set(rows[0]["captions"])
+def build_collection(
+    name: str, folder: Path, rows: Rows, languages: Iterable[str] = ()
+) -> bh.Collection:
+    """Return some images with their names in some languages, or in all."""
+    selected = set(languages) or set(rows[0]["captions"])
     captioned = [
         CaptionedImage(
             row["id"],
             folder / row["image"],
-            {lang: [text] for lang, text in row["captions"].items() if lang in wanted},
+            {lang: [text] for lang, text in row["captions"].items() if lang in selected},
             row["id"],
         )
         for row in rows
@@ -140,29 +163,37 @@ def collection(name: str, folder: Path, rows: ROWS, langs: Iterable[str] = ()) -
 
 
 class Trial:
-    """A start and what is trained from it with one seed."""
+    """A start model, and everything that is trained from it with one seed."""
 
-    def __init__(self, folder: Path, pictures: Path, kept: ROWS, seed: int) -> None:
-        self.folder, self.seed, self.kept = folder, seed, kept
-        seen = set(kept[0]["captions"]) - UNSEEN
-        self.pairs = bh.pairs_from_collection(collection("emoji-train", pictures, kept, seen))
-        self.english = replace(bh.parse_strategy("x-image"), languages=("en",))
-        fresh = untrained(folder / "fresh", kept, seen, seed)
-        with _hushed():
-            self.start = self.train("start", fresh, self.english, PLAN["start"])
+    def __init__(self, folder: Path, images: Path, train: Rows, seed: int) -> None:
+        self.folder, self.seed, self.rows = folder, seed, train
+        languages = set(train[0]["captions"]) - UNSEEN
+        collection = build_collection("emoji-train", images, train, languages)
+        self.pairs = bh.pairs_from_collection(collection)
+        english = replace(bh.parse_strategy("x-image"), languages=("en",))
+        untrained = build_untrained_model(folder / "fresh", train, languages, seed)
+        with _silence():
+            self.start = self.train("start", untrained, english, PLAN["start"])
 
-    def train(self, name: str, model: Any, strategy: Any, how: Mapping[str, Any]) -> Path:
+    @property
+    def languages(self) -> set[str]:
+        """The training languages."""
+        return set(self.rows[0]["captions"]) - UNSEEN
+
+    def train(
+        self, name: str, model: Path, strategy: "str | Strategy", schedule: Mapping[str, Any]
+    ) -> Path:
         """Train, unless it is done, and return the model's folder."""
         output = self.folder / name
-        bh.train(str(model), self.pairs, output, strategy=strategy, **self.options(how))
+        bh.train(str(model), self.pairs, output, strategy=strategy, **self.build_options(schedule))
         shutil.rmtree(output / "checkpoints", ignore_errors=True)
         return output / "model"
 
-    def options(self, how: Mapping[str, Any]) -> dict[str, Any]:
+    def build_options(self, schedule: Mapping[str, Any]) -> dict[str, Any]:
         """Return the trainer's options."""
         return {
-            "max_steps": how["steps"],
-            "learning_rate": how["learning_rate"],
+            "max_steps": schedule["steps"],
+            "learning_rate": schedule["learning_rate"],
             "warmup_ratio": 0.1,
             "per_device_train_batch_size": PLAN["training"]["batch_size"],
             "loss": {"temperature": PLAN["training"]["temperature"]},
@@ -176,182 +207,194 @@ class Trial:
             "encoder": {"device": "cpu"},
         }
 
-    def judged(
-        self, name: str, make: "Callable[[Trial, bh.Collection], Any]", label: str, test: Any
-    ) -> Results:
-        """Return the results of a condition, from disk if they are there."""
-        place = self.folder / "results" / f"{name}-{label}"
-        if (place / "results.json").is_file():
-            return Results.load(place)
-        began = time.perf_counter()
-        with _hushed():
-            model = make(self, test)
-        results = bh.evaluate(model, test, measures=MEASURES, name=name,
+    def evaluate(self, condition: str, label: str, collection: bh.Collection) -> Results:
+        """Return the results of a condition, from disk if it was evaluated before."""
+        folder = self.folder / "results" / f"{condition}-{label}"
+        if (folder / "results.json").is_file():
+            return Results.load(folder)
+        start = time.perf_counter()
+        with _silence():
+            model = CONDITIONS[condition](self, collection)
+        results = bh.evaluate(model, collection, measures=MEASURES, name=condition,
                               store=self.folder / "store")  # fmt: skip
-        results.save(place)
+        results.save(folder)
         shutil.rmtree(self.folder / "store", ignore_errors=True)
-        print(f"# seed {self.seed} {name} {label}: {time.perf_counter() - began:.0f} s")
+        seconds = time.perf_counter() - start
+        print(f"# seed {self.seed} {condition} {label}: {seconds:.0f} s")
         return results
 
 
-def untrained(folder: Path, kept: ROWS, seen: set[str], seed: int) -> Path:
-    """Make a model of two small towers with random weights, and word pieces of training names."""
+def build_untrained_model(folder: Path, rows: Rows, languages: set[str], seed: int) -> Path:
+    """Save a model of two small towers with random weights, and tokens of training names."""
     if folder.is_dir():
         return folder
     import torch
-    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
-    from transformers import (
-        CLIPConfig,
-        CLIPImageProcessor,
-        CLIPModel,
-        CLIPProcessor,
-        PreTrainedTokenizerFast,
+    from transformers import CLIPConfig, CLIPImageProcessor, CLIPModel, CLIPProcessor
+
+    names = (row["captions"][language] for row in rows for language in sorted(languages))
+    tokenizer = _train_tokenizer(names)
+    plan = PLAN["model"]
+    towers = {
+        "hidden_size": plan["width"],
+        "num_hidden_layers": plan["layers"],
+        "num_attention_heads": plan["heads"],
+        "intermediate_size": 4 * plan["width"],
+        "projection_dim": plan["projection"],
+    }
+    texts = {"vocab_size": len(tokenizer), "max_position_embeddings": plan["tokens"],
+             "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}  # fmt: skip
+    images = {"image_size": plan["image_size"], "patch_size": plan["patch"]}
+    config = CLIPConfig(
+        text_config=towers | texts,
+        vision_config=towers | images,
+        projection_dim=plan["projection"],
     )
+    # transformers leaves these constructors untyped.
+    image_processor_class: Any = CLIPImageProcessor
+    processor_class: Any = CLIPProcessor
+    crop = {"height": plan["image_size"], "width": plan["image_size"]}
+    image_processor = image_processor_class(
+        size={"shortest_edge": plan["image_size"]}, crop_size=crop
+    )
+    with atomic_folder(folder) as temporary:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            CLIPModel(config).save_pretrained(temporary)
+        processor_class(image_processor, tokenizer).save_pretrained(temporary)
+    return folder
+
+
+def _train_tokenizer(texts: Iterable[str]) -> Any:
+    """Return a BPE tokenizer for transformers."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
 
     plan = PLAN["model"]
     tokenizer: Any = Tokenizer(models.BPE(unk_token="[UNK]"))  # noqa: S106 - no password
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     special = ["[PAD]", "[UNK]", "[BOS]", "[EOS]"]
-    names = (row["captions"][lang] for row in kept for lang in sorted(seen))
     trainer = trainers.BpeTrainer(
-        vocab_size=plan["pieces"], special_tokens=special, show_progress=False
+        vocab_size=plan["vocabulary"], special_tokens=special, show_progress=False
     )
-    tokenizer.train_from_iterator(names, trainer)
+    tokenizer.train_from_iterator(texts, trainer)
     tokenizer.post_processor = processors.TemplateProcessing(
         single="[BOS] $A [EOS]", special_tokens=[("[BOS]", 2), ("[EOS]", 3)]
     )
-    size = {
-        "hidden_size": plan["width"],
-        "num_hidden_layers": plan["layers"],
-        "num_attention_heads": plan["heads"],
-        "intermediate_size": 4 * plan["width"],
-        "projection_dim": plan["dim"],
-    }
-    texts = {"vocab_size": tokenizer.get_vocab_size(), "max_position_embeddings": plan["tokens"],
-             "pad_token_id": 0, "bos_token_id": 2, "eos_token_id": 3}  # fmt: skip
-    images = {"image_size": plan["picture"], "patch_size": plan["patch"]}
-    config = CLIPConfig(
-        text_config=size | texts, vision_config=size | images, projection_dim=plan["dim"]
-    )
-    fast: Any = PreTrainedTokenizerFast  # transformers leaves these untyped
-    seeing: Any = CLIPImageProcessor
-    both: Any = CLIPProcessor
     roles = {"pad_token": "[PAD]", "unk_token": "[UNK]", "bos_token": "[BOS]", "eos_token": "[EOS]"}
-    reads = fast(tokenizer_object=tokenizer, model_max_length=plan["tokens"], **roles)
-    side = {"height": plan["picture"], "width": plan["picture"]}
-    sees = seeing(size={"shortest_edge": plan["picture"]}, crop_size=side)
-    with atomic_folder(folder) as temporary:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            CLIPModel(config).save_pretrained(temporary)
-        both(sees, reads).save_pretrained(temporary)
-    return folder
+    fast_class: Any = PreTrainedTokenizerFast  # untyped
+    return fast_class(tokenizer_object=tokenizer, model_max_length=plan["tokens"], **roles)
 
 
-def _trained(name: str, strategy: Callable[[Trial], Any]) -> Callable[[Trial, Any], Any]:
-    return lambda trial, _test: trial.train(name, trial.start, strategy(trial), PLAN["training"])
+Condition = Callable[[Trial, bh.Collection], Any]  # a model or encoder for a collection
 
 
-def _switched(trial: Trial) -> Any:
-    """Return hybrid batches whose captions have words of other languages in them."""
-    langs = set(trial.kept[0]["captions"]) - UNSEEN
+def _train_condition(name: str, strategy: str) -> Condition:
+    return lambda trial, _: trial.train(name, trial.start, strategy, PLAN["training"])
+
+
+def _train_code_switched(trial: Trial, _: bh.Collection) -> Path:
+    """Train on hybrid batches whose captions have words of other languages."""
     lexicon = [
-        {lang: name for lang, name in row["captions"].items() if lang in langs and " " not in name}
-        for row in trial.kept
+        {
+            language: name
+            for language, name in row["captions"].items()
+            if language in trial.languages and " " not in name
+        }
+        for row in trial.rows
     ]
     lexicon = [words for words in lexicon if len(words) > 1]
     switch = bh.code_switch(PLAN["switch"]["probability"], lexicon, on="both")
-    return bh.parse_strategy("hybrid-image", code_switch=switch)
+    strategy = bh.parse_strategy("hybrid-image", code_switch=switch)
+    return trial.train("switched", trial.start, strategy, PLAN["training"])
 
 
-def _early(trial: Trial, _test: Any) -> Path:
-    """Train adapters of the first layer of the text tower alone."""
+def _train_early_layer(trial: Trial, _: bh.Collection) -> Path:
+    """Train LoRA adapters of the text tower's first layer only."""
     output = trial.folder / "early-lora"
+    lora = {"layers": [0], "r": 16, "lora_alpha": 32, "lora_dropout": 0.05}
     bh.train(str(trial.start), trial.pairs, output, strategy="hybrid-image",
-             tuning={"lora": {"layers": [0], "r": 16, "lora_alpha": 32, "lora_dropout": 0.05}},
-             **trial.options(PLAN["training"]))  # fmt: skip
+             tuning={"lora": lora}, **trial.build_options(PLAN["training"]))  # fmt: skip
     return output / "model"
 
 
-def _adapted(trial: Trial, test: Any) -> Any:
-    """Train an adapter for each language, together for as many steps as the others take."""
-    langs = [lang for lang in trial.pairs.languages if lang != "image"]
-    each = {**PLAN["training"], "steps": PLAN["training"]["steps"] // len(langs)}
+def _train_language_adapters(trial: Trial, collection: bh.Collection) -> Any:
+    """Train an adapter for each language; together they take as many steps as other conditions."""
+    languages = [language for language in trial.pairs.languages if language != "image"]
+    steps = PLAN["training"]["steps"] // len(languages)
     adapters = bh.train_adapters(
         str(trial.start), trial.pairs, trial.folder / "adapters",
-        tuning={"lora": {"r": 16, "lora_alpha": 32}}, **trial.options(each),
+        tuning={"lora": {"r": 16, "lora_alpha": 32}},
+        **trial.build_options({**PLAN["training"], "steps": steps}),
     )  # fmt: skip
-    return bh.LanguageAdapters(str(trial.start), adapters, test, device="cpu")
+    return bh.LanguageAdapters(str(trial.start), adapters, collection, device="cpu")
 
 
-def _cached(trial: Trial, _test: Any) -> Any:
+def _build_tip_cache(trial: Trial, _: bh.Collection) -> Any:
     model = trial.train("x-image", trial.start, "x-image", PLAN["training"])
     return bh.TipCache.from_pairs(str(model), trial.pairs, **PLAN["tip"])
 
 
-CONDITIONS: dict[str, Callable[[Trial, Any], Any]] = {
-    "zero-shot": lambda trial, _test: trial.start,
-    "x-image": _trained("x-image", lambda _trial: "x-image"),
-    "x-y": _trained("x-y", lambda _trial: "x-y"),
-    "hybrid-image": _trained("hybrid-image", lambda _trial: "hybrid-image"),
-    "hybrid-image + switch": _trained("switched", _switched),
-    "early-layer LoRA": _early,
-    "LoRA per language": _adapted,
-    "x-image + tip cache": _cached,
+CONDITIONS: dict[str, Condition] = {
+    "zero-shot": lambda trial, _: trial.start,
+    "x-image": _train_condition("x-image", "x-image"),
+    "x-y": _train_condition("x-y", "x-y"),
+    "hybrid-image": _train_condition("hybrid-image", "hybrid-image"),
+    "hybrid-image + switch": _train_code_switched,
+    "early-layer LoRA": _train_early_layer,
+    "LoRA per language": _train_language_adapters,
+    "x-image + tip cache": _build_tip_cache,
 }
 
 
-def table(found: Mapping[str, Sequence[Results]], columns: Sequence[tuple[Any, ...]]) -> None:
+def print_results(results: Mapping[str, Sequence[Results]], columns: Sequence[Column]) -> None:
     """Print a row for each condition."""
-    width = max(map(len, found))
-    for number, (heading, *_) in enumerate(columns, start=1):
-        print(f"({number}) {heading}")
+    width = max(map(len, results))
+    for number, column in enumerate(columns, start=1):
+        print(f"({number}) {column.heading}")
     print(" " * width, *(f"{f'({number})':>20}" for number in range(1, len(columns) + 1)))
-    for name, results in found.items():
-        cells = [cell(results, *where) for _, *where in columns]
-        print(f"{name:{width}}", *(f"{one:>20}" for one in cells))
+    for name, seeds in results.items():
+        cells = [show_mean(seeds, column) for column in columns]
+        print(f"{name:{width}}", *(f"{cell:>20}" for cell in cells))
 
 
-def cell(results: Sequence[Results], measure: str, kind: Any, seen: bool | None) -> str:
+def show_mean(seeds: Sequence[Results], column: Column) -> str:
     """Return the mean over seeds of a measure's average over languages, with its interval."""
-    parts = [values(one, measure, kind, seen) for one in results]
-    if any(part is None for part in parts):
+    parts = [select_values(results, column) for results in seeds]
+    present = [values for values in parts if values is not None]
+    if len(present) < len(parts):
         return "-"
-    there = [part for part in parts if part is not None]
-    value = np.mean([part.value for part in there], axis=0)
-    whole = Values(there[0].group, there[0].setting, value)
-    low, high = estimate_interval(whole)
-    form = ",.1f" if average(whole) >= 10 else ".3f"
-    return f"{average(whole):{form}} [{low:{form}}, {high:{form}}]"
+    value = np.mean([values.value for values in present], axis=0)
+    mean = Values(present[0].group, present[0].setting, value)
+    low, high = estimate_interval(mean)
+    form = ",.1f" if average(mean) >= 10 else ".3f"
+    return f"{average(mean):{form}} [{low:{form}}, {high:{form}}]"
 
 
-def values(results: Results, measure: str, kind: Any, seen: bool | None) -> Values | None:
-    """Return the values of a kind of setting, of all languages, or of seen or unseen ones."""
-    found = results.values(measure, kind)
-    if found is None or seen is None:
-        return found
-    wanted = [
-        not ({one.queries, one.passages} & UNSEEN)
-        if seen
-        else bool({one.queries, one.passages} & UNSEEN)
-        for one in results.settings
-        if one.kind == kind
-    ]
-    mine = np.asarray(wanted)[found.setting]
-    return Values(found.group[mine], found.setting[mine], found.value[mine])
+def select_values(results: Results, column: Column) -> Values | None:
+    """Return the values of a column: of all languages, or of trained or unseen ones."""
+    values = results.values(column.measure, column.kind)
+    if values is None or column.is_seen is None:
+        return values
+    is_selected = np.array([
+        {setting.queries, setting.passages}.isdisjoint(UNSEEN) == column.is_seen
+        for setting in results.settings
+        if setting.kind == column.kind
+    ])  # fmt: skip
+    rows = is_selected[values.setting]
+    return Values(values.group[rows], values.setting[rows], values.value[rows])
 
 
-def _hushed() -> contextlib.AbstractContextManager[Any]:
-    """Keep what a trainer prints to itself."""
+def _silence() -> contextlib.AbstractContextManager[object]:
+    """Hide everything that a trainer prints."""
     return contextlib.redirect_stdout(io.StringIO())
 
 
-def _folder() -> Path:
+def _find_folder() -> Path:
     mirror = os.environ.get("BEIR_HYBRID_MIRROR")
     folder = Path(mirror or "").parent / "emoji"
     if not mirror or not (folder / "captions.jsonl").is_file():
-        raise SystemExit("the folder emoji lies beside the mirror; set BEIR_HYBRID_MIRROR")
+        raise SystemExit("the folder emoji is beside the mirror; set BEIR_HYBRID_MIRROR")
     return folder
 
 

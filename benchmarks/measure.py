@@ -1,4 +1,4 @@
-"""Runs of the same work in, medians with intervals, verdicts and peak memory out."""
+"""Measure child processes: time, peak memory, medians with intervals, verdicts on targets."""
 
 import importlib.metadata
 import json
@@ -16,12 +16,12 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 MIB = 1 << 20
-_SAMPLE = 0.01  # seconds between two looks at a child's memory
+_INTERVAL = 0.01  # seconds between two readings of a child's memory
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A median and an interval that holds the true one with the confidence given."""
+    """A median, and an interval that contains the true median with a confidence."""
 
     median: float
     low: float
@@ -30,69 +30,74 @@ class Estimate:
     runs: int
 
     def show(self, form: str = ",.2f") -> str:
-        """Say it in a few words: ``1.92 [1.88, 2.01]``."""
+        """Return the median and its interval as text: ``1.92 [1.88, 2.01]``."""
         return f"{self.median:{form}} [{self.low:{form}}, {self.high:{form}}]"
 
     def verdict(self, *, at_least: float | None = None, below: float | None = None) -> str:
-        """Tell whether a target is ``met`` or ``missed``, or the interval straddles it."""
+        """Return ``met``, ``missed``, or ``not resolved`` if the interval straddles the target."""
         if at_least is not None:
-            good, bad = self.low >= at_least, self.high < at_least
+            is_met, is_missed = self.low >= at_least, self.high < at_least
         elif below is not None:
-            good, bad = self.high < below, self.low >= below
+            is_met, is_missed = self.high < below, self.low >= below
         else:
             raise ValueError("a verdict needs a target: at_least or below")
-        return "met" if good else "missed" if bad else "not resolved"
+        return "met" if is_met else "missed" if is_missed else "not resolved"
 
 
 def estimate(values: Sequence[float]) -> Estimate:
     """Return the median and its order-statistic interval.
 
-    The interval is the narrowest one, with as many runs left out below as above, that holds the
-    true median with 95% confidence, or all runs where they are too few for that. The number of
-    runs below the true median is binomial, whatever their distribution.
+    The interval is the narrowest one, with equally many runs left out below and above, that
+    contains the true median with 95% confidence, or all runs if these are too few for that. The
+    number of runs below the true median is binomial, whatever their distribution.
     """
-    ordered, n = sorted(values), len(values)
+    ordered, count = sorted(values), len(values)
 
-    def confidence(out: int) -> float:
-        return 1 - 2 * sum(math.comb(n, k) for k in range(out + 1)) / float(2**n)
+    def compute_confidence(omitted: int) -> float:
+        return 1 - 2 * sum(math.comb(count, k) for k in range(omitted + 1)) / float(2**count)
 
-    out = max((out for out in range((n + 1) // 2) if confidence(out) >= 0.95), default=0)
+    candidates = range((count + 1) // 2)
+    omitted = max((k for k in candidates if compute_confidence(k) >= 0.95), default=0)
     return Estimate(
-        statistics.median(ordered), ordered[out], ordered[n - 1 - out], confidence(out), n
+        statistics.median(ordered),
+        ordered[omitted],
+        ordered[count - 1 - omitted],
+        compute_confidence(omitted),
+        count,
     )
 
 
-def pairs(
+def run_in_turns(
     ours: Callable[[], "Usage"], theirs: Callable[[], "Usage"], count: int
 ) -> "list[tuple[Usage, Usage]]":
-    """Run both `count` times in turn, each going first in every other pair."""
-    found = []
-    for number in range(count):
-        if number % 2:
+    """Run both `count` times; each goes first in every second pair."""
+    pairs = []
+    for i in range(count):
+        if i % 2:
             second, first = theirs(), ours()
         else:
             first, second = ours(), theirs()
-        found.append((first, second))
-    return found
+        pairs.append((first, second))
+    return pairs
 
 
 @dataclass(frozen=True)
 class Usage:
-    """What a child process took.
+    """The time and memory of a child process, and its result.
 
     Attributes
     ----------
     wall
-        Seconds from its start to its end, the interpreter's start included.
+        Seconds from its start to its end, the start of the interpreter included.
     peak
-        Bytes of the largest resident set, as the kernel counted it: pages of files included.
+        Bytes of the largest resident set as the kernel counts it, pages of files included.
     anonymous
-        Bytes of the largest resident set without pages of files, which the kernel takes back at
-        will; the largest of many looks, so a spike of a few milliseconds may be missed.
+        Bytes of the largest resident set without pages of files, which the kernel can take back;
+        a spike of a few milliseconds may be missed.
     mapped
         Bytes of the most pages of files, libraries included; likewise.
     result
-        What the child printed last, as JSON.
+        The JSON that the child printed last.
     """
 
     wall: float
@@ -102,52 +107,52 @@ class Usage:
     result: dict[str, Any]
 
 
-def child(module: str, *arguments: str | Path, **environment: str) -> Usage:
+def run_child(module: str, *arguments: str | Path, **environment: str) -> Usage:
     """Run a benchmark module in a fresh interpreter and watch its memory."""
     command = [sys.executable, "-m", f"benchmarks.{module}", *map(str, arguments)]
-    begun = time.perf_counter()
-    most = {"RssAnon": 0, "RssFile": 0}
+    start = time.perf_counter()
+    peaks = {"RssAnon": 0, "RssFile": 0}
     with subprocess.Popen(
         command, cwd=ROOT, env=os.environ | environment, stdout=subprocess.PIPE, text=True
     ) as process:
         while True:
-            _look(process.pid, most)
+            _update_peaks(process.pid, peaks)
             pid, status, resources = os.wait4(process.pid, os.WNOHANG)
             if pid:
                 break
-            time.sleep(_SAMPLE)
-        wall = time.perf_counter() - begun
+            time.sleep(_INTERVAL)
+        wall = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
-        printed = process.stdout.read() if process.stdout else ""
+        output = process.stdout.read() if process.stdout else ""
     if process.returncode:
-        raise subprocess.CalledProcessError(process.returncode, command, printed)
+        raise subprocess.CalledProcessError(process.returncode, command, output)
     unit = 1 if sys.platform == "darwin" else 1024
-    result = json.loads(printed.splitlines()[-1])
-    return Usage(wall, resources.ru_maxrss * unit, most["RssAnon"], most["RssFile"], result)
+    result = json.loads(output.splitlines()[-1])
+    return Usage(wall, resources.ru_maxrss * unit, peaks["RssAnon"], peaks["RssFile"], result)
 
 
-def _look(pid: int, most: dict[str, int]) -> None:
-    """Raise the largest values seen; where there is no ``/proc`` they stay 0."""
+def _update_peaks(pid: int, peaks: dict[str, int]) -> None:
+    """Raise the peaks to the current values; without ``/proc`` they stay 0."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text("ascii").splitlines()
     except OSError:
         return
     for line in lines:
         name, _, value = line.partition(":")
-        if name in most:
-            most[name] = max(most[name], int(value.split()[0]) * 1024)
+        if name in peaks:
+            peaks[name] = max(peaks[name], int(value.split()[0]) * 1024)
 
 
-def table(*rows: Sequence[str]) -> None:
-    """Print rows in columns, the first column to the left and the others to the right."""
+def print_table(*rows: Sequence[str]) -> None:
+    """Print rows in columns, the first column to the left and all others to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for first, *rest in rows:
         cells = [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]
         print("  ".join([first.ljust(widths[0]), *cells]).rstrip())
 
 
-def machine() -> str:
-    """Describe the machine in a line."""
+def describe_machine() -> str:
+    """Return the machine in one line."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / (1 << 30)
     system = f"{platform.system()} {platform.machine()}"
     return (
@@ -156,6 +161,6 @@ def machine() -> str:
     )
 
 
-def versions(*packages: str) -> str:
-    """List packages with their versions."""
+def list_versions(*packages: str) -> str:
+    """Return packages with their versions in one line."""
     return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)

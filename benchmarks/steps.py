@@ -16,7 +16,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-from benchmarks.measure import Usage, child, estimate, table, versions
+from benchmarks.measure import Usage, estimate, list_versions, print_table, run_child
 
 BATCH, LENGTH, COUNTED = 64, 48, 40
 WARM = 2  # steps that are not counted
@@ -25,7 +25,7 @@ ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore", "TQDM_DISABLE"
 
 def main() -> None:
     """Train the same model on the same rows by both, in turn."""
-    packages = versions("sentence-transformers", "torch", "accelerate")
+    packages = list_versions("sentence-transformers", "torch", "accelerate")
     print(f"{packages}. Medians, with intervals of the true median.\n")
     with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as name:
         folder = Path(name)
@@ -37,7 +37,7 @@ def main() -> None:
         "a Dataset of the\nsame rows in the same order.\n"
     )
     ours, theirs = found["ours"], found["theirs"]
-    table(
+    print_table(
         ["", "seconds a step"],
         ["ours", estimate(ours).show(",.3f")],
         ["theirs", estimate(theirs).show(",.3f")],
@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def _child(step: str, folder: Path) -> Usage:
-    return child("steps", step, folder, **ENVIRONMENT)
+    return run_child("steps", step, folder, **ENVIRONMENT)
 
 
 def _rows(folder: Path) -> dict[str, Any]:

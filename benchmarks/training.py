@@ -13,7 +13,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import MIB, Usage, child, estimate, pairs, table, versions
+from benchmarks.measure import (
+    MIB,
+    Usage,
+    estimate,
+    list_versions,
+    print_table,
+    run_child,
+    run_in_turns,
+)
 
 LANGS = ("ar", "de", "el", "en", "es", "hi", "ru", "th", "tr", "vi", "zh")
 GROUPS, PART = 1_000_000, 1 << 16
@@ -23,13 +31,15 @@ ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore", "NUMBA_NUM_THR
 
 def main() -> None:
     """Measure what it takes to have the first batch of a million groups in 11 languages."""
-    packages = versions("sentence-transformers", "datasets", "torch")
+    packages = list_versions("sentence-transformers", "datasets", "torch")
     print(f"{packages}. Medians, with intervals of the true median.\n")
     with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as name:
         folder = Path(name)
         _child("generate", folder)
         _child("ours", folder)  # compiles into numba's cache
-        found = pairs(partial(_child, "ours", folder), partial(_child, "theirs", folder), BUILDS)
+        found = run_in_turns(
+            partial(_child, "ours", folder), partial(_child, "theirs", folder), BUILDS
+        )
         ours, theirs = zip(*found, strict=True)
         size = sum(path.stat().st_size for path in folder.glob("*.arrow"))
     print(
@@ -40,7 +50,7 @@ def main() -> None:
     )
     seconds = [estimate([one.result["seconds"] for one in side]) for side in (ours, theirs)]
     memory = [estimate([one.result["memory"] / MIB for one in side]) for side in (ours, theirs)]
-    table(
+    print_table(
         ["", "seconds", "MiB beyond the imports", "rows an epoch"],
         *(
             [label, s.show(), m.show(",.0f"), f"{side[0].result['rows']:,}"]
@@ -56,7 +66,7 @@ def main() -> None:
 
 
 def _child(step: str, folder: Path) -> Usage:
-    return child("training", step, folder, **ENVIRONMENT)
+    return run_child("training", step, folder, **ENVIRONMENT)
 
 
 def _generate(folder: Path) -> dict[str, Any]:

@@ -26,7 +26,7 @@ import beir_hybrid as bh
 from beir_hybrid.cli import main
 from beir_hybrid.collection.setting import SETTING_KINDS
 from tests.models import static_model
-from tests.test_rerank import make_cross_encoder
+from tests.test_rerank import cross_encoder
 
 TEXTS = {
     "passages": {"en:p1": "w1", "en:p2": "w3", "de:p1": "w1 w2 w3", "de:p2": "w4 w5"},
@@ -241,7 +241,7 @@ def test_reranking_is_that_of_the_function(
     ran: Ran, model: Path, data: list[str], tmp_path: Path
 ) -> None:
     judge = tmp_path / "judge"
-    make_cross_encoder(judge, seed=4)
+    cross_encoder(judge, seed=4)
     line = ["--rerank", judge, "--depth", "4", "--measures", "AP", "--output", tmp_path / "out"]
     assert ran("evaluate", model, *data, *line).code == 0
     collection = bh.load("jsonl", path=data[-1].removeprefix("path="))
@@ -299,7 +299,7 @@ def test_what_does_not_fit_together(
     message: str,
 ) -> None:
     if line[-1] == "M":
-        make_cross_encoder(tmp_path / "judge")
+        cross_encoder(tmp_path / "judge")
         capsys.readouterr()  # bars of its making
         line = [*line[:-1], str(tmp_path / "judge")]
         message = message.replace("by M:", f"by {line[-1]}:")

@@ -1,4 +1,4 @@
-"""A small model that has learnt real pictures is judged in every view by the command line."""
+"""A small model trained on real images is evaluated in every view by the command line."""
 
 import os
 from dataclasses import replace
@@ -12,18 +12,18 @@ from tests.models import tiny_clip
 from tests.test_cli_evaluate import Ran, ran  # noqa: F401 - a fixture
 
 pytest.importorskip("accelerate", reason="the trainer needs it: the extra 'train'")
-ALL, LEARNT = 1294, 64  # pictures
+IMAGES, TRAINED = 1294, 64
 
 
 @pytest.mark.usefixtures("mirror")
-def test_every_view_of_real_pictures(tmp_path: Path, ran: Ran) -> None:  # noqa: F811
+def test_every_view_of_real_images(tmp_path: Path, ran: Ran) -> None:  # noqa: F811
     folder = Path(os.environ["BEIR_HYBRID_MIRROR"]).parent / "emoji"
     if not folder.is_dir():
         pytest.skip("needs the folder emoji beside that of BEIR_HYBRID_MIRROR")
     pairs = bh.pairs_from_collection(bh.load("jsonl-image-text", path=folder))
-    learnt = pairs.subset(range(0, 20 * LEARNT, 20))
+    training_pairs = pairs.subset(range(0, 20 * TRAINED, 20))
     bh.train(
-        tiny_clip(tmp_path / "start"), learnt, tmp_path / "run",
+        tiny_clip(tmp_path / "start"), training_pairs, tmp_path / "run",
         strategy=replace(bh.parse_strategy("x-image"), languages=("en",)), loss={"symmetric": True},
         max_steps=40, per_device_train_batch_size=32, learning_rate=0.001, use_cpu=True,
         disable_tqdm=True, report_to=[],
@@ -34,16 +34,16 @@ def test_every_view_of_real_pictures(tmp_path: Path, ran: Ran) -> None:  # noqa:
     )  # fmt: skip
     assert done.code == 0, done.err
     results = bh.Results.load(tmp_path / "results")
-    # A picture has one name in each language: nothing is to be found in one language alone.
+    # An image has one name in each language, so there is no monolingual setting.
     assert set(results.kinds) == {
         "cross", "multi", "text-image", "image-text", "image-pool", "mixed",
     }  # fmt: skip
     text_image = [row for row in results.table.to_pylist() if row["kind"] == "text-image"]
-    assert len(text_image) == 11 * ALL  # a name in each of eleven languages
-    found = {row["question"]: row["R@10"] for row in text_image if row["queries"] == "en"}
-    ids = {one.partition("#")[0] for one in learnt.data.table["id"].to_pylist()}
-    assert len(found) == ALL
-    assert len(ids & found.keys()) == LEARNT
-    # A random ranking finds 10 of all pictures: .0077; of 64 pictures half a one.
-    share = np.mean([found[one] for one in ids])
-    assert share > 10 * 10 / ALL, share
+    assert len(text_image) == 11 * IMAGES  # a name in each of eleven languages
+    recall = {row["question"]: row["R@10"] for row in text_image if row["queries"] == "en"}
+    ids = {key.partition("#")[0] for key in training_pairs.data.table["id"].to_pylist()}
+    assert len(recall) == IMAGES
+    assert len(ids & recall.keys()) == TRAINED
+    # A random ranking has 10 of all images: .0077, which is half an image of 64.
+    mean = np.mean([recall[key] for key in ids])
+    assert mean > 10 * 10 / IMAGES, mean

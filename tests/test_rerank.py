@@ -1,4 +1,4 @@
-"""Reranked passages are in the cross-encoder's order, ties included."""
+"""Reranking is, to the last tie, the cross-encoder's own order of each ranking's first passages."""
 # mypy: allow-untyped-calls
 
 import json
@@ -27,13 +27,27 @@ from beir_hybrid.measures.same_language_share import SameLanguageShare
 from beir_hybrid.results.results import Results
 from beir_hybrid.retrieval.runs import read_run
 from tests.models import transformer_model
-from tests.word_encoder import WordCountEncoder
 
-EFFECTIVENESS: list[Measure] = [AP, nDCG @ 10, R @ 3, P @ 5, RR, RR @ 5, Judged @ 4, Bpref]
-BIAS: list[Measure] = [RankDistance, SameLanguageShare @ 4, LanguageExposure @ 3]
+PLAIN: list[Measure] = [AP, nDCG @ 10, R @ 3, P @ 5, RR, RR @ 5, Judged @ 4, Bpref]
+BIASED: list[Measure] = [RankDistance, SameLanguageShare @ 4, LanguageExposure @ 3]
 
 
-def make_cross_encoder(folder: Path, labels: int = 1, seed: int = 3) -> CrossEncoder:
+class Words:
+    """An encoder that counts words, so that many scores tie."""
+
+    fingerprint: Mapping[str, Any] = {"kind": "words"}
+
+    def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
+        rows = np.zeros((len(texts), 12), np.float32)
+        for row, text in zip(rows, texts, strict=True):
+            for word in text.split():
+                row[int(word[1:]) % 12] += 1
+        return rows
+
+    encode_passages = encode_queries
+
+
+def cross_encoder(folder: Path, labels: int = 1, seed: int = 3) -> CrossEncoder:
     """Return a BERT of one layer that reads pairs, with weights large enough to tell them apart."""
     from transformers import AutoConfig, BertForSequenceClassification
 
@@ -46,11 +60,11 @@ def make_cross_encoder(folder: Path, labels: int = 1, seed: int = 3) -> CrossEnc
 
 @pytest.fixture
 def model(tmp_path: Path) -> CrossEncoder:
-    return make_cross_encoder(tmp_path / "model")
+    return cross_encoder(tmp_path / "model")
 
 
-def make_collection() -> Collection:
-    """Make queries in three languages; passages repeat, so that reranked scores tie too."""
+def small() -> Collection:
+    """Make questions in three languages; passages repeat, so that reranked scores tie too."""
     draw = np.random.default_rng(4)
     corpus, queries, qrels = {}, {}, {}
     for lang, size in (("de", 30), ("en", 24), ("th", 9)):
@@ -59,18 +73,18 @@ def make_collection() -> Collection:
             corpus[f"{lang}:{number}"] = {"title": "w5" if number % 7 == 0 else "", "text": text}
     for number, lang in product(range(5), ("de", "en", "th")):
         queries[f"{lang}:q:{number}"] = " ".join(f"w{word}" for word in draw.integers(0, 9, 2))
-        golds = {f"{language}:{number}": 1 for language in ("de", "en", "th")}
+        golds = {f"{other}:{number}": 1 for other in ("de", "en", "th")}
         qrels[f"{lang}:q:{number}"] = golds | {f"en:{number + 8}": 2, f"de:{number + 9}": 0}
     queries["de:q:4"] = queries["de:q:3"]
     return bh.from_beir(corpus, queries, qrels, name="small")
 
 
-def join_title(document: Mapping[str, str]) -> str:
+def text_of(document: Mapping[str, str]) -> str:
     return " ".join(part for part in (document["title"], document["text"]) if part)
 
 
-class CachedCrossEncoder:
-    """Scores each pair once."""
+class Judge:
+    """A cross-encoder that scores each pair once."""
 
     def __init__(self, model: CrossEncoder) -> None:
         self.model, self.known = model, dict[tuple[str, str], float]()
@@ -85,167 +99,148 @@ class CachedCrossEncoder:
         return self.known[query, text]
 
 
-def rank_passages(
-    view: View, scorer: CachedCrossEncoder, depth: int, *, descending: bool
-) -> dict[str, list[str]]:
-    """Return each query's passages in the expected order."""
+def ranking(view: View, judge: Judge, depth: int, *, descending: bool) -> dict[str, list[str]]:
+    """Return each query's passages in the order that reranking has to give."""
     corpus, queries, _ = view.to_beir()
-    encoder = WordCountEncoder()
-    texts = [join_title(document) for document in corpus.values()]
-    score_matrix = encoder.encode_queries(list(queries.values())) @ encoder.encode_passages(texts).T
+    encoder = Words()
+    texts = [text_of(document) for document in corpus.values()]
+    found = encoder.encode_queries(list(queries.values())) @ encoder.encode_passages(texts).T
     orders = {}
-    for (query, query_text), row in zip(queries.items(), score_matrix.tolist(), strict=True):
-        first_scores = dict(zip(corpus, row, strict=True))
-        order = sorted(first_scores, key=lambda key: (first_scores[key], key), reverse=True)
+    for (query, asked), row in zip(queries.items(), found.tolist(), strict=True):
+        first = dict(zip(corpus, row, strict=True))
+        order = sorted(first, key=lambda key: (first[key], key), reverse=True)
         top, rest = order[:depth], order[depth:]
-        scorer.learn(query_text, [join_title(corpus[key]) for key in top])
-        score = {key: scorer(query_text, join_title(corpus[key])) for key in top}
+        judge.learn(asked, [text_of(corpus[key]) for key in top])
+        score = {key: judge(asked, text_of(corpus[key])) for key in top}
         top = sorted(top, reverse=descending)
         orders[query] = sorted(top, key=lambda key: -score[key]) + rest
     return orders
 
 
-def to_run(orders: Mapping[str, Sequence[str]]) -> dict[str, dict[str, float]]:
+def as_run(orders: Mapping[str, Sequence[str]]) -> dict[str, dict[str, float]]:
     return {
         query: {key: float(-rank) for rank, key in enumerate(order)}
         for query, order in orders.items()
     }
 
 
-def compute_values(
-    view: View, scorer: CachedCrossEncoder, depth: int, has_bias: bool
-) -> dict[Any, float]:
+def expected(view: View, judge: Judge, depth: int, seen: bool) -> dict[Any, float]:
     """Return ir-measures' value of every measure and query."""
-    descending = rank_passages(view, scorer, depth, descending=True)
-    ascending = rank_passages(view, scorer, depth, descending=False)
+    down = ranking(view, judge, depth, descending=True)
+    up = ranking(view, judge, depth, descending=False)
     _, _, qrels = view.to_beir()
-    names = {query: str(number) for number, query in enumerate(descending)}
-    values = {}
-    for measure in [*EFFECTIVENESS, *(BIAS if has_bias else [])]:
+    names = {query: str(number) for number, query in enumerate(down)}
+    found = {}
+    for measure in [*PLAIN, *(BIASED if seen else [])]:
         # These two break ties the other way.
-        order = ascending if measure in (RR @ 5, Judged @ 4) else descending
+        order = up if measure in (RR @ 5, Judged @ 4) else down
         if measure == Bpref:  # sees the run, which ends at the depth
             order = {query: keys[:depth] for query, keys in order.items()}
-        rename = {query: query for query in names} if measure in BIAS else names
-        named_qrels = {rename[query]: qrels[query] for query in names}
-        run = {rename[query]: keys for query, keys in to_run(order).items()}
-        for metric in ir_measures.iter_calc([measure], named_qrels, run):
-            query = {new: old for old, new in rename.items()}[metric.query_id]
-            values[measure, query] = metric.value
-    return values
+        rename = {query: query for query in names} if measure in BIASED else names
+        asked = {rename[query]: qrels[query] for query in names}
+        run = {rename[query]: keys for query, keys in as_run(order).items()}
+        for metric in ir_measures.iter_calc([measure], asked, run):
+            back = {new: old for old, new in rename.items()}[metric.query_id]
+            found[measure, back] = metric.value
+    return found
 
 
 @pytest.mark.parametrize("depth", [5, 12, 500])
-def test_values_in_every_setting_equal_ir_measures_on_reranked_rankings(
-    model: CrossEncoder, tmp_path: Path, depth: int
-) -> None:
-    collection, runs, scorer = make_collection(), tmp_path / "runs", CachedCrossEncoder(model)
+def test_every_setting_is_reranked(model: CrossEncoder, tmp_path: Path, depth: int) -> None:
+    collection, runs, judge = small(), tmp_path / "runs", Judge(model)
     results = evaluate(
-        WordCountEncoder(),
-        collection,
-        measures=[*EFFECTIVENESS, *BIAS],
-        rerank=model,
-        depth=depth,
-        runs=runs,
+        Words(), collection, measures=[*PLAIN, *BIASED], rerank=model, depth=depth, runs=runs
     )
     table = results.per_query().to_pylist()
     assert len(results.settings) == 12
     for setting in results.settings:
         view = collection.view(setting.queries, None if setting.kind == "multi" else setting[2])
-        expected_values = compute_values(view, scorer, depth, has_bias=setting.kind == "multi")
+        wanted = expected(view, judge, depth, seen=setting.kind == "multi")
         rows = [row for row in table if (row["queries"], row["passages"]) == setting[1:]]
-        values = {(m, row["query"]): row[str(m)] for row in rows for m in EFFECTIVENESS + BIAS}
-        assert {key: values[key] for key in expected_values} == pytest.approx(
-            expected_values, abs=1e-9
-        ), setting
-        orders = rank_passages(view, scorer, depth, descending=True)
+        found = {(m, row["query"]): row[str(m)] for row in rows for m in PLAIN + BIASED}
+        assert {key: found[key] for key in wanted} == pytest.approx(wanted, abs=1e-9), setting
+        orders = ranking(view, judge, depth, descending=True)
         run = read_run(runs / f"{view.name}.trec")
         assert {query: list(scores) for query, scores in run.items()} == {
             query: order[:depth] for query, order in orders.items()
         }
         corpus, queries, _ = view.to_beir()
         for query, scores in run.items():
-            pair_scores = {key: scorer(queries[query], join_title(corpus[key])) for key in scores}
-            assert scores == pytest.approx(pair_scores, abs=1e-5)
+            mine = {key: judge(queries[query], text_of(corpus[key])) for key in scores}
+            assert scores == pytest.approx(mine, abs=1e-5)
 
 
-def test_reranking_changes_the_order_and_has_ties(model: CrossEncoder) -> None:
-    view, scorer = make_collection().view("en"), CachedCrossEncoder(model)
-    orders = rank_passages(view, scorer, 12, descending=True)
-    first_stage = rank_passages(view, scorer, 0, descending=True)
+def test_reranking_changes_the_order_and_ties_are_there(model: CrossEncoder) -> None:
+    view, judge = small().view("en"), Judge(model)
+    orders = ranking(view, judge, 12, descending=True)
+    plain = ranking(view, judge, 0, descending=True)
     corpus, queries, _ = view.to_beir()
-    assert all(orders[query][:12] != first_stage[query][:12] for query in orders)
-    scores = [
-        [scorer(queries[q], join_title(corpus[key])) for key in orders[q][:12]] for q in orders
-    ]
-    assert any(left == right for row in scores for left, right in pairwise(row))
+    assert all(orders[query][:12] != plain[query][:12] for query in orders)
+    scores = [[judge(queries[q], text_of(corpus[key])) for key in orders[q][:12]] for q in orders]
+    assert any(one == two for row in scores for one, two in pairwise(row))
 
 
-def test_equal_pairs_are_scored_once_and_stored(model: CrossEncoder, tmp_path: Path) -> None:
-    collection, store = make_collection(), tmp_path / "store"
+def test_equal_pairs_are_scored_once_and_kept(model: CrossEncoder, tmp_path: Path) -> None:
+    collection, store = small(), tmp_path / "store"
 
-    def count_scored(model: CrossEncoder, **options: Any) -> int:
-        results = evaluate(
-            WordCountEncoder(), collection, measures=[AP], rerank=model, store=store, **options
-        )
+    def scored(model: CrossEncoder, **options: Any) -> int:
+        results = evaluate(Words(), collection, measures=[AP], rerank=model, store=store, **options)
         return results.timing.reranked_pairs or 0
 
-    scorer = CachedCrossEncoder(model)
+    judge = Judge(model)
     for view in (collection.view(q, p) for q in collection.languages for p in (q, None)):
-        rank_passages(view, scorer, 6, descending=True)
-    pairs = scorer.known
-    assert count_scored(model, settings=["mono", "multi"], depth=6) == len(pairs)
-    assert count_scored(model, settings=["mono", "multi"], depth=6) == 0
+        ranking(view, judge, 6, descending=True)
+    pairs = judge.known
+    assert scored(model, settings=["mono", "multi"], depth=6) == len(pairs)
+    assert scored(model, settings=["mono", "multi"], depth=6) == 0
     # The same model read again from its folder, and fewer of the same pairs.
-    assert count_scored(CrossEncoder(str(tmp_path / "model"), device="cpu"), depth=2) > 0  # cross
-    assert count_scored(CrossEncoder(str(tmp_path / "model"), device="cpu"), depth=2) == 0
-    second_model = make_cross_encoder(tmp_path / "other", seed=5)
-    assert count_scored(second_model, settings=["mono", "multi"], depth=6) == len(pairs)
+    assert scored(CrossEncoder(str(tmp_path / "model"), device="cpu"), depth=2) > 0  # cross
+    assert scored(CrossEncoder(str(tmp_path / "model"), device="cpu"), depth=2) == 0
+    other = cross_encoder(tmp_path / "other", seed=5)
+    assert scored(other, settings=["mono", "multi"], depth=6) == len(pairs)
     with torch.no_grad():
-        next(second_model.parameters()).mul_(1.5)
-    assert count_scored(second_model, settings=["mono", "multi"], depth=6) == len(pairs)
-    second_model.max_seq_length = 5
-    assert count_scored(second_model, settings=["mono", "multi"], depth=6) == len(pairs)
+        next(other.parameters()).mul_(1.5)
+    assert scored(other, settings=["mono", "multi"], depth=6) == len(pairs)
+    other.max_seq_length = 5
+    assert scored(other, settings=["mono", "multi"], depth=6) == len(pairs)
     assert not (tmp_path / "cache" / "embeddings").exists()
 
 
-def test_a_cross_encoder_by_its_folder(model: CrossEncoder, tmp_path: Path) -> None:
-    collection = make_collection()
-    by_name = evaluate(
-        WordCountEncoder(), collection, measures=[AP], rerank=str(tmp_path / "model"), depth=9
-    )
-    by_object = evaluate(WordCountEncoder(), collection, measures=[AP], rerank=model, depth=9)
-    assert by_name.per_query() == by_object.per_query()
+def test_a_folder_s_name_is_enough(model: CrossEncoder, tmp_path: Path) -> None:
+    collection = small()
+    by_name = evaluate(Words(), collection, measures=[AP], rerank=str(tmp_path / "model"), depth=9)
+    loaded = evaluate(Words(), collection, measures=[AP], rerank=model, depth=9)
+    assert by_name.per_query() == loaded.per_query()
     assert by_name.provenance.reranker is not None
     assert by_name.provenance.reranker.name == str(tmp_path / "model")
     assert by_name.provenance.reranker.depth == 9
 
 
-def test_truncated_pairs_are_counted(model: CrossEncoder, tmp_path: Path) -> None:
+def test_pairs_that_are_cut_are_counted(model: CrossEncoder, tmp_path: Path) -> None:
     # A pair has a token a word, one before it and one after; see `transformer_model`.
-    scorer = CrossEncoderScorer(model)
+    scores = CrossEncoderScorer(model)
     model.max_seq_length = 6
     pairs = [json.dumps(["w1 w2", "w3 " * n]) for n in (1, 2, 3, 9)]
-    lengths = [len(model.tokenizer(*json.loads(pair))["input_ids"]) for pair in pairs]
-    assert scorer.find_truncated(pairs) == [at for at, n in enumerate(lengths) if n > 6]
-    assert lengths[3] > 6 >= lengths[0]
-    stats = EncodingStats()
-    score_pairs(scorer, pairs, folder=tmp_path, stats=stats)
-    assert stats.truncated == sum(n > 6 for n in lengths)
+    kept = [len(model.tokenizer(*json.loads(pair))["input_ids"]) for pair in pairs]
+    assert scores.find_truncated(pairs) == [at for at, n in enumerate(kept) if n > 6]
+    assert kept[3] > 6 >= kept[0]
+    encoded = EncodingStats()
+    score_pairs(scores, pairs, folder=tmp_path, stats=encoded)
+    assert encoded.truncated == sum(n > 6 for n in kept)
 
 
-def test_texts_may_have_any_character(model: CrossEncoder) -> None:
+def test_texts_may_hold_any_character(model: CrossEncoder) -> None:
     corpus = {"1": {"text": 'w1 \x00 "w2"'}, "2": {"text": "w3\x00\x00w4"}, "3": {"text": "w1"}}
     collection = bh.from_beir(corpus, {"q": "w1\x00w2"}, {"q": {"2": 1}}, "en")
-    results = evaluate(ConstantEncoder(), collection, measures=[RR], rerank=model)
+    found = evaluate(Flat(), collection, measures=[RR], rerank=model)
     texts = [document["text"] for document in corpus.values()]
     scores = model.predict([("w1\x00w2", text) for text in texts], show_progress_bar=False)
     rank = 1 + int((scores > scores[1]).sum())
-    assert results.summary()["mono"][RR].mean == pytest.approx(1 / rank)
+    assert found.summary()["mono"][RR].mean == pytest.approx(1 / rank)
 
 
-class ConstantEncoder(WordCountEncoder):
-    """Gives all texts the same vector."""
+class Flat(Words):
+    """An encoder that tells nothing apart."""
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
         return np.ones((len(texts), 1), np.float32)
@@ -253,22 +248,20 @@ class ConstantEncoder(WordCountEncoder):
     encode_passages = encode_queries
 
 
-def evaluate_reranked(model: Any, **options: Any) -> Results:
-    return evaluate(WordCountEncoder(), make_collection(), rerank=model, **options)
+def rerank(model: Any, **options: Any) -> Results:
+    return evaluate(Words(), small(), rerank=model, **options)
 
 
-def test_impossible_rerankers_are_refused(model: CrossEncoder, tmp_path: Path) -> None:
-    three = make_cross_encoder(tmp_path / "three", labels=3)
+def test_what_cannot_be(model: CrossEncoder, tmp_path: Path) -> None:
+    three = cross_encoder(tmp_path / "three", labels=3)
     with pytest.raises(BadData, match="CrossEncoder gives 3 labels; a reranker gives one score"):
-        evaluate_reranked(three)
+        rerank(three)
     with pytest.raises(BadOption, match="one-target settings cannot be reranked"):
-        evaluate_reranked(model, settings=["mono", "one-target"])
+        rerank(model, settings=["mono", "one-target"])
     with pytest.raises(BadOption, match="measures see 10 passages, and 9 are reranked"):
-        evaluate_reranked(model, measures=[SameLanguageShare @ 10], depth=9)
+        rerank(model, measures=[SameLanguageShare @ 10], depth=9)
     (tmp_path / "nothing").mkdir()
     with pytest.raises(BadData, match=f"cannot load the cross-encoder '{tmp_path}/nothing'"):
-        evaluate_reranked(str(tmp_path / "nothing"))
+        rerank(str(tmp_path / "nothing"))
     # No measure of the pool is asked for.
-    assert evaluate_reranked(
-        model, measures=[AP, SameLanguageShare @ 10], depth=9, settings=["mono"]
-    )
+    assert rerank(model, measures=[AP, SameLanguageShare @ 10], depth=9, settings=["mono"])

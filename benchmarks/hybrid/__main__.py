@@ -1,7 +1,7 @@
-"""Experiments by name in; their runs, tables and plots out.
+"""Run and report experiments by name.
 
-``python -m benchmarks.hybrid static-a`` runs what is not there yet and writes
-``bench-results/hybrid/static-a/report.md``; killed at any moment, it goes on.
+``python -m benchmarks.hybrid static-a`` runs everything that is missing and writes
+``bench-results/hybrid/static-a/report.md``; it can be interrupted and continued at any time.
 """
 
 import argparse
@@ -10,50 +10,57 @@ import warnings
 from pathlib import Path
 
 from beir_hybrid.errors import BeirHybridError
-from benchmarks.hybrid.experiment import HERE, read
-from benchmarks.hybrid.record import record, site
-from benchmarks.hybrid.report import Found, write
-from benchmarks.hybrid.run import run
+from benchmarks.hybrid.experiment import FOLDER, read_experiment
+from benchmarks.hybrid.record import build_site, record_report
+from benchmarks.hybrid.report import SavedExperiment, write_report
+from benchmarks.hybrid.run import run_experiment
 
 OUTPUT = Path("bench-results") / "hybrid"
 
 
 def main() -> None:
     """Run and report the experiments named on the command line."""
-    names = sorted(path.stem for path in HERE.glob("*.toml"))
+    parser = _build_parser()
+    arguments = parser.parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
+    # `training.json` has what each epoch leaves out; the trainer itself says too much.
+    for name in ("beir_hybrid", "httpx", "sentence_transformers", "transformers"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore")
+    experiments = []
+    try:
+        for name in arguments.names:
+            experiment = read_experiment(name)
+            output = arguments.output / experiment.name
+            command = _write_command(experiment.name, arguments.model)
+            if not (arguments.report or arguments.record):
+                run_experiment(experiment, output, model=arguments.model)
+            saved = SavedExperiment.load(experiment, output)
+            experiments.append(saved)
+            print(write_report(saved, command))
+            if arguments.record:
+                print(record_report(saved, command))
+        if arguments.site:
+            print(build_site(experiments, arguments.site))
+    except BeirHybridError as error:
+        parser.exit(2, f"{error}\n")
+
+
+def _build_parser() -> argparse.ArgumentParser:
+    names = sorted(path.stem for path in FOLDER.glob("*.toml"))
     parser = argparse.ArgumentParser(prog="python -m benchmarks.hybrid", description=__doc__)
     parser.add_argument(
         "names", nargs="+", metavar="NAME", help=f"a TOML file, or one of {', '.join(names)}"
     )
     parser.add_argument("--output", type=Path, default=OUTPUT, help=f"by default {OUTPUT}")
-    parser.add_argument("--report", action="store_true", help="run nothing, report what is there")
-    parser.add_argument("--record", action="store_true", help="that, and put it into RESULTS.md")
-    parser.add_argument("--site", type=Path, help="make a leaderboard of them all in this folder")
-    parser.add_argument("--model", help="a folder to start from in place of the encoder")
-    given = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    # What each epoch leaves out stands in `training.json`; the trainer's own remarks are many.
-    for name in ("beir_hybrid", "httpx", "sentence_transformers", "transformers"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    warnings.filterwarnings("ignore")
-    every = []
-    try:
-        for name in given.names:
-            experiment = read(name)
-            output, command = given.output / experiment.name, _command(experiment.name, given.model)
-            if not (given.report or given.record):
-                run(experiment, output, model=given.model)
-            every.append(Found.load(experiment, output))
-            print(write(every[-1], command))
-            if given.record:
-                print(record(every[-1], command))
-        if given.site:
-            print(site(every, given.site))
-    except BeirHybridError as error:
-        parser.exit(2, f"{error}\n")
+    parser.add_argument("--report", action="store_true", help="report saved runs, run nothing")
+    parser.add_argument("--record", action="store_true", help="that, and write RESULTS.md")
+    parser.add_argument("--site", type=Path, help="make a leaderboard in this folder")
+    parser.add_argument("--model", help="a folder to start from instead of the encoder")
+    return parser
 
 
-def _command(name: str, model: str | None) -> str:
+def _write_command(name: str, model: str | None) -> str:
     return f"python -m benchmarks.hybrid {name}" + (f" --model {model}" if model else "")
 
 

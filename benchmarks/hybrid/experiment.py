@@ -1,33 +1,34 @@
-"""A TOML file in, the experiment that it declares out: frozen, and with no key unknown."""
+"""Experiments, declared in TOML files: question, prediction, settings and variants."""
 
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from beir_hybrid.errors import BadData, lookup
 
 if TYPE_CHECKING:
     from beir_hybrid.batches.strategies import Strategy
 
-HERE = Path(__file__).parent
+FOLDER = Path(__file__).parent
 ARMS = {
     "A": "MLQA-R's training articles",
     "B": "MLQA-R's training articles, and NTREX's sentences with their translations and with the "
     "next sentence",
     "C": "MLQA-R's training articles, and NTREX's sentences with the next sentence",
 }
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Stage:
-    """A training before the last one, from whose model that goes on.
+    """A training before the last one, which continues with its model.
 
     Attributes
     ----------
     share
-        Of all steps.
+        The stage's share of all steps.
     """
 
     strategy: str
@@ -36,12 +37,12 @@ class Stage:
 
 @dataclass(frozen=True)
 class Ranks:
-    """Processes whose batches are joined to one, each a process's negatives for all.
+    """Processes whose batches form one batch, so that each has the passages of all as negatives.
 
     Attributes
     ----------
     together
-        Whether all parts of a batch are of one kind and one language, or each draws its own.
+        Whether all processes draw one batch kind and language at a time, or each its own.
     """
 
     count: int
@@ -50,20 +51,20 @@ class Ranks:
 
 @dataclass(frozen=True)
 class Variant:
-    """One way of training: a strategy, and in what else it differs from the experiment's others.
+    """A way of training: a strategy, and deviations from the experiment's settings.
 
     Attributes
     ----------
     label
-        What tables and folders call it.
+        The name in tables and of folders.
     switch
-        The probability that a word of the lexicon is put in another language.
+        The probability that a word of the lexicon is replaced by a translation.
     loss
         Options of `HybridContrastiveLoss`, over those of the experiment.
     first
-        A training before, for a share of the steps; the steps of both add up to the experiment's.
+        A stage before; the steps of both stages add up to the experiment's.
     ranks
-        Train with batches joined of several processes' instead of `bh.train`'s.
+        Train with batches of several processes instead of `bh.train`'s.
     steps, learning_rate
         The experiment's if 0.
     """
@@ -78,49 +79,49 @@ class Variant:
     steps: int = 0
     learning_rate: float = 0.0
 
-    def made(self) -> "Strategy":
-        """Return the strategy, without what switches words."""
+    def parse_strategy(self) -> "Strategy":
+        """Return the strategy, without code switching."""
         from beir_hybrid.batches.strategies import parse_strategy
 
         return parse_strategy(self.strategy)
 
     @property
     def alpha(self) -> float | None:
-        """The share of monolingual batches, of what lies on the curve from ``x-y`` to mono."""
-        made = self.made()
-        plain = not (self.switch or self.loss or self.first or self.ranks or made.languages)
-        if not plain or not {kind for kind, _ in made.kinds} <= {"mono", "cross-rows"}:
+        """The share of monolingual batches, of a plain mixture of ``mono`` and ``cross-rows``."""
+        strategy = self.parse_strategy()
+        is_changed = self.switch or self.loss or self.first or self.ranks or strategy.languages
+        if is_changed or not {kind for kind, _ in strategy.kinds} <= {"mono", "cross-rows"}:
             return None
-        return dict(made.kinds).get("mono", 0.0)
+        return dict(strategy.kinds).get("mono", 0.0)
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """What is asked, what is expected, and all that the answer depends on.
+    """A question, a prediction, and everything that the answer depends on.
 
     Attributes
     ----------
     arm
-        What to train on, of `ARMS`.
+        The training data, of `ARMS`.
     encoder
         ``static``, ``minilm``, a name on the hub or a folder.
     baseline
-        The label that all others are tested against.
-    judged
-        ``xquad-r`` whole, and ``mlqa-r-test`` or ``mlqa-r-dev``, its held-out articles.
+        The label of the variant that all others are compared with.
+    collections
+        ``xquad-r``, and ``mlqa-r-test`` or ``mlqa-r-dev``, the held-out articles, to evaluate on.
     dev_steps
-        Judge on ``mlqa-r-dev`` each so many steps, for learning curves; never if 0.
+        Evaluate on ``mlqa-r-dev`` every so many steps, for learning curves; never if 0.
     bf16
-        Whether products are taken in bfloat16, in training and judging; weights stay as they are.
+        Whether products are computed in bfloat16, in training and evaluation; weights are not.
     published
-        Labels and the rows of ``beir_hybrid/report/published.toml`` that stand beside them.
+        Labels, and the rows of ``beir_hybrid/report/published.toml`` to show beside them.
     candidates
-        Labels of what may better the baseline: one is chosen on ``mlqa-r-dev``.
-    declared
+        Labels of variants that may replace the baseline: one is chosen on ``mlqa-r-dev``.
+    disclosure
         What else a reader must know.
-    expected
-        By collection and column, labels from the best on, those of a rank together: the order that
-        a larger run found, where it told ranks apart.
+    expected_order
+        By collection and column, labels from the best on, those of a rank together: the order of
+        a larger run, where it told ranks apart.
     """
 
     name: str
@@ -132,7 +133,7 @@ class Experiment:
     batch_size: int
     learning_rate: float
     seeds: tuple[int, ...]
-    judged: tuple[str, ...]
+    collections: tuple[str, ...]
     variants: tuple[Variant, ...]
     baseline: str = "hybrid"
     max_length: int | None = None
@@ -143,8 +144,10 @@ class Experiment:
     bf16: bool = False
     published: Mapping[str, str] = field(default_factory=dict)
     candidates: tuple[str, ...] = ()
-    declared: str = ""
-    expected: Mapping[str, Mapping[str, Sequence[Sequence[str]]]] = field(default_factory=dict)
+    disclosure: str = ""
+    expected_order: Mapping[str, Mapping[str, Sequence[Sequence[str]]]] = field(
+        default_factory=dict
+    )
 
     @property
     def labels(self) -> list[str]:
@@ -152,65 +155,87 @@ class Experiment:
         return [variant.label for variant in self.variants]
 
 
-def read(path: str | Path) -> Experiment:
-    """Read an experiment: a file, or the name of one that lies here."""
+def read_experiment(path: str | Path) -> Experiment:
+    """Read an experiment from a file, or by the name of a file in this folder."""
     file = Path(path)
     if not file.suffix:
-        names = {one.stem: one for one in sorted(HERE.glob("*.toml"))}
+        names = {other.stem: other for other in sorted(FOLDER.glob("*.toml"))}
         file = lookup("experiment", str(path), names)
     try:
         stored = tomllib.loads(file.read_text("utf-8"))
     except (OSError, tomllib.TOMLDecodeError) as error:
         raise BadData(f"{file} is no experiment: {error}") from error
-    found = _made(Experiment, {"name": file.stem} | stored, file.name)
-    return _checked(found, file.name)
+    experiment = _build(Experiment, {"name": file.stem} | stored, file.name)
+    _check_labels(experiment, file.name)
+    for variant in experiment.variants:
+        _check_variant(variant, experiment, file.name)
+    return experiment
 
 
-def _checked(found: Experiment, where: str) -> Experiment:
-    lookup(f"arm in {where}", found.arm, ARMS)
-    lookup(f"baseline in {where}", found.baseline, dict.fromkeys(found.labels))
-    orders = [order for one in found.expected.values() for order in one.values()]
-    ranked = [label for order in orders for rank in order for label in rank]
-    for label in [*found.published, *found.candidates, *ranked]:
-        lookup(f"label in {where}", label, dict.fromkeys(found.labels))
-    for what, values in (("label", found.labels), ("seed", found.seeds), ("judged", found.judged)):
+def _check_labels(experiment: Experiment, place: str) -> None:
+    labels = dict.fromkeys(experiment.labels)
+    lookup(f"arm in {place}", experiment.arm, ARMS)
+    lookup(f"baseline in {place}", experiment.baseline, labels)
+    for label in [*experiment.published, *experiment.candidates, *_list_expected(experiment)]:
+        lookup(f"label in {place}", label, labels)
+    for name, values in (
+        ("label", experiment.labels),
+        ("seed", experiment.seeds),
+        ("collection", experiment.collections),
+    ):
         if not values or len({*values}) < len(values):
-            raise BadData(f"{where}: {what}: {list(values)} are none, or one is there twice")
-    if found.baseline in found.candidates:
-        raise BadData(f"{where}: {found.baseline} cannot better itself")
-    for variant in found.variants:
-        variant.made()
-        if variant.first is not None and not 0 < variant.first.share < 1:
-            raise BadData(f"{where}: {variant.label}: a share lies between 0 and 1")
-        if variant.ranks is not None and (variant.ranks.count < 1 or found.dev_steps):
-            raise BadData(f"{where}: {variant.label}: ranks are 1 or more, and never judged on dev")
-    return found
+            raise BadData(f"{place}: {name}: {list(values)} is empty or has a value twice")
+    if experiment.baseline in experiment.candidates:
+        raise BadData(f"{place}: {experiment.baseline} is the baseline and cannot be a candidate")
 
 
-def _made(kind: Any, stored: Any, where: str) -> Any:
-    """Make a dataclass of a table, and refuse what it does not know or lacks."""
+def _list_expected(experiment: Experiment) -> Iterator[str]:
+    for columns in experiment.expected_order.values():
+        for ranks in columns.values():
+            for labels in ranks:
+                yield from labels
+
+
+def _check_variant(variant: Variant, experiment: Experiment, place: str) -> None:
+    variant.parse_strategy()
+    if variant.first is not None and not 0 < variant.first.share < 1:
+        raise BadData(
+            f"{place}: {variant.label}: share is {variant.first.share}; it must be between 0 and 1"
+        )
+    if variant.ranks is None:
+        return
+    if variant.ranks.count < 1:
+        raise BadData(
+            f"{place}: {variant.label}: count is {variant.ranks.count}; it must be 1 or more"
+        )
+    if experiment.dev_steps:
+        raise BadData(f"{place}: {variant.label}: ranks cannot be evaluated while they train")
+
+
+def _build(kind: type[T], stored: object, place: str) -> T:
+    """Build a dataclass from a table of TOML; raise for an unknown or missing key."""
     if not isinstance(stored, dict):
-        raise BadData(f"{where}: {kind.__name__.lower()} is no table")
-    known = {one.name: one for one in fields(kind)}
+        raise BadData(f"{place}: {kind.__name__.lower()} is {stored!r}; it must be a table")
+    table: Any = kind  # a dataclass, which no type says
+    known = {each.name: each for each in fields(table)}
     for key in stored:
-        lookup(f"key of {where}", key, known)
-    if missing := [n for n, one in known.items() if n not in stored and _is_needed(one)]:
-        raise BadData(f"{where} lacks {missing[0]!r}")
-    values = {key: _value(key, value, where) for key, value in stored.items()}
-    return kind(**values)
+        lookup(f"key of {place}", key, known)
+    for name, each in known.items():
+        if name not in stored and _is_required(each):
+            raise BadData(f"{place} lacks {name!r}")
+    return kind(**{key: _parse_value(key, value, place) for key, value in stored.items()})
 
 
-def _is_needed(one: Any) -> bool:
-    return one.default is MISSING and one.default_factory is MISSING
+def _is_required(each: Field[Any]) -> bool:
+    return each.default is MISSING and each.default_factory is MISSING
 
 
-def _value(key: str, value: Any, where: str) -> Any:
+def _parse_value(key: str, value: object, place: str) -> object:
     if key == "variants":
-        return tuple(_made(Variant, one, where) for one in _listed(value))
-    if key in ("first", "ranks"):
-        return _made({"first": Stage, "ranks": Ranks}[key], value, where)
+        tables = value if isinstance(value, list) else [value]
+        return tuple(_build(Variant, table, place) for table in tables)
+    if key == "first":
+        return _build(Stage, value, place)
+    if key == "ranks":
+        return _build(Ranks, value, place)
     return tuple(value) if isinstance(value, list) else value
-
-
-def _listed(value: Any) -> Iterable[Any]:
-    return value if isinstance(value, list) else [value]

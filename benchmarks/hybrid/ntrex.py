@@ -1,4 +1,4 @@
-"""NTREX-128's news in 11 languages in; parallel sentences, and sentences with the next one, out."""
+"""NTREX-128's news in 11 languages: parallel sentences, and neighbouring sentences, as pairs."""
 
 from hashlib import sha256
 from itertools import pairwise
@@ -18,7 +18,7 @@ _DOCUMENTS = Remote(
     "88a8b0ff1eae47e83f60dcde01075b8c87d75ced59ca09e0af1eb539958e05d5",
     REVISION,
 )
-_FILES = {  # what each language is called there, and the SHA-256
+_FILES = {  # by language: the name of its file, and the SHA-256
     "ar": (
         "ref.arb",
         "d271c8645933421f760eba8ed8cc1ceaaa052f917d9c2839b8abb27e0ded71e6",
@@ -67,63 +67,69 @@ _FILES = {  # what each language is called there, and the SHA-256
 LANGUAGES = tuple(_FILES)
 
 
-def documents() -> list[str]:
+def read_documents() -> list[str]:
     """Return the document that each line belongs to."""
     return fetch(_DOCUMENTS).read_text("utf-8").split("\n")[:-1]
 
 
-def lines(languages: tuple[str, ...] = LANGUAGES) -> dict[str, list[str]]:
-    """Return the lines of each language; equal numbers are translations."""
-    found = {}
-    for lang in languages:
-        name, checksum = _FILES[lang]
+def read_lines(languages: tuple[str, ...] = LANGUAGES) -> dict[str, list[str]]:
+    """Return the lines of each language; lines of equal number translate each other."""
+    lines = {}
+    for language in languages:
+        name, checksum = _FILES[language]
         remote = Remote(f"{_ORIGIN}/NTREX-128/newstest2019-{name}.txt", checksum, REVISION)
-        # No splitlines(): it also splits at signs that stand within lines.
-        found[lang] = [line.strip() for line in fetch(remote).read_text("utf-8").split("\n")[:-1]]
-    counts = {lang: len(some) for lang, some in found.items()} | {"documents": len(documents())}
+        # `splitlines` would also split at signs within lines.
+        texts = fetch(remote).read_text("utf-8").split("\n")[:-1]
+        lines[language] = [text.strip() for text in texts]
+    counts = {language: len(texts) for language, texts in lines.items()}
+    counts["documents"] = len(read_documents())
     if len(set(counts.values())) > 1:
-        raise BadData(f"NTREX's files have as many lines each, and these have {counts}")
-    return found
+        raise BadData(f"NTREX's files must have equal numbers of lines, and have {counts}")
+    return lines
 
 
-def sentences(texts: dict[str, list[str]], name: str = "ntrex") -> "ParallelPairs":
+def pair_translations(texts: dict[str, list[str]], name: str = "ntrex") -> "ParallelPairs":
     """Return pairs of a sentence and its translation.
 
-    Each group asks in one half of its languages, which a number made of its place chooses, and
-    answers in the other. A plain bitext would pair a sentence with itself in monolingual batches,
-    of which nothing is learned, and hold that against the strategies that draw them.
+    In each group, a pseudo-random half of the languages has queries and the other half positives.
+    Otherwise a monolingual batch would pair a sentence with itself, which teaches nothing, and the
+    strategies that draw such batches would be at a disadvantage.
     """
     from beir_hybrid.pairs.reading import pairs_from_groups
 
-    langs = sorted(texts)
-    count = len(texts[langs[0]])
-    halves = (_halved(i, {lang: texts[lang][i] for lang in langs}) for i in range(count))
-    return pairs_from_groups(halves, name=name)
+    languages = sorted(texts)
+    count = len(texts[languages[0]])
+    groups = (
+        _split_languages(i, {language: texts[language][i] for language in languages})
+        for i in range(count)
+    )
+    return pairs_from_groups(groups, name=name)
 
 
-def _halved(number: int, texts: dict[str, str]) -> dict[str, Any]:
-    order = sorted(texts, key=lambda lang: sha256(f"{number} {lang}".encode()).digest())
-    asking = set(order[: len(order) // 2])
+def _split_languages(number: int, texts: dict[str, str]) -> dict[str, Any]:
+    order = sorted(texts, key=lambda language: sha256(f"{number} {language}".encode()).digest())
+    query_languages = set(order[: len(order) // 2])
+    present = {language: text for language, text in texts.items() if text}
     return {
         "id": str(number),
-        "query": {lang: text for lang, text in texts.items() if lang in asking and text},
-        "positive": {lang: text for lang, text in texts.items() if lang not in asking and text},
+        "query": {la: text for la, text in present.items() if la in query_languages},
+        "positive": {la: text for la, text in present.items() if la not in query_languages},
     }
 
 
-def following(
-    texts: dict[str, list[str]], belongs: list[str], name: str = "ntrex-next"
+def pair_neighbours(
+    texts: dict[str, list[str]], documents: list[str], name: str = "ntrex-next"
 ) -> "ParallelPairs":
     """Return pairs of a sentence and the next one of its document, in all languages."""
     from beir_hybrid.pairs.reading import pairs_from_groups
 
     groups = (
         {
-            "id": str(first),
-            "query": {lang: some[first] for lang, some in texts.items() if some[first]},
-            "positive": {lang: some[then] for lang, some in texts.items() if some[then]},
+            "id": str(i),
+            "query": {language: lines[i] for language, lines in texts.items() if lines[i]},
+            "positive": {language: lines[j] for language, lines in texts.items() if lines[j]},
         }
-        for first, then in pairwise(range(len(belongs)))
-        if belongs[first] == belongs[then]
+        for i, j in pairwise(range(len(documents)))
+        if documents[i] == documents[j]
     )
     return pairs_from_groups(groups, name=name)

@@ -1,4 +1,4 @@
-"""Saved experiments in; a section of ``RESULTS.md``, what it points to, and a leaderboard out."""
+"""Record reports in ``RESULTS.md`` and beside it, and make a leaderboard of experiments."""
 
 import shutil
 from collections.abc import Iterable, Sequence
@@ -10,14 +10,21 @@ import beir_hybrid as bh
 from beir_hybrid.errors import BadData
 from beir_hybrid.files import atomic_file
 from beir_hybrid.results.results import Results
-from benchmarks.__main__ import RESULTS, placed
-from benchmarks.hybrid import report
-from benchmarks.hybrid.claims import verdicts
-from benchmarks.hybrid.report import DEV, Found
+from benchmarks.__main__ import RESULTS, replace_section
+from benchmarks.hybrid.claims import NOT_TESTABLE, judge_claims
+from benchmarks.hybrid.report import (
+    DEV,
+    REPORT,
+    SavedExperiment,
+    write_gaps,
+    write_introduction,
+    write_order,
+    write_selection,
+)
 from benchmarks.hybrid.run import RESULTS as FOLDER
 from benchmarks.hybrid.run import UNTRAINED
-from benchmarks.hybrid.tables import means, table
-from benchmarks.measure import machine
+from benchmarks.hybrid.tables import write_means, write_table
+from benchmarks.measure import describe_machine
 
 RECORDED = "recorded"
 COLUMNS = (
@@ -25,70 +32,73 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def record(found: Found, command: str, results: Path = RESULTS) -> Path:
-    """Keep an experiment's report and plots beside ``RESULTS.md``, what they come to in it."""
-    name = found.experiment.name
-    kept = results.parent / RECORDED / name
-    shutil.rmtree(kept, ignore_errors=True)
-    kept.mkdir(parents=True)
-    for path in sorted([found.output / report.REPORT, *found.output.glob("*.svg")]):
-        shutil.copyfile(path, kept / path.name)
+def record_report(saved: SavedExperiment, command: str, results: Path = RESULTS) -> Path:
+    """Copy report and plots beside ``RESULTS.md``, and put a summary into it; return the folder."""
+    name = saved.experiment.name
+    folder = results.parent / RECORDED / name
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    for path in sorted([saved.output / REPORT, *saved.output.glob("*.svg")]):
+        shutil.copyfile(path, folder / path.name)
+    text = results.read_text("utf-8")
     with atomic_file(results) as temporary:
-        text = placed(results.read_text("utf-8"), f"hybrid-{name}", section(found, command))
-        temporary.write_text(text, "utf-8")
-    return kept
+        section = build_section(saved, command)
+        temporary.write_text(replace_section(text, f"hybrid-{name}", section), "utf-8")
+    return folder
 
 
-def section(found: Found, command: str) -> str:
-    """Return the few tables and verdicts that a reader needs first."""
-    name, where = found.experiment.name, f"{RECORDED}/{found.experiment.name}"
-    made = f"{datetime.now(tz=UTC):%Y-%m-%d}, {machine()}"
-    whole = f"[{report.REPORT}]({where}/{report.REPORT})"
+def build_section(saved: SavedExperiment, command: str) -> str:
+    """Return the tables and verdicts that a reader needs first."""
+    name, folder = saved.experiment.name, f"{RECORDED}/{saved.experiment.name}"
+    origin = f"{datetime.now(tz=UTC):%Y-%m-%d}, {describe_machine()}"
     parts = [
         f"## hybrid-{name}\n",
-        report.head(found, command),
-        report.missing(found),
-        f"Recorded {made}. What figures and verdicts mean, and everything else: {whole}.\n",
+        write_introduction(saved, command),
+        write_gaps(saved),
+        f"Recorded {origin}. All tables and the rules: [{REPORT}]({folder}/{REPORT}).\n",
     ]
-    for one in found.pooled:
-        parts += [f"**{one}**\n", means(found.all(one), COLUMNS)]
-    parts += [report.order(found), report.improved(found), _claims(found)]
-    parts += [f"![{path.stem}]({where}/{path.name})\n" for path in _plots(found)]
+    for collection in saved.results:
+        table = write_means(saved.list_variants(collection), COLUMNS)
+        parts += [f"**{collection}**\n", table]
+    parts += [write_order(saved), write_selection(saved), _write_claim_words(saved)]
+    parts += [f"![{path.stem}]({folder}/{path.name})\n" for path in _list_plots(saved)]
     text = "\n".join(part for part in parts if part)
-    return text.replace("\n## ", "\n### ")  # a section of its own begins with `##`
+    return text.replace("\n## ", "\n### ")  # the section itself begins with `##`
 
 
-def _plots(found: Found) -> Sequence[Path]:
-    return sorted(path for path in found.output.glob("*.svg") if DEV not in path.name)
+def _list_plots(saved: SavedExperiment) -> Sequence[Path]:
+    return sorted(path for path in saved.output.glob("*.svg") if DEV not in path.name)
 
 
-def _claims(found: Found) -> str:
-    """Return a row for each claim, and the word of each collection."""
+def _write_claim_words(saved: SavedExperiment) -> str:
+    """Return a row for each claim, with the verdict's word for each collection."""
     words: dict[str, dict[str, str]] = {}
-    for one in verdicts(found.experiment.arm, found.pooled):
-        for name in found.pooled if one.claim.untestable else (one.collection,):
-            words.setdefault(one.claim.text, {})[name] = one.word
-    names = [name for name in found.pooled if name != DEV]
-    if all(word == "not testable here" for row in words.values() for word in row.values()):
+    for verdict in judge_claims(saved.experiment.arm, saved.results):
+        names = saved.results if verdict.claim.obstacle else (verdict.collection,)
+        for name in names:
+            words.setdefault(verdict.claim.text, {})[name] = verdict.word
+    collections = [name for name in saved.results if name != DEV]
+    if all(word == NOT_TESTABLE for row in words.values() for word in row.values()):
         return ""
-    rows = [[text, *(row[name] for name in names)] for text, row in words.items()]
-    return "### The paper's claims\n\n" + table(["claim", *names], rows, "---")
+    rows = [[text, *(row[name] for name in collections)] for text, row in words.items()]
+    return "### The paper's claims\n\n" + write_table(["claim", *collections], rows, "---")
 
 
-def site(experiments: Iterable[Found], folder: Path) -> Path:
+def build_site(experiments: Iterable[SavedExperiment], folder: Path) -> Path:
     """Make a leaderboard of each variant's first seed, and of the untrained models."""
-    every = []
-    for found in experiments:
-        for name in found.pooled:
-            for label, one in found.all(name).items():
-                results = Results.load(found.output / FOLDER / name / f"{label}-{one.seeds[0]}")
-                seed = "" if label == UNTRAINED else f", seed {one.seeds[0]}"
-                every.append(_named(results, f"{found.experiment.name}: {label}{seed}"))
-    if not every:
+    systems = []
+    for saved in experiments:
+        for collection in saved.results:
+            for label, variant in saved.list_variants(collection).items():
+                seed = variant.seeds[0]
+                results = Results.load(saved.output / FOLDER / collection / f"{label}-{seed}")
+                suffix = "" if label == UNTRAINED else f", seed {seed}"
+                systems.append(_rename_model(results, f"{saved.experiment.name}: {label}{suffix}"))
+    if not systems:
         raise BadData("there are no results to make a leaderboard of")
-    return bh.leaderboard(every, folder)
+    return bh.leaderboard(systems, folder)
 
 
-def _named(results: Results, name: str) -> Results:
+def _rename_model(results: Results, name: str) -> Results:
     model = replace(results.provenance.model, name=name)
     return replace(results, provenance=replace(results.provenance, model=model))

@@ -1,10 +1,10 @@
-"""A folder of saved results in; tables, plots and verdicts as Markdown out, from the results alone.
+"""The report of an experiment: tables, plots and verdicts as Markdown, from saved results alone.
 
-Every sentence that depends on a figure is chosen by a rule that stands here or in `claims`.
+Every sentence that depends on a figure follows a rule of this module, `claims` or `selection`.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise, product
@@ -13,211 +13,240 @@ from typing import Any
 
 from beir_hybrid.errors import BadData
 from beir_hybrid.files import atomic_file
-from benchmarks.hybrid import drawn
-from benchmarks.hybrid.claims import (
-    KEPT,
-    RULE,
-    candidate,
-    kept,
-    shown,
-    verdicts,
-)
+from benchmarks.hybrid.claims import NOT_TESTABLE, RULE, describe_difference, judge_claims
 from benchmarks.hybrid.experiment import ARMS, Experiment
-from benchmarks.hybrid.pooled import COLUMNS, Pooled, gaps, sense
+from benchmarks.hybrid.figures import plot_alpha, plot_variants, save_figure
 from benchmarks.hybrid.run import NOTES, UNTRAINED
-from benchmarks.hybrid.tables import groups, means, one_target, published, table, tests
-from benchmarks.hybrid.trained import costs, curves, drawn_by, drawn_table
+from benchmarks.hybrid.selection import SELECTION_RULE, choose_candidate, decide_replacement
+from benchmarks.hybrid.tables import (
+    write_language_groups,
+    write_means,
+    write_one_target,
+    write_published,
+    write_table,
+    write_tests,
+)
+from benchmarks.hybrid.training_records import (
+    VariantRuns,
+    read_batch_statistics,
+    write_batch_table,
+    write_costs,
+    write_learning_curves,
+)
+from benchmarks.hybrid.variant_results import COLUMNS, VariantResults, compare_variants
 
 DEV, REPORT = "mlqa-r-dev", "report.md"
-LEGEND = """Brackets are 95% intervals, resampling questions with all their translations, of values
-averaged over seeds; ± is the standard deviation over seeds, which differ in what is drawn, not in
-the model that all start from.
+LEGEND = """Square brackets hold 95% intervals over queries, of values averaged over seeds;
+queries that translate each other are resampled together. ± is the standard deviation over seeds.
+Seeds differ in the training pairs that they draw, not in the start model.
 """
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
-    """What is saved of an experiment."""
+class SavedExperiment:
+    """An experiment and its folder."""
 
     experiment: Experiment
     output: Path
     notes: Mapping[str, Any]
 
     @classmethod
-    def load(cls, experiment: Experiment, output: Path) -> "Found":
-        """Look at a folder that `run` filled, wholly or in part."""
+    def load(cls, experiment: Experiment, output: Path) -> "SavedExperiment":
+        """Open a folder that `run_experiment` filled, completely or partly."""
         path = output / NOTES
         if not path.is_file():
             raise BadData(f"{output} holds no runs of an experiment")
         return cls(experiment, output, json.loads(path.read_text("utf-8")))
 
     @cached_property
-    def pooled(self) -> dict[str, dict[str, Pooled]]:
-        """The variants that have results, by collection."""
-        loaded = {
-            name: {
-                label: Pooled.load(self.output, name, label, self.experiment.seeds)
+    def results(self) -> dict[str, dict[str, VariantResults]]:
+        """The variants that have results, by collection and label."""
+        seeds = self.experiment.seeds
+        variants = {
+            name: [
+                VariantResults.load(self.output, name, label, seeds)
                 for label in self.experiment.labels
-            }
-            for name in self.experiment.judged
+            ]
+            for name in self.experiment.collections
         }
         return {
-            name: {label: one for label, one in some.items() if one.seeds}
-            for name, some in loaded.items()
+            name: {variant.label: variant for variant in row if variant.seeds}
+            for name, row in variants.items()
         }
 
-    def runs(self, label: str) -> tuple[Path, str, tuple[int, ...]]:
-        """Say where the runs of a variant are."""
-        return self.output, label, self.experiment.seeds
+    def find_runs(self, label: str) -> VariantRuns:
+        """Return where the runs of a variant are."""
+        return VariantRuns(self.output, label, self.experiment.seeds)
 
-    def all(self, name: str) -> dict[str, Pooled]:
-        """Return the variants of a collection, the untrained model before them."""
-        untrained = Pooled.load(self.output, name, UNTRAINED, (0,))
-        return ({UNTRAINED: untrained} if untrained.seeds else {}) | self.pooled[name]
+    def list_variants(self, name: str) -> dict[str, VariantResults]:
+        """Return the variants with results on a collection, the untrained model first."""
+        untrained = VariantResults.load(self.output, name, UNTRAINED, (0,))
+        return ({UNTRAINED: untrained} if untrained.seeds else {}) | self.results[name]
 
 
-def write(found: Found, command: str) -> Path:
+def write_report(saved: SavedExperiment, command: str) -> Path:
     """Write ``report.md`` and its plots; return its path."""
-    experiment, output = found.experiment, found.output
-    parts = [f"# {experiment.name}\n", head(found, command), LEGEND, missing(found)]
-    for name, pooled in found.pooled.items():
-        parts += [f"## {name}\n", means(found.all(name)), published(experiment.published, name)]
-        if experiment.baseline in pooled:
-            parts.append(tests(pooled, experiment.baseline))
-            parts.append(one_target(pooled[experiment.baseline]))
-        parts += [groups(pooled), *_plots(found, name, pooled)]
-    parts += [order(found), improved(found), _claims(found)]
-    runs = [found.runs(label) for label in experiment.labels]
-    parts += [drawn_table(runs), curves(runs), costs(runs)]
+    experiment, output = saved.experiment, saved.output
+    title = f"# {experiment.name}\n"
+    parts = [title, write_introduction(saved, command), LEGEND, write_gaps(saved)]
+    for name, results in saved.results.items():
+        parts += [f"## {name}\n", write_means(saved.list_variants(name))]
+        parts.append(write_published(experiment.published, name))
+        if experiment.baseline in results:
+            parts.append(write_tests(results, experiment.baseline))
+            parts.append(write_one_target(results[experiment.baseline]))
+        parts += [write_language_groups(results), *_plot_collection(saved, name)]
+    parts += [write_order(saved), write_selection(saved), _write_claims(saved)]
+    runs = [saved.find_runs(label) for label in experiment.labels]
+    parts += [write_batch_table(runs), write_learning_curves(runs), write_costs(runs)]
     path = output / REPORT
     with atomic_file(path) as temporary:
         temporary.write_text("\n".join(part for part in parts if part), "utf-8")
     return path
 
 
-def head(found: Found, command: str) -> str:
-    """Say what was asked, and of what the answer is."""
-    one = found.experiment
-    length = f", texts of up to {one.max_length} tokens" if one.max_length else ""
-    length += ", products in bfloat16" if one.bf16 else ""
-    declared = f"\n**To declare.** {' '.join(one.declared.split())}\n" if one.declared else ""
+def write_introduction(saved: SavedExperiment, command: str) -> str:
+    """Return question, prediction, command and settings."""
+    experiment = saved.experiment
+    details = f", texts of up to {experiment.max_length} tokens" if experiment.max_length else ""
+    details += ", products in bfloat16" if experiment.bf16 else ""
+    disclosure = " ".join(experiment.disclosure.split())
     return (
-        f"**Asked.** {one.question}\n\n**Expected, before the runs.** "
-        f"{' '.join(one.prediction.split())}\n\n`{command}`\n\n"
-        f"Arm {one.arm} ({ARMS[one.arm]}), encoder {one.encoder}, {one.steps:,} steps of "
-        f"{one.batch_size} pairs, learning rate {one.learning_rate:g}{length}, seeds "
-        f"{', '.join(map(str, one.seeds))}.\n{declared}"
+        f"**Question.** {experiment.question}\n\n**Prediction, made before the runs.** "
+        f"{' '.join(experiment.prediction.split())}\n\n`{command}`\n\n"
+        f"Arm {experiment.arm} ({ARMS[experiment.arm]}), encoder {experiment.encoder}, "
+        f"{experiment.steps:,} steps of {experiment.batch_size} pairs, learning rate "
+        f"{experiment.learning_rate:g}{details}, seeds {', '.join(map(str, experiment.seeds))}.\n"
+        + (f"\n**Disclosure.** {disclosure}\n" if disclosure else "")
     )
 
 
-def missing(found: Found) -> str:
-    """Say what is not there, and why."""
-    lines = [f"- {label}: not testable; {why}." for label, why in found.notes["skipped"].items()]
-    for name, pooled in found.pooled.items():
-        lost: dict[str, list[str]] = {}
-        for label in set(found.experiment.labels).difference(found.notes["skipped"]):
-            there = pooled[label].seeds if label in pooled else ()
-            if seeds := [str(seed) for seed in found.experiment.seeds if seed not in there]:
-                lost.setdefault(", ".join(seeds), []).append(label)
-        lines += [
-            f"- {', '.join(sorted(labels))} on {name}: no results of seed {seeds}."
-            for seeds, labels in lost.items()
-        ]
+def write_gaps(saved: SavedExperiment) -> str:
+    """Return which variants and seeds lack results and why, and the coverage of the lexicon."""
+    lines = list(_list_gaps(saved))
     text = "Not in the tables:\n\n" + "\n".join(lines) + "\n" if lines else ""
-    if "coverage" in found.notes:
-        share, entries = found.notes["coverage"], found.notes["entries"]
-        langs = ", ".join(f"{k} {v:.0%}" for k, v in found.notes.get("by language", {}).items())
+    if "coverage" in saved.notes:
+        coverage, entries = saved.notes["coverage"], saved.notes["entries"]
+        by_language = saved.notes.get("by language", {})
+        languages = ", ".join(f"{name} {share:.0%}" for name, share in by_language.items())
         text += (
-            f"\nThe lexicon of NTREX's word alignments, {entries:,} words of English with those of "
-            f"other languages, has {share:.1%} of the words of MLQA-R's training articles "
-            f"({langs or 'all languages'}), mostly frequent ones.\n"
+            f"\nThe lexicon from NTREX's word alignments has {entries:,} English words with words "
+            f"of other languages, and {coverage:.1%} of the words of MLQA-R's training articles "
+            f"({languages or 'all languages'}), mostly frequent ones.\n"
         )
     return text
 
 
-def _plots(found: Found, name: str, pooled: Mapping[str, Pooled]) -> list[str]:
+def _list_gaps(saved: SavedExperiment) -> Iterator[str]:
+    skipped = saved.notes["skipped"]
+    for label, reason in skipped.items():
+        yield f"- {label}: not testable; {reason}."
+    for name, results in saved.results.items():
+        missing: dict[str, list[str]] = {}
+        for label in set(saved.experiment.labels).difference(skipped):
+            seeds = results[label].seeds if label in results else ()
+            if absent := [str(seed) for seed in saved.experiment.seeds if seed not in seeds]:
+                missing.setdefault(", ".join(absent), []).append(label)
+        for absent_seeds, labels in missing.items():
+            yield f"- {', '.join(sorted(labels))} on {name}: no results of seed {absent_seeds}."
+
+
+def _plot_collection(saved: SavedExperiment, name: str) -> Iterator[str]:
+    results = saved.results[name]
     alphas = {
-        rows.mono: pooled[variant.label]
-        for variant in found.experiment.variants
+        statistics.monolingual: results[variant.label]
+        for variant in saved.experiment.variants
         if variant.alpha is not None
-        and variant.label in pooled
-        and (rows := drawn_by(*found.runs(variant.label)))
+        and variant.label in results
+        and (statistics := read_batch_statistics(saved.find_runs(variant.label)))
     }
     figures = {}
     if len(alphas) > 2:
-        figures["alpha"] = drawn.alpha_curve(alphas, name)
-    if len(pooled) > 1:
-        figures["bias"] = drawn.bias(pooled, name)
-    lines = []
-    for what, shape in figures.items():
-        drawn.save(shape, found.output, f"{what}-{name}")
-        lines.append(f"![{what} on {name}]({what}-{name}.svg)\n")
-    return lines
+        figures["alpha"] = plot_alpha(alphas, name)
+    if len(results) > 1:
+        figures["bias"] = plot_variants(results, name)
+    for plot, figure in figures.items():
+        save_figure(figure, saved.output, f"{plot}-{name}")
+        yield f"![{plot} on {name}]({plot}-{name}.svg)\n"
 
 
-def order(found: Found) -> str:
-    """Say whether labels come in the order that is expected, and what tells them apart if not."""
+def write_order(saved: SavedExperiment) -> str:
+    """Return whether variants have the expected order, and the exceptions."""
     rows = []
-    for name, columns in found.experiment.expected.items():
-        pooled = found.pooled.get(name, {})
-        for what, ranks in columns.items():
+    for name, columns in saved.experiment.expected_order.items():
+        results = saved.results.get(name, {})
+        for column, ranks in columns.items():
             order = " > ".join(", ".join(labels) for labels in ranks)
-            here = "not there"
-            if all(label in pooled for labels in ranks for label in labels):
-                here = out_of_order([[pooled[label] for label in labels] for labels in ranks], what)
-            rows.append([f"{what} on {name}", order, here])
-    headings = ["", "order of the full run", "here"]
-    return "## The same order?\n\n" + table(headings, rows, "---") if rows else ""
+            answer = "no results"
+            if all(label in results for labels in ranks for label in labels):
+                variants = [[results[label] for label in labels] for labels in ranks]
+                answer = find_inversions(variants, column)
+            rows.append([f"{column} on {name}", order, answer])
+    headings = ["", "order of the full run", "order of this run"]
+    return "## Order of the variants\n\n" + write_table(headings, rows, "---") if rows else ""
 
 
-def out_of_order(ranks: Sequence[Sequence[Pooled]], what: str) -> str:
-    """Return which of neighbouring ranks, best first, are the other way round here."""
-    column = COLUMNS[what]
-    found = []
-    for one, next_one in pairwise(ranks):
-        for better, worse in product(one, next_one):
-            if not (some := gaps(better, [worse], column)):
-                return "not there"
-            if some[0].difference * sense(column) < 0:
-                low, high = some[0].widest
-                told = "not told apart" if low <= 0 <= high else "told apart"
-                found.append(f"{worse.label} before {better.label}, {told}: {shown(some[0])}")
-    return "; ".join(found) if found else "the same"
+def find_inversions(ranks: Sequence[Sequence[VariantResults]], column: str) -> str:
+    """Return which variants of neighbouring ranks, best first, have the opposite order here."""
+    inversions = []
+    for upper, lower in pairwise(ranks):
+        for better, worse in product(upper, lower):
+            differences = compare_variants(better, [worse], COLUMNS[column])
+            if not differences:
+                return "no results"
+            difference = differences[0]
+            if difference.difference * COLUMNS[column].sign < 0:
+                low, high = difference.widest
+                verdict = "not significant" if low <= 0 <= high else "significant"
+                inversions.append(
+                    f"{worse.label} before {better.label}, {verdict}: "
+                    f"{describe_difference(difference)}"
+                )
+    return "; ".join(inversions) if inversions else "the same"
 
 
-def improved(found: Found) -> str:
-    """Choose a variant on the dev articles, and say whether it is kept on the others."""
-    one, dev = found.experiment, found.pooled.get(DEV, {})
-    label = candidate({name: dev[name] for name in one.candidates if name in dev})
+def write_selection(saved: SavedExperiment) -> str:
+    """Return which variant the dev articles select, and whether it replaces the baseline."""
+    experiment, dev = saved.experiment, saved.results.get(DEV, {})
+    label = choose_candidate({name: dev[name] for name in experiment.candidates if name in dev})
     if not label:
         return ""
     pairs = {
-        name: (pooled[label], pooled[one.baseline])
-        for name, pooled in found.pooled.items()
-        if name != DEV and {label, one.baseline} <= pooled.keys()
+        name: (results[label], results[experiment.baseline])
+        for name, results in saved.results.items()
+        if name != DEV and {label, experiment.baseline} <= results.keys()
     }
-    every = kept(pairs)
-    rows = [
-        [name, "better" if good else "not better", "; ".join(f"{w} {shown(g)}" for w, g in some)]
-        for name, (good, some) in every.items()
-    ]
-    whole = every.keys() == set(one.judged) - {DEV}
-    better = whole and bool(every) and all(good for good, _ in every.values())
-    verdict = "kept" if better else "not kept"
-    text = f"## Kept?\n\n{KEPT}\n\nChosen is {label}: **{verdict}**.\n\n"
-    headings = ["judged on", "verdict", f"{label} less {one.baseline}"]
-    return text + table(headings, rows, "---")
+    decisions = decide_replacement(pairs)
+    rows = []
+    for name, decision in decisions.items():
+        verdict = "better" if decision.is_better else "not better"
+        differences = (
+            f"{column} {describe_difference(difference)}" for column, difference in decision.rows
+        )
+        rows.append([name, verdict, "; ".join(differences)])
+    is_complete = bool(decisions) and decisions.keys() == set(experiment.collections) - {DEV}
+    is_kept = is_complete and all(decision.is_better for decision in decisions.values())
+    text = (
+        f"## Selection\n\n{SELECTION_RULE}\n\n"
+        f"The chosen variant is {label}: **{'kept' if is_kept else 'not kept'}**.\n\n"
+    )
+    headings = ["collection", "verdict", f"{label} less {experiment.baseline}"]
+    return text + write_table(headings, rows, "---")
 
 
-def _claims(found: Found) -> str:
-    """Say what became of the paper's claims, where the experiment has what they compare."""
-    rows = verdicts(found.experiment.arm, found.pooled)
-    if all(one.word == "not testable here" for one in rows):
+def _write_claims(saved: SavedExperiment) -> str:
+    """Return the verdicts on the paper's claims, if the experiment can test one."""
+    verdicts = judge_claims(saved.experiment.arm, saved.results)
+    if all(verdict.word == NOT_TESTABLE for verdict in verdicts):
         return ""
-    lines = [
-        [one.claim.text, "all" if one.claim.untestable else one.collection, f"**{one.word}**",
-         one.reason]
-        for one in rows
-    ]  # fmt: skip
-    headings = ["claim", "judged on", "verdict", "because"]
-    return f"## The paper's claims\n\n{RULE}\n\n" + table(headings, lines, "---")
+    rows = [
+        [
+            verdict.claim.text,
+            "all" if verdict.claim.obstacle else verdict.collection,
+            f"**{verdict.word}**",
+            verdict.reason,
+        ]
+        for verdict in verdicts
+    ]
+    headings = ["claim", "collection", "verdict", "reason"]
+    return f"## The paper's claims\n\n{RULE}\n\n" + write_table(headings, rows, "---")

@@ -1,8 +1,8 @@
-"""An experiment in; every variant and seed trained and judged, and what each cost, out.
+"""Train and evaluate the variants and seeds of an experiment, and record their cost.
 
-A folder gets ``experiment.json``, ``start`` (the model that all start from), ``runs`` and
-``results`` of `bh.ablate`, ``cost/LABEL-SEED.json`` and ``notes.json``, the variants that
-cannot be tested and why. What is there already is not made again.
+A folder gets ``experiment.json``, ``start`` (the model that all trainings start from), ``runs`` and
+``results`` as `bh.ablate` has them, ``cost/LABEL-SEED.json``, and ``notes.json`` with the variants
+that cannot be tested. Finished parts are not made again.
 """
 
 import json
@@ -11,8 +11,8 @@ import resource
 import tempfile
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, replace
-from functools import cached_property
+from contextlib import AbstractContextManager
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,16 +25,17 @@ from beir_hybrid.measures.language_preference import LanguagePreference
 from beir_hybrid.measures.rank_distance import RankDistance
 from beir_hybrid.measures.same_language_share import SameLanguageShare
 from beir_hybrid.results.storage import RESULTS as RESULTS_FILE
-from benchmarks.hybrid import data, ntrex, ranks
-from benchmarks.hybrid.encoders import start
+from benchmarks.hybrid.article_split import ArticleSplit
 from benchmarks.hybrid.experiment import Experiment, Variant
-from benchmarks.hybrid.lexicon import TESTABLE, coverage, lexicon_of, switch_of
+from benchmarks.hybrid.lexicon import MINIMAL_COVERAGE
+from benchmarks.hybrid.material import Material
+from benchmarks.hybrid.processes import train_with_processes
+from benchmarks.hybrid.start_models import build_start_model
 
 if TYPE_CHECKING:
-    from beir_hybrid.batches.strategies import Strategy
+    from sentence_transformers import SentenceTransformer
+
     from beir_hybrid.collection import Collection
-    from beir_hybrid.pairs.code_switching import Lexicon
-    from beir_hybrid.pairs.parallel_pairs import ParallelPairs
 
 logger = logging.getLogger(__name__)
 
@@ -50,233 +51,165 @@ MEASURES = (
 SETTINGS: tuple[KindName, ...] = ("mono", "cross", "multi", "one-target")
 EXPERIMENT, NOTES, COST, START = "experiment.json", "notes.json", "cost", "start"
 UNTRAINED = "untrained"
-RUNS, RESULTS, MODEL = "runs", "results", "model"  # as `bh.ablate` and `bh.train` have them
+RUNS, RESULTS, MODEL = "runs", "results", "model"  # as `bh.ablate` and `bh.train` name them
+# Fields of an experiment that all its runs depend on.
+_SHARED_FIELDS = ("arm", "encoder", "steps", "batch_size", "learning_rate", "max_length", "preset",
+                  "weight_decay", "loss", "dev_steps", "bf16", "model")  # fmt: skip
 
 
-class Material:
-    """What the runs of an experiment have in common, each made when it is first needed.
-
-    Parameters
-    ----------
-    split
-        What to train on and judge on, whatever the experiment says: of a smaller collection.
-    """
-
-    def __init__(self, experiment: Experiment, split: data.Split | None = None) -> None:
-        self.experiment, self.given = experiment, split
-        self._splits: dict[str, data.Split] = {}
-        self._pairs: dict[str, ParallelPairs] = {}
-        self._judged: dict[tuple[str, str], Collection] = {}
-
-    def split(self, passage_text: str) -> data.Split:
-        """Return MLQA-R, split."""
-        if passage_text not in self._splits:
-            self._splits[passage_text] = self.given or data.mlqa_r(passage_text)
-        return self._splits[passage_text]
-
-    def pairs(self, passage_text: str) -> "ParallelPairs":
-        """Return what the experiment's arm trains on."""
-        import beir_hybrid as bh
-
-        if passage_text not in self._pairs:
-            parts = [self.split(passage_text).pairs("train")]
-            if self.experiment.arm != "A" and self.given is None:
-                texts = ntrex.lines()
-                if self.experiment.arm == "B":
-                    parts.append(ntrex.sentences(texts))
-                parts.append(ntrex.following(texts, ntrex.documents()))
-            self._pairs[passage_text] = bh.join_pairs(parts)
-        return self._pairs[passage_text]
-
-    def judged(self, name: str, passage_text: str) -> "Collection":
-        """Return what to judge on."""
-        key = name, passage_text
-        if key not in self._judged:
-            self._judged[key] = (
-                self.given.held_out(name.rpartition("-")[2])
-                if self.given
-                else data.judged(name, passage_text)
-            )
-        return self._judged[key]
-
-    @cached_property
-    def texts(self) -> list[tuple[str, str]]:
-        """The training texts, each with its language: of MLQA-R all passages of the articles."""
-        found = self.split("sentence").texts("train")
-        if self.experiment.arm != "A" and self.given is None:
-            found += [(text, lang) for lang, some in ntrex.lines().items() for text in some]
-        return found
-
-    @cached_property
-    def lexicon(self) -> "Lexicon":
-        """The lexicon of NTREX, in the languages of the arm: others stay unseen."""
-        langs = ntrex.LANGUAGES
-        if self.experiment.arm == "A":
-            langs = tuple(
-                lang for lang in langs if lang in self.split("sentence").collection.languages
-            )
-        return lexicon_of(ntrex.lines(langs))
-
-    def coverage(self, lang: str | None = None) -> float:
-        """Return the share of MLQA-R's training words, of a language or all, in the lexicon."""
-        texts = self.split("sentence").texts("train")
-        return coverage(self.lexicon, [one for one in texts if lang in (None, one[1])])
-
-    def strategy(self, variant: Variant) -> "Strategy":
-        """Return a variant's strategy, with what switches words."""
-        made = variant.made()
-        if not variant.switch:
-            return made
-        return replace(made, code_switch=switch_of(self.lexicon, variant.switch))
-
-
-def run(
+def run_experiment(
     experiment: Experiment,
     output: Path,
     *,
     model: str | None = None,
-    split: data.Split | None = None,
+    split: ArticleSplit | None = None,
 ) -> None:
-    """Train and judge whatever is not there yet; seeds one after the other.
+    """Train and evaluate everything that is missing, one seed after the other.
 
     Parameters
     ----------
     model
-        A folder or name to start from in place of the experiment's encoder.
+        A folder or name to start from instead of the experiment's encoder.
     split
         See `Material`.
     """
     material = Material(experiment, split)
-    _claim(experiment, model, output)
-    begin = model or start(
-        experiment.encoder, (text for text, _ in _texts(experiment, material)), output / START
-    )
-    notes = _notes(experiment, material)
-    _write(output / NOTES, notes)
-    for name in experiment.judged:
+    claim_folder(experiment, model, output)
+    texts = (text for text, _ in list_tokenizer_texts(experiment, material))
+    start_model = model or build_start_model(experiment.encoder, texts, output / START)
+    notes = _write_notes(experiment, material)
+    _write_json(output / NOTES, notes)
+    for name in experiment.collections:
         folder = output / RESULTS / name / f"{UNTRAINED}-0"
         if not (folder / RESULTS_FILE).is_file():
             options = {"max_length": experiment.max_length, "preset": experiment.preset}
-            with _precision(experiment):
-                _judge(begin, material.judged(name, "sentence"), folder, **options)
+            with use_precision(experiment):
+                _evaluate(
+                    start_model, material.load_collection(name, "sentence"), folder, **options
+                )
     for seed in experiment.seeds:
         for variant in experiment.variants:
             if variant.label not in notes["skipped"]:
                 logger.info("%s: %s, seed %d", experiment.name, variant.label, seed)
-                _one(experiment, material, variant, seed, begin, output)
+                _run_variant(material, variant, seed, start_model, output)
 
 
-def _texts(experiment: Experiment, material: Material) -> list[tuple[str, str]]:
-    """Return what a tokenizer is trained on, if one is."""
+def list_tokenizer_texts(experiment: Experiment, material: Material) -> list[tuple[str, str]]:
+    """Return the texts that a tokenizer is trained on; only the static encoder trains one."""
     return material.texts if experiment.encoder == "static" else []
 
 
-# What runs depend on, beside their variant.
-_FIXED = ("arm", "encoder", "steps", "batch_size", "learning_rate", "max_length", "preset",
-          "weight_decay", "loss", "dev_steps", "bf16", "model")  # fmt: skip
+def claim_folder(experiment: Experiment, model: str | None, output: Path) -> None:
+    """Record the experiment in its folder; raise `BadOption` if the folder is another's.
 
-
-def _claim(experiment: Experiment, model: str | None, output: Path) -> None:
-    """Write down whose folder it is, or raise `BadOption` if it is another experiment's.
-
-    More variants and seeds may come: what is there stays good, and stays written down.
+    Variants and seeds may be added later: earlier ones stay valid, and stay recorded.
     """
     stored = json.loads(json.dumps(asdict(experiment) | {"model": model}))
     path = output / EXPERIMENT
     if path.is_file():
-        # Fields that came after it was written have what they are by default.
-        there = {"bf16": False} | json.loads(path.read_text("utf-8"))
-        changed = [key for key in _FIXED if stored[key] != there.get(key)]
-        plain = asdict(Variant("", ""))
-        old = {one["label"]: plain | one for one in there["variants"]}
-        new = {one["label"]: one for one in stored["variants"]}
-        changed += [label for label in new if old.get(label, new[label]) != new[label]]
-        if changed:
+        # An older file lacks newer fields, which then had their defaults.
+        earlier = {"bf16": False} | json.loads(path.read_text("utf-8"))
+        changes = [key for key in _SHARED_FIELDS if stored[key] != earlier.get(key)]
+        defaults = asdict(Variant("", ""))
+        old = {variant["label"]: defaults | variant for variant in earlier["variants"]}
+        new = {variant["label"]: variant for variant in stored["variants"]}
+        changes += [label for label in new if old.get(label, new[label]) != new[label]]
+        if changes:
             raise BadOption(
-                f"{output} holds this experiment with another {' and '.join(changed)}; name "
+                f"{output} holds this experiment with another {' and '.join(changes)}; name "
                 "another folder, or remove it"
             )
         stored["variants"] = [*(old | new).values()]
-    _write(path, stored)
+    _write_json(path, stored)
 
 
-def _notes(experiment: Experiment, material: Material) -> dict[str, Any]:
-    """Return what the lexicon covers, if one is used, and which variants it makes untestable."""
-    switched = [variant.label for variant in experiment.variants if variant.switch]
-    if not switched:
+def _write_notes(experiment: Experiment, material: Material) -> dict[str, Any]:
+    """Return the coverage of the lexicon, if one is used, and the variants that it rules out."""
+    labels = [variant.label for variant in experiment.variants if variant.switch]
+    if not labels:
         return {"skipped": {}}
-    share = material.coverage()
-    langs = material.split("sentence").collection.languages
-    reason = f"the lexicon has {share:.1%} of the words, less than {TESTABLE:.0%}"
-    skipped = dict.fromkeys(switched, reason) if share < TESTABLE else {}
+    coverage = material.compute_coverage()
+    languages = material.load_split("sentence").collection.languages
+    reason = f"the lexicon has {coverage:.1%} of the words, less than {MINIMAL_COVERAGE:.0%}"
+    skipped = dict.fromkeys(labels, reason) if coverage < MINIMAL_COVERAGE else {}
     return {
         "skipped": skipped,
-        "coverage": share,
-        "by language": {lang: material.coverage(lang) for lang in langs},
+        "coverage": coverage,
+        "by language": {language: material.compute_coverage(language) for language in languages},
         "entries": len(material.lexicon.entries),
     }
 
 
-def _one(
-    experiment: Experiment,
-    material: Material,
-    variant: Variant,
-    seed: int,
-    begin: str,
-    output: Path,
+def _run_variant(
+    material: Material, variant: Variant, seed: int, start_model: str, output: Path
 ) -> None:
-    """Make one run, and write down what it took, unless it was begun before."""
-    import beir_hybrid as bh
-
+    """Train and evaluate a variant with a seed, and record the cost."""
+    experiment = material.experiment
     cost = output / COST / f"{variant.label}-{seed}.json"
     if cost.is_file():
         return
     run = output / RUNS / f"{variant.label}-{seed}"
-    first = run.with_name(f"{run.name}-first")
-    resumed = run.exists() or first.exists()
-    before, began, used = 0, time.perf_counter(), _cpu()
-    pairs = material.pairs(variant.passage_text)
-    steps = variant.steps or experiment.steps
-    if variant.first is not None:
-        before = max(1, round(steps * variant.first.share))
-        options = _options(experiment, material, variant, before)
-        bh.train(begin, pairs, first, strategy=variant.first.strategy, seed=seed, **options)
-        begin = str(first / MODEL)
-    options = _options(experiment, material, variant, steps - before)
-    strategy = material.strategy(variant)
-    given = {"strategy": strategy, "seed": seed, **options}
-    if variant.ranks is None:
-        trained = bh.train(begin, pairs, run, **given)
-    else:
-        trained = ranks.train(begin, pairs, run, ranks=variant.ranks, **given)
-    spent = {"training": round(time.perf_counter() - began, 2)}
-    for name in experiment.judged:
+    is_resumed = run.exists() or _first_stage_folder(run).exists()
+    start, start_cpu = time.perf_counter(), _measure_cpu()
+    model = _train_variant(material, variant, seed, start_model, run)
+    seconds = {"training": round(time.perf_counter() - start, 2)}
+    for name in experiment.collections:
         folder = output / RESULTS / name / run.name
         if not (folder / RESULTS_FILE).is_file():
-            with _precision(experiment):
-                _judge(trained, material.judged(name, variant.passage_text), folder)
-    spent |= {"whole": round(time.perf_counter() - began, 2), "cpu": round(_cpu() - used, 2)}
-    _write(cost, spent | {"steps": steps, "resumed": resumed})
+            with use_precision(experiment):
+                _evaluate(model, material.load_collection(name, variant.passage_text), folder)
+    seconds["whole"] = round(time.perf_counter() - start, 2)
+    seconds["cpu"] = round(_measure_cpu() - start_cpu, 2)
+    steps = variant.steps or experiment.steps
+    _write_json(cost, {**seconds, "steps": steps, "resumed": is_resumed})
 
 
-def _precision(experiment: Experiment) -> Any:
-    """Return what products are taken in while it is entered, as the trainer's ``bf16`` does."""
+def _first_stage_folder(run: Path) -> Path:
+    return run.with_name(f"{run.name}-first")
+
+
+def _train_variant(
+    material: Material, variant: Variant, seed: int, start_model: str, run: Path
+) -> "SentenceTransformer":
+    """Train a variant, in two stages if it has them, and return the model."""
+    import beir_hybrid as bh
+
+    pairs = material.load_pairs(variant.passage_text)
+    steps, first_steps = variant.steps or material.experiment.steps, 0
+    if variant.first is not None:
+        first_steps = max(1, round(steps * variant.first.share))
+        options = _build_options(material, variant, first_steps)
+        folder, strategy = _first_stage_folder(run), variant.first.strategy
+        bh.train(start_model, pairs, folder, strategy=strategy, seed=seed, **options)
+        start_model = str(folder / MODEL)
+    options = _build_options(material, variant, steps - first_steps)
+    options |= {"strategy": material.build_strategy(variant), "seed": seed}
+    if variant.ranks is None:
+        return bh.train(start_model, pairs, run, **options)
+    return train_with_processes(start_model, pairs, run, ranks=variant.ranks, **options)
+
+
+def use_precision(experiment: Experiment) -> AbstractContextManager[object]:
+    """Compute products in bfloat16 within a block, if the experiment's trainings do."""
     import torch
 
-    return torch.autocast(_device(), torch.bfloat16, enabled=experiment.bf16)
+    return torch.autocast(find_device(), torch.bfloat16, enabled=experiment.bf16)
 
 
-def _device() -> str:
+def find_device() -> str:
+    """Return ``cuda`` or ``cpu``."""
     import torch
 
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _judge(model: Any, collection: "Collection", folder: Path, **options: Any) -> None:
-    """Evaluate in all settings."""
+def _evaluate(
+    model: "str | SentenceTransformer", collection: "Collection", folder: Path, **options: Any
+) -> None:
+    """Evaluate in all settings and save the results."""
     import beir_hybrid as bh
 
-    # Of a model that is judged once the embeddings are not kept.
+    # A model is evaluated once, so its embeddings are not kept.
     with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as store:
         results = bh.evaluate(
             model,
@@ -290,18 +223,17 @@ def _judge(model: Any, collection: "Collection", folder: Path, **options: Any) -
     results.save(folder)
 
 
-def _options(
-    experiment: Experiment, material: Material, variant: Variant, steps: int
-) -> dict[str, Any]:
-    """Return what `bh.train` is given."""
-    found: dict[str, Any] = {
+def _build_options(material: Material, variant: Variant, steps: int) -> dict[str, Any]:
+    """Return the options of `bh.train`."""
+    experiment = material.experiment
+    options: dict[str, Any] = {
         "max_steps": steps,
         "per_device_train_batch_size": experiment.batch_size,
         "learning_rate": variant.learning_rate or experiment.learning_rate,
         "weight_decay": experiment.weight_decay,
         "warmup_steps": steps // 10,
         "bf16": experiment.bf16,
-        "use_cpu": experiment.bf16 and _device() == "cpu",  # without it bf16 is refused there
+        "use_cpu": experiment.bf16 and find_device() == "cpu",  # without it bf16 is refused there
         "dataloader_drop_last": True,
         "loss": {**experiment.loss, **variant.loss},
         "encoder": {"max_length": experiment.max_length, "preset": experiment.preset},
@@ -313,9 +245,9 @@ def _options(
     if experiment.dev_steps:
         import beir_hybrid as bh
 
-        found |= {
+        options |= {
             "dev": bh.DevSet(
-                material.judged("mlqa-r-dev", variant.passage_text),
+                material.load_collection("mlqa-r-dev", variant.passage_text),
                 measures=[AP, RankDistance],
                 primary="multi_AP",
             ),
@@ -323,20 +255,16 @@ def _options(
             "eval_steps": experiment.dev_steps,
             "load_best_model_at_end": False,
         }
-    return found
+    return options
 
 
-def _cpu() -> float:
-    """Return the processor seconds of this process and of its children so far."""
-    return sum(
-        used.ru_utime + used.ru_stime
-        for used in (
-            resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-        )
-    )
+def _measure_cpu() -> float:
+    """Return the processor seconds of this process and its children so far."""
+    usages = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
-def _write(path: Path, stored: Mapping[str, Any]) -> None:
+def _write_json(path: Path, stored: Mapping[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_file(path) as temporary:
         temporary.write_text(json.dumps(stored, indent=1, ensure_ascii=False) + "\n", "utf-8")

