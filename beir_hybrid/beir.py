@@ -13,8 +13,9 @@ from beir_hybrid.checks import check_positive
 from beir_hybrid.encoding import Embeddings, Encoder, as_encoder, encode
 from beir_hybrid.encoding.encoder import EncoderWrapper, is_encoder_like
 from beir_hybrid.errors import BadData, BadOption, lookup
-from beir_hybrid.retrieval import rank
-from beir_hybrid.retrieval.runs import Run, best_to_run
+from beir_hybrid.retrieval import DenseScorer, RankRequest, rank
+from beir_hybrid.retrieval.results import POOL
+from beir_hybrid.retrieval.runs import Run, make_run_rows
 
 ScoreFunction = Literal["cos_sim", "dot"]
 Corpus = Mapping[str, Mapping[str, str]]
@@ -186,8 +187,9 @@ def _rank_passages(
     spare = not keeps_own_id and not set(query_ids).isdisjoint(passage_ids)
     id_order = np.empty(n, np.int32)
     id_order[sorted(range(n), key=passage_ids.__getitem__)] = np.arange(n, dtype=np.int32)
-    no_golds = np.empty(0, np.int64), np.empty(0, np.int64)
-    ranked = rank(queries, passages, no_golds, {"corpus": range(n)}, id_order, k=k + spare)
-    for query_id, pairs in best_to_run(ranked.best[""], query_ids, passage_ids):
+    no_golds = np.empty(0, np.int64)
+    request = RankRequest(no_golds, no_golds, {"corpus": range(n)}, id_order, k=k + spare)
+    ranked = rank(DenseScorer(queries, passages), request)
+    for query_id, pairs in make_run_rows(ranked.top[POOL], query_ids, passage_ids):
         kept_pairs = [pair for pair in pairs if keeps_own_id or pair[0] != query_id]
         yield query_id, dict(kept_pairs[:k])

@@ -113,21 +113,27 @@ def generate(folder: Path, passages: int, queries: int) -> dict[str, Any]:
 def ours(folder: Path, passages: int, queries: int) -> dict[str, Any]:
     """Rank exactly; golds are drawn at random and passages are in ten languages."""
     from beir_hybrid.encoding import Embeddings
-    from beir_hybrid.retrieval import rank
+    from beir_hybrid.retrieval import DenseScorer, RankRequest, rank
 
     draw = np.random.default_rng(4)
     mapped = np.load(folder / "passages.npy", mmap_mode="r")[:passages]
-    places = np.arange(passages, dtype=np.int32)
-    corpus = Embeddings([mapped], np.zeros(passages, np.int32), places)
-    asked = Embeddings.from_array(np.load(folder / "queries.npy")[:queries])
-    judged = np.repeat(np.arange(queries), GOLDS), draw.integers(0, passages, queries * GOLDS)
+    rows = np.arange(passages, dtype=np.int32)
+    scorer = DenseScorer(
+        Embeddings.from_array(np.load(folder / "queries.npy")[:queries]),
+        Embeddings([mapped], np.zeros(passages, np.int32), rows),
+    )
+    golds = np.repeat(np.arange(queries), GOLDS), draw.integers(0, passages, queries * GOLDS)
     edges = np.linspace(0, passages, LANGS + 1).astype(int).tolist()
-    groups = {str(a): range(a, b) for a, b in pairwise(edges)}
-    order = draw.permutation(passages).astype(np.int32)
-    few = Embeddings.from_array(np.eye(2, DIM, dtype=np.float32))
+    languages = {str(a): range(a, b) for a, b in pairwise(edges)}
+    id_order = draw.permutation(passages).astype(np.int32)
+    request = RankRequest(*golds, languages, id_order, k=TOP)
+    small = Embeddings.from_array(np.eye(2, DIM, dtype=np.float32))
     # Compiled code is loaded here: it is kept between processes.
-    rank(few, few, (places[:1], places[:1]), {"": range(2)}, places[:2], k=1)
-    return _timed(lambda: rank(asked, corpus, judged, groups, order, k=TOP))
+    rank(
+        DenseScorer(small, small),
+        RankRequest(rows[:1], rows[:1], {"en": range(2)}, rows[:2], k=1),
+    )
+    return _measure_seconds(lambda: rank(scorer, request))
 
 
 def peer(folder: Path, passages: int, queries: int) -> dict[str, Any]:
@@ -137,10 +143,10 @@ def peer(folder: Path, passages: int, queries: int) -> dict[str, Any]:
     index = faiss.IndexFlatIP(DIM)
     index.add(np.load(folder / "passages.npy", mmap_mode="r")[:passages])
     asked = np.load(folder / "queries.npy")[:queries]
-    return _timed(partial(index.search, asked, TOP))
+    return _measure_seconds(partial(index.search, asked, TOP))
 
 
-def _timed(work: Callable[[], object]) -> dict[str, Any]:
+def _measure_seconds(work: Callable[[], object]) -> dict[str, Any]:
     begun = time.perf_counter()
     work()
     return {"seconds": time.perf_counter() - begun}

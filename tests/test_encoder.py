@@ -26,7 +26,7 @@ from beir_hybrid.encoding import (
 from beir_hybrid.encoding.encoder import EncoderAdapter, EncoderLike
 from beir_hybrid.encoding.presets import BY_MODEL, PRESETS
 from beir_hybrid.errors import BadData, BadOption, UnknownName
-from beir_hybrid.retrieval import rank
+from beir_hybrid.retrieval import DenseScorer
 from tests.models import static_model, transformer_model
 
 TEXTS = ["w3", "w1 w2 w5 w5", "w7 w8"]
@@ -360,9 +360,8 @@ def test_queries_and_passages_of_different_dimensions_are_refused() -> None:
     encoder = as_encoder(TwoSizes())
     queries, passages = encode(encoder, ["q"], "queries"), encode(encoder, ["q"], "passages")
     assert (queries.dim, passages.dim) == (3, 2)
-    none = np.empty(0, np.int64)
     with pytest.raises(BadData, match="queries have 3 dimensions and passages 2"):
-        rank(queries, passages, (none, none), {"en": range(1)}, np.zeros(1, np.int32))
+        DenseScorer(queries, passages)
 
 
 def test_options_that_make_no_sense(folder: Path, tmp_path: Path) -> None:

@@ -40,6 +40,7 @@ from beir_hybrid.results.results import Results
 from beir_hybrid.retrieval.rank import rank
 from beir_hybrid.retrieval.runs import read_run
 from beir_hybrid.retrieval.sharded import rank_sharded
+from tests.rankings import make_request, make_scorer
 
 PLAIN: list[Measure] = [AP, nDCG @ 3, R @ 2, RR, RR @ 3, Success @ 1]
 BIASED: list[Measure] = [
@@ -319,34 +320,26 @@ def test_a_normalized_disparity_needs_the_pool_and_names_itself() -> None:
         is_higher_better(ModalityShare @ 10)
 
 
-@pytest.mark.parametrize("size", [1, 7, 100])
-def test_a_group_apart_is_in_no_pool_whatever_the_shards(size: int) -> None:
+@pytest.mark.parametrize("shard_size", [1, 7, 100])
+def test_images_are_in_no_pool_of_languages_whatever_the_shards(shard_size: int) -> None:
     draw = np.random.default_rng(3)
-    queries, passages = (
-        Embeddings.from_array(draw.integers(-1, 2, (n, 3)).astype(np.float32)) for n in (20, 50)
-    )
-    groups = {"de": range(30), "en": range(30, 30), "image": range(30, 50)}
-    order = draw.permutation(50).astype(np.int32)
-    judged = np.repeat(np.arange(20), 3), draw.integers(0, 50, 60)
-    scores = queries.take(slice(None)) @ passages.take(slice(None)).T
-    for found in (
-        rank(queries, passages, judged, groups, order, k=40, per_group=True, apart="image"),
-        rank_sharded(
-            queries, passages, judged, groups, order, k=40, per_group=True, apart="image", size=size
-        ),
-    ):
-        for places, rows in ((found.pool, range(30)), (found.whole, range(50))):
-            for at, (asked, gold) in enumerate(zip(*judged, strict=True)):
-                above = [
-                    n
-                    for n in rows
-                    if (scores[asked, n], order[n]) > (scores[asked, gold], order[gold])
-                ]
-                assert places.rank()[at] == 1 + len(above)
+    queries, passages = (draw.integers(-1, 2, (n, 3)).astype(np.float32) for n in (20, 50))
+    languages = {"de": range(30), "en": range(30, 30), "image": range(30, 50)}
+    id_order = draw.permutation(50).astype(np.int32)
+    golds = np.repeat(np.arange(20), 3), draw.integers(0, 50, 60)
+    scores, scorer = queries @ passages.T, make_scorer(queries, passages)
+    options: Any = {"k": 40, "collects_languages": True, "image_language": "image"}
+    request = make_request(golds, languages, id_order, **options)
+    for ranked in (rank(scorer, request), rank_sharded(scorer, request, shard_size=shard_size)):
+        for ranks, rows in ((ranked.pool_ranks, range(30)), (ranked.mixed_ranks, range(50))):
+            for i, (gold_query, gold) in enumerate(zip(*golds, strict=True)):
+                gold_key = scores[gold_query, gold], id_order[gold]
+                above = [n for n in rows if (scores[gold_query, n], id_order[n]) > gold_key]
+                assert ranks.rank()[i] == 1 + len(above)
         for name, rows in (("", range(30)), ("*", range(50)), ("image", range(30, 50))):
             for query in range(20):
-                best = sorted(rows, key=lambda n: (-scores[query, n], -order[n]))[:40]
-                assert found.best[name].rows[query].tolist() == best
+                top = sorted(rows, key=lambda n: (-scores[query, n], -id_order[n]))[:40]
+                assert ranked.top[name].rows[query].tolist() == top
 
 
 def test_runs_from_elsewhere_score_as_the_vectors_that_made_them(tmp_path: Path) -> None:

@@ -224,7 +224,7 @@ def test_a_picture_that_has_changed_is_not_scored(
         return found.summary()["text-image"][AP].mean
 
     Image.new("RGB", (12, 12), "magenta").save(changed)
-    with pytest.raises(BadData, match=r"p3\.png is no longer the picture that was loaded"):
+    with pytest.raises(BadData, match=r"p3\.png is no longer the image that was loaded"):
         rerank("store")
     changed.unlink()
     with pytest.raises(BadData, match=r"p3\.png cannot be read \(No such file"):

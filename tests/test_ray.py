@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from beir_hybrid.encoding import Embeddings, EncodingStats, SentenceTransformerEncoder, encode
+from beir_hybrid.encoding import EncodingStats, SentenceTransformerEncoder, encode
 from beir_hybrid.encoding.cluster import Cluster
 from beir_hybrid.encoding.engines import parallel_encoder
 from beir_hybrid.errors import BadData, BadOption, ClusterFailed, MissingExtra
 from beir_hybrid.evaluation.evaluate import evaluate
 from beir_hybrid.results.provenance import ClusterSize
-from beir_hybrid.retrieval import rank
+from beir_hybrid.retrieval import DenseScorer, RankRequest, rank
 from beir_hybrid.retrieval.sharded import rank_sharded
 from tests.cluster_encoders import (
     FailingEncoder,
@@ -32,7 +32,7 @@ from tests.cluster_encoders import (
 )
 from tests.models import static_model, transformer_model
 from tests.parallel import collection
-from tests.test_shards import same
+from tests.rankings import assert_same_ranking, make_request, make_scorer
 from tests.test_store import ROOT, SHARD, Hashes, assert_right, texts, tree
 
 pytest.importorskip("ray")
@@ -154,32 +154,25 @@ def test_an_encoder_that_cannot_travel() -> None:
             parallel_encoder(UnpicklableEncoder(), cluster).__enter__()
 
 
-def ranking(passages: int, queries: int) -> dict[str, Any]:
-    """Return what `rank` is given: vectors with many ties among others."""
+def make_ranking(n: int, n_queries: int) -> tuple[DenseScorer, RankRequest]:
+    """Return a scorer and a request, with many ties among passages."""
     draw = np.random.default_rng(8)
-    half = passages // 2
-    vectors = draw.standard_normal((passages, 16), np.float32)
-    vectors[half:] = vectors[draw.integers(0, half, passages - half)]
-    return {
-        "queries": Embeddings.from_array(draw.standard_normal((queries, 16), np.float32)),
-        "passages": Embeddings.from_array(vectors),
-        "judged": (
-            np.sort(draw.integers(0, queries, 3 * queries)),
-            draw.integers(0, passages, 3 * queries),
-        ),
-        "groups": {"x": range(half), "y": range(half, passages)},
-        "order": draw.permutation(passages).astype(np.int32),
-        "k": 30,
-        "per_group": True,
-    }
+    half = n // 2
+    passages = draw.standard_normal((n, 16), np.float32)
+    passages[half:] = passages[draw.integers(0, half, n - half)]
+    scorer = make_scorer(draw.standard_normal((n_queries, 16), np.float32), passages)
+    golds = np.sort(draw.integers(0, n_queries, 3 * n_queries)), draw.integers(0, n, 3 * n_queries)
+    languages = {"x": range(half), "y": range(half, n)}
+    id_order = draw.permutation(n).astype(np.int32)
+    return scorer, make_request(golds, languages, id_order, k=30, collects_languages=True)
 
 
 @pytest.mark.usefixtures("two_nodes")
 def test_a_cluster_ranks_as_one_process_does() -> None:
-    given = ranking(20_000, 300)
+    ranking = make_ranking(20_000, 300)
     with Cluster() as cluster:
-        found = rank_sharded(**given, each=cluster.map_unordered, size=6000)
-    same(found, rank(**given))
+        found = rank_sharded(*ranking, map_shards=cluster.map_unordered, shard_size=6000)
+    assert_same_ranking(found, rank(*ranking))
 
 
 def kill(nodes: Any, wait: Callable[[], object]) -> threading.Thread:
@@ -215,7 +208,7 @@ def test_a_node_dies_while_it_encodes(three_nodes: Any, tmp_path: Path) -> None:
 
 @pytest.mark.cluster
 def test_a_node_dies_while_it_searches(three_nodes: Any) -> None:
-    given, begun = ranking(200_000, 1000), time.monotonic()
+    ranking, begun = make_ranking(200_000, 1000), time.monotonic()
     there = threading.Event()
     with Cluster() as cluster:
 
@@ -225,10 +218,10 @@ def test_a_node_dies_while_it_searches(three_nodes: Any) -> None:
                 yield found
 
         killer = kill(three_nodes, there.wait)
-        found = rank_sharded(**given, each=each, size=10_000)
+        found = rank_sharded(*ranking, map_shards=each, shard_size=10_000)
         killer.join()
     assert len(three_nodes.worker_nodes) == 2
-    same(found, rank(**given))
+    assert_same_ranking(found, rank(*ranking))
     assert time.monotonic() - begun < 120
 
 

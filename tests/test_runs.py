@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from beir_hybrid import CollectionWriter, View
 from beir_hybrid.collection import open_collection
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.retrieval import Best
-from beir_hybrid.retrieval.runs import Rows, Run, best_to_run, read_run, write_run
+from beir_hybrid.retrieval import TopPassages
+from beir_hybrid.retrieval.runs import Run, RunRows, make_run_rows, read_run, write_run
 
 RUN: Run = {"q2": {"de:1": 0.5, "en:7": 2.0, "en:10": 0.5}, "q1": {"de:1": -1.25}}
 LINES = """\
@@ -37,7 +37,7 @@ def test_a_run_is_written_best_first_with_ties_by_descending_id(tmp_path: Path) 
 def test_a_name_that_ends_in_gz_makes_a_gzip_file_with_equal_bytes_each_time(
     tmp_path: Path,
 ) -> None:
-    rows: Rows = [(query, iter(found.items())) for query, found in RUN.items()]
+    rows: RunRows = [(query, iter(found.items())) for query, found in RUN.items()]
     one = write_run(tmp_path / "a.gz", rows, "mine")
     two = write_run(tmp_path / "b.gz", RUN, "mine")
     assert gzip.decompress(one.read_bytes()).decode() == LINES
@@ -95,27 +95,27 @@ def test_ranks_in_the_file_are_those_trec_eval_counts(tmp_path: Path) -> None:
 
 
 def test_the_best_rows_become_ids_and_scores() -> None:
-    best = Best(
+    best = TopPassages(
         np.array([[2, 0], [3, 2]], np.int64), np.array([[0.5, 0.25], [1.5, -2]], np.float32)
     )
     expected = [("x", [("c", 0.5), ("a", 0.25)]), ("y", [("d", 1.5), ("c", -2.0)])]
-    assert list(best_to_run(best, ["x", "y"], list("abcd"))) == expected
+    assert list(make_run_rows(best, ["x", "y"], list("abcd"))) == expected
     arrow = pa.chunked_array([["a", "b"], ["c", "d"]])
-    assert list(best_to_run(best, ["x", "y"], arrow)) == expected
+    assert list(make_run_rows(best, ["x", "y"], arrow)) == expected
 
 
 def test_many_queries_keep_their_own_rows() -> None:
     rows = np.random.default_rng(3).permuted(np.tile(np.arange(7), (600, 1)), axis=1)[:, :3]
-    best = Best(rows, (-rows).astype(np.float32))
-    run = list(best_to_run(best, [f"q{n}" for n in range(600)], [f"d{n}" for n in range(7)]))
+    best = TopPassages(rows, (-rows).astype(np.float32))
+    run = list(make_run_rows(best, [f"q{n}" for n in range(600)], [f"d{n}" for n in range(7)]))
     assert [query for query, _ in run] == [f"q{n}" for n in range(600)]
     assert [[int(key[1:]) for key, _ in found] for _, found in run] == rows.tolist()
     assert all(score == -int(key[1:]) for _, found in run for key, score in found)
 
 
 def test_nothing_retrieved_is_no_error(tmp_path: Path) -> None:
-    best = Best.empty(2, 0)
-    run = list(best_to_run(best, ["x", "y"], []))
+    best = TopPassages.allocate(2, 0)
+    run = list(make_run_rows(best, ["x", "y"], []))
     assert run == [("x", []), ("y", [])]
     assert read_run(write_run(tmp_path / "run.gz", run)) == {}
 
@@ -133,7 +133,7 @@ def test_nothing_retrieved_is_no_error(tmp_path: Path) -> None:
     ],
 )
 def test_what_no_run_file_can_hold_is_refused_and_nothing_written(
-    tmp_path: Path, run: Rows, message: str
+    tmp_path: Path, run: RunRows, message: str
 ) -> None:
     with pytest.raises(BadData, match=message):
         write_run(tmp_path / "run.gz", run)
@@ -192,11 +192,11 @@ def test_unknown_ids_are_counted_and_the_first_is_named(tmp_path: Path) -> None:
     path = write_run(tmp_path / "run", RUN)
     message = r"run names 2 documents that are not there, first 'en:7' in line 1$"
     with pytest.raises(BadData, match=message):
-        read_run(path, known_documents={"de:1"})
+        read_run(path, known_passages={"de:1"})
     message = r"run names 1 queries that are not there, first 'q1' in line 4$"
     with pytest.raises(BadData, match=message):
         read_run(path, known_queries={"q2": "text"})
-    assert read_run(path, known_documents=["de:1", "en:7", "en:10"], known_queries=RUN) == RUN
+    assert read_run(path, known_passages=["de:1", "en:7", "en:10"], known_queries=RUN) == RUN
 
 
 def setting(folder: Path, passage_lang: str | None, *, original_ids: bool) -> View:
@@ -221,16 +221,16 @@ def test_ids_of_the_origin_are_restored_and_read(tmp_path: Path) -> None:
     assert path.read_text() == "1 Q0 1 1 2.0 t\n1 Q0 de:2 2 1.0 t\n"
     assert read_run(path, view=view) == OURS
     known = set(view.passages["id"].to_pylist()), set(view.queries["id"].to_pylist())
-    assert read_run(path, view=view, known_documents=known[0], known_queries=known[1]) == OURS
+    assert read_run(path, view=view, known_passages=known[0], known_queries=known[1]) == OURS
     with pytest.raises(BadData, match="names 1 documents that are not there, first '1' in line 1"):
-        read_run(path, view=view, known_documents={"de:de:2"})
+        read_run(path, view=view, known_passages={"de:de:2"})
 
 
 def test_ids_of_ours_are_read_where_the_known_ones_tell(tmp_path: Path) -> None:
     view = setting(tmp_path / "c", "de", original_ids=True)
     path = write_run(tmp_path / "run", OURS)
     known = set(view.passages["id"].to_pylist())
-    assert read_run(path, view=view, known_documents=known, known_queries={"en:q:1"}) == OURS
+    assert read_run(path, view=view, known_passages=known, known_queries={"en:q:1"}) == OURS
 
 
 @pytest.mark.parametrize(("passage_lang", "original_ids"), [(None, True), ("de", False)])

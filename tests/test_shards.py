@@ -5,24 +5,27 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beir_hybrid.encoding import Embeddings, EncodingStats, SentenceTransformerEncoder, encode
+from beir_hybrid.encoding import EncodingStats, SentenceTransformerEncoder, encode
 from beir_hybrid.encoding.engines import MultiDeviceEncoder
 from beir_hybrid.encoding.partition import Part, check_parts, encode_part
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.evaluate import evaluate
-from beir_hybrid.retrieval import Ranked, rank
-from beir_hybrid.retrieval.count import Counted
-from beir_hybrid.retrieval.sharded import here, merged, rank_sharded
+from beir_hybrid.retrieval import rank
+from beir_hybrid.retrieval.count import RankCounts
+from beir_hybrid.retrieval.sharded import ShardResult, map_in_process, merge_shards, rank_sharded
 from tests.parallel import ALIKE, PASSAGES, collection
+from tests.rankings import assert_same_ranking, make_request, make_scorer
 from tests.test_cli_evaluate import Ran, data, model, ran  # noqa: F401 - fixtures
+from tests.test_rank import check_ranking
 from tests.test_store import ROOT, SHARD, Hashes, assert_right, texts, tree
 
 
@@ -202,144 +205,82 @@ def test_several_devices_give_the_rows_of_one() -> None:
     assert encoder.pool is None
 
 
-Groups = dict[str, range]
-
-
-def brute(
-    queries: np.ndarray, passages: np.ndarray, order: np.ndarray, rows: range
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return scores, and for each query the rows from the best on; ties by descending id."""
-    exact = queries.astype(np.float64) @ passages[rows.start : rows.stop].astype(np.float64).T
-    scores = exact.astype(np.float32)
-    ids = np.broadcast_to(-order[rows.start : rows.stop].astype(np.int64), scores.shape)
-    return scores, np.lexsort((ids, -scores), axis=1) + rows.start
-
-
-def assert_ranked(
-    found: Ranked,
-    queries: np.ndarray,
-    passages: np.ndarray,
-    judged: tuple[np.ndarray, np.ndarray],
-    groups: Groups,
-    order: np.ndarray,
-    k: int,
-) -> None:
-    scopes = {"": range(len(passages))} | {name: rows for name, rows in groups.items() if rows}
-    by_scope = {name: brute(queries, passages, order, rows) for name, rows in scopes.items()}
-    for at, (query, passage) in enumerate(zip(*judged, strict=True)):
-        own = next(name for name, rows in scopes.items() if name and passage in rows)
-        for name, places in (("", found.pool), (own, found.own)):
-            best = by_scope[name][1][query]
-            assert places.rank("desc")[at] == best.tolist().index(passage) + 1
-    assert set(found.best) == set(scopes)
-    for name, (scores, best) in by_scope.items():
-        wanted = best[:, :k]
-        assert np.array_equal(found.best[name].rows, wanted)
-        exact = np.take_along_axis(scores, wanted - scopes[name].start, axis=1)
-        assert np.array_equal(found.best[name].scores, exact)
-
-
 @settings(deadline=None, max_examples=40)
 @given(st.integers(0, 2**31), st.integers(1, 13), st.integers(1, 30), st.booleans())
-def test_shards_rank_as_a_sort_does(seed: int, size: int, k: int, backwards: bool) -> None:
+def test_shards_rank_as_a_sort_does(seed: int, shard_size: int, k: int, backwards: bool) -> None:
     draw = np.random.default_rng(seed)
-    n, asked = int(draw.integers(1, 40)), int(draw.integers(1, 5))
+    n, n_queries = int(draw.integers(1, 40)), int(draw.integers(1, 5))
     # Small whole numbers: float64 sums are exact, and many scores tie.
     passages = draw.integers(-2, 3, (n, 3)).astype(np.float32)
-    queries = draw.integers(-2, 3, (asked, 3)).astype(np.float32)
+    queries = draw.integers(-2, 3, (n_queries, 3)).astype(np.float32)
     cuts = np.sort(draw.integers(0, n + 1, 2)).tolist()
-    groups = {"x": range(cuts[0]), "y": range(*cuts), "z": range(cuts[1], n)}
-    judged = np.sort(draw.integers(0, asked, 9)), draw.integers(0, n, 9)
-    order = draw.permutation(n).astype(np.int32)
+    languages = {"x": range(cuts[0]), "y": range(*cuts), "z": range(cuts[1], n)}
+    golds = np.sort(draw.integers(0, n_queries, 9)), draw.integers(0, n, 9)
+    id_order = draw.permutation(n).astype(np.int32)
 
-    def each(function, common, jobs):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
+    def map_shards(*call: Any) -> list[ShardResult]:
         """Give the results in another order."""
-        found = list(here(function, common, jobs))
-        return found[::-1] if backwards else found
+        results = list(map_in_process(*call))
+        return results[::-1] if backwards else results
 
-    given = (Embeddings.from_array(queries), Embeddings.from_array(passages), judged, groups, order)
-    ranked = rank_sharded(*given, k=k, per_group=True, size=size, each=each)
-    assert_ranked(ranked, queries, passages, judged, groups, order, k)
-    same(ranked, rank(*given, k=k, per_group=True))
-
-
-def same(one: Ranked, other: Ranked) -> None:
-    """Compare to the last bit."""
-    assert np.array_equal(one.scores, other.scores)
-    for name in ("above", "tied_later", "tied_earlier"):
-        assert np.array_equal(getattr(one.pool, name), getattr(other.pool, name))
-        assert np.array_equal(getattr(one.own, name), getattr(other.own, name))
-    assert one.best.keys() == other.best.keys()
-    for name, best in one.best.items():
-        assert np.array_equal(best.rows, other.best[name].rows)
-        assert np.array_equal(best.scores, other.best[name].scores)
+    scorer = make_scorer(queries, passages)
+    request = make_request(golds, languages, id_order, k=k, collects_languages=True)
+    ranked = rank_sharded(scorer, request, shard_size=shard_size, map_shards=map_shards)
+    check_ranking(ranked, queries @ passages.T, golds, languages, id_order, k)
+    assert_same_ranking(ranked, rank(scorer, request))
 
 
-@pytest.mark.parametrize("size", [700, 5000, 9001, 20_000, None])
-def test_shards_of_real_numbers_rank_as_the_whole(size: int | None) -> None:
+@pytest.mark.parametrize("shard_size", [700, 5000, 9001, 20_000, None])
+def test_shards_of_real_numbers_rank_as_all_passages_do(shard_size: int | None) -> None:
     draw = np.random.default_rng(6)
-    n, asked = 9001, 1030  # blocks and batches have rests
+    n, n_queries = 9001, 1030  # blocks and batches have rests
     passages = draw.standard_normal((n, 24), np.float32)
-    queries = draw.standard_normal((asked, 24), np.float32)
-    groups = {"x": range(4000), "y": range(4000, 4000), "z": range(4000, n)}
-    judged = np.sort(draw.integers(0, asked, 3000)), draw.integers(0, n, 3000)
-    order = draw.permutation(n).astype(np.int32)
-    given = (Embeddings.from_array(queries), Embeddings.from_array(passages), judged, groups, order)
-    same(
-        rank_sharded(*given, k=20, per_group=True, size=size),
-        rank(*given, k=20, per_group=True),
-    )
+    scorer = make_scorer(draw.standard_normal((n_queries, 24), np.float32), passages)
+    languages = {"x": range(4000), "y": range(4000, 4000), "z": range(4000, n)}
+    golds = np.sort(draw.integers(0, n_queries, 3000)), draw.integers(0, n, 3000)
+    id_order = draw.permutation(n).astype(np.int32)
+    request = make_request(golds, languages, id_order, k=20, collects_languages=True)
+    ranked = rank_sharded(scorer, request, shard_size=shard_size)
+    assert_same_ranking(ranked, rank(scorer, request))
 
 
 def test_no_more_travels_than_can_be_among_the_best() -> None:
     """With one number a vector, a passage's score is the number itself, or its negative."""
     numbers = [9, 0, 1, 8, 5, 6, 7, 4, 3, 2, 10, 4, -1, 11, 12, 5]
-    passages = np.array(numbers, np.float32)[:, None]
-    queries = np.array([[1], [-1]], np.float32)
-    judged = np.array([0]), np.array([0])
-    given = (
-        Embeddings.from_array(queries),
-        Embeddings.from_array(passages),
-        judged,
-        {"x": range(16)},
-    )
-    came = []
+    scorer = make_scorer(np.array([[1], [-1]], np.float32), np.array(numbers, np.float32)[:, None])
+    golds = np.array([0]), np.array([0])
+    request = make_request(golds, {"x": range(16)}, np.arange(16, dtype=np.int32), k=2)
+    widths = []
 
-    def each(function, common, jobs):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN202
-        for found, rows in here(function, common, jobs):
-            came.append(found.best[""].shape[1])
-            yield found, rows
+    def map_shards(*call: Any) -> Iterator[ShardResult]:
+        for result in map_in_process(*call):
+            widths.append(result.counts.top_keys[""].shape[1])
+            yield result
 
-    ranked = rank_sharded(*given, np.arange(16, dtype=np.int32), k=2, size=4, each=each)
+    ranked = rank_sharded(scorer, request, shard_size=4, map_shards=map_shards)
     # 9 8 and 0 1 are best; none of 5 6 7 4; 10 alone of 3 2 10 4; then 12 11, and -1.
-    assert came == [2, 0, 1, 2]
-    assert ranked.best[""].rows.tolist() == [[14, 13], [12, 1]]
-    assert ranked.best[""].scores.tolist() == [[12, 11], [1, 0]]
+    assert widths == [2, 0, 1, 2]
+    assert ranked.top[""].rows.tolist() == [[14, 13], [12, 1]]
+    assert ranked.top[""].scores.tolist() == [[12, 11], [1, 0]]
 
 
 @given(st.integers(0, 2**31), st.integers(0, 9), st.integers(0, 9), st.integers(1, 20))
 def test_merging_is_sorting(seed: int, left: int, right: int, k: int) -> None:
     keys = np.random.default_rng(seed).permutation(3 * (left + right)) - 9
     rows = keys.reshape(3, left + right).astype(np.int64)
-    one, other = (-np.sort(-part, axis=1) for part in (rows[:, :left], rows[:, left:]))
-    found = merged(of_keys(one), of_keys(other), k).best["x"]
-    assert found.tolist() == [sorted(row, reverse=True)[:k] for row in rows.tolist()]
+    parts = (-np.sort(-part, axis=1) for part in (rows[:, :left], rows[:, left:]))
+    no_counts = np.zeros((0, 3), np.int64)
+    first, second = (RankCounts(no_counts, no_counts, None, {"x": part}) for part in parts)
+    merged_keys = merge_shards(first, second, k).top_keys["x"]
+    assert merged_keys.tolist() == [sorted(row, reverse=True)[:k] for row in rows.tolist()]
 
 
-def of_keys(keys: np.ndarray) -> Counted:
-    nothing = np.zeros((0, 3), np.int64)
-    return Counted(nothing, nothing, {"x": keys})
-
-
-def test_what_shards_refuse() -> None:
-    one = Embeddings.from_array(np.ones((1, 2), np.float32))
-    judged = np.array([0]), np.array([0])
-    order = np.zeros(1, np.int32)
-    with pytest.raises(BadOption, match="size is 0; it must be a whole number from 1 on"):
-        rank_sharded(one, one, judged, {"": range(1)}, order, size=0)
-    wide = Embeddings.from_array(np.ones((1, 3), np.float32))
-    with pytest.raises(BadData, match="queries have 2 dimensions and passages 3"):
-        rank_sharded(one, wide, judged, {"": range(1)}, order)
+def test_shards_without_passages_are_refused() -> None:
+    scorer = make_scorer(np.ones((1, 2), np.float32), np.ones((1, 2), np.float32))
+    golds = np.array([0]), np.array([0])
+    request = make_request(golds, {"": range(1)}, np.zeros(1, np.int32))
+    with pytest.raises(BadOption, match="shard_size is 0; it must be a whole number from 1 on"):
+        rank_sharded(scorer, request, shard_size=0)
 
 
 def test_parts_on_the_command_line(  # fixtures

@@ -249,7 +249,7 @@ def ours(folder: Path, view: View) -> Run:
     return bh.read_run(
         folder / f"{view.name}.trec",
         view=view,
-        known_documents=set(view.passages["id"].to_pylist()),
+        known_passages=set(view.passages["id"].to_pylist()),
         known_queries=set(view.queries["id"].to_pylist()),
     )
 

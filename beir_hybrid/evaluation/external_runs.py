@@ -150,7 +150,7 @@ def _read_file(
         run = read_run(
             path,
             known_queries=set(judgements.query_ids.to_pylist()),
-            known_documents=set(judgements.passage_ids.to_pylist()),
+            known_passages=set(judgements.passage_ids.to_pylist()),
         )
     else:
         passage_languages = {ALL: judgements.languages, MIXED: judgements.codes}.get(
@@ -162,7 +162,7 @@ def _read_file(
             known_queries=_list_ids(
                 judgements.query_ids, [judgements.query_ranges[setting.queries]]
             ),
-            known_documents=_list_ids(
+            known_passages=_list_ids(
                 judgements.passage_ids,
                 [judgements.passage_ranges[lang] for lang in passage_languages],
             ),

@@ -29,7 +29,7 @@ from beir_hybrid.pyserini.manifest import (
     read_manifest,
     to_json_facts,
 )
-from beir_hybrid.retrieval import Best
+from beir_hybrid.retrieval import TopPassages
 
 # Facts about an encoder that do not change the meaning of its vectors.
 _IRRELEVANT_FACTS = {
@@ -57,10 +57,10 @@ class DenseIndex:
     manifest: IndexManifest
     encoder: Encoder
 
-    def find_nearest(self, vectors: np.ndarray, k: int) -> Best:
+    def find_nearest(self, vectors: np.ndarray, k: int) -> TopPassages:
         """Return the k best rows and their scores for (n, dim) queries; -1 past the last row."""
         scores, rows = self.faiss.search(np.ascontiguousarray(vectors, np.float32), k)
-        return Best(rows, scores)
+        return TopPassages(rows, scores)
 
     def search_vectors(self, vectors: np.ndarray, k: int) -> list[Hits]:
         """Return the ids and scores of the k best passages for each of (n, dim) queries."""

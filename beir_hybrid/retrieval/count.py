@@ -1,7 +1,7 @@
-"""Some passages and judgements in, counts of what stands above these and the best passages out.
+"""Count the passages that rank above relevant ones, and collect the best, in memory of one block.
 
-Passages pass by once for each part of the queries. Counts are made for every judgement among the
-passages of its own group and among all of them, so one pass serves every setting.
+All passages are scored once for each batch of queries. Every gold is counted among the passages of
+its own language and among all of them, so that one pass serves every setting.
 """
 
 import os
@@ -9,280 +9,192 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from threading import Event
 
 import numpy as np
 
-from beir_hybrid.encoding import Embeddings
-from beir_hybrid.errors import BadData
+from beir_hybrid.retrieval.request import RankRequest, split_into_blocks
+from beir_hybrid.retrieval.results import POOL, POOL_WITH_IMAGES
+from beir_hybrid.retrieval.scorer import BatchGolds, Scorer
+from beir_hybrid.retrieval.top_candidates import TopCandidates
+from beir_hybrid.retrieval.top_keys import pack_keys
 
-WHOLE = "*"  # what all passages are called where a group lies apart from the pool
-PART = 512  # queries that a thread takes through all passages
-PASSAGES = 2048  # passages a block: with a part of the queries its scores fit a processor's cache
-_UNIT = 2.0**-24  # half the distance from 1 to the next float32
-_TINY = 2.0**-126  # what a product loses at most where processors take smaller numbers for zero
-
-
-@dataclass(frozen=True)
-class Golds:
-    """Judgements to be placed: all that has to be known of them where other passages lie."""
-
-    query: np.ndarray  # (judgements,) rows of queries, ascending
-    score: np.ndarray  # (judgements,) float32
-    order: np.ndarray  # (judgements,) int32: the place of the passage's id in the order of ids
-    group: np.ndarray  # (judgements,) the number of the passage's group
+BATCH_QUERIES = 512  # queries that a thread scores against all passages
 
 
 @dataclass(frozen=True)
-class Counted:
-    """What some passages have to say: of judgements, and the best of them for each query."""
+class GoldScores:
+    """Relevant passages with their scores: enough to rank them among passages of other shards."""
 
-    own: np.ndarray  # (judgements, 3): above, ties with a later id, ties with an earlier id
-    pool: np.ndarray
-    best: dict[str, np.ndarray]  # (n_queries, k) int64, descending: score and order of id
-    apart: np.ndarray | None = None  # (judgements, 3) in the group apart, if there is any
+    queries: np.ndarray  # (golds,) rows of queries, ascending
+    scores: np.ndarray  # (golds,) float32, exact
+    id_order: np.ndarray  # (golds,) int32: the place of the passage's id among sorted ids
+    languages: np.ndarray  # (golds,) the number of the passage's language
 
 
 @dataclass(frozen=True)
-class _Job:
-    """What stays the same over batches and blocks."""
+class RankCounts:
+    """Counts over some passages, and the best of them for each query.
 
-    queries: Embeddings
-    passages: Embeddings
-    golds: Golds
-    groups: dict[str, range]
-    order: np.ndarray  # (passages,) int32
-    device: str
-    apart: str
+    Counts are (golds, 3): passages above, ties with a later id, ties with an earlier id.
+    """
+
+    in_language: np.ndarray
+    in_pool: np.ndarray
+    in_images: np.ndarray | None  # None if the request has no images
+    top_keys: dict[str, np.ndarray]  # (n_queries, k) int64, descending; see `unpack_keys`
 
 
-def count(
-    queries: Embeddings,
-    passages: Embeddings,
-    golds: Golds,
-    groups: dict[str, range],
-    order: np.ndarray,
+def score_golds(scorer: Scorer, request: RankRequest) -> GoldScores:
+    """Score the golds of a request."""
+    passages = request.gold_passages
+    scores = scorer.score_pairs(request.gold_queries, passages)
+    stops = [rows.stop for rows in request.languages.values()]
+    languages = np.searchsorted(stops, passages, side="right")
+    return GoldScores(request.gold_queries, scores, request.id_order[passages], languages)
+
+
+def count_passages(
+    scorer: Scorer,
+    golds: GoldScores,
+    request: RankRequest,
     *,
-    k: int,
-    per_group: bool,
-    apart: str = "",
-    device: str = "cpu",
     threads: int = 0,
     advance: Callable[[int], None] = lambda _scores: None,
-) -> Counted:
-    """Count the passages above each judged one, wherever that lies, and collect the best.
+) -> RankCounts:
+    """Count the passages of a scorer that rank above each gold, and collect the best.
 
-    See `rank`; `groups` may be empty here, and are numbered in their order. `threads` is as many as
-    there are cores by default.
+    The golds themselves may be passages of other shards. By default there are as many threads as
+    cores. `advance` is called with the number of scores that were computed.
     """
-    job = _Job(queries, passages, golds, groups, order, device, apart)
-    own, pool, aside = (np.zeros((len(golds.query), 3), np.int64) for _ in range(3))
-    scopes = _scopes(len(passages), groups, apart, per_group=per_group) if k else {}
-    best = {
-        name: np.empty((len(queries), min(k, len(rows))), np.int64) for name, rows in scopes.items()
+    in_language, in_pool, in_images = (
+        np.zeros((len(golds.queries), 3), np.int64) for _ in range(3)
+    )
+    n_queries = scorer.n_queries
+    top_keys = {
+        name: np.empty((n_queries, min(request.k, len(rows))), np.int64)
+        for name, rows in request.list_pools().items()
     }
-    parts = [slice(i, i + PART) for i in range(0, len(queries), PART)]
-    with _working(threads or _threads()) as (workers, stopped):
-        # By numpy, for unlike Python's `max` it does not lose a NaN.
-        lengths = workers.map(partial(_longest, passages), _blocks(groups))
-        longest = np.max(list(lengths), initial=0.0)
+    starts = range(0, n_queries, BATCH_QUERIES)
+    batches = [range(start, min(start + BATCH_QUERIES, n_queries)) for start in starts]
+    with _worker_threads(threads or _count_cores()) as (workers, is_stopped):
+        # The maximum by numpy, which unlike Python's `max` keeps a NaN.
+        bounds = workers.map(scorer.bound_passages, request.list_blocks())
+        bound = float(np.max(list(bounds), initial=0.0))
 
-        def work(part: slice) -> None:
-            rows = np.arange(part.start, min(part.stop, len(queries)))
-            mine = slice(*np.searchsorted(golds.query, [rows[0], rows[-1] + 1]).tolist())
-            batch = _Batch(job, rows, mine, longest)
-            kept = {name: _Kept(len(rows), found.shape[1]) for name, found in best.items()}
-            for block in _blocks(groups):
-                if stopped.is_set():
+        def count_batch(queries: range) -> None:
+            counter = _BatchCounter(scorer, golds, request, queries, bound)
+            for block in request.list_blocks():
+                if is_stopped.is_set():
                     return
-                batch.add(block, kept)
-                advance(len(rows) * len(block))
-            own[mine], pool[mine], aside[mine] = batch.own, batch.pool, batch.apart
-            for name, found in best.items():
-                batch.finish(kept[name], found, scopes[name])
+                counter.add_block(block)
+                advance(len(queries) * len(block))
+            in_language[counter.golds] = counter.in_language
+            in_pool[counter.golds] = counter.in_pool
+            in_images[counter.golds] = counter.in_images
+            for name, keys in top_keys.items():
+                counter.finish_pool(name, keys)
 
-        list(workers.map(work, parts))
-    return Counted(own, pool, best, aside if apart else None)
-
-
-def _scopes(n: int, groups: dict[str, range], apart: str, *, per_group: bool) -> dict[str, range]:
-    """Return the passages that the best are collected of, by name; a group apart lies last."""
-    scopes = {"": range(n)}
-    if apart:
-        scopes = {"": range(n - len(groups.get(apart, ()))), WHOLE: range(n)}
-        scopes = {name: rows for name, rows in scopes.items() if rows}
-    return scopes | {name: rows for name, rows in groups.items() if per_group and rows}
+        list(workers.map(count_batch, batches))
+    return RankCounts(in_language, in_pool, in_images if request.image_language else None, top_keys)
 
 
 @contextmanager
-def _working(threads: int) -> Iterator[tuple[ThreadPoolExecutor, Event]]:
-    """Give threads that multiply each for itself, and what stops them where one fails.
+def _worker_threads(threads: int) -> Iterator[tuple[ThreadPoolExecutor, Event]]:
+    """Give threads whose matrix products use one core each, and an event that stops them.
 
-    BLAS's own threads would wait for the next product in a busy loop, and take from the counting
-    what it needs.
+    Threads of BLAS's own would wait for the next product in a busy loop, and take cores from the
+    counting.
     """
     from threadpoolctl import threadpool_limits
 
-    stopped = Event()
+    is_stopped = Event()
     with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as workers:
         try:
-            yield workers, stopped
+            yield workers, is_stopped
         finally:
-            stopped.set()
+            is_stopped.set()
 
 
-class _Batch:
-    """Some queries against all passages, block by block."""
+class _BatchCounter:
+    """Counts and candidates of a batch of queries, block by block."""
 
-    def __init__(self, job: _Job, rows: np.ndarray, mine: slice, longest: np.floating) -> None:
-        golds = job.golds
-        self.job, self.rows, self.query = job, rows, golds.query[mine] - rows[0]
-        self.gold_scores, self.gold_order = golds.score[mine], golds.order[mine]
-        self.gold_group = golds.group[mine]
-        self.vectors = job.queries.take(rows)
-        norms = np.sqrt(np.einsum("ij,ij->i", self.vectors, self.vectors, dtype=np.float64))
-        if not (norms * longest < np.finfo(np.float32).max).all():
-            raise BadData(
-                "embeddings hold NaN, infinity, or numbers so large that scores are no float32; "
-                "is the model damaged, or its arithmetic too narrow?"
-            )
-        # Rounding errors of dim products and sums, whatever their order; 16 for the roundings here.
-        margin = (norms * longest * _UNIT + _TINY) * (job.queries.dim + 16)
-        self.margin = margin.astype(np.float32)
-        self.bounds = np.searchsorted(self.query, np.arange(len(rows) + 1)).astype(np.int64)
-        self.own = np.zeros((len(self.query), 3), np.int64)
-        self.pool = np.zeros((len(self.query), 3), np.int64)
-        self.apart = np.zeros((len(self.query), 3), np.int64)
+    def __init__(
+        self, scorer: Scorer, golds: GoldScores, request: RankRequest, queries: range, bound: float
+    ) -> None:
+        self.request, self.queries = request, queries
+        self.golds = slice(*np.searchsorted(golds.queries, [queries.start, queries.stop]).tolist())
+        self.gold_languages = golds.languages[self.golds]
+        self.batch = scorer.open_batch(queries, bound)
+        self.margin = self.batch.margin
+        gold_queries = golds.queries[self.golds] - queries.start
+        gold_bounds = np.searchsorted(gold_queries, np.arange(len(queries) + 1)).astype(np.int64)
+        self.batch_golds = BatchGolds(
+            gold_bounds, golds.scores[self.golds], golds.id_order[self.golds]
+        )
+        self.in_language, self.in_pool, self.in_images = (
+            np.zeros((len(gold_queries), 3), np.int64) for _ in range(3)
+        )
+        self.depths = {
+            name: min(request.k, len(rows)) for name, rows in request.list_pools().items()
+        }
+        self.candidates = {
+            name: TopCandidates.allocate(len(queries), k) for name, k in self.depths.items()
+        }
 
-    def add(self, block: range, kept: "dict[str, _Kept]") -> None:
-        """Count and collect over one block of passages, all of one group."""
-        from beir_hybrid.retrieval.kernels import collect_best, count_above
+    def add_block(self, block: range) -> None:
+        """Count and collect over one block of passages, all of one language."""
+        from beir_hybrid.retrieval.kernels import collect_candidates
 
-        job, margin = self.job, self.margin
-        places = enumerate(job.groups.items())
-        group, name = next((n, name) for n, (name, rows) in places if block.start in rows)
-        vectors = job.passages.take(slice(block.start, block.stop))
-        fast = _product(self.vectors, vectors, job.device)
-        counts = np.zeros_like(self.pool)
-        golds = (self.bounds, self.gold_scores, margin, self.gold_order)
-        order = job.order[block.start : block.stop]
-        count_above(fast, self.vectors, vectors, order, *golds, counts)
-        aside = name == job.apart
-        (self.apart if aside else self.pool)[:] += counts
-        mine = self.gold_group == group
-        self.own[mine] += counts[mine]
-        for some in (None if aside else kept.get(""), kept.get(WHOLE), kept.get(name)):
-            if some:
-                state = (some.scores, some.rows, some.filled, some.bar)
-                collect_best(fast, block.start, margin, some.k, *state)
+        languages = enumerate(self.request.languages.items())
+        number, name = next((n, name) for n, (name, rows) in languages if block.start in rows)
+        is_image = name == self.request.image_language
+        scored_block = self.batch.score_block(block)
+        counts = np.zeros_like(self.in_pool)
+        id_order = self.request.id_order[block.start : block.stop]
+        scored_block.count_above(self.batch_golds, id_order, counts)
+        (self.in_images if is_image else self.in_pool)[:] += counts
+        is_language = self.gold_languages == number
+        self.in_language[is_language] += counts[is_language]
+        pools = {POOL_WITH_IMAGES, name} if is_image else {POOL, POOL_WITH_IMAGES, name}
+        for pool in pools & self.candidates.keys():
+            candidates, k = self.candidates[pool], self.depths[pool]
+            collect_candidates(scored_block.scores, block.start, self.margin, k, candidates)
 
-    def finish(self, kept: "_Kept", found: np.ndarray, scope: range) -> None:
-        """Score what was kept exactly, and write the best in order."""
-        from beir_hybrid.retrieval.kernels import prune
+    def finish_pool(self, name: str, keys: np.ndarray) -> None:
+        """Score the candidates of a pool exactly, and write the keys of the best of all queries."""
+        from beir_hybrid.retrieval.kernels import prune_candidates
 
-        filled, rows = kept.filled, kept.rows
-        prune(kept.k, kept.scores, rows, filled, self.margin)
-        room = rows.shape[1]
-        lost = np.flatnonzero(filled > room)  # too many were too close to tell apart
-        filled[lost] = 0
-        inside = np.arange(filled.max(initial=0)) < filled[:, None]
-        rows = rows[:, : inside.shape[1]]
-        query = np.repeat(np.arange(len(filled)), filled)
-        keys = np.full(inside.shape, np.iinfo(np.int64).min)
-        exact = scores_of(self.vectors, query, self.job.passages, rows[inside])
-        keys[inside] = _packed(exact, self.job.order[rows[inside]])
-        keys.sort(axis=1)
-        whole = np.flatnonzero(filled)
-        if len(whole):
-            found[self.rows[whole]] = keys[whole, ::-1][:, : kept.k]
-        if len(lost):
-            found[self.rows[lost]] = self._slowly(lost, kept.k, scope)
+        candidates, k, first = self.candidates[name], self.depths[name], self.queries.start
+        prune_candidates(k, self.margin, candidates)
+        sizes, rows = candidates.sizes, candidates.rows
+        overfull = np.flatnonzero(sizes > rows.shape[1])  # too many scores are close together
+        sizes[overfull] = 0
+        is_candidate = np.arange(sizes.max(initial=0)) < sizes[:, None]
+        rows = rows[:, : is_candidate.shape[1]]
+        query = np.repeat(np.arange(len(sizes)), sizes)
+        batch_keys = np.full(is_candidate.shape, np.iinfo(np.int64).min)
+        scores = self.batch.score_pairs(query, rows[is_candidate])
+        batch_keys[is_candidate] = pack_keys(scores, self.request.id_order[rows[is_candidate]])
+        batch_keys.sort(axis=1)
+        filled = np.flatnonzero(sizes)
+        if len(filled):
+            keys[first + filled] = batch_keys[filled, ::-1][:, :k]
+        if len(overfull):
+            keys[first + overfull] = self._find_top_keys(overfull, name)
 
-    def _slowly(self, some: np.ndarray, k: int, scope: range) -> np.ndarray:
-        """Return the k best of some queries, by the scores of all."""
-        from beir_hybrid.retrieval.kernels import all_scores
-
-        best = [np.empty(0, np.int64) for _ in some]
-        for block in _blocks({"": scope}):
-            vectors = self.job.passages.take(slice(block.start, block.stop))
-            order = self.job.order[block.start : block.stop]
-            for place, i in enumerate(some.tolist()):
-                keys = _packed(all_scores(self.vectors[i], vectors), order)
-                keys = np.concatenate([best[place], keys])
-                best[place] = np.partition(keys, len(keys) - k)[-k:] if len(keys) > k else keys
-        return np.sort(np.stack(best), axis=1)[:, ::-1]
+    def _find_top_keys(self, queries: np.ndarray, name: str) -> np.ndarray:
+        """Return the k largest keys of some queries, from the exact scores of all passages."""
+        k = self.depths[name]
+        top_keys = [np.empty(0, np.int64) for _ in queries]
+        for block in split_into_blocks(self.request.list_pools()[name]):
+            id_order = self.request.id_order[block.start : block.stop]
+            for i, query in enumerate(queries.tolist()):
+                block_keys = pack_keys(self.batch.score_all(query, block), id_order)
+                keys = np.concatenate([top_keys[i], block_keys])
+                top_keys[i] = np.partition(keys, len(keys) - k)[-k:] if len(keys) > k else keys
+        return np.sort(np.stack(top_keys), axis=1)[:, ::-1]
 
 
-class _Kept:
-    """What may be among the k best passages of a batch's queries so far."""
-
-    def __init__(self, n: int, k: int) -> None:
-        from beir_hybrid.retrieval.kernels import CHUNK
-
-        self.k = k
-        room = 2 * k + 4 * CHUNK
-        self.scores = np.empty((n, room), np.float32)
-        self.rows = np.empty((n, room), np.int32)
-        self.filled = np.zeros(n, np.int64)
-        self.bar = np.full(n, -np.inf, np.float32)
-
-
-def _blocks(groups: dict[str, range]) -> Iterator[range]:
-    """Yield ranges of passages, none of which reaches into two groups."""
-    for rows in groups.values():
-        for start in range(rows.start, rows.stop, PASSAGES):
-            yield range(start, min(start + PASSAGES, rows.stop))
-
-
-def scores_of(
-    queries: np.ndarray, query: np.ndarray, passages: Embeddings, passage: np.ndarray
-) -> np.ndarray:
-    """Return the score of each pair of rows, read from where the passages lie."""
-    from beir_hybrid.retrieval.kernels import pair_scores
-
-    scores = np.empty(len(query), np.float32)
-    shard, place = passages.shard_numbers[passage], passages.shard_rows[passage]
-    for number in np.unique(shard):
-        mine = np.flatnonzero(shard == number)
-        rows, at = np.asarray(passages.shards[number]), place[mine]
-        if rows.dtype != np.float32:
-            rows, at = rows[at].astype(np.float32), np.arange(len(at), dtype=at.dtype)
-        scores[mine] = pair_scores(queries, rows, query[mine], at)
-    return scores
-
-
-def _product(queries: np.ndarray, passages: np.ndarray, device: str) -> np.ndarray:
-    """Return the fast scores, float32."""
-    if device == "cpu":
-        return queries @ passages.T
-    import torch
-
-    scores = torch.from_numpy(queries).to(device) @ torch.from_numpy(passages).to(device).T
-    fast: np.ndarray = scores.cpu().numpy()
-    return fast
-
-
-def _packed(scores: np.ndarray, order: np.ndarray) -> np.ndarray:
-    """Return numbers that sort by score and, where scores tie, by the order of ids."""
-    return (_flipped(scores.view(np.int32)).astype(np.int64) << 32) | order
-
-
-def unpacked(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the scores and places in the order of ids that `_packed` joined."""
-    return _flipped((keys >> 32).astype(np.int32)).view(np.float32), keys & 0xFFFFFFFF
-
-
-def _flipped(bits: np.ndarray) -> np.ndarray:
-    """Turn float32 bits into integers that sort as the floats do, and back."""
-    return np.where(bits < 0, bits ^ np.int32(0x7FFFFFFF), bits)
-
-
-def _longest(passages: Embeddings, block: range) -> float:
-    """Return the length of a block's longest vector; NaN if one of its numbers is."""
-    rows = passages.take(slice(block.start, block.stop))
-    return float(np.sqrt(np.einsum("ij,ij->i", rows, rows, dtype=np.float64).max()))
-
-
-def _threads() -> int:
+def _count_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

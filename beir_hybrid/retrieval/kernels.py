@@ -1,19 +1,21 @@
-"""Blocks of fast scores in, exact counts and best passages out.
+"""Compiled loops over blocks of approximate scores that give exact counts and best passages.
 
 A product of matrices is fast, but its last bits depend on the sizes of the blocks, on the library
-and on the processor; ranks that hang on them cannot be reproduced. So the *score* of a query and a
-passage is defined apart from it: the inner product in float64, summed in one fixed order, rounded
-to float32. The fast product only decides what is certain: a passage whose fast score is above a
-threshold by more than the product's rounding error can ever be (Higham, Accuracy and Stability of
-Numerical Algorithms, section 3.1) has the higher score. The few within that margin are scored anew.
-Equal vectors tie, on every machine and whatever the blocks.
+and on the processor; ranks that depend on them cannot be reproduced. So the *score* of a query and
+a passage is defined independently of it: the inner product in float64, summed in one fixed order,
+rounded to float32. The fast product only decides what is certain: a passage whose fast score is
+above a threshold by more than the largest possible rounding error of the product (Higham, Accuracy
+and Stability of Numerical Algorithms, section 3.1) has the higher score. The few passages within
+that margin are scored again. Equal vectors tie, on every machine and whatever the blocks.
 """
 
-# The arrays' elements have types and shapes that numba infers; the loops are what it compiles well.
+# The arrays' elements have types and shapes that numba infers; it compiles loops well.
 import numba as nb
 import numpy as np
 
-CHUNK = 128  # scores looked at together; where one is close to a threshold, all are looked at again
+from beir_hybrid.retrieval.scorer import BatchGolds
+from beir_hybrid.retrieval.top_candidates import CHUNK, TopCandidates
+
 LANES = 32  # sums of a score: enough for vector instructions to run at full speed
 
 
@@ -21,134 +23,160 @@ LANES = 32  # sums of a score: enough for vector instructions to run at full spe
 def _dot(a: np.ndarray, b: np.ndarray, sums: np.ndarray) -> np.float32:
     """Return the score of two float32 vectors: `LANES` sums in float64, then theirs by halves."""
     n = a.shape[0]
-    whole = n - n % LANES
+    n_even = n - n % LANES
     for lane in range(LANES):
         sums[lane] = 0.0
-    for k in range(0, whole, LANES):
+    for k in range(0, n_even, LANES):
         for lane in range(LANES):
             sums[lane] += np.float64(a[k + lane]) * np.float64(b[k + lane])
-    for k in range(whole, n):
-        sums[k - whole] += np.float64(a[k]) * np.float64(b[k])
+    for k in range(n_even, n):
+        sums[k - n_even] += np.float64(a[k]) * np.float64(b[k])
     half = LANES // 2
     while half:
         for lane in range(half):
             sums[lane] += sums[lane + half]
         half //= 2
-    # Zero is one number, whatever its sign.
+    # Adding zero makes -0 and 0 one number.
     return np.float32(sums[0]) + np.float32(0.0)
 
 
 @nb.njit(nogil=True, cache=True)
-def pair_scores(
-    queries: np.ndarray, passages: np.ndarray, query: np.ndarray, passage: np.ndarray
+def dot_pairs(
+    queries: np.ndarray, passages: np.ndarray, query_rows: np.ndarray, passage_rows: np.ndarray
 ) -> np.ndarray:
     """Return the score of each pair of a row of `queries` and a row of `passages`."""
-    scores = np.empty(len(query), dtype=np.float32)
+    scores = np.empty(len(query_rows), dtype=np.float32)
     sums = np.empty(LANES)
-    for i in range(len(query)):
-        scores[i] = _dot(queries[query[i]], passages[passage[i]], sums)
+    for i in range(len(query_rows)):
+        scores[i] = _dot(queries[query_rows[i]], passages[passage_rows[i]], sums)
     return scores
 
 
 @nb.njit(nogil=True, cache=True)
-def count_above(
+def dot_all(query: np.ndarray, block: np.ndarray) -> np.ndarray:
+    """Return the scores of one query and every passage of a block."""
+    scores = np.empty(len(block), dtype=np.float32)
+    sums = np.empty(LANES)
+    for k in range(len(block)):
+        scores[k] = _dot(query, block[k], sums)
+    return scores
+
+
+@nb.njit(nogil=True, cache=True)
+def count_dense_above(
     fast: np.ndarray,  # (n, block) float32: the product of these queries and this block
     queries: np.ndarray,  # (n, dim) float32
     block: np.ndarray,  # (block, dim) float32
-    order: np.ndarray,  # (block,) int32: places of the passages' ids in the order of ids
-    bounds: np.ndarray,  # (n + 1,) int64: the golds of query i are bounds[i]:bounds[i + 1]
-    score: np.ndarray,  # (golds,) float32
     margin: np.ndarray,  # (n,) float32: how far a fast score may be from the score
-    gold_order: np.ndarray,  # (golds,) int32
+    id_order: np.ndarray,  # (block,) int32: places of the passages' ids among sorted ids
+    golds: BatchGolds,
     counts: np.ndarray,  # (golds, 3) int64: above, ties with a later id, ties with an earlier id
 ) -> None:
-    """Add to `counts` how many passages of the block stand above, or tie with, each gold."""
+    """Add to `counts` how many passages of the block rank above, or tie with, each gold."""
+    bounds, gold_scores, gold_order = golds.bounds, golds.scores, golds.id_order
     close = np.empty(CHUNK, dtype=np.int64)
     sums = np.empty(LANES)
     for i in range(fast.shape[0]):
         for start in range(0, fast.shape[1], CHUNK):
             row = fast[i, start : start + CHUNK]
             for gold in range(bounds[i], bounds[i + 1]):
-                high = score[gold] + margin[i]
-                low = score[gold] - margin[i]
-                # Unsigned 32-bit sums of comparisons are what compiles to vector instructions.
-                above = np.uint32(0)
-                near = np.uint32(0)
+                high = gold_scores[gold] + margin[i]
+                low = gold_scores[gold] - margin[i]
+                # Unsigned 32-bit sums of comparisons compile to vector instructions.
+                n_above = np.uint32(0)
+                n_near = np.uint32(0)
                 for k in range(row.shape[0]):
-                    above += np.uint32(row[k] > high)
-                    near += np.uint32(row[k] >= low)
-                counts[gold, 0] += above
-                if near == above:
+                    n_above += np.uint32(row[k] > high)
+                    n_near += np.uint32(row[k] >= low)
+                counts[gold, 0] += n_above
+                if n_near == n_above:
                     continue
-                found = 0
+                n_close = 0
                 for k in range(row.shape[0]):  # without a branch to mispredict
-                    close[found] = start + k
-                    found += (row[k] >= low) & (row[k] <= high)
-                for k in close[:found]:
+                    close[n_close] = start + k
+                    n_close += (row[k] >= low) & (row[k] <= high)
+                for k in close[:n_close]:
                     exact = _dot(queries[i], block[k], sums)
-                    if exact > score[gold]:
+                    if exact > gold_scores[gold]:
                         counts[gold, 0] += 1
-                    elif exact == score[gold]:
-                        counts[gold, 1] += order[k] > gold_order[gold]
-                        counts[gold, 2] += order[k] < gold_order[gold]
+                    elif exact == gold_scores[gold]:
+                        counts[gold, 1] += id_order[k] > gold_order[gold]
+                        counts[gold, 2] += id_order[k] < gold_order[gold]
 
 
 @nb.njit(nogil=True, cache=True)
-def collect_best(
+def count_exact_above(
+    scores: np.ndarray,  # (n, block) float32, exact
+    id_order: np.ndarray,  # (block,) int32
+    golds: BatchGolds,
+    counts: np.ndarray,  # (golds, 3) int64
+) -> None:
+    """Add to `counts` as `count_dense_above` does, where the block's scores are exact."""
+    for i in range(scores.shape[0]):
+        for gold in range(golds.bounds[i], golds.bounds[i + 1]):
+            gold_score, gold_order = golds.scores[gold], golds.id_order[gold]
+            for k in range(scores.shape[1]):
+                if scores[i, k] > gold_score:
+                    counts[gold, 0] += 1
+                elif scores[i, k] == gold_score:
+                    counts[gold, 1] += id_order[k] > gold_order
+                    counts[gold, 2] += id_order[k] < gold_order
+
+
+@nb.njit(nogil=True, cache=True)
+def collect_candidates(
     fast: np.ndarray,
-    first: int,  # the row number of the block's first passage
+    first_row: int,  # the row number of the block's first passage
     margin: np.ndarray,  # (n,) float32
     k: int,
-    scores: np.ndarray,  # (n, room) float32: fast scores that may be among the k best
-    rows: np.ndarray,  # (n, room) int32: their passages
-    filled: np.ndarray,  # (n,) int64: how many there are; room + 1 if they ever did not fit
-    bar: np.ndarray,  # (n,) float32: no lower fast score can be among the k best
+    candidates: TopCandidates,
 ) -> None:
-    """Keep the passages of the block that may be among the k best of each query."""
-    room = scores.shape[1]
+    """Add the passages of the block that may be among the k best of each query."""
+    scores, rows, sizes, bars = candidates
+    capacity = scores.shape[1]
     for i in range(fast.shape[0]):
         for start in range(0, fast.shape[1], CHUNK):
             row = fast[i, start : start + CHUNK]
-            some = np.uint32(0)
+            n_new = np.uint32(0)
             for c in range(row.shape[0]):
-                some += np.uint32(row[c] >= bar[i])
-            if some == 0 or filled[i] > room:
+                n_new += np.uint32(row[c] >= bars[i])
+            if n_new == 0 or sizes[i] > capacity:
                 continue
-            if filled[i] + some > room:
-                bar[i] = _kth(scores[i, : filled[i]].copy(), k) - 2 * margin[i]
-                filled[i] = _keep(bar[i], scores[i], rows[i], filled[i])
-                if filled[i] > room - CHUNK:
-                    filled[i] = room + 1
+            if sizes[i] + n_new > capacity:
+                bars[i] = _kth_largest(scores[i, : sizes[i]].copy(), k) - 2 * margin[i]
+                sizes[i] = _drop_below(bars[i], scores[i], rows[i], sizes[i])
+                if sizes[i] > capacity - CHUNK:
+                    sizes[i] = capacity + 1
                     continue
             for c in range(row.shape[0]):
-                if row[c] >= bar[i]:
-                    scores[i, filled[i]], rows[i, filled[i]] = row[c], first + start + c
-                    filled[i] += 1
+                if row[c] >= bars[i]:
+                    scores[i, sizes[i]], rows[i, sizes[i]] = row[c], first_row + start + c
+                    sizes[i] += 1
 
 
 @nb.njit(nogil=True, cache=True)
-def prune(
-    k: int, scores: np.ndarray, rows: np.ndarray, filled: np.ndarray, margin: np.ndarray
-) -> None:
-    """Drop what cannot be among the k best; for `collect_best`'s arrays, at the end."""
-    for i in range(len(filled)):
-        if k < filled[i] <= scores.shape[1]:
-            bar = _kth(scores[i, : filled[i]].copy(), k) - 2 * margin[i]
-            filled[i] = _keep(bar, scores[i], rows[i], filled[i])
+def prune_candidates(k: int, margin: np.ndarray, candidates: TopCandidates) -> None:
+    """Drop the candidates that cannot be among the k best, after the last block."""
+    scores, rows, sizes, _ = candidates
+    for i in range(len(sizes)):
+        if k < sizes[i] <= scores.shape[1]:
+            bar = _kth_largest(scores[i, : sizes[i]].copy(), k) - 2 * margin[i]
+            sizes[i] = _drop_below(bar, scores[i], rows[i], sizes[i])
 
 
 @nb.njit(nogil=True, cache=True)
-def _keep(bar: np.float32, scores: np.ndarray, rows: np.ndarray, filled: int) -> int:
-    kept = 0
-    for c in range(filled):
+def _drop_below(bar: np.float32, scores: np.ndarray, rows: np.ndarray, size: int) -> int:
+    """Move the entries from `bar` on to the front; return how many there are."""
+    new_size = 0
+    for c in range(size):
         if scores[c] >= bar:
-            scores[kept], rows[kept] = scores[c], rows[c]
-            kept += 1
-    return kept
+            scores[new_size], rows[new_size] = scores[c], rows[c]
+            new_size += 1
+    return new_size
 
 
 @nb.njit(nogil=True, cache=True)
-def _kth(values: np.ndarray, k: int) -> np.float32:
+def _kth_largest(values: np.ndarray, k: int) -> np.float32:
     """Return the k-th largest value (Hoare's selection); changes the order of `values`."""
     low, high, target = 0, len(values) - 1, k - 1
     while low < high:
@@ -173,24 +201,14 @@ def _kth(values: np.ndarray, k: int) -> np.float32:
 
 
 @nb.njit(nogil=True, cache=True)
-def all_scores(query: np.ndarray, block: np.ndarray) -> np.ndarray:
-    """Return the scores of one query and every passage of a block."""
-    scores = np.empty(len(block), dtype=np.float32)
-    sums = np.empty(LANES)
-    for k in range(len(block)):
-        scores[k] = _dot(query, block[k], sums)
-    return scores
-
-
-@nb.njit(nogil=True, cache=True)
-def merge(one: np.ndarray, other: np.ndarray, found: np.ndarray) -> None:
-    """Fill each row of `found` with the largest numbers of two rows; all descend, (n, any)."""
-    for i in range(found.shape[0]):
+def merge_descending(first: np.ndarray, second: np.ndarray, largest: np.ndarray) -> None:
+    """Fill each row of `largest` with the largest numbers of two rows; all descend, (n, any)."""
+    for i in range(largest.shape[0]):
         a = b = 0
-        for c in range(found.shape[1]):
-            if b == other.shape[1] or (a < one.shape[1] and one[i, a] >= other[i, b]):
-                found[i, c] = one[i, a]
+        for c in range(largest.shape[1]):
+            if b == second.shape[1] or (a < first.shape[1] and first[i, a] >= second[i, b]):
+                largest[i, c] = first[i, a]
                 a += 1
             else:
-                found[i, c] = other[i, b]
+                largest[i, c] = second[i, b]
                 b += 1

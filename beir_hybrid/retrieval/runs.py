@@ -1,4 +1,4 @@
-"""Rankings in, TREC run files out; and back, with the same scores."""
+"""TREC run files: the ranked documents of each query and their scores, written and read."""
 
 import gzip
 import math
@@ -16,61 +16,55 @@ from beir_hybrid.collection.collection import Prefixes
 from beir_hybrid.collection.lines import read_lines
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.files import atomic_file
-from beir_hybrid.retrieval.rank import Best
+from beir_hybrid.retrieval.results import TopPassages
 
-Run = dict[str, dict[str, float]]
-Rows = Iterable[tuple[str, Iterable[tuple[str, float]]]]
+Run = dict[str, dict[str, float]]  # query ids to document ids to scores
+RunRows = Iterable[tuple[str, Iterable[tuple[str, float]]]]
 
-_COLUMNS = 6  # query, Q0, document, rank, score, tag
-_BATCH = 256  # queries whose documents' ids are looked up together
+_N_COLUMNS = 6  # query, Q0, document, rank, score, tag
+_QUERY_CHUNK = 256  # queries whose documents' ids are looked up together
 
 
-def best_to_run(
-    best: Best, query_ids: Sequence[str], passage_ids: Sequence[str] | pa.ChunkedArray
+def make_run_rows(
+    top: TopPassages, query_ids: Sequence[str], passage_ids: Sequence[str] | pa.ChunkedArray
 ) -> Iterator[tuple[str, list[tuple[str, float]]]]:
     """Yield each query's id and its best passages' ids and scores, best first.
 
     Parameters
     ----------
-    best
-        Rows of -1 are past the last passage.
+    top
+        The best passages; rows of -1 are past the last one.
     query_ids
-        An id for each row of `best`.
+        An id for each row of `top`.
     passage_ids
-        The ids of all passages that were ranked: what the row numbers in `best` count.
+        The ids of all passages, which the row numbers in `top` count.
     """
-    for start in range(0, len(best.rows), _BATCH):
-        rows = best.rows[start : start + _BATCH]
-        there = (rows >= 0).sum(axis=1).tolist()
-        distinct, places = np.unique(np.maximum(rows, 0), return_inverse=True)
+    for start in range(0, len(top.rows), _QUERY_CHUNK):
+        rows = top.rows[start : start + _QUERY_CHUNK]
+        sizes = (rows >= 0).sum(axis=1).tolist()
+        distinct, indexes = np.unique(np.maximum(rows, 0), return_inverse=True)
         if isinstance(passage_ids, pa.ChunkedArray):
-            names = passage_ids.take(to_arrow(distinct)).to_pylist()
+            ids = passage_ids.take(to_arrow(distinct)).to_pylist()
         else:
-            names = [passage_ids[row] for row in distinct.tolist()]
-        for offset, at in enumerate(places.reshape(rows.shape)):
-            scores = best.scores[start + offset].tolist()
-            yield (
-                query_ids[start + offset],
-                [
-                    (names[place], score)
-                    for place, score in zip(
-                        at[: there[offset]].tolist(), scores[: there[offset]], strict=True
-                    )
-                ],
-            )
+            ids = [passage_ids[row] for row in distinct.tolist()]
+        for offset, row_indexes in enumerate(indexes.reshape(rows.shape)):
+            size, query = sizes[offset], start + offset
+            scores = top.scores[query].tolist()[:size]
+            pairs = zip(row_indexes[:size].tolist(), scores, strict=True)
+            yield query_ids[query], [(ids[index], score) for index, score in pairs]
 
 
 def write_run(
     path: str | Path,
-    run: Rows | Mapping[str, Mapping[str, float]],
+    run: RunRows | Mapping[str, Mapping[str, float]],
     tag: str = "beir-hybrid",
     *,
     view: View | None = None,
 ) -> Path:
-    """Write a run as TREC lays it out, gzipped if the name ends in ``.gz``.
+    """Write a run as a TREC file, gzipped if the name ends in ``.gz``.
 
-    Documents stand in trec_eval's order: by their scores as float32, ties by descending id. A
-    score is the shortest decimal that reads back to the same float32.
+    Documents are in trec_eval's order: by their scores as float32, ties by descending id. A score
+    is the shortest decimal that reads back to the same float32.
 
     Parameters
     ----------
@@ -78,7 +72,7 @@ def write_run(
         Each query's id and its documents' ids and scores, in any order; one query at a time is
         held in memory.
     view
-        The setting that was ranked: where its origin had ids of its own, those are written.
+        The setting that was ranked: if its origin has ids of its own, those are written.
 
     Examples
     --------
@@ -90,140 +84,150 @@ def write_run(
     >>> read_run(path)
     {'q1': {'d2': 0.75, 'd1': 0.5}}
     """
-    path, cut = Path(path), view.prefixes if view else Prefixes()
+    path, prefixes = Path(path), view.prefixes if view else Prefixes()
     if tag.split() != [tag]:
         raise BadOption(f"the tag {tag!r} must be one word")
-    seen: set[str] = set()
-    with atomic_file(path) as temporary, _written(temporary, packed=path.suffix == ".gz") as file:
-        for query, found in run.items() if isinstance(run, Mapping) else run:
-            if query in seen:
-                raise BadData(f"the run holds query {query!r} twice")
-            seen.add(query)
-            pairs = list(found.items() if isinstance(found, Mapping) else found)
-            name = _word("query", query.removeprefix(cut.queries))
-            lines = [
-                f"{name} Q0 {_word('document', key.removeprefix(cut.passages))} {rank} {score} "
-                f"{tag}\n"
-                for rank, (key, score) in enumerate(_ordered(query, pairs), start=1)
-            ]
+    written_ids: set[str] = set()
+    with atomic_file(path) as temporary, _open_for_writing(temporary, path.suffix) as file:
+        for query_id, documents in run.items() if isinstance(run, Mapping) else run:
+            if query_id in written_ids:
+                raise BadData(f"the run holds query {query_id!r} twice")
+            written_ids.add(query_id)
+            pairs = list(documents.items() if isinstance(documents, Mapping) else documents)
+            lines = _format_lines(query_id, pairs, prefixes, tag)
             file.write("".join(lines).encode())
     return path
 
 
-def _ordered(query: str, pairs: list[tuple[str, float]]) -> Iterator[tuple[str, str]]:
+def _format_lines(
+    query_id: str, pairs: list[tuple[str, float]], prefixes: Prefixes, tag: str
+) -> Iterator[str]:
+    """Yield the lines of one query."""
+    query = query_id.removeprefix(prefixes.queries)
+    _check_word("query", query)
+    for rank, (document_id, score) in enumerate(_sort_documents(query_id, pairs), start=1):
+        document = document_id.removeprefix(prefixes.passages)
+        _check_word("document", document)
+        yield f"{query} Q0 {document} {rank} {score} {tag}\n"
+
+
+def _sort_documents(query_id: str, pairs: list[tuple[str, float]]) -> Iterator[tuple[str, str]]:
     """Yield documents and their scores as text, best first."""
-    ids = [key for key, _ in pairs]
+    ids = [document_id for document_id, _ in pairs]
     if len(set(ids)) < len(ids):
-        twice = next(key for key in ids if ids.count(key) > 1)
-        raise BadData(f"the run holds document {twice!r} twice for query {query!r}")
+        duplicate = next(document_id for document_id in ids if ids.count(document_id) > 1)
+        raise BadData(f"the run holds document {duplicate!r} twice for query {query_id!r}")
     with np.errstate(over="ignore"):
         scores = np.array([score for _, score in pairs], dtype=np.float32)
     if not np.isfinite(scores).all():
-        bad = pairs[int(np.flatnonzero(~np.isfinite(scores))[0])]
-        raise BadData(f"query {query!r}: document {bad[0]!r} has the score {bad[1]}, no float32")
+        document_id, score = pairs[int(np.flatnonzero(~np.isfinite(scores))[0])]
+        raise BadData(
+            f"query {query_id!r}: document {document_id!r} has the score {score}, no float32"
+        )
     texts, numbers = scores.astype(str), scores.tolist()
-    for at in sorted(range(len(ids)), key=lambda at: (numbers[at], ids[at]), reverse=True):
-        yield ids[at], str(texts[at])
+    for i in sorted(range(len(ids)), key=lambda i: (numbers[i], ids[i]), reverse=True):
+        yield ids[i], str(texts[i])
 
 
-def _word(kind: str, key: str) -> str:
-    if key.split() != [key]:
-        raise BadData(f"the {kind} id {key!r} is empty or holds white space: no run file takes it")
-    return key
+def _check_word(kind: str, text: str) -> None:
+    if text.split() != [text]:
+        raise BadData(f"the {kind} id {text!r} is empty or holds white space: no run file takes it")
 
 
 @contextmanager
-def _written(path: Path, *, packed: bool) -> Iterator[BufferedWriter | gzip.GzipFile]:
+def _open_for_writing(path: Path, suffix: str) -> Iterator[BufferedWriter | gzip.GzipFile]:
     with path.open("wb") as file:
-        if not packed:
+        if suffix != ".gz":
             yield file
             return
-        # Neither a name nor a time in it: equal runs make equal files.
-        with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as pack:
-            yield pack
+        # Without name and time in its header: equal runs make equal files.
+        with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as archive:
+            yield archive
 
 
 def read_run(
     path: str | Path,
     *,
     view: View | None = None,
-    known_documents: Collection[str] | None = None,
+    known_passages: Collection[str] | None = None,
     known_queries: Collection[str] | None = None,
 ) -> Run:
     """Read a TREC run file, plain or gzipped: each query's documents and their scores.
 
-    Queries and documents stand in the order of the file; its ranks do not count, as they do not
-    for trec_eval. Scores are the numbers in the file, in double precision: those of `write_run`
-    equal the written ones as float32, and order documents as they did.
+    Queries and documents are in the order of the file; its ranks are ignored, as trec_eval ignores
+    them. Scores are the numbers in the file, in double precision: those of `write_run` equal the
+    written ones as float32, and order documents as they did.
 
     Parameters
     ----------
     view
-        The setting that the run is for: where its origin had ids of its own, the file may hold
-        those, or ours if `known_documents` and `known_queries` tell them apart.
-    known_documents, known_queries
+        The setting of the run: if its origin has ids of its own, the file may hold those, or the
+        collection's if `known_passages` and `known_queries` tell them apart.
+    known_passages, known_queries
         All ids that the run may name (sets, or mappings with them as keys).
     """
-    path, before = Path(path), view.prefixes if view else Prefixes()
-    queries = _Ids("queries", before.queries, known_queries)
-    documents = _Ids("documents", before.passages, known_documents)
+    path, prefixes = Path(path), view.prefixes if view else Prefixes()
+    queries = _IdColumn("queries", prefixes.queries, known_queries)
+    documents = _IdColumn("documents", prefixes.passages, known_passages)
     run: Run = {}
     for number, line in read_lines(path):
         if line.isspace():
             continue
-        where = f"{path} line {number}"
-        parts = line.split()
-        if len(parts) != _COLUMNS:
-            raise BadData(f"{where} has {len(parts)} columns; a run has {_COLUMNS}")
-        query = queries.get(parts[0], number, where)
-        document = documents.get(parts[2], number, where)
-        score = _number(parts[4], where)
-        found = run.setdefault(query, {})
-        if document in found:
-            raise BadData(f"{where}: document {document!r} is there twice for query {query!r}")
-        found[document] = score
-    for ids in (queries, documents):
-        ids.check(path)
+        place = f"{path} line {number}"
+        columns = line.split()
+        if len(columns) != _N_COLUMNS:
+            raise BadData(f"{place} has {len(columns)} columns; a run has {_N_COLUMNS}")
+        query = queries.translate(columns[0], number, place)
+        document = documents.translate(columns[2], number, place)
+        score = _parse_score(columns[4], place)
+        scores = run.setdefault(query, {})
+        if document in scores:
+            raise BadData(f"{place}: document {document!r} is there twice for query {query!r}")
+        scores[document] = score
+    for column in (queries, documents):
+        column.check_unknown_ids(path)
     return run
 
 
-class _Ids:
-    """The ids of one column: bytes to ours, each held once, and which of them are unknown."""
+class _IdColumn:
+    """The ids in one column of a run file, translated to those of the collection."""
 
-    def __init__(self, kind: str, prefix: str, known: Collection[str] | None) -> None:
-        self.kind, self.prefix, self.known = kind, prefix, known
-        self.ours: dict[bytes, str] = {}
-        self.unknown: dict[str, int] = {}  # and the line where each occurs first
+    def __init__(self, kind: str, prefix: str, known_ids: Collection[str] | None) -> None:
+        self.kind, self.prefix, self.known_ids = kind, prefix, known_ids
+        self.ids: dict[bytes, str] = {}  # each id is held once
+        self.unknown_ids: dict[str, int] = {}  # and the first line of each
 
-    def get(self, raw: bytes, number: int, where: str) -> str:
-        if raw in self.ours:
-            return self.ours[raw]
+    def translate(self, raw_id: bytes, number: int, place: str) -> str:
+        """Return the collection's id, with the prefix unless the file has it without."""
+        if raw_id in self.ids:
+            return self.ids[raw_id]
         try:
-            key = raw.decode("utf-8")
+            file_id = raw_id.decode("utf-8")
         except UnicodeDecodeError as error:
-            raise BadData(f"{where} is not UTF-8: {error}") from error
-        mine = self.prefix + key
-        if self.known is not None and mine not in self.known:
-            mine = key
-            if key not in self.known:
-                self.unknown[key] = number
-        self.ours[raw] = mine
-        return mine
+            raise BadData(f"{place} is not UTF-8: {error}") from error
+        own_id = self.prefix + file_id
+        if self.known_ids is not None and own_id not in self.known_ids:
+            own_id = file_id
+            if file_id not in self.known_ids:
+                self.unknown_ids[file_id] = number
+        self.ids[raw_id] = own_id
+        return own_id
 
-    def check(self, path: Path) -> None:
-        if self.unknown:
-            first, line = next(iter(self.unknown.items()))
+    def check_unknown_ids(self, path: Path) -> None:
+        """Raise `BadData` if the file has ids that are not among the known ones."""
+        if self.unknown_ids:
+            first_id, line = next(iter(self.unknown_ids.items()))
             raise BadData(
-                f"{path} names {len(self.unknown):,} {self.kind} that are not there, "
-                f"first {first!r} in line {line}"
+                f"{path} names {len(self.unknown_ids):,} {self.kind} that are not there, "
+                f"first {first_id!r} in line {line}"
             )
 
 
-def _number(raw: bytes, where: str) -> float:
+def _parse_score(raw_score: bytes, place: str) -> float:
     try:
-        score = float(raw)
+        score = float(raw_score)
     except ValueError:
         score = math.nan
     if math.isnan(score):
-        raise BadData(f"{where}: the score {raw.decode(errors='replace')!r} is no number")
+        raise BadData(f"{place}: the score {raw_score.decode(errors='replace')!r} is no number")
     return score

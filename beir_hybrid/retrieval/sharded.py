@@ -1,154 +1,164 @@
-"""Shards of passages in, the ranks and best passages of all of them together out.
+"""Exact ranks from shards of passages, in this process or on a cluster.
 
-A rank is a count, so those of the shards add up; and as a score is the same number wherever it is
-worked out (see `kernels`), the result is that of `rank`, to the last bit.
+A rank is a count, so the counts of shards add up; and as a score is the same number wherever it is
+computed (see `kernels`), the result is that of `rank`, to the last bit.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
 from beir_hybrid.checks import check_positive
-from beir_hybrid.encoding import Embeddings
 from beir_hybrid.encoding.cluster import Cluster
 from beir_hybrid.progress import progress_bar
-from beir_hybrid.retrieval.count import PASSAGES, Counted, Golds, count
-from beir_hybrid.retrieval.rank import Ranked, check, golds_of, rank, ranked
+from beir_hybrid.retrieval.count import GoldScores, RankCounts, count_passages, score_golds
+from beir_hybrid.retrieval.rank import build_ranked_passages, rank
+from beir_hybrid.retrieval.request import BLOCK_PASSAGES, RankRequest
+from beir_hybrid.retrieval.results import RankedPassages
+from beir_hybrid.retrieval.scorer import Scorer
 
-Jobs = Iterable[tuple[Any, ...]]
-Each = Callable[[Callable[..., Any], Any, Jobs], Iterable[Any]]
-_BYTES = 32 << 20  # of a shard's vectors, or those of its result where that is larger
+_SHARD_BYTES = 32 << 20  # of a shard's passages, or of its result where that is larger
 
 
-def here(function: Callable[..., Any], common: Any, jobs: Jobs) -> Iterator[Any]:
-    """Call a function for each job in this process, as `Cluster.each` does in others."""
+class Common(NamedTuple):
+    """Input of all shards: the scorer without passages, and the golds with their scores."""
+
+    scorer: Scorer
+    golds: GoldScores
+
+
+class Shard(NamedTuple):
+    """Input of one shard.
+
+    `bars` has the key of each query's k-th best passage so far, by pool, where there are so many:
+    no lower one has to be sent back.
+    """
+
+    request: RankRequest
+    bars: dict[str, np.ndarray]  # (n_queries,) int64
+    passages: object  # as the scorer loads them
+
+
+class ShardResult(NamedTuple):
+    """The counts of one shard, and how many passages it has."""
+
+    counts: RankCounts
+    n_passages: int
+
+
+CountShard = Callable[[Common, Shard], ShardResult]
+MapShards = Callable[[CountShard, Common, Iterable[tuple[Shard]]], Iterable[ShardResult]]
+
+
+def map_in_process(
+    function: CountShard, common: Common, jobs: Iterable[tuple[Shard]]
+) -> Iterator[ShardResult]:
+    """Call a function for each shard in this process, as `Cluster.map_unordered` does elsewhere."""
     return (function(common, *job) for job in jobs)
 
 
 def rank_sharded(
-    queries: Embeddings,
-    passages: Embeddings,
-    judged: tuple[np.ndarray, np.ndarray],
-    groups: dict[str, range],
-    order: np.ndarray,
+    scorer: Scorer,
+    request: RankRequest,
     *,
-    k: int = 0,
-    per_group: bool = False,
-    apart: str = "",
-    each: Each = here,
-    size: int | None = None,
+    map_shards: MapShards = map_in_process,
+    shard_size: int | None = None,
     workers: int = 1,
-) -> Ranked:
-    """Do what `rank` does, shard by shard.
+) -> RankedPassages:
+    """Rank as `rank` does, shard by shard.
 
     Parameters
     ----------
-    each
-        What calls a function for every shard, in whatever order: `here` or `Cluster.each`.
-    size
-        How many passages a shard has; by default what suits so many `workers`. A shard's vectors
-        are read when it is its turn.
+    map_shards
+        Calls a function for every shard, in any order: `map_in_process` or `Cluster.map_unordered`.
+    shard_size
+        The number of passages of a shard; by default one that suits the number of `workers`. A
+        shard's passages are loaded when it is its turn.
     """
-    check(queries, passages, k)
-    if size is None:
-        size = _size(len(passages), passages.dim, len(queries) * k, workers)
-    else:
-        check_positive(size=size)
-    groups = {name: rows for name, rows in groups.items() if len(rows)}
-    golds = golds_of(queries, passages, judged, groups, order)
-    common = queries.take(slice(None)), golds, k, per_group, apart
-    starts = range(0, len(passages), size)
-    shards = (range(start, min(start + size, len(passages))) for start in starts)
-    n = len(golds.query)
-    total = Counted(np.zeros((n, 3), np.int64), np.zeros((n, 3), np.int64), {})
-    # Drawn one by one, so that each shard is told the best of those before it.
+    n = scorer.n_passages
+    if shard_size is None:
+        shard_size = _choose_shard_size(scorer, request.k, workers)
+    check_positive(shard_size=shard_size)
+    request = request.without_empty_languages()
+    golds = score_golds(scorer, request)
+    no_counts = np.zeros((len(golds.queries), 3), np.int64)
+    total = RankCounts(no_counts, no_counts, None, {})
+    shard_rows = (range(start, min(start + shard_size, n)) for start in range(0, n, shard_size))
+    # Drawn one by one, so that each shard gets the bars of those before it.
     jobs = (
-        (_inside(groups, rows), _bars(total, k), *_read(passages, order, rows)) for rows in shards
+        (
+            Shard(
+                request.slice_passages(rows),
+                _read_bars(total, request.k),
+                scorer.load_passages(rows),
+            ),
+        )
+        for rows in shard_rows
     )
-    with progress_bar("ranking", len(queries) * len(passages), unit="scores") as advance:
-        for found, rows in each(_count, common, jobs):
-            total = merged(total, found, k)
-            advance(len(queries) * rows)
-    return ranked(golds, total, order)
+    common = Common(scorer.without_passages(), golds)
+    with progress_bar("ranking", scorer.n_queries * n, unit="scores") as advance:
+        for counts, n_passages in map_shards(count_shard, common, jobs):
+            total = merge_shards(total, counts, request.k)
+            advance(scorer.n_queries * n_passages)
+    return build_ranked_passages(golds, total, request.id_order)
 
 
-def ranking_on(cluster: Cluster | None) -> Callable[..., Ranked]:
-    """Return what ranks on a cluster, or in this process where there is none."""
+def choose_ranker(cluster: Cluster | None) -> Callable[[Scorer, RankRequest], RankedPassages]:
+    """Return a function that ranks on a cluster or, without one, in this process."""
     if cluster is None:
         return rank
-    return partial(rank_sharded, each=cluster.map_unordered, workers=max(1, cluster.cpus))
+    workers = max(1, cluster.cpus)
+    return partial(rank_sharded, map_shards=cluster.map_unordered, workers=workers)
 
 
-def merged(one: Counted, other: Counted, k: int) -> Counted:
-    """Return what two sets of passages have to say together."""
-    from beir_hybrid.retrieval.kernels import merge
+def merge_shards(first: RankCounts, second: RankCounts, k: int) -> RankCounts:
+    """Merge the counts and the best passages of two sets of passages."""
+    from beir_hybrid.retrieval.kernels import merge_descending
 
-    best = other.best | one.best
-    for name in one.best.keys() & other.best.keys():
-        mine, more = one.best[name], other.best[name]
-        best[name] = np.empty((len(mine), min(k, mine.shape[1] + more.shape[1])), np.int64)
-        merge(mine, more, best[name])
-    apart = one.apart if other.apart is None else other.apart
-    if one.apart is not None and other.apart is not None:
-        apart = one.apart + other.apart
-    return Counted(one.own + other.own, one.pool + other.pool, best, apart)
-
-
-def _size(n: int, dim: int, best: int, workers: int) -> int:
-    """Return how many passages a shard has: several for each worker, if they are not too small."""
-    most = max(_BYTES, 8 * best) // (4 * max(dim, 1))
-    return max(PASSAGES, min(most, -(-n // (4 * workers))))
-
-
-def _inside(groups: dict[str, range], rows: range) -> dict[str, range]:
-    """Return what of each group lies within some rows, counted from the first of them."""
-    found = {}
-    for name, group in groups.items():
-        start = max(group.start, rows.start) - rows.start
-        found[name] = range(start, max(start, min(group.stop, rows.stop) - rows.start))
-    return found
-
-
-def _bars(total: Counted, k: int) -> dict[str, np.ndarray]:
-    """Return the least of each query's k best so far, as far as there are so many."""
-    return {name: keys[:, -1].copy() for name, keys in total.best.items() if keys.shape[1] == k}
-
-
-def _read(passages: Embeddings, order: np.ndarray, rows: range) -> tuple[np.ndarray, np.ndarray]:
-    within = slice(rows.start, rows.stop)
-    return order[within], passages.take(within)
-
-
-def _count(
-    common: tuple[np.ndarray, Golds, int, bool, str],
-    groups: dict[str, range],
-    bars: dict[str, np.ndarray],
-    order: np.ndarray,
-    vectors: np.ndarray,
-) -> tuple[Counted, int]:
-    """Count in one shard, with one thread: another process may have the other cores.
-
-    What is among the best of the shard, but below all bars, need not travel.
-    """
-    queries, golds, k, per_group, apart = common
-    # From another process arrays come read-only; the kernels would be compiled anew for those.
-    fields = {name: np.array(getattr(golds, name)) for name in ("query", "score", "order", "group")}
-    found = count(
-        Embeddings.from_array(np.array(queries)),
-        Embeddings.from_array(vectors),
-        replace(golds, **fields),
-        groups,
-        np.array(order),
-        k=k,
-        per_group=per_group,
-        apart=apart,
-        threads=1,
+    top_keys = second.top_keys | first.top_keys
+    for name in first.top_keys.keys() & second.top_keys.keys():
+        keys, more_keys = first.top_keys[name], second.top_keys[name]
+        width = min(k, keys.shape[1] + more_keys.shape[1])
+        top_keys[name] = np.empty((len(keys), width), np.int64)
+        merge_descending(keys, more_keys, top_keys[name])
+    in_images = first.in_images if second.in_images is None else second.in_images
+    if first.in_images is not None and second.in_images is not None:
+        in_images = first.in_images + second.in_images
+    return RankCounts(
+        first.in_language + second.in_language, first.in_pool + second.in_pool, in_images, top_keys
     )
-    best = dict(found.best)
-    for name in best.keys() & bars.keys():
-        above = (best[name] > bars[name][:, None]).sum(axis=1)
-        best[name] = best[name][:, : above.max(initial=0)].copy()
-    return replace(found, best=best), len(vectors)
+
+
+def _choose_shard_size(scorer: Scorer, k: int, workers: int) -> int:
+    """Return a number of passages: several shards for each worker, if they are not too small."""
+    largest = max(_SHARD_BYTES, 8 * scorer.n_queries * k) // max(scorer.passage_bytes, 4)
+    return max(BLOCK_PASSAGES, min(largest, -(-scorer.n_passages // (4 * workers))))
+
+
+def _read_bars(counts: RankCounts, k: int) -> dict[str, np.ndarray]:
+    """Return the key of each query's k-th best passage, for pools with so many passages."""
+    return {
+        name: keys[:, -1].copy() for name, keys in counts.top_keys.items() if keys.shape[1] == k
+    }
+
+
+def count_shard(common: Common, shard: Shard) -> ShardResult:
+    """Count the passages of one shard, with one thread: other processes may have the other cores.
+
+    Of the best passages, those below all bars are left out.
+    """
+    # From another process arrays come read-only; the kernels would be compiled again for those.
+    golds = GoldScores(
+        *(np.array(getattr(common.golds, field.name)) for field in fields(GoldScores))
+    )
+    request = replace(shard.request, id_order=np.array(shard.request.id_order))
+    scorer = common.scorer.with_passages(shard.passages)
+    counts = count_passages(scorer, golds, request, threads=1)
+    top_keys = dict(counts.top_keys)
+    for name in top_keys.keys() & shard.bars.keys():
+        n_above = (top_keys[name] > shard.bars[name][:, None]).sum(axis=1)
+        top_keys[name] = top_keys[name][:, : n_above.max(initial=0)].copy()
+    return ShardResult(replace(counts, top_keys=top_keys), scorer.n_passages)

@@ -1,0 +1,187 @@
+"""Scores of dense retrieval: inner products of embeddings."""
+
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+
+from beir_hybrid.encoding import Embeddings
+from beir_hybrid.errors import BadData
+from beir_hybrid.retrieval.scorer import BatchGolds
+
+_PAIR_QUERIES = 512  # queries whose vectors are in memory while pairs are scored
+_UNIT_ROUNDOFF = 2.0**-24  # half the distance from 1 to the next float32
+_UNDERFLOW = 2.0**-126  # the largest error of a product if the processor takes smaller ones for 0
+
+
+@dataclass(frozen=True)
+class DenseScorer:
+    """A `Scorer` whose scores are inner products of embeddings; see `kernels` for their bits.
+
+    Parameters
+    ----------
+    device
+        ``"cuda"`` to multiply on a GPU; by default there, if there is one, else on the processor.
+    """
+
+    queries: Embeddings
+    passages: Embeddings
+    device: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.queries.dim != self.passages.dim:
+            raise BadData(
+                f"queries have {self.queries.dim} dimensions and passages {self.passages.dim}; "
+                "they must come from one model"
+            )
+
+    @property
+    def n_queries(self) -> int:
+        """The number of queries."""
+        return len(self.queries)
+
+    @property
+    def n_passages(self) -> int:
+        """The number of passages."""
+        return len(self.passages)
+
+    @property
+    def passage_bytes(self) -> int:
+        """Memory of a vector."""
+        return 4 * self.passages.dim
+
+    def bound_passages(self, passages: range) -> float:
+        """Return the length of a block's longest vector; NaN if one of its numbers is."""
+        vectors = self.passages.take(slice(passages.start, passages.stop))
+        return float(np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64).max()))
+
+    def open_batch(self, queries: range, bound: float) -> "_DenseBatch":
+        """Load the vectors of a batch of queries, and bound the errors of its fast scores."""
+        vectors = self.queries.take(slice(queries.start, queries.stop))
+        lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
+        if not (lengths * bound < np.finfo(np.float32).max).all():
+            raise BadData(
+                "embeddings hold NaN, infinity, or numbers so large that scores are no float32; "
+                "is the model damaged, or its arithmetic too narrow?"
+            )
+        # Errors of dim products and sums, whatever their order; 16 for the roundings here.
+        n_roundings = self.queries.dim + 16
+        margin = (lengths * bound * _UNIT_ROUNDOFF + _UNDERFLOW) * n_roundings
+        device = self.device or _choose_device()
+        return _DenseBatch(vectors, margin.astype(np.float32), self.passages, device)
+
+    def score_pairs(self, queries: np.ndarray, passages: np.ndarray) -> np.ndarray:
+        """Return exact scores, (n,) float32, of pairs of rows; `queries` ascend."""
+        scores = np.empty(len(queries), np.float32)
+        for start in range(0, len(self.queries), _PAIR_QUERIES):
+            stop = min(start + _PAIR_QUERIES, len(self.queries))
+            pairs = slice(*np.searchsorted(queries, [start, stop]).tolist())
+            vectors = self.queries.take(slice(start, stop))
+            scores[pairs] = _dot_rows(
+                vectors, queries[pairs] - start, self.passages, passages[pairs]
+            )
+        return scores
+
+    def without_passages(self) -> "DenseScorer":
+        """Return a scorer with all vectors of queries in memory, and no passages."""
+        queries, no_passages = self.queries.take(slice(None)), np.empty((0, self.queries.dim))
+        return DenseScorer(_wrap(queries), _wrap(no_passages), "cpu")
+
+    def load_passages(self, rows: range) -> np.ndarray:
+        """Return vectors of passages in memory."""
+        return self.passages.take(slice(rows.start, rows.stop))
+
+    def with_passages(self, passages: object) -> "DenseScorer":
+        """Return a scorer of the same queries and of vectors of passages."""
+        vectors = np.asarray(passages)
+        # From another process arrays come read-only; the kernels would be compiled again for those.
+        queries = np.array(self.queries.shards[0])
+        return DenseScorer(Embeddings.from_array(queries), Embeddings.from_array(vectors), "cpu")
+
+
+@dataclass(frozen=True)
+class _DenseBatch:
+    """Vectors of a batch of queries."""
+
+    vectors: np.ndarray  # (queries, dim) float32
+    margin: np.ndarray  # (queries,) float32
+    passages: Embeddings
+    device: str
+
+    def score_block(self, passages: range) -> "_DenseBlock":
+        """Multiply the batch with a block of passages."""
+        vectors = self.passages.take(slice(passages.start, passages.stop))
+        return _DenseBlock(_multiply(self.vectors, vectors, self.device), self, vectors)
+
+    def score_pairs(self, queries: np.ndarray, passages: np.ndarray) -> np.ndarray:
+        """Return exact scores of pairs of a query of the batch and a passage."""
+        return _dot_rows(self.vectors, queries, self.passages, passages)
+
+    def score_all(self, query: int, passages: range) -> np.ndarray:
+        """Return exact scores of one query of the batch and a block of passages."""
+        from beir_hybrid.retrieval.kernels import dot_all
+
+        vectors = self.passages.take(slice(passages.start, passages.stop))
+        scores: np.ndarray = dot_all(self.vectors[query], vectors)
+        return scores
+
+
+@dataclass(frozen=True)
+class _DenseBlock:
+    """The product of a batch of queries and a block of passages."""
+
+    scores: np.ndarray  # (queries, passages) float32
+    batch: _DenseBatch
+    vectors: np.ndarray  # (passages, dim) float32
+
+    def count_above(self, golds: BatchGolds, id_order: np.ndarray, counts: np.ndarray) -> None:
+        """Count by the product, and by exact scores where it is too close to tell."""
+        from beir_hybrid.retrieval.kernels import count_dense_above
+
+        batch = self.batch
+        count_dense_above(
+            self.scores, batch.vectors, self.vectors, batch.margin, id_order, golds, counts
+        )
+
+
+def _dot_rows(
+    queries: np.ndarray, query_rows: np.ndarray, passages: Embeddings, passage_rows: np.ndarray
+) -> np.ndarray:
+    """Return the exact score of each pair of rows; vectors of passages are read shard by shard."""
+    from beir_hybrid.retrieval.kernels import dot_pairs
+
+    scores = np.empty(len(query_rows), np.float32)
+    numbers = passages.shard_numbers[passage_rows]
+    shard_rows = passages.shard_rows[passage_rows]
+    for number in np.unique(numbers):
+        in_shard = np.flatnonzero(numbers == number)
+        vectors, rows = np.asarray(passages.shards[number]), shard_rows[in_shard]
+        if vectors.dtype != np.float32:
+            vectors = vectors[rows].astype(np.float32)
+            rows = np.arange(len(rows), dtype=rows.dtype)
+        scores[in_shard] = dot_pairs(queries, vectors, query_rows[in_shard], rows)
+    return scores
+
+
+def _multiply(queries: np.ndarray, passages: np.ndarray, device: str) -> np.ndarray:
+    """Return the product of two matrices of vectors, float32, computed on a device."""
+    if device == "cpu":
+        return queries @ passages.T
+    import torch
+
+    product = torch.from_numpy(queries).to(device) @ torch.from_numpy(passages).to(device).T
+    scores: np.ndarray = product.cpu().numpy()
+    return scores
+
+
+def _wrap(vectors: np.ndarray) -> Embeddings:
+    """Return embeddings of an array whose numbers were checked when it was encoded."""
+    n = len(vectors)
+    return Embeddings([vectors], np.zeros(n, np.int32), np.arange(n, dtype=np.int32))
+
+
+@cache
+def _choose_device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"

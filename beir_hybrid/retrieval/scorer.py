@@ -1,0 +1,95 @@
+"""The interface of scorers: scores of queries against passages, block by block and exactly.
+
+Exact ranks, best passages, shards and their merging work on a `Scorer`, whatever the model:
+`DenseScorer` for inner products of embeddings, or a subclass of `ExactScorer`.
+"""
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+
+class BatchGolds(NamedTuple):
+    """The relevant passages of a batch of queries, as the kernels read them.
+
+    The golds of query i of the batch are those from ``bounds[i]`` to ``bounds[i + 1]``.
+    """
+
+    bounds: np.ndarray  # (queries + 1,) int64
+    scores: np.ndarray  # (golds,) float32, exact
+    id_order: np.ndarray  # (golds,) int32: the place of the passage's id among sorted ids
+
+
+class ScoreBlock(Protocol):
+    """Scores of a batch of queries against a block of passages."""
+
+    @property
+    def scores(self) -> np.ndarray:
+        """Scores, (queries, passages) float32, each within the batch's margin of the exact one."""
+
+    def count_above(self, golds: BatchGolds, id_order: np.ndarray, counts: np.ndarray) -> None:
+        """Count the passages that rank above each gold, or tie with it, by exact scores.
+
+        Parameters
+        ----------
+        id_order
+            For each passage of the block, the place of its id among sorted ids, (passages,) int32.
+        counts
+            Counts to add to, (golds, 3) int64: passages above, passages that tie and have a later
+            id, and passages that tie and have an earlier id.
+        """
+
+
+class QueryBatch(Protocol):
+    """A batch of queries, ready to be scored against blocks of passages."""
+
+    @property
+    def margin(self) -> np.ndarray:
+        """The largest error of the scores of a block, for each query, (queries,) float32."""
+
+    def score_block(self, passages: range) -> ScoreBlock:
+        """Score all queries of the batch against a block of passages."""
+
+    def score_pairs(self, queries: np.ndarray, passages: np.ndarray) -> np.ndarray:
+        """Return exact scores, (n,) float32, of pairs of a query of the batch and a passage."""
+
+    def score_all(self, query: int, passages: range) -> np.ndarray:
+        """Return exact scores, (passages,) float32, of one query of the batch."""
+
+
+class Scorer(Protocol):
+    """Scores of all queries against all passages.
+
+    An exact score is a float32 that depends on the query and the passage alone, not on the block,
+    the batch or the machine. So ranks can be counted shard by shard, and equal passages tie.
+    """
+
+    @property
+    def n_queries(self) -> int:
+        """The number of queries."""
+
+    @property
+    def n_passages(self) -> int:
+        """The number of passages."""
+
+    @property
+    def passage_bytes(self) -> int:
+        """Memory that a passage takes, on average; it decides how large shards are."""
+
+    def bound_passages(self, passages: range) -> float:
+        """Return a bound of a block of passages; `open_batch` gets the largest of all blocks."""
+
+    def open_batch(self, queries: range, bound: float) -> QueryBatch:
+        """Load a batch of queries; raise `BadData` if their scores would be no numbers."""
+
+    def score_pairs(self, queries: np.ndarray, passages: np.ndarray) -> np.ndarray:
+        """Return exact scores, (n,) float32, of pairs of rows; `queries` ascend."""
+
+    def without_passages(self) -> "Scorer":
+        """Return a scorer of all queries in memory, without passages, to be sent elsewhere."""
+
+    def load_passages(self, rows: range) -> object:
+        """Return passages in memory, to be sent to another process."""
+
+    def with_passages(self, passages: object) -> "Scorer":
+        """Return a scorer of the same queries and of passages that `load_passages` returned."""
