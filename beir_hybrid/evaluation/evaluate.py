@@ -39,7 +39,7 @@ from beir_hybrid.results.provenance import (
 from beir_hybrid.results.request import Request, describe_request
 from beir_hybrid.results.results import Results
 from beir_hybrid.results.table import build_table
-from beir_hybrid.retrieval.sharded import ranking_on
+from beir_hybrid.retrieval.sharded import choose_ranker
 
 
 def evaluate(
@@ -117,7 +117,7 @@ def evaluate(
             cure = _suggest_text_settings(judgements, plan) if plan.has_images else None
             vectors = find_vectors(model, collection, compute, cluster, image_cure=cure)
         with stopwatch.timing("ranking and scoring"):
-            rank = ranking_on(cluster)
+            rank = choose_ranker(cluster)
             evaluation = VectorEvaluation(plan, judgements, run_writer, reranker, rank)
             parts = evaluation.evaluate(vectors.queries, vectors.passages)
             table = build_table(collection, parts, plan.measures)

@@ -12,15 +12,15 @@ from beir_hybrid.collection.judgements import SELF_MATCH, Judgements, number_lan
 from beir_hybrid.collection.setting import ALL, IMAGE, MIXED, SETTING_KINDS, Setting, SettingKind
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.measures.ranked_judgements import RankedJudgements, Rankings
-from beir_hybrid.retrieval import Best, Places, Ranked
-from beir_hybrid.retrieval.count import WHOLE
+from beir_hybrid.retrieval import GoldRanks, RankedPassages, TopPassages
+from beir_hybrid.retrieval.results import POOL, POOL_WITH_IMAGES
 
-_NAMES_OF_POOLS = {ALL: "", MIXED: WHOLE}  # as `Ranked.best` has them
+_NAMES_OF_POOLS = {ALL: POOL, MIXED: POOL_WITH_IMAGES}  # in `RankedPassages.top`
 
 
-def find_best(ranks: Ranked, target: str) -> Best | None:
+def find_best(ranks: RankedPassages, target: str) -> TopPassages | None:
     """Return the best passages of a language or pool, if they were collected."""
-    return ranks.best.get(_NAMES_OF_POOLS.get(target, target))
+    return ranks.top.get(_NAMES_OF_POOLS.get(target, target))
 
 
 def count_extra(judgements: Judgements) -> int:
@@ -29,7 +29,9 @@ def count_extra(judgements: Judgements) -> int:
     return int(np.unique(queries, return_counts=True)[1].max(initial=0))
 
 
-def remove_queries(judgements: Judgements, ranks: Ranked, first_row: int, k: int) -> Ranked:
+def remove_queries(
+    judgements: Judgements, ranks: RankedPassages, first_row: int, k: int
+) -> RankedPassages:
     """Return the ranks with the k best passages of each query that are not the query itself.
 
     Parameters
@@ -43,11 +45,11 @@ def remove_queries(judgements: Judgements, ranks: Ranked, first_row: int, k: int
     if not is_itself.any():
         return ranks
     query, passage = judgements.query[is_itself] - first_row, judgements.passage[is_itself]
-    best = {name: _remove_pairs(best, query, passage, k) for name, best in ranks.best.items()}
-    return replace(ranks, best=best)
+    top = {name: _remove_pairs(best, query, passage, k) for name, best in ranks.top.items()}
+    return replace(ranks, top=top)
 
 
-def _remove_pairs(best: Best, query: np.ndarray, passage: np.ndarray, k: int) -> Best:
+def _remove_pairs(best: TopPassages, query: np.ndarray, passage: np.ndarray, k: int) -> TopPassages:
     """Return the k best passages without some pairs of query and passage."""
     width = 1 + max(int(best.rows.max(initial=0)), int(passage.max()))
     codes = np.arange(len(best.rows))[:, None] * width + best.rows
@@ -56,11 +58,11 @@ def _remove_pairs(best: Best, query: np.ndarray, passage: np.ndarray, k: int) ->
     is_past_end = np.take_along_axis(is_removed, order, axis=1)
     rows = np.where(is_past_end, -1, np.take_along_axis(best.rows, order, axis=1))
     scores = np.where(is_past_end, -np.inf, np.take_along_axis(best.scores, order, axis=1))
-    return Best(rows, scores.astype(np.float32))
+    return TopPassages(rows, scores.astype(np.float32))
 
 
 def build_rankings(
-    judgements: Judgements, kind: SettingKind, ranks: Ranked, first_row: int = 0
+    judgements: Judgements, kind: SettingKind, ranks: RankedPassages, first_row: int = 0
 ) -> Rankings:
     """Return the rankings of a kind of setting, with the judged passages of each.
 
@@ -117,8 +119,10 @@ def build_empty_rankings(judgements: Judgements, setting: Setting) -> Rankings:
             f"{setting.name} is no setting: images are ranked for captions, and these for images"
         )
     selection = judgements.select_queries(judgements.query_ranges[setting.queries])
-    nowhere = Places(*np.zeros((3, len(selection.query)), np.int64))
-    ranks = Ranked(np.zeros(len(selection.query), np.float32), nowhere, nowhere, nowhere, {})
+    nowhere = GoldRanks(*np.zeros((3, len(selection.query)), np.int64))
+    ranks = RankedPassages(
+        np.zeros(len(selection.query), np.float32), nowhere, nowhere, nowhere, {}
+    )
     rankings = build_rankings(selection, kind, ranks)
     target = kind.pool or setting.passages
     rankings = rankings.select(rankings.targets == judgements.targets.index(target))
@@ -129,11 +133,11 @@ def build_empty_rankings(judgements: Judgements, setting: Setting) -> Rankings:
     return rankings
 
 
-def _select_ranks(kind: SettingKind, ranks: Ranked) -> tuple[np.ndarray, np.ndarray]:
+def _select_ranks(kind: SettingKind, ranks: RankedPassages) -> tuple[np.ndarray, np.ndarray]:
     """Return the ranks of all judgements, ties by descending and by ascending ids."""
-    places_by_pool = {"": ranks.own, ALL: ranks.pool, MIXED: ranks.whole}
-    places = places_by_pool[ALL if kind.drops_other_golds else kind.pool]
-    return places.rank("desc"), places.rank("asc")
+    ranks_by_pool = {"": ranks.language_ranks, ALL: ranks.pool_ranks, MIXED: ranks.mixed_ranks}
+    gold_ranks = ranks_by_pool[ALL if kind.drops_other_golds else kind.pool]
+    return gold_ranks.rank("desc"), gold_ranks.rank("asc")
 
 
 def _rank_candidates(
@@ -191,7 +195,7 @@ def _count_other_golds(
 
 
 def _list_top_languages(
-    judgements: Judgements, kind: SettingKind, ranks: Ranked, rows: np.ndarray
+    judgements: Judgements, kind: SettingKind, ranks: RankedPassages, rows: np.ndarray
 ) -> np.ndarray:
     """Return the languages of the best passages of the pool, as many as were collected."""
     best = find_best(ranks, kind.pool) if kind.is_pool else None

@@ -25,8 +25,9 @@ from beir_hybrid.evaluation.rankings import (
 from beir_hybrid.evaluation.rerankers.reranker import Reranker
 from beir_hybrid.evaluation.run_writer import RunWriter
 from beir_hybrid.measures.ranked_judgements import Rankings
-from beir_hybrid.retrieval import Best, Ranked, rank
-from beir_hybrid.retrieval.runs import best_to_run
+from beir_hybrid.retrieval import DenseScorer, RankedPassages, RankRequest, TopPassages, rank
+from beir_hybrid.retrieval.runs import make_run_rows
+from beir_hybrid.retrieval.scorer import Scorer
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class VectorEvaluation:
     judgements: Judgements
     run_writer: RunWriter | None = None
     reranker: Reranker | None = None
-    rank: Callable[..., Ranked] = rank
+    rank: Callable[[Scorer, RankRequest], RankedPassages] = rank
 
     def evaluate(self, queries: Embeddings, passages: Embeddings) -> list[MeasuredRankings]:
         """Return the measured rankings of all kinds of settings.
@@ -68,16 +69,16 @@ class VectorEvaluation:
             if not len(selection.query):
                 continue
             depth = max(self.plan.depth * self.plan.collects_runs, self.plan.top_size)
-            ranks = self.rank(
-                queries.slice_rows(rows),
-                passages,
-                (selection.query - rows.start, selection.passage),
-                passage_ranges,
-                id_order,
+            request = RankRequest(
+                gold_queries=selection.query - rows.start,
+                gold_passages=selection.passage,
+                languages=passage_ranges,
+                id_order=id_order,
                 k=depth + count_extra(selection) if depth else 0,
-                per_group=self.plan.collects_runs and not self.plan.has_only_pools,
-                **({"apart": IMAGE} if IMAGE in passage_ranges else {}),
+                collects_languages=self.plan.collects_runs and not self.plan.has_only_pools,
+                image_language=IMAGE if IMAGE in passage_ranges else "",
             )
+            ranks = self.rank(DenseScorer(queries.slice_rows(rows), passages), request)
             ranks = remove_queries(selection, ranks, rows.start, depth)
             for kind in self.plan.kinds:
                 part = self._measure_kind(selection, kind, ranks, rows.start, id_order)
@@ -96,7 +97,7 @@ class VectorEvaluation:
         self,
         judgements: Judgements,
         name: KindName,
-        ranks: Ranked,
+        ranks: RankedPassages,
         first_row: int,
         id_order: np.ndarray,
     ) -> MeasuredRankings:
@@ -114,7 +115,7 @@ class VectorEvaluation:
             self._measure_runs(part, best)
         return part
 
-    def _measure_runs(self, part: MeasuredRankings, best: Best) -> None:
+    def _measure_runs(self, part: MeasuredRankings, best: TopPassages) -> None:
         """Fill in the values of measures of runs, and write each setting's run."""
         rankings, judgements = part.rankings, self.judgements
         languages, targets = judgements.codes, judgements.targets
@@ -125,8 +126,8 @@ class VectorEvaluation:
             setting = Setting(rankings.kind, languages[language], targets[target])
             query_ids = judgements.list_query_ids(rankings.query_rows[index])
             depth = self.plan.depth
-            setting_best = Best(best.rows[index, :depth], best.scores[index, :depth])
-            hits = best_to_run(setting_best, query_ids, judgements.passage_ids)
+            setting_best = TopPassages(best.rows[index, :depth], best.scores[index, :depth])
+            hits = make_run_rows(setting_best, query_ids, judgements.passage_ids)
             run = {query_id: dict(documents) for query_id, documents in hits}
             if self.run_writer:
                 self.run_writer.write(setting, run)
@@ -137,11 +138,11 @@ class VectorEvaluation:
 
 
 def _collect_best(
-    judgements: Judgements, ranks: Ranked, rankings: Rankings, first_row: int
-) -> Best:
+    judgements: Judgements, ranks: RankedPassages, rankings: Rankings, first_row: int
+) -> TopPassages:
     """Return the best passages of each ranking, -1 past the last."""
-    width = max((best.rows.shape[1] for best in ranks.best.values()), default=0)
-    collected = Best(
+    width = max((best.rows.shape[1] for best in ranks.top.values()), default=0)
+    collected = TopPassages(
         np.full((len(rankings.query_rows), width), -1),
         np.full((len(rankings.query_rows), width), -np.inf, np.float32),
     )

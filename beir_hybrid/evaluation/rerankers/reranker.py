@@ -11,7 +11,7 @@ from beir_hybrid.encoding import EncodingStats
 from beir_hybrid.encoding.pair_scorer import PairScorer, score_pairs
 from beir_hybrid.measures.ranked_judgements import Rankings
 from beir_hybrid.results.provenance import RerankerProvenance
-from beir_hybrid.retrieval import Best
+from beir_hybrid.retrieval import TopPassages
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,10 @@ class Reranker:
     def rerank(
         self,
         rankings: Rankings,
-        best: Best,
+        best: TopPassages,
         passage_ranges: dict[str, range],
         id_order: np.ndarray,
-    ) -> tuple[Rankings, Best]:
+    ) -> tuple[Rankings, TopPassages]:
         """Return the rankings with the best passages reranked, and these passages.
 
         Behind the first `depth`, passages keep their order: none rises from there, whichever way a
@@ -86,7 +86,7 @@ class Reranker:
             rank_ascending=np.where(is_reranked, ascending[pair_index] + 1, judgements.rank),
             top_languages=top_languages,
         )
-        return replace(rankings, judgements=judgements), Best(rows, scores)
+        return replace(rankings, judgements=judgements), TopPassages(rows, scores)
 
 
 def _order_by_score(
