@@ -44,7 +44,7 @@ class Remote:
 
 
 def fetch(remote: Remote) -> Path:
-    """Return a local path of a file, downloading it once if neither mirror nor cache has it.
+    """Return a local path of a file; one that neither mirror nor cache has is downloaded.
 
     A download that was interrupted is resumed. Two processes that need the same file download it
     once.
@@ -73,7 +73,7 @@ def _check_checksum(path: Path, remote: Remote) -> Path:
 
 
 def _download(remote: Remote, path: Path) -> None:
-    """Fill ``path.part`` in as many attempts as are needed, check it, and rename it."""
+    """Download a file to ``path.part``, check the checksum, and rename the file."""
     part = path.with_name(f"{path.name}.part")
     is_resumed = part.exists()
     # A run may have died just before it renamed a complete file.
@@ -92,7 +92,7 @@ def _download(remote: Remote, path: Path) -> None:
 
 
 def _fill(url: str, part: Path) -> None:
-    """Download a file in as many attempts as `ATTEMPTS`, each of which resumes the last."""
+    """Download a file in up to `ATTEMPTS` attempts, each of which resumes the last."""
     import httpx
 
     cure = advise_mirror(Remote(url, "").place)
@@ -120,7 +120,7 @@ def _fill(url: str, part: Path) -> None:
 
 
 def _stream(client: "httpx.Client", url: str, part: Path) -> None:
-    """Append the missing bytes to `part`, or write it anew if the server cannot resume."""
+    """Append the missing bytes to `part`, or write all bytes if the server cannot resume."""
     from beir_hybrid.progress import progress_bar
 
     size = part.stat().st_size if part.exists() else 0

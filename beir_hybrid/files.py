@@ -46,7 +46,7 @@ def sha256(path: Path) -> str:
 
 @contextmanager
 def explain_write_errors(path: Path, setting: str = "BEIR_HYBRID_CACHE") -> Iterator[None]:
-    """Turn errors of writing `path` into `NotWritable`, which says what to do.
+    """Turn errors of writing `path` into `NotWritable`, which names a cure.
 
     Errors of reading other files in the block stay as they are.
 
@@ -75,7 +75,7 @@ def explain_write_errors(path: Path, setting: str = "BEIR_HYBRID_CACHE") -> Iter
 
 
 def _is_about(error: OSError, path: Path) -> bool:
-    """Return whether an error is about `path`, a file in or beside it, or a folder above it."""
+    """Return whether an error is about `path`, a file inside or beside, or a folder above."""
     if not isinstance(error.filename, str | bytes):
         return False
     place, culprit = _make_absolute(path), _make_absolute(Path(os.fsdecode(error.filename)))
@@ -101,7 +101,7 @@ def check_writable(path: Path) -> None:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path`; rename it when the block succeeds, else remove it.
+    """Give a temporary path that becomes `path` if the block succeeds, and else disappears.
 
     Temporary files of killed runs are removed by the next holder of the `file_lock` of `path`.
     """
@@ -119,7 +119,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(folder: Path) -> Iterator[Path]:
-    """Give an empty folder beside `folder`; rename it when the block succeeds, else remove it.
+    """Give an empty folder that becomes `folder` if the block succeeds, and else disappears.
 
     Temporary folders and locks of killed runs are removed as well.
     """

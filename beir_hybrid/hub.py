@@ -96,7 +96,7 @@ def find_commit(repository: str, revision: str) -> str:
 
 
 def find_cached_commit(name: str, revision: str | None = None) -> str:
-    """Return the commit at which the hub's own cache holds a model; empty if it does not."""
+    """Return the commit at which the hub's own cache holds a model, or an empty text."""
     from huggingface_hub import try_to_load_from_cache
 
     for file in ("modules.json", "config.json"):
@@ -107,10 +107,10 @@ def find_cached_commit(name: str, revision: str | None = None) -> str:
 
 
 def can_load_from_hub(name: str, revision: str | None = None) -> bool:
-    """Return True if the hub has a model, False if it has to be loaded from the hub's cache.
+    """Return True to load a model from the hub, False to load the model from the hub's cache.
 
-    Raise `Unreachable` if it is in neither. The hub's own client would retry for a minute before
-    it says that there is no hub.
+    Raise `Unreachable` if neither has the model. The hub's own client would retry for a minute
+    before it says that there is no hub.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.constants import HF_HUB_OFFLINE
@@ -142,7 +142,7 @@ def _name_folder(repository: str, commit: str) -> Path:
 
 
 def _download(repository: str, file: str, commit: str, place: Path) -> Path:
-    """Return the path of a file in the hub's own cache, downloading it if it is not there."""
+    """Return the path of a file in the hub's own cache, downloading a missing file."""
     from huggingface_hub import constants, get_hf_file_metadata, hf_hub_download, hf_hub_url
 
     subject = f"{file} of the hub's dataset {repository}"
@@ -183,7 +183,7 @@ def _explain_hub_errors(failure: str, cure: str) -> Iterator[None]:
 
 
 def _ask_repeatedly(ask: Callable[[], T]) -> T:
-    """Call the hub, and again after a while if it cannot be reached."""
+    """Call the hub, several times if the hub cannot be reached."""
     from huggingface_hub.errors import HfHubHTTPError, HTTPError  # type: ignore[attr-defined]
 
     for wait in [BACK_OFF * 2**attempt for attempt in range(ATTEMPTS - 1)]:

@@ -39,14 +39,14 @@ class ImageFacts(NamedTuple):
 
 
 def inspect_image(path: Path) -> ImageFacts:
-    """Return the checksum and oddities of an image, or raise `BadData` if it cannot be decoded."""
+    """Return the checksum and oddities of an image; raise `BadData` if decoding fails."""
     data = _read_bytes(path)
     _, oddities = _decode(data, path)
     return ImageFacts(hashlib.sha256(data).hexdigest(), oddities)
 
 
 def open_image(path: str | Path) -> "Image.Image":
-    """Return an image in RGB as people see it.
+    """Decode an image to RGB as a screen shows the image.
 
     It is turned as its EXIF data say, stands on white where it is transparent, and is the first
     frame of an animation.
@@ -113,7 +113,7 @@ def _read_header(data: bytes) -> "Image.Image":
 
 
 def _convert_to_rgb(image: "Image.Image") -> "tuple[Image.Image, tuple[str, ...]]":
-    """Decode an image as `open_image` returns it, and list its oddities."""
+    """Decode an image for `open_image`, and list its oddities."""
     oddities = []
     if getattr(image, "is_animated", False):
         oddities.append("animated: first frame")

@@ -14,7 +14,7 @@ _NETWORK_VARIABLES = ("ALL_PROXY", "HTTPS_PROXY", "HTTP_PROXY", "SSL_CERT_FILE",
 
 
 def mirror_folder() -> Path | None:
-    """Return the folder that ``BEIR_HYBRID_MIRROR`` names, if it names one."""
+    """Return the folder that ``BEIR_HYBRID_MIRROR`` names, or None."""
     name = os.environ.get("BEIR_HYBRID_MIRROR")
     if not name:
         return None
@@ -30,7 +30,7 @@ def is_offline() -> bool:
 
 
 def find_in_mirror(place: Path) -> Path | None:
-    """Return the path of a file in the mirror, if there is a mirror that has it."""
+    """Return the path of a file in the mirror, or None without mirror or file."""
     mirror = mirror_folder()
     return mirror / place if mirror and (mirror / place).is_file() else None
 
@@ -50,7 +50,7 @@ def offline_error(subject: str, place: Path) -> Unreachable:
 
 
 def describe_failure(error: Exception) -> str:
-    """Return the reason of a failed connection in one line, naming settings that may cause it."""
+    """Return the reason of a failed connection in one line, with the settings that may be wrong."""
     reason = (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
     settings = [name for name in os.environ if name.upper() in _NETWORK_VARIABLES]
     # The values are left out: a proxy's address may hold a password.

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 def progress_bar(
     label: str, total: int | None, unit: str = "bytes"
 ) -> Iterator[Callable[[int], None]]:
-    """Show a bar while the block runs, and give the function that advances it.
+    """Show a bar while the block runs, and give the function that advances the bar.
 
     Nothing is shown unless stderr is a terminal.
     """

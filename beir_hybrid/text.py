@@ -61,7 +61,7 @@ def to_one_line(text: str) -> str:
 
 
 def make_slugs(names: Iterable[str]) -> list[str]:
-    """Return a file name for each name; no file system takes two of them for the same.
+    """Return a file name for each name; all differ on every file system.
 
     >>> make_slugs(["a/B", "A/b", "<ä>", "模型"])
     ['a-b', 'a-b-2', 'a', 'page']

@@ -791,7 +791,7 @@ def test_the_command_line_counts_images(tmp_path: Path) -> None:
     counts = json.loads(
         run_program("datasets", "fetch", "jsonl-image-text", *option, "--json").stdout
     )
-    assert counts["pictures"] == 2
+    assert counts["images"] == 2
     assert counts["languages"]["en"] == {"queries": 3, "passages": 3}
     whole = run_program("datasets", "export", "jsonl-image-text", tmp_path / "whole", *option)
     assert whole.stdout == f"{tmp_path}/whole: 7 queries, 7 passages\n"

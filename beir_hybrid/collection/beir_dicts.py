@@ -22,7 +22,7 @@ def from_beir(
     groups: Mapping[str, str] | None = None,
     name: str = "beir",
 ) -> Collection:
-    """Make a collection of what BEIR's loaders return.
+    """Make a collection from the dicts that BEIR's loaders return.
 
     Only the title and text of a passage are used. Queries without judgements in `qrels` are left
     out, as BEIR leaves them out.
@@ -70,22 +70,29 @@ def from_beir(
         writer.note_missing("queries", missing_queries)
         writer.finish(original_ids=not has_prefixes)
 
-    content = hashlib.sha256()
-    passages = ((key, *_get_title_and_text(document)) for key, document in corpus.items())
-    query_texts = ((key, queries[key]) for key in query_keys)
-    judgements = (
-        (query, {passage: int(relevance) for passage, relevance in relevances.items()})
-        for query, relevances in qrels.items()
-    )
-    for part in (passages, query_texts, judgements):
-        for item in part:
-            content.update(json.dumps(item).encode())
     recipe = {
-        "triple": content.hexdigest(),
+        "triple": _hash_dicts(corpus, {key: queries[key] for key in query_keys}, qrels),
         "languages": _hash_table(language_of),
         "groups": _hash_table(groups),
     }
     return load_or_build(name, recipe, build)
+
+
+def _hash_dicts(
+    corpus: Mapping[str, Mapping[str, str]],
+    queries: Mapping[str, str],
+    qrels: Mapping[str, Mapping[str, int]],
+) -> str:
+    content = hashlib.sha256()
+    passages = ((key, *_get_title_and_text(document)) for key, document in corpus.items())
+    judgements = (
+        (query, {passage: int(relevance) for passage, relevance in relevances.items()})
+        for query, relevances in qrels.items()
+    )
+    for part in (passages, queries.items(), judgements):
+        for item in part:
+            content.update(json.dumps(item).encode())
+    return content.hexdigest()
 
 
 def _get_title_and_text(document: Mapping[str, str]) -> tuple[str, str]:

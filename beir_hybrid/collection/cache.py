@@ -24,7 +24,7 @@ def load_or_build(
     *,
     has_images: bool = False,
 ) -> Collection:
-    """Return the collection of a recipe from the cache, building it if it is not there.
+    """Load the collection of a recipe from the cache, or build a missing one.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def load_or_build(
 def _build_folder(
     folder: Path, name: str, build: Callable[[CollectionWriter], None], *, has_images: bool
 ) -> None:
-    """Build a collection beside `folder` and rename it; remnants of killed runs are removed."""
+    """Build a collection in `folder`, all or nothing; remnants of killed runs are removed."""
     building = folder.with_name(f"{folder.name}.building")
     with explain_write_errors(folder):
         shutil.rmtree(building, ignore_errors=True)
@@ -77,7 +77,7 @@ def _build_folder(
 
 
 def _open_if_sound(folder: Path, level: int = logging.WARNING) -> Collection | None:
-    """Open a collection; log and return None if it is damaged."""
+    """Open a collection; log damage and return None."""
     if not (folder / MANIFEST).is_file():
         return None
     try:

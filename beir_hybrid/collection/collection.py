@@ -1,5 +1,7 @@
 """Collections: queries, passages and judgements in several languages, and views of them."""
 
+# Collection and View refer to each other, so that they share a file of more than 300 lines.
+
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -121,7 +123,7 @@ class Collection:
 
     @property
     def codes(self) -> tuple[str, ...]:
-        """The languages and, where there are images, `IMAGE` behind them: the order of rows."""
+        """The languages in the order of rows, and `IMAGE` last where there are images."""
         return (*self.languages, *[IMAGE] * self.has_images)
 
     def find_query_rows(self, code: str) -> range:
@@ -294,7 +296,7 @@ class View:
 
     @property
     def passages(self) -> pa.Table:
-        """The passages, with a ``title`` only where the title policy includes it."""
+        """The passages; the ``title`` is empty unless the title policy includes titles."""
         table = pa.concat_tables(
             self.collection.passages.slice(rows.start, len(rows)) for rows in self.passage_ranges
         )

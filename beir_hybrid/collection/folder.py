@@ -26,7 +26,7 @@ _TREC_COLUMNS = 4  # TREC's qrels have query, iteration, passage and relevance
 
 
 def write_folder(data: Collection | View, folder: str | Path, split: str = "test") -> Path:
-    """Write ``corpus.jsonl``, ``queries.jsonl`` and ``qrels/SPLIT.tsv`` as BEIR lays them out.
+    """Write a folder in BEIR's layout: ``corpus.jsonl``, ``queries.jsonl``, ``qrels/SPLIT.tsv``.
 
     Language, group, image and a title that models do not read stand under ``metadata``, and the
     other attributes of the collection in ``collection.json``. Where the origin had ids of its own
@@ -108,7 +108,7 @@ def _describe_view(view: View) -> dict[str, Any]:
 
 
 def _iterate_judgements(view: View) -> Iterator[tuple[str, str, int]]:
-    """Yield the judgements of a view by id, and behind them passages that are the query itself."""
+    """Yield the judgements of a view by id, then the passages that are the query itself."""
     for row in _iterate_rows(view.qrels):
         yield row["query_id"], row["passage_id"], row["relevance"]
     queries, passages = view.collection.queries["id"], view.collection.passages["id"]
@@ -128,7 +128,7 @@ def _write_line(file: TextIO, **row: object) -> None:
 def read_folder(
     folder: str | Path, split: str = "test", *, language: str | None = None, name: str = ""
 ) -> Collection:
-    """Read a folder in BEIR's layout, whether `write_folder` or somebody else wrote it.
+    """Read a folder in BEIR's layout, written by `write_folder` or by other programs.
 
     Queries without judgements in the split are left out, as BEIR's loader leaves them out.
 
@@ -177,7 +177,7 @@ def read_folder(
 
 
 def _read_description(manifest: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return a folder's ``collection.json`` as it stands, and as attributes of a collection."""
+    """Return a folder's ``collection.json``, raw and as attributes of a collection."""
     if not manifest.is_file():
         return {}, {"original_ids": True}
     try:
@@ -257,7 +257,7 @@ def _get_image(metadata: dict[str, object], lang: str | None, where: str) -> str
 
 
 def _read_qrels(path: Path) -> tuple[list[str], list[tuple[str, str, int]]]:
-    """Return the judgements, and the first row if it may be a header with unusual names."""
+    """Return the judgements, and the first row where that may be a header of unusual names."""
     header: list[str] = []
     judgements = []
     with path.open(encoding="utf-8", newline="") as file:

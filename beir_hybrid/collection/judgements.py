@@ -106,7 +106,7 @@ class Judgements:
 
     @property
     def codes(self) -> tuple[str, ...]:
-        """The languages and, where there are images, `IMAGE` behind them."""
+        """The languages, and `IMAGE` last where there are images."""
         return tuple(self.passage_ranges)
 
     @property
@@ -174,7 +174,7 @@ class Judgements:
         return settings
 
     def list_kinds(self, names: Iterable[str] | None = None) -> list[KindName]:
-        """Return the kinds of settings of the collection, or `names` if it has all of these.
+        """Return the kinds of settings of the collection; with `names`, check and return these.
 
         ``one-target`` settings exist where ``multi`` ones do, and come only by name.
         """

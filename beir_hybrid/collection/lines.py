@@ -36,7 +36,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def require_text(row: dict[str, object], key: str, where: str, default: str | None = None) -> str:
-    """Return a field that must be text; if it is absent or null, `default` where that is given."""
+    """Return a field that must be text; `default`, if given, stands for a missing or null one."""
     value = row.get(key)
     if value is None and default is not None:
         return default

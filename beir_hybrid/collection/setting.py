@@ -223,7 +223,7 @@ def list_targets(codes: Sequence[str]) -> list[str]:
 
 
 def parse_kinds(names: Iterable[str]) -> list[KindName]:
-    """Check names of kinds of settings, and sort them as `SETTING_KINDS` does."""
+    """Check names of kinds of settings, and return the kinds in the order of `SETTING_KINDS`."""
     table: dict[str, KindName] = {kind: kind for kind in get_args(KindName)}
     kinds = {lookup("kind of setting", name, table) for name in names}
     if not kinds:

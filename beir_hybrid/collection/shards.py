@@ -56,7 +56,7 @@ class Problems:
     complaints: dict[str, tuple[str, int]] = field(default_factory=dict)
 
     def note(self, complaint: str, offender: str, count: int = 1) -> None:
-        """Add offenders to a complaint; of all noted for it, the first is named."""
+        """Add offenders to a complaint; the first offender ever noted is named."""
         if count:
             first, total = self.complaints.get(complaint, (offender, 0))
             self.complaints[complaint] = (first, total + count)
@@ -121,7 +121,7 @@ class ShardWriter:
             self._file.close()
 
     def abandon(self) -> None:
-        """Close the file without finishing it; it cannot be read."""
+        """Close the file unfinished, so that reading fails."""
         with suppress(OSError):  # a full disk refuses the buffered bytes once more
             self._file.close()
 
@@ -152,7 +152,7 @@ def read_shards(paths: Sequence[Path], schema: pa.Schema) -> pa.Table:
 
 
 def iterate_chunks(column: pa.ChunkedArray) -> Iterator[tuple[int, pa.Array]]:
-    """Yield the chunks of a column, each with the row number that it starts at."""
+    """Yield the first row number and the values of each chunk of a column."""
     start = 0
     for chunk in column.chunks:
         yield start, chunk
@@ -160,7 +160,7 @@ def iterate_chunks(column: pa.ChunkedArray) -> Iterator[tuple[int, pa.Array]]:
 
 
 def find_rows(column: pa.ChunkedArray, ids: pa.Array) -> np.ndarray:
-    """Return the row number of each distinct id in a column, -1 where it is missing; (ids,) int64.
+    """Return the row number of each distinct id in a column, -1 for missing ids; (ids,) int64.
 
     Memory grows with `ids`, not with the column.
     """

@@ -38,7 +38,7 @@ class Shard:
 
 
 def describe_collection(collection: Collection) -> dict[str, Any]:
-    """Return the attributes of a collection beside its rows, as JSON can hold them."""
+    """Return the attributes of a collection beside its rows, for JSON."""
     description = {name: getattr(collection, name) for name in _FIELDS}
     return description | {"provenance": [asdict(origin) for origin in collection.provenance]}
 

@@ -176,12 +176,12 @@ class CollectionWriter:
             writer.close()
 
     def abandon(self) -> None:
-        """Close the files without finishing them."""
+        """Close the files unfinished."""
         for writer in self._writers.values():
             writer.abandon()
 
     def _get_writer(self, kind: str, lang: str | None, key: str) -> ShardWriter | None:
-        """Return the writer of a language; note a problem and return None if it is no language."""
+        """Return the writer of a language; for other tags, note a problem and return None."""
         try:
             code = IMAGE if self._has_images and lang == IMAGE else normalise(lang or "")
         except BadData:
@@ -287,7 +287,7 @@ def _find_judged_rows(
 
 
 def _find_distinct(texts: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
-    """Return the distinct texts in order of occurrence, and the place of each text among them."""
+    """Return the distinct texts in order of occurrence, and each text's place in that order."""
     encoded = pc.dictionary_encode(texts).combine_chunks()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.chunk(0)

@@ -1,7 +1,7 @@
 """Facts of the quick start's collection, from names of Unicode CLDR in 11 languages.
 
-A fact is, for example, the currency of a country. Names come from the package babel; which names
-there are depends on its version.
+A fact is, for example, the currency of a country. Names come from the package babel, and depend on
+its version.
 """
 
 import hashlib
@@ -215,7 +215,7 @@ def _name_time(zone: str, locales: Mapping[str, "Locale"]) -> Names:
 
 
 def _look_up(table: Any, *path: str) -> str:
-    """Return a name in a table of tables; empty if it is missing."""
+    """Return a name in a table of tables; empty for a missing one."""
     for key in path:
         table = table.get(key) or {}
     return table or ""

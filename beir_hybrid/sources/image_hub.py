@@ -135,7 +135,7 @@ class _TableReader:
         self.rows[key] = known_image._replace(captions={**known_image.captions, lang: captions})
 
     def list_warnings(self) -> list[str]:
-        """Return what was left out, with counts."""
+        """Return the warnings of the tables, with counts."""
         counts = {
             "captions that are empty are left out": self.empty_captions,
             "images that differ in another language, where the first is taken": (

@@ -248,7 +248,7 @@ def _describe_oddities(
     images: Sequence[CaptionedImage],
     duplicates: Sequence[Sequence[_ImageRows]],
 ) -> Iterator[str]:
-    """Yield what users should know of the images and captions, with counts."""
+    """Yield the oddities of images and captions that users should know, with counts."""
     oddities = Counter(chain.from_iterable(image.oddities for image in facts.values()))
     if oddities:
         counts = ", ".join(f"{count:,} {oddity}" for oddity, count in oddities.most_common())

@@ -66,10 +66,7 @@ def load(
     judged passages: good for trials, not comparable with published figures. `revision` is the
     corpus's commit on the hub, or a branch or tag, whose commit the hub is asked for.
     """
-    if languages is None:
-        languages = tuple(lang for lang in SHARDS if split == "dev" or lang not in _TEST_LANGUAGES)
-    if split == "train" and (absent := _TEST_LANGUAGES.intersection(languages)):
-        raise BadOption(f"miracl has no train split for {', '.join(sorted(absent))}")
+    languages = _check_languages(languages, split)
     commit = find_commit(CORPUS, revision)
     options = {"split": split, "passages": passages, "revision": commit}
     recipe = {
@@ -99,6 +96,15 @@ def load(
         )
 
     return load_or_build("miracl", recipe, build)
+
+
+def _check_languages(languages: tuple[str, ...] | None, split: Split) -> tuple[str, ...]:
+    """Return the languages to load; raise `BadOption` for those that lack the split."""
+    if languages is None:
+        return tuple(lang for lang in SHARDS if split == "dev" or lang not in _TEST_LANGUAGES)
+    if split == "train" and (absent := _TEST_LANGUAGES.intersection(languages)):
+        raise BadOption(f"miracl has no train split for {', '.join(sorted(absent))}")
+    return languages
 
 
 def convert(
@@ -177,7 +183,7 @@ def convert_to_arrow(source: Path, lang: str, folder: Path) -> ArrowShard:
 
 
 def _read_note(path: Path) -> dict[str, object]:
-    """Return the note beside an Arrow file; empty if it is missing or damaged."""
+    """Return the note beside an Arrow file; empty for a missing or damaged one."""
     try:
         return dict(json.loads(path.read_text("utf-8")))
     except (FileNotFoundError, ValueError, TypeError):

@@ -50,7 +50,7 @@ def find_dataset(name: str) -> Dataset:
 def load(
     name: str, /, languages: str | Iterable[str] | None = None, **options: object
 ) -> Collection:
-    """Return a dataset as a `Collection`, fetching and converting it once.
+    """Load a dataset as a `Collection`; fetching and conversion happen once.
 
     Parameters
     ----------

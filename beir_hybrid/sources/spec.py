@@ -69,7 +69,7 @@ class Dataset:
     def __call__(
         self, languages: str | Iterable[str] | None = None, /, **options: object
     ) -> Collection:
-        """Load the dataset, refusing options and languages that it does not have."""
+        """Load the dataset; unknown options and languages are refused."""
         if "languages" in options:
             raise BadOption("languages are no option of a dataset; name them beside the options")
         parameters = self.options
@@ -91,7 +91,7 @@ class Dataset:
         return replace(self.load(languages=codes, **options), dataset=request)
 
     def _choose_languages(self, tags: str | Iterable[str]) -> tuple[str, ...]:
-        """Return the codes of languages in one order, so that one collection is built for them."""
+        """Return the codes of languages in a fixed order, so that only one collection is built."""
         if not self.languages:
             return tuple(sorted(normalise_all(tags)))
         codes = choose_languages(f"language of {self.name}", tags, self.languages)
@@ -99,7 +99,7 @@ class Dataset:
 
 
 def announce(dataset: Dataset) -> None:
-    """Show a dataset's licence and citation, once for every cache; call it after fetching."""
+    """Show the licence and citation of a dataset after fetching, once for every cache."""
     path = cache_folder() / "announced" / dataset.name
     with file_lock(path):
         if path.exists():
