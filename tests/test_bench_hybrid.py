@@ -47,16 +47,16 @@ NAMES = sorted(path.stem for path in FOLDER.glob("*.toml"))
 
 
 def test_articles_are_connected_by_shared_queries() -> None:
-    questions = {
+    titles = {
         "q1": [("de", "Hund"), ("en", "Dog")],
         "q2": [("en", "Dog"), ("es", "Perro")],
         "q3": [("en", "Cat")],
         "q4": [("es", "Gato"), ("en", "Cat")],
         "q5": [("de", "Katze"), ("es", "Gato")],
     }
-    found = connect_titles(questions)
+    articles = connect_titles(titles)
     dog, cat = ("de", "Hund"), ("de", "Katze")
-    assert found == {
+    assert articles == {
         ("de", "Hund"): dog, ("en", "Dog"): dog, ("es", "Perro"): dog,
         ("en", "Cat"): cat, ("es", "Gato"): cat, ("de", "Katze"): cat,
     }  # fmt: skip
@@ -66,8 +66,10 @@ def test_parts_have_their_shares_and_are_fixed() -> None:
     parts = [choose_part(("en", f"article {number}")) for number in range(10_000)]
     for part, share in {"train": 0.7, "dev": 0.1, "test": 0.2}.items():
         assert parts.count(part) / 10_000 == pytest.approx(share, abs=0.015)
-    named = {title: choose_part(("en", title)) for title in ("Dog", "Cat", "Ant", "Bee", "Cow")}
-    assert named == PARTS
+    parts_by_title = {
+        title: choose_part(("en", title)) for title in ("Dog", "Cat", "Ant", "Bee", "Cow")
+    }
+    assert parts_by_title == PARTS
 
 
 # By `sha256sum` of the language, a tab and the title: 0f, dc, 50, 8f and 4c of 100, hexadecimal.
@@ -100,26 +102,26 @@ def build_articles(has_orphan: bool = False) -> bh.Collection:
 def test_held_out_queries_have_the_passages_of_their_articles() -> None:
     split = ArticleSplit.from_collection(build_articles())
     assert split.names == {("de", f"{title} de") for title in PARTS}
-    kept = {part: set(split.list_groups(part)) for part in SHARES}
+    groups = {part: set(split.list_groups(part)) for part in SHARES}
     expected = {part: set[str]() for part in SHARES}
     for number, title in enumerate(PARTS):
         expected[choose_part(("de", f"{title} de"))].add(f"q{number}")
-    assert kept == expected
-    part = max(SHARES, key=lambda name: len(kept[name]))
-    held = split.hold_out(part)
-    assert set(held.queries["group"].to_pylist()) == kept[part]
-    assert len(held.queries) == 2 * len(kept[part])
-    titles = set(held.passages["title"].to_pylist())
+    assert groups == expected
+    part = max(SHARES, key=lambda name: len(groups[name]))
+    collection = split.hold_out(part)
+    assert set(collection.queries["group"].to_pylist()) == groups[part]
+    assert len(collection.queries) == 2 * len(groups[part])
+    titles = set(collection.passages["title"].to_pylist())
     numbers = {f"q{number}": title for number, title in enumerate(PARTS)}
-    assert titles == {f"{numbers[key]} {lang}" for key in kept[part] for lang in ("de", "en")}
-    assert len(held.passages) == 3 * len(kept[part])
-    whole = {
+    assert titles == {f"{numbers[key]} {lang}" for key in groups[part] for lang in ("de", "en")}
+    assert len(collection.passages) == 3 * len(groups[part])
+    original = {
         row["query_id"]: row["passage_id"] for row in build_articles().view().qrels.to_pylist()
     }
-    for row in held.view().qrels.to_pylist():  # ids are those of the whole
-        assert row["query_id"] in whole
+    for row in collection.view().qrels.to_pylist():  # ids are those of the original
+        assert row["query_id"] in original
     pairs = split.build_pairs(part)
-    assert len(pairs) == len(kept[part])
+    assert len(pairs) == len(groups[part])
 
 
 def test_an_article_without_query_is_refused() -> None:
@@ -150,15 +152,17 @@ def test_mlqa_r_is_split_by_its_520_articles(mirror: Path) -> None:  # noqa: ARG
     side = {key: part for part, keys in parts.items() for key in keys}
     for row in split.collection.view().qrels.to_pylist():
         sides.setdefault(lang_title[row["passage_id"]], set()).add(side[group[row["query_id"]]])
-    assert all(len(found) == 1 for found in sides.values())
-    held = {part: split.hold_out(part) for part in ("dev", "test")}
-    shown = [set(zip(*(one.passages[n].to_pylist() for n in ("lang", "title")), strict=True))
-             for one in held.values()]  # fmt: skip
-    trained = {node for node, name in split.articles.items() if choose_part(name) == "train"}
-    assert not shown[0] & shown[1]
-    assert not (shown[0] | shown[1]) & trained
-    assert len(held["test"].queries) == 940
-    assert len(held["test"].passages) == 4640
+    assert all(len(names) == 1 for names in sides.values())
+    dev, test = (split.hold_out(part) for part in ("dev", "test"))
+    dev_titles, test_titles = (
+        set(zip(*(table[n].to_pylist() for n in ("lang", "title")), strict=True))
+        for table in (dev.passages, test.passages)
+    )
+    train_titles = {title for title, name in split.articles.items() if choose_part(name) == "train"}
+    assert not dev_titles & test_titles
+    assert not (dev_titles | test_titles) & train_titles
+    assert len(test.queries) == 940
+    assert len(test.passages) == 4640
 
 
 # ---------------------------------------------------------------------------------- NTREX
@@ -171,8 +175,8 @@ def test_parallel_sentences_are_never_paired_with_themselves() -> None:
     assert not (pairs.groups.has_query & pairs.groups.has_passage).any()
     assert (pairs.groups.has_query | pairs.groups.has_passage).all()
     assert (pairs.groups.has_query.sum(axis=1) == 2).all()
-    drawn = bh.HybridBatchSampler(pairs, 3, strategy="x-y").batches()
-    for code in drawn[0].codes:
+    batches = bh.HybridBatchSampler(pairs, 3, strategy="x-y").batches()
+    for code in batches[0].codes:
         row = pairs.__getitems__([int(code)])[0]
         assert row["anchor"].split()[1] == row["positive"].split()[1]
         assert row["anchor"].split()[0] != row["positive"].split()[0]
@@ -626,8 +630,8 @@ def test_bfloat16_is_where_models_compute() -> None:
 def test_costs_are_of_uninterrupted_runs(tmp_path: Path) -> None:
     (tmp_path / "cost").mkdir()
     for seed, resumed in ((1, False), (2, True)):
-        taken = {"training": 10.0 * seed, "whole": 20.0 * seed, "cpu": 30.0, "resumed": resumed}
-        (tmp_path / "cost" / f"x-y-{seed}.json").write_text(json.dumps(taken), "utf-8")
+        cost = {"training": 10.0 * seed, "whole": 20.0 * seed, "cpu": 30.0, "resumed": resumed}
+        (tmp_path / "cost" / f"x-y-{seed}.json").write_text(json.dumps(cost), "utf-8")
     assert "| x-y | 1 | 10.0 | 20.0 | 30.0 |" in write_costs([VariantRuns(tmp_path, "x-y", (1, 2))])
 
 
@@ -644,7 +648,7 @@ def test_batch_statistics_have_both_stages_and_are_means_over_seeds(tmp_path: Pa
         path.write_text(json.dumps({"audit": audit}), "utf-8")
     (tmp_path / "runs" / "a-3").mkdir()
     (tmp_path / "runs" / "a-3" / "training.json").write_text("{}", "utf-8")  # not yet done
-    found = read_batch_statistics(VariantRuns(tmp_path, "a", (1, 2, 3, 4)))
+    statistics = read_batch_statistics(VariantRuns(tmp_path, "a", (1, 2, 3, 4)))
     # 3 of 8 batches; 8 rows of s and 16 of t in two runs; 4 of 24 queries are in de.
-    assert found == BatchStatistics(3 / 8, {"s": 4, "t": 8}, {"de": 4 / 24, "en": 20 / 24})
+    assert statistics == BatchStatistics(3 / 8, {"s": 4, "t": 8}, {"de": 4 / 24, "en": 20 / 24})
     assert read_batch_statistics(VariantRuns(tmp_path, "b", (1,))) is None

@@ -123,8 +123,8 @@ def test_arms_have_their_sources(
 ) -> None:
     sizes = {"mlqa-r": 793, "ntrex": 1997, "ntrex-next": 1997 - 123}  # NTREX has 123 documents
     material = Material(make_experiment(Variant("x-y", "x-y"), arm=arm))
-    found = material.load_pairs("sentence").sources
-    assert dict(found) == {name: sizes[name] for name in sources}
+    sizes_by_source = material.load_pairs("sentence").sources
+    assert dict(sizes_by_source) == {name: sizes[name] for name in sources}
     assert len(material.texts) - len(material.load_split("sentence").list_texts()) == lines
 
 
@@ -139,9 +139,9 @@ def test_passage_text_of_a_variant_in_training_and_evaluation(
     run.run_experiment(experiment, tmp_path, model=model)
     material = Material(experiment)
     for label, passage_text in (("alone", "sentence"), ("context", "sentence+context")):
-        whole = bh.load("mlqa-r", passage_text=passage_text)
-        kept = material.load_split("sentence").list_groups("train")
-        pairs = bh.pairs_from_collection(whole, queries=kept)
+        collection = bh.load("mlqa-r", passage_text=passage_text)
+        groups = material.load_split("sentence").list_groups("train")
+        pairs = bh.pairs_from_collection(collection, queries=groups)
         assert read_recipe(tmp_path, label)["pairs"]["sha256"] == pairs.digest()
         results = Results.load(tmp_path / "results" / "mlqa-r-dev" / f"{label}-1")
         assert results.provenance.collection.options["passage_text"] == passage_text
@@ -163,22 +163,22 @@ def test_options_reach_the_trainings_and_candidates_the_report(model: str, tmp_p
     run.run_experiment(
         experiment, tmp_path, model=model, split=ArticleSplit.from_collection(build_many_articles())
     )
-    found = {label: read_recipe(tmp_path, label) for label in experiment.labels}
-    assert {label: one["loss"] for label, one in found.items()} == {
+    recipes = {label: read_recipe(tmp_path, label) for label in experiment.labels}
+    assert {label: recipe["loss"] for label, recipe in recipes.items()} == {
         "plain": {"symmetric": True},
         "own": {"symmetric": True, "temperature": 0.5},
         "over": {"symmetric": False},
     }
-    arguments = {label: one["arguments"] for label, one in found.items()}
-    rates = {label: one["learning_rate"] for label, one in arguments.items()}
+    arguments = {label: recipe["arguments"] for label, recipe in recipes.items()}
+    rates = {label: options["learning_rate"] for label, options in arguments.items()}
     assert rates == {"plain": 0.125, "own": 0.25, "over": 0.125}
-    assert {one["weight_decay"] for one in arguments.values()} == {0.375}
-    assert {label: one["steps"] for label, one in found.items()} == {
+    assert {options["weight_decay"] for options in arguments.values()} == {0.375}
+    assert {label: recipe["steps"] for label, recipe in recipes.items()} == {
         "plain": 1, "own": 2, "over": 1,
     }  # fmt: skip
     for candidates in (("own",), ("over",), ()):
-        one = replace(experiment, candidates=candidates)
-        text = report.write_selection(report.SavedExperiment.load(one, tmp_path))
+        changed = replace(experiment, candidates=candidates)
+        text = report.write_selection(report.SavedExperiment.load(changed, tmp_path))
         assert re.findall(r"The chosen variant is (\w+): ", text) == list(candidates)
 
 
@@ -211,22 +211,25 @@ def test_evaluation_in_bfloat16(tmp_path: Path) -> None:
         ("x-y-1", str(tmp_path / "runs" / "x-y-1" / "model")),
     ):
         saved = Results.load(tmp_path / "results" / "mlqa-r-train" / name)
-        found = {}
+        results = {}
         for bf16 in (True, False):
-            one = SentenceTransformer(model, device=run.find_device())
+            encoder = SentenceTransformer(model, device=run.find_device())
             with torch.autocast(run.find_device(), torch.bfloat16, enabled=bf16):
-                found[bf16] = bh.evaluate(
-                    one, split.hold_out("train"), measures=["AP"], store=tmp_path / f"{name}{bf16}"
+                results[bf16] = bh.evaluate(
+                    encoder,
+                    split.hold_out("train"),
+                    measures=["AP"],
+                    store=tmp_path / f"{name}{bf16}",
                 )
-        same = {bf16: read_values(one) == read_values(saved) for bf16, one in found.items()}
-        assert same == {True: True, False: False}, name
+        is_equal = {bf16: read_values(each) == read_values(saved) for bf16, each in results.items()}
+        assert is_equal == {True: True, False: False}, name
 
 
 def read_values(results: Results) -> list[float]:
     """Return the mAP of every query in the pool."""
-    found = results.values("AP", "multi")
-    assert found is not None
-    return found.value.tolist()
+    values = results.values("AP", "multi")
+    assert values is not None
+    return values.value.tolist()
 
 
 # ------------------------------------------------------------------------------ words switched
@@ -246,8 +249,8 @@ def test_words_are_switched_where_the_lexicon_has_enough(
     experiment = make_experiment(Variant("plain", "x-y"), Variant("switched", "x-y", switch=0.75))
 
     def text(number: int, lang: str) -> str:
-        known = choose_part(("de", f"de {number}")) != "train"
-        return " ".join([AND[lang], *[AND[lang] if known else f"q{number}x"] * unknown])
+        is_held_out = choose_part(("de", f"de {number}")) != "train"
+        return " ".join([AND[lang], *[AND[lang] if is_held_out else f"q{number}x"] * unknown])
 
     split = ArticleSplit.from_collection(build_collection(f"spoken{unknown}", text))
     run.run_experiment(experiment, tmp_path, model=model, split=split)
@@ -283,10 +286,10 @@ def test_ranks_train_with_batches_of_processes(model: str, tmp_path: Path) -> No
     run.run_experiment(
         experiment, tmp_path, model=model, split=ArticleSplit.from_collection(build_many_articles())
     )
-    plain, together, apart = (read_weights(tmp_path, label) for label in experiment.labels)
+    plain, joint, independent = (read_weights(tmp_path, label) for label in experiment.labels)
     # Two processes that draw two rows together draw the four rows of one process.
-    assert np.array_equal(plain, together)
-    assert not np.allclose(apart, together, atol=1e-3)
+    assert np.array_equal(plain, joint)
+    assert not np.allclose(independent, joint, atol=1e-3)
 
 
 @pytest.mark.parametrize("strategy", ["x-x-mono", "hybrid"])
@@ -377,10 +380,10 @@ def test_p_is_corrected_over_claims_which_need_all_their_columns() -> None:
 def test_an_order_without_results(tmp_path: Path) -> None:
     expected = {"mlqa-r-dev": {"Mo mAP": [["a"], ["b"]]}}
     variants = Variant("a", "x-y"), Variant("b", "x-y")
-    found = report.SavedExperiment(
+    saved = report.SavedExperiment(
         replace(make_experiment(*variants), expected_order=expected), tmp_path, {"skipped": {}}
     )
-    assert "| Mo mAP on mlqa-r-dev | a > b | no results |" in report.write_order(found)
+    assert "| Mo mAP on mlqa-r-dev | a > b | no results |" in report.write_order(saved)
 
 
 def test_folders_of_earlier_versions_are_valid(tmp_path: Path) -> None:
@@ -423,9 +426,9 @@ def test_queries_are_rows_of_the_table_of_one_target() -> None:
     settings = tuple(Setting("one-target", *pair) for pair in langs)
     values = np.array([[0.1, 0.3, 0.3, 0.4, 0.6]])
     numbers = np.array([0, 0, 1, 2, 3])  # of the settings
-    one = SeedValues(np.array([0, 1, 0, 0, 0]), numbers, settings, values)
+    table = SeedValues(np.array([0, 1, 0, 0, 0]), numbers, settings, values)
     text = tables.write_one_target(
-        VariantResults("hybrid", "set", (1,), {("AP", "one-target"): one}, {})
+        VariantResults("hybrid", "set", (1,), {("AP", "one-target"): table}, {})
     )
     rows = re.findall(r"^\| (\w*) \| ([^|]+) \| ([^|]+) \|$", text, re.MULTILINE)
     assert rows == [

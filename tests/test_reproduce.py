@@ -65,9 +65,9 @@ def test_the_printed_commands_make_equal_results(
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments: object) -> str:
-        done = ran(*arguments)
-        assert done.code == 0, done.err
-        return done.out
+        process = ran(*arguments)
+        assert process.code == 0, process.err
+        return process.out
 
     call("evaluate", folder / "model", "--dataset", "jsonl", *write_path(folder, "two"), "--name",
          HOSTILE, "--query-prompt=-w1 ", "--passage-prompt", "--no-normalize", "--no-normalize",
@@ -83,12 +83,12 @@ def test_the_printed_commands_make_equal_results(
     assert again.settings == first.settings
     assert len(first.settings) == 2 + 2 + 2
     for kind, row in first.summary().items():
-        for measure, wanted in row.items():
-            found = again.summary()[kind][measure]
-            assert (found.mean, found.low, found.high) == pytest.approx(
-                (wanted.mean, wanted.low, wanted.high), abs=1e-9
+        for measure, expected in row.items():
+            estimate = again.summary()[kind][measure]
+            assert (estimate.mean, estimate.low, estimate.high) == pytest.approx(
+                (expected.mean, expected.low, expected.high), abs=1e-9
             )
-            assert found.queries == wanted.queries
+            assert estimate.queries == expected.queries
     assert 0 < first.summary()["multi"][first.measures[0]].mean < 1
     assert not (tmp_path / "gone").exists()
 
@@ -130,17 +130,17 @@ def test_each_language_and_the_pool_get_an_index(folder: Path) -> None:
     ],
 )
 def test_topics_of_the_settings_only(folder: Path, kind: Any, runs: list[str]) -> None:
-    """A run of all queries would be scored as mono and cross."""
+    """A run of all queries would be evaluated as mono and cross."""
     collection = bh.load("jsonl", path=folder / "three.jsonl")
     results = bh.evaluate(folder / "model", collection, measures="R@1", settings=kind, depth=7)
     searches = [line for line in split_commands(results, hits=3) if line[0] == "pyserini"]
-    made = {name: f"reproduced/runs/{name}.trec" for name in runs}
+    paths = {name: f"reproduced/runs/{name}.trec" for name in runs}
     assert sorted(
         (line[line.index("--index") + 1], line[line.index("--topics") + 1],
          line[line.index("--output") + 1])
         for line in searches
     ) == sorted(
-        (f"reproduced/indexes/{name[3:]}", f"reproduced/topics/{name[:2]}.tsv", made[name])
+        (f"reproduced/indexes/{name[3:]}", f"reproduced/topics/{name[:2]}.tsv", paths[name])
         for name in runs
     )  # fmt: skip
     assert {line[line.index("--hits") + 1] for line in searches} == {"3"}
@@ -211,9 +211,9 @@ def test_external_runs_are_evaluated(folder: Path, tmp_path: Path, ran: Ran) -> 
     run = tmp_path / "runs" / "en-de.trec"
     ran("evaluate", "--run", run, "--dataset", "jsonl", *write_path(folder, "two"), "--measures",
         "AP@3", "--output", tmp_path / "first")  # fmt: skip
-    done = ran("reproduce", tmp_path / "first", "--output", tmp_path / "new")
-    assert (done.code, done.err) == (0, "")
-    fetch, score = map(shlex.split, done.out.splitlines())
+    process = ran("reproduce", tmp_path / "first", "--output", tmp_path / "new")
+    assert (process.code, process.err) == (0, "")
+    fetch, score = map(shlex.split, process.out.splitlines())
     assert fetch[1:3] == ["datasets", "fetch"]
     assert ran(*score[1:]).code == 0
     refused = ran("reproduce", tmp_path / "first", "--hits", "6")
@@ -250,31 +250,31 @@ def test_measures_that_need_longer_runs_are_evaluated(
     )
     results.save(tmp_path / "out")
     assert ran("reproduce", tmp_path / "out").out.count("--hits 80 ") == 3
-    done = ran("reproduce", tmp_path / "out", "--hits", "6")
-    lines = done.out.splitlines()
+    process = ran("reproduce", tmp_path / "out", "--hits", "6")
+    lines = process.out.splitlines()
     assert sum("--hits 6 " in line for line in lines) == 3
-    *_, scored, note, whole = lines
+    *_, run_command, note, evaluation = lines
     assert note == (
         "# AP, AP@20, RankDistance were computed from other than the first 6 passages of a query; "
         "our own search ranks for them"
     )
-    assert " --measures R@5 --output reproduced/results " in scored
-    assert shlex.split(whole) == [
+    assert " --measures R@5 --output reproduced/results " in run_command
+    assert shlex.split(evaluation) == [
         "beir-hybrid", "evaluate", str(folder / "model"), "--dataset", "jsonl",
         *write_path(folder, "two"), "--measures", "AP AP@20 RankDistance", "--output",
         "reproduced/whole", "--settings", "mono,cross,multi", "--depth", "10", "--name",
         results.model,
     ]  # fmt: skip
-    assert ran(*shlex.split(whole)[1:]).code == 0
+    assert ran(*shlex.split(evaluation)[1:]).code == 0
     again = bh.Results.load(tmp_path / "reproduced" / "whole")
     for measure in again.measures:
-        found, wanted = (one.per_query()[str(measure)].to_numpy() for one in (again, results))
-        assert np.array_equal(found, wanted, equal_nan=True)  # rank distance has pools alone
+        values, expected = (each.per_query()[str(measure)].to_numpy() for each in (again, results))
+        assert np.array_equal(values, expected, equal_nan=True)  # rank distance is of pools only
     assert "\n#" not in ran("reproduce", tmp_path / "out", "--hits", "80").out
 
 
 def test_runs_have_a_reasonable_size(folder: Path) -> None:
-    """Those of whole rankings of XQuAD-R would hold 170 million lines."""
+    """Runs of whole rankings of XQuAD-R would hold 170 million lines."""
     collection = bh.load("jsonl", path=folder / "two.jsonl")
     results = bh.evaluate(folder / "model", collection, measures="AP R@5", depth=10)
     size = replace(results.provenance.collection, queries=13_090, passages=13_014)
@@ -287,8 +287,8 @@ def test_runs_have_a_reasonable_size(folder: Path) -> None:
     )
     assert " --measures AP --output reproduced/whole " in lines[-1]
     # Without a search that finds all of any, there is nothing to search for.
-    alone = replace(large, measures=large.measures[:1])
-    assert [line.split()[:2] for line in bh.reproduce_commands(alone)] == [
+    ap_only = replace(large, measures=large.measures[:1])
+    assert [line.split()[:2] for line in bh.reproduce_commands(ap_only)] == [
         ["beir-hybrid", "datasets"], ["#", "AP"], ["beir-hybrid", "evaluate"]
     ]  # fmt: skip
 
@@ -327,9 +327,9 @@ def test_objects_without_name_are_refused(folder: Path, tmp_path: Path, ran: Ran
         bh.reproduce_commands(odd)
     of_object.save(tmp_path / "old")
     (tmp_path / "old" / "timing.json").unlink()
-    done = ran("reproduce", tmp_path / "old")
-    assert done.code == 2
-    assert done.err == (
+    process = ran("reproduce", tmp_path / "old")
+    assert process.code == 2
+    assert process.err == (
         "BadOption: these results ('SentenceTransformer' on 'two') do not say how model and data "
         "were named: timing.json is missing or of an earlier version; evaluate again\n"
     )

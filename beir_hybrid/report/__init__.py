@@ -1,1 +1,1 @@
-"""Results in, tables, plots and pages out."""
+"""Tables, plots, pages and reproduction commands from results."""

@@ -78,7 +78,7 @@ class Board:
 
     @property
     def sort_column(self) -> Column | None:
-        """The column by which entries are sorted, if the table has it."""
+        """The column by which entries are sorted; None if that column is empty."""
         columns = [column for column in self.chosen_columns if column.kind == self.kind]
         return columns[0] if columns else None
 
@@ -201,7 +201,7 @@ def _fill_column(entries: Sequence[Entry], column: Column, measures: Sequence[st
 def _mark_best(
     estimates: Sequence[Estimate | None], entries: Sequence[Entry], column: Column
 ) -> list[CellValue]:
-    """Show estimates, the best of them marked; published figures do not compete."""
+    """Show estimates and mark the best; published figures do not compete."""
     losses = {
         i: _compute_loss(estimate, column.direction)
         for i, (estimate, entry) in enumerate(zip(estimates, entries, strict=True))

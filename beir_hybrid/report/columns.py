@@ -80,7 +80,7 @@ def list_columns(entries: Sequence[Entry]) -> list[Column]:
 
 
 def _find_cutoff(column: Column, names: Sequence[str]) -> Column | None:
-    """Return a column with the cutoff that its measure has among `names`, if it needs one."""
+    """Complete a column whose measure lacks a cutoff; None if no measure in `names` fits."""
     if not column.measure.endswith("@"):
         return column
     name = next((name for name in names if name.startswith(column.measure)), None)

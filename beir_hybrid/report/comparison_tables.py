@@ -130,7 +130,7 @@ def list_comparison_records(comparison: SystemComparison) -> list[Record]:
 
 
 def build_comparison_record(comparison: SystemComparison) -> Record:
-    """Return the whole comparison as JSON can hold it."""
+    """Return the whole comparison as a record for JSON."""
     systems = []
     for system in comparison.systems:
         values = []

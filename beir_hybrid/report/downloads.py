@@ -82,7 +82,7 @@ def _write_summary(entry: Entry, path: Path) -> None:
 
 
 def list_records(entries: Iterable[Entry]) -> list[dict[str, object]]:
-    """Return entries as JSON can hold them; unknown figures are null."""
+    """Return entries as records for JSON; unknown figures are None."""
     return [
         {
             "name": entry.name,

@@ -104,5 +104,5 @@ def make_visible(name: str) -> str:
 
 
 def parse_count(value: object) -> int | None:
-    """Return a value if it is a positive whole number."""
+    """Return a positive whole number, or None for any other value."""
     return value if isinstance(value, int) and value > 0 else None

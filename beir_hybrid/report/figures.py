@@ -59,7 +59,7 @@ def write_title(figure: "Figure", title: str, subtitle: str) -> None:
 
 
 def shorten_name(name: str, limit: int) -> str:
-    """Return a name without control characters, and without its middle if it exceeds the limit.
+    """Return a name without control characters, and without its middle if too long.
 
     Names of models differ at both ends.
 

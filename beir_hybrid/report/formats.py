@@ -32,7 +32,7 @@ class Format(NamedTuple):
 
 
 def render_terminal(comparison: SystemComparison) -> "Group":
-    """Return tables for rich's console; cells too wide for it are folded, never cut."""
+    """Return tables for rich's console; wide cells are folded, never cut."""
     from rich.console import Group
     from rich.table import Table
     from rich.text import Text
@@ -59,7 +59,7 @@ def _show_cell(cell: TableCell) -> str:
 
 
 def write_text(comparison: SystemComparison) -> str:
-    """Return the tables as a terminal of 100 columns shows them, without styles."""
+    """Return the tables of a terminal with 100 columns, without styles."""
     from rich.console import Console
 
     text = io.StringIO()

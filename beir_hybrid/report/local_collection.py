@@ -14,7 +14,7 @@ _PASSAGES = 2_000_000  # at most: larger collections take too long to load for a
 
 
 def find_local_collection(results: Results) -> Collection | None:
-    """Return the collection that results are on, if it is on this machine and unchanged."""
+    """Return the collection of results; None if this machine lacks it or has another version."""
     request, recorded = results.timing.request, results.provenance.collection
     dataset = None if request is None else request.dataset
     if dataset is None or recorded.passages > _PASSAGES:

@@ -106,7 +106,7 @@ def list_commands(results: Results) -> tuple[list[str], str]:
 
 
 def _find_local_paths(request: object) -> set[str]:
-    """Return the absolute paths within a request, as JSON holds it."""
+    """Return the absolute paths within a record of a request."""
     if isinstance(request, dict | list):
         parts = request.values() if isinstance(request, dict) else request
         return {path for part in parts for path in _find_local_paths(part)}

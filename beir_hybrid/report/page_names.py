@@ -11,7 +11,7 @@ _CODE_NAMES = {ALL: "all languages", IMAGE: "images"}
 
 
 def describe_language(code: str) -> str:
-    """Return the English name of a language code; an unknown code stays as it is."""
+    """Return the English name of a language code; an unknown code stays unchanged."""
     if code in _CODE_NAMES:
         return _CODE_NAMES[code]
     try:
@@ -51,7 +51,7 @@ def _list_languages(benchmark: Benchmark) -> str:
 
 
 def add_number(name: str, names: set[str], template: str) -> str:
-    """Return a name that is not among `names`, numbered from 2 on if need be; add it to `names`.
+    """Add a name to `names`, numbered from 2 on if `names` has the same, and return the new name.
 
     >>> names = {"a"}
     >>> add_number("a", names, "{} [{}]"), add_number("a", names, "{} [{}]")

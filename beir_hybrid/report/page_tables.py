@@ -50,7 +50,7 @@ def _show_mean(estimate: Estimate | None) -> str:
 
 
 def build_language_table(entry: Entry, measure: str) -> TextTable | None:
-    """Return a measure by language, as the bars of `plots.plot_languages` show it."""
+    """Return a measure by language, which `plots.plot_languages` shows as bars."""
     means = group_by_language(entry.means(measure))
     if not means:
         return None

@@ -17,7 +17,7 @@ _BATCH_LABELS = {
 
 
 def describe_recipe(results: Results, folder: Path | None) -> str:
-    """Return how a model was trained, if its record is on this machine, and how it was used.
+    """Describe a model's training, if this machine has the record, prompts and reranker.
 
     Parameters
     ----------

@@ -10,8 +10,6 @@ from ir_measures import Measure
 from beir_hybrid.checks import check_positive_or_none
 from beir_hybrid.collection.setting import ALL, KindName
 from beir_hybrid.errors import BadOption
-from beir_hybrid.measures.base import BiasMeasure
-from beir_hybrid.measures.effectiveness import RankProvider
 from beir_hybrid.report.command_words import (
     Words,
     join_words,
@@ -19,14 +17,13 @@ from beir_hybrid.report.command_words import (
     write_option,
     write_options,
 )
+from beir_hybrid.report.run_depth import choose_hits, has_equal_value
 from beir_hybrid.results.request import DatasetRequest, Request
 from beir_hybrid.results.results import Results
 
 FOLDER = "reproduced"
 _SEARCH = "pyserini.search.faiss"
 _BATCH_SIZE = 64  # queries that Pyserini searches at once
-_RUN_LINES = 5_000_000  # at most by default: 300 MB on disk, and a gigabyte of memory to evaluate
-_RANK_PROVIDER = RankProvider()
 
 
 @dataclass(frozen=True)
@@ -42,16 +39,6 @@ class _Job:
     def owner(self) -> str:
         """The subject of error messages."""
         return _name_results(self.results)
-
-    @property
-    def passages(self) -> int:
-        """The number of passages of the collection."""
-        return self.results.provenance.collection.passages
-
-    @property
-    def depth(self) -> int:
-        """How many passages of a ranking the results' own runs hold."""
-        return self.results.provenance.depth or 0
 
 
 def reproduce_commands(
@@ -121,29 +108,6 @@ def _name_results(results: Results) -> str:
     return f"these results ({results.model!r} on {results.collection!r})"
 
 
-def _choose_hits(job: _Job) -> int:
-    """Return how many passages a run needs for the measures to have equal values."""
-    measures, queries = job.results.measures, job.results.provenance.collection.queries
-    hits = int(max(job.depth, *(measure.params.get("cutoff", 1) for measure in measures)))
-    if queries * job.passages > _RUN_LINES or not any(map(_needs_whole_ranking, measures)):
-        return hits
-    return max(hits, job.passages)
-
-
-def _needs_whole_ranking(measure: Measure) -> bool:
-    is_exact = isinstance(measure, BiasMeasure) or _RANK_PROVIDER.supports(measure)
-    return is_exact and "cutoff" not in measure.params
-
-
-def _has_equal_value(measure: Measure, job: _Job, hits: int) -> bool:
-    """Return whether a measure has the same value from runs of `hits` passages a query."""
-    if "cutoff" in measure.params:
-        return bool(measure["cutoff"] <= hits)
-    if _needs_whole_ranking(measure):
-        return job.passages <= hits
-    return min(hits, job.passages) == min(job.depth, job.passages)
-
-
 def _find_searchable_kinds(results: Results) -> list[KindName]:
     """Return the kinds of settings whose rankings Pyserini can produce."""
     if not _is_searchable(results):
@@ -152,7 +116,7 @@ def _find_searchable_kinds(results: Results) -> list[KindName]:
 
 
 def _is_searchable(results: Results) -> bool:
-    """Return whether Pyserini can search the collection: it has no reranker and reads no images."""
+    """Return whether Pyserini can rank alike: Pyserini has no reranker and reads no images."""
     provenance = results.provenance
     return provenance.reranker is None and provenance.collection.images is None
 
@@ -169,7 +133,7 @@ def _build_model_commands(job: _Job, hits: int | None) -> list[Words]:
     searchable = _find_searchable_kinds(job.results)
     commands = []
     if searchable:
-        commands += _build_search_commands(job, searchable, hits or _choose_hits(job))
+        commands += _build_search_commands(job, searchable, hits or choose_hits(job.results))
     if searchable != kinds:
         commands.append(_write_evaluation(job, "one-target", ["one-target"]))
     return commands
@@ -177,7 +141,9 @@ def _build_model_commands(job: _Job, hits: int | None) -> list[Words]:
 
 def _build_search_commands(job: _Job, kinds: Sequence[KindName], hits: int) -> list[Words]:
     """Let Pyserini search, and our own search rank for measures that need longer runs."""
-    measures = [measure for measure in job.results.measures if _has_equal_value(measure, job, hits)]
+    measures = [
+        measure for measure in job.results.measures if has_equal_value(measure, job.results, hits)
+    ]
     commands = _write_searches(job, hits, measures) if measures else []
     if rest := [measure for measure in job.results.measures if measure not in measures]:
         reason = (
@@ -190,7 +156,7 @@ def _build_search_commands(job: _Job, kinds: Sequence[KindName], hits: int) -> l
 
 
 def _write_searches(job: _Job, hits: int, measures: Iterable[Measure]) -> list[Words]:
-    """Index each language's passages and the pool, search them all, evaluate the runs."""
+    """Return the commands that index, search and evaluate runs, by language and for the pool."""
     encoder = [
         *_write_model(job),
         *write_option("dataset", job.dataset.name),

@@ -76,9 +76,9 @@ def plot_points(
         axes.set_ylabel(y_label)
         axes.grid(color=INK, alpha=0.12, linewidth=0.6)
         axes.set_axisbelow(True)
-        left, right = axes.get_xlim()
+        x_low, x_high = axes.get_xlim()
         for unbiased in {x.unbiased for x, _ in estimates.values() if x.unbiased is not None}:
-            if left <= unbiased <= right:
+            if x_low <= unbiased <= x_high:
                 axes.axvline(unbiased, color=INK, alpha=0.5, linestyle="--", linewidth=1)
         _write_names(axes, list(estimates), means)
     return figure
@@ -125,5 +125,6 @@ def _find_estimate(results: Results, measure: Measure | str, kind: KindName) -> 
 
 def describe_direction(measure: Measure | str) -> str:
     """Return which values of a measure are better, such as ``lower is better``."""
-    parsed = measure if isinstance(measure, Measure) else parse_measure(measure)
-    return DIRECTIONS[parsed.DIRECTION if isinstance(parsed, BiasMeasure) else "higher"]
+    if isinstance(measure, str):
+        measure = parse_measure(measure)
+    return DIRECTIONS[measure.DIRECTION if isinstance(measure, BiasMeasure) else "higher"]

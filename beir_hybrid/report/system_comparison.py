@@ -63,11 +63,11 @@ class SystemComparison:
         return self.systems[self.baseline].collection
 
     def estimate(self, system: str, measure: Measure, kind: KindName) -> Estimate | None:
-        """Return a system's average, if it has one."""
+        """Return a system's average; None without values."""
         return self.systems[system].summary().get(kind, {}).get(measure)
 
     def find_rank(self, system: str, measure: Measure, kind: KindName) -> int | None:
-        """Return a system's rank, if it has one."""
+        """Return a system's rank; None where systems are not ranked."""
         return self.ranks.get((measure, kind), {}).get(system)
 
     def is_significant(self, system: str, measure: Measure, kind: KindName) -> bool:

@@ -159,7 +159,7 @@ def read_experiment(path: str | Path) -> Experiment:
     """Read an experiment from a file, or by the name of a file in this folder."""
     file = Path(path)
     if not file.suffix:
-        names = {other.stem: other for other in sorted(FOLDER.glob("*.toml"))}
+        names = {toml.stem: toml for toml in sorted(FOLDER.glob("*.toml"))}
         file = lookup("experiment", str(path), names)
     try:
         stored = tomllib.loads(file.read_text("utf-8"))
@@ -217,17 +217,17 @@ def _build(kind: type[T], stored: object, place: str) -> T:
     if not isinstance(stored, dict):
         raise BadData(f"{place}: {kind.__name__.lower()} is {stored!r}; it must be a table")
     table: Any = kind  # a dataclass, which no type says
-    known = {each.name: each for each in fields(table)}
+    columns = {column.name: column for column in fields(table)}
     for key in stored:
-        lookup(f"key of {place}", key, known)
-    for name, each in known.items():
-        if name not in stored and _is_required(each):
+        lookup(f"key of {place}", key, columns)
+    for name, column in columns.items():
+        if name not in stored and _is_required(column):
             raise BadData(f"{place} lacks {name!r}")
     return kind(**{key: _parse_value(key, value, place) for key, value in stored.items()})
 
 
-def _is_required(each: Field[Any]) -> bool:
-    return each.default is MISSING and each.default_factory is MISSING
+def _is_required(column: Field[Any]) -> bool:
+    return column.default is MISSING and column.default_factory is MISSING
 
 
 def _parse_value(key: str, value: object, place: str) -> object:

@@ -24,7 +24,7 @@ MINIMAL_COVERAGE = 0.1  # of the words of the texts: below, code switching chang
 
 
 def split_words(text: str, language: str) -> list[str]:
-    """Return the words of a text as the lexicon has them; of Chinese, pairs of neighbouring signs.
+    """Split a text into the words of the lexicon; in Chinese, pairs of neighbouring signs.
 
     >>> split_words("Das Haus, 1990!", "de"), split_words("北京市", "zh")
     (['das', 'haus'], ['北京', '京市'])

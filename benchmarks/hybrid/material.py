@@ -80,8 +80,8 @@ class Material:
         """The lexicon of NTREX in the languages of the arm; arm A must not see other languages."""
         languages = ntrex.LANGUAGES
         if self.experiment.arm == "A":
-            trained = self.load_split("sentence").collection.languages
-            languages = tuple(language for language in languages if language in trained)
+            arm = self.load_split("sentence").collection.languages
+            languages = tuple(language for language in languages if language in arm)
         return build_lexicon(ntrex.read_lines(languages))
 
     def compute_coverage(self, language: str | None = None) -> float:

@@ -33,7 +33,7 @@ COLUMNS = (
 
 
 def record_report(saved: SavedExperiment, command: str, results: Path = RESULTS) -> Path:
-    """Copy report and plots beside ``RESULTS.md``, and put a summary into it; return the folder."""
+    """Copy report and plots beside ``RESULTS.md``, write its section, and return the folder."""
     name = saved.experiment.name
     folder = results.parent / RECORDED / name
     shutil.rmtree(folder, ignore_errors=True)

@@ -206,7 +206,7 @@ def find_inversions(ranks: Sequence[Sequence[VariantResults]], column: str) -> s
 
 
 def write_selection(saved: SavedExperiment) -> str:
-    """Return which variant the dev articles select, and whether it replaces the baseline."""
+    """Return the variant that the dev articles select, and the decision on the baseline."""
     experiment, dev = saved.experiment, saved.results.get(DEV, {})
     label = choose_candidate({name: dev[name] for name in experiment.candidates if name in dev})
     if not label:

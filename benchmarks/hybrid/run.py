@@ -124,7 +124,7 @@ def claim_folder(experiment: Experiment, model: str | None, output: Path) -> Non
 
 
 def _write_notes(experiment: Experiment, material: Material) -> dict[str, Any]:
-    """Return the coverage of the lexicon, if one is used, and the variants that it rules out."""
+    """Return the coverage of the lexicon, and the variants that a low coverage rules out."""
     labels = [variant.label for variant in experiment.variants if variant.switch]
     if not labels:
         return {"skipped": {}}
@@ -171,7 +171,7 @@ def _first_stage_folder(run: Path) -> Path:
 def _train_variant(
     material: Material, variant: Variant, seed: int, start_model: str, run: Path
 ) -> "SentenceTransformer":
-    """Train a variant, in two stages if it has them, and return the model."""
+    """Train a variant in one stage or two, and return the model."""
     import beir_hybrid as bh
 
     pairs = material.load_pairs(variant.passage_text)

@@ -130,7 +130,7 @@ def read_learning_curve(runs: VariantRuns, seed: int) -> dict[int, float]:
 
 
 def write_learning_curves(variants: Sequence[VariantRuns]) -> str:
-    """Return the section about learning curves, and plot them, if trainings were evaluated."""
+    """Plot learning curves and return their section; empty if trainings were not evaluated."""
     curves: dict[str, dict[int, list[float]]] = {}
     for runs in variants:
         seed_curves = [read_learning_curve(runs, seed) for seed in runs.seeds]

@@ -263,15 +263,13 @@ def compare_variants(
         seeds = [seed for seed in first.seeds if seed in rival.seeds]
         if not seeds:
             continue
-        one, two = first.select_seeds(seeds), rival.select_seeds(seeds)
-        a, b = one.values(column), two.values(column)
+        sides = first.select_seeds(seeds), rival.select_seeds(seeds)
+        a, b = (side.values(column) for side in sides)
         if a is None or b is None:
             continue
         difference = compare_values(a, b, samples=FLIPS)
         p_values.append(difference.p)
-        seed_bounds = _estimate_seed_interval(
-            one.average_by_seed(column), two.average_by_seed(column)
-        )
+        seed_bounds = _estimate_seed_interval(*(side.average_by_seed(column) for side in sides))
         bounds = difference.low, difference.high, *seed_bounds
         rows.append((rival.label, difference.mean_b, difference.value, *bounds, difference.p))
     corrected = adjust_p_values(p_values).tolist()
