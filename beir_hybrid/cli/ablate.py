@@ -9,12 +9,12 @@ from beir_hybrid.cli.options import Settings, complete_dataset
 from beir_hybrid.cli.printing import Json, print_json, print_table, to_json
 from beir_hybrid.cli.train import STRATEGY_HELP, complete_strategy
 from beir_hybrid.cli.trainer_arguments import Config, parse_trainer_arguments
+from beir_hybrid.cli.training_data import load_test_collection
 from beir_hybrid.cli.training_options import (
     OutputFolder,
     TrainedModel,
     TrainingOptions,
     check_needed,
-    load_test_collection,
 )
 from beir_hybrid.errors import BadOption
 
@@ -119,15 +119,7 @@ def ablate(
         **options,
         **arguments,
     )
-    if as_json:
-        print_json(
-            [
-                {"strategy": trial.strategy, "seed": trial.seed, **to_json(trial.results)}
-                for trial in trials
-            ]
-        )
-    else:
-        _print_trials(trials)
+    _print_trials(trials, as_json=as_json)
     typer.echo(f"saved in {output}")
 
 
@@ -145,7 +137,19 @@ def _parse_rows(names: list[str], code_switch: "CodeSwitch | None") -> "dict[str
     }
 
 
-def _print_trials(trials: "Sequence[Trial]") -> None:
+def _print_trials(trials: "Sequence[Trial]", *, as_json: bool) -> None:
+    if as_json:
+        print_json(
+            [
+                {"strategy": trial.strategy, "seed": trial.seed, **to_json(trial.results)}
+                for trial in trials
+            ]
+        )
+    else:
+        _print_table(trials)
+
+
+def _print_table(trials: "Sequence[Trial]") -> None:
     from ir_measures import AP, R
 
     from beir_hybrid.measures.language_disparity import LanguageDisparity

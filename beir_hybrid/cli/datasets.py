@@ -143,13 +143,9 @@ def export(
     query_languages, passage_languages = split_commas(queries), split_commas(passages)
     languages_to_load = split_commas(languages)
     # Other languages need not be fetched; the user's own files are read as a whole.
-    if (
-        languages_to_load is None
-        and query_languages
-        and passage_languages
-        and find_dataset(name).languages
-    ):
-        sides = (*query_languages, *passage_languages)
+    is_limited = languages_to_load is None and query_languages and passage_languages
+    if is_limited and find_dataset(name).languages:
+        sides = (*(query_languages or []), *(passage_languages or []))
         languages_to_load = [lang for lang in sides if lang != IMAGE] or None
     collection = load_dataset(name, languages_to_load, load.option, offline=load.offline)
     if query_languages is None and passage_languages is None:  # with images, if there are any

@@ -1,6 +1,7 @@
 """The command that evaluates a model, vectors or runs in every setting."""
 
 import tempfile
+from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,7 +131,7 @@ def evaluate(
     results.show(values)
 
 
-def _load_model(model: str, options: dict[str, Any]) -> object:
+def _load_model(model: str, options: Mapping[str, object]) -> object:
     from beir_hybrid.encoding import as_encoder
 
     return as_encoder(model, **options)
@@ -139,10 +140,10 @@ def _load_model(model: str, options: dict[str, Any]) -> object:
 def _check_sources(
     model: str | None,
     external: ExternalOptions,
-    encoder: dict[str, Any],
-    ranking: dict[str, Any],
+    encoder: Mapping[str, object],
+    ranking: Mapping[str, object],
 ) -> None:
-    """Raise `BadOption` unless there is one of model, runs and vectors, and options fit to it."""
+    """Raise `BadOption` unless there is a model, or runs, or vectors, with options that fit."""
     sources = {"MODEL": model, "--run": external.run, "--embeddings": external.embeddings}
     names = [name for name, value in sources.items() if value]
     if len(names) != 1:

@@ -6,10 +6,22 @@ from copy import copy
 from dataclasses import MISSING, Field, dataclass, fields, is_dataclass
 from functools import wraps
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Literal,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import typer
 from typer.models import OptionInfo
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 @dataclass(frozen=True)
@@ -39,17 +51,17 @@ def flatten_options(command: Callable[..., None]) -> Callable[..., None]:
     signature = inspect.signature(command, eval_str=True)
     parameters: list[inspect.Parameter] = []
     for parameter in signature.parameters.values():
-        kind, group = _split_annotation(parameter.annotation)
-        if is_dataclass(kind):
-            parameters += _list_parameters(kind, group)
-        else:
+        kind, group = _find_dataclass(parameter.annotation)
+        if kind is None:
             parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+        else:
+            parameters += _list_parameters(kind, group)
 
     @wraps(command)
     def run(**values: object) -> None:
         for parameter in signature.parameters.values():
-            kind, group = _split_annotation(parameter.annotation)
-            if is_dataclass(kind):
+            kind, group = _find_dataclass(parameter.annotation)
+            if kind is not None:
                 values[parameter.name] = _fill(kind, group, values)
         command(**values)
 
@@ -59,12 +71,12 @@ def flatten_options(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
-def _list_parameters(kind: Any, group: Group) -> Iterator[inspect.Parameter]:
-    """Yield a parameter for each field of a dataclass, and for those of dataclasses in it."""
+def _list_parameters(kind: "type[DataclassInstance]", group: Group) -> Iterator[inspect.Parameter]:
+    """Yield a parameter for each field of a dataclass, and of dataclasses among its fields."""
     hints = get_type_hints(kind, include_extras=True)
     for option in _list_fields(kind, group):
-        inner, inner_group = _split_annotation(hints[option.name])
-        if is_dataclass(inner):
+        inner, inner_group = _find_dataclass(hints[option.name])
+        if inner is not None:
             yield from _list_parameters(inner, inner_group)
             continue
         yield inspect.Parameter(
@@ -75,32 +87,31 @@ def _list_parameters(kind: Any, group: Group) -> Iterator[inspect.Parameter]:
         )
 
 
-def _fill(kind: Any, group: Group, values: dict[str, object]) -> object:
-    """Take the values of a dataclass's fields out of a command's values, and return it."""
+def _fill(kind: "type[DataclassInstance]", group: Group, values: dict[str, object]) -> object:
+    """Make a dataclass of a command's values, which are removed."""
     hints = get_type_hints(kind, include_extras=True)
     arguments = {}
     for option in _list_fields(kind, group):
-        inner, inner_group = _split_annotation(hints[option.name])
-        is_group = is_dataclass(inner)
-        arguments[option.name] = (
-            _fill(inner, inner_group, values) if is_group else values.pop(option.name)
-        )
+        inner, inner_group = _find_dataclass(hints[option.name])
+        if inner is None:
+            arguments[option.name] = values.pop(option.name)
+        else:
+            arguments[option.name] = _fill(inner, inner_group, values)
     return kind(**arguments)
 
 
-def _list_fields(kind: Any, group: Group) -> list["Field[Any]"]:
+def _list_fields(kind: "type[DataclassInstance]", group: Group) -> list["Field[Any]"]:
     return [option for option in fields(kind) if option.name not in group.without]
 
 
-def _split_annotation(annotation: Any) -> tuple[Any, Group]:
-    """Return the type of an annotation and the group in it."""
-    if get_origin(annotation) is not Annotated:
-        return annotation, Group()
-    kind, *extras = get_args(annotation)
-    return kind, next((extra for extra in extras if isinstance(extra, Group)), Group())
+def _find_dataclass(annotation: object) -> "tuple[type[DataclassInstance] | None, Group]":
+    """Return the dataclass of an annotation, if there is one, and its group."""
+    kind, *extras = get_args(annotation) if get_origin(annotation) is Annotated else [annotation]
+    group = next((extra for extra in extras if isinstance(extra, Group)), Group())
+    return (kind if isinstance(kind, type) and is_dataclass(kind) else None), group
 
 
-def _annotate(option: "Field[Any]", annotation: Any, panel: str | None) -> Any:
+def _annotate(option: "Field[object]", annotation: object, panel: str | None) -> Any:
     """Return a field's annotation for typer."""
     kind, *extras = get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
     infos = [copy(extra) for extra in extras if isinstance(extra, OptionInfo)]
@@ -113,7 +124,7 @@ def _annotate(option: "Field[Any]", annotation: Any, panel: str | None) -> Any:
     return Annotated[_replace_literals(kind), infos[0]]
 
 
-def _replace_literals(kind: Any) -> Any:
+def _replace_literals(kind: object) -> Any:
     """Replace types of certain texts by `str`, which typer knows in all versions."""
     if get_origin(kind) is Literal:
         return str
@@ -122,7 +133,7 @@ def _replace_literals(kind: Any) -> Any:
     return kind
 
 
-def list_changes(options: Any) -> dict[str, Any]:
+def list_changes(options: "DataclassInstance") -> dict[str, Any]:
     """Return the fields of a dataclass whose values are not the defaults."""
     return {
         option.name: value

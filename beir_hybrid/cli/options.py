@@ -106,7 +106,7 @@ class ResultsOptions:
             check_writable(self.output / "results")
 
     def show(self, results: "Results") -> None:
-        """Print results, and save them if there is a folder for them."""
+        """Print results, and save the results if there is a folder."""
         print_results(results, as_json=self.as_json)
         if self.output is not None:
             results.save(self.output)

@@ -34,7 +34,7 @@ Json = Annotated[
 
 
 def make_console() -> "Console":
-    """Return a console for stdout; lines are not folded if it is no terminal, such as a pipe."""
+    """Return a console for stdout, which folds lines on a terminal only."""
     from rich.console import Console
 
     has_width = sys.stdout.isatty() or "COLUMNS" in os.environ
@@ -61,7 +61,7 @@ def print_json(value: object) -> None:
 
 
 def print_results(results: "Results", *, as_json: bool) -> None:
-    """Print the table of results, or JSON, and the notes on them."""
+    """Print results as a table or as JSON, and the notes below."""
     from beir_hybrid.results.render import list_notes, render_terminal
 
     if as_json:

@@ -138,14 +138,13 @@ def compare(
     if output is not None:
         with atomic_file(output) as temporary:
             temporary.write_text(write(comparison), "utf-8")
+        typer.echo(f"saved in {output}")
     if as_json:
         print_json(build_comparison_record(comparison))
     elif output is None and name == "table":
         make_console().print(render_terminal(comparison))
     elif output is None:
         typer.echo(write(comparison), nl=False)
-    if output is not None:
-        typer.echo(f"saved in {output}")
 
 
 def _find_format(output: Path | None) -> str:

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -17,6 +17,9 @@ from beir_hybrid.cli.options import (
 )
 from beir_hybrid.cli.printing import Json, print_json, print_table
 from beir_hybrid.errors import BadOption
+
+if TYPE_CHECKING:
+    from beir_hybrid.pyserini.search import SearchResults
 
 
 @dataclass(frozen=True)
@@ -149,7 +152,6 @@ def search(
     set_offline(load.offline)
     collection = load.load(dataset) if dataset else None
     from beir_hybrid.pyserini.search import search_index
-    from beir_hybrid.text import to_one_line
 
     hits = search_index(
         index,
@@ -162,7 +164,13 @@ def search(
     )
     if as_json:
         print_json(asdict(hits))
-        return
+    else:
+        _print_hits(hits, lang)
+
+
+def _print_hits(results: "SearchResults", lang: str | None) -> None:
+    from beir_hybrid.text import to_one_line
+
     rows = [
         [
             str(hit.rank),
@@ -172,12 +180,12 @@ def search(
             hit.id,
             to_one_line(hit.text),
         ]
-        for hit in hits.hits
+        for hit in results.hits
     ]
     print_table(["rank", "score", "lang", "gold", "id", "text"], rows)
-    if hits.relevant is None:
+    if results.relevant is None:
         typer.echo("the query is none of the dataset's, so no passage is marked")
     else:
-        gold = sum(hit.gold for hit in hits.hits)
+        gold = sum(hit.gold for hit in results.hits)
         where = f" in {lang}" if lang else ""
-        typer.echo(f"{gold} of {hits.relevant} relevant passages{where} are among these (*)")
+        typer.echo(f"{gold} of {results.relevant} relevant passages{where} are among these (*)")

@@ -61,8 +61,8 @@ Config = Annotated[
 ]
 
 
-def _convert_value(name: str, value: Any, *, is_list: bool) -> Any:
-    """Convert a value of YAML to the form that it has on the command line."""
+def _convert_value(name: str, value: object, *, is_list: bool) -> object:
+    """Convert a value of YAML to its form on the command line."""
     if isinstance(value, dict):
         value = [f"{key}={item}" for key, item in value.items()]
     if is_list:

@@ -154,9 +154,9 @@ def _check_packages() -> None:
 
 @contextmanager
 def _progress_bar(n_stages: int) -> Iterator[Callable[[str], None]]:
-    """Show a bar on a terminal; give a function to call with each stage's name as it begins.
+    """Show a bar on a terminal; yield a function that announces a stage.
 
-    All other output is suppressed meanwhile.
+    All other output is suppressed.
     """
     from rich import progress
     from rich.console import Console
@@ -200,7 +200,7 @@ class _Demonstration:
     max_steps: int
 
     def train_and_evaluate(self, strategy: str, begin_stage: Callable[[str], None]) -> Results:
-        """Train an encoder with a strategy and evaluate it, unless its results are saved."""
+        """Train and evaluate an encoder with a strategy, or load its saved results."""
         from beir_hybrid.evaluation.evaluate import evaluate
         from beir_hybrid.training.record import MODEL, hash_collection
 

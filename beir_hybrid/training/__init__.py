@@ -1,1 +1,1 @@
-"""Parallel texts and a strategy in, batches, losses and trained models out."""
+"""The loss, the trainer, the record of a training, and ablations of strategies."""

@@ -89,20 +89,10 @@ def ablate(
     variants = _name_variants(strategies)
     collections = _check_collections(test)
     seeds = list(seeds)
-    if not seeds or len(set(seeds)) < len(seeds):
-        raise BadOption(f"seeds are {seeds}; name one or more, each once")
-    if conflicts := FIXED_OPTIONS - {"max_steps"} & options.keys():
-        raise BadOption(f"{min(conflicts)} is varied by ablate; it cannot be an option of it")
-    if "max_steps" not in options:
-        raise BadOption("ablate needs max_steps: epochs of strategies differ in length")
+    _check_ablation_options(seeds, options)
     pairs = pairs if isinstance(pairs, ParallelPairs) else join_pairs(pairs)
-    names = split_words(settings) if isinstance(settings, str) else settings
-    kinds: list[Any] | None = None if names is None else list(names)
-    for collection in collections if kinds is not None else ():
-        collection.resolve().list_kinds(kinds)  # raises before anything is trained
-    evaluation = _Evaluation(
-        Path(output) / RESULTS, None if measures is None else list(map(str, measures)), kinds
-    )
+    names = None if measures is None else list(map(str, measures))
+    evaluation = _Evaluation(Path(output) / RESULTS, names, _parse_kinds(settings, collections))
     trials = []
     for seed in seeds:  # the first seed of every strategy comes before the second of any
         for name, variant in variants.items():
@@ -115,8 +105,7 @@ def ablate(
             )  # fmt: skip
             shutil.rmtree(run / CHECKPOINTS, ignore_errors=True)
             for collection in collections:
-                wrap = variant.wrap or _return_model
-                make_encoder = partial(wrap, trained, pairs, collection)
+                make_encoder = partial(variant.wrap or _return_model, trained, pairs, collection)
                 results = evaluation.load_or_run(make_encoder, collection, f"{name}-{seed}")
                 trials.append(Trial(name, seed, collection.name, results))
     return trials
@@ -178,6 +167,16 @@ def _name_variants(
     return variants
 
 
+def _check_ablation_options(seeds: Sequence[int], options: Mapping[str, object]) -> None:
+    """Raise `BadOption` for seeds that repeat, and for options that ablate sets or needs."""
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise BadOption(f"seeds are {seeds}; name one or more, each once")
+    if conflicts := FIXED_OPTIONS - {"max_steps"} & options.keys():
+        raise BadOption(f"{min(conflicts)} is varied by ablate; it cannot be an option of it")
+    if "max_steps" not in options:
+        raise BadOption("ablate needs max_steps: epochs of strategies differ in length")
+
+
 def _check_collections(test: Collection | Sequence[Collection]) -> list[Collection]:
     """Return the test collections; raise unless there are some, with names that differ."""
     collections = [test] if isinstance(test, Collection) else list(test)
@@ -188,6 +187,18 @@ def _check_collections(test: Collection | Sequence[Collection]) -> list[Collecti
     return collections
 
 
+def _parse_kinds(
+    settings: str | Iterable[KindName] | None, collections: Iterable[Collection]
+) -> list[Any] | None:
+    """Return the kinds of settings; raise, before anything is trained, if one cannot be had."""
+    if settings is None:
+        return None
+    kinds: list[Any] = list(split_words(settings) if isinstance(settings, str) else settings)
+    for collection in collections:
+        collection.resolve().list_kinds(kinds)
+    return kinds
+
+
 def _find_trained_name(name: str, variants: Mapping[str, Variant]) -> str:
     """Return the name of the first variant with the same training, whatever its wrapper."""
     training = replace(variants[name], wrap=None)
@@ -196,7 +207,7 @@ def _find_trained_name(name: str, variants: Mapping[str, Variant]) -> str:
     )
 
 
-def _return_model(trained: Any, _pairs: ParallelPairs, _collection: Collection) -> Any:
+def _return_model(trained: object, _pairs: ParallelPairs, _collection: Collection) -> object:
     return trained
 
 
@@ -214,7 +225,7 @@ class _Evaluation:
     kinds: list[Any] | None
 
     def load_or_run(
-        self, make_encoder: Callable[[], Any], collection: Collection, name: str
+        self, make_encoder: Callable[[], object], collection: Collection, name: str
     ) -> Results:
         """Return the results of a trial: saved ones of the same data and measures, or new ones."""
         folder = self.folder / _make_folder_name(collection.name) / name

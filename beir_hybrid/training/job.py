@@ -1,7 +1,6 @@
 """Run a training in a folder: start or resume it, save the model, and refuse other trainings."""
 
 import logging
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -16,10 +15,10 @@ from beir_hybrid.batches.strategies import Strategy
 from beir_hybrid.encoding.model_inputs import reads_images
 from beir_hybrid.encoding.sentence_transformer import SentenceTransformerEncoder
 from beir_hybrid.errors import BadData, BadOption, BeirHybridError, MissingExtra, NotWritable
-from beir_hybrid.evaluation.evaluator import HybridEvaluator
 from beir_hybrid.files import atomic_folder, explain_write_errors, file_lock
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs
 from beir_hybrid.progress import hide_progress_bars
+from beir_hybrid.training.default_arguments import add_dev_arguments, list_machine_arguments
 from beir_hybrid.training.dev_set import Criterion, DevSet
 from beir_hybrid.training.lora import add_lora, merge_lora, save_lora
 from beir_hybrid.training.loss import HybridContrastiveLoss
@@ -80,7 +79,7 @@ class TrainingJob:
     dev: DevSet | None
     criterion: Criterion | None  # of `dev`
 
-    def train(self, arguments: Mapping[str, Any]) -> None:
+    def train(self, arguments: Mapping[str, object]) -> None:
         """Train with arguments of the trainer, unless the folder has the finished training."""
         args = self._make_arguments(arguments)  # this connects the processes, if there are several
         dev = None
@@ -102,7 +101,7 @@ class TrainingJob:
                 self._prepare_and_fit(args, recipe)
 
     def _prepare_and_fit(
-        self, args: "SentenceTransformerTrainingArguments", recipe: dict[str, Any]
+        self, args: "SentenceTransformerTrainingArguments", recipe: Mapping[str, object]
     ) -> None:
         from transformers import set_seed
 
@@ -113,7 +112,9 @@ class TrainingJob:
         with freeze_tower(model, self.tuning.get("freeze")), text_preprocessing(model):
             self._fit(args, recipe)
 
-    def _fit(self, args: "SentenceTransformerTrainingArguments", recipe: dict[str, Any]) -> None:
+    def _fit(
+        self, args: "SentenceTransformerTrainingArguments", recipe: Mapping[str, object]
+    ) -> None:
         """Train from the last checkpoint on, and save the model and the record."""
         model = self.encoder.model
         # Prompts that the model has under other names would be used where ours are empty.
@@ -145,7 +146,7 @@ class TrainingJob:
                 save_lora(model, self.output / ADAPTER)
             merge_lora(model)
         if args.process_index == 0:
-            self._save(record | summarize_training(trainer, audit.audit), audit.audit)
+            self._save(record | summarize_training(trainer, audit.audit), recipe, audit.audit)
         trainer.accelerator.wait_for_everyone()
 
     def _make_trainer(
@@ -187,7 +188,7 @@ class TrainingJob:
         return trainer
 
     def _make_arguments(
-        self, arguments: Mapping[str, Any]
+        self, arguments: Mapping[str, object]
     ) -> "SentenceTransformerTrainingArguments":
         from sentence_transformers import SentenceTransformerTrainingArguments
 
@@ -203,7 +204,7 @@ class TrainingJob:
                 str(self.output / CHECKPOINTS),
                 batch_sampler=HybridBatchSampler.configure(self.strategy),
                 prompts=prompts if any(prompts.values()) else None,
-                **(_machine_arguments() | ddp | _add_dev_arguments(arguments, self.criterion)),
+                **(list_machine_arguments() | ddp | add_dev_arguments(arguments, self.criterion)),
             )
         except ImportError as error:
             raise MissingExtra(
@@ -212,48 +213,15 @@ class TrainingJob:
         except (TypeError, ValueError) as error:
             raise BadOption(f"arguments of the training: {error}") from error
 
-    def _save(self, record: Mapping[str, Any], audit: BatchCounts) -> None:
+    def _save(
+        self, record: Mapping[str, object], recipe: Mapping[str, object], audit: BatchCounts
+    ) -> None:
         """Save the record, then the model; the model's folder appears complete or not at all."""
         write_record(self.output, record)
         with atomic_folder(self.output / MODEL) as folder:
             self.encoder.model.save_pretrained(str(folder))
             card = folder / "README.md"
-            card.write_text(
-                card.read_text("utf-8") + format_card_section(record["recipe"], audit), "utf-8"
-            )
-
-
-def _machine_arguments() -> dict[str, Any]:
-    """Return arguments of the trainer that depend on the machine and the terminal."""
-    import torch
-    from transformers.utils.import_utils import is_in_notebook
-
-    return {
-        "restore_callback_states_from_checkpoint": True,  # with the patience that was left
-        "dataloader_pin_memory": torch.accelerator.is_available(),  # torch warns without one
-        "disable_tqdm": not (sys.stderr.isatty() or is_in_notebook()),
-    }
-
-
-def _add_dev_arguments(arguments: Mapping[str, Any], criterion: Criterion | None) -> dict[str, Any]:
-    """Add the arguments that choosing the best checkpoint needs, unless they are set already."""
-    if criterion is None:
-        return dict(arguments)
-    defaults = {
-        "eval_strategy": "epoch",
-        "save_strategy": arguments.get("eval_strategy", "epoch"),
-        "load_best_model_at_end": True,
-        "metric_for_best_model": "eval_loss",
-        "greater_is_better": False,
-    }
-    if isinstance(criterion, HybridEvaluator):
-        defaults["metric_for_best_model"] = f"eval_{criterion.primary_metric}"
-        defaults["greater_is_better"] = criterion.greater_is_better
-    elif "per_device_train_batch_size" in arguments:  # the loss depends on the number of negatives
-        defaults["per_device_eval_batch_size"] = arguments["per_device_train_batch_size"]
-    if "eval_steps" in arguments:
-        defaults["save_steps"] = arguments["eval_steps"]
-    return defaults | dict(arguments)
+            card.write_text(card.read_text("utf-8") + format_card_section(recipe, audit), "utf-8")
 
 
 def _load_finished_training(

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 
-def add_lora(model: "SentenceTransformer", options: Mapping[str, Any]) -> None:
+def add_lora(model: "SentenceTransformer", options: Mapping[str, object]) -> None:
     """Add adapters to a model and freeze all other weights.
 
     `options` are those of peft's ``LoraConfig``, and ``layers``: numbers of layers of the text
@@ -31,8 +31,9 @@ def add_lora(model: "SentenceTransformer", options: Mapping[str, Any]) -> None:
         if model.transformers_model is None:
             raise BadOption(f"lora: a {type(model[0]).__name__} has no layers to adapt")
         options["target_modules"] = match_attention_layers(model, layers)
+    arguments: dict[str, Any] = options  # checked by peft
     try:
-        config = LoraConfig(task_type=TaskType.FEATURE_EXTRACTION, **options)
+        config = LoraConfig(task_type=TaskType.FEATURE_EXTRACTION, **arguments)
     except (TypeError, ValueError) as error:
         raise BadOption(f"lora: {error}") from error
     try:
@@ -50,7 +51,7 @@ def save_lora(model: "SentenceTransformer", folder: Path) -> None:
 
 
 def merge_lora(model: "SentenceTransformer") -> None:
-    """Add the adapters to the weights, and remove them from the model."""
+    """Add the adapters' products to the weights, and remove the adapters."""
     from peft.tuners.tuners_utils import BaseTunerLayer
 
     body: Any = model.transformers_model

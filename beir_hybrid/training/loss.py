@@ -87,7 +87,7 @@ class HybridContrastiveLoss(CachedLossMixin, nn.Module):
         self._has_warned = False
 
     def forward(self, sentence_features: Iterable[dict[str, Tensor]], labels: Tensor) -> Tensor:
-        """Return the loss of a batch in the form in which the trainer passes it."""
+        """Return the loss of a batch of the trainer."""
         features = list(sentence_features)
         if self.uses_gradient_cache:
             loss: Tensor = self.forward_cached(features, labels)
@@ -110,7 +110,7 @@ class HybridContrastiveLoss(CachedLossMixin, nn.Module):
     def calculate_loss(
         self, reps: list[list[Tensor]], labels: Tensor | None = None, *, with_backward: bool = False
     ) -> Tensor:
-        """Return the loss; `with_backward` computes it in chunks of rows, each with gradients."""
+        """Return the loss; `with_backward` computes gradients too, by chunks of rows."""
         with torch.autocast(reps[0][0].device.type, enabled=False):
             columns = [_normalize_rows(torch.cat(chunks)) for chunks in reps]
             return self._sum_chunks(columns, labels, with_backward=with_backward)

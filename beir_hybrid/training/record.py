@@ -62,7 +62,7 @@ class Recipe:
     processes: int
 
     def to_json(self) -> dict[str, Any]:
-        """Return the recipe as ``training.json`` holds it."""
+        """Return the recipe in the form of ``training.json``."""
         strategy = asdict(replace(self.strategy, code_switch=None))
         if (switch := self.strategy.code_switch) is not None:
             strategy["code_switch"] = {
@@ -117,7 +117,7 @@ def hash_collection(collection: Collection) -> str:
     return checksum.hexdigest()
 
 
-def is_finished(output: Path, recipe: Mapping[str, Any]) -> bool:
+def is_finished(output: Path, recipe: Mapping[str, object]) -> bool:
     """Return whether a folder has the finished training of a recipe.
 
     Raises `BadOption` if the folder belongs to another training or to something else, and `BadData`
@@ -145,7 +145,7 @@ def _is_filled(folder: Path) -> bool:
     return folder.is_dir() and any(folder.iterdir())
 
 
-def _list_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterable[str]:
+def _list_differences(old: Mapping[str, object], new: Mapping[str, object]) -> Iterable[str]:
     """Yield the keys whose values differ, with the first inner key where values are mappings."""
     for name in sorted({*old, *new}):
         a, b = old.get(name), new.get(name)
@@ -191,7 +191,7 @@ def _is_complete(checkpoint: Path) -> bool:
     return True
 
 
-def write_record(output: Path, record: Mapping[str, Any]) -> None:
+def write_record(output: Path, record: Mapping[str, object]) -> None:
     """Write ``training.json``."""
     with atomic_file(output / RECORD) as temporary:
         text = json.dumps(record, indent=2, ensure_ascii=False, default=str)
@@ -218,7 +218,7 @@ def summarize_training(trainer: "SentenceTransformerTrainer", audit: BatchCounts
     }
 
 
-def format_card_section(recipe: Mapping[str, Any], audit: BatchCounts) -> str:
+def format_card_section(recipe: Mapping[str, object], audit: BatchCounts) -> str:
     """Return the model card's section about the batches, in Markdown."""
     inputs = {name: recipe[name] for name in ("strategy", "loss", "pairs")}
     credit = (

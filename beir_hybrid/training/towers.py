@@ -45,7 +45,7 @@ def freeze_tower(model: "SentenceTransformer", tower: str | None) -> Iterator[No
 
 @contextmanager
 def text_preprocessing(model: "SentenceTransformer") -> Iterator[None]:
-    """Make a vision-language model read texts in training as it does in encoding.
+    """Make a vision-language model read texts in training as in encoding.
 
     See `as_texts` and `text_settings`. The trainer would pass texts on unchanged, and pad them to
     the longest of a batch.
@@ -74,14 +74,14 @@ def _preprocess(
     return preprocess(wrap_texts(model, texts), **(settings | options))
 
 
-def match_attention_layers(model: "SentenceTransformer", layers: Iterable[int] | str) -> str:
+def match_attention_layers(model: "SentenceTransformer", layers: object) -> str:
     """Return a regular expression of the attention modules in layers of the text tower.
 
     `layers` are numbers, or ``"all"``. (peft's ``layers_to_transform`` would take the layers with
     these numbers in every tower.)
     """
     modules_by_layer = _find_attention(model)
-    if isinstance(layers, str) and layers != "all":
+    if layers != "all" and (isinstance(layers, str) or not isinstance(layers, Iterable)):
         raise BadOption(f"lora: layers is {layers!r}; it must be a list of numbers, or 'all'")
     numbers = list(modules_by_layer) if isinstance(layers, str) else list(layers)
     unknown = [number for number in numbers if number not in modules_by_layer]

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from beir_hybrid.batches.strategies import Strategy, parse_strategy
 from beir_hybrid.collection import Collection
@@ -39,13 +39,13 @@ def train(
     output: str | Path,
     *,
     strategy: Strategy | str = "hybrid",
-    loss: Mapping[str, Any] | None = None,
+    loss: Mapping[str, object] | None = None,
     dev: Collection | ParallelPairs | DevSet | None = None,
-    encoder: Mapping[str, Any] | None = None,
+    encoder: Mapping[str, object] | None = None,
     tuning: Tuning | None = None,
-    **arguments: Any,
+    **arguments: object,
 ) -> "SentenceTransformer":
-    """Train a model with batches of a strategy, and return it.
+    """Train a model with batches of a strategy, and return the model.
 
     `output` gets the folder ``model``, which sentence-transformers loads, ``batches.jsonl``, the
     contents of each step's batches, ``training.json``, the record of the training, and
@@ -95,26 +95,18 @@ def train(
     if has_translations:
         pairs = pairs.with_translations()
     options = dict(encoder or {})
-    EncoderOptions.parse(options)  # raises for unknown names and impossible values
-    max_length = options.pop("max_length", None)
+    max_length = EncoderOptions.parse(options).max_length  # raises for impossible values
+    options.pop("max_length", None)
     start = SentenceTransformerEncoder(model, **options)
     # As an option of the encoder, it would copy a model that is passed loaded.
     if max_length is not None:
         set_max_length(start.model, max_length)
+    criterion = None if dev is None else dev.make_criterion(has_translations=has_translations)
     job = TrainingJob(
-        start,
-        pairs,
-        parse_strategy(strategy),
-        Path(output),
-        loss_options,
-        tuning,
-        dev,
-        None if dev is None else dev.make_criterion(has_translations=has_translations),
+        start, pairs, parse_strategy(strategy), Path(output), loss_options, tuning, dev, criterion
     )
     job.train(DEFAULT_ARGUMENTS | arguments)
-    loading = {
-        name: value for name, value in options.items() if name in ("device", "trust_remote_code")
-    }
+    loading = {name: options[name] for name in ("device", "trust_remote_code") if name in options}
     return SentenceTransformerEncoder(job.output / MODEL, **loading).model
 
 
@@ -131,7 +123,7 @@ def _check_options(loss: Mapping[str, object], tuning: Mapping[str, object]) -> 
 
 
 def _check_arguments(arguments: Mapping[str, object], *, has_dev: bool) -> None:
-    """Raise `BadOption` for what is no argument of the trainer, or is set by `train` itself."""
+    """Raise `BadOption` for unknown arguments of the trainer, and for those that `train` sets."""
     from sentence_transformers import SentenceTransformerTrainingArguments
 
     names = dict.fromkeys(inspect.signature(SentenceTransformerTrainingArguments).parameters)

@@ -39,17 +39,18 @@ class Variant:
     wrap: Wrapper | None = None
     fit: Callable[..., Any] = train
 
-    def merge_options(self, common: Mapping[str, Any]) -> dict[str, Any]:
+    def merge_options(self, common: Mapping[str, object]) -> dict[str, Any]:
         """Return the options of all rows, overridden by those of this one."""
         return _merge(common, self.options)
 
 
-def _merge(common: Mapping[str, Any], overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """Merge mappings, and the mappings in them."""
+def _merge(common: Mapping[str, object], overrides: Mapping[str, object]) -> dict[str, Any]:
+    """Merge mappings recursively; `overrides` win."""
     options = dict(common)
     for name, value in overrides.items():
+        inner = common.get(name)
         if isinstance(value, Mapping):
-            options[name] = _merge(common.get(name) or {}, value)
+            options[name] = _merge(inner if isinstance(inner, Mapping) else {}, value)
         else:
             options[name] = value
     return options
