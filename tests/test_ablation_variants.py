@@ -17,19 +17,27 @@ from beir_hybrid.extras.ablation import ablate
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs
 from beir_hybrid.training.variants import SUFFIXES, parse_variant
 from tests.models import tiny_clip
-from tests.test_cli_evaluate import Ran, ran  # noqa: F401 - a fixture
-from tests.test_image_training import LANGS, SMALL, clip, flags, hits, pairs, shown  # noqa: F401
+from tests.test_cli_evaluate import RunCli, run_cli  # noqa: F401 - a fixture
+from tests.test_image_training import (  # noqa: F401
+    LANGS,
+    SMALL,
+    clip_folder,
+    flag_collection,
+    flag_pairs,
+    measure_hits,
+    write_flags,
+)
 
 pytest.importorskip("peft", reason="adapters need it: the extra 'train'")
 
 
-def loaded(folder: Path) -> SentenceTransformer:
+def load_model(folder: Path) -> SentenceTransformer:
     return SentenceTransformer(str(folder), device="cpu")
 
 
-def changed(before: Path, after: Path) -> set[str]:
+def find_changed_parts(before: Path, after: Path) -> set[str]:
     """Return the towers, or the layers of the text tower, with weights that differ."""
-    old, new = (loaded(folder).state_dict() for folder in (before, after))
+    old, new = (load_model(folder).state_dict() for folder in (before, after))
     names = [name for name in old if not torch.equal(old[name], new[name])]
     return {
         "vision" if "vision" in name else f"text {name.split('layers.')[1][0]}"
@@ -37,7 +45,7 @@ def changed(before: Path, after: Path) -> set[str]:
     }  # fmt: skip
 
 
-def recipe(run: Path) -> Any:
+def read_recipe(run: Path) -> Any:
     return json.loads((run / "training.json").read_text())["recipe"]
 
 
@@ -81,18 +89,26 @@ def test_names_that_stand_for_nothing(name: str, message: str) -> None:
 
 def test_every_suffix_is_a_row(
     tmp_path: Path,
-    clip: Path,  # noqa: F811
-    shown: Collection,  # noqa: F811
-    pairs: ParallelPairs,  # noqa: F811
+    clip_folder: Path,  # noqa: F811
+    flag_collection: Collection,  # noqa: F811
+    flag_pairs: ParallelPairs,  # noqa: F811
 ) -> None:
     names = ["x-image", "hybrid-image+layers=0", "x-image+frozen", "x-image+adapters",
              "x-image+tip"]  # fmt: skip
 
     def run() -> Any:
         trials = ablate(
-            clip, pairs, tmp_path, strategies=names, test=shown, max_steps=7, seeds=[1],
-            measures=["R@1"], settings="text-image", **SMALL | {"learning_rate": 0.05},
-        )  # fmt: skip
+            clip_folder,
+            flag_pairs,
+            tmp_path,
+            strategies=names,
+            test=flag_collection,
+            max_steps=7,
+            seeds=[1],
+            measures=["R@1"],
+            settings="text-image",
+            **SMALL | {"learning_rate": 0.05},
+        )
         assert [trial.strategy for trial in trials] == names
         assert {one.kind for t in trials for one in t.results.settings} == {"text-image"}
         return {t.strategy: t.results.summary()["text-image"][R @ 1].mean for t in trials}
@@ -104,11 +120,13 @@ def test_every_suffix_is_a_row(
         "hybrid-image+layers=0-1", "x-image+adapters-1", "x-image+frozen-1", "x-image-1",
     ]  # fmt: skip
     folders = {name: runs / f"{name}-1" / "model" for name in names}
-    assert changed(clip, folders["x-image"]) == {"vision", "text 0", "text 1"}
-    assert changed(clip, folders["x-image+frozen"]) == {"text 0", "text 1"}
-    assert changed(clip, folders["hybrid-image+layers=0"]) == {"text 0"}
+    assert find_changed_parts(clip_folder, folders["x-image"]) == {"vision", "text 0", "text 1"}
+    assert find_changed_parts(clip_folder, folders["x-image+frozen"]) == {"text 0", "text 1"}
+    assert find_changed_parts(clip_folder, folders["hybrid-image+layers=0"]) == {"text 0"}
     for name in names[:3]:
-        assert found[name] == pytest.approx(hits(loaded(folders[name]), shown), abs=1e-9)
+        assert found[name] == pytest.approx(
+            measure_hits(load_model(folders[name]), flag_collection), abs=1e-9
+        )
     # Seven steps of three languages are 3 + 2 + 2, and each sees its own captions alone.
     adapted = {lang: runs / "x-image+adapters-1" / lang for lang in LANGS}
     records = [json.loads((one / "training.json").read_text()) for one in adapted.values()]
@@ -119,12 +137,12 @@ def test_every_suffix_is_a_row(
     # Judged as the wrappers are alone.
     alone: dict[str, Any] = {
         "x-image+adapters": bh.LanguageAdapters(
-            clip, {lang: one / "adapter" for lang, one in adapted.items()}, shown
+            clip_folder, {lang: one / "adapter" for lang, one in adapted.items()}, flag_collection
         ),
-        "x-image+tip": bh.TipCache.from_pairs(str(folders["x-image"]), pairs),
+        "x-image+tip": bh.TipCache.from_pairs(str(folders["x-image"]), flag_pairs),
     }
     for name, model in alone.items():
-        expected = bh.evaluate(model, shown, measures=["R@1"], settings="text-image")
+        expected = bh.evaluate(model, flag_collection, measures=["R@1"], settings="text-image")
         assert found[name] == expected.summary()["text-image"][R @ 1].mean
         queries = model.encode_queries(["red over blue"])
         plain = bh.SentenceTransformerEncoder(folders["x-image"]).encode_queries(["red over blue"])
@@ -134,15 +152,23 @@ def test_every_suffix_is_a_row(
     assert run() == found
     assert {path: path.stat().st_mtime_ns for path in made} == made
     with pytest.raises(BadOption, match=r"max_steps is 2; \+adapters needs 3 at least"):
-        ablate(clip, pairs, tmp_path / "few", strategies=["x-image+adapters"], test=shown,
-               max_steps=2, seeds=[1], **SMALL)  # fmt: skip
+        ablate(
+            clip_folder,
+            flag_pairs,
+            tmp_path / "few",
+            strategies=["x-image+adapters"],
+            test=flag_collection,
+            max_steps=2,
+            seeds=[1],
+            **SMALL,
+        )
 
 
 def test_variants_by_name(
     tmp_path: Path,
-    clip: Path,  # noqa: F811
-    shown: Collection,  # noqa: F811
-    pairs: ParallelPairs,  # noqa: F811
+    clip_folder: Path,  # noqa: F811
+    flag_collection: Collection,  # noqa: F811
+    flag_pairs: ParallelPairs,  # noqa: F811
 ) -> None:
     class Turned:
         """An encoder that has pictures the wrong way round: each is the last to be found."""
@@ -163,12 +189,22 @@ def test_variants_by_name(
     common: Any = {"max_steps": 2, "seeds": [1], "measures": ["R@1", "AP"], **SMALL}
 
     def run(**more: Any) -> Any:
-        return ablate(clip, pairs, tmp_path, strategies=rows, test=shown, **common, **more)
+        return ablate(
+            clip_folder,
+            flag_pairs,
+            tmp_path,
+            strategies=rows,
+            test=flag_collection,
+            **common,
+            **more,
+        )
 
     plain, early, turned = run(settings=["text-image"])
-    assert recipe(tmp_path / "runs" / "early-1")["lora"]["layers"] == [1]
+    assert read_recipe(tmp_path / "runs" / "early-1")["lora"]["layers"] == [1]
     model = tmp_path / "runs" / "plain-1" / "model"
-    expected = bh.evaluate(Turned(model), shown, settings="text-image").summary()["text-image"]
+    expected = bh.evaluate(Turned(model), flag_collection, settings="text-image").summary()[
+        "text-image"
+    ]
     assert turned.results.summary()["text-image"][AP].mean == expected[AP].mean
     assert plain.results.summary()["text-image"][AP].mean != expected[AP].mean
     assert early.strategy == "early"
@@ -180,16 +216,24 @@ def test_variants_by_name(
     wrong = {"mine": bh.Variant("x-image", options={"max_steps": 9})}
     runs = sorted((tmp_path / "runs").iterdir())
     with pytest.raises(BadOption, match="has no mono settings"):
-        ablate(clip, pairs, tmp_path, strategies=["x-y"], test=shown, settings="mono", **common)
+        ablate(
+            clip_folder,
+            flag_pairs,
+            tmp_path,
+            strategies=["x-y"],
+            test=flag_collection,
+            settings="mono",
+            **common,
+        )
     assert sorted((tmp_path / "runs").iterdir()) == runs  # said before anything is trained
     with pytest.raises(BadOption, match="mine: max_steps is no option of one strategy alone"):
-        ablate(clip, pairs, tmp_path, strategies=wrong, test=shown, **common)
+        ablate(clip_folder, flag_pairs, tmp_path, strategies=wrong, test=flag_collection, **common)
 
 
-def test_suffixes_on_the_command_line(tmp_path: Path, ran: Ran) -> None:  # noqa: F811
+def test_suffixes_on_the_command_line(tmp_path: Path, run_cli: RunCli) -> None:  # noqa: F811
     folder = tmp_path / "flags"
     folder.mkdir()
-    flags(folder, 12)
+    write_flags(folder, 12)
     lexicon = tmp_path / "words.jsonl"
     lexicon.write_text('{"en": "red", "de": "rot"}\n{"en": "over", "de": "auf"}\n')
     names = ["x-image+tip", "x-image+adapters", "hybrid-image+layers=0", "x-image+frozen",
@@ -201,7 +245,7 @@ def test_suffixes_on_the_command_line(tmp_path: Path, ran: Ran) -> None:  # noqa
         "--report-to", "none", "--disable-tqdm", "true", "--output", tmp_path / "out",
         "--switch", 0.5, "--lexicon", lexicon,
     ]  # fmt: skip
-    done = ran(*words)
+    done = run_cli(*words)
     assert done.code == 0, done.err
     header, *rows = done.out.splitlines()[-8:-1]
     assert header.split()[2:] == ["text-image", "AP", "text-image", "R@1", "disparity"]
@@ -209,7 +253,7 @@ def test_suffixes_on_the_command_line(tmp_path: Path, ran: Ran) -> None:  # noqa
     runs = {one.name: one for one in (tmp_path / "out" / "runs").iterdir() if one.is_dir()}
     switched = {
         name for name in runs
-        if "adapters" not in name and recipe(runs[name])["strategy"]["code_switch"] is not None
+        if "adapters" not in name and read_recipe(runs[name])["strategy"]["code_switch"] is not None
     }  # fmt: skip
     assert switched == {"hybrid-image+switch-1"}
     # What is printed is what is saved.
@@ -225,8 +269,8 @@ def test_suffixes_on_the_command_line(tmp_path: Path, ran: Ran) -> None:  # noqa
         (["--strategy", "x-image+tips"], "there are +adapters, +frozen, +layers, +switch, +tip"),
         (["--strategy", "x-image+layers=0+tip+adapters"], "+adapters does not go with"),
     ):
-        done = ran(*words, *more)
+        done = run_cli(*words, *more)
         assert (done.code, message in done.err) == (2, True), done.err
         assert len(done.err.splitlines()) == 1
-    done = ran("ablate", "--help")
+    done = run_cli("ablate", "--help")
     assert all(f"+{one}" in done.out for one in SUFFIXES)

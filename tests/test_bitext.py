@@ -13,8 +13,8 @@ import beir_hybrid as bh
 from beir_hybrid.errors import BadData
 from beir_hybrid.pairs.reading import read_bitext
 from beir_hybrid.training.train import train
-from tests.test_cli_evaluate import Ran, ran  # noqa: F401 - a fixture
-from tests.test_train import SMALL, saved, weights
+from tests.test_cli_evaluate import RunCli, run_cli  # noqa: F401 - a fixture
+from tests.test_train import SMALL, flatten_weights, save_model
 
 GERMAN = ["w1 eins", "w2 zwei\u2028noch", "w3", "", "w5 \x85", "w6", "w7", "w8 \x0c"]
 ENGLISH = ["w1 one", "w2 two", "w3", "w4 four", "w5", "w6", "w7", "w8"]
@@ -53,7 +53,7 @@ def test_lines_stay_side_by_side(tmp_path: Path, caplog: pytest.LogCaptureFixtur
 
 def test_on_the_command_line(
     tmp_path: Path,
-    ran: Ran,  # noqa: F811
+    run_cli: RunCli,  # noqa: F811
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     pytest.importorskip("accelerate", reason="the trainer needs it: the extra 'train'")
@@ -63,11 +63,11 @@ def test_on_the_command_line(
     some = [{"query": {"de": f"w{i}", "th": f"w{i}"}, "positive": {"de": f"w{i + 1}"}}
             for i in range(30, 42)]  # fmt: skip
     (tmp_path / "some.jsonl").write_text("".join(json.dumps(row) + "\n" for row in some))
-    start, out = saved(tmp_path / "start"), tmp_path / "out"
+    start, out = save_model(tmp_path / "start"), tmp_path / "out"
     both = f"de={tmp_path / 'news.de'},en={tmp_path / 'news.en'}"
     common: list[Any] = ["--strategy", "x-y", "--per-device-train-batch-size", 4, "--use-cpu",
                          "--report-to", "none", "--learning-rate", 0.1]  # fmt: skip
-    done = ran("train", start, "--bitext", both, "--train", tmp_path / "some.jsonl",
+    done = run_cli("train", start, "--bitext", both, "--train", tmp_path / "some.jsonl",
                "--dev-pairs", tmp_path / "some.jsonl", "--num-train-epochs", 2, "--output", out,
                *common)  # fmt: skip
     assert done.code == 0, done.err
@@ -83,7 +83,7 @@ def test_on_the_command_line(
     alone = train(start, [dev, bh.pairs_from_bitext(texts, "news")], tmp_path / "b", strategy="x-y",
                   dev=dev, num_train_epochs=2, **SMALL)  # fmt: skip
     made = SentenceTransformer(str(out / "model"), device="cpu")
-    np.testing.assert_array_equal(weights(made), weights(alone))
+    np.testing.assert_array_equal(flatten_weights(made), flatten_weights(alone))
     for words, message in (
         ([], "--train is needed, or --bitext"),
         (["--bitext", tmp_path / "news.de"], "--bitext takes LANG=FILE,LANG=FILE of two languages"),
@@ -95,5 +95,5 @@ def test_on_the_command_line(
         (["--bitext", both, "--dev", "xquad-r", "--dev-pairs", "x"], "leave one"),
         (["--bitext", both, "--dev-languages", "de"], "goes with --dev or --dev-pairs"),
     ):  # fmt: skip
-        failed = ran("train", start, "--output", tmp_path / "x", *common, *words)
+        failed = run_cli("train", start, "--output", tmp_path / "x", *common, *words)
         assert (failed.code, message in failed.err) == (2, True), failed.err

@@ -36,7 +36,7 @@ from beir_hybrid.results.render import list_notes
 from beir_hybrid.retrieval.runs import read_run
 from tests.disks import full_disk
 from tests.parallel import collection as numbered
-from tests.test_cli_evaluate import Ran, data, ran  # noqa: F401 - fixtures
+from tests.test_cli_evaluate import RunCli, data_options, run_cli  # noqa: F401 - fixtures
 from tests.test_given import rows
 from tests.test_store import ROOT
 
@@ -414,9 +414,9 @@ def test_a_killed_indexing_is_started_over(tmp_path: Path) -> None:
     assert [len(path.name) for path in left] == [16]
 
 
-def test_the_command(ran: Ran, data: list[str], tmp_path: Path) -> None:  # noqa: F811
+def test_the_command(run_cli: RunCli, data_options: list[str], tmp_path: Path) -> None:  # noqa: F811
     out = tmp_path / "out"
-    done = ran("bm25", *data, "--measures", "AP", "--output", out, "--runs")
+    done = run_cli("bm25", *data_options, "--measures", "AP", "--output", out, "--runs")
     assert (done.code, done.err) == (0, "")
     lines = done.out.splitlines()
     assert lines[0] == "BM25 on mine: 2 languages, 4 queries, 4 passages, 6 settings"
@@ -431,9 +431,9 @@ def test_the_command(ran: Ran, data: list[str], tmp_path: Path) -> None:  # noqa
         "multi": pytest.approx((((1.0 + 0.5) / 2) + (0.5 + 0.5) / 2) / 2),
     }
     assert len(list((out / "runs").glob("*.trec"))) == 6
-    done = ran("bm25", *data, "--runs")
+    done = run_cli("bm25", *data_options, "--runs")
     assert done == (2, "", "BadOption: --runs takes --output, the folder that runs go to\n")
-    done = ran("bm25", *data, "--k1", "-1")
+    done = run_cli("bm25", *data_options, "--k1", "-1")
     assert done == (2, "", "BadOption: k1 is -1.0; it must be a number from 0 on\n")
 
 

@@ -13,7 +13,7 @@ from beir_hybrid import read_folder
 PROGRAM = Path(sys.executable).with_name("beir-hybrid")
 
 
-def ran(*arguments: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
+def run_program(*arguments: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [PROGRAM, *arguments],
         env=os.environ | {"COLUMNS": "80"} | env,
@@ -24,7 +24,7 @@ def ran(*arguments: str | Path, **env: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture
-def mine(tmp_path: Path) -> Path:
+def jsonl_file(tmp_path: Path) -> Path:
     """Give a file of parallel texts in three languages."""
     path = tmp_path / "mine.jsonl"
     path.write_text(
@@ -64,7 +64,7 @@ def mine(tmp_path: Path) -> Path:
     ],
 )
 def test_an_error_is_one_line_and_exit_code_2(line: str, message: str) -> None:
-    done = ran(*line.split(), COLUMNS="40")
+    done = run_program(*line.split(), COLUMNS="40")
     assert done.returncode == 2
     assert done.stdout == ""
     assert done.stderr.count("\n") == 1
@@ -76,8 +76,8 @@ def test_an_error_is_one_line_and_exit_code_2(line: str, message: str) -> None:
 
 @pytest.mark.parametrize("line", ["", "datasets"])
 def test_without_a_command_there_is_help_and_exit_code_2(line: str) -> None:
-    done = ran(*line.split())
-    asked = ran(*line.split(), "--help")
+    done = run_program(*line.split())
+    asked = run_program(*line.split(), "--help")
     assert (done.returncode, asked.returncode) == (2, 0)
     assert "Usage: beir-hybrid" in asked.stdout
     assert (done.stdout + done.stderr).strip() == asked.stdout.strip()
@@ -93,7 +93,7 @@ def test_without_a_command_there_is_help_and_exit_code_2(line: str) -> None:
     ],
 )
 def test_debug_shows_the_traceback_wherever_it_stands(line: str) -> None:
-    done = ran(*line.split())
+    done = run_program(*line.split())
     assert done.returncode == 2
     assert done.stderr.startswith("Traceback (most recent call last):\n")
     message = "UnknownName: no dataset 'xquadr'; did you mean 'xquad-r'?"
@@ -133,14 +133,14 @@ DATASETS = [  # by the names of their modules
 
 @pytest.mark.parametrize("columns", ["40", "50", "120"])
 def test_tables_fold_and_lose_nothing(columns: str) -> None:
-    listed = ran("datasets", "list", COLUMNS=columns).stdout
+    listed = run_program("datasets", "list", COLUMNS=columns).stdout
     assert "…" not in listed
     assert max(map(len, listed.splitlines())) <= int(columns)
     assert [line.split()[0] for line in listed.splitlines() if not line.startswith(" ")] == [
         "name",
         *DATASETS,
     ]
-    shown = ran("datasets", "show", "xquad-r", COLUMNS=columns).stdout
+    shown = run_program("datasets", "show", "xquad-r", COLUMNS=columns).stdout
     assert max(map(len, shown.splitlines())) <= int(columns)
     values = "".join(line[len("please cite  ") :].strip() for line in shown.splitlines())
     assert "https://github.com/google-research-datasets/lareqa" in values
@@ -169,7 +169,7 @@ def test_tables_in_a_pipe_are_as_wide_as_they_are() -> None:
     ],
 )
 def test_help_shows_how_a_line_is_typed(command: str, usage: str) -> None:
-    shown = ran(command, "--help", COLUMNS="120").stdout
+    shown = run_program(command, "--help", COLUMNS="120").stdout
     assert f"Usage: beir-hybrid {usage}" in " ".join(shown.split())
 
 
@@ -178,7 +178,7 @@ def test_help_shows_how_a_line_is_typed(command: str, usage: str) -> None:
     [("encode", {"MODEL", "--dataset"}), ("topics", {"--dataset", "--output"})],
 )
 def test_help_marks_what_is_needed(command: str, wanted: set[str]) -> None:
-    shown = ran(command, "--help", COLUMNS="160").stdout
+    shown = run_program(command, "--help", COLUMNS="160").stdout
     marked = {line.split()[2] for line in shown.splitlines() if line.startswith("│ * ")}
     assert marked == wanted
 
@@ -198,8 +198,8 @@ def test_what_looks_like_markup_is_shown_as_it_is() -> None:
     assert lines == ["name", "[bold]a[/bold] [/red] :smile:", "[b]  [link=x]y"]
 
 
-def test_fetch_says_what_is_there(mine: Path) -> None:
-    done = ran("datasets", "fetch", "jsonl", "-o", f"path={mine}")
+def test_fetch_says_what_is_there(jsonl_file: Path) -> None:
+    done = run_program("datasets", "fetch", "jsonl", "-o", f"path={jsonl_file}")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [
         "jsonl: 2 queries, 3 passages",
@@ -209,9 +209,11 @@ def test_fetch_says_what_is_there(mine: Path) -> None:
     ]
 
 
-def test_export_writes_one_setting(mine: Path, tmp_path: Path) -> None:
+def test_export_writes_one_setting(jsonl_file: Path, tmp_path: Path) -> None:
     sides = ["--queries", "en", "--passages", "deu,tr"]
-    done = ran("datasets", "export", "jsonl", tmp_path / "out", *sides, "-o", f"path={mine}")
+    done = run_program(
+        "datasets", "export", "jsonl", tmp_path / "out", *sides, "-o", f"path={jsonl_file}"
+    )
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"{tmp_path / 'out'}: 1 query, 2 passages\n"
     assert read_folder(tmp_path / "out").view().to_beir() == (
@@ -226,7 +228,7 @@ def test_export_fetches_the_languages_of_both_sides_alone(tmp_path: Path) -> Non
     """Fetching from a mirror builds a collection of what was loaded, and of nothing else."""
     cache = tmp_path / "cache"
     sides = ["--queries", "en", "--passages", "de"]
-    done = ran(
+    done = run_program(
         "datasets", "export", "xquad-r", tmp_path / "out", *sides, BEIR_HYBRID_CACHE=str(cache)
     )
     assert done.stdout == f"{tmp_path / 'out'}: 1,190 queries, 1,276 passages\n"

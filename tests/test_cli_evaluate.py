@@ -35,34 +35,36 @@ TEXTS = {
 AP = {"mono": 1.0, "cross": 0.75, "multi": (0.875 + 11 / 12) / 2}
 
 
-class Done(NamedTuple):
+class Outcome(NamedTuple):
     code: object
     out: str
     err: str
 
 
-Ran = Callable[..., Done]
+RunCli = Callable[..., Outcome]
 
 
 @pytest.fixture
-def ran(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Ran]:
+def run_cli(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[RunCli]:
     """Run a command line in this process, where torch has been imported already."""
     logger = logging.getLogger("beir_hybrid")
     before = logger.level, logger.handlers, logger.propagate
     monkeypatch.setenv("COLUMNS", "120")
 
-    def run(*arguments: object) -> Done:
+    def run(*arguments: object) -> Outcome:
         monkeypatch.setattr(sys, "argv", ["beir-hybrid", *map(str, arguments)])
         with pytest.raises(SystemExit) as stop:
             main()
-        return Done(stop.value.code or 0, *capsys.readouterr())
+        return Outcome(stop.value.code or 0, *capsys.readouterr())
 
     yield run
     logger.level, logger.handlers, logger.propagate = before
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give the folder of a model in which each of the first words is a unit vector."""
     made = static_model(dim=16)
     with torch.no_grad():
@@ -73,7 +75,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def data(tmp_path: Path) -> list[str]:
+def data_options(tmp_path: Path) -> list[str]:
     """Give the options that name the data."""
     lines = [
         {"passage": "p1", "text": {"en": "w1", "de": "w1 w2 w3"}},
@@ -86,40 +88,44 @@ def data(tmp_path: Path) -> list[str]:
     return ["--dataset", "jsonl", "-o", f"path={path}"]
 
 
-def shown(out: str, measure: str) -> list[str]:
+def read_figures(out: str, measure: str) -> list[str]:
     """Return the figures in a measure's row."""
     row = next(line for line in out.splitlines() if line.startswith(f"{measure} "))
     return re.findall(r"(\S+) ±", row)
 
 
-def kinds(done: Done) -> list[str]:
+def read_headings(done: Outcome) -> list[str]:
     """Return the headings of the columns."""
     return done.out.splitlines()[1].split()[1:]
 
 
-def means(folder: Path, measure: str) -> dict[str, float]:
+def read_means(folder: Path, measure: str) -> dict[str, float]:
     summary = json.loads((folder / "results.json").read_text("utf-8"))["summary"]
     return {kind: row[measure]["mean"] for kind, row in summary.items() if measure in row}
 
 
-def test_a_table_and_files(ran: Ran, model: Path, data: list[str], tmp_path: Path) -> None:
+def test_a_table_and_files(
+    run_cli: RunCli, model_folder: Path, data_options: list[str], tmp_path: Path
+) -> None:
     out = tmp_path / "new" / "out"
-    done = ran("evaluate", model, *data, "--output", out, "--name", "mine")
+    done = run_cli("evaluate", model_folder, *data_options, "--output", out, "--name", "mine")
     assert (done.code, done.err) == (0, "")
     lines = done.out.splitlines()
     assert lines[0] == "mine on mine: 2 languages, 4 queries, 4 passages, 6 settings"
-    assert kinds(done) == ["mono", "cross", "multi", "unbiased"]
-    assert shown(done.out, "AP") == ["1.0000", ".7500", ".8958"]
+    assert read_headings(done) == ["mono", "cross", "multi", "unbiased"]
+    assert read_figures(done.out, "AP") == ["1.0000", ".7500", ".8958"]
     assert lines[-1] == f"saved in {out}"
-    assert means(out, "AP") == pytest.approx(AP)
+    assert read_means(out, "AP") == pytest.approx(AP)
     assert bh.Results.load(out).model == "mine"
     assert not (out / "runs").exists()
 
 
 def test_what_the_results_were_made_with(
-    ran: Ran, model: Path, data: list[str], tmp_path: Path
+    run_cli: RunCli, model_folder: Path, data_options: list[str], tmp_path: Path
 ) -> None:
-    ran("evaluate", model, *data, "--output", tmp_path / "out", "--measures", "AP")
+    run_cli(
+        "evaluate", model_folder, *data_options, "--output", tmp_path / "out", "--measures", "AP"
+    )
     results = bh.Results.load(tmp_path / "out")
     assert results.provenance.versions["torch"] == torch.__version__
     assert results.provenance.versions["numpy"] == np.__version__
@@ -137,11 +143,15 @@ def test_what_the_results_were_made_with(
     assert (machine.gpu is not None) == torch.cuda.is_available()
 
 
-def test_measures_and_settings(ran: Ran, model: Path, data: list[str]) -> None:
-    done = ran("evaluate", model, *data, "--settings", "cross", "--measures", "RR,P@1 R@1")
-    assert (done.code, kinds(done)) == (0, ["cross"])
+def test_measures_and_settings(
+    run_cli: RunCli, model_folder: Path, data_options: list[str]
+) -> None:
+    done = run_cli(
+        "evaluate", model_folder, *data_options, "--settings", "cross", "--measures", "RR,P@1 R@1"
+    )
+    assert (done.code, read_headings(done)) == (0, ["cross"])
     for name, value in (("RR", ".7500"), ("P@1", ".5000"), ("R@1", ".5000")):
-        assert shown(done.out, name) == [value]
+        assert read_figures(done.out, name) == [value]
 
 
 @pytest.mark.parametrize(
@@ -153,40 +163,45 @@ def test_measures_and_settings(ran: Ran, model: Path, data: list[str]) -> None:
     ],
 )
 def test_options_repeat_and_take_spaces_and_commas(
-    ran: Ran, model: Path, data: list[str], line: list[str]
+    run_cli: RunCli, model_folder: Path, data_options: list[str], line: list[str]
 ) -> None:
-    done = ran("evaluate", model, *data, *line)
-    assert (done.code, kinds(done)) == (0, ["mono", "multi"])
-    assert shown(done.out, "AP") == ["1.0000", ".8958"]
-    assert shown(done.out, "RR") == ["1.0000", "1.0000"]
+    done = run_cli("evaluate", model_folder, *data_options, *line)
+    assert (done.code, read_headings(done)) == (0, ["mono", "multi"])
+    assert read_figures(done.out, "AP") == ["1.0000", ".8958"]
+    assert read_figures(done.out, "RR") == ["1.0000", "1.0000"]
 
 
 def test_a_measure_that_one_target_cannot_have_is_named(
-    ran: Ran, model: Path, data: list[str]
+    run_cli: RunCli, model_folder: Path, data_options: list[str]
 ) -> None:
     line = ["--settings", "mono,one-target", "--measures", "AP Bpref"]
-    done = ran("evaluate", model, *data, *line)
-    assert shown(done.out, "Bpref") == ["1.0000"]
-    assert len(shown(done.out, "AP")) == 2
+    done = run_cli("evaluate", model_folder, *data_options, *line)
+    assert read_figures(done.out, "Bpref") == ["1.0000"]
+    assert len(read_figures(done.out, "AP")) == 2
     assert done.out.splitlines()[-1] == (
         "note: no value of Bpref in one-target: it needs a run to look at"
     )
-    assert "note:" not in ran("evaluate", model, *data, "--measures", "AP Bpref").out
+    assert (
+        "note:"
+        not in run_cli("evaluate", model_folder, *data_options, "--measures", "AP Bpref").out
+    )
 
 
-def lines_of(path: Path) -> list[list[str]]:
+def read_words(path: Path) -> list[list[str]]:
     return [line.split() for line in path.read_text("utf-8").splitlines()]
 
 
-def test_runs(ran: Ran, model: Path, data: list[str], tmp_path: Path) -> None:
+def test_runs(run_cli: RunCli, model_folder: Path, data_options: list[str], tmp_path: Path) -> None:
     out = tmp_path / "out"
-    done = ran("evaluate", model, *data, "--output", out, "--runs", "--depth", "3")
+    done = run_cli(
+        "evaluate", model_folder, *data_options, "--output", out, "--runs", "--depth", "3"
+    )
     assert done.code == 0
     written = {path.name for path in (out / "runs").iterdir()}
     assert written == {
         *("en-en.trec", "de-de.trec", "en-de.trec", "de-en.trec", "en-all.trec", "de-all.trec")
     }
-    found = lines_of(out / "runs" / "en-de.trec")
+    found = read_words(out / "runs" / "en-de.trec")
     root = "0.57735026"  # of a third, as float32
     assert [(line[0][-1], line[2][-2:], *line[3:]) for line in found] == [
         ("1", "p1", "1", root, "beir-hybrid"),
@@ -194,37 +209,46 @@ def test_runs(ran: Ran, model: Path, data: list[str], tmp_path: Path) -> None:
         ("2", "p1", "1", root, "beir-hybrid"),
         ("2", "p2", "2", "0.0", "beir-hybrid"),
     ]
-    assert len(lines_of(out / "runs" / "de-all.trec")) == 2 * 3
+    assert len(read_words(out / "runs" / "de-all.trec")) == 2 * 3
     judged = [part for name in ("en-de", "de-en") for part in ("--run", out / f"runs/{name}.trec")]
-    again = ran("evaluate", *judged, *data, "--measures", "AP", "--name", "theirs")
+    again = run_cli("evaluate", *judged, *data_options, "--measures", "AP", "--name", "theirs")
     assert again.out.startswith("theirs on mine: ")
-    assert (kinds(again), shown(again.out, "AP")) == (["cross"], [".7500"])
+    assert (read_headings(again), read_figures(again.out, "AP")) == (["cross"], [".7500"])
 
 
 def test_runs_of_an_earlier_evaluation_go_and_nothing_else(
-    ran: Ran, model: Path, data: list[str], tmp_path: Path
+    run_cli: RunCli, model_folder: Path, data_options: list[str], tmp_path: Path
 ) -> None:
     runs = tmp_path / "out" / "runs"
-    ran("evaluate", model, *data, "--output", runs.parent, "--runs")
+    run_cli("evaluate", model_folder, *data_options, "--output", runs.parent, "--runs")
     (runs / "en-fr.trec").write_text("1 Q0 p1 1 0.5 theirs\n", "utf-8")
     (runs / "notes.txt").write_text("mine", "utf-8")
     line = ["--output", runs.parent, "--runs", "--settings", "multi"]
-    assert ran("evaluate", model, *data, *line).code == 0
+    assert run_cli("evaluate", model_folder, *data_options, *line).code == 0
     left = {path.name for path in runs.iterdir()}
     assert left == {"en-all.trec", "de-all.trec", "en-fr.trec", "notes.txt"}
 
 
 def test_no_resume_encodes_anew_and_leaves_the_cache(
-    ran: Ran, model: Path, data: list[str], tmp_path: Path
+    run_cli: RunCli, model_folder: Path, data_options: list[str], tmp_path: Path
 ) -> None:
     encoded = []
     for line in ([], [], ["--no-resume"], []):
-        ran("evaluate", model, *data, "--measures", "AP", "--output", tmp_path / "out", *line)
+        run_cli(
+            "evaluate",
+            model_folder,
+            *data_options,
+            "--measures",
+            "AP",
+            "--output",
+            tmp_path / "out",
+            *line,
+        )
         encoded.append(bh.Results.load(tmp_path / "out").timing.encoded_texts)
     assert encoded == [6, 0, 6, 0]  # of eight texts, two occur as query and passage
 
 
-def test_vectors(ran: Ran, data: list[str], tmp_path: Path) -> None:
+def test_vectors(run_cli: RunCli, data_options: list[str], tmp_path: Path) -> None:
     folder = tmp_path / "vectors"
     folder.mkdir()
     for kind, texts in TEXTS.items():
@@ -232,23 +256,23 @@ def test_vectors(ran: Ran, data: list[str], tmp_path: Path) -> None:
         rows = [np.eye(6, dtype=np.float32)[some].mean(axis=0) for some in words]
         np.save(folder / f"{kind}.npy", np.stack(rows))
         (folder / f"{kind}.txt").write_text("".join(f"{key}\n" for key in texts), "utf-8")
-    done = ran("evaluate", "--embeddings", folder, *data, "--measures", "AP")
+    done = run_cli("evaluate", "--embeddings", folder, *data_options, "--measures", "AP")
     assert (done.code, done.err) == (0, "")
-    assert shown(done.out, "AP") == ["1.0000", ".7500", ".8958"]
+    assert read_figures(done.out, "AP") == ["1.0000", ".7500", ".8958"]
 
 
 def test_reranking_is_that_of_the_function(
-    ran: Ran, model: Path, data: list[str], tmp_path: Path
+    run_cli: RunCli, model_folder: Path, data_options: list[str], tmp_path: Path
 ) -> None:
     judge = tmp_path / "judge"
     cross_encoder(judge, seed=4)
     line = ["--rerank", judge, "--depth", "4", "--measures", "AP", "--output", tmp_path / "out"]
-    assert ran("evaluate", model, *data, *line).code == 0
-    collection = bh.load("jsonl", path=data[-1].removeprefix("path="))
-    plain = SentenceTransformer(str(model), device="cpu")
+    assert run_cli("evaluate", model_folder, *data_options, *line).code == 0
+    collection = bh.load("jsonl", path=data_options[-1].removeprefix("path="))
+    plain = SentenceTransformer(str(model_folder), device="cpu")
     results = bh.evaluate(plain, collection, measures="AP", rerank=str(judge), depth=4)
     expected = {kind: row[results.measures[0]].mean for kind, row in results.summary().items()}
-    assert means(tmp_path / "out", "AP") == expected
+    assert read_means(tmp_path / "out", "AP") == expected
     assert expected["mono"] < 1  # it has another order than the model's
 
 
@@ -290,9 +314,9 @@ def test_reranking_is_that_of_the_function(
     ],
 )
 def test_what_does_not_fit_together(
-    ran: Ran,
-    model: Path,
-    data: list[str],
+    run_cli: RunCli,
+    model_folder: Path,
+    data_options: list[str],
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     line: list[str],
@@ -303,41 +327,47 @@ def test_what_does_not_fit_together(
         capsys.readouterr()  # bars of its making
         line = [*line[:-1], str(tmp_path / "judge")]
         message = message.replace("by M:", f"by {line[-1]}:")
-    places = {"M": [str(model)], "DATA": data, "OUT": [str(tmp_path / "out")]}
+    places = {"M": [str(model_folder)], "DATA": data_options, "OUT": [str(tmp_path / "out")]}
     arguments = [part for word in line for part in places.get(word, [word])]
-    assert ran("evaluate", *arguments) == (2, "", f"BadOption: {message}\n")
+    assert run_cli("evaluate", *arguments) == (2, "", f"BadOption: {message}\n")
 
 
-def test_data_have_to_be_named(ran: Ran, model: Path) -> None:
+def test_data_have_to_be_named(run_cli: RunCli, model_folder: Path) -> None:
     message = "Usage: Missing option '--dataset'. See beir-hybrid evaluate --help\n"
-    assert ran("evaluate", model) == (2, "", message)
+    assert run_cli("evaluate", model_folder) == (2, "", message)
 
 
-def test_names_that_are_nowhere(ran: Ran, model: Path, data: list[str], tmp_path: Path) -> None:
-    done = ran("evaluate", model, *data, "--settings", "multy")
+def test_names_that_are_nowhere(
+    run_cli: RunCli, model_folder: Path, data_options: list[str], tmp_path: Path
+) -> None:
+    done = run_cli("evaluate", model_folder, *data_options, "--settings", "multy")
     message = "UnknownName: no kind of setting 'multy'; did you mean 'multi'?\n"
     assert done == (2, "", message)
     none = tmp_path / "none"
-    done = ran("evaluate", none, *data, "--output", tmp_path / "made" / "out")
+    done = run_cli("evaluate", none, *data_options, "--output", tmp_path / "made" / "out")
     assert not (tmp_path / "made").exists()
     assert done[:2] == (2, "")
     assert done.err.startswith(f"UnknownName: there is no folder '{none}'")
     assert done.err.count("\n") == 1
-    done = ran("evaluate", "--run", none, *data)
+    done = run_cli("evaluate", "--run", none, *data_options)
     assert done == (2, "", f"BadData: {none} is no file: a run is one in TREC's layout\n")
 
 
 def test_an_output_that_cannot_be_written_is_found_before_the_work(
-    ran: Ran, model: Path, data: list[str], tmp_path: Path, own_cache: Path
+    run_cli: RunCli, model_folder: Path, data_options: list[str], tmp_path: Path, own_cache: Path
 ) -> None:
     (tmp_path / "file").write_text("mine", "utf-8")
-    done = ran("evaluate", model, *data, "--output", tmp_path / "file")
+    done = run_cli("evaluate", model_folder, *data_options, "--output", tmp_path / "file")
     assert done[:2] == (2, "")
     assert done.err.startswith(f"NotWritable: cannot write {tmp_path / 'file'}/results: Not a dir")
     assert done.err.count("\n") == 1
     assert not own_cache.exists()  # nothing was loaded or encoded
 
 
-def test_a_name_cannot_steer_the_terminal(ran: Ran, model: Path, data: list[str]) -> None:
-    done = ran("evaluate", model, *data, "--measures", "AP", "--name", "\x1b[31mhi\r\x07ä")
+def test_a_name_cannot_steer_the_terminal(
+    run_cli: RunCli, model_folder: Path, data_options: list[str]
+) -> None:
+    done = run_cli(
+        "evaluate", model_folder, *data_options, "--measures", "AP", "--name", "\x1b[31mhi\r\x07ä"
+    )
     assert done.out.startswith(r"\x1b[31mhi\r\x07ä on mine: ")

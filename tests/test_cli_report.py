@@ -20,18 +20,22 @@ from ir_measures import RR
 import beir_hybrid as bh
 from beir_hybrid.pyserini.index import build_index
 from tests import image_boards
-from tests.test_cli import PROGRAM, mine, ran  # noqa: F401 - a fixture
-from tests.test_cli_evaluate import Ran, data, model  # noqa: F401 - fixtures
-from tests.test_cli_evaluate import ran as inside  # noqa: F401 - a fixture
+from tests.test_cli import PROGRAM, jsonl_file, run_program  # noqa: F401 - a fixture
+from tests.test_cli_evaluate import (  # noqa: F401 - fixtures
+    RunCli,
+    data_options,
+    model_folder,
+    run_cli,
+)
 from tests.test_compare import evaluate_system, make_collection
 from tests.test_tables import ALL_QUERIES, CORRECT_QUERIES, P
-from tests.test_train import saved
+from tests.test_train import save_model
 
 COLOUR = re.compile(r"\x1b\[[\d;]*\b(3\d|4\d|9\d|10\d)\b[\d;]*m")
 
 
 @pytest.fixture(scope="module")
-def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def result_folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a folder of three systems' results, each in a folder of its own."""
     folder, collection = tmp_path_factory.mktemp("results"), make_collection(n=12)
     for name, right in CORRECT_QUERIES.items():
@@ -39,12 +43,12 @@ def three(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def folders(three: Path, *names: str) -> list[Path]:
+def pick_folders(three: Path, *names: str) -> list[Path]:
     return [three / name for name in names or ("best", "twin", "worst")]
 
 
-def test_compare_prints_tables_that_fit(three: Path) -> None:
-    done = ran("compare", *folders(three), "--baseline", "m_worst")
+def test_compare_prints_tables_that_fit(result_folders: Path) -> None:
+    done = run_program("compare", *pick_folders(result_folders), "--baseline", "m_worst")
     assert (done.returncode, done.stderr) == (0, "")
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert "\x1b" not in done.stdout
@@ -52,16 +56,29 @@ def test_compare_prints_tables_that_fit(three: Path) -> None:
     assert "m_twin .9618† (1) .9618† (1) .9601† (1) 1.0000 (1)" in rows
     assert "RR mono .9618 +.8785 [+.8021, +.9167] .0029† +6.64" in rows
     # A folder names a system as well, and t is another test.
-    same = ran("compare", *folders(three), "--baseline", three / "worst", "--test", "t")
+    same = run_program(
+        "compare",
+        *pick_folders(result_folders),
+        "--baseline",
+        result_folders / "worst",
+        "--test",
+        "t",
+    )
     assert "m_twin less m_worst, the baseline" in same.stdout
     assert "t test over queries" in " ".join(same.stdout.split())
 
 
-def test_compare_by_setting_and_measure(three: Path) -> None:
-    done = ran(
-        "compare", *folders(three, "twin", "worst"), "--by", "setting", "--measures", "RR",
-        "--format", "csv",
-    )  # fmt: skip
+def test_compare_by_setting_and_measure(result_folders: Path) -> None:
+    done = run_program(
+        "compare",
+        *pick_folders(result_folders, "twin", "worst"),
+        "--by",
+        "setting",
+        "--measures",
+        "RR",
+        "--format",
+        "csv",
+    )
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert [(row["queries"], row["passages"]) for row in rows] == [
         *(("de", "de"), ("en", "en"), ("de", "en"), ("en", "de"), ("de", "all"), ("en", "all")),
@@ -82,18 +99,18 @@ def test_compare_by_setting_and_measure(three: Path) -> None:
     ],
 )
 def test_compare_writes_a_file_by_its_name(
-    three: Path,
+    result_folders: Path,
     tmp_path: Path,
-    inside: Ran,  # noqa: F811
+    run_cli: RunCli,  # noqa: F811
     name: str,
     start: str,
 ) -> None:
     path = tmp_path / "new" / name
-    done = inside("compare", *folders(three), "--output", path)
+    done = run_cli("compare", *pick_folders(result_folders), "--output", path)
     assert done == (0, f"saved in {path}\n", "")
     assert path.read_text("utf-8").startswith(start)
     assert [other.name for other in path.parent.iterdir()] == [name]
-    inside("compare", *folders(three), "--output", path, "--format", "markdown")
+    run_cli("compare", *pick_folders(result_folders), "--output", path, "--format", "markdown")
     assert path.read_text("utf-8").startswith("**3 systems")
 
 
@@ -101,7 +118,7 @@ def test_systems_of_one_name_go_by_their_folders(tmp_path: Path) -> None:
     collection = make_collection()
     for folder, right in (("a", ALL_QUERIES), ("b", set[tuple[str, int]]())):
         evaluate_system(collection, right, "same", [RR]).save(tmp_path / folder)
-    done = ran("compare", tmp_path / "a", tmp_path / "b", "--json")
+    done = run_program("compare", tmp_path / "a", tmp_path / "b", "--json")
     stored = json.loads(done.stdout)
     assert [one["system"] for one in stored["systems"]] == [f"{tmp_path}/a", f"{tmp_path}/b"]
 
@@ -168,18 +185,18 @@ def test_systems_of_one_name_go_by_their_folders(tmp_path: Path) -> None:
     ],
 )
 def test_what_does_not_fit_together(
-    three: Path,
+    result_folders: Path,
     tmp_path: Path,
-    inside: Ran,  # noqa: F811
+    run_cli: RunCli,  # noqa: F811
     line: str,
     message: str,
 ) -> None:
     if "OTHER" in line:
         evaluate_system(make_collection(name="o"), ALL_QUERIES, "o").save(tmp_path / "o")
-    places = {"RES": str(three), "OTHER": str(tmp_path / "o")}
+    places = {"RES": str(result_folders), "OTHER": str(tmp_path / "o")}
     words = [re.sub("RES|OTHER", lambda name: places[name[0]], word) for word in line.split()]
-    done = inside(*words)
-    assert done == (2, "", f"{message.replace('RES', str(three))}\n")
+    done = run_cli(*words)
+    assert done == (2, "", f"{message.replace('RES', str(result_folders))}\n")
 
 
 @pytest.mark.parametrize(
@@ -191,19 +208,27 @@ def test_what_does_not_fit_together(
         ("scatter best twin worst", {"m_best", "m_twin", "m_worst"}),
     ],
 )
-def test_plot(three: Path, tmp_path: Path, inside: Ran, line: str, words: set[str]) -> None:  # noqa: F811
+def test_plot(
+    result_folders: Path,
+    tmp_path: Path,
+    run_cli: RunCli,  # noqa: F811
+    line: str,
+    words: set[str],
+) -> None:
     kind, *names = line.split()
     path = tmp_path / "x.svg"
-    done = inside("plot", kind, *folders(three, *names), "--measure", "RR", "--output", path)
+    done = run_cli(
+        "plot", kind, *pick_folders(result_folders, *names), "--measure", "RR", "--output", path
+    )
     assert done == (0, f"saved in {path}\n", "")
     assert words <= set(re.findall(r"<text[^>]*>([^<]*)</text>", path.read_text("utf-8")))
 
 
-def test_plot_of_images(tmp_path: Path, inside: Ran) -> None:  # noqa: F811
+def test_plot_of_images(tmp_path: Path, run_cli: RunCli) -> None:  # noqa: F811
     collection = image_boards.load_squares(image_boards.write_squares(tmp_path / "squares"))
     image_boards.evaluate_image_system("m", collection, failures=[("de", 0)]).save(tmp_path / "m")
     path = tmp_path / "x.svg"
-    done = inside("plot", "matrix", tmp_path / "m", "--output", path)
+    done = run_cli("plot", "matrix", tmp_path / "m", "--output", path)
     assert done == (0, f"saved in {path}\n", "")
     words = re.findall(r"<text[^>]*>([^<]*)</text>", path.read_text("utf-8"))
     assert words.count("images") == 2  # a row and a column
@@ -216,19 +241,19 @@ def test_plot_of_images(tmp_path: Path, inside: Ran) -> None:  # noqa: F811
 def test_plot_of_bias_as_png(tmp_path: Path) -> None:
     measures = [RR, bh.LanguagePreference]
     evaluate_system(make_collection(), ALL_QUERIES, "m", measures).save(tmp_path / "m")
-    done = ran("plot", "bias", tmp_path / "m", "--output", tmp_path / "x.png")
+    done = run_program("plot", "bias", tmp_path / "m", "--output", tmp_path / "x.png")
     assert done.stdout == f"saved in {tmp_path}/x.png\n"
     assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_json_of_datasets(mine: Path) -> None:  # noqa: F811
-    listed = json.loads(ran("datasets", "list", "--json").stdout)
+def test_json_of_datasets(jsonl_file: Path) -> None:  # noqa: F811
+    listed = json.loads(run_program("datasets", "list", "--json").stdout)
     assert [one["name"] for one in listed] == list(bh.datasets())
-    shown = json.loads(ran("datasets", "show", "mlqa-r", "--json").stdout)
+    shown = json.loads(run_program("datasets", "show", "mlqa-r", "--json").stdout)
     assert shown in listed
     assert shown["languages"] == ["ar", "de", "en", "es", "hi", "vi", "zh"]
     assert "CC BY-NC 4.0" in shown["licence"]
-    done = ran("datasets", "fetch", "jsonl", "-o", f"path={mine}", "--json")
+    done = run_program("datasets", "fetch", "jsonl", "-o", f"path={jsonl_file}", "--json")
     assert json.loads(done.stdout) == {
         "name": "jsonl",
         "languages": {
@@ -241,13 +266,13 @@ def test_json_of_datasets(mine: Path) -> None:  # noqa: F811
 
 
 def test_json_of_an_evaluation_is_alone_and_all_is_quiet(
-    model: Path,  # noqa: F811
-    data: list[str],  # noqa: F811
+    model_folder: Path,  # noqa: F811
+    data_options: list[str],  # noqa: F811
     tmp_path: Path,
 ) -> None:
     out = tmp_path / "out"
     line = ["--measures", "AP RankDistance", "--output", str(out), "--json", "--name", "ä"]
-    done = ran("evaluate", model, *data, *line)
+    done = run_program("evaluate", model_folder, *data_options, *line)
     # No bars, no warnings: only what is said of the files.
     assert (done.returncode, done.stderr) == (0, f"saved in {out}\n")
     assert done.stdout.isascii()
@@ -260,14 +285,14 @@ def test_json_of_an_evaluation_is_alone_and_all_is_quiet(
 
 
 def test_json_of_a_search(
-    model: Path,  # noqa: F811
-    data: list[str],  # noqa: F811
+    model_folder: Path,  # noqa: F811
+    data_options: list[str],  # noqa: F811
     tmp_path: Path,
-    inside: Ran,  # noqa: F811
+    run_cli: RunCli,  # noqa: F811
 ) -> None:
-    collection = bh.load("jsonl", path=data[-1].removeprefix("path="))
-    folder = build_index(str(model), collection, tmp_path / "index")
-    done = inside("search", folder, "w1", "-k", "2", "--json")
+    collection = bh.load("jsonl", path=data_options[-1].removeprefix("path="))
+    folder = build_index(str(model_folder), collection, tmp_path / "index")
+    done = run_cli("search", folder, "w1", "-k", "2", "--json")
     assert (done.code, done.err) == (0, "")
     about: dict[str, Any] = {"rank": 1, "lang": "en", "id": "en:p1", "text": "w1", "gold": True}
     found = json.loads(done.out)
@@ -276,18 +301,18 @@ def test_json_of_a_search(
     assert found["relevant"] == 2
 
 
-def test_json_of_bm25(data: list[str], inside: Ran) -> None:  # noqa: F811
+def test_json_of_bm25(data_options: list[str], run_cli: RunCli) -> None:  # noqa: F811
     pytest.importorskip("pyserini", reason="BM25 needs it: the extra 'pyserini'")
-    done = inside("bm25", *data, "--measures", "AP", "--json")
+    done = run_cli("bm25", *data_options, "--measures", "AP", "--json")
     assert done.code == 0
     # Worked out in `tests.test_bm25`.
     assert json.loads(done.out)["summary"]["cross"]["AP"]["mean"] == 0.25
 
 
 @pytest.mark.usefixtures("mirror")
-def test_json_of_an_ablation_holds_no_trainer_s_lines(tmp_path: Path, inside: Ran) -> None:  # noqa: F811
-    done = inside(
-        "ablate", saved(tmp_path / "start"), "--train", "mlqa-r", "--languages", "de,es",
+def test_json_of_an_ablation_holds_no_trainer_s_lines(tmp_path: Path, run_cli: RunCli) -> None:  # noqa: F811
+    done = run_cli(
+        "ablate", save_model(tmp_path / "start"), "--train", "mlqa-r", "--languages", "de,es",
         "--test", "mlqa-r", "--test-languages", "es,vi", "--strategy", "x-x-mono", "--seed", 4,
         "--max-steps", 1, "--per-device-train-batch-size", 4, "--use-cpu", "true",
         "--output", tmp_path / "out", "--json",
@@ -301,12 +326,12 @@ def test_json_of_an_ablation_holds_no_trainer_s_lines(tmp_path: Path, inside: Ra
 
 
 def test_an_error_with_json_is_a_line_as_ever() -> None:
-    done = ran("datasets", "show", "xquadr", "--json")
+    done = run_program("datasets", "show", "xquadr", "--json")
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "UnknownName: no dataset 'xquadr'; did you mean 'xquad-r'?\n"
 
 
-def in_terminal(*arguments: str | Path, **env: str) -> str:
+def run_in_terminal(*arguments: str | Path, **env: str) -> str:
     """Run a command in a terminal of its own, and return what it shows there."""
     ours, theirs = pty.openpty()
     base = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
@@ -331,19 +356,21 @@ def in_terminal(*arguments: str | Path, **env: str) -> str:
 
 
 @pytest.mark.parametrize("line", ["--help", "datasets list", "compare"])
-def test_no_color(three: Path, line: str) -> None:
-    words = line.split() + [str(folder) for folder in folders(three) if line == "compare"]
-    plain, coloured = in_terminal(*words, NO_COLOR="1"), in_terminal(*words)
+def test_no_color(result_folders: Path, line: str) -> None:
+    words = line.split() + [
+        str(folder) for folder in pick_folders(result_folders) if line == "compare"
+    ]
+    plain, coloured = run_in_terminal(*words, NO_COLOR="1"), run_in_terminal(*words)
     assert not COLOUR.search(plain)
     assert bool(COLOUR.search(coloured)) == (line == "--help")
     # Bold is no colour.
     assert "\x1b[1m" in plain
-    piped = ran(*words)
+    piped = run_program(*words)
     assert "\x1b" not in piped.stdout
     assert piped.stderr == ""
 
 
-def completed(shell_line: str) -> list[str]:
+def complete_line(shell_line: str) -> list[str]:
     """Return what bash is told to offer for the last word of a line."""
     words = shell_line.split(" ")
     done = subprocess.run(
@@ -379,16 +406,16 @@ def completed(shell_line: str) -> list[str]:
     ],
 )
 def test_a_shell_completes(line: str, offered: list[str]) -> None:
-    assert completed(line) == offered
+    assert complete_line(line) == offered
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_is_shown_and_installed(shell: str, tmp_path: Path) -> None:
     quiet = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1", "HOME": str(tmp_path)}
-    shown = ran("--show-completion", shell, **quiet)
+    shown = run_program("--show-completion", shell, **quiet)
     assert (shown.returncode, shown.stderr) == (0, "")
     assert "_BEIR_HYBRID_COMPLETE" in shown.stdout
-    done = ran("--install-completion", shell, **quiet)
+    done = run_program("--install-completion", shell, **quiet)
     assert (done.returncode, done.stderr) == (0, "")
     written = [path.read_text() for path in tmp_path.rglob("*") if path.is_file()]
     assert any(shown.stdout.strip() in text for text in written)

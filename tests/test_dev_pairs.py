@@ -12,8 +12,8 @@ import beir_hybrid as bh
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.training.train import train
 from tests.models import static_model
-from tests.test_train import SMALL, weights
-from tests.training_run import groups
+from tests.test_train import SMALL, flatten_weights
+from tests.training_run import make_groups
 
 pytest.importorskip("accelerate", reason="the trainer needs it: the extra 'train'")
 STEPS: dict[str, Any] = SMALL | {
@@ -37,7 +37,7 @@ def loss_of(model: Any, pairs: bh.ParallelPairs, temperature: float) -> float:
 
 
 def test_the_best_checkpoint_is_that_of_the_lowest_loss(tmp_path: Path) -> None:
-    every = bh.pairs_from_groups(groups(42))
+    every = bh.pairs_from_groups(make_groups(42))
     pairs, dev = every.subset(range(30)), every.subset(range(30, 42))
     # A rate that is too high: it gets worse.
     options = STEPS | {"max_steps": 12, "learning_rate": 3.0, "loss": {"temperature": 0.1}}
@@ -63,23 +63,23 @@ def test_the_best_checkpoint_is_that_of_the_lowest_loss(tmp_path: Path) -> None:
 
 
 def test_patience_and_the_options_of_the_loss(tmp_path: Path) -> None:
-    every = bh.pairs_from_groups(groups(42))
+    every = bh.pairs_from_groups(make_groups(42))
     loss = {"consistency": 0.5, "symmetric": True}
     options = STEPS | {"max_steps": 40, "learning_rate": 0.0}  # nothing is better than the first
     start = static_model()
-    before = weights(start)
+    before = flatten_weights(start)
     dev = bh.DevSet(every.subset(range(30, 42)), patience=2)
     pairs = every.subset(range(30))
     trained = train(start, pairs, tmp_path, dev=dev, loss=loss, **options)
     assert json.loads((tmp_path / "training.json").read_text())["steps"] == 6
-    assert torch.equal(torch.tensor(weights(trained)), torch.tensor(before))
+    assert torch.equal(torch.tensor(flatten_weights(trained)), torch.tensor(before))
 
 
 def test_pairs_that_cannot_judge(tmp_path: Path) -> None:
-    pairs = bh.pairs_from_groups(groups(42))
+    pairs = bh.pairs_from_groups(make_groups(42))
     with pytest.raises(BadOption, match="primary is 'multi_AP'; pairs as a development set have"):
         bh.DevSet(pairs, primary="multi_AP")
-    german = bh.pairs_from_groups(groups(42), languages=["de"])
+    german = bh.pairs_from_groups(make_groups(42), languages=["de"])
     with pytest.raises(BadData, match="x-y makes cross-rows batches, and no group has languages"):
         train(static_model(), pairs, tmp_path, dev=german, strategy="x-y", max_steps=1, **SMALL)
     assert not list((tmp_path / "checkpoints").iterdir())  # no step was taken

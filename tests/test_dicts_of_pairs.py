@@ -10,7 +10,7 @@ from sentence_transformers import SentenceTransformerTrainer, SentenceTransforme
 import beir_hybrid as bh
 from beir_hybrid.errors import BadOption
 from tests.models import static_model
-from tests.training_run import groups
+from tests.training_run import make_groups
 
 pytest.importorskip("accelerate", reason="the trainer needs it: the extra 'train'")
 
@@ -30,8 +30,8 @@ def trainer(folder: Path, pairs: Any, **arguments: Any) -> SentenceTransformerTr
 def parts() -> dict[str, Any]:
     """Return a few groups and many: numbers of the first are rows of the second, if shifted."""
     return {
-        "few": bh.pairs_from_groups(groups(8), name="few"),
-        "many": bh.pairs_from_groups(groups(300)),
+        "few": bh.pairs_from_groups(make_groups(8), name="few"),
+        "many": bh.pairs_from_groups(make_groups(300)),
     }
 
 

@@ -14,19 +14,19 @@ import torch
 from beir_hybrid.batches.sampler import HybridBatchSampler
 from beir_hybrid.pairs.reading import pairs_from_groups
 from beir_hybrid.training.loss import HybridContrastiveLoss
-from tests.training_run import groups, run
+from tests.training_run import make_groups, train_and_record
 
 pytest.importorskip("accelerate", reason="the trainer needs it: the extra 'train'")
 ROOT = Path(__file__).parent.parent
 
 
-def lines(folder: Path, processes: int, name: str = "first") -> list[list[dict[str, Any]]]:
+def read_lines(folder: Path, processes: int, name: str = "first") -> list[list[dict[str, Any]]]:
     """Return what each process wrote down, a line a batch."""
     files = [folder / f"{name}-{rank}.jsonl" for rank in range(processes)]
     return [[json.loads(line) for line in file.read_text().splitlines()] for file in files]
 
 
-def together(*runs: dict[str, Any] | str) -> str:
+def run_in_two_processes(*runs: dict[str, Any] | str) -> str:
     """Train one after the other in two processes of their own; return what they say of it."""
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2",
                "--master-port", "0", "--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0",
@@ -40,33 +40,35 @@ def together(*runs: dict[str, Any] | str) -> str:
 
 
 @pytest.fixture(scope="module")
-def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def single_process_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Train in this process: from start to end, and with a stop in the second epoch."""
     folder = tmp_path_factory.mktemp("alone")
-    run(str(folder / "whole"))
-    run(str(folder / "stopped"), stop=15)
-    run(str(folder / "stopped"), resume="checkpoint-15")
+    train_and_record(str(folder / "whole"))
+    train_and_record(str(folder / "stopped"), stop=15)
+    train_and_record(str(folder / "stopped"), resume="checkpoint-15")
     return folder
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def two_process_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Train in two processes, with the loss over both and without, and with a stop."""
     folder = tmp_path_factory.mktemp("both")
     stopped = str(folder / "stopped")
-    together(
+    run_in_two_processes(
         {"folder": str(folder / "whole")},
         {"folder": str(folder / "gathered"), "gather": True},
         {"folder": stopped, "stop": 8},  # of 5 steps an epoch
     )
-    said = together({"folder": stopped, "resume": "checkpoint-8"}, str(folder / "twice"))
+    said = run_in_two_processes(
+        {"folder": stopped, "resume": "checkpoint-8"}, str(folder / "twice")
+    )
     (folder / "said").write_text(said)
     return folder
 
 
-def planned(epochs: int, world: int) -> list[list[list[int]]]:
+def plan_labels(epochs: int, world: int) -> list[list[list[int]]]:
     """Return the labels of each batch of some epochs, as the sampler plans them."""
-    pairs = pairs_from_groups(groups(42))
+    pairs = pairs_from_groups(make_groups(42))
     sampler = HybridBatchSampler(pairs, 4, seed=5, strategy="hybrid", world_size=world)
     batches = []
     for epoch in range(epochs):
@@ -75,15 +77,15 @@ def planned(epochs: int, world: int) -> list[list[list[int]]]:
     return batches
 
 
-def test_one_process_draws_the_plan_and_resumes_in_the_middle(alone: Path) -> None:
-    (whole,) = lines(alone / "whole", 1)
-    expected = planned(3, 1)
+def test_one_process_draws_the_plan_and_resumes_in_the_middle(single_process_runs: Path) -> None:
+    (whole,) = read_lines(single_process_runs / "whole", 1)
+    expected = plan_labels(3, 1)
     assert len(expected) == 3 * 11  # 42 groups in batches of 4, one of them short
     assert [line["labels"] for line in whole] == expected
     # Stopped in the second epoch, the rest is drawn as if nothing had been.
-    (first,) = lines(alone / "stopped", 1)
+    (first,) = read_lines(single_process_runs / "stopped", 1)
     assert [line["labels"] for line in first] == expected[:15]
-    (rest,) = lines(alone / "stopped", 1, "checkpoint-15")
+    (rest,) = read_lines(single_process_runs / "stopped", 1, "checkpoint-15")
     assert [line["labels"] for line in rest] == expected[15:]
     # The losses go on as well.
     assert [line["loss"] for line in rest] == pytest.approx(
@@ -92,9 +94,9 @@ def test_one_process_draws_the_plan_and_resumes_in_the_middle(alone: Path) -> No
 
 
 @pytest.mark.parametrize("gather", [False, True])
-def test_two_processes_draw_together(both: Path, gather: bool) -> None:
-    ranks = lines(both / ("gathered" if gather else "whole"), 2)
-    expected = planned(3, 2)
+def test_two_processes_draw_together(two_process_runs: Path, gather: bool) -> None:
+    ranks = read_lines(two_process_runs / ("gathered" if gather else "whole"), 2)
+    expected = plan_labels(3, 2)
     assert len(expected) == 3 * 10  # 5 pairs of full batches; 2 groups are left out
     assert [line["labels"] for step in zip(*ranks, strict=True) for line in step] == expected
     for step in zip(*ranks, strict=True):
@@ -115,25 +117,25 @@ def test_two_processes_draw_together(both: Path, gather: bool) -> None:
                 assert line["loss"] == pytest.approx(alone.item(), abs=1e-5)
 
 
-def test_two_processes_resume_in_the_second_epoch(both: Path) -> None:
-    expected = planned(3, 2)
+def test_two_processes_resume_in_the_second_epoch(two_process_runs: Path) -> None:
+    expected = plan_labels(3, 2)
     for name, part in (("first", expected[:16]), ("checkpoint-8", expected[16:])):
-        ranks = lines(both / "stopped", 2, name)
+        ranks = read_lines(two_process_runs / "stopped", 2, name)
         assert [line["labels"] for step in zip(*ranks, strict=True) for line in step] == part
 
 
-def test_two_processes_find_it_done(both: Path) -> None:
+def test_two_processes_find_it_done(two_process_runs: Path) -> None:
     # Once by each.
-    assert (both / "said").read_text().count("twice is trained already") == 2
-    record = json.loads((both / "twice" / "training.json").read_text())
+    assert (two_process_runs / "said").read_text().count("twice is trained already") == 2
+    record = json.loads((two_process_runs / "twice" / "training.json").read_text())
     assert (record["steps"], sum(record["audit"]["rows"].values())) == (2, 2 * 2 * 4)
 
 
-def test_the_model_card_and_the_saved_model(alone: Path) -> None:
+def test_the_model_card_and_the_saved_model(single_process_runs: Path) -> None:
     from sentence_transformers import SentenceTransformer
 
-    model = SentenceTransformer(str(alone / "whole" / "model"), device="cpu")
+    model = SentenceTransformer(str(single_process_runs / "whole" / "model"), device="cpu")
     assert model.encode(["w1 w2"]).shape == (1, 16)
-    card = (alone / "whole" / "model" / "README.md").read_text("utf-8")
+    card = (single_process_runs / "whole" / "model" / "README.md").read_text("utf-8")
     assert "anchor" in card
     assert "w1" in card

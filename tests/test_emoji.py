@@ -9,14 +9,14 @@ import pytest
 
 import beir_hybrid as bh
 from tests.models import tiny_clip
-from tests.test_cli_evaluate import Ran, ran  # noqa: F401 - a fixture
+from tests.test_cli_evaluate import RunCli, run_cli  # noqa: F401 - a fixture
 
 pytest.importorskip("accelerate", reason="the trainer needs it: the extra 'train'")
 IMAGES, TRAINED = 1294, 64
 
 
 @pytest.mark.usefixtures("mirror")
-def test_every_view_of_real_images(tmp_path: Path, ran: Ran) -> None:  # noqa: F811
+def test_every_view_of_real_images(tmp_path: Path, run_cli: RunCli) -> None:  # noqa: F811
     folder = Path(os.environ["BEIR_HYBRID_MIRROR"]).parent / "emoji"
     if not folder.is_dir():
         pytest.skip("needs the folder emoji beside that of BEIR_HYBRID_MIRROR")
@@ -28,7 +28,7 @@ def test_every_view_of_real_images(tmp_path: Path, ran: Ran) -> None:  # noqa: F
         max_steps=40, per_device_train_batch_size=32, learning_rate=0.001, use_cpu=True,
         disable_tqdm=True, report_to=[],
     )  # fmt: skip
-    done = ran(
+    done = run_cli(
         "evaluate", tmp_path / "run" / "model", "--dataset", "jsonl-image-text",
         "-o", f"path={folder}", "--measures", "R@10", "--output", tmp_path / "results",
     )  # fmt: skip

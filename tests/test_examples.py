@@ -23,7 +23,7 @@ RUN = {name: block for name, block in ALONE.items() if block.language in ("pytho
 EVERY = [*ALONE.values(), *itertools.chain(*map(read_blocks, PAGES))]
 
 
-def run(block: Block, folder: Path, names: dict[str, Any]) -> None:
+def run_block(block: Block, folder: Path, names: dict[str, Any]) -> None:
     """Run a block in the folder that is the current one, and check what it prints."""
     if block.language == "python":
         printed = io.StringIO()
@@ -31,13 +31,13 @@ def run(block: Block, folder: Path, names: dict[str, Any]) -> None:
             exec(compile(block.code, "a page", "exec"), names)  # noqa: S102 - our own pages
         check_output(block.expected, printed.getvalue())
     elif block.language == "sh":
-        found = "".join(map(typed, block.code.replace("\\\n", "").splitlines()))
+        found = "".join(map(run_line, block.code.replace("\\\n", "").splitlines()))
         if block.output is not None:
             check_output(block.output, found)
     assert Path.cwd() == folder
 
 
-def typed(line: str) -> str:
+def run_line(line: str) -> str:
     """Run a line of `beir-hybrid` and return what it prints; CI itself runs `make` and `pip`."""
     words = shlex.split(line, comments=True)
     if not words or words[0] != "beir-hybrid":
@@ -48,7 +48,7 @@ def typed(line: str) -> str:
     return done.stdout
 
 
-def begin(codes: list[str], folder: Path, request: pytest.FixtureRequest) -> None:
+def enter_folder(codes: list[str], folder: Path, request: pytest.FixtureRequest) -> None:
     """Go to a folder, with the mirror at hand if the code loads what only it has."""
     if any(name in code for name in REMOTE_DATASETS for code in codes):
         request.getfixturevalue("mirror")
@@ -58,18 +58,18 @@ def begin(codes: list[str], folder: Path, request: pytest.FixtureRequest) -> Non
 @pytest.mark.parametrize("name", RUN)
 def test_block_of_the_readme(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Each stands on its own."""
-    begin([RUN[name].code], tmp_path, request)
-    run(RUN[name], tmp_path, {"__name__": "__main__"})
+    enter_folder([RUN[name].code], tmp_path, request)
+    run_block(RUN[name], tmp_path, {"__name__": "__main__"})
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.stem))
 def test_page(page: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Blocks of a page go on from each other."""
     shown = [block for block in read_blocks(page) if block.language in ("python", "sh")]
-    begin([block.code for block in shown], tmp_path, request)
+    enter_folder([block.code for block in shown], tmp_path, request)
     names: dict[str, Any] = {"__name__": "__main__"}
     for block in shown:
-        run(block, tmp_path, names)
+        run_block(block, tmp_path, names)
 
 
 CONSOLE = [

@@ -9,7 +9,7 @@ import beir_hybrid as bh
 from beir_hybrid.errors import BadData, BadOption, UnknownName
 from beir_hybrid.pyserini.fusion import fuse
 from beir_hybrid.retrieval.runs import Run, read_run, write_run
-from tests.test_cli_evaluate import Ran, data, ran  # noqa: F401 - fixtures
+from tests.test_cli_evaluate import RunCli, data_options, run_cli  # noqa: F401 - fixtures
 
 ONE: Run = {"q": {"a": 3.0, "b": 2.0, "c": 1.0}}
 TWO: Run = {"q": {"d": 5.0, "b": 10.0}}
@@ -118,8 +118,8 @@ def test_what_cannot_be_fused(
 
 
 def test_the_command_makes_a_run_that_can_be_judged(
-    ran: Ran,  # noqa: F811
-    data: list[str],  # noqa: F811
+    run_cli: RunCli,  # noqa: F811
+    data_options: list[str],  # noqa: F811
     tmp_path: Path,
 ) -> None:
     # The relevant passages of the two queries are p1 and p2.
@@ -129,16 +129,16 @@ def test_the_command_makes_a_run_that_can_be_judged(
     files = [write_run(tmp_path / name, run) for name, run in (("one", first), ("two", second))]
     path = tmp_path / "en-en.trec"
     line = ["--method", "interpolation", "--alpha", "0.25", "--output", path]
-    done = ran("fuse", *files, *line)
+    done = run_cli("fuse", *files, *line)
     assert done == (0, f"2 queries in {path}\n", "")
     # Query 1: p1 0 + .75, p2 .25 + 0; 2: p2 .25 + .75, p1 0.
     assert read_run(path) == {
         one: {"en:p1": 0.75, "en:p2": 0.25},
         two: {"en:p2": 1.0, "en:p1": 0.0},
     }
-    judged = ran("evaluate", "--run", path, *data, "--measures", "AP")
+    judged = run_cli("evaluate", "--run", path, *data_options, "--measures", "AP")
     assert judged.out.splitlines()[2].split()[:2] == ["AP", "1.0000"]
-    done = ran("fuse", files[0], "--output", path)
+    done = run_cli("fuse", files[0], "--output", path)
     assert done == (2, "", "BadOption: rrf takes at least two runs, not 1\n")
 
 

@@ -30,7 +30,7 @@ from beir_hybrid.pairs.row_codes import SampledRow
 from beir_hybrid.training.towers import freeze_tower, match_attention_layers
 from tests.models import static_model, tiny_clip, tiny_siglip, transformer_model
 from tests.test_pairs import number
-from tests.test_resume_training import killed
+from tests.test_resume_training import simulate_kill
 
 LANGS = ("de", "en", "fr")
 COLOURS = {  # in English: German, French, and what it looks like
@@ -52,7 +52,7 @@ SMALL: dict[str, Any] = {
 }
 
 
-def painted(path: Path, top: str, low: str) -> Path:
+def paint_image(path: Path, top: str, low: str) -> Path:
     """Paint a picture of two colours."""
     picture = Image.new("RGB", (32, 32), COLOURS[top][2])
     picture.paste(COLOURS[low][2], (0, 16, 32, 32))
@@ -60,12 +60,12 @@ def painted(path: Path, top: str, low: str) -> Path:
     return path
 
 
-def flags(folder: Path, n: int = 60) -> list[dict[str, Any]]:
+def write_flags(folder: Path, n: int = 60) -> list[dict[str, Any]]:
     """Paint pictures and describe each in three languages, as a folder that `load` takes."""
     rows: list[dict[str, Any]] = []
     for top in COLOURS:
         for low in list(COLOURS)[: n - len(rows)]:
-            painted(folder / f"{top}-{low}.png", top, low)
+            paint_image(folder / f"{top}-{low}.png", top, low)
             captions = {
                 "en": f"{top} over {low}",
                 "de": f"{COLOURS[top][0]} auf {COLOURS[low][0]}",
@@ -79,13 +79,13 @@ def flags(folder: Path, n: int = 60) -> list[dict[str, Any]]:
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> Collection:
+def flag_collection(tmp_path_factory: pytest.TempPathFactory) -> Collection:
     """Sixty pictures, each with a caption in each of three languages."""
     before = os.environ.get("BEIR_HYBRID_CACHE")
     folder = tmp_path_factory.mktemp("flags")
     os.environ["BEIR_HYBRID_CACHE"] = str(folder / "cache")
     try:
-        flags(folder)
+        write_flags(folder)
         return bh.load("jsonl-image-text", path=folder)
     finally:
         os.environ.pop("BEIR_HYBRID_CACHE")
@@ -94,19 +94,19 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Collection:
 
 
 @pytest.fixture(scope="module")
-def pairs(shown: Collection) -> ParallelPairs:
-    return bh.pairs_from_collection(shown)
+def flag_pairs(flag_collection: Collection) -> ParallelPairs:
+    return bh.pairs_from_collection(flag_collection)
 
 
 @pytest.fixture(scope="module")
-def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_clip(tmp_path_factory.mktemp("clip"))
 
 
-def four(folder: Path) -> list[dict[str, Any]]:
+def write_four_images(folder: Path) -> list[dict[str, Any]]:
     """Return groups of four pictures: one with two English captions, one that is its twin."""
     for name, top in (("a", "red"), ("b", "blue"), ("c", "green"), ("twin", "red")):
-        painted(folder / f"{name}.png", top, "white")
+        paint_image(folder / f"{name}.png", top, "white")
     captions: list[dict[str, Any]] = [
         {"id": "a", "captions": {"de": "Rot", "en": ["red", "scarlet"]}},
         {"id": "b", "captions": {"de": "Blau", "en": "blue"}},
@@ -126,7 +126,7 @@ def checksum(path: Path) -> str:
 
 
 def test_groups_of_a_collection_by_hand(tmp_path: Path) -> None:
-    four(tmp_path)
+    write_four_images(tmp_path)
     pairs = bh.pairs_from_collection(bh.load("jsonl-image-text", path=tmp_path))
     assert pairs.languages == ("de", "en", "image")
     assert (len(pairs), pairs.has_images) == (5, True)
@@ -150,7 +150,7 @@ def test_groups_of_a_collection_by_hand(tmp_path: Path) -> None:
 
 
 def test_a_caption_is_never_its_own_passage(tmp_path: Path) -> None:
-    four(tmp_path)
+    write_four_images(tmp_path)
     pairs = bh.pairs_from_collection(bh.load("jsonl-image-text", path=tmp_path))
     for name in ("x-x-mono", "x-x", "x-y", "x-y-batch", "hybrid", "hybrid-image", "x-image"):
         for seed in range(5):
@@ -168,11 +168,11 @@ def test_a_caption_is_never_its_own_passage(tmp_path: Path) -> None:
     assert not {"Blau", "blue", "green"} & {anchor for anchor, _ in found}
 
 
-def drawn(pairs: ParallelPairs, batch: list[int]) -> list[SampledRow]:
+def decode_batch(pairs: ParallelPairs, batch: list[int]) -> list[SampledRow]:
     return [pairs.decode_row(code) for code in batch]
 
 
-def kind_of(rows: list[SampledRow]) -> str:
+def name_batch_kind(rows: list[SampledRow]) -> str:
     """Say what a batch is, by its languages alone."""
     asked, answered = ({row[at] for row in rows} for at in (1, 2))
     if answered == {"image"}:
@@ -198,61 +198,65 @@ def kind_of(rows: list[SampledRow]) -> str:
         ("hybrid-image:alpha=0", {"cross-rows"}),
     ],
 )
-def test_batches_of_each_strategy(pairs: ParallelPairs, name: str, kinds: set[str]) -> None:
-    sampler = bh.HybridBatchSampler(pairs, 6, seed=1, strategy=name)
+def test_batches_of_each_strategy(flag_pairs: ParallelPairs, name: str, kinds: set[str]) -> None:
+    sampler = bh.HybridBatchSampler(flag_pairs, 6, seed=1, strategy=name)
     batches = list(sampler)
-    assert sorted(drawn(pairs, [code])[0].group for b in batches for code in b) == list(range(60))
-    found = Counter(kind_of(drawn(pairs, batch)) for batch in batches)
+    assert sorted(decode_batch(flag_pairs, [code])[0].group for b in batches for code in b) == list(
+        range(60)
+    )
+    found = Counter(name_batch_kind(decode_batch(flag_pairs, batch)) for batch in batches)
     assert set(found) == kinds
     audit = sampler.audit()
     assert audit.batches == found
-    rows = Counter("-".join(drawn(pairs, [code])[0][1:]) for batch in batches for code in batch)
+    rows = Counter(
+        "-".join(decode_batch(flag_pairs, [code])[0][1:]) for batch in batches for code in batch
+    )
     assert audit.rows == rows
     if kinds == {"image"}:
         assert set(rows) == {"de-image", "en-image", "fr-image"}
-    again = bh.HybridBatchSampler(pairs, 6, seed=1, strategy=name)
+    again = bh.HybridBatchSampler(flag_pairs, 6, seed=1, strategy=name)
     assert list(again) == batches  # of the seed alone
-    assert list(bh.HybridBatchSampler(pairs, 6, seed=2, strategy=name)) != batches
+    assert list(bh.HybridBatchSampler(flag_pairs, 6, seed=2, strategy=name)) != batches
 
 
-def test_rows_are_pictures_or_texts(pairs: ParallelPairs) -> None:
-    de, image = pairs.languages.index("de"), pairs.languages.index("image")
-    row, text = pairs.__getitems__(
-        [int(pairs.encode_rows(1, de, image)), int(pairs.encode_rows(1, de, 1))]
+def test_rows_are_pictures_or_texts(flag_pairs: ParallelPairs) -> None:
+    de, image = flag_pairs.languages.index("de"), flag_pairs.languages.index("image")
+    row, text = flag_pairs.__getitems__(
+        [int(flag_pairs.encode_rows(1, de, image)), int(flag_pairs.encode_rows(1, de, 1))]
     )
     assert (row["anchor"], text["positive"]) == ("rot auf blau", "red over blue")
     assert row["positive"].mode == "RGB"
     assert row["positive"].getpixel((3, 3)) == COLOURS["red"][2]
     assert row["positive"].getpixel((3, 20)) == COLOURS["blue"][2]
-    path = pairs.data.table["path.image"][1].as_py()
+    path = flag_pairs.data.table["path.image"][1].as_py()
     assert row["label"][0] == number(checksum(Path(path)))
-    assert pairs[1]["positive"].size == (32, 32)  # a plain index shows the picture
-    plain = pairs.select([1, 2])
+    assert flag_pairs[1]["positive"].size == (32, 32)  # a plain index shows the picture
+    plain = flag_pairs.select([1, 2])
     assert plain[0]["positive"].getpixel((3, 20)) == COLOURS["blue"][2]
-    assert pairs.select_columns(["anchor"])[1] == {"anchor": "rot auf blau"}
+    assert flag_pairs.select_columns(["anchor"])[1] == {"anchor": "rot auf blau"}
 
 
-def test_pictures_that_have_changed_are_not_shown(tmp_path: Path, clip: Path) -> None:
-    four(tmp_path)
+def test_pictures_that_have_changed_are_not_shown(tmp_path: Path, clip_folder: Path) -> None:
+    write_four_images(tmp_path)
     pairs = bh.pairs_from_collection(bh.load("jsonl-image-text", path=tmp_path))
     ids = pairs.data.table["id"].to_pylist()
-    painted(tmp_path / "b.png", "green", "green")
+    paint_image(tmp_path / "b.png", "green", "green")
     changed = r"b\.png is no longer the image that was loaded; load the collection or pairs anew"
     with pytest.raises(BadData, match=changed):
         pairs[ids.index("b#0")]
     with pytest.raises(BadData, match=changed):
-        bh.TipCache.from_pairs(bh.SentenceTransformerEncoder(clip, normalize=True), pairs)
+        bh.TipCache.from_pairs(bh.SentenceTransformerEncoder(clip_folder, normalize=True), pairs)
     (tmp_path / "b.png").unlink()
     with pytest.raises(BadData, match=r"b\.png cannot be read \(No such file"):
         pairs[ids.index("b#0")]
     assert pairs[ids.index("c#0")]["positive"].getpixel((3, 3)) == COLOURS["green"][2]
 
 
-def test_alpha_is_the_share_of_pictures(pairs: ParallelPairs) -> None:
+def test_alpha_is_the_share_of_pictures(flag_pairs: ParallelPairs) -> None:
     found: Counter[str] = Counter()
     for seed in range(40):
         sampler = bh.HybridBatchSampler(
-            pairs, 6, seed=seed, strategy=bh.parse_strategy("hybrid-image", alpha=0.3)
+            flag_pairs, 6, seed=seed, strategy=bh.parse_strategy("hybrid-image", alpha=0.3)
         )
         found += sampler.audit().batches
     share = found["image"] / found.total()
@@ -261,7 +265,7 @@ def test_alpha_is_the_share_of_pictures(pairs: ParallelPairs) -> None:
 
 
 def test_languages_are_drawn_by_temperature(tmp_path: Path) -> None:
-    path = painted(tmp_path / "a.png", "red", "blue")
+    path = paint_image(tmp_path / "a.png", "red", "blue")
     groups = [
         {"query": {"de": f"d{n}"} if n % 4 else {"de": f"d{n}", "en": f"e{n}"}, "image": str(path)}
         for n in range(20)
@@ -273,17 +277,19 @@ def test_languages_are_drawn_by_temperature(tmp_path: Path) -> None:
         for seed in range(300):
             how = bh.parse_strategy("x-image", temperature=heat)
             sampler = bh.HybridBatchSampler(pairs, 1, seed=seed, strategy=how)
-            counts[heat][drawn(pairs, next(iter(sampler)))[0].query_language] += 1
+            counts[heat][decode_batch(pairs, next(iter(sampler)))[0].query_language] += 1
     assert abs(counts[0.0]["en"] / 300 - 1 / 2) < 4 * math.sqrt(1 / 4 / 300)
     assert abs(counts[1.0]["en"] / 300 - 1 / 5) < 4 * math.sqrt(0.16 / 300)
 
 
-def test_processes_share_a_kind(pairs: ParallelPairs) -> None:
-    sampler = bh.HybridBatchSampler(pairs, 5, seed=4, strategy="hybrid-image", world_size=2)
+def test_processes_share_a_kind(flag_pairs: ParallelPairs) -> None:
+    sampler = bh.HybridBatchSampler(flag_pairs, 5, seed=4, strategy="hybrid-image", world_size=2)
     batches = list(sampler)
     for one, two in zip(batches[::2], batches[1::2], strict=True):
-        assert kind_of(drawn(pairs, one)) == kind_of(drawn(pairs, two))
-        both = [row.group for row in drawn(pairs, one + two)]
+        assert name_batch_kind(decode_batch(flag_pairs, one)) == name_batch_kind(
+            decode_batch(flag_pairs, two)
+        )
+        both = [row.group for row in decode_batch(flag_pairs, one + two)]
         assert len(set(both)) == 10
 
 
@@ -294,7 +300,7 @@ def test_without_pictures_nothing_is_drawn() -> None:
 
 
 def test_twins_never_share_a_batch_and_are_masked(tmp_path: Path) -> None:
-    four(tmp_path)
+    write_four_images(tmp_path)
     groups = [
         {"id": "a", "query": {"en": "red"}, "image": str(tmp_path / "a.png")},
         {"id": "b", "query": {"en": "blue"}, "image": str(tmp_path / "b.png")},
@@ -303,7 +309,9 @@ def test_twins_never_share_a_batch_and_are_masked(tmp_path: Path) -> None:
     pairs = pairs_from_groups(groups)
     for seed in range(10):
         for batch in bh.HybridBatchSampler(pairs, 2, seed=seed, strategy="x-image"):
-            names = {pairs.data.table["id"][row.group].as_py() for row in drawn(pairs, batch)}
+            names = {
+                pairs.data.table["id"][row.group].as_py() for row in decode_batch(pairs, batch)
+            }
             assert names != {"a", "twin"}
     # A loss that sees them together all the same: s = 1 for a caption and its own picture, or its
     # twin, and 0 for all others; at temperature 1.
@@ -325,7 +333,7 @@ def test_twins_never_share_a_batch_and_are_masked(tmp_path: Path) -> None:
 
 
 def test_other_captions_of_a_picture_are_masked(tmp_path: Path) -> None:
-    four(tmp_path)
+    write_four_images(tmp_path)
     pairs = bh.pairs_from_collection(bh.load("jsonl-image-text", path=tmp_path))
     order = pairs.data.table["id"].to_pylist()
     de, en = 0, 1
@@ -349,7 +357,7 @@ def test_other_captions_of_a_picture_are_masked(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["jsonl", "parquet"])
 def test_files_name_pictures(tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "pics").mkdir()
-    painted(tmp_path / "pics" / "a.png", "red", "blue")
+    paint_image(tmp_path / "pics" / "a.png", "red", "blue")
     shutil.copy(tmp_path / "pics" / "a.png", tmp_path / "pics" / "twin.png")
     Image.new("P", (9, 9)).save(tmp_path / "pics" / "p.png")
     groups = [
@@ -384,7 +392,7 @@ def test_files_name_pictures(tmp_path: Path, kind: str, caplog: pytest.LogCaptur
         assert pairs[2]["positive"] == "Da"
     # A changed picture has another number: its text is that of its file.
     before = pairs.groups.gold_hashes[0, 2]
-    painted(tmp_path / "pics" / "a.png", "green", "white")
+    paint_image(tmp_path / "pics" / "a.png", "green", "white")
     changed = read_pairs(file)
     assert changed.groups.gold_hashes[0, 2] != before
     assert changed[0]["positive"].getpixel((3, 3)) == COLOURS["green"][2]
@@ -400,7 +408,7 @@ def test_files_name_pictures(tmp_path: Path, kind: str, caplog: pytest.LogCaptur
 
 
 def test_groups_that_make_no_sense(tmp_path: Path) -> None:
-    path = painted(tmp_path / "a.png", "red", "blue")
+    path = paint_image(tmp_path / "a.png", "red", "blue")
     with pytest.raises(BadData, match="group '0': image is 7; it must be the path of an image"):
         pairs_from_groups([{"query": {"de": "Rot"}, "image": 7}])
     with pytest.raises(BadData, match="group '0': there is no image"):
@@ -411,7 +419,7 @@ def test_groups_that_make_no_sense(tmp_path: Path) -> None:
 
 
 def test_joined_with_texts(tmp_path: Path) -> None:
-    path = painted(tmp_path / "a.png", "red", "blue")
+    path = paint_image(tmp_path / "a.png", "red", "blue")
     seen = pairs_from_groups([{"query": {"de": "Rot"}, "image": str(path)}], name="seen")
     texts = pairs_from_groups(
         [{"query": {"zu": "a"}, "positive": {"zu": "a", "de": "b"}}], name="texts"
@@ -422,11 +430,11 @@ def test_joined_with_texts(tmp_path: Path) -> None:
     assert both.subset([0])[0]["positive"].size == (32, 32)
     mono = bh.HybridBatchSampler(both, 1, strategy="x-x-mono")
     # Texts that are their own passages stay as they were where no picture is.
-    assert [drawn(both, batch)[0] for batch in mono] == [SampledRow(1, "zu", "zu")]
+    assert [decode_batch(both, batch)[0] for batch in mono] == [SampledRow(1, "zu", "zu")]
 
 
 def test_words_of_captions_alone_are_switched(tmp_path: Path) -> None:
-    path = painted(tmp_path / "a.png", "red", "blue")
+    path = paint_image(tmp_path / "a.png", "red", "blue")
     pairs = pairs_from_groups([{"query": {"en": "red house"}, "image": str(path)}])
     switch = bh.code_switch(1.0, [{"en": "red", "de": "rot"}, {"en": "sha256", "de": "oh"}])
     how = bh.parse_strategy("x-image", code_switch=switch)
@@ -437,7 +445,7 @@ def test_words_of_captions_alone_are_switched(tmp_path: Path) -> None:
     assert sampler.coverage == 0.5
 
 
-def hits(model: SentenceTransformer, shown: Collection) -> float:
+def measure_hits(model: SentenceTransformer, shown: Collection) -> float:
     """Return how often the nearest picture is a caption's own, by nothing but the model."""
     table = shown.passages.to_pylist()
     pictures = [row for row in table if row["lang"] == "image"]
@@ -450,62 +458,73 @@ def hits(model: SentenceTransformer, shown: Collection) -> float:
     return sum(own) / len(own)
 
 
-def state(model: SentenceTransformer, part: str) -> dict[str, torch.Tensor]:
+def copy_weights(model: SentenceTransformer, part: str) -> dict[str, torch.Tensor]:
     return {name: one.clone() for name, one in model.state_dict().items() if part in name}
 
 
 def test_captions_find_their_pictures(
-    tmp_path: Path, clip: Path, shown: Collection, pairs: ParallelPairs
+    tmp_path: Path, clip_folder: Path, flag_collection: Collection, flag_pairs: ParallelPairs
 ) -> None:
-    before = hits(SentenceTransformer(str(clip), device="cpu"), shown)
+    before = measure_hits(SentenceTransformer(str(clip_folder), device="cpu"), flag_collection)
     trained = bh.train(
-        clip, pairs, tmp_path, strategy="x-image", loss={"symmetric": True}, max_steps=60,
+        clip_folder,
+        flag_pairs,
+        tmp_path,
+        strategy="x-image",
+        loss={"symmetric": True},
+        max_steps=60,
         **SMALL | {"per_device_train_batch_size": 30},
-    )  # fmt: skip
+    )
     assert before < 0.05  # one of 60
-    assert hits(trained, shown) > 0.15
+    assert measure_hits(trained, flag_collection) > 0.15
     record = json.loads((tmp_path / "training.json").read_text())
     assert record["audit"]["batches"] == {"image": 60}
     assert sum(record["audit"]["rows"].values()) == 60 * 30
     assert set(record["audit"]["rows"]) == {"de-image", "en-image", "fr-image"}
 
 
-def test_a_killed_training_draws_the_same(tmp_path: Path, clip: Path, pairs: ParallelPairs) -> None:
+def test_a_killed_training_draws_the_same(
+    tmp_path: Path, clip_folder: Path, flag_pairs: ParallelPairs
+) -> None:
     options = SMALL | {"max_steps": 12, "save_steps": 7, "save_strategy": "steps"}
 
     def run() -> tuple[str, torch.Tensor]:
-        model = bh.train(clip, pairs, tmp_path, strategy="hybrid-image", **options)
+        model = bh.train(clip_folder, flag_pairs, tmp_path, strategy="hybrid-image", **options)
         weights = torch.cat([one.flatten() for one in model.parameters()])
         return (tmp_path / "batches.jsonl").read_text(), weights
 
     drawn, weights = run()
     kinds = Counter(kind for line in drawn.splitlines() for kind in json.loads(line)["batches"])
     assert set(kinds) == {"image", "cross-rows"}
-    killed(tmp_path, after=7)
+    simulate_kill(tmp_path, after=7)
     drawn_again, weights_again = run()
     assert drawn_again == drawn
     assert torch.equal(weights, weights_again)
 
 
-def test_what_sees_is_frozen(tmp_path: Path, clip: Path, pairs: ParallelPairs) -> None:
-    start = SentenceTransformer(str(clip), device="cpu")
-    seen, read = state(start, "vision_model."), state(start, "text_model.")
+def test_what_sees_is_frozen(tmp_path: Path, clip_folder: Path, flag_pairs: ParallelPairs) -> None:
+    start = SentenceTransformer(str(clip_folder), device="cpu")
+    seen, read = copy_weights(start, "vision_model."), copy_weights(start, "text_model.")
     trained = bh.train(
         start,
-        pairs,
+        flag_pairs,
         tmp_path,
         strategy="x-image",
         tuning={"freeze": "vision"},
         max_steps=3,
         **SMALL,
     )
-    after, projected = state(trained, "vision_model."), state(trained, "visual_projection.")
+    after, projected = (
+        copy_weights(trained, "vision_model."),
+        copy_weights(trained, "visual_projection."),
+    )
     assert len(seen) > 20
     assert all(torch.equal(after[name], one) for name, one in seen.items())
     assert all(
-        torch.equal(projected[name], one) for name, one in state(start, "visual_proj").items()
+        torch.equal(projected[name], one)
+        for name, one in copy_weights(start, "visual_proj").items()
     )
-    changed = state(trained, "text_model.")
+    changed = copy_weights(trained, "text_model.")
     assert not all(torch.equal(changed[name], one) for name, one in read.items())
     assert all(one.requires_grad for one in start.parameters())  # as it was before
     texts = pairs_from_groups(
@@ -520,17 +539,19 @@ def test_what_sees_is_frozen(tmp_path: Path, clip: Path, pairs: ParallelPairs) -
     with pytest.raises(BadOption, match="freeze is 'vision'; none of the model's parameters"):
         bh.train(static_model(), texts, tmp_path / "no", **blind)
     with pytest.raises(BadOption, match="no tower to freeze 'visoin'; did you mean 'vision'"):
-        bh.train(clip, pairs, tmp_path / "no", tuning={"freeze": "visoin"})
+        bh.train(clip_folder, flag_pairs, tmp_path / "no", tuning={"freeze": "visoin"})
 
 
-def test_an_early_layer_of_the_text_tower(tmp_path: Path, clip: Path, pairs: ParallelPairs) -> None:
+def test_an_early_layer_of_the_text_tower(
+    tmp_path: Path, clip_folder: Path, flag_pairs: ParallelPairs
+) -> None:
     pytest.importorskip("peft")
-    start = SentenceTransformer(str(clip), device="cpu")
+    start = SentenceTransformer(str(clip_folder), device="cpu")
     trained = bh.train(
-        clip, pairs, tmp_path / "out", strategy="x-image", max_steps=3,
+        clip_folder, flag_pairs, tmp_path / "out", strategy="x-image", max_steps=3,
         tuning={"lora": {"layers": [0], "r": 2}}, **SMALL,
     )  # fmt: skip
-    before, after = state(start, ""), state(trained, "")
+    before, after = copy_weights(start, ""), copy_weights(trained, "")
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     attention = "text_model.encoder.layers.0.self_attn"
     assert {name.partition("text_model.")[1] for name in changed} == {"text_model."}
@@ -540,8 +561,8 @@ def test_an_early_layer_of_the_text_tower(tmp_path: Path, clip: Path, pairs: Par
     assert all(attention in name for name in changed)
     with pytest.raises(BadOption, match="there is no layer 7; those of the text tower are 0, 1"):
         bh.train(
-            clip,
-            pairs,
+            clip_folder,
+            flag_pairs,
             tmp_path / "no",
             strategy="x-image",
             tuning={"lora": {"layers": [7]}},
@@ -553,9 +574,9 @@ def test_texts_are_texts_and_padded_as_the_model_reads_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    painted(tmp_path / "w1.png", "red", "blue")
+    paint_image(tmp_path / "w1.png", "red", "blue")
     captions = [f"w{n}" + " w9" * n for n in range(7)] + ["w1.png"]  # and that is a file, too
-    pictures = [painted(tmp_path / f"{n}.png", one, "red") for n, one in enumerate(COLOURS)]
+    pictures = [paint_image(tmp_path / f"{n}.png", one, "red") for n, one in enumerate(COLOURS)]
     pairs = pairs_from_groups(
         {"query": {"de": text}, "image": str(path)}
         for text, path in zip(captions, pictures, strict=True)
@@ -583,12 +604,12 @@ def test_texts_are_texts_and_padded_as_the_model_reads_them(
 
 
 @pytest.mark.parametrize("kind", ["clip", "siglip", "joined"])
-def test_towers_of_each_make(tmp_path: Path, clip: Path, kind: str) -> None:
+def test_towers_of_each_make(tmp_path: Path, clip_folder: Path, kind: str) -> None:
     if kind == "joined":
         transformer_model(tmp_path / "bert")
-        model = bh.from_vision_text(tmp_path / "bert", clip, device="cpu")
+        model = bh.from_vision_text(tmp_path / "bert", clip_folder, device="cpu")
     else:
-        path = clip if kind == "clip" else tiny_siglip(tmp_path / "siglip")
+        path = clip_folder if kind == "clip" else tiny_siglip(tmp_path / "siglip")
         model = SentenceTransformer(str(path), device="cpu")
     body: Any = model.transformers_model
     tower = [body.vision_model] + ([] if kind == "siglip" else [body.visual_projection])
@@ -614,26 +635,34 @@ def test_towers_of_each_make(tmp_path: Path, clip: Path, kind: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def adapters(
-    tmp_path_factory: pytest.TempPathFactory, clip: Path, pairs: ParallelPairs
+def adapter_folders(
+    tmp_path_factory: pytest.TempPathFactory, clip_folder: Path, flag_pairs: ParallelPairs
 ) -> dict[str, Path]:
     pytest.importorskip("peft")
     return bh.train_adapters(
-        clip, pairs, tmp_path_factory.mktemp("adapters"), languages=["de", "fr"], max_steps=3,
-        tuning={"lora": {"r": 4}}, **SMALL | {"learning_rate": 0.05},
-    )  # fmt: skip
+        clip_folder,
+        flag_pairs,
+        tmp_path_factory.mktemp("adapters"),
+        languages=["de", "fr"],
+        max_steps=3,
+        tuning={"lora": {"r": 4}},
+        **SMALL | {"learning_rate": 0.05},
+    )
 
 
 def test_an_adapter_for_each_language(
-    clip: Path, shown: Collection, pairs: ParallelPairs, adapters: dict[str, Path]
+    clip_folder: Path,
+    flag_collection: Collection,
+    flag_pairs: ParallelPairs,
+    adapter_folders: dict[str, Path],
 ) -> None:
-    assert sorted(adapters) == ["de", "fr"]
-    for lang, folder in adapters.items():
+    assert sorted(adapter_folders) == ["de", "fr"]
+    for lang, folder in adapter_folders.items():
         record = json.loads((folder.parent / "training.json").read_text())
         assert set(record["audit"]["rows"]) == {f"{lang}-image"}
-    base = bh.SentenceTransformerEncoder(clip)
-    encoder = bh.LanguageAdapters(clip, adapters, shown)
-    texts = {lang: pairs.data.table[f"query.{lang}"].to_pylist()[:5] for lang in LANGS}
+    base = bh.SentenceTransformerEncoder(clip_folder)
+    encoder = bh.LanguageAdapters(clip_folder, adapter_folders, flag_collection)
+    texts = {lang: flag_pairs.data.table[f"query.{lang}"].to_pylist()[:5] for lang in LANGS}
     plain = {lang: base.encode_queries(found) for lang, found in texts.items()}
     mixed = encoder.encode_queries([*texts["de"], *texts["en"], *texts["fr"], "unheard of"])
     # English has no adapter, whichever was at work before it.
@@ -643,36 +672,39 @@ def test_an_adapter_for_each_language(
     np.testing.assert_array_equal(encoder.encode_queries(texts["en"]), plain["en"])
     # The others are as the model that the adapter was merged into has them.
     for at, lang in ((0, "de"), (10, "fr")):
-        merged = bh.SentenceTransformerEncoder(adapters[lang].parent / "model")
+        merged = bh.SentenceTransformerEncoder(adapter_folders[lang].parent / "model")
         np.testing.assert_allclose(mixed[at : at + 5], merged.encode_queries(texts[lang]),
                                    atol=1e-5)  # fmt: skip
         assert np.abs(mixed[at : at + 5] - plain[lang]).max() > 1e-3
         np.testing.assert_allclose(encoder.encode_in(lang, texts[lang], "passages"),
                                    mixed[at : at + 5], atol=1e-6)  # fmt: skip
-    picture = Image.open(pairs.data.table["path.image"][0].as_py())
+    picture = Image.open(flag_pairs.data.table["path.image"][0].as_py())
     np.testing.assert_array_equal(encoder.encode_images([picture]), base.encode_images([picture]))
     assert encoder.fingerprint != base.fingerprint
     assert json.loads(json.dumps(encoder.fingerprint)) == encoder.fingerprint
 
 
 def test_texts_of_two_languages_have_no_adapter(
-    tmp_path: Path, clip: Path, adapters: dict[str, Path], caplog: pytest.LogCaptureFixture
+    tmp_path: Path,
+    clip_folder: Path,
+    adapter_folders: dict[str, Path],
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    painted(tmp_path / "a.png", "red", "blue")
+    paint_image(tmp_path / "a.png", "red", "blue")
     row = {"id": "a", "image": "a.png", "captions": {"de": ["rose", "rot"], "fr": ["rose"]}}
     (tmp_path / "captions.jsonl").write_text(json.dumps(row), "utf-8")
     both = bh.load("jsonl-image-text", path=tmp_path)
     with caplog.at_level(logging.WARNING):
-        encoder = bh.LanguageAdapters(clip, adapters, both)
+        encoder = bh.LanguageAdapters(clip_folder, adapter_folders, both)
     assert "1 texts are in several languages, and are encoded without an adapter" in caplog.text
     assert encoder.languages == {"rot": "de"}
-    base = bh.SentenceTransformerEncoder(clip)
+    base = bh.SentenceTransformerEncoder(clip_folder)
     np.testing.assert_array_equal(encoder.encode_queries(["rose"]), base.encode_queries(["rose"]))
     with pytest.raises(BadData, match="has no adapter"):
-        bh.LanguageAdapters(clip, {"de": tmp_path}, both)
+        bh.LanguageAdapters(clip_folder, {"de": tmp_path}, both)
 
 
-class Table:
+class TableEncoder:
     """An encoder of unit rows, by name."""
 
     def __init__(self, rows: dict[str, list[float]]) -> None:
@@ -688,7 +720,7 @@ class Table:
 def test_a_cache_scores_as_its_formula() -> None:
     draw = np.random.default_rng(5)
     names = [f"t{n}" for n in range(11)]
-    base = Table({name: draw.normal(size=4).tolist() for name in names})
+    base = TableEncoder({name: draw.normal(size=4).tolist() for name in names})
     keys, values = base.encode_queries(names[:3]), base.encode_queries(names[3:6])
     cached = bh.TipCache(base, keys, values, alpha=0.7, beta=2.0)
     asked, found = names[6:8], names[8:]
@@ -713,9 +745,9 @@ def test_a_cache_scores_as_its_formula() -> None:
         bh.TipCache(base, keys, values[:2])
 
 
-def test_a_cache_of_pairs(clip: Path, pairs: ParallelPairs) -> None:
-    base = bh.SentenceTransformerEncoder(clip, normalize=True)
-    some = pairs.subset([0, 5])
+def test_a_cache_of_pairs(clip_folder: Path, flag_pairs: ParallelPairs) -> None:
+    base = bh.SentenceTransformerEncoder(clip_folder, normalize=True)
+    some = flag_pairs.subset([0, 5])
     cached = bh.TipCache.from_pairs(base, some, alpha=1.0, beta=1.0)
     assert cached.keys.shape == (6, 16)  # two pictures, three languages
     table = some.data.table
@@ -728,43 +760,57 @@ def test_a_cache_of_pairs(clip: Path, pairs: ParallelPairs) -> None:
 
 
 def test_strategies_side_by_side(
-    tmp_path: Path, clip: Path, shown: Collection, pairs: ParallelPairs
+    tmp_path: Path, clip_folder: Path, flag_collection: Collection, flag_pairs: ParallelPairs
 ) -> None:
     trials = bh.ablate(
-        clip, pairs, tmp_path, strategies=["x-image", "x-y", "hybrid-image"], test=shown,
-        max_steps=2, seeds=[1], tuning={"freeze": "vision"}, measures=["R@1"], **SMALL,
-    )  # fmt: skip
+        clip_folder,
+        flag_pairs,
+        tmp_path,
+        strategies=["x-image", "x-y", "hybrid-image"],
+        test=flag_collection,
+        max_steps=2,
+        seeds=[1],
+        tuning={"freeze": "vision"},
+        measures=["R@1"],
+        **SMALL,
+    )
     assert [trial.strategy for trial in trials] == ["x-image", "x-y", "hybrid-image"]
     for trial in trials:
         kinds = trial.results.summary()
         assert "text-image" in kinds
         model = SentenceTransformer(str(tmp_path / "runs" / f"{trial.strategy}-1" / "model"))
         (mean,) = kinds["text-image"].values()
-        assert mean.mean == pytest.approx(hits(model, shown), abs=1e-9)
+        assert mean.mean == pytest.approx(measure_hits(model, flag_collection), abs=1e-9)
 
 
 def test_two_processes_learn_what_one_does(
-    tmp_path: Path, clip: Path, pairs: ParallelPairs
+    tmp_path: Path, clip_folder: Path, flag_pairs: ParallelPairs
 ) -> None:
-    rows = Path(pairs.data.table["path.image"][0].as_py()).parent
+    rows = Path(flag_pairs.data.table["path.image"][0].as_py()).parent
     words = [
         "--strategy", "hybrid-image", "--max-steps", "4", "--learning-rate", "0.001", "--seed",
         "1", "--gather", "--per-device-train-batch-size", "3", "--use-cpu", "--report-to", "none",
     ]  # fmt: skip
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m",
-               "beir_hybrid", "train", str(clip), "--train", str(rows), "--output",
+               "beir_hybrid", "train", str(clip_folder), "--train", str(rows), "--output",
                str(tmp_path / "two"), *words]  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     options = SMALL | {"learning_rate": 0.001}
     one = bh.train(
-        clip, pairs, tmp_path / "one", strategy="hybrid-image", max_steps=4, seed=1, **options
+        clip_folder,
+        flag_pairs,
+        tmp_path / "one",
+        strategy="hybrid-image",
+        max_steps=4,
+        seed=1,
+        **options,
     )
     record = json.loads((tmp_path / "one" / "training.json").read_text())
     assert set(record["audit"]["batches"]) == {"image", "cross-rows"}
     two = SentenceTransformer(str(tmp_path / "two" / "model"), device="cpu")
-    start = SentenceTransformer(str(clip), device="cpu")
-    before, after, both = (state(model, "") for model in (start, one, two))
+    start = SentenceTransformer(str(clip_folder), device="cpu")
+    before, after, both = (copy_weights(model, "") for model in (start, one, two))
     assert max((after[name] - before[name]).abs().max().item() for name in before) > 1e-3
     for name, expected in after.items():
         torch.testing.assert_close(both[name], expected, rtol=0, atol=2e-4, msg=name)

@@ -30,10 +30,10 @@ from beir_hybrid.pyserini.search import search_index
 from tests.axes import TEXTS, Axes, long
 from tests.disks import full_disk
 from tests.models import static_model
-from tests.test_cli_evaluate import Ran, ran
+from tests.test_cli_evaluate import RunCli, run_cli
 from tests.test_store import flip
 
-__all__ = ["ran"]
+__all__ = ["run_cli"]
 
 ROOT = Path(__file__).parent.parent
 
@@ -511,7 +511,7 @@ def test_another_prompt_or_length_of_vector_is_another_model(
         bh.open_index(out, static_model(seed=8), query_prompt="w1 ", passage_prompt="w2 ")
 
 
-def test_the_command_builds_and_checks(tmp_path: Path, ran: Ran) -> None:
+def test_the_command_builds_and_checks(tmp_path: Path, run_cli: RunCli) -> None:
     static_model().save(str(tmp_path / "model"))
     small = {"en:1": {"text": "w1"}, "de:1": {"text": "w2"}}
     folder = bh.write_folder(
@@ -519,18 +519,18 @@ def test_the_command_builds_and_checks(tmp_path: Path, ran: Ran) -> None:
     )
     data = "--dataset", "beir-folder", "-o", f"path={folder}"
     out = tmp_path / "out"
-    done = ran("index", tmp_path / "model", *data, "--output", out, "--query-prompt", "w3 ")
+    done = run_cli("index", tmp_path / "model", *data, "--output", out, "--query-prompt", "w3 ")
     assert (done.code, done.out) == (0, f"{out} written: flat, 2 vectors x 16\n"), done.err
     assert read_manifest(out)["model"]["options"] == {"query_prompt": "w3 "}
-    done = ran("index", tmp_path / "model", *data, "--output", tmp_path / "two", "--shards", 2,
+    done = run_cli("index", tmp_path / "model", *data, "--output", tmp_path / "two", "--shards", 2,
                "--type", "sq8")  # fmt: skip
     assert done.out == f"{tmp_path / 'two'} written: 2 shards of sq8, 2 vectors x 16\n"
-    done = ran("index", "--verify", out)
+    done = run_cli("index", "--verify", out)
     assert done.out == f"{out} is whole: flat, 2 vectors x 16\n"
-    done = ran("index", tmp_path / "model", *data, "--verify", out, "--query-prompt", "w3 ")
+    done = run_cli("index", tmp_path / "model", *data, "--verify", out, "--query-prompt", "w3 ")
     assert done.out == f"{out} is whole: flat, 2 vectors x 16\n"
     flip(out / "index")
-    done = ran("index", "--verify", out)
+    done = run_cli("index", "--verify", out)
     assert done.code == 2
     assert done.err.startswith(f"BadData: {out}/index is damaged")
 
@@ -548,9 +548,9 @@ def test_the_command_builds_and_checks(tmp_path: Path, ran: Ran) -> None:
     ],
 )
 def test_a_command_that_makes_no_sense_is_one_line(
-    ran: Ran, arguments: list[str], message: str
+    run_cli: RunCli, arguments: list[str], message: str
 ) -> None:
-    done = ran("index", *arguments)
+    done = run_cli("index", *arguments)
     assert done.code == 2
     assert done.err.startswith(message)
     assert done.err.count("\n") == 1

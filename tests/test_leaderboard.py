@@ -27,9 +27,9 @@ from tests.leaderboard_fixtures import (
     results_folder,
     site,
 )
-from tests.test_cli_evaluate import Ran, ran
+from tests.test_cli_evaluate import RunCli, run_cli
 
-__all__ = ["capitals", "module_cache", "ran", "results_folder", "site"]
+__all__ = ["capitals", "module_cache", "results_folder", "run_cli", "site"]
 
 ALL_QUERIES = [(lang, number) for lang in LANGUAGES for number in range(12)]
 AP_LAST = (1 / 34 + 2 / 35 + 3 / 36) / 3  # AP where three answers come last of 36
@@ -244,7 +244,9 @@ def copy_results(folder: Path, results: Path, **changes: Any) -> Path:
     return folder
 
 
-def test_errors_name_the_file_in_one_line(results_folder: Path, tmp_path: Path, ran: Ran) -> None:
+def test_errors_name_the_file_in_one_line(
+    results_folder: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
     newer = copy_results(tmp_path / "newer", results_folder / "fair", format=99)
     bare = copy_results(tmp_path / "bare", results_folder / "fair", about={"model": {}})
     (tmp_path / "empty").mkdir()
@@ -258,7 +260,7 @@ def test_errors_name_the_file_in_one_line(results_folder: Path, tmp_path: Path, 
         "other.json": "other.json is no result file of mteb's",
         "missing": "there is no folder",
     }.items():
-        done = ran("leaderboard", tmp_path / name, "--output", tmp_path / "site")
+        done = run_cli("leaderboard", tmp_path / name, "--output", tmp_path / "site")
         assert done.code == 2
         (line,) = done.err.splitlines()
         assert message in line
@@ -269,9 +271,11 @@ def test_errors_name_the_file_in_one_line(results_folder: Path, tmp_path: Path, 
         bh.leaderboard([], tmp_path / "site")
 
 
-def test_the_command_says_what_to_open(results_folder: Path, tmp_path: Path, ran: Ran) -> None:
+def test_the_command_says_what_to_open(
+    results_folder: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
     folders = [results_folder / name for name in ("fair", "lossy")]
-    done = ran("leaderboard", *folders, "--output", tmp_path / "s")
+    done = run_cli("leaderboard", *folders, "--output", tmp_path / "s")
     assert (done.code, done.out) == (0, f"open {tmp_path / 's' / 'index.html'}\n")
     assert list(read_rows(Page(tmp_path / "s" / "index.html"))) == ["fair", "lossy"]
 

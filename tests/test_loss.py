@@ -19,13 +19,13 @@ from beir_hybrid.training.loss import HybridContrastiveLoss
 N, DIM = 6, 8
 
 
-def vectors(columns: int, seed: int = 0, n: int = N) -> list[Tensor]:
+def make_vectors(columns: int, seed: int = 0, n: int = N) -> list[Tensor]:
     torch.manual_seed(seed)
     made = [torch.randn(n, DIM, dtype=torch.float64) for _ in range(columns)]
     return [column.requires_grad_() for column in made]
 
 
-def cosine(a: Tensor, b: Tensor) -> Tensor:
+def compute_cosine(a: Tensor, b: Tensor) -> Tensor:
     return (a * b).sum() / (a.norm() * b.norm())
 
 
@@ -42,7 +42,7 @@ LABELS = torch.tensor([
 ])  # fmt: skip
 
 
-def reference(
+def compute_reference(
     columns: list[Tensor], labels: Tensor | None, t: float, *, symmetric: bool, weight: float
 ) -> Tensor:
     """Write the formula out: sums of exponentials, one candidate after the other."""
@@ -56,22 +56,22 @@ def reference(
         def number(column: int, j: int) -> int:
             return -7 if labels is None else int(labels[j, 0 if column == 0 else 4 + column])
 
-        own = torch.exp(cosine(q[i], d[i]) / t)
+        own = torch.exp(compute_cosine(q[i], d[i]) / t)
         below = own
         for column, candidates in enumerate([d, *hard]):
             for j in range(len(q)):
                 if (column, j) != (0, i) and number(column, j) not in golds:
-                    below = below + torch.exp(cosine(q[i], candidates[j]) / t)
+                    below = below + torch.exp(compute_cosine(q[i], candidates[j]) / t)
         loss = -torch.log(own / below)
         if symmetric:
             back = own
             for j in range(len(q)):
                 answers = labels is not None and int(labels[i, 0]) in labels[j, 1:4].tolist()
                 if j != i and not answers:
-                    back = back + torch.exp(cosine(q[j], d[i]) / t)
+                    back = back + torch.exp(compute_cosine(q[j], d[i]) / t)
             loss = (loss - torch.log(own / back)) / 2
         if translations is not None:
-            loss = loss + weight * (1 - cosine(q[i], translations[i]))
+            loss = loss + weight * (1 - compute_cosine(q[i], translations[i]))
         total = total + loss / len(q)
     return total
 
@@ -84,12 +84,12 @@ def reference(
 def test_it_is_the_formula(
     labelled: bool, symmetric: bool, weight: float, hard: int, t: float
 ) -> None:
-    columns = vectors(2 + hard + bool(weight))
+    columns = make_vectors(2 + hard + bool(weight))
     labels = LABELS[:, : 4 + 2 * hard] if labelled else None
     loss = HybridContrastiveLoss(
         None, temperature=t, symmetric=symmetric, consistency=weight
     ).compute_loss_from_embeddings(columns, labels)
-    expected = reference(columns, labels, t, symmetric=symmetric, weight=weight)
+    expected = compute_reference(columns, labels, t, symmetric=symmetric, weight=weight)
     assert loss.item() == pytest.approx(expected.item(), abs=1e-10)
     found = torch.autograd.grad(loss, columns)
     wanted = torch.autograd.grad(expected, columns)
@@ -113,7 +113,7 @@ def test_by_hand() -> None:
 def test_a_shared_thai_passage_is_masked_and_a_german_one_is_not() -> None:
     # Golds in German and Thai; the two questions share the Thai one alone.
     labels = torch.tensor([[7, 1, 7], [7, 2, 7]])  # both rows are Thai
-    columns = vectors(2, n=2)
+    columns = make_vectors(2, n=2)
     loss = HybridContrastiveLoss(None)
     assert loss.compute_loss_from_embeddings(columns, labels).item() == 0
     german = torch.tensor([[1, 1, 7], [2, 2, 7]])
@@ -123,14 +123,14 @@ def test_a_shared_thai_passage_is_masked_and_a_german_one_is_not() -> None:
 
 @pytest.mark.parametrize("hard", [0, 2])
 def test_without_numbers_it_is_sentence_transformers_own(hard: int) -> None:
-    columns = vectors(2 + hard)
+    columns = make_vectors(2 + hard)
     theirs = MultipleNegativesRankingLoss(None, scale=1 / 0.07)  # type: ignore[arg-type] # no model
     expected = theirs.compute_loss_from_embeddings(columns, torch.empty(0))
     found = HybridContrastiveLoss(None, temperature=0.07).compute_loss_from_embeddings(columns)
     assert found.item() == pytest.approx(expected.item(), abs=1e-12)
 
 
-class Linear(nn.Module):
+class LinearModel(nn.Module):
     """A model of one layer with dropout, as the losses call it."""
 
     def __init__(self) -> None:
@@ -149,7 +149,9 @@ class Linear(nn.Module):
         return {"sentence_embedding": self.drop(self.layer(features["x"]))}
 
 
-def gradients(loss: nn.Module, model: nn.Module, columns: Iterable[Tensor], labels: Any) -> Any:
+def compute_gradients(
+    loss: nn.Module, model: nn.Module, columns: Iterable[Tensor], labels: Any
+) -> Any:
     model.zero_grad()
     value = loss([{"x": column.detach()} for column in columns], labels)
     value.backward()
@@ -160,26 +162,26 @@ def gradients(loss: nn.Module, model: nn.Module, columns: Iterable[Tensor], labe
 @pytest.mark.parametrize("symmetric", [True, False])
 @pytest.mark.parametrize("weight", [0.0, 0.3])
 def test_cached_gradients_are_the_plain_ones(size: int, symmetric: bool, weight: float) -> None:
-    model = Linear().eval()  # dropout off: rows of a chunk would draw other masks
-    columns, labels = vectors(3 + bool(weight)), LABELS
+    model = LinearModel().eval()  # dropout off: rows of a chunk would draw other masks
+    columns, labels = make_vectors(3 + bool(weight)), LABELS
     options: Any = {"symmetric": symmetric, "consistency": weight}
-    plain = gradients(HybridContrastiveLoss(model, **options), model, columns, labels)
+    plain = compute_gradients(HybridContrastiveLoss(model, **options), model, columns, labels)
     cached = HybridContrastiveLoss(model, mini_batch_size=size, **options)
-    found = gradients(cached, model, columns, labels)
+    found = compute_gradients(cached, model, columns, labels)
     assert found[0] == pytest.approx(plain[0], abs=1e-10)
     for one, other in zip(found[1], plain[1], strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-10)
 
 
 def test_cached_with_dropout_is_sentence_transformers_own() -> None:
-    model = Linear().train()
-    columns = vectors(2)
+    model = LinearModel().train()
+    columns = make_vectors(2)
     theirs = CachedMultipleNegativesRankingLoss(model, scale=20, mini_batch_size=4)  # type: ignore[arg-type]
     ours = HybridContrastiveLoss(model, mini_batch_size=4)
     results = []
     for loss in (theirs, ours):
         torch.manual_seed(3)
-        results.append(gradients(loss, model, columns, torch.empty(0)))
+        results.append(compute_gradients(loss, model, columns, torch.empty(0)))
     assert results[0][0] == pytest.approx(results[1][0], abs=1e-12)
     for one, other in zip(results[0][1], results[1][1], strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
@@ -187,18 +189,21 @@ def test_cached_with_dropout_is_sentence_transformers_own() -> None:
 
 @pytest.mark.parametrize("size", [None, 4])
 def test_under_matryoshka(size: int | None) -> None:
-    model = Linear().eval()
-    columns = vectors(2)
+    model = LinearModel().eval()
+    columns = make_vectors(2)
     loss = MatryoshkaLoss(
         model,  # type: ignore[arg-type] # not theirs, but called alike
         HybridContrastiveLoss(model, mini_batch_size=size),
         matryoshka_dims=[DIM, 4],
         matryoshka_weights=[1, 0.5],
     )
-    value, _ = gradients(loss, model, columns, LABELS[:, :4])
+    value, _ = compute_gradients(loss, model, columns, LABELS[:, :4])
     made = [model({"x": column})["sentence_embedding"] for column in columns]
     expected = sum(
-        part * reference([c[:, :dim] for c in made], LABELS[:, :4], 0.05, symmetric=False, weight=0)
+        part
+        * compute_reference(
+            [c[:, :dim] for c in made], LABELS[:, :4], 0.05, symmetric=False, weight=0
+        )
         for dim, part in ((DIM, 1), (4, 0.5))
     )
     assert value == pytest.approx(float(torch.as_tensor(expected).detach()), abs=1e-10)
@@ -226,9 +231,9 @@ def test_data_that_make_no_sense() -> None:
     loss = HybridContrastiveLoss(None)
     for labels in (LABELS[:, :1], LABELS[:5], torch.tensor([[1, 1, -2, 3]] * 5 + [[1, 1, 1, 3]])):
         with pytest.raises(BadData, match=r"labels of shape .* do not fit 6 rows: they name the"):
-            loss.compute_loss_from_embeddings(vectors(3), labels)
+            loss.compute_loss_from_embeddings(make_vectors(3), labels)
     with pytest.raises(BadData, match=r"needs queries and passages, not 1 column"):
-        loss.compute_loss_from_embeddings(vectors(1))
+        loss.compute_loss_from_embeddings(make_vectors(1))
 
 
 @pytest.mark.parametrize("hard", [0, 1])
@@ -239,15 +244,15 @@ def test_a_translation_is_no_negative_nor_a_negative_a_translation(hard: int, ma
     with pytest.raises(BadData, match=rf"a batch has {2 + hard} columns of texts, and by its "
                        rf"labels, with {hard} hard negatives, it should have {3 + hard}; with "
                        r"consistency .* train on with_translations\(\)"):  # fmt: skip
-        consistent.compute_loss_from_embeddings(vectors(2 + hard), labels)
+        consistent.compute_loss_from_embeddings(make_vectors(2 + hard), labels)
     plain = HybridContrastiveLoss(None, mask=mask)
     with pytest.raises(BadData, match=rf"a batch has {3 + hard} columns .* should have {2 + hard}; "
                        "translations are for a loss with consistency"):  # fmt: skip
-        plain.compute_loss_from_embeddings(vectors(3 + hard), labels)
+        plain.compute_loss_from_embeddings(make_vectors(3 + hard), labels)
 
 
 def test_a_negative_that_comes_again_in_its_row_counts_once() -> None:
-    queries, passages, first, second = vectors(4, n=2)
+    queries, passages, first, second = make_vectors(4, n=2)
     with torch.no_grad():
         second[0] = first[0]  # gone round in the first row alone
     labels = torch.tensor([[1, 1, -2, 7, 7], [2, 2, -2, 8, 9]])
@@ -256,21 +261,21 @@ def test_a_negative_that_comes_again_in_its_row_counts_once() -> None:
     expected = torch.zeros((), dtype=torch.float64)
     for i in range(2):
         candidates = [*passages, *first, second[1]]
-        below = sum(torch.exp(cosine(queries[i], one) / 0.5) for one in candidates)
-        expected -= torch.log(torch.exp(cosine(queries[i], passages[i]) / 0.5) / below) / 2
+        below = sum(torch.exp(compute_cosine(queries[i], one) / 0.5) for one in candidates)
+        expected -= torch.log(torch.exp(compute_cosine(queries[i], passages[i]) / 0.5) / below) / 2
     assert found.item() == pytest.approx(expected.item(), abs=1e-12)
     # Two rows with one hard negative: it is a candidate of each.
     both = torch.tensor([[1, 1, -2, 7], [2, 2, -2, 7]])
     columns = [queries, passages, first]
     assert loss.compute_loss_from_embeddings(columns, both).item() == pytest.approx(
-        reference(columns, None, 0.5, symmetric=False, weight=0).item(), abs=1e-12
+        compute_reference(columns, None, 0.5, symmetric=False, weight=0).item(), abs=1e-12
     )
 
 
 def test_labels_that_name_no_passages_are_warned_of_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    columns, labels = vectors(2), torch.arange(N)
+    columns, labels = make_vectors(2), torch.arange(N)
     for loss in (HybridContrastiveLoss(None, mask=False), HybridContrastiveLoss(None)):
         plain = loss.compute_loss_from_embeddings(columns, torch.empty(0)).item()
         assert not caplog.records

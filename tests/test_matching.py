@@ -28,7 +28,7 @@ from beir_hybrid.retrieval.runs import read_run
 from tests.image_boards import load_squares, write_squares
 from tests.matchers import LANGS, blip, lxmert, pictures, regions, vectors
 from tests.models import transformer_model
-from tests.test_cli_evaluate import Ran, ran  # noqa: F401 - a fixture
+from tests.test_cli_evaluate import RunCli, run_cli  # noqa: F401 - a fixture
 
 KINDS = ("text-image", "image-text", "image-pool")
 LONG = " ".join(f"w{n}" for n in range(40))
@@ -267,7 +267,7 @@ def test_results_say_what_it_stands_in_for(
 
 def test_the_command_line_takes_a_matcher(
     tmp_path: Path,
-    ran: Ran,  # noqa: F811
+    run_cli: RunCli,  # noqa: F811
 ) -> None:
     model, folder = blip(tmp_path / "blip"), write_squares(tmp_path / "squares")
     data = ["--dataset", "jsonl-image-text", "--option", f"path={folder}"]
@@ -278,12 +278,12 @@ def test_the_command_line_takes_a_matcher(
         lines = "".join(f"{key}\n" for key in table["id"].to_pylist())
         (tmp_path / "vectors" / f"{name}.txt").write_text(lines, "utf-8")
     shared = ["evaluate", "--embeddings", tmp_path / "vectors", *data, "--output", tmp_path / "out"]
-    refused = ran(*shared, "--rerank", f"blip:{model}", "--settings", "multi")
+    refused = run_cli(*shared, "--rerank", f"blip:{model}", "--settings", "multi")
     assert refused.code == 2
     line = refused.err.splitlines()[-1]
     assert "Traceback" not in refused.err
     assert "multi settings cannot be reranked by BLIP" in line
-    done = ran(*shared, "--rerank", f"blip:{model}", "--depth", 12)
+    done = run_cli(*shared, "--rerank", f"blip:{model}", "--depth", 12)
     assert done.code == 0, done.err
     found = bh.Results.load(tmp_path / "out")
     assert found.kinds == KINDS

@@ -15,7 +15,7 @@ from tests.pages import ROOT
 BOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
 
 
-def ran(book: Path, folder: Path) -> list[str]:
+def run_notebook(book: Path, folder: Path) -> list[str]:
     """Run a notebook in a folder and return what each cell of code prints or shows."""
     notebook = nbformat.read(book, as_version=4)
     client = NotebookClient(
@@ -23,11 +23,13 @@ def ran(book: Path, folder: Path) -> list[str]:
     )
     client.execute()
     return [
-        "".join(map(shown, cell.outputs)) for cell in notebook.cells if cell.cell_type == "code"
+        "".join(map(read_output, cell.outputs))
+        for cell in notebook.cells
+        if cell.cell_type == "code"
     ]
 
 
-def shown(output: Any) -> str:
+def read_output(output: Any) -> str:
     if output.output_type == "stream":
         return str(output.text) if output.name == "stdout" else ""
     return str(output.data.get("text/html", output.data.get("text/plain", "")))
@@ -41,7 +43,9 @@ def test_it_is_kept_without_outputs(book: Path) -> None:
 
 
 def test_evaluating(tmp_path: Path) -> None:
-    made, asked, table, matrix, compared, kept = ran(ROOT / "examples/evaluate.ipynb", tmp_path)
+    made, asked, table, matrix, compared, kept = run_notebook(
+        ROOT / "examples/evaluate.ipynb", tmp_path
+    )
     assert made == (
         "Collection('capitals', 3 languages, 36 queries, 36 passages)\n"
         "{'mono': 3, 'cross': 6, 'multi': 3}\n"
@@ -60,7 +64,7 @@ def test_evaluating(tmp_path: Path) -> None:
 
 
 def test_training(tmp_path: Path) -> None:
-    pairs, _, drawn, _, judged, compared = ran(ROOT / "examples/train.ipynb", tmp_path)
+    pairs, _, drawn, _, judged, compared = run_notebook(ROOT / "examples/train.ipynb", tmp_path)
     assert pairs == "('de', 'en', 'es') True\n"
     kinds, languages = drawn.splitlines()
     assert kinds == "['cross-rows', 'mono']"

@@ -14,10 +14,10 @@ import beir_hybrid as bh
 from beir_hybrid.errors import BadOption
 from beir_hybrid.results.provenance import Timing
 from tests.models import static_model
-from tests.test_cli_evaluate import Ran, ran
+from tests.test_cli_evaluate import RunCli, run_cli
 from tests.test_rerank import cross_encoder
 
-__all__ = ["ran"]
+__all__ = ["run_cli"]
 
 HOSTILE = 'it\'s; $(touch gone) `x` "*" &'
 LANGS = ["de", "en", "sw"]
@@ -59,13 +59,13 @@ def write_path(folder: Path, name: str = "three") -> list[str]:
 
 
 def test_the_printed_commands_make_equal_results(
-    folder: Path, tmp_path: Path, ran: Ran, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Runs hold whole rankings here."""
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments: object) -> str:
-        process = ran(*arguments)
+        process = run_cli(*arguments)
         assert process.code == 0, process.err
         return process.out
 
@@ -205,18 +205,28 @@ def test_settings_without_pyserini_are_evaluated(
         bh.reproduce_commands(replace(reranked, timing=Timing(request=request)))
 
 
-def test_external_runs_are_evaluated(folder: Path, tmp_path: Path, ran: Ran) -> None:
+def test_external_runs_are_evaluated(folder: Path, tmp_path: Path, run_cli: RunCli) -> None:
     collection = bh.load("jsonl", path=folder / "two.jsonl")
     bh.evaluate(folder / "model", collection, measures="AP", runs=tmp_path / "runs", depth=5)
     run = tmp_path / "runs" / "en-de.trec"
-    ran("evaluate", "--run", run, "--dataset", "jsonl", *write_path(folder, "two"), "--measures",
-        "AP@3", "--output", tmp_path / "first")  # fmt: skip
-    process = ran("reproduce", tmp_path / "first", "--output", tmp_path / "new")
+    run_cli(
+        "evaluate",
+        "--run",
+        run,
+        "--dataset",
+        "jsonl",
+        *write_path(folder, "two"),
+        "--measures",
+        "AP@3",
+        "--output",
+        tmp_path / "first",
+    )
+    process = run_cli("reproduce", tmp_path / "first", "--output", tmp_path / "new")
     assert (process.code, process.err) == (0, "")
     fetch, score = map(shlex.split, process.out.splitlines())
     assert fetch[1:3] == ["datasets", "fetch"]
-    assert ran(*score[1:]).code == 0
-    refused = ran("reproduce", tmp_path / "first", "--hits", "6")
+    assert run_cli(*score[1:]).code == 0
+    refused = run_cli("reproduce", tmp_path / "first", "--hits", "6")
     assert refused.code == 2
     assert refused.err.endswith(
         "are reproduced without Pyserini's dense search, which takes the hits\n"
@@ -240,7 +250,7 @@ def test_bm25_is_searched(folder: Path) -> None:
 
 
 def test_measures_that_need_longer_runs_are_evaluated(
-    folder: Path, tmp_path: Path, ran: Ran, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """There are 80 passages."""
     monkeypatch.chdir(tmp_path)
@@ -249,8 +259,8 @@ def test_measures_that_need_longer_runs_are_evaluated(
         folder / "model", collection, measures="AP R@5 AP@20 RankDistance", depth=10
     )
     results.save(tmp_path / "out")
-    assert ran("reproduce", tmp_path / "out").out.count("--hits 80 ") == 3
-    process = ran("reproduce", tmp_path / "out", "--hits", "6")
+    assert run_cli("reproduce", tmp_path / "out").out.count("--hits 80 ") == 3
+    process = run_cli("reproduce", tmp_path / "out", "--hits", "6")
     lines = process.out.splitlines()
     assert sum("--hits 6 " in line for line in lines) == 3
     *_, run_command, note, evaluation = lines
@@ -265,12 +275,12 @@ def test_measures_that_need_longer_runs_are_evaluated(
         "reproduced/whole", "--settings", "mono,cross,multi", "--depth", "10", "--name",
         results.model,
     ]  # fmt: skip
-    assert ran(*shlex.split(evaluation)[1:]).code == 0
+    assert run_cli(*shlex.split(evaluation)[1:]).code == 0
     again = bh.Results.load(tmp_path / "reproduced" / "whole")
     for measure in again.measures:
         values, expected = (each.per_query()[str(measure)].to_numpy() for each in (again, results))
         assert np.array_equal(values, expected, equal_nan=True)  # rank distance is of pools only
-    assert "\n#" not in ran("reproduce", tmp_path / "out", "--hits", "80").out
+    assert "\n#" not in run_cli("reproduce", tmp_path / "out", "--hits", "80").out
 
 
 def test_runs_have_a_reasonable_size(folder: Path) -> None:
@@ -302,16 +312,16 @@ def test_measures_of_whole_runs_need_the_same_depth(folder: Path) -> None:
     )
 
 
-def test_differing_versions_are_printed(folder: Path, tmp_path: Path, ran: Ran) -> None:
+def test_differing_versions_are_printed(folder: Path, tmp_path: Path, run_cli: RunCli) -> None:
     collection = bh.load("jsonl", path=folder / "two.jsonl")
     bh.evaluate(folder / "model", collection, measures="R@1").save(tmp_path / "out")
     then = json.loads((tmp_path / "out" / "results.json").read_text())
     then["about"]["versions"]["torch"] = "1.13"
     (tmp_path / "out" / "results.json").write_text(json.dumps(then))
-    assert ran("reproduce", tmp_path / "out").err == "note: these were made with torch 1.13\n"
+    assert run_cli("reproduce", tmp_path / "out").err == "note: these were made with torch 1.13\n"
 
 
-def test_objects_without_name_are_refused(folder: Path, tmp_path: Path, ran: Ran) -> None:
+def test_objects_without_name_are_refused(folder: Path, tmp_path: Path, run_cli: RunCli) -> None:
     collection = bh.load("jsonl", path=folder / "two.jsonl")
     options: Any = {"measures": "R@1", "settings": "mono"}
     of_object = bh.evaluate(static_model(), collection, **options)
@@ -327,15 +337,15 @@ def test_objects_without_name_are_refused(folder: Path, tmp_path: Path, ran: Ran
         bh.reproduce_commands(odd)
     of_object.save(tmp_path / "old")
     (tmp_path / "old" / "timing.json").unlink()
-    process = ran("reproduce", tmp_path / "old")
+    process = run_cli("reproduce", tmp_path / "old")
     assert process.code == 2
     assert process.err == (
         "BadOption: these results ('SentenceTransformer' on 'two') do not say how model and data "
         "were named: timing.json is missing or of an earlier version; evaluate again\n"
     )
-    assert ran("reproduce", tmp_path).err.startswith(f"BadData: {tmp_path} holds no results")
+    assert run_cli("reproduce", tmp_path).err.startswith(f"BadData: {tmp_path} holds no results")
     for name in ("bpr", "cacm"):  # which the commands would refuse
-        assert f"by its '{name}'" in ran("reproduce", tmp_path, "--output", tmp_path / name).err
+        assert f"by its '{name}'" in run_cli("reproduce", tmp_path, "--output", tmp_path / name).err
 
 
 def test_equal_results_have_equal_files_whatever_the_folder(folder: Path, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from beir_hybrid.pyserini.index import build_index
 from beir_hybrid.pyserini.search import SearchHit, search_index
 from beir_hybrid.text import to_one_line
 from tests.models import static_model
-from tests.test_cli_evaluate import Ran, data, model, ran  # noqa: F401 - fixtures
+from tests.test_cli_evaluate import RunCli, data_options, model_folder, run_cli  # noqa: F401 - fixtures
 
 THIRD: Any = pytest.approx(3**-0.5, abs=1e-6)
 WHOLE: Any = pytest.approx(1.0, abs=1e-6)
@@ -31,10 +31,10 @@ class Built(NamedTuple):
 
 
 @pytest.fixture
-def built(model: Path, data: list[str], tmp_path: Path) -> Built:  # noqa: F811
+def built(model_folder: Path, data_options: list[str], tmp_path: Path) -> Built:  # noqa: F811
     """Give an index of the passages of `data`."""
-    collection = bh.load("jsonl", path=data[-1].removeprefix("path="))
-    return Built(build_index(str(model), collection, tmp_path / "index"), collection)
+    collection = bh.load("jsonl", path=data_options[-1].removeprefix("path="))
+    return Built(build_index(str(model_folder), collection, tmp_path / "index"), collection)
 
 
 def test_passages_gold_and_texts(built: Built) -> None:
@@ -61,8 +61,8 @@ def test_one_language_s_passages(built: Built) -> None:
     )
 
 
-def test_shards_are_searched_as_one(built: Built, model: Path, tmp_path: Path) -> None:  # noqa: F811
-    folder = build_index(str(model), built.collection, tmp_path / "parts", shards=2)
+def test_shards_are_searched_as_one(built: Built, model_folder: Path, tmp_path: Path) -> None:  # noqa: F811
+    folder = build_index(str(model_folder), built.collection, tmp_path / "parts", shards=2)
     whole = search_index(built.folder, "w1 w2", k=2, collection=built.collection)
     assert search_index(folder, "w1 w2", k=2, collection=built.collection) == whole
     assert [hit.id for hit in whole.hits] == ["de:p1", "en:p1"]
@@ -70,11 +70,11 @@ def test_shards_are_searched_as_one(built: Built, model: Path, tmp_path: Path) -
 
 @pytest.mark.usefixtures("mirror")
 def test_real_dataset_is_loaded_as_the_index_says(
-    model: Path,  # noqa: F811
+    model_folder: Path,  # noqa: F811
     tmp_path: Path,
 ) -> None:
     some = bh.load("xquad-r", languages=["el", "en"], passage_text="sentence+context")
-    folder = build_index(str(model), some, tmp_path / "index", languages="el")
+    folder = build_index(str(model_folder), some, tmp_path / "index", languages="el")
     rows = some.view("en", "el").queries.slice(0, 1).to_pylist()
     found = search_index(folder, rows[0]["text"], k=3)
     texts = dict(zip(*(some.passages[name].to_pylist() for name in ("id", "text")), strict=True))
@@ -105,16 +105,16 @@ def test_what_cannot_be_searched(built: Built, tmp_path: Path) -> None:
 
 def test_own_files_are_found_again_unless_they_have_changed(
     built: Built,
-    model: Path,  # noqa: F811
-    data: list[str],  # noqa: F811
+    model_folder: Path,  # noqa: F811
+    data_options: list[str],  # noqa: F811
     tmp_path: Path,
 ) -> None:
     assert search_index(built.folder, "w1", k=2) == search_index(
         built.folder, "w1", k=2, collection=built.collection
     )
-    path = Path(data[-1].removeprefix("path="))
+    path = Path(data_options[-1].removeprefix("path="))
     some = bh.load("jsonl", path=path, name="other")
-    parts = build_index(str(model), some, tmp_path / "parts", shards=2)
+    parts = build_index(str(model_folder), some, tmp_path / "parts", shards=2)
     found = search_index(parts, "w2", k=1)
     assert found.hits == [SearchHit(1, "de", THIRD, "de:p1", "w1 w2 w3", gold=True)]
     assert found.relevant == 2
@@ -127,17 +127,17 @@ def test_own_files_are_found_again_unless_they_have_changed(
         search_index(parts, "w2")
 
 
-def test_a_collection_of_objects_has_to_be_handed_over(model: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_a_collection_of_objects_has_to_be_handed_over(model_folder: Path, tmp_path: Path) -> None:  # noqa: F811
     some = bh.from_beir({"de:p1": {"text": "w1"}}, {"de:q:1": "w1"}, {"de:q:1": {"de:p1": 1}})
-    folder = build_index(str(model), some, tmp_path / "index")
+    folder = build_index(str(model_folder), some, tmp_path / "index")
     with pytest.raises(BadOption, match="was built from 'beir', which was given as an object; nam"):
         search_index(folder, "w1")
     assert search_index(folder, "w1", collection=some).hits[0].id == "de:p1"
 
 
-def test_the_model_may_have_moved(built: Built, model: Path, tmp_path: Path) -> None:  # noqa: F811
+def test_the_model_may_have_moved(built: Built, model_folder: Path, tmp_path: Path) -> None:  # noqa: F811
     moved = tmp_path / "moved"
-    shutil.copytree(model, moved)
+    shutil.copytree(model_folder, moved)
     found = search_index(built.folder, "w1", k=2, collection=built.collection, model=str(moved))
     assert found.hits == [EN1, DE1]
 
@@ -157,8 +157,13 @@ def test_texts_are_shown_and_not_obeyed(text: str, shown: str) -> None:
     assert to_one_line(text) == shown
 
 
-def test_the_command(built: Built, ran: Ran, data: list[str], model: Path) -> None:  # noqa: F811
-    done = ran("search", built.folder, "w1", "-k", "2")
+def test_the_command(
+    built: Built,
+    run_cli: RunCli,  # noqa: F811
+    data_options: list[str],  # noqa: F811
+    model_folder: Path,  # noqa: F811
+) -> None:
+    done = run_cli("search", built.folder, "w1", "-k", "2")
     assert (done.code, done.err) == (0, "")
     assert [line.rstrip().split(maxsplit=5) for line in done.out.splitlines()] == [
         ["rank", "score", "lang", "gold", "id", "text"],
@@ -166,12 +171,23 @@ def test_the_command(built: Built, ran: Ran, data: list[str], model: Path) -> No
         ["2", "0.5774", "de", "*", "de:p1", "w1 w2 w3"],
         ["2", "of", "2", "relevant", "passages", "are among these (*)"],
     ]
-    done = ran("search", built.folder, "w5", "--lang", "de", "-k", "1", *data, "--model", model)
+    done = run_cli(
+        "search",
+        built.folder,
+        "w5",
+        "--lang",
+        "de",
+        "-k",
+        "1",
+        *data_options,
+        "--model",
+        model_folder,
+    )
     assert [line.split() for line in done.out.splitlines()][1] == [
         *("1", "0.7071", "de", "de:p2", "w4", "w5")
     ]
     assert done.out.splitlines()[2] == (
         "the query is none of the dataset's, so no passage is marked"
     )
-    done = ran("search", built.folder, "w1", "-o", "path=x")
+    done = run_cli("search", built.folder, "w1", "-o", "path=x")
     assert done == (2, "", "BadOption: --option is an option of --dataset, which is not named\n")

@@ -24,7 +24,7 @@ from beir_hybrid.retrieval.count import RankCounts
 from beir_hybrid.retrieval.sharded import ShardResult, map_in_process, merge_shards, rank_sharded
 from tests.parallel import ALIKE, PASSAGES, collection
 from tests.rankings import assert_same_ranking, make_request, make_scorer
-from tests.test_cli_evaluate import Ran, data, model, ran  # noqa: F401 - fixtures
+from tests.test_cli_evaluate import RunCli, data_options, model_folder, run_cli  # noqa: F401 - fixtures
 from tests.test_rank import check_ranking
 from tests.test_store import ROOT, SHARD, Hashes, assert_right, texts, tree
 
@@ -284,7 +284,7 @@ def test_shards_without_passages_are_refused() -> None:
 
 
 def test_parts_on_the_command_line(  # fixtures
-    ran: Ran, model: Path, data: list[str], tmp_path: Path
+    run_cli: RunCli, model_folder: Path, data_options: list[str], tmp_path: Path
 ) -> None:
     # Four distinct texts of passages (w1, w3, "w1 w2 w3", "w4 w5") are the first part, two of
     # queries (w2, w4) the second: either fill no shard, and a third part has nothing.
@@ -294,23 +294,27 @@ def test_parts_on_the_command_line(  # fixtures
             "them with --shard and the same options\n"
         )
 
-    done = ran("encode", model, *data, "--shard", "3/3")
+    done = run_cli("encode", model_folder, *data_options, "--shard", "3/3")
     assert done == (0, "mine: part 3/3 has no texts: there are too few for 3 parts\n", "")
-    assert ran("encode", model, *data, "--merge") == (2, "", missing(6, "1/3, 2/3"))
-    done = ran("encode", model, *data, "--shard", "2/3")
+    assert run_cli("encode", model_folder, *data_options, "--merge") == (
+        2,
+        "",
+        missing(6, "1/3, 2/3"),
+    )
+    done = run_cli("encode", model_folder, *data_options, "--shard", "2/3")
     assert (done.code, done.err) == (0, "")
     assert done.out.startswith("mine: 2 texts of part 2/3 encoded in ")
-    assert ran("encode", model, *data, "--merge") == (2, "", missing(4, "1/3"))
-    done = ran("encode", model, *data, "--shard", "1/3")
+    assert run_cli("encode", model_folder, *data_options, "--merge") == (2, "", missing(4, "1/3"))
+    done = run_cli("encode", model_folder, *data_options, "--shard", "1/3")
     assert done.out.startswith("mine: 4 texts of part 1/3 encoded in ")
-    done = ran("encode", model, *data, "--shard", "1/3")
+    done = run_cli("encode", model_folder, *data_options, "--shard", "1/3")
     assert done.out.startswith("mine: 0 texts of part 1/3 encoded in ")
-    done = ran("encode", model, *data, "--merge")
+    done = run_cli("encode", model_folder, *data_options, "--merge")
     assert (done.code, done.out) == (0, "mine: all 6 texts are encoded\n")
-    assert ran("evaluate", model, *data, "--output", tmp_path / "out").code == 0
+    assert run_cli("evaluate", model_folder, *data_options, "--output", tmp_path / "out").code == 0
     timing = json.loads((tmp_path / "out" / "timing.json").read_text("utf-8"))
     assert timing["texts encoded"] == 0
-    done = ran("encode", model, *data, "--query-prompt", "w5 ")
+    done = run_cli("encode", model_folder, *data_options, "--query-prompt", "w5 ")
     assert done.out.startswith("mine: 4 texts encoded in ")  # queries anew
 
 
@@ -327,13 +331,13 @@ def test_parts_on_the_command_line(  # fixtures
     ],
 )
 def test_bad_options_are_one_line(
-    ran: Ran, data: list[str], arguments: list[str], message: str
+    run_cli: RunCli, data_options: list[str], arguments: list[str], message: str
 ) -> None:
-    done = ran("encode", "model", *data, *arguments)
+    done = run_cli("encode", "model", *data_options, *arguments)
     assert done == (2, "", f"{message}\n")
 
 
-def test_what_is_missing_is_said(ran: Ran, data: list[str]) -> None:
+def test_what_is_missing_is_said(run_cli: RunCli, data_options: list[str]) -> None:
     needed = "Usage: Missing {} See beir-hybrid encode --help\n"
-    assert ran("encode", *data) == (2, "", needed.format("argument 'MODEL'."))
-    assert ran("encode", "model") == (2, "", needed.format("option '--dataset'."))
+    assert run_cli("encode", *data_options) == (2, "", needed.format("argument 'MODEL'."))
+    assert run_cli("encode", "model") == (2, "", needed.format("option '--dataset'."))

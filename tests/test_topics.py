@@ -18,10 +18,10 @@ from beir_hybrid.pyserini.topics import write_topics
 from tests.axes import Axes, asked
 from tests.disks import full_disk
 from tests.models import static_model
-from tests.test_cli_evaluate import Ran, ran
+from tests.test_cli_evaluate import RunCli, run_cli
 from tests.test_store import ROOT, vector
 
-__all__ = ["ran"]
+__all__ = ["run_cli"]
 
 Run = dict[str, dict[str, float]]
 
@@ -255,7 +255,7 @@ def ours(folder: Path, view: View) -> Run:
 
 
 @pytest.mark.usefixtures("java")
-def test_pyserini_searches_as_we_do(tmp_path: Path, real: Collection, ran: Ran) -> None:
+def test_pyserini_searches_as_we_do(tmp_path: Path, real: Collection, run_cli: RunCli) -> None:
     """One pair and the pool, through its class and its command line, which runs unchanged."""
     from pyserini.search.faiss import FaissSearcher
 
@@ -279,7 +279,7 @@ def test_pyserini_searches_as_we_do(tmp_path: Path, real: Collection, ran: Ran) 
         found = bh.open_index(index, encoder).search(texts, 100)
         assert_same(wanted, {key: dict(hits) for key, hits in zip(ids, found, strict=True)})
         run = tmp_path / f"{view.name}.txt"
-        done = ran("pyserini", "--", "pyserini.search.faiss", "--index", index, "--output", run,
+        done = run_cli("pyserini", "--", "pyserini.search.faiss", "--index", index, "--output", run,
                    "--topics", tmp_path / "topics" / "en.tsv", "--hits", 100, "--batch-size", 64,
                    "--encoded-queries", tmp_path / "topics" / "encoded")  # fmt: skip
         assert done.code == 0
@@ -287,9 +287,9 @@ def test_pyserini_searches_as_we_do(tmp_path: Path, real: Collection, ran: Ran) 
 
 
 @pytest.mark.usefixtures("java")
-def test_the_command_passes_arguments_and_exit_codes_on(tmp_path: Path, ran: Ran) -> None:
+def test_the_command_passes_arguments_and_exit_codes_on(tmp_path: Path, run_cli: RunCli) -> None:
     """Theirs is argparse, which ends with 2 where an option is missing."""
-    done = ran("pyserini", "--", "pyserini.search.faiss", "--index", tmp_path)
+    done = run_cli("pyserini", "--", "pyserini.search.faiss", "--index", tmp_path)
     assert done.code == 2
     assert "the following arguments are required: --topics, --output" in done.err
 
@@ -305,27 +305,29 @@ def test_the_command_passes_arguments_and_exit_codes_on(tmp_path: Path, ran: Ran
         (["pyserini"], "BadOption: Pyserini has no module 'pyserini' that can be run"),
     ],
 )
-def test_a_module_that_cannot_be_run_is_one_line(ran: Ran, module: list[str], message: str) -> None:
-    done = ran("pyserini", "--", *module)
+def test_a_module_that_cannot_be_run_is_one_line(
+    run_cli: RunCli, module: list[str], message: str
+) -> None:
+    done = run_cli("pyserini", "--", *module)
     assert done.code == 2
     assert done.err.startswith(message)
     assert done.err.count("\n") == 1
 
 
-def test_the_topics_command(tmp_path: Path, ran: Ran) -> None:
+def test_the_topics_command(tmp_path: Path, run_cli: RunCli) -> None:
     static_model().save(str(tmp_path / "model"))
     folder = bh.write_folder(of_queries(["w1", "w2"]), tmp_path / "data")
     data = "--dataset", "beir-folder", "-o", f"path={folder}"
     out = tmp_path / "topics"
-    done = ran("topics", tmp_path / "model", *data, "--output", out)
+    done = run_cli("topics", tmp_path / "model", *data, "--output", out)
     assert (done.code, done.out) == (0, f"{out / 'en.tsv'}\n{out / 'encoded' / 'embedding.pkl'}\n")
-    done = ran("topics", *data, "--output", tmp_path / "bare")
+    done = run_cli("topics", *data, "--output", tmp_path / "bare")
     assert (done.code, done.out) == (0, f"{tmp_path / 'bare' / 'en.tsv'}\n")
     for arguments, message in (
         (data, "Usage: Missing option '--output'. See "),
         ([*data, "--output", out, "--preset", "e5"], "BadOption: --preset is an option of a model"),
         ([*data, "--output", "xbpr"], "BadOption: Pyserini takes xbpr for a BPR model's"),
     ):
-        done = ran("topics", *arguments)
+        done = run_cli("topics", *arguments)
         assert done.code == 2
         assert done.err.startswith(message)

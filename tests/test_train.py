@@ -22,8 +22,8 @@ from beir_hybrid.extras.ablation import ablate
 from beir_hybrid.training.ablation import tabulate_trials
 from beir_hybrid.training.train import train
 from tests.models import static_model, transformer_model
-from tests.test_cli_evaluate import Ran, ran  # noqa: F401 - a fixture
-from tests.training_run import groups
+from tests.test_cli_evaluate import RunCli, run_cli  # noqa: F401 - a fixture
+from tests.training_run import make_groups
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -38,10 +38,10 @@ SMALL: dict[str, Any] = {
 }
 
 
-def collection(n: int = 12) -> Collection:
+def make_collection(n: int = 12) -> Collection:
     """Return questions and passages in two languages, of the words that `groups` has."""
     corpus, queries, qrels = {}, {}, {}
-    for row in groups(n):
+    for row in make_groups(n):
         for lang in ("de", "en"):
             corpus[f"{lang}:{row['id']}"] = {"text": row["positive"][lang]}
             queries[f"{lang}:q:{row['id']}"] = row["query"][lang]
@@ -49,27 +49,29 @@ def collection(n: int = 12) -> Collection:
     return bh.from_beir(corpus, queries, qrels, name="small")
 
 
-def saved(folder: Path) -> Path:
+def save_model(folder: Path) -> Path:
     """Save the small model, for what takes models by name."""
     static_model().save_pretrained(str(folder))
     return folder
 
 
-def weights(model: SentenceTransformer) -> np.ndarray:
+def flatten_weights(model: SentenceTransformer) -> np.ndarray:
     return torch.cat([one.flatten() for one in model.state_dict().values()]).numpy()
 
 
 @pytest.mark.filterwarnings("error:'pin_memory'")  # on a machine without a GPU
 def test_a_folder_that_says_all(tmp_path: Path) -> None:
-    start = saved(tmp_path / "start")
+    start = save_model(tmp_path / "start")
     trained = train(
-        start, bh.pairs_from_groups(groups(42)), tmp_path / "out", strategy="hybrid:alpha=0.4",
+        start, bh.pairs_from_groups(make_groups(42)), tmp_path / "out", strategy="hybrid:alpha=0.4",
         max_steps=7, seed=3, encoder={"query_prompt": "w1 "}, **SMALL,
     )  # fmt: skip
-    assert not np.allclose(weights(trained), weights(SentenceTransformer(str(start), device="cpu")))
+    assert not np.allclose(
+        flatten_weights(trained), flatten_weights(SentenceTransformer(str(start), device="cpu"))
+    )
     # A plain folder, whose model knows its prompts.
     loaded = SentenceTransformer(str(tmp_path / "out" / "model"), device="cpu")
-    np.testing.assert_array_equal(weights(loaded), weights(trained))
+    np.testing.assert_array_equal(flatten_weights(loaded), flatten_weights(trained))
     assert loaded.prompts["query"] == "w1 "
     np.testing.assert_allclose(
         loaded.encode_query("w5"), loaded.encode("w1 w5", prompt=""), atol=1e-6
@@ -89,12 +91,14 @@ def test_a_folder_that_says_all(tmp_path: Path) -> None:
 
 
 def test_what_is_finished_is_not_trained_again(tmp_path: Path) -> None:
-    start, pairs = saved(tmp_path / "start"), bh.pairs_from_groups(groups(42))
+    start, pairs = save_model(tmp_path / "start"), bh.pairs_from_groups(make_groups(42))
     first = train(start, pairs, tmp_path / "out", max_steps=3, **SMALL)
     written = (tmp_path / "out" / "model" / "model.safetensors").stat().st_mtime_ns
-    again = train(start, bh.pairs_from_groups(groups(42)), tmp_path / "out", max_steps=3, **SMALL)
+    again = train(
+        start, bh.pairs_from_groups(make_groups(42)), tmp_path / "out", max_steps=3, **SMALL
+    )
     assert (tmp_path / "out" / "model" / "model.safetensors").stat().st_mtime_ns == written
-    np.testing.assert_array_equal(weights(first), weights(again))
+    np.testing.assert_array_equal(flatten_weights(first), flatten_weights(again))
     changes: list[tuple[str, Callable[[], Any]]] = [
         ("arguments", lambda: train(start, pairs, tmp_path / "out", max_steps=4, **SMALL)),
         (
@@ -104,7 +108,7 @@ def test_what_is_finished_is_not_trained_again(tmp_path: Path) -> None:
         (
             "pairs",
             lambda: train(
-                start, bh.pairs_from_groups(groups(40)), tmp_path / "out", max_steps=3, **SMALL
+                start, bh.pairs_from_groups(make_groups(40)), tmp_path / "out", max_steps=3, **SMALL
             ),
         ),
         (
@@ -130,7 +134,7 @@ def test_what_is_finished_is_not_trained_again(tmp_path: Path) -> None:
 
 
 def test_what_changes_no_weights_may_change(tmp_path: Path) -> None:
-    start, pairs = saved(tmp_path / "start"), bh.pairs_from_groups(groups(42))
+    start, pairs = save_model(tmp_path / "start"), bh.pairs_from_groups(make_groups(42))
     first = train(
         start,
         pairs,
@@ -144,11 +148,11 @@ def test_what_changes_no_weights_may_change(tmp_path: Path) -> None:
     again = train(
         os.path.relpath(start), pairs, tmp_path / "out", max_steps=3, save_total_limit=9, **free
     )
-    np.testing.assert_array_equal(weights(first), weights(again))
+    np.testing.assert_array_equal(flatten_weights(first), flatten_weights(again))
 
 
 def test_nothing_begun_blocks_nothing(tmp_path: Path) -> None:
-    pairs = bh.pairs_from_groups(groups(42))
+    pairs = bh.pairs_from_groups(make_groups(42))
     with pytest.raises(BadData, match="batches of 99 rows are too large"):
         train(static_model(), pairs, tmp_path, max_steps=3,
               **SMALL | {"per_device_train_batch_size": 99})  # fmt: skip
@@ -159,10 +163,10 @@ def test_other_data_to_judge_on_is_another_training(tmp_path: Path) -> None:
     def run(n: int, measures: Any = (AP,)) -> Any:
         return train(
             static_model(),
-            bh.pairs_from_groups(groups(42)),
+            bh.pairs_from_groups(make_groups(42)),
             tmp_path / "out",
             max_steps=2,
-            dev=bh.DevSet(collection(n), measures=measures),
+            dev=bh.DevSet(make_collection(n), measures=measures),
             **SMALL,
         )
 
@@ -178,7 +182,7 @@ def test_prompts_that_are_switched_off_stay_off(tmp_path: Path) -> None:
     model = static_model(prompts={"query": "w9 ", "passage": "w8 "})
     off = {"query_prompt": "", "passage_prompt": ""}
     trained = train(
-        model, bh.pairs_from_groups(groups(42)), tmp_path, max_steps=1, encoder=off, **SMALL
+        model, bh.pairs_from_groups(make_groups(42)), tmp_path, max_steps=1, encoder=off, **SMALL
     )
     assert trained.prompts["query"] == trained.prompts["document"] == ""
     np.testing.assert_array_equal(trained.encode_query("w5"), trained.encode("w5", prompt=""))
@@ -187,11 +191,27 @@ def test_prompts_that_are_switched_off_stay_off(tmp_path: Path) -> None:
 
 def test_accelerate_trains_in_two_processes(tmp_path: Path) -> None:
     pairs = tmp_path / "pairs.jsonl"
-    pairs.write_text("".join(json.dumps(row) + "\n" for row in groups(42)))
-    words = ["-m", "beir_hybrid", "train", str(saved(tmp_path / "start")), "--train", str(pairs),
-             "--output", str(tmp_path / "out"), "--max-steps", "3", "--use-cpu", "--ddp-backend",
-             "gloo", "--per-device-train-batch-size", "4", "--report-to", "none",
-             "--gather"]  # fmt: skip
+    pairs.write_text("".join(json.dumps(row) + "\n" for row in make_groups(42)))
+    words = [
+        "-m",
+        "beir_hybrid",
+        "train",
+        str(save_model(tmp_path / "start")),
+        "--train",
+        str(pairs),
+        "--output",
+        str(tmp_path / "out"),
+        "--max-steps",
+        "3",
+        "--use-cpu",
+        "--ddp-backend",
+        "gloo",
+        "--per-device-train-batch-size",
+        "4",
+        "--report-to",
+        "none",
+        "--gather",
+    ]
     accelerate = ["accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
                   "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no",
                   "--main_process_port", "0"]  # fmt: skip
@@ -217,10 +237,10 @@ def test_accelerate_trains_in_two_processes(tmp_path: Path) -> None:
 
 
 def test_the_best_checkpoint_is_kept(tmp_path: Path) -> None:
-    dev, options = collection(), SMALL | {"learning_rate": 3.0}  # too high: it gets worse
+    dev, options = make_collection(), SMALL | {"learning_rate": 3.0}  # too high: it gets worse
     trained = train(
         static_model(),
-        bh.pairs_from_groups(groups(42)),
+        bh.pairs_from_groups(make_groups(42)),
         tmp_path / "out",
         dev=bh.DevSet(dev, primary="multi_AP"),
         max_steps=12,
@@ -253,9 +273,9 @@ def test_patience_ends_a_training(tmp_path: Path) -> None:
     options = SMALL | {"learning_rate": 0.0}  # no evaluation is better than the first
     train(
         static_model(),
-        bh.pairs_from_groups(groups(42)),
+        bh.pairs_from_groups(make_groups(42)),
         tmp_path / "out",
-        dev=bh.DevSet(collection(), patience=2),
+        dev=bh.DevSet(make_collection(), patience=2),
         max_steps=40,
         eval_strategy="steps",
         eval_steps=2,
@@ -269,7 +289,7 @@ def test_adapters_are_trained_alone_and_merged(tmp_path: Path) -> None:
     start = tmp_path / "start"
     transformer_model(tmp_path / "body").save_pretrained(str(start))
     trained = train(
-        start, bh.pairs_from_groups(groups(42)), tmp_path / "out", dev=collection(),
+        start, bh.pairs_from_groups(make_groups(42)), tmp_path / "out", dev=make_collection(),
         tuning={"lora": {"r": 2, "target_modules": ["query", "value"]}}, max_steps=6,
         eval_strategy="steps", eval_steps=3, **SMALL,
     )  # fmt: skip
@@ -289,7 +309,7 @@ def test_adapters_are_trained_alone_and_merged(tmp_path: Path) -> None:
     with pytest.raises(BadOption, match="lora: a StaticEmbedding takes no such adapters"):
         train(
             static_model(),
-            bh.pairs_from_groups(groups(9)),
+            bh.pairs_from_groups(make_groups(9)),
             tmp_path / "no",
             tuning={"lora": {"r": 2}},
             max_steps=1,
@@ -298,7 +318,7 @@ def test_adapters_are_trained_alone_and_merged(tmp_path: Path) -> None:
 
 
 def test_bad_options_are_named_before_anything_is_written(tmp_path: Path) -> None:
-    pairs = bh.pairs_from_groups(groups(42))
+    pairs = bh.pairs_from_groups(make_groups(42))
     for options, error, message in (
         ({"learning_rat": 1}, UnknownName, "did you mean 'learning_rate'"),
         ({"prompts": {}}, BadOption, "prompts cannot be set; query_prompt and passage_prompt"),
@@ -327,11 +347,11 @@ def test_ablate_trains_each_alike_and_goes_on(tmp_path: Path) -> None:
     def run(strategies: list[str], seeds: tuple[int, ...]) -> Any:
         return ablate(
             static_model(),
-            bh.pairs_from_groups(groups(42)),
+            bh.pairs_from_groups(make_groups(42)),
             tmp_path / "out",
             strategies=strategies,
             seeds=seeds,
-            test=collection(),
+            test=make_collection(),
             max_steps=5,
             **SMALL,
         )
@@ -347,14 +367,14 @@ def test_ablate_trains_each_alike_and_goes_on(tmp_path: Path) -> None:
         strategy = trial.strategy.replace("-alpha", ":alpha")
         alone = train(
             static_model(),
-            bh.pairs_from_groups(groups(42)),
+            bh.pairs_from_groups(make_groups(42)),
             tmp_path / f"{trial.strategy}{trial.seed}",
             strategy=strategy,
             max_steps=5,
             seed=trial.seed,
             **SMALL,
         )
-        expected = bh.evaluate(alone, collection()).summary()
+        expected = bh.evaluate(alone, make_collection()).summary()
         folder = tmp_path / "out" / "results" / "small" / f"{trial.strategy}-{trial.seed}"
         for found in (trial.results.summary(), bh.Results.load(folder).summary()):
             assert found["multi"][AP].mean == pytest.approx(expected["multi"][AP].mean)
@@ -370,15 +390,22 @@ def test_ablate_trains_each_alike_and_goes_on(tmp_path: Path) -> None:
 def test_ablate_judges_anew_what_is_judged_on_other_data(tmp_path: Path) -> None:
     def run(test: Collection, measures: Any = None) -> Any:
         (trial,) = ablate(
-            static_model(), bh.pairs_from_groups(groups(42)), tmp_path / "out", strategies=["x-y"],
-            seeds=(1,), test=test, measures=measures, max_steps=2, **SMALL,
-        )  # fmt: skip
+            static_model(),
+            bh.pairs_from_groups(make_groups(42)),
+            tmp_path / "out",
+            strategies=["x-y"],
+            seeds=(1,),
+            test=test,
+            measures=measures,
+            max_steps=2,
+            **SMALL,
+        )
         return trial.results
 
-    first, second = run(collection(12)), run(collection(9))
+    first, second = run(make_collection(12)), run(make_collection(9))
     assert [one.provenance.collection.queries for one in (first, second)] == [24, 18]
-    assert [str(one) for one in run(collection(9), ["R@1"]).measures] == ["R@1"]
-    hostile = dataclasses.replace(collection(9), name="../../escaped")
+    assert [str(one) for one in run(make_collection(9), ["R@1"]).measures] == ["R@1"]
+    hostile = dataclasses.replace(make_collection(9), name="../../escaped")
     run(hostile)
     assert not (tmp_path / "escaped").exists()
     assert (tmp_path / "out" / "results" / "escaped" / "x-y-1" / "results.json").exists()
@@ -386,19 +413,19 @@ def test_ablate_judges_anew_what_is_judged_on_other_data(tmp_path: Path) -> None
 
 def test_the_command_line(
     tmp_path: Path,
-    ran: Ran,  # noqa: F811
+    run_cli: RunCli,  # noqa: F811
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     pairs = tmp_path / "pairs.jsonl"
-    pairs.write_text("".join(json.dumps(row) + "\n" for row in groups(42)))
-    start = saved(tmp_path / "start")
+    pairs.write_text("".join(json.dumps(row) + "\n" for row in make_groups(42)))
+    start = save_model(tmp_path / "start")
     config = tmp_path / "train.yaml"
     config.write_text(
         f"train: {pairs}\nstrategy: [x-y]\ntemperature: 0.1\nmax-steps: 3\nlearning_rate: 1e-1\n"
         "languages: [de, en, th]\nlora: null\nwarmup_ratio: null\n"
         "per_device_train_batch_size: 4\nuse_cpu: true\nreport_to: none\n"
     )
-    done = ran("train", start, "--config", config, "--output", tmp_path / "a", "--max-steps", 4,
+    done = run_cli("train", start, "--config", config, "--output", tmp_path / "a", "--max-steps", 4,
                "--strategy", "hybrid:alpha=0.4", "--seed", 3)  # fmt: skip
     assert done.code == 0, done.err
     assert f"saved in {tmp_path / 'a' / 'model'}" in done.out
@@ -414,7 +441,7 @@ def test_the_command_line(
     )  # fmt: skip
     made = SentenceTransformer(str(tmp_path / "a" / "model"), device="cpu")
     capsys.readouterr()
-    np.testing.assert_array_equal(weights(made), weights(alone))
+    np.testing.assert_array_equal(flatten_weights(made), flatten_weights(alone))
     for words, message in (
         (["train"], "MODEL is needed"),
         (["train", start, "--output", tmp_path / "x"], "--train is needed"),
@@ -439,17 +466,17 @@ def test_the_command_line(
         (["ablate", start, "--train", pairs, "--test", "xquad-r", "--output", tmp_path / "x",
           "--strategy", "x-y"], "needs --max-steps"),
     ):  # fmt: skip
-        done = ran(*words)
+        done = run_cli(*words)
         assert (done.code, message in done.err) == (2, True), done.err
         assert len(done.err.splitlines()) == 1
 
 
 @pytest.mark.usefixtures("mirror")
-def test_ablate_on_the_command_line(tmp_path: Path, ran: Ran) -> None:  # noqa: F811
+def test_ablate_on_the_command_line(tmp_path: Path, run_cli: RunCli) -> None:  # noqa: F811
     config = tmp_path / "ablation.yaml"
     config.write_text("languages: de,es\nper-device-train-batch-size: 8\nuse_cpu: true\n")
-    done = ran(
-        "ablate", saved(tmp_path / "start"), "--train", "mlqa-r", "--test", "mlqa-r",
+    done = run_cli(
+        "ablate", save_model(tmp_path / "start"), "--train", "mlqa-r", "--test", "mlqa-r",
         "--test-languages", "es,vi", "--strategy", "x-x-mono", "--strategy", "x-y", "--seed", 1,
         "--max-steps", 2, "--config", config, "--output", tmp_path / "out",
     )  # fmt: skip

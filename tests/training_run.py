@@ -15,7 +15,7 @@ import beir_hybrid as bh
 from tests.models import static_model
 
 
-class Recording(bh.HybridContrastiveLoss):
+class RecordingLoss(bh.HybridContrastiveLoss):
     """The loss, and a line for each batch: the numbers of its rows, and the loss."""
 
     def __init__(self, model: Any, path: Path, **options: Any) -> None:
@@ -53,7 +53,7 @@ class Stop(TrainerCallback):
         control.should_training_stop = control.should_save = state.global_step == self.step
 
 
-def groups(n: int) -> list[dict[str, Any]]:
+def make_groups(n: int) -> list[dict[str, Any]]:
     langs = ("de", "en", "th")
     return [
         {
@@ -65,7 +65,7 @@ def groups(n: int) -> list[dict[str, Any]]:
     ]
 
 
-def run(folder: str, *, stop: int = 0, resume: str = "", gather: bool = False) -> None:
+def train_and_record(folder: str, *, stop: int = 0, resume: str = "", gather: bool = False) -> None:
     """Train for three epochs, or until a step, or from a checkpoint on."""
     args = SentenceTransformerTrainingArguments(
         f"{folder}/out",
@@ -88,24 +88,31 @@ def run(folder: str, *, stop: int = 0, resume: str = "", gather: bool = False) -
     trainer = SentenceTransformerTrainer(
         model=model,
         args=args,
-        train_dataset=bh.pairs_from_groups(groups(42)),
-        loss=Recording(model, path, gather_across_devices=gather),
+        train_dataset=bh.pairs_from_groups(make_groups(42)),
+        loss=RecordingLoss(model, path, gather_across_devices=gather),
         callbacks=[Stop(stop)] if stop else [],
     )
     trainer.train(resume_from_checkpoint=f"{folder}/out/{resume}" if resume else None)
     trainer.save_model(f"{folder}/model")
 
 
-def twice(folder: str) -> None:
+def train_twice(folder: str) -> None:
     """Train with `bh.train`, and again, which finds it done."""
     for _ in range(2):
         bh.train(
-            static_model(), bh.pairs_from_groups(groups(42)), folder, max_steps=2, use_cpu=True,
-            ddp_backend="gloo", per_device_train_batch_size=4, disable_tqdm=True, report_to=[],
-        )  # fmt: skip
+            static_model(),
+            bh.pairs_from_groups(make_groups(42)),
+            folder,
+            max_steps=2,
+            use_cpu=True,
+            ddp_backend="gloo",
+            per_device_train_batch_size=4,
+            disable_tqdm=True,
+            report_to=[],
+        )
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
     for one in json.loads(sys.argv[1]):  # processes take long to start
-        twice(one) if isinstance(one, str) else run(**one)
+        train_twice(one) if isinstance(one, str) else train_and_record(**one)

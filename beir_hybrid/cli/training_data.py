@@ -1,0 +1,117 @@
+"""The training and test data of the commands that train, from datasets, files and folders."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from beir_hybrid.cli.options import LoadOptions, complete_dataset, load_dataset, split_commas
+from beir_hybrid.errors import BadOption
+
+if TYPE_CHECKING:
+    from beir_hybrid.collection import Collection
+    from beir_hybrid.pairs.parallel_pairs import ParallelPairs
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """The training data."""
+
+    train: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A dataset such as mlqa-r, a JSONL or Parquet file, a folder with captions.jsonl, "
+            "or a dataset of the hub; may be repeated.",
+            metavar="NAME",
+            autocompletion=complete_dataset,
+        ),
+    ] = None
+    bitext: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Files of parallel lines, in two languages or more: a line is the passage of the "
+            "same line of another file. For x-y: in one language a text would be its own passage. "
+            "May be repeated.",
+            metavar="LANG=FILE,LANG=FILE",
+        ),
+    ] = None
+    negatives: Annotated[
+        int, typer.Option(help="Hard negatives of a row, from files that have them.")
+    ] = 0
+    language: Annotated[
+        str | None, typer.Option(help="The language of files with plain texts.")
+    ] = None
+
+    def read(self, load: LoadOptions) -> "list[ParallelPairs]":
+        """Read datasets by name, files, datasets of the hub and parallel lines."""
+        from beir_hybrid.pairs.reading import read_bitext
+        from beir_hybrid.sources import datasets
+
+        names, bitexts = self.train or [], self.bitext or []
+        if not names and not bitexts:
+            raise BadOption("--train is needed, or --bitext")
+        n_datasets = sum(name in datasets() for name in names)
+        for option, value, is_unused in (
+            ("negatives", self.negatives, n_datasets == len(names)),
+            ("language", self.language, n_datasets == len(names)),
+            ("option", load.option, not n_datasets),
+        ):
+            if value and is_unused:
+                raise BadOption(f"--{option} changes nothing of {', '.join([*names, *bitexts])}")
+        languages = split_commas(load.languages)
+        return [
+            *(self.read_source(name, languages, load) for name in names),
+            *(read_bitext(_parse_bitext(text), languages=languages) for text in bitexts),
+        ]
+
+    def read_source(
+        self, name: str, languages: list[str] | None, load: LoadOptions
+    ) -> "ParallelPairs":
+        """Read a dataset by its name, a file, a folder of images, or a dataset of the hub."""
+        from beir_hybrid.pairs.reading import pairs_from_collection, read_pairs
+        from beir_hybrid.sources import datasets
+
+        if name in datasets():
+            return pairs_from_collection(
+                load_dataset(name, languages, load.option, offline=load.offline)
+            )
+        if _has_captions(name):
+            if self.negatives:
+                raise BadOption("--negatives: images have no hard negatives")
+            return pairs_from_collection(_load_captions(name, languages, offline=load.offline))
+        return read_pairs(
+            name, negatives=self.negatives, language=self.language, languages=languages
+        )
+
+
+def load_test_collection(name: str, languages: str | None, *, offline: bool) -> "Collection":
+    """Load a dataset by name, a JSONL file of the user, or a folder of images with captions."""
+    from beir_hybrid.sources import datasets
+
+    if name not in datasets() and Path(name).is_file():
+        if languages:
+            raise BadOption(f"{name} is evaluated in all its languages; leave them out")
+        return load_dataset("jsonl", None, [f"path={name}"], offline=offline)
+    if _has_captions(name):
+        return _load_captions(name, split_commas(languages), offline=offline)
+    return load_dataset(name, split_commas(languages), None, offline=offline)
+
+
+def _has_captions(name: str) -> bool:
+    from beir_hybrid.sources.image_folder import CAPTIONS
+
+    return (Path(name) / CAPTIONS).is_file()
+
+
+def _load_captions(folder: str, languages: list[str] | None, *, offline: bool) -> "Collection":
+    return load_dataset("jsonl-image-text", languages, [f"path={folder}"], offline=offline)
+
+
+def _parse_bitext(text: str) -> dict[str, str]:
+    """Parse ``LANG=FILE,LANG=FILE``."""
+    parts = [part.partition("=") for part in text.split(",")]
+    files = {lang.strip(): file for lang, _, file in parts}
+    if len(files) < max(len(parts), 2) or not all(map(all, parts)):
+        raise BadOption(f"--bitext takes LANG=FILE,LANG=FILE of two languages, not {text!r}")
+    return files

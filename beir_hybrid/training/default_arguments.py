@@ -1,0 +1,43 @@
+"""Arguments of sentence-transformers' trainer that `bh.train` sets unless users do."""
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from beir_hybrid.evaluation.evaluator import HybridEvaluator
+from beir_hybrid.training.dev_set import Criterion
+
+
+def list_machine_arguments() -> dict[str, Any]:
+    """Return arguments of the trainer that depend on the machine and the terminal."""
+    import torch
+    from transformers.utils.import_utils import is_in_notebook
+
+    return {
+        "restore_callback_states_from_checkpoint": True,  # with the patience that was left
+        "dataloader_pin_memory": torch.accelerator.is_available(),  # torch warns without one
+        "disable_tqdm": not (sys.stderr.isatty() or is_in_notebook()),
+    }
+
+
+def add_dev_arguments(
+    arguments: Mapping[str, object], criterion: Criterion | None
+) -> dict[str, Any]:
+    """Add the arguments that choosing the best checkpoint needs, unless they are set already."""
+    if criterion is None:
+        return dict(arguments)
+    defaults = {
+        "eval_strategy": "epoch",
+        "save_strategy": arguments.get("eval_strategy", "epoch"),
+        "load_best_model_at_end": True,
+        "metric_for_best_model": "eval_loss",
+        "greater_is_better": False,
+    }
+    if isinstance(criterion, HybridEvaluator):
+        defaults["metric_for_best_model"] = f"eval_{criterion.primary_metric}"
+        defaults["greater_is_better"] = criterion.greater_is_better
+    elif "per_device_train_batch_size" in arguments:  # the loss depends on the number of negatives
+        defaults["per_device_eval_batch_size"] = arguments["per_device_train_batch_size"]
+    if "eval_steps" in arguments:
+        defaults["save_steps"] = arguments["eval_steps"]
+    return defaults | dict(arguments)
