@@ -62,7 +62,7 @@ def make_parallel() -> Collection:
         }
         queries[f"{lang}:q:56{number}"] = f"w{number} w{number * 3 % 7}?"
         gold = f"{number // 3}-{number % 3}"
-        qrels[f"{lang}:q:56{number}"] = {f"{other}:{gold}": 1 for other in langs}
+        qrels[f"{lang}:q:56{number}"] = {f"{code}:{gold}": 1 for code in langs}
     groups = {key: key.rpartition(":")[2] for key in queries}
     return bh.from_beir(corpus, queries, qrels, groups=groups, name="parallel")
 

@@ -181,7 +181,7 @@ def test_building_on_a_full_disk_leaves_nothing(
 def test_a_read_only_disk_serves_existing_files(disk: Path, source: Path, tmp_path: Path) -> None:
     with serve_files({"/a.bin": b"bytes"}) as server:
         remote = Remote(f"{server.url}/a.bin", sha256(b"bytes").hexdigest())
-        other = Remote(f"{server.url}/b.bin", "0" * 64)
+        missing = Remote(f"{server.url}/b.bin", "0" * 64)
         fetch(remote)
         bh.read_jsonl(source)
         _mount("-o", "remount,ro", str(disk))
@@ -189,7 +189,7 @@ def test_a_read_only_disk_serves_existing_files(disk: Path, source: Path, tmp_pa
         assert is_source(bh.read_jsonl(source))
         message = "Read-only file system; make it writable, or set BEIR_HYBRID_CACHE if the cache"
         with pytest.raises(NotWritable, match=message):
-            fetch(other)
+            fetch(missing)
         with pytest.raises(NotWritable, match=message):
             bh.read_jsonl(write_passages(tmp_path / "new.jsonl", passages=2, length=3))
         assert server.request_ranges == [None]
@@ -260,13 +260,13 @@ def test_errors_of_reading_sources_stay_as_they_are(own_cache: Path, tmp_path: P
 
 def test_a_second_run_removes_the_remnants_of_a_killed_export(source: Path, tmp_path: Path) -> None:
     out = tmp_path / "exports" / "out"
-    other = out.with_name(".out.notes.tmp")  # not ours
+    stranger = out.with_name(".out.notes.tmp")  # not ours
     command = [sys.executable, "-c", EXPORT, str(out)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         assert process.stdout.readline() == "written\n"
         process.kill()
-    other.touch()
+    stranger.touch()
     (remnant,) = out.parent.glob(".out.????????.tmp")
     assert (remnant / "corpus.jsonl").read_text() == "half"
     bh.write_folder(bh.read_jsonl(source), out)

@@ -182,8 +182,8 @@ def test_a_subset_of_languages(mirror: Path) -> None:
     assert part.view("de", "vi").to_beir() == view.to_beir()
     _, german = derive_golds(mirror / FILES["mlqa-r"] / "de.json", "de")
     _, vietnamese = derive_golds(mirror / FILES["mlqa-r"] / "vi.json", "vi")
-    both = [key for key in german if key in vietnamese]
-    assert view.to_beir()[2] == {f"de:q:{key}": {vietnamese[key][1]: 1} for key in both}
+    shared_keys = [key for key in german if key in vietnamese]
+    assert view.to_beir()[2] == {f"de:q:{key}": {vietnamese[key][1]: 1} for key in shared_keys}
     assert part.title_policy == "text"
     assert {row["title"] for row in view.passages.to_pylist()} == {""}
 

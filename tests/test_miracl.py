@@ -82,11 +82,11 @@ class RealTopics:
 
     def corpus(self, lang: str, revision: str = CORPUS_REVISION) -> dict[str, Row]:
         """Write the judged passages and as many others over the language's files."""
-        judged = sorted({key for answers in self.qrels(lang).values() for key in answers})
-        rows = {key: {"docid": key, "title": f"T {key}", "text": f"Text {key} ẹ"} for key in judged}
-        for key in judged:
-            other = f"{key}x"
-            rows[other] = {"docid": other, "title": "", "text": f"Other {key}"}
+        docids = sorted({key for answers in self.qrels(lang).values() for key in answers})
+        rows = {key: {"docid": key, "title": f"T {key}", "text": f"Text {key} ẹ"} for key in docids}
+        for key in docids:
+            docid = f"{key}x"
+            rows[docid] = {"docid": docid, "title": "", "text": f"Other {key}"}
         for number in range(SHARDS[lang]):
             write_gzip(
                 self.docs(lang, number, revision), list(rows.values())[number :: SHARDS[lang]]
@@ -237,25 +237,25 @@ def test_title_policy_is_explicit_and_recorded(real_topics: RealTopics) -> None:
 
 def test_judged_passages_only(real_topics: RealTopics) -> None:
     rows = real_topics.corpus("te")
-    whole = bh.load("miracl", languages="te")
-    judged = bh.load("miracl", languages="te", passages="judged")
-    assert judged.caveat == (
+    full = bh.load("miracl", languages="te")
+    reduced = bh.load("miracl", languages="te", passages="judged")
+    assert reduced.caveat == (
         "the corpora hold judged passages only: not comparable with published figures"
     )
-    assert judged.options["passages"] == "judged"
+    assert reduced.options["passages"] == "judged"
     judged_ids = {f"te:{key}" for answers in real_topics.qrels("te").values() for key in answers}
-    assert set(judged.passages["id"].to_pylist()) == judged_ids
-    assert 2 * len(judged_ids) == len(rows) == len(whole.passages)
-    assert judged.view().qrels == whole.view().qrels
-    assert [origin.sha256 for origin in judged.provenance] == [
-        origin.sha256 for origin in whole.provenance
+    assert set(reduced.passages["id"].to_pylist()) == judged_ids
+    assert 2 * len(judged_ids) == len(rows) == len(full.passages)
+    assert reduced.view().qrels == full.view().qrels
+    assert [origin.sha256 for origin in reduced.provenance] == [
+        origin.sha256 for origin in full.provenance
     ]
 
 
 def test_all_languages_have_13495_topics(real_topics: RealTopics) -> None:
     for lang, shards in SHARDS.items():
-        judged = sorted({key for answers in real_topics.qrels(lang).values() for key in answers})
-        rows = [{"docid": key, "title": "", "text": key} for key in judged]
+        docids = sorted({key for answers in real_topics.qrels(lang).values() for key in answers})
+        rows = [{"docid": key, "title": "", "text": key} for key in docids]
         for number in range(shards):
             write_gzip(real_topics.docs(lang, number), rows[number::shards])
     miracl = bh.load("miracl", passages="judged")
@@ -321,27 +321,27 @@ def test_a_passage_in_two_files_is_counted(synthetic: Synthetic) -> None:
 def test_all_passages_or_judged_ones_only(synthetic: Synthetic) -> None:
     synthetic.corpus("te")
     synthetic.corpus("yo")
-    whole, judged = synthetic.convert("yo", "te"), synthetic.convert("yo", "te", passages="judged")
+    full, reduced = synthetic.convert("yo", "te"), synthetic.convert("yo", "te", passages="judged")
     # te has two files, which have every second row.
     rows = [ROWS[n] for n in (0, 2, 4, 1, 3)]
-    assert whole.view("te", "te").to_beir() == make_dicts("te", rows)
-    assert whole.view("yo", "yo").to_beir() == make_dicts("yo", ROWS)
-    assert judged.passages["id"].to_pylist() == [
+    assert full.view("te", "te").to_beir() == make_dicts("te", rows)
+    assert full.view("yo", "yo").to_beir() == make_dicts("yo", ROWS)
+    assert reduced.passages["id"].to_pylist() == [
         *("te:10#0", "te:12#0", "te:11#2"),
         *("yo:10#0", "yo:11#2", "yo:12#0"),
     ]
-    assert judged.view("te", "te").to_beir()[1:] == whole.view("te", "te").to_beir()[1:]
-    assert whole.provenance == judged.provenance
+    assert reduced.view("te", "te").to_beir()[1:] == full.view("te", "te").to_beir()[1:]
+    assert full.provenance == reduced.provenance
     place = "hf://datasets/miracl/miracl-corpus/miracl-corpus-v1.0"
-    assert [origin.file for origin in whole.provenance if origin.lang == "te"][2:] == [
+    assert [origin.file for origin in full.provenance if origin.lang == "te"][2:] == [
         f"{place}-te/docs-0.jsonl.gz",
         f"{place}-te/docs-1.jsonl.gz",
     ]
-    assert {origin.sha256 for origin in whole.provenance[2:3]} == {
+    assert {origin.sha256 for origin in full.provenance[2:3]} == {
         sha256(synthetic.docs("yo").read_bytes()).hexdigest()
     }
-    assert [view.name for view in whole.list_settings()] == ["te-te", "yo-yo", "te-all", "yo-all"]
-    assert whole.view("yo").to_beir()[2] == whole.view("yo", "yo").to_beir()[2]
+    assert [view.name for view in full.list_settings()] == ["te-te", "yo-yo", "te-all", "yo-all"]
+    assert full.view("yo").to_beir()[2] == full.view("yo", "yo").to_beir()[2]
 
 
 @pytest.mark.parametrize("broken", ["cut", "half", "empty", "no gzip"])
@@ -383,19 +383,19 @@ def test_a_damaged_shard_is_converted_anew(synthetic: Synthetic) -> None:
 def test_a_shard_belongs_to_the_present_bytes_of_its_source(synthetic: Synthetic) -> None:
     synthetic.corpus("yo")
     source, folder = synthetic.docs("yo"), synthetic.cache / "shards"
-    one = convert_to_arrow(source, "yo", folder)
-    assert one.path == folder / f"docs-0.{sha256(source.read_bytes()).hexdigest()[:16]}.arrow"
-    assert (one.rows, one.source) == (5, sha256(source.read_bytes()).hexdigest())
-    written_at = one.path.stat().st_mtime_ns
+    shard = convert_to_arrow(source, "yo", folder)
+    assert shard.path == folder / f"docs-0.{sha256(source.read_bytes()).hexdigest()[:16]}.arrow"
+    assert (shard.rows, shard.source) == (5, sha256(source.read_bytes()).hexdigest())
+    written_at = shard.path.stat().st_mtime_ns
     # Another time with the same bytes: nothing is converted.
     os.utime(source, (1, 1))
-    assert convert_to_arrow(source, "yo", folder) == one
-    assert one.path.stat().st_mtime_ns == written_at
+    assert convert_to_arrow(source, "yo", folder) == shard
+    assert shard.path.stat().st_mtime_ns == written_at
     # Other bytes of the same length: the first shard stays for those who have it.
     source.write_bytes(gzip.compress(gzip.decompress(source.read_bytes()).replace(b"Ade", b"Oye")))
-    two = convert_to_arrow(source, "yo", folder)
-    assert pa.ipc.open_file(two.path).read_all()["text"].to_pylist()[0] == "Oye ẹ"
-    assert pa.ipc.open_file(one.path).read_all()["text"].to_pylist()[0] == "Ade ẹ"
+    new_shard = convert_to_arrow(source, "yo", folder)
+    assert pa.ipc.open_file(new_shard.path).read_all()["text"].to_pylist()[0] == "Oye ẹ"
+    assert pa.ipc.open_file(shard.path).read_all()["text"].to_pylist()[0] == "Ade ẹ"
 
 
 def test_a_second_run_removes_the_remnants_of_a_killed_conversion(tmp_path: Path) -> None:
@@ -404,8 +404,8 @@ def test_a_second_run_removes_the_remnants_of_a_killed_conversion(tmp_path: Path
     write_gzip(source, rows)
     source.write_bytes(source.read_bytes() * 30)
     folder.mkdir()
-    other = folder / f".docs-10.{'0' * 16}.arrow.{'0' * 8}.tmp"  # of another file's conversion
-    other.touch()
+    stranger = folder / f".docs-10.{'0' * 16}.arrow.{'0' * 8}.tmp"  # of another file's conversion
+    stranger.touch()
     command = [sys.executable, "-c", SHARD, str(source), str(folder)]
     with subprocess.Popen(command) as process:
         while not any(path.stat().st_size for path in folder.glob(".docs-1.*.tmp")):
@@ -416,7 +416,7 @@ def test_a_second_run_removes_the_remnants_of_a_killed_conversion(tmp_path: Path
     shard = convert_to_arrow(source, "en", folder)
     name = f"docs-1.{sha256(source.read_bytes()).hexdigest()[:16]}.arrow"
     assert sorted(path.name for path in folder.iterdir()) == sorted(
-        [".docs-1.lock", other.name, "docs-1.json", name]
+        [".docs-1.lock", stranger.name, "docs-1.json", name]
     )
     assert shard.rows == 300_000
     ids = pa.ipc.open_file(folder / name).read_all()["id"]
@@ -463,10 +463,10 @@ def test_a_bad_topic_or_judgement_is_named(
 
 
 def test_unknown_languages_and_options_are_refused() -> None:
-    for languages, named in ((["yo", "en", "de"], "de, yo"), ("yor", "yo")):
+    for languages, names in ((["yo", "en", "de"], "de, yo"), ("yor", "yo")):
         with pytest.raises(BadOption) as error:
             bh.load("miracl", languages=languages, split="train")
-        assert str(error.value) == f"miracl has no train split for {named}"
+        assert str(error.value) == f"miracl has no train split for {names}"
     for option in ("split", "title_policy", "passages"):
         with pytest.raises(BadOption, match=rf"^{option} is 'some'; use one of \('"):
             bh.load("miracl", languages="sw", **{option: "some"})

@@ -1,0 +1,33 @@
+"""Small collections for tests."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from beir_hybrid.collection import Collection, CollectionWriter, open_collection
+
+Fill = Callable[[CollectionWriter], object]
+
+
+def write_small(writer: CollectionWriter) -> None:
+    """Write four passages in three languages, and three queries, two of them translations."""
+    writer.add_passage("en", "p1", "Rome", "All roads lead there.")
+    writer.add_passage("es", "p1", "Roma", "Todos los caminos llevan.")
+    writer.add_passage("en", "p2", "", "A river runs.")
+    writer.add_passage("de", "p1", "Rom", "Alle Wege führen dorthin.")
+    english = writer.add_query("en", "a", "Where do roads lead?", "a")
+    german = writer.add_query("de", "a", "Wohin führen Wege?", "a")
+    river = writer.add_query("en", "b", "What runs?", "b")
+    for query in (english, german):
+        for passage in ("en:p1", "de:p1", "es:p1"):
+            writer.add_judgement(query, passage)
+    writer.add_judgement(river, "en:p2", 2)
+    writer.add_judgement(river, "en:p1", 0)
+    writer.add_judgement(river, "de:p1", 0)
+
+
+def collect(folder: Path, fill: Fill, title_policy: str = "title+text") -> Collection:
+    folder.mkdir(exist_ok=True)
+    writer = CollectionWriter(folder, "tiny")
+    fill(writer)
+    writer.finish(title_policy="text" if title_policy == "text" else "title+text")
+    return open_collection(folder)
