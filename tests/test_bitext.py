@@ -1,4 +1,4 @@
-"""Files of parallel lines are trained on: a line answers the same line of another file."""
+"""Parallel text files as training pairs: a line answers the same line of another file."""
 
 import gzip
 import json
@@ -20,7 +20,7 @@ GERMAN = ["w1 eins", "w2 zwei\u2028noch", "w3", "", "w5 \x85", "w6", "w7", "w8 \
 ENGLISH = ["w1 one", "w2 two", "w3", "w4 four", "w5", "w6", "w7", "w8"]
 
 
-def test_lines_stay_side_by_side(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_lines_are_paired_by_number(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     # A mark before the first line, either end of a line, and no end of the last.
     (tmp_path / "news.de").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(GERMAN).encode())
     with gzip.open(tmp_path / "news.en.gz", "wb") as file:
@@ -34,10 +34,10 @@ def test_lines_stay_side_by_side(tmp_path: Path, caplog: pytest.LogCaptureFixtur
         assert [record.getMessage() for record in caplog.records] == [
             "news: 1 blank texts are taken for missing translations, first in group '3'"
         ]
-        there = [row for row in range(8) if row != 3]
-        codes = [int(pairs.encode_rows(row, 0, 1)) for row in there]
+        complete = [row for row in range(8) if row != 3]
+        codes = [int(pairs.encode_rows(row, 0, 1)) for row in complete]
         assert [(row["anchor"], row["positive"]) for row in pairs.__getitems__(codes)] == [
-            (GERMAN[row], ENGLISH[row]) for row in there
+            (GERMAN[row], ENGLISH[row]) for row in complete
         ]
         assert pairs.digest() == (
             bh.pairs_from_bitext({"de": GERMAN, "en": ENGLISH}, name="news").digest()
@@ -51,26 +51,26 @@ def test_lines_stay_side_by_side(tmp_path: Path, caplog: pytest.LogCaptureFixtur
         read_bitext({"de": tmp_path / "latin", "en": tmp_path / "long"})
 
 
-def test_on_the_command_line(
+def test_bitext_on_the_command_line(
     tmp_path: Path,
     run_cli: RunCli,  # noqa: F811
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     pytest.importorskip("accelerate", reason="the trainer needs it: the extra 'train'")
-    texts = {lang: [f"w{i} w{i + at}" for i in range(24)] for at, lang in enumerate(("de", "en"))}
+    texts = {"de": [f"w{i} w{i}" for i in range(24)], "en": [f"w{i} w{i + 1}" for i in range(24)]}
     for lang, lines in texts.items():
         (tmp_path / f"news.{lang}").write_text("".join(f"{line}\n" for line in lines))
-    some = [{"query": {"de": f"w{i}", "th": f"w{i}"}, "positive": {"de": f"w{i + 1}"}}
+    german_groups = [{"query": {"de": f"w{i}", "th": f"w{i}"}, "positive": {"de": f"w{i + 1}"}}
             for i in range(30, 42)]  # fmt: skip
-    (tmp_path / "some.jsonl").write_text("".join(json.dumps(row) + "\n" for row in some))
+    (tmp_path / "some.jsonl").write_text("".join(json.dumps(row) + "\n" for row in german_groups))
     start, out = save_model(tmp_path / "start"), tmp_path / "out"
-    both = f"de={tmp_path / 'news.de'},en={tmp_path / 'news.en'}"
-    common: list[Any] = ["--strategy", "x-y", "--per-device-train-batch-size", 4, "--use-cpu",
+    bitext = f"de={tmp_path / 'news.de'},en={tmp_path / 'news.en'}"
+    options: list[Any] = ["--strategy", "x-y", "--per-device-train-batch-size", 4, "--use-cpu",
                          "--report-to", "none", "--learning-rate", 0.1]  # fmt: skip
-    done = run_cli("train", start, "--bitext", both, "--train", tmp_path / "some.jsonl",
+    result = run_cli("train", start, "--bitext", bitext, "--train", tmp_path / "some.jsonl",
                "--dev-pairs", tmp_path / "some.jsonl", "--num-train-epochs", 2, "--output", out,
-               *common)  # fmt: skip
-    assert done.code == 0, done.err
+               *options)  # fmt: skip
+    assert result.code == 0, result.err
     record = json.loads((out / "training.json").read_text())
     assert record["recipe"]["pairs"]["sources"] == [["some", 12], ["news", 24]]
     assert record["best"]["metric"] == "eval_loss"
@@ -80,20 +80,21 @@ def test_on_the_command_line(
     capsys.readouterr()
     # The same as the functions.
     dev = bh.read_pairs(tmp_path / "some.jsonl")
-    alone = train(start, [dev, bh.pairs_from_bitext(texts, "news")], tmp_path / "b", strategy="x-y",
-                  dev=dev, num_train_epochs=2, **SMALL)  # fmt: skip
-    made = SentenceTransformer(str(out / "model"), device="cpu")
-    np.testing.assert_array_equal(flatten_weights(made), flatten_weights(alone))
-    for words, message in (
+    pairs = [dev, bh.pairs_from_bitext(texts, "news")]
+    expected = train(start, pairs, tmp_path / "b", strategy="x-y", dev=dev,
+                     num_train_epochs=2, **SMALL)  # fmt: skip
+    trained = SentenceTransformer(str(out / "model"), device="cpu")
+    np.testing.assert_array_equal(flatten_weights(trained), flatten_weights(expected))
+    for arguments, message in (
         ([], "--train is needed, or --bitext"),
         (["--bitext", tmp_path / "news.de"], "--bitext takes LANG=FILE,LANG=FILE of two languages"),
         (["--bitext", f"de={tmp_path / 'news.de'}"], "of two languages, not 'de="),
         (["--bitext", "de=a,de=b"], "of two languages, not 'de=a,de=b'"),
         (["--bitext", "de=a,en="], "of two languages, not 'de=a,en='"),
         (["--bitext", "de=none,en=none"], "there is no file none"),
-        (["--bitext", both, "--negatives", 1], "--negatives changes nothing of de="),
-        (["--bitext", both, "--dev", "xquad-r", "--dev-pairs", "x"], "leave one"),
-        (["--bitext", both, "--dev-languages", "de"], "goes with --dev or --dev-pairs"),
+        (["--bitext", bitext, "--negatives", 1], "--negatives changes nothing of de="),
+        (["--bitext", bitext, "--dev", "xquad-r", "--dev-pairs", "x"], "leave one"),
+        (["--bitext", bitext, "--dev-languages", "de"], "goes with --dev or --dev-pairs"),
     ):  # fmt: skip
-        failed = run_cli("train", start, "--output", tmp_path / "x", *common, *words)
-        assert (failed.code, message in failed.err) == (2, True), failed.err
+        result = run_cli("train", start, "--output", tmp_path / "x", *options, *arguments)
+        assert (result.code, message in result.err) == (2, True), result.err

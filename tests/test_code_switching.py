@@ -1,4 +1,4 @@
-"""Code switching replaces what the lexicon has, as often as asked, and nothing else."""
+"""Code switching: words of the lexicon are replaced, as often as the probability says."""
 
 import json
 from collections import Counter
@@ -39,19 +39,19 @@ ENTRIES: list[Entry] = [
         ("casa", "es", {"casa"}),  # a language that the lexicon has not
     ],
 )  # fmt: skip
-def test_what_is_replaced(text: str, lang: str, switched: set[str]) -> None:
+def test_words_of_the_lexicon_are_replaced(text: str, lang: str, switched: set[str]) -> None:
     switch = code_switch(1.0, ENTRIES)
     assert {switch(text, lang, seed) for seed in range(200)} == switched
     assert {code_switch(0.0, ENTRIES)(text, lang, seed) for seed in range(20)} == {text}
 
 
-def test_how_often_and_into_what() -> None:
+def test_probability_and_languages_of_translations() -> None:
     switch = code_switch(0.3, ENTRIES)
     words = [switch("Haus", "de", seed) for seed in range(4000)]
     assert words == [switch("Haus", "de", seed) for seed in range(4000)]
     counts = Counter(words)
-    kept = counts.pop("Haus")
-    assert binomtest(4000 - kept, 4000, 0.3).pvalue > 0.001
+    n_unchanged = counts.pop("Haus")
+    assert binomtest(4000 - n_unchanged, 4000, 0.3).pvalue > 0.001
     assert set(counts) == {"house", "房子", "บ้าน", "घर"}
     assert chisquare(list(counts.values())).pvalue > 0.001
     # Of a language with two words, each as often as the other: the language is drawn first.
@@ -68,7 +68,7 @@ def test_coverage_is_the_share_of_words() -> None:
     assert switch.measure_coverage([]) == 0
 
 
-def test_a_lexicon_of_a_file(tmp_path: Path) -> None:
+def test_reading_a_lexicon(tmp_path: Path) -> None:
     path = tmp_path / "words.jsonl"
     path.write_text("".join(json.dumps(entry) + "\n" for entry in ENTRIES), "utf-8")
     assert code_switch(1.0, path)("Afrika", "de", 0) == "Africa"
@@ -102,7 +102,7 @@ WORDS = [{"de": "Haus", "en": "house", "zh": "房子"}]
 def test_a_sampler_switches_its_rows_and_no_others() -> None:
     pairs = pairs_from_groups(GROUPS, negatives=1)
     plain = HybridBatchSampler(pairs, 8, seed=1, strategy="hybrid")
-    found = {}
+    rows_by_side = {}
     for on in ("queries", "passages", "both"):
         switch = code_switch(1.0, WORDS, on=on)
         sampler = HybridBatchSampler(
@@ -110,40 +110,40 @@ def test_a_sampler_switches_its_rows_and_no_others() -> None:
         )
         assert sampler.coverage == 1 / 3
         assert sampler.audit().coverage == 1 / 3
-        found[on] = [row for batch in sampler for row in pairs.__getitems__(batch)]
+        rows_by_side[on] = [row for batch in sampler for row in pairs.__getitems__(batch)]
         # The same groups in the same languages as without switching.
         assert [pairs.decode_row(code) for batch in sampler for code in batch] == [
             pairs.decode_row(code) for batch in plain for code in batch
         ]
     originals = [row for batch in plain for row in pairs.__getitems__(batch)]
-    for at, row in enumerate(originals):
+    for i, row in enumerate(originals):
         assert row["anchor"].split()[0] in ("Haus", "house")
-        assert found["queries"][at] | {"anchor": row["anchor"]} == row
-        assert found["passages"][at]["anchor"] == row["anchor"]
+        assert rows_by_side["queries"][i] | {"anchor": row["anchor"]} == row
+        assert rows_by_side["passages"][i]["anchor"] == row["anchor"]
         for name in ("anchor", "positive", "negative_1"):
-            words = found["both"][at][name].split()
+            words = rows_by_side["both"][i][name].split()
             assert words[0] in {"Haus", "house", "房子"} - {row[name].split()[0]}
             assert words[1:] == row[name].split()[1:]
         # Numbers are those of the texts themselves: what masks a passage masks it switched.
-        assert found["both"][at]["label"] == row["label"]
+        assert rows_by_side["both"][i]["label"] == row["label"]
 
 
 def test_rows_are_switched_anew_in_each_epoch_and_alike_from_the_start() -> None:
-    chosen = parse_strategy("x-x-mono", code_switch=code_switch(0.5, WORDS))
+    strategy = parse_strategy("x-x-mono", code_switch=code_switch(0.5, WORDS))
 
-    def epochs() -> list[list[str]]:
+    def draw_epochs() -> list[list[str]]:
         pairs = pairs_from_groups(GROUPS)
-        sampler = HybridBatchSampler(pairs, 8, seed=3, strategy=chosen)
-        found = []
+        sampler = HybridBatchSampler(pairs, 8, seed=3, strategy=strategy)
+        anchors = []
         for epoch in range(2):
             sampler.set_epoch(epoch)
             rows = [row for batch in sampler for row in pairs.__getitems__(batch)]
-            found.append(sorted(row["anchor"] for row in rows))
-        return found
+            anchors.append(sorted(row["anchor"] for row in rows))
+        return anchors
 
-    first, second = epochs()
+    first, second = draw_epochs()
     assert first != second
-    assert epochs() == [first, second]
+    assert draw_epochs() == [first, second]
 
 
 def test_one_set_of_pairs_under_many_switches() -> None:
@@ -151,11 +151,11 @@ def test_one_set_of_pairs_under_many_switches() -> None:
     # A switch for each of 255 words that are the translation: rows are of the sampler's own.
     for i in range(255):
         switch = code_switch(1.0, [{"de": "Haus", "en": f"house{i}"}], on="queries")
-        chosen = parse_strategy("x-x-mono", code_switch=switch)
+        strategy = parse_strategy("x-x-mono", code_switch=switch)
         if i not in (0, 7, 254):
             assert pairs.register_variant(switch, 0) > 0
             continue
-        batches = list(HybridBatchSampler(pairs, 8, strategy=chosen))
+        batches = list(HybridBatchSampler(pairs, 8, strategy=strategy))
         rows = [row for batch in batches for row in pairs.__getitems__(batch)]
         german = [row["anchor"].split()[0] for row in rows if "Frage" in row["anchor"]]
         assert set(german) == {f"house{i}"}

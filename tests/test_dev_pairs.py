@@ -1,4 +1,4 @@
-"""Pairs to judge on: their loss chooses the checkpoint, and ends a training."""
+"""Pairs as a development set: their loss chooses the checkpoint, and ends a training."""
 
 import json
 from pathlib import Path
@@ -21,61 +21,61 @@ STEPS: dict[str, Any] = SMALL | {
 }  # fmt: skip
 
 
-def loss_of(model: Any, pairs: bh.ParallelPairs, temperature: float) -> float:
+def compute_loss(model: Any, pairs: bh.ParallelPairs, temperature: float) -> float:
     """Return the mean over the batches of four that the strategy draws, by the formula."""
     losses = []
     for batch in bh.HybridBatchSampler(pairs, 4, strategy="x-y", seed=5):
         rows = pairs.__getitems__(batch)
-        asked, answers = (
+        queries, passages = (
             model.encode([row[name] for row in rows], normalize_embeddings=True)
             for name in ("anchor", "positive")
         )
-        scores = np.exp(asked @ answers.T / temperature)  # no two rows share a passage
+        scores = np.exp(queries @ passages.T / temperature)  # no two rows share a passage
         losses.append(-np.log(np.diag(scores) / scores.sum(axis=1)).mean())
     assert len(losses) == 3
     return float(np.mean(losses))
 
 
 def test_the_best_checkpoint_is_that_of_the_lowest_loss(tmp_path: Path) -> None:
-    every = bh.pairs_from_groups(make_groups(42))
-    pairs, dev = every.subset(range(30)), every.subset(range(30, 42))
+    all_pairs = bh.pairs_from_groups(make_groups(42))
+    pairs, dev = all_pairs.subset(range(30)), all_pairs.subset(range(30, 42))
     # A rate that is too high: it gets worse.
     options = STEPS | {"max_steps": 12, "learning_rate": 3.0, "loss": {"temperature": 0.1}}
     trained = train(static_model(), pairs, tmp_path, dev=dev, **options)
     record = json.loads((tmp_path / "training.json").read_text())
     assert record["recipe"]["dev"]["sha256"] == dev.digest()
     last = tmp_path / "checkpoints" / "checkpoint-12" / "trainer_state.json"
-    seen = {
+    losses = {
         entry["step"]: entry["eval_loss"]
         for entry in json.loads(last.read_text())["log_history"]
         if "eval_loss" in entry
     }
-    assert list(seen) == [2, 4, 6, 8, 10, 12]
-    for step, value in seen.items():
+    assert list(losses) == [2, 4, 6, 8, 10, 12]
+    for step, value in losses.items():
         model = bh.SentenceTransformerEncoder(tmp_path / "checkpoints" / f"checkpoint-{step}").model
-        assert loss_of(model, dev, 0.1) == pytest.approx(value, rel=1e-4)
-    best = min(seen, key=lambda step: seen[step])
-    assert best != 12, seen
-    assert record["best"] == {"metric": "eval_loss", "value": seen[best], "step": best}
-    assert loss_of(trained, dev, 0.1) == pytest.approx(seen[best], rel=1e-4)
+        assert compute_loss(model, dev, 0.1) == pytest.approx(value, rel=1e-4)
+    best = min(losses, key=lambda step: losses[step])
+    assert best != 12, losses
+    assert record["best"] == {"metric": "eval_loss", "value": losses[best], "step": best}
+    assert compute_loss(trained, dev, 0.1) == pytest.approx(losses[best], rel=1e-4)
     with pytest.raises(BadOption, match="another dev"):
-        train(static_model(), pairs, tmp_path, dev=every.subset(range(31, 42)), **options)
+        train(static_model(), pairs, tmp_path, dev=all_pairs.subset(range(31, 42)), **options)
 
 
 def test_patience_and_the_options_of_the_loss(tmp_path: Path) -> None:
-    every = bh.pairs_from_groups(make_groups(42))
+    all_pairs = bh.pairs_from_groups(make_groups(42))
     loss = {"consistency": 0.5, "symmetric": True}
     options = STEPS | {"max_steps": 40, "learning_rate": 0.0}  # nothing is better than the first
     start = static_model()
     before = flatten_weights(start)
-    dev = bh.DevSet(every.subset(range(30, 42)), patience=2)
-    pairs = every.subset(range(30))
+    dev = bh.DevSet(all_pairs.subset(range(30, 42)), patience=2)
+    pairs = all_pairs.subset(range(30))
     trained = train(start, pairs, tmp_path, dev=dev, loss=loss, **options)
     assert json.loads((tmp_path / "training.json").read_text())["steps"] == 6
     assert torch.equal(torch.tensor(flatten_weights(trained)), torch.tensor(before))
 
 
-def test_pairs_that_cannot_judge(tmp_path: Path) -> None:
+def test_pairs_that_are_no_development_set(tmp_path: Path) -> None:
     pairs = bh.pairs_from_groups(make_groups(42))
     with pytest.raises(BadOption, match="primary is 'multi_AP'; pairs as a development set have"):
         bh.DevSet(pairs, primary="multi_AP")

@@ -29,7 +29,7 @@ from beir_hybrid.pairs.reading import pairs_from_groups, read_pairs
 from beir_hybrid.pairs.row_codes import SampledRow
 from beir_hybrid.training.towers import freeze_tower, match_attention_layers
 from tests.models import static_model, tiny_clip, tiny_siglip, transformer_model
-from tests.test_pairs import number
+from tests.test_pairs import hash_text
 from tests.test_resume_training import simulate_kill
 
 LANGS = ("de", "en", "fr")
@@ -143,9 +143,9 @@ def test_groups_of_a_collection_by_hand(tmp_path: Path) -> None:
     order = [row["id"] for row in pairs.data.table.to_pylist()]
     for name in ("a#0", "a#1", "twin#0"):
         golds = pairs.groups.gold_hashes[order.index(name)]
-        assert sorted(golds[golds >= 0].tolist()) == sorted(map(number, texts))
+        assert sorted(golds[golds >= 0].tolist()) == sorted(map(hash_text, texts))
     blue = pairs.groups.gold_hashes[order.index("b#0")]
-    expected = [number("Blau"), number("blue"), number(checksum(tmp_path / "b.png"))]
+    expected = [hash_text("Blau"), hash_text("blue"), hash_text(checksum(tmp_path / "b.png"))]
     assert sorted(blue[blue >= 0].tolist()) == sorted(expected)
 
 
@@ -229,7 +229,7 @@ def test_rows_are_pictures_or_texts(flag_pairs: ParallelPairs) -> None:
     assert row["positive"].getpixel((3, 3)) == COLOURS["red"][2]
     assert row["positive"].getpixel((3, 20)) == COLOURS["blue"][2]
     path = flag_pairs.data.table["path.image"][1].as_py()
-    assert row["label"][0] == number(checksum(Path(path)))
+    assert row["label"][0] == hash_text(checksum(Path(path)))
     assert flag_pairs[1]["positive"].size == (32, 32)  # a plain index shows the picture
     plain = flag_pairs.select([1, 2])
     assert plain[0]["positive"].getpixel((3, 20)) == COLOURS["blue"][2]

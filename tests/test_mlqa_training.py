@@ -1,4 +1,4 @@
-"""On MLQA-R, where a question is in two to four of seven languages, batches are as promised."""
+"""Batches of MLQA-R, where a query is in two to four of seven languages, and small trainings."""
 
 import json
 from collections import Counter
@@ -33,93 +33,102 @@ def pairs(mirror: Path, loaded: dict[str, ParallelPairs]) -> ParallelPairs:  # n
     return loaded["mlqa-r"]
 
 
-def languages(pairs: ParallelPairs) -> list[tuple[set[str], set[str]]]:
-    """Return, for each group, the languages of its questions and of its passages."""
-    found: list[Any] = [(set(), set()) for _ in range(len(pairs))]
+def list_languages(pairs: ParallelPairs) -> list[tuple[set[str], set[str]]]:
+    """Return, for each group, the languages of its queries and of its passages."""
+    languages: list[Any] = [(set(), set()) for _ in range(len(pairs))]
     for place, part in enumerate(("query", "positive")):
         for lang in pairs.languages:
             for group, text in enumerate(pairs.data.table[f"{part}.{lang}"].to_pylist()):
                 if text is not None:
-                    found[group][place].add(lang)
-    return found
+                    languages[group][place].add(lang)
+    return languages
 
 
 @dataclass
 class Tally:
-    """What a strategy drew, beside what it should have drawn given what was left."""
+    """Counts of the languages that a strategy draws, and of those to be expected."""
 
     groups: list[tuple[set[str], set[str]]]
     kinds: set[str]
-    only: str  # a pair of languages, or any
-    found: Counter[str] = field(default_factory=Counter)
+    single_pair: str  # of languages, if a strategy draws no other
+    counts: Counter[str] = field(default_factory=Counter)
     expected: Counter[str] = field(default_factory=Counter)
-    free: Counter[str] = field(default_factory=Counter)  # kinds, where all had full batches
-    left: dict[str, Counter[str]] = field(default_factory=dict)
+    kinds_of_choice: Counter[str] = field(default_factory=Counter)  # where all had full batches
+    remaining: dict[str, Counter[str]] = field(default_factory=dict)
 
-    def options(self, group: int, kind: str) -> list[str]:
+    def list_options(self, group: int, kind: str) -> list[str]:
         """Return the pairs of languages that a group has for a kind of batch."""
-        asked, answered = self.groups[group]
+        queries, passages = self.groups[group]
         mono = kind.startswith("mono")
-        all_ = [f"{q}-{p}" for q in sorted(asked) for p in sorted(answered) if (q == p) == mono]
-        return [one for one in all_ if self.only in ("", one)]
+        options = [
+            f"{q}-{p}" for q in sorted(queries) for p in sorted(passages) if (q == p) == mono
+        ]
+        return [pair for pair in options if self.single_pair in ("", pair)]
 
-    def begin(self) -> None:
-        """Count what an epoch has."""
+    def begin_epoch(self) -> None:
+        """Count what the groups of an epoch offer."""
         for kind in self.kinds:
-            self.left[kind] = Counter()
+            self.remaining[kind] = Counter()
             for group in range(len(self.groups)):
-                self.left[kind].update(self.options(group, kind))
+                self.remaining[kind].update(self.list_options(group, kind))
 
-    def full(self, kind: str, rows: list[SampledRow]) -> None:
-        """Count a full batch and what it could have been."""
-        enough = {k: [one for one, n in self.left[k].items() if n >= SIZE] for k in self.kinds}
-        if all(enough.values()):
-            self.free[kind] += 1
+    def count_full(self, kind: str, rows: list[SampledRow]) -> None:
+        """Count a full batch, and the languages that it could have had."""
+        options = {
+            k: [pair for pair, n in self.remaining[k].items() if n >= SIZE] for k in self.kinds
+        }
+        if all(options.values()):
+            self.kinds_of_choice[kind] += 1
         names = [f"{row.query_language}-{row.passage_language}" for row in rows]
         if kind in ("mono", "cross"):  # one pair of languages for all rows
             assert len(set(names)) == 1
-            self.found[names[0]] += 1
-            self.expected.update(dict.fromkeys(enough[kind], 1 / len(enough[kind])))
+            self.counts[names[0]] += 1
+            self.expected.update(dict.fromkeys(options[kind], 1 / len(options[kind])))
             return
-        for row, one in zip(rows, names, strict=True):
-            self.found[one] += 1
-            mine = self.options(row.group, kind)
-            self.expected.update(dict.fromkeys(mine, 1 / len(mine)))
+        for row, name in zip(rows, names, strict=True):
+            self.counts[name] += 1
+            row_options = self.list_options(row.group, kind)
+            self.expected.update(dict.fromkeys(row_options, 1 / len(row_options)))
 
-    def take(self, rows: list[SampledRow], kind: str) -> None:
-        """Count rows out of what is left."""
+    def remove(self, rows: list[SampledRow], kind: str) -> None:
+        """Remove rows from what remains."""
         for row in rows:
-            assert f"{row.query_language}-{row.passage_language}" in self.options(row.group, kind)
-            for one in self.kinds:
-                self.left[one].subtract(self.options(row.group, one))
+            assert f"{row.query_language}-{row.passage_language}" in self.list_options(
+                row.group, kind
+            )
+            for other in self.kinds:
+                self.remaining[other].subtract(self.list_options(row.group, other))
 
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_composition(name: str, pairs: ParallelPairs) -> None:
     shares = dict(bh.parse_strategy(name).kinds)
-    tally = Tally(languages(pairs), set(shares), "en-en" if name == "en-en" else "")
+    tally = Tally(list_languages(pairs), set(shares), "en-en" if name == "en-en" else "")
     for seed in SEEDS:
         sampler = HybridBatchSampler(pairs, SIZE, seed=seed, strategy=name)
-        tally.begin()
-        drawn = 0
+        tally.begin_epoch()
+        n_rows = 0
         for batch in sampler.batches():
             rows = [pairs.decode_row(code) for code in batch.codes]
             if len(rows) == SIZE:
-                tally.full(batch.kind, rows)
-            tally.take(rows, batch.kind)
-            drawn += len(rows)
+                tally.count_full(batch.kind, rows)
+            tally.remove(rows, batch.kind)
+            n_rows += len(rows)
         audit = sampler.audit()
-        assert sum(audit.rows.values()) == drawn
-        assert drawn + sum(audit.left_out.values()) == len(pairs)
+        assert sum(audit.rows.values()) == n_rows
+        assert n_rows + sum(audit.left_out.values()) == len(pairs)
     # Kinds are drawn by the strategy while there is a full batch of either.
-    assert set(tally.free) == set(shares)
+    assert set(tally.kinds_of_choice) == set(shares)
     if name == "hybrid":
-        assert binomtest(tally.free["mono"], tally.free.total(), 0.5).pvalue > 0.001
+        assert (
+            binomtest(tally.kinds_of_choice["mono"], tally.kinds_of_choice.total(), 0.5).pvalue
+            > 0.001
+        )
     # Languages are drawn alike among those that a group, or a full batch, has.
-    assert set(tally.found) <= set(tally.expected)
-    cells = [one for one, n in tally.expected.items() if n >= 5]
+    assert set(tally.counts) <= set(tally.expected)
+    cells = [pair for pair, n in tally.expected.items() if n >= 5]
     statistic = sum(
-        (tally.found[one] - tally.expected[one]) ** 2 / tally.expected[one] for one in cells
+        (tally.counts[pair] - tally.expected[pair]) ** 2 / tally.expected[pair] for pair in cells
     )
     assert chi2.sf(statistic, max(len(cells) - 1, 1)) > 0.001, tally
 

@@ -1,4 +1,4 @@
-"""Pairs keep each text once, make the rows that are asked for, and lose nothing silently."""
+"""Parallel pairs: reading, rows, hard negatives, subsets and joins; nothing is lost silently."""
 
 import json
 import logging
@@ -43,20 +43,20 @@ GROUPS: list[dict[str, Any]] = [
 ]
 
 
-def number(text: str) -> int:
-    """64-bit FNV-1a with a mixed end, in plain Python."""
-    state, whole = 0xCBF29CE484222325, (1 << 64) - 1
+def hash_text(text: str) -> int:
+    """Return the 64-bit FNV-1a hash with a mixed end, in plain Python."""
+    state, mask = 0xCBF29CE484222325, (1 << 64) - 1
     for byte in text.encode():
-        state = (state ^ byte) * 0x100000001B3 & whole
+        state = (state ^ byte) * 0x100000001B3 & mask
     state ^= state >> 33
-    state = state * 0xFF51AFD7ED558CCD & whole
+    state = state * 0xFF51AFD7ED558CCD & mask
     return (state ^ (state >> 33)) >> 1
 
 
-def test_numbers_of_texts() -> None:
+def test_hashes_of_texts() -> None:
     texts = ["", "a", "Ada.", "เอดา", "x" * 1000, None, "a"]
     column = pa.chunked_array([texts[:3], texts[3:]], pa.string())
-    expected = [-1 if text is None else number(text) for text in texts]
+    expected = [-1 if text is None else hash_text(text) for text in texts]
     assert hash_texts(column).tolist() == expected
     sliced = pa.chunked_array([pa.array(texts).slice(2, 4)])
     assert hash_texts(sliced).tolist() == expected[2:6]
@@ -69,7 +69,7 @@ def test_rows_by_hand() -> None:
     code = pairs.encode_rows(0, 1, 2)  # Who?, and the Thai answer
     assert pairs.decode_row(int(code)) == SampledRow(0, "en", "th")
     (row,) = pairs.__getitems__([int(code)])
-    ada, thai, year = number("Ada."), number("เอดา"), number("1843")
+    ada, thai, year = hash_text("Ada."), hash_text("เอดา"), hash_text("1843")
     assert row == {"anchor": "Who?", "positive": "เอดา", "label": [thai, ada, ada, thai]}
     assert list(row) == pairs.column_names == list(pairs.features)
     # A plain index is the first language that has both, or else the first of each.
@@ -87,11 +87,11 @@ def test_hard_negatives() -> None:
     rows = pairs.__getitems__([int(pairs.encode_rows(0, 0, 0)), int(pairs.encode_rows(0, 0, 1))])
     assert [(row["negative_1"], row["negative_2"]) for row in rows] == [
         ("Bob.", "Cy."),
-        ("Bob.", "Bob."),  # gone round
+        ("Bob.", "Bob."),  # repeated
     ]
-    ada, thai = number("Ada."), number("เอดา")
-    assert rows[0]["label"] == [ada, ada, ada, thai, -2, number("Bob."), number("Cy.")]
-    assert rows[1]["label"] == [ada, ada, ada, thai, -2, number("Bob."), number("Bob.")]
+    ada, thai = hash_text("Ada."), hash_text("เอดา")
+    assert rows[0]["label"] == [ada, ada, ada, thai, -2, hash_text("Bob."), hash_text("Cy.")]
+    assert rows[1]["label"] == [ada, ada, ada, thai, -2, hash_text("Bob."), hash_text("Bob.")]
 
 
 def test_translations() -> None:
@@ -104,15 +104,15 @@ def test_translations() -> None:
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "jsonl.gz", "parquet"])
-def test_files(kind: str, tmp_path: Path) -> None:
+def test_reading_files(kind: str, tmp_path: Path) -> None:
     path = tmp_path / f"groups.{kind}"
     if kind == "parquet":
         pq.write_table(pa.Table.from_pylist(GROUPS), path)
     else:
         import gzip
 
-        opened = gzip.open if kind.endswith("gz") else open
-        with opened(path, "wt", encoding="utf-8") as file:
+        open_text = gzip.open if kind.endswith("gz") else open
+        with open_text(path, "wt", encoding="utf-8") as file:
             file.writelines(json.dumps(group) + "\n" for group in GROUPS)
     for _ in range(2):  # converted, and then from the cache
         pairs = read_pairs(path, negatives=1)
@@ -124,7 +124,7 @@ def test_files(kind: str, tmp_path: Path) -> None:
     assert len(list((tmp_path / "cache" / "pairs").glob("[!.]*"))) == 1
 
 
-def test_a_collection_with_its_golds() -> None:
+def test_pairs_of_a_collection() -> None:
     corpus = {f"{lang}:{i}": {"text": f"{lang}{i}"} for lang in ("de", "en") for i in range(4)}
     qrels = {
         "de:q:1": {"de:0": 1, "en:0": 1, "en:1": 1, "en:3": 0},
@@ -139,13 +139,13 @@ def test_a_collection_with_its_golds() -> None:
     assert pairs.groups.has_query.tolist() == [[True, True], [True, True], [False, True]]
     assert pairs.groups.has_passage.tolist() == [[True, True], [False, True], [False, True]]
     row = pairs.__getitems__([int(pairs.encode_rows(1, 0, 1))])[0]
-    de0, en0, en1 = number("de0"), number("en0"), number("en1")
+    de0, en0, en1 = hash_text("de0"), hash_text("en0"), hash_text("en1")
     assert (row["anchor"], row["positive"]) == ("frage", "en1")
     # What answers the query: by language in this group, and the rest.
     assert row["label"] == [en1, -1, en1, *sorted([de0, en0], key=lambda x: x != de0)]
     assert pairs.groups.gold_hashes[0].tolist() == [de0, en0, en1, -1]
-    some = pairs_from_collection(collection, queries=["two"])
-    assert some[0]["anchor"] == "other"
+    subset = pairs_from_collection(collection, queries=["two"])
+    assert subset[0]["anchor"] == "other"
     with pytest.raises(BadData, match="none of the queries"):
         pairs_from_collection(collection, queries=["three"])
 
@@ -156,8 +156,8 @@ def test_bitext_and_monolingual_pairs() -> None:
     assert pairs.groups.has_query.tolist() == [[True, True], [True, False]]
     with pytest.raises(BadData, match=r"as many lines each, these have \{'de': 1, 'en': 2\}"):
         pairs_from_bitext({"de": ["x"], "en": ["x", "y"]})
-    plain = pairs_from_groups([{"query": "Who?", "positive": "Ada."}], language="eng-Latn")
-    assert plain.languages == ("en",)
+    english = pairs_from_groups([{"query": "Who?", "positive": "Ada."}], language="eng-Latn")
+    assert english.languages == ("en",)
 
 
 def test_sources_are_joined() -> None:
@@ -167,7 +167,7 @@ def test_sources_are_joined() -> None:
     )
     pairs = join_pairs([first, second])
     assert (len(pairs), pairs.sources) == (3, (("first", 2), ("second", 1)))
-    assert pairs[2] == {**second[0], "label": [number("1843"), -1, -1, number("1843")]}
+    assert pairs[2] == {**second[0], "label": [hash_text("1843"), -1, -1, hash_text("1843")]}
     with pytest.raises(BadData, match="two sources are called 'first'"):
         join_pairs([first, first])
     with pytest.raises(BadData, match=r"different numbers of hard negatives: \[0, 1\]"):
@@ -176,7 +176,7 @@ def test_sources_are_joined() -> None:
         join_pairs([])
 
 
-def test_what_is_left_out_is_counted(caplog: pytest.LogCaptureFixture) -> None:
+def test_problems_are_counted_and_warned_of(caplog: pytest.LogCaptureFixture) -> None:
     groups = [
         {"query": {"de": "a", "en": "  "}, "positive": {"de": "b"}, "negative": {"de": ["b", "c"]}},
         {"query": {"de": "d"}, "positive": {"de": "e", "en": ""}, "negative": {"de": ["f"]}},
@@ -209,7 +209,7 @@ def test_a_negative_that_answers_in_another_language_is_left_out(
     )
 
 
-def test_what_was_left_out_is_told_again_of_the_cache(
+def test_problems_are_warned_of_again_from_the_cache(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "mine.jsonl"
@@ -225,15 +225,15 @@ def test_what_was_left_out_is_told_again_of_the_cache(
         ]
 
 
-@pytest.mark.parametrize("damage", ["cut", "gone", "noted"])
-def test_a_damaged_cache_is_made_again(damage: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", ["truncated", "missing", "facts"])
+def test_a_damaged_cache_is_rebuilt(damage: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.jsonl"
     path.write_text("".join(json.dumps(group) + "\n" for group in GROUPS))
     expected = list(read_pairs(path, negatives=1))
     (table,) = (tmp_path / "cache").rglob("*.arrow")
-    if damage == "cut":
+    if damage == "truncated":
         table.write_bytes(table.read_bytes()[:50])
-    elif damage == "gone":
+    elif damage == "missing":
         table.unlink()
     else:
         (table.parent / "found.json").write_text("{")
@@ -241,35 +241,36 @@ def test_a_damaged_cache_is_made_again(damage: str, tmp_path: Path) -> None:
     assert table.exists()
 
 
-def test_some_languages_alone(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_languages_to_keep(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     groups = [*GROUPS, {**GROUPS[0], "id": "c", "positive": {"th": "เอดา"}}]
     path = tmp_path / "mine.jsonl"
     path.write_text("".join(json.dumps(group) + "\n" for group in groups))
-    told = "1 groups are left out, without query or passage in these languages, first in group"
-    makes: Any = (
+    message = "1 groups are left out, without query or passage in these languages, first in group"
+    factories: Any = (
         ("pairs", pairs_from_groups, groups),
         ("mine", read_pairs, path),
         ("mine", read_pairs, path),
     )
-    for name, of, what in makes:
-        make = partial(of, what)
+    ada = hash_text("Ada.")
+    for name, factory, source in factories:
+        make = partial(factory, source)
         caplog.clear()
-        found = make(languages=["tha", "en"], negatives=1)
-        assert [found.languages, len(found), len(found[2:]["anchor"])] == [("en", "th"), 3, 1]
-        assert found[0] == {
+        pairs = make(languages=["tha", "en"], negatives=1)
+        assert [pairs.languages, len(pairs), len(pairs[2:]["anchor"])] == [("en", "th"), 3, 1]
+        assert pairs[0] == {
             "anchor": "Who?", "positive": "Ada.", "negative_1": "Bob.",
-            "label": [number("Ada."), number("Ada."), number("เอดา"), -2, number("Bob.")],
+            "label": [ada, ada, hash_text("เอดา"), -2, hash_text("Bob.")],
         }  # fmt: skip
         assert not caplog.records
         # Of "b" the query is in English and the passage is not, as of "c".
-        some = make(languages=["en", "de"])
-        assert (some.languages, len(some)) == (("de", "en"), 1)
+        subset = make(languages=["en", "de"])
+        assert (subset.languages, len(subset)) == (("de", "en"), 1)
         (record,) = caplog.records
-        assert record.getMessage() == f"{name}: {told.replace('1', '2')} 'b'"
+        assert record.getMessage() == f"{name}: {message.replace('1', '2')} 'b'"
         with pytest.raises(BadOption, match=r"no language of the groups is 'fr'; there are .*de"):
             make(languages=["de", "fr"])
-    left = {folder.name for folder in (tmp_path / "cache" / "pairs").glob("[!.]*")}
-    assert len(left) == 2
+    folders = {folder.name for folder in (tmp_path / "cache" / "pairs").glob("[!.]*")}
+    assert len(folders) == 2
 
 
 def test_blank_lines_of_bitext_are_counted(caplog: pytest.LogCaptureFixture) -> None:
@@ -323,12 +324,12 @@ def test_blank_lines_of_bitext_are_counted(caplog: pytest.LogCaptureFixture) -> 
         ),
     ],
 )
-def test_groups_that_make_no_sense(groups: Any, options: Any, message: str) -> None:
+def test_malformed_groups(groups: Any, options: Any, message: str) -> None:
     with pytest.raises(BadData, match=message):
         pairs_from_groups(groups, **options)
 
 
-def test_files_that_make_no_sense(tmp_path: Path) -> None:
+def test_unreadable_files(tmp_path: Path) -> None:
     with pytest.raises(BadData, match="there is no file"):
         read_pairs(tmp_path / "none.jsonl")
     (tmp_path / "some.csv").touch()
@@ -342,31 +343,31 @@ def test_files_that_make_no_sense(tmp_path: Path) -> None:
     (tmp_path / "half.parquet").write_bytes(b"PAR1")
     with pytest.raises(BadData, match="is no Parquet file"):
         read_pairs(tmp_path / "half.parquet")
-    left = [path for path in (tmp_path / "cache").rglob("*") if path.name.endswith(".arrow")]
-    assert left == []
+    tables = [path for path in (tmp_path / "cache").rglob("*") if path.name.endswith(".arrow")]
+    assert tables == []
 
 
-def test_plain_datasets_of_some_groups() -> None:
+def test_selecting_groups_as_a_plain_dataset() -> None:
     pairs = pairs_from_groups(GROUPS)
     assert pairs.select([1]).to_list() == [pairs[1]]
     assert np.array_equal([len(row["label"]) for row in pairs], [4, 4])
 
 
-def test_some_columns_of_all_groups() -> None:
+def test_selecting_columns() -> None:
     pairs = pairs_from_groups(
         {"query": {"de": f"q{i}"}, "positive": {"de": f"p{i}"}} for i in range(2500)
     )
-    some = pairs.select_columns(["positive"])
-    assert (len(some), some.shape, list(some.features)) == (2500, (2500, 1), ["positive"])
-    assert some[2499] == {"positive": "p2499"}
-    assert some.select([3, 2400]).to_list() == [{"positive": "p3"}, {"positive": "p2400"}]
-    assert some.__getitems__([int(pairs.encode_rows(7, 0, 0))]) == [{"positive": "p7"}]
+    subset = pairs.select_columns(["positive"])
+    assert (len(subset), subset.shape, list(subset.features)) == (2500, (2500, 1), ["positive"])
+    assert subset[2499] == {"positive": "p2499"}
+    assert subset.select([3, 2400]).to_list() == [{"positive": "p3"}, {"positive": "p2400"}]
+    assert subset.__getitems__([int(pairs.encode_rows(7, 0, 0))]) == [{"positive": "p7"}]
     assert pairs.column_names == ["anchor", "positive", "label"]
     with pytest.raises(BadOption, match="no column 'negative'"):
         pairs.select_columns(["negative"])
 
 
-def test_it_looks_like_what_its_rows_are() -> None:
+def test_shape_and_indexing_are_those_of_rows() -> None:
     pairs = pairs_from_groups(GROUPS, negatives=1)
     assert repr(pairs) == (
         "ParallelPairs(2 groups in de, en, th; columns anchor, positive, negative_1, label)"
@@ -382,7 +383,7 @@ def test_it_looks_like_what_its_rows_are() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "instead"),
+    ("name", "cure"),
     [
         ("map", "change the groups that the pairs are made of"),
         ("rename_column", "change the groups"),
@@ -395,62 +396,64 @@ def test_it_looks_like_what_its_rows_are() -> None:
         ("to_pandas", r"pairs.select\(range\(len\(pairs\)\)\) is a plain dataset"),
     ],
 )
-def test_what_would_change_the_stored_table_says_what_to_do(name: str, instead: str) -> None:
-    with pytest.raises(BadOption, match=f"ParallelPairs has no {name}: .*{instead}"):
+def test_unsupported_methods_name_the_cure(name: str, cure: str) -> None:
+    with pytest.raises(BadOption, match=f"ParallelPairs has no {name}: .*{cure}"):
         getattr(pairs_from_groups(GROUPS), name)(0.2)
 
 
-def test_they_travel_to_other_processes(tmp_path: Path) -> None:
+def test_pairs_can_be_pickled(tmp_path: Path) -> None:
     path = tmp_path / "mine.jsonl"
     path.write_text("".join(json.dumps(group) + "\n" for group in GROUPS))
     pairs = read_pairs(path, negatives=2)
     sampler = HybridBatchSampler(pairs, 1, strategy="x-y")
     codes = [code for batch in sampler for code in batch]
-    copied = pickle.loads(pickle.dumps(pairs))  # noqa: S301 - our own
-    assert copied.__getitems__(codes) == pairs.__getitems__(codes)
-    assert copied.digest() == pairs.digest()
-    copied.set_epoch(3)  # of no sampler
+    unpickled = pickle.loads(pickle.dumps(pairs))  # noqa: S301 - our own
+    assert unpickled.__getitems__(codes) == pairs.__getitems__(codes)
+    assert unpickled.digest() == pairs.digest()
+    unpickled.set_epoch(3)  # of no sampler
     assert sampler.epoch == 0
     pairs.set_epoch(3)
     assert sampler.epoch == 3
 
 
-def test_groups_are_held_out() -> None:
-    def made(name: str, n: int) -> Any:
+def test_subsets() -> None:
+    def make_part(name: str, n: int) -> Any:
         return pairs_from_groups(
             [{"id": f"{i}", "query": {"de": f"{name}{i}?", "en": f"{name}{i}?e"},
               "positive": {"de": f"{name}{i}"}, "negative": {"de": ["no"]}} for i in range(n)],
             name=name, negatives=1,
         )  # fmt: skip
 
-    pairs = join_pairs([made("a", 3), made("b", 2), made("c", 2)]).with_translations()
-    some = pairs.subset([6, 1, 0, 5])
-    assert some.sources == (("a", 2), ("c", 2))
-    assert some.to_list() == [pairs[0], pairs[1], pairs[5], pairs[6]]
-    assert some[3]["translation"] == "c1?e"
+    pairs = join_pairs(
+        [make_part("a", 3), make_part("b", 2), make_part("c", 2)]
+    ).with_translations()
+    subset = pairs.subset([6, 1, 0, 5])
+    assert subset.sources == (("a", 2), ("c", 2))
+    assert subset.to_list() == [pairs[0], pairs[1], pairs[5], pairs[6]]
+    assert subset[3]["translation"] == "c1?e"
     assert pairs.subset(np.array([4])).sources == (("b", 1),)
-    whole = pairs.subset(range(7))
-    assert (whole.sources, whole.digest()) == (pairs.sources, pairs.digest())
-    for wrong, message in (
+    all_groups = pairs.subset(range(7))
+    assert (all_groups.sources, all_groups.digest()) == (pairs.sources, pairs.digest())
+    for indices, message in (
         ([7], "groups from 0 to 6, not from 7 to 7"),
         ([-1, 2], "not from -1 to 2"),
         ([], "none at all"),
         ([1, 1], "1 of the groups of a subset are named twice"),
     ):
         with pytest.raises(BadOption, match=message):
-            pairs.subset(wrong)
+            pairs.subset(indices)
 
 
-def test_further_passages_are_held_out_with_their_groups() -> None:
+def test_subsets_keep_further_golds() -> None:
     corpus = {f"de:{i}": {"text": f"de{i}"} for i in range(3)}
     queries = {"de:q:1": "frage", "de:q:2": "andere"}
     qrels = {"de:q:1": {"de:0": 1, "de:1": 1}, "de:q:2": {"de:2": 1}}
     pairs = pairs_from_collection(bh.from_beir(corpus, queries, qrels))
     assert pairs.subset([1, 2]).groups.gold_hashes.tolist() == pairs.groups.gold_hashes[1:].tolist()
-    assert pairs.subset([1]).groups.gold_hashes.tolist() == [[number("de1"), number("de0")]]
+    assert pairs.subset([1]).groups.gold_hashes.tolist() == [[hash_text("de1"), hash_text("de0")]]
 
 
-def test_hard_negatives_are_numbered_at_once() -> None:
+def test_hard_negatives_are_hashed_at_once() -> None:
     """Seven texts a row for two: a few times the work, not thirty times."""
     groups = [
         {"query": {"de": f"q{i}"}, "positive": {"de": f"p{i}"},
@@ -458,19 +461,19 @@ def test_hard_negatives_are_numbered_at_once() -> None:
         for i in range(256)
     ]  # fmt: skip
 
-    def seconds(negatives: int) -> float:
+    def measure_seconds(negatives: int) -> float:
         pairs = pairs_from_groups(groups, negatives=negatives)
         times = []
         for _ in range(20):
-            began = time.perf_counter()
+            start = time.perf_counter()
             pairs.__getitems__(range(256))
-            times.append(time.perf_counter() - began)
+            times.append(time.perf_counter() - start)
         return min(times)
 
-    assert seconds(5) < 6 * seconds(0)
+    assert measure_seconds(5) < 6 * measure_seconds(0)
 
 
-def test_what_the_datasets_library_reads(tmp_path: Path) -> None:
+def test_reading_a_dataset_folder(tmp_path: Path) -> None:
     """A folder is read as a dataset of the hub is: by ``datasets.load_dataset``."""
     folder = tmp_path / "set"
     folder.mkdir()

@@ -1,4 +1,4 @@
-"""Every batch is of one kind, every group comes once, and what is drawn is what is promised."""
+"""The batch sampler: one kind a batch, every group once an epoch, no passage twice in a batch."""
 
 from collections import Counter
 from itertools import chain
@@ -24,35 +24,35 @@ LANGS = ("de", "en", "es", "th")
 NAMES = [name for name in STRATEGIES if "image" not in name]  # see test_image_training
 
 
-def parallel(n: int, langs: tuple[str, ...] = LANGS, shared: int = 0, name: str = "p") -> Any:
+def make_parallel(n: int, langs: tuple[str, ...] = LANGS, shared: int = 0, name: str = "p") -> Any:
     """Make groups in all languages; the first `shared` pairs of them have a Thai passage alike."""
     groups = []
     for i in range(n):
         positive = {lang: f"{lang} passage {name} {i}" for lang in langs}
         if i < 2 * shared:
             positive["th"] = f"th passage {name} {i // 2}"
-        query = {lang: f"{lang} question {name} {i}" for lang in langs}
+        query = {lang: f"{lang} query {name} {i}" for lang in langs}
         groups.append({"id": str(i), "query": query, "positive": positive})
     return pairs_from_groups(groups, name=name)
 
 
-def drawn(pairs: ParallelPairs, batch: list[int]) -> list[SampledRow]:
+def decode_batch(pairs: ParallelPairs, batch: list[int]) -> list[SampledRow]:
     return [pairs.decode_row(code) for code in batch]
 
 
-def kind_of(rows: list[SampledRow]) -> set[str]:
-    """Say which kinds a batch can be, by its languages alone."""
+def list_kinds(rows: list[SampledRow]) -> set[str]:
+    """Return which kinds a batch can be, by its languages alone."""
     same = [query == passage for _, query, passage in rows]
-    one_pair = len({(query, passage) for _, query, passage in rows}) == 1
+    is_one_pair = len({(query, passage) for _, query, passage in rows}) == 1
     kinds = set()
     if all(same):
-        kinds |= {"mono-rows"} | ({"mono"} if one_pair else set())
+        kinds |= {"mono-rows"} | ({"mono"} if is_one_pair else set())
     if not any(same):
-        kinds |= {"cross-rows"} | ({"cross"} if one_pair else set())
+        kinds |= {"cross-rows"} | ({"cross"} if is_one_pair else set())
     return kinds
 
 
-PROMISED = {
+KINDS = {
     "en-en": {"mono"},
     "x-x": {"mono-rows"},
     "x-x-mono": {"mono"},
@@ -64,21 +64,21 @@ PROMISED = {
 
 @pytest.mark.parametrize("name", NAMES)
 def test_kinds_groups_and_passages(name: str) -> None:
-    pairs = parallel(100, shared=40)
+    pairs = make_parallel(100, shared=40)
     sampler = HybridBatchSampler(pairs, 8, False, seed=3, strategy=name)
     batches = list(sampler)
     assert len(batches) == len(sampler)
-    seen: list[int] = []
+    groups: list[int] = []
     for batch in batches:
-        rows = drawn(pairs, batch)
-        assert kind_of(rows) & PROMISED[name]
-        seen += [group for group, _, _ in rows]
+        rows = decode_batch(pairs, batch)
+        assert list_kinds(rows) & KINDS[name]
+        groups += [group for group, _, _ in rows]
         # No passage of a row, in any language, is another row's.
         passages = [pairs._data.table["positive.th"][group].as_py() for group, _, _ in rows]  # noqa: SLF001
         assert len(set(passages)) == len(passages)
         if name == "en-en":
             assert {(query, passage) for _, query, passage in rows} == {("en", "en")}
-    assert sorted(seen) == list(range(100))
+    assert sorted(groups) == list(range(100))
     full = HybridBatchSampler(pairs, 8, True, seed=3, strategy=name)
     assert {len(batch) for batch in full} == {8}
     audit = full.audit()
@@ -103,24 +103,24 @@ def test_the_audit_adds_up_whatever_is_missing(
     codes = {"a": "de", "b": "en", "c": "th"}
     pairs = pairs_from_groups(
         {"id": str(i),
-         "query": {codes[lang]: f"{lang}? {i % 7}" for lang in asked},
-         "positive": {codes[lang]: f"{lang} {i % 5}" for lang in answered}}
-        for i, (asked, answered) in enumerate(groups)
+         "query": {codes[lang]: f"{lang}? {i % 7}" for lang in query_langs},
+         "positive": {codes[lang]: f"{lang} {i % 5}" for lang in passage_langs}}
+        for i, (query_langs, passage_langs) in enumerate(groups)
     )  # fmt: skip
     try:
         sampler = HybridBatchSampler(pairs, size, drop, seed=seed, strategy=name)
     except BadData:
         return
-    batches = [drawn(pairs, batch) for batch in sampler]
+    batches = [decode_batch(pairs, batch) for batch in sampler]
     assert len(batches) == len(sampler)
     rows = [row for batch in batches for row in batch]
     assert len({group for group, _, _ in rows}) == len(rows)
     for batch in batches:
-        assert kind_of(batch) & PROMISED[name]
+        assert list_kinds(batch) & KINDS[name]
         for group, query, passage in batch:
-            asked, answered = groups[group]
-            assert query in {codes[lang] for lang in asked}
-            assert passage in {codes[lang] for lang in answered}
+            query_langs, passage_langs = groups[group]
+            assert query in {codes[lang] for lang in query_langs}
+            assert passage in {codes[lang] for lang in passage_langs}
         answers = [{f"{lang} {group % 5}" for lang in groups[group][1]} for group, _, _ in batch]
         assert sum(map(len, answers)) == len(set().union(*answers))
     audit = sampler.audit()
@@ -130,9 +130,9 @@ def test_the_audit_adds_up_whatever_is_missing(
     if not drop:
         mono, cross = name in ("x-x", "x-x-mono", "hybrid"), name in ("x-y", "x-y-batch", "hybrid")
         usable = sum(
-            (mono and bool(asked & answered))
-            or (cross and any(q != p for q in asked for p in answered))
-            for asked, answered in groups
+            (mono and bool(query_langs & passage_langs))
+            or (cross and any(q != p for q in query_langs for p in passage_langs))
+            for query_langs, passage_langs in groups
         )
         assert len(rows) == usable
         # The trainer wants epochs of one length, and passes over the groups are not: later epochs
@@ -140,7 +140,7 @@ def test_the_audit_adds_up_whatever_is_missing(
         stream = [row.group for row in rows]
         for epoch in range(1, 4):
             sampler.set_epoch(epoch)
-            later = [drawn(pairs, batch) for batch in sampler]
+            later = [decode_batch(pairs, batch) for batch in sampler]
             assert len(later) == len(sampler) == len(batches)
             stream += [row.group for batch in later for row in batch]
         for start in range(0, len(stream), usable):
@@ -148,8 +148,8 @@ def test_the_audit_adds_up_whatever_is_missing(
             assert len(set(part)) == len(part)
 
 
-def test_seed_and_epoch_alone_decide() -> None:
-    pairs = parallel(60)
+def test_batches_depend_on_seed_and_epoch_alone() -> None:
+    pairs = make_parallel(60)
 
     def batches(seed: int, epoch: int) -> list[list[int]]:
         sampler = HybridBatchSampler(pairs, 4, seed=seed, strategy="hybrid")
@@ -165,7 +165,7 @@ def test_seed_and_epoch_alone_decide() -> None:
 
 def test_languages_are_drawn_alike() -> None:
     # A full batch of each language is left until the last few batches; 2,000 and more are drawn.
-    pairs = parallel(9000)
+    pairs = make_parallel(9000)
     sampler = HybridBatchSampler(pairs, 4, True, strategy="x-x-mono")
     batches = sampler.batches()
     assert len(batches) == 2250
@@ -178,7 +178,7 @@ def test_languages_are_drawn_alike() -> None:
 
 @pytest.mark.parametrize("alpha", [0.0, 0.25, 0.5, 1.0])
 def test_alpha_is_the_share_of_monolingual_batches(alpha: float) -> None:
-    pairs = parallel(6000)
+    pairs = make_parallel(6000)
     audit = HybridBatchSampler(
         pairs, 3, True, strategy=parse_strategy("hybrid", alpha=alpha)
     ).audit()
@@ -196,42 +196,42 @@ def test_languages_by_size(temperature: float, share: float) -> None:
         for lang, n in (("de", 3000), ("en", 1000))
         for i in range(n)
     ]
-    chosen = parse_strategy("x-x-mono", temperature=temperature)
+    strategy = parse_strategy("x-x-mono", temperature=temperature)
     pairs = pairs_from_groups(groups)
-    first = HybridBatchSampler(pairs, 2, True, strategy=chosen).batches()[:200]
+    first = HybridBatchSampler(pairs, 2, True, strategy=strategy).batches()[:200]
     german = sum(pairs.decode_row(int(batch.codes[0])).query_language == "de" for batch in first)
     assert abs(german - 200 * share) <= 4 * (200 * share * (1 - share)) ** 0.5
 
 
-def one_way(n: int, lang: str) -> list[dict[str, Any]]:
-    """Make groups of a question in one language, and a passage in English alone."""
+def make_one_way(n: int, lang: str) -> list[dict[str, Any]]:
+    """Make groups of a query in one language, and a passage in English alone."""
     return [
-        {"query": {lang: f"{lang} question {i}"}, "positive": {"en": f"{lang}'s passage {i}"}}
+        {"query": {lang: f"{lang} query {i}"}, "positive": {"en": f"{lang}'s passage {i}"}}
         for i in range(n)
     ]
 
 
 @pytest.mark.parametrize("name", ["x-y", "x-y-batch", "hybrid"])
-def test_languages_that_no_group_has_both_in(name: str) -> None:
-    pairs = pairs_from_groups(one_way(40, "de"))
+def test_languages_that_no_group_has_both_of(name: str) -> None:
+    pairs = pairs_from_groups(make_one_way(40, "de"))
     rows = [row for batch in HybridBatchSampler(pairs, 4, strategy=name) for row in batch]
     assert sorted(pairs.decode_row(row) for row in rows) == [
         SampledRow(i, "de", "en") for i in range(40)
     ]
     # Beside groups in English alone, which only monolingual batches have a use for.
     english = [{"query": {"en": f"q{i}"}, "positive": {"en": f"p{i}"}} for i in range(40)]
-    pairs = pairs_from_groups([*one_way(40, "de"), *english])
+    pairs = pairs_from_groups([*make_one_way(40, "de"), *english])
     sampler = HybridBatchSampler(pairs, 4, strategy=name)
-    found = Counter(
+    counts = Counter(
         (row >= 40, one.query_language, one.passage_language)
         for batch in sampler
-        for one in drawn(pairs, batch)
+        for one in decode_batch(pairs, batch)
         for row in [one.group]
     )
     expected = Counter({(False, "de", "en"): 40})
     if name == "hybrid":
         expected[True, "en", "en"] = 40
-    assert found == expected
+    assert counts == expected
     assert sampler.audit().left_out == ({} if name == "hybrid" else {
         "groups that the strategy has no use for": 40
     })  # fmt: skip
@@ -240,12 +240,10 @@ def test_languages_that_no_group_has_both_in(name: str) -> None:
 @pytest.mark.parametrize(
     ("temperature", "share"), [(0.0, 1 / 2), (0.5, 3**0.5 / (1 + 3**0.5)), (1.0, 3 / 4)]
 )
-def test_questions_and_passages_are_weighed_each_by_their_own(
-    temperature: float, share: float
-) -> None:
-    pairs = pairs_from_groups([*one_way(3000, "de"), *one_way(1000, "fr")])
-    chosen = parse_strategy("x-y-batch", temperature=temperature)
-    first = HybridBatchSampler(pairs, 2, True, strategy=chosen).batches()[:200]
+def test_queries_and_passages_are_weighed_separately(temperature: float, share: float) -> None:
+    pairs = pairs_from_groups([*make_one_way(3000, "de"), *make_one_way(1000, "fr")])
+    strategy = parse_strategy("x-y-batch", temperature=temperature)
+    first = HybridBatchSampler(pairs, 2, True, strategy=strategy).batches()[:200]
     german = sum(pairs.decode_row(int(batch.codes[0])).query_language == "de" for batch in first)
     assert abs(german - 200 * share) <= 4 * (200 * share * (1 - share)) ** 0.5
 
@@ -263,7 +261,7 @@ def test_a_steep_temperature_leaves_no_language_out() -> None:
 
 
 def test_sources_in_proportion_to_their_sizes() -> None:
-    pairs = join_pairs([parallel(3000, name="large"), parallel(1000, name="small")])
+    pairs = join_pairs([make_parallel(3000, name="large"), make_parallel(1000, name="small")])
     assert pairs.sources == (("large", 3000), ("small", 1000))
     sampler = HybridBatchSampler(pairs, 4, True, strategy="hybrid")
     batches = sampler.batches()
@@ -278,15 +276,17 @@ def test_sources_in_proportion_to_their_sizes() -> None:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("world", [2, 3])
 def test_processes_draw_together(name: str, world: int) -> None:
-    pairs = parallel(101, shared=40)
+    pairs = make_parallel(101, shared=40)
     sampler = HybridBatchSampler(pairs, 4, False, strategy=name, world_size=world)
     batches = list(sampler)
     assert len(batches) == len(sampler)
     assert len(batches) % world == 0
     assert {len(batch) for batch in batches} == {4}
     for start in range(0, len(batches), world):
-        rows = [row for batch in batches[start : start + world] for row in drawn(pairs, batch)]
-        assert kind_of(rows) & PROMISED[name]
+        rows = [
+            row for batch in batches[start : start + world] for row in decode_batch(pairs, batch)
+        ]
+        assert list_kinds(rows) & KINDS[name]
         thai = [pairs._data.table["positive.th"][group].as_py() for group, _, _ in rows]  # noqa: SLF001
         assert len(set(thai)) == len(thai) == 4 * world
     audit = sampler.audit()
@@ -319,16 +319,16 @@ def test_real_passages_are_not_shared(mirror: Path) -> None:
         ({"strategy": "hybird"}, UnknownName, "no strategy 'hybird'; did you mean 'hybrid'"),
     ],
 )
-def test_what_cannot_be_sampled(options: Any, error: type[Exception], message: str) -> None:
+def test_options_that_are_refused(options: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
-        HybridBatchSampler(parallel(40), **{"batch_size": 4, **options})
+        HybridBatchSampler(make_parallel(40), **{"batch_size": 4, **options})
 
 
-def test_languages_that_a_strategy_lacks() -> None:
+def test_strategies_that_are_refused() -> None:
     with pytest.raises(BadData, match="en-en needs 'en'; there are de"):
-        HybridBatchSampler(parallel(9, ("de",)), 2, strategy="en-en")
+        HybridBatchSampler(make_parallel(9, ("de",)), 2, strategy="en-en")
     with pytest.raises(BadData, match="x-y makes cross-rows batches, and no group has languages"):
-        HybridBatchSampler(parallel(9, ("de",)), 2, strategy="x-y")
+        HybridBatchSampler(make_parallel(9, ("de",)), 2, strategy="x-y")
     with pytest.raises(BadOption, match=r"alpha is 1\.5; it must be a number from 0 to 1"):
         parse_strategy("hybrid", alpha=1.5)
     with pytest.raises(BadOption, match="x-y has no option 'alpha'"):
@@ -344,18 +344,18 @@ def test_languages_that_a_strategy_lacks() -> None:
         HybridBatchSampler([1, 2], 1)  # type: ignore[arg-type] # on purpose
 
 
-def one_answer(n: int) -> list[dict[str, Any]]:
+def make_one_answer(n: int) -> list[dict[str, Any]]:
     """Make groups that all have the same passage, so that no two go together."""
     return [{"query": {"de": f"q{i}"}, "positive": {"de": "yes"}} for i in range(n)]
 
 
 def test_a_sampler_without_batches_is_an_error() -> None:
     with pytest.raises(BadData, match="x-x makes no batch of 8 rows: too many groups share"):
-        HybridBatchSampler(pairs_from_groups(one_answer(20)), 8, True, strategy="x-x")
+        HybridBatchSampler(pairs_from_groups(make_one_answer(20)), 8, True, strategy="x-x")
 
 
 def test_batches_of_a_single_row_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
-    sampler = HybridBatchSampler(pairs_from_groups(one_answer(20)), 8, strategy="x-x")
+    sampler = HybridBatchSampler(pairs_from_groups(make_one_answer(20)), 8, strategy="x-x")
     assert [len(batch) for batch in sampler] == [1] * 20
     (record,) = caplog.records
     assert record.getMessage() == (
@@ -363,17 +363,17 @@ def test_batches_of_a_single_row_are_warned_of(caplog: pytest.LogCaptureFixture)
         "nothing is learned of them"
     )
     caplog.clear()
-    groups = [{**group, "negative": {"de": ["no"]}} for group in one_answer(20)]
+    groups = [{**group, "negative": {"de": ["no"]}} for group in make_one_answer(20)]
     assert len(HybridBatchSampler(pairs_from_groups(groups, negatives=1), 8, strategy="x-x")) == 20
     assert not caplog.records
 
 
 def test_names_of_sources_steer_no_terminal_and_end_no_block() -> None:
-    pairs = parallel(8, name="a\n```\n<b>\x1b[31mré\u202e")
+    pairs = make_parallel(8, name="a\n```\n<b>\x1b[31mré\u202e")
     rows = HybridBatchSampler(pairs, 4, strategy="x-x").audit().format_lines()[1]
     assert rows.endswith("by source: 8 a\\n'''\\n<b>\\x1b[31mré\\u202e")
 
 
-def test_the_world_size_is_torchruns(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_world_size_is_that_of_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "3")
-    assert HybridBatchSampler(parallel(40), 4).world_size == 3
+    assert HybridBatchSampler(make_parallel(40), 4).world_size == 3

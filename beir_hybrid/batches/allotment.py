@@ -30,7 +30,7 @@ class Reservation(NamedTuple):
 def reserve_groups(
     kinds: Sequence[KindSlots], shares: Sequence[float], rng: np.random.Generator
 ) -> Reservation | None:
-    """Reserve every group for a batch kind that it fits, and for one of the kind's slots.
+    """Reserve every group for a fitting batch kind, and for one of the kind's slots.
 
     Parameters
     ----------
@@ -46,11 +46,11 @@ def reserve_groups(
     kind_columns = _stack_kinds(kinds)
     n_groups = len(kind_columns.has_query)
     kind_labels, slot_labels = (np.full(n_groups, -1, np.int32) for _ in range(2))
-    _label(np.arange(n_groups), kind_columns, np.array(shares), kind_labels, rng)
+    _label_by_shares(np.arange(n_groups), kind_columns, np.array(shares), kind_labels, rng)
     first_slot = 0
     for number, slots in enumerate(kinds):
         groups = np.flatnonzero(kind_labels == number)
-        _label(groups, slots.columns, slots.weights, slot_labels, rng)
+        _label_by_shares(groups, slots.columns, slots.weights, slot_labels, rng)
         slot_labels[groups] += first_slot
         first_slot += len(slots.weights)
     return Reservation(kind_labels, slot_labels)
@@ -93,14 +93,14 @@ def fit_factors(fits: np.ndarray, shares: np.ndarray) -> np.ndarray:
     return factors
 
 
-def _label(
+def _label_by_shares(
     groups: np.ndarray,
     columns: SlotColumns,
     shares: np.ndarray,
     labels: np.ndarray,
     rng: np.random.Generator,
 ) -> None:
-    """Write the number of a slot that it fits into the label of each group."""
+    """Label groups with the numbers of fitting slots, at random in the slots' shares."""
     if not len(shares) or not len(groups):
         return
     sample = groups

@@ -52,7 +52,7 @@ class BatchCounts:
             getattr(self, name).update(counts[name])
 
     def to_dict(self) -> dict[str, dict[str, int]]:
-        """Return the counts of what is drawn, by the names of `COUNTERS`."""
+        """Return the counts by the names of `COUNTERS`."""
         return {name: dict(sorted(getattr(self, name).items())) for name in COUNTERS}
 
     def format_lines(self) -> list[str]:
@@ -124,5 +124,5 @@ def _format_counts(counts: Mapping[str, int]) -> str:
 
 
 def _escape(name: str) -> str:
-    """Escape an untrusted name, so that it steers no terminal and ends no block of Markdown."""
+    """Escape an untrusted name for terminals and for blocks of Markdown."""
     return escape_unprintable(name).replace("```", "'" * 3)

@@ -123,7 +123,7 @@ class Epoch:
             yield self._make_batch(supply, slot, groups)
 
     def _reserve(self) -> None:
-        """Reserve groups for slots, where they do not fit all of them."""
+        """Reserve groups for slots, unless every group fits all slots."""
         n_slots = sum(len(slots.weights) for slots in self.kinds)
         sizes = [count for _, count in self.pairs.sources for _ in self.kinds]
         is_complete = all(
@@ -184,21 +184,20 @@ class Epoch:
     def _take_groups(self, supply: Supply, slot: int, least: int) -> np.ndarray | None:
         """Take `size` groups, or fewer if they run out; none if fewer than `least` go together."""
         self._n_draws += 1
-        drawn = np.empty(self.size, np.int64)
+        groups = np.empty(self.size, np.int64)
         count, start, deferred = draw_groups(
-            supply.order[: supply.stops[slot]], int(supply.starts[slot]),
-            supply.deferred.get(slot, np.empty(0, np.int64)), self.used,
-            supply.slots.columns, slot, self._passages, self._n_draws, drawn,
+            supply.get_queue(slot), self.used, supply.slots.columns, slot, self._passages,
+            self._n_draws, groups,
         )  # fmt: skip
         if count < least:
             return None
         supply.starts[slot], supply.deferred[slot] = start, deferred
-        groups = drawn[:count]
+        groups = groups[:count]
         self.used[groups] = True
         self.unused[supply.source] -= count
-        for other in self.supplies:
-            if other.source == supply.source:
-                other.remove(groups)
+        for neighbour in self.supplies:
+            if neighbour.source == supply.source:
+                neighbour.remove(groups)
         return groups
 
     def _make_batch(self, supply: Supply, slot: int, groups: np.ndarray) -> Batch:

@@ -28,6 +28,14 @@ class Allotment(NamedTuple):
     keys: np.ndarray  # (slots,) int32: a slot draws the groups whose label is its key
 
 
+class GroupQueue(NamedTuple):
+    """The groups that a slot looks at."""
+
+    order: np.ndarray  # (groups,) int64: in this order
+    start: int  # the place to begin
+    deferred: np.ndarray  # int64: groups that earlier batches put off, to be looked at first
+
+
 class PassageTable(NamedTuple):
     """A hash table of the passages of a batch's rows, which is empty again for each batch."""
 
@@ -38,51 +46,45 @@ class PassageTable(NamedTuple):
 
 @nb.njit(nogil=True, cache=True)
 def draw_groups(
-    order: np.ndarray,
-    start: int,
-    deferred: np.ndarray,
+    queue: GroupQueue,
     used: np.ndarray,
     columns: SlotColumns,
     slot: int,
     passages: PassageTable,
     stamp: int,
-    drawn: np.ndarray,
+    batch: np.ndarray,
 ) -> tuple[int, int, np.ndarray]:
     """Draw groups that fit a slot and have no passage in common.
 
     Parameters
     ----------
-    order, start
-        (groups,) int64: the groups in the order in which they are looked at, and the place to
-        begin.
-    deferred
-        Groups that earlier batches put off, int64; they are looked at first.
     used
         (all groups,) bool: groups that are drawn already.
     stamp
         The number of the batch, different for each.
-    drawn
+    batch
         (size,) int64: the groups are written here.
 
     Returns
     -------
-        How many groups are drawn, where to begin next time, and the groups put off.
+        How many groups are written, where to begin next time, and the groups put off.
     """
+    order, deferred = queue.order, queue.deferred
     count = 0
     waiting = np.empty(len(deferred) + DEFERRED_LIMIT, np.int64)
     n_waiting = 0
     for group in deferred:
         if used[group]:
             continue
-        if count < len(drawn) and _claim_passages(group, passages, stamp):
-            drawn[count] = group
+        if count < len(batch) and _claim_passages(group, passages, stamp):
+            batch[count] = group
             count += 1
         else:
             waiting[n_waiting] = group
             n_waiting += 1
     query, passage = columns.query[slot], columns.passage[slot]
-    place = start
-    while place < len(order) and count < len(drawn) and n_waiting < len(waiting):
+    place = queue.start
+    while place < len(order) and count < len(batch) and n_waiting < len(waiting):
         group = order[place]
         place += 1
         if used[group]:
@@ -90,7 +92,7 @@ def draw_groups(
         if not (columns.has_query[group, query] and columns.has_passage[group, passage]):
             continue
         if _claim_passages(group, passages, stamp):
-            drawn[count] = group
+            batch[count] = group
             count += 1
         else:
             waiting[n_waiting] = group
@@ -100,7 +102,7 @@ def draw_groups(
 
 @nb.njit(nogil=True, cache=True)
 def count_groups(groups: np.ndarray, columns: SlotColumns, allotment: Allotment) -> np.ndarray:
-    """Count how many of some groups fit each slot, and are reserved for it if any are; (slots,)."""
+    """Count the groups that fit each slot and are reserved for the slot's key; (slots,)."""
     counts = np.zeros(len(columns.query), np.int64)
     labels, is_allotted = allotment.labels, len(allotment.labels) > 0
     for group in groups:
@@ -176,7 +178,7 @@ def label_groups(
 
 @nb.njit(nogil=True, cache=True)
 def _claim_passages(group: int, passages: PassageTable, stamp: int) -> bool:
-    """Put a group's passages into the table, unless one of them is in it already."""
+    """Put a group's passages into the table; return False if the table has one already."""
     golds = passages.golds
     for column in range(golds.shape[1]):
         gold = golds[group, column]

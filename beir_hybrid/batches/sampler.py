@@ -147,7 +147,7 @@ class HybridBatchSampler(DefaultBatchSampler):
         return list(self._list_batches())
 
     def audit(self) -> BatchCounts:
-        """Count what this pass over the groups draws and leaves out."""
+        """Count the batches of this pass over the groups, and the groups left out."""
         batches, left_out = self._draw_pass(self.epoch)
         counts = count_batches(batches, self.pairs, self.world_size)
         counts.left_out, counts.coverage = left_out, self.coverage
@@ -252,7 +252,7 @@ def _check_batches(pairs: ParallelPairs, strategy: Strategy, size: int) -> None:
 
 
 def _measure_coverage(pairs: ParallelPairs, switch: CodeSwitch | None) -> float | None:
-    """Return the share of words that a lexicon has; raise `BadData` where it has none of them."""
+    """Return the share of words that a lexicon has; raise `BadData` if that is 0."""
     if switch is None:
         return None
     coverage = switch.measure_coverage(pairs.iterate_texts(_COVERAGE_GROUPS, switch.on))

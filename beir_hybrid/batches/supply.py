@@ -5,7 +5,7 @@ from enum import IntEnum
 import numpy as np
 
 from beir_hybrid.batches.allotment import Reservation
-from beir_hybrid.batches.kernels import Allotment, count_groups
+from beir_hybrid.batches.kernels import Allotment, GroupQueue, count_groups
 from beir_hybrid.batches.kinds import KindSlots
 
 
@@ -44,7 +44,7 @@ class Supply:
         self._begin(Level.FREE, order, Allotment(nothing, np.zeros(len(self), np.int32)))
 
     def reserve_slots(self, order: np.ndarray, reservation: Reservation, first_slot: int) -> None:
-        """Draw for each slot from those of these groups that are reserved for it."""
+        """Draw for each slot from the groups that are reserved for the slot."""
         keys = np.arange(first_slot, first_slot + len(self), dtype=np.int32)
         labels = reservation.slots[order]
         order = order[(labels >= first_slot) & (labels < first_slot + len(self))]
@@ -54,7 +54,7 @@ class Supply:
         self._begin(Level.SLOT, order[by_slot], Allotment(reservation.slots, keys), bounds)
 
     def reserve_kind(self, order: np.ndarray, reservation: Reservation, number: int) -> None:
-        """Draw from those of these groups that are reserved for the batch kind of this number."""
+        """Draw from the groups that are reserved for the batch kind of this number."""
         keys = np.full(len(self), number, np.int32)
         order = order[reservation.kinds[order] == number]
         self._begin(Level.KIND, order, Allotment(reservation.kinds, keys))
@@ -69,8 +69,13 @@ class Supply:
         """Return which slots have at least so many groups, (slots,) bool."""
         return np.asarray((self.remaining >= least) & ~self.is_exhausted)
 
+    def get_queue(self, slot: int) -> GroupQueue:
+        """Return the groups that a slot looks at, from its next place on."""
+        deferred = self.deferred.get(slot, np.empty(0, np.int64))
+        return GroupQueue(self.order[: self.stops[slot]], int(self.starts[slot]), deferred)
+
     def remove(self, groups: np.ndarray) -> None:
-        """Count groups of the source that are used now out of what remains."""
+        """Subtract used groups of the source from the remaining ones."""
         self.remaining -= count_groups(groups, self.slots.columns, self.allotment)
 
     def _begin(

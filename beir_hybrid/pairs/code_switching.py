@@ -64,9 +64,9 @@ class Lexicon:
         """Return the translations of a word by language; case does not matter."""
         translations: dict[str, list[str]] = {}
         for number in self.entry_numbers.get(lang, {}).get(word.casefold(), ()):
-            for other, forms in self.entries[number].items():
-                if other != lang:
-                    translations.setdefault(other, []).extend(forms)
+            for code, forms in self.entries[number].items():
+                if code != lang:
+                    translations.setdefault(code, []).extend(forms)
         return translations
 
     def find_words(self, text: str, lang: str) -> tuple[list[tuple[int, int]], int]:

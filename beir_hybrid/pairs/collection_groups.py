@@ -82,10 +82,10 @@ def group_captions(collection: Collection, keys: set[str] | None) -> CollectionG
             continue
         golds = all_golds[key].union(*(golds_by_image[image.text] for image in images[key]))
         for i in range(max(map(len, texts.values()))):
-            query = {lang: own[i] for lang, own in texts.items() if i < len(own)}
+            query = {lang: lines[i] for lang, lines in texts.items() if i < len(lines)}
             positive = {
-                lang: _choose_caption(own, i, query.get(lang))
-                for lang, own in captions[key].items()
+                lang: _choose_caption(lines, i, query.get(lang))
+                for lang, lines in captions[key].items()
             }
             if not positive and not images[key]:
                 continue  # nothing is relevant
@@ -144,6 +144,6 @@ def _find_relevant_rows(collection: Collection, keys: Iterable[str]) -> Mapping[
 
 
 def _choose_caption(captions: Sequence[str], i: int, query: str | None) -> str:
-    """Return the next caption behind the ith that is not the query; the query if it is alone."""
+    """Return the next caption behind the ith that is not the query, or the query if none is."""
     following = [captions[(i + 1 + k) % len(captions)] for k in range(len(captions))]
     return next((text for text in following if text != query), following[0])

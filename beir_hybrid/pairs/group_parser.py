@@ -72,7 +72,7 @@ class GroupParser:
         self._image_paths: dict[str, str] = {}  # the first path of each content
 
     def parse(self, group: object, number: int) -> dict[str, object] | None:
-        """Return a group as a row of a table, or None if nothing is left of it."""
+        """Return a group as a row of a table, or None if query or passage is missing."""
         if not isinstance(group, Mapping):
             raise BadData(f"{self.name}, group '{number}' is {group!r:.40}, and maps nothing")
         group_id = group.get("id")
@@ -213,9 +213,11 @@ def build_tables(groups: Iterable[object], parser: GroupParser) -> Iterator[pa.T
     """Yield tables of groups, with a column for the texts of each part and language."""
     iterator, start = iter(groups), 0
     while chunk := list(islice(iterator, _TABLE_ROWS)):
-        parsed = [parser.parse(group, number) for number, group in enumerate(chunk, start=start)]
+        maybe_rows = [
+            parser.parse(group, number) for number, group in enumerate(chunk, start=start)
+        ]
         start += len(chunk)
-        if rows := [row for row in parsed if row is not None]:
+        if rows := [row for row in maybe_rows if row is not None]:
             names = dict.fromkeys(name for row in rows for name in row)
             yield pa.table(
                 {

@@ -140,9 +140,7 @@ class ParallelPairs(Dataset):  # type: ignore[misc] # datasets leaves its classe
     @property
     def features(self) -> Features:
         """The types of a row's columns."""
-        types = {"label": List(Value("int64"))}
-        if self.has_images:
-            types["positive"] = Image()
+        types = {"label": List(Value("int64"))} | ({"positive": Image()} if self.has_images else {})
         return Features({name: types.get(name, Value("string")) for name in self.column_names})
 
     def encode_rows(
@@ -152,10 +150,7 @@ class ParallelPairs(Dataset):  # type: ignore[misc] # datasets leaves its classe
         passage_languages: np.ndarray | int,
         variant: int = 0,
     ) -> np.ndarray:
-        """Return the numbers of rows by the numbers of groups and languages.
-
-        `variant` is what `register_variant` returns.
-        """
+        """Return the numbers of rows by those of groups and languages; see `register_variant`."""
         codes = RowCodes(len(self), len(self.languages))
         return codes.encode(groups, query_languages, passage_languages, variant)
 
@@ -192,7 +187,7 @@ class ParallelPairs(Dataset):  # type: ignore[misc] # datasets leaves its classe
         return [{name: row[name] for name in self.selected_columns} for row in rows]
 
     def digest(self) -> str:
-        """Return a SHA-256 of all queries and passages and of what belongs together."""
+        """Return a SHA-256 of all queries and passages and of their groups."""
         checksum = hashlib.sha256(repr((self.languages, self.sources)).encode())
         checksum.update(np.ascontiguousarray(self.groups.gold_hashes).data)
         columns = [f"query.{lang}" for lang in self.languages]
@@ -266,7 +261,7 @@ class ParallelPairs(Dataset):  # type: ignore[misc] # datasets leaves its classe
         return {name: [row[name] for row in rows] for name in self.column_names}
 
     def __iter__(self) -> Iterator[Row]:
-        """Yield every group in the first language that it has."""
+        """Yield every group in its first language."""
         for start in range(0, len(self), _CHUNK):
             yield from self.__getitems__(range(start, min(start + _CHUNK, len(self))))
 
@@ -291,11 +286,11 @@ class ParallelPairs(Dataset):  # type: ignore[misc] # datasets leaves its classe
         return pairs
 
     def to_list(self) -> list[Row]:
-        """Return every group in the first language that it has."""
+        """Return every group in its first language."""
         return list(self)
 
     def set_epoch(self, epoch: int) -> None:
-        """Tell the samplers of these pairs which epoch it is."""
+        """Tell the samplers of these pairs the epoch."""
         for sampler in self.samplers:
             sampler.set_epoch(epoch)
 

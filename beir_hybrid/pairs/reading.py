@@ -226,7 +226,7 @@ def _parse_pairs(groups: Iterable[object], parser: GroupParser) -> ParallelPairs
 
 
 def _hash_golds(golds: Sequence[Sequence[str]]) -> np.ndarray | None:
-    """Return the hashes of each group's further golds, -1 behind them; None if there are none."""
+    """Return the hashes of each group's further golds, padded with -1; None without any."""
     width = max(map(len, golds))
     if not width:
         return None

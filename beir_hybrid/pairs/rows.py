@@ -140,7 +140,7 @@ def _take_negatives(
 
 
 def _find_translation(groups: GroupTable, group: int, query: int, passage: int) -> str:
-    """Return the query in the passage's language, or else in the next that it has."""
+    """Return the query in the passage's language, or else in its next language."""
     languages = np.flatnonzero(groups.has_query[group])
     alternatives = languages[languages != query]
     lang = query

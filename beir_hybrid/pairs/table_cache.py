@@ -28,7 +28,7 @@ class _Facts(TypedDict):
 def cache_tables(
     recipe: str, groups: Iterable[object], parser: GroupParser, folder: Path | None = None
 ) -> list[pa.Table]:
-    """Return the tables of groups, memory-mapped; they are built if the cache lacks them.
+    """Return the memory-mapped tables of groups; build tables that the cache lacks.
 
     They are built anew if one of their images has changed.
 
@@ -42,16 +42,16 @@ def cache_tables(
         The folder that paths of images are relative to.
     """
     name = hashlib.sha256(recipe.encode()).hexdigest()[:16]
-    cached = cache_folder() / "pairs" / name
-    with file_lock(cached.with_name(f"{name}.building")):  # `atomic_folder` locks it, too
-        facts = _read_facts(cached, folder)
+    tables_folder = cache_folder() / "pairs" / name
+    with file_lock(tables_folder.with_name(f"{name}.building")):  # `atomic_folder` locks it, too
+        facts = _read_facts(tables_folder, folder)
         if facts is None:
-            shutil.rmtree(cached, ignore_errors=True)
-            with atomic_folder(cached) as building:
+            shutil.rmtree(tables_folder, ignore_errors=True)
+            with atomic_folder(tables_folder) as building:
                 facts = _build(building, groups, parser, folder)
     parser.counts, parser.first = facts["counts"], facts["first"]
     parser.report()
-    return [map_table(cached / name) for name in sorted(facts["sizes"])]
+    return [map_table(tables_folder / name) for name in sorted(facts["sizes"])]
 
 
 def map_table(path: Path) -> pa.Table:
@@ -62,7 +62,7 @@ def map_table(path: Path) -> pa.Table:
 def _build(
     building: Path, groups: Iterable[object], parser: GroupParser, folder: Path | None
 ) -> _Facts:
-    """Write the tables of groups into a folder, with the facts about them."""
+    """Write the tables of groups and the facts about tables into a folder."""
     for number, table in enumerate(build_tables(groups, parser)):
         path = building / f"{number:05}.arrow"
         with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
@@ -78,15 +78,15 @@ def _build(
     return facts
 
 
-def _read_facts(cached: Path, folder: Path | None) -> _Facts | None:
+def _read_facts(tables_folder: Path, folder: Path | None) -> _Facts | None:
     """Return the facts about a folder's tables; None if tables are missing or images changed."""
     try:
-        facts: _Facts = json.loads((cached / _FACTS_FILE).read_text("utf-8"))
-        sizes = {name: (cached / name).stat().st_size for name in facts["sizes"]}
+        facts: _Facts = json.loads((tables_folder / _FACTS_FILE).read_text("utf-8"))
+        sizes = {name: (tables_folder / name).stat().st_size for name in facts["sizes"]}
         if sizes != facts["sizes"]:
             return None
         if facts["pictures"]:
-            tables = (map_table(cached / name) for name in sorted(sizes))
+            tables = (map_table(tables_folder / name) for name in sorted(sizes))
             if facts["pictures"] != fingerprint_images(tables, folder):
                 return None
     except (OSError, ValueError):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from beir_hybrid.batches.audit import BatchCounts
-from beir_hybrid.batches.audit_callback import BatchAuditCallback, Unread
+from beir_hybrid.batches.audit_callback import BatchAuditCallback
 from beir_hybrid.batches.sampler import HybridBatchSampler
 from beir_hybrid.batches.strategies import Strategy
 from beir_hybrid.encoding.model_inputs import reads_images
@@ -37,6 +37,7 @@ from beir_hybrid.training.record import (
     write_record,
 )
 from beir_hybrid.training.towers import freeze_tower, text_preprocessing
+from beir_hybrid.training.zero_gradients import ZeroGradientFilter
 
 if TYPE_CHECKING:
     from sentence_transformers import (
@@ -146,7 +147,7 @@ class TrainingJob:
                 save_lora(model, self.output / ADAPTER)
             merge_lora(model)
         if args.process_index == 0:
-            self._save(record | summarize_training(trainer, audit.audit), recipe, audit.audit)
+            self._save(record | summarize_training(trainer, audit.counts), recipe, audit.counts)
         trainer.accelerator.wait_for_everyone()
 
     def _make_trainer(
@@ -184,7 +185,7 @@ class TrainingJob:
         if has_dev_pairs:
             trainer.get_eval_dataloader()  # raises now if the strategy makes no batches of them
         if reads_images(model) and args.world_size > 1:
-            trainer.add_callback(Unread())
+            trainer.add_callback(ZeroGradientFilter())
         return trainer
 
     def _make_arguments(
