@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -54,7 +54,9 @@ class Retriever:
         among them, because the score function decides it.
     """
 
-    def __init__(self, model: Any, *, folder: str | Path | None = None, **options: object) -> None:
+    def __init__(
+        self, model: object, *, folder: str | Path | None = None, **options: object
+    ) -> None:
         if hasattr(model, "encode_corpus"):
             raise BadOption(
                 f"{type(model).__name__} is BEIR's wrapper of a model; name the model itself"
@@ -74,7 +76,7 @@ class Retriever:
         top_k: int,
         score_function: ScoreFunction,
         return_sorted: bool = False,  # noqa: ARG002 - BEIR's; results are always sorted
-        **_: Any,
+        **_: object,
     ) -> Run:
         """Return the scores of each query's best passages, best first.
 
@@ -93,7 +95,7 @@ class Retriever:
         query_filename: str = "",  # noqa: ARG002 - BEIR's; the store names its files itself
         corpus_filename: str = "",  # noqa: ARG002
         score_function: ScoreFunction = "dot",
-        **_: Any,
+        **_: object,
     ) -> None:
         """Encode into a folder, so that `search_from_files` can rank without encoding.
 
@@ -107,7 +109,7 @@ class Retriever:
         query_embeddings_file: str = "",  # noqa: ARG002 - BEIR's; the store knows its files
         corpus_embeddings_files: Sequence[str] = (),  # noqa: ARG002
         top_k: int = 1000,
-        **_: Any,
+        **_: object,
     ) -> Run:
         """Rank the data of the last `encode`; like BEIR's, a query's own id included."""
         if self._last is None:
@@ -180,16 +182,16 @@ def _join_texts(corpus: Corpus) -> Iterator[pa.Array]:
 def _rank_passages(
     data: _EncodedData, k: int, *, keeps_own_id: bool
 ) -> Iterator[tuple[str, dict[str, float]]]:
-    """Yield each query's k best passages; one more is ranked if its own id may be among them."""
+    """Yield the k best passages of each query, without the query's own id unless wanted."""
     check_positive(top_k=k)
     query_ids, queries, passage_ids, passages = data
     n = len(passage_ids)
-    spare = not keeps_own_id and not set(query_ids).isdisjoint(passage_ids)
+    needs_extra = not keeps_own_id and not set(query_ids).isdisjoint(passage_ids)
     id_order = np.empty(n, np.int32)
     id_order[sorted(range(n), key=passage_ids.__getitem__)] = np.arange(n, dtype=np.int32)
     no_golds = np.empty(0, np.int64)
-    request = RankRequest(no_golds, no_golds, {"corpus": range(n)}, id_order, k=k + spare)
-    ranked = rank(DenseScorer(queries, passages), request)
-    for query_id, pairs in make_run_rows(ranked.top[POOL], query_ids, passage_ids):
+    request = RankRequest(no_golds, no_golds, {"corpus": range(n)}, id_order, k=k + needs_extra)
+    ranking = rank(DenseScorer(queries, passages), request)
+    for query_id, pairs in make_run_rows(ranking.top[POOL], query_ids, passage_ids):
         kept_pairs = [pair for pair in pairs if keeps_own_id or pair[0] != query_id]
         yield query_id, dict(kept_pairs[:k])

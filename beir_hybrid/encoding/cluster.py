@@ -73,7 +73,7 @@ class Cluster:
             self._ray.shutdown()
 
     def share(self, value: object) -> Any:
-        """Put a value where all machines can read it; return a reference to pass as argument."""
+        """Send a value to all machines; return a reference to pass as argument."""
         return self._ray.put(value)
 
     def call(
@@ -123,7 +123,7 @@ class Cluster:
         return self._tasks[key].remote(*arguments)
 
     def _take_first(self, pending: list[Any]) -> Any:
-        """Wait for the first of the pending calls, remove it and return its result."""
+        """Wait for the first pending call to finish; remove the call and return its result."""
         while not (done := self._ray.wait(pending, num_returns=1, timeout=1.0)[0]):
             self._check_progress()
         pending.remove(done[0])

@@ -39,7 +39,7 @@ class DistinctTexts:
         texts: Sequence[str] | pa.ChunkedArray,
         paths: Sequence[str] | pa.ChunkedArray | None = None,
     ) -> "DistinctTexts":
-        """Find the distinct texts of a column, and number them."""
+        """Find the distinct texts of a column, numbered by their first rows."""
         column = _to_chunked_array(texts)
         keys = _hash_texts(column)
         _, first_rows, inverse = np.unique(keys, return_index=True, return_inverse=True)

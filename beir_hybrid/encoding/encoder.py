@@ -106,7 +106,7 @@ class Encoder(ABC):
         return None
 
     def copy_to_cpu(self) -> "Encoder":
-        """Return an encoder whose weights are on the CPU, so that it can be sent elsewhere."""
+        """Return an encoder with its weights on the CPU, to be sent to other machines."""
         return self
 
     def move_to(self, device: str) -> None:  # noqa: B027 - a default, not abstract
@@ -204,7 +204,7 @@ class EncoderAdapter(Encoder):
 
     @property
     def fingerprint(self) -> Mapping[str, object]:
-        """The fingerprint of the object, as it is now."""
+        """The current fingerprint of the object."""
         return self.model.fingerprint
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
@@ -227,7 +227,7 @@ class EncoderAdapter(Encoder):
         return self._encode_images(images)
 
     def find_truncated(self, texts: Sequence[str], role: Role) -> list[int] | None:
-        """Return the indexes of texts that the object truncates, if it finds them."""
+        """Return the indexes of texts that the object truncates; None if that is not known."""
         return None if self._find_truncated is None else self._find_truncated(texts, role)
 
 

@@ -51,7 +51,7 @@ def parallel_encoder(encoder: Encoder, cluster: Cluster | None = None) -> Iterat
 
 
 def _list_gpus(encoder: SentenceTransformerEncoder) -> list[str]:
-    """Return all GPUs if the model may be on any device, and is on one of them."""
+    """Return all GPUs if the model is on a GPU and may be on any device."""
     import torch
 
     may_use_all = encoder.may_change_device and encoder.model.device.type == "cuda"
@@ -81,7 +81,7 @@ class MultiDeviceEncoder(EncoderWrapper):
         return super().encode_passages(texts)
 
     def encode_images(self, images: "Sequence[Image]") -> np.ndarray:
-        """Return the vectors of images, if the model reads them."""
+        """Return the vectors of images."""
         if self.reads_images:
             self._start()
         return super().encode_images(images)
@@ -139,7 +139,7 @@ class RayEncoder(EncoderWrapper):
         raise BadOption("images are encoded on this machine only: leave out the engine 'ray'")
 
     def find_truncated(self, texts: Sequence[str], role: Role) -> list[int] | None:
-        """Return the indexes of the texts that the model truncates, if it finds them."""
+        """Return the indexes of the texts that the model truncates; None if that is not known."""
         if self.encoder.find_truncated([], role) is None:  # spares the calls
             return None
         indexes: list[int] = []

@@ -39,8 +39,8 @@ def describe_model(model: Any) -> dict[str, Any]:
     }
 
 
-def _read_config(module: Any) -> Any:
-    """Return a module's settings, and those of the transformer in it: heads, activation, ..."""
+def _read_config(module: object) -> Any:
+    """Return the settings of a module and of its transformer: heads, activation, ..."""
     config = module.get_config_dict() if hasattr(module, "get_config_dict") else {}
     transformer_config = getattr(getattr(module, "model", None), "config", None)
     if transformer_config is not None and hasattr(transformer_config, "to_diff_dict"):
@@ -49,7 +49,7 @@ def _read_config(module: Any) -> Any:
 
 
 def _describe_image_inputs(model: Any) -> dict[str, Any]:
-    """Return on what else the outputs of a model of texts and images depend."""
+    """Return the settings of image preprocessing, on which outputs depend too."""
     processor = getattr(model.processor, "image_processor", model.processor)
     config = processor.to_dict() if hasattr(processor, "to_dict") else {}
     return {
@@ -61,7 +61,7 @@ def _describe_image_inputs(model: Any) -> dict[str, Any]:
 
 
 def to_plain_json(value: object) -> Any:
-    """Return a value as JSON can hold it, with the text of objects that JSON does not know."""
+    """Convert a value to plain JSON; other objects become their text."""
     return json.loads(json.dumps(value, default=str, sort_keys=True))
 
 
@@ -77,7 +77,7 @@ def hash_weights(model: "Module") -> str:
     return digest.hexdigest()
 
 
-def hash_tokenizer(tokenizer: Any) -> str:
+def hash_tokenizer(tokenizer: object) -> str:
     """Hash everything on which the tokens of a text depend."""
     backend = getattr(tokenizer, "backend_tokenizer", tokenizer)
     if hasattr(backend, "to_str"):

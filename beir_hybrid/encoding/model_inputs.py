@@ -9,12 +9,12 @@ _NO_LIMIT = 10**29  # tokenizers of transformers name a larger number if they ha
 _SIGLIP = ("siglip", "siglip2")
 
 
-def reads_images(model: Any) -> bool:
+def reads_images(model: object) -> bool:
     """Return True if a model of sentence-transformers reads images."""
     return "image" in getattr(model, "modalities", ())
 
 
-def wrap_texts(model: Any, texts: Sequence[str]) -> list[str | dict[str, str]]:
+def wrap_texts(model: object, texts: Sequence[str]) -> list[str | dict[str, str]]:
     """Return texts in a form that the model takes for nothing but texts.
 
     If a model reads more than texts, sentence-transformers takes a text that is the path of a file,
@@ -42,7 +42,7 @@ def text_settings(model: Any) -> dict[str, Any]:
 
 
 def finite_limit(limit: float | None) -> int | None:
-    """Return a limit of tokens, or None if it is so large that there is none."""
+    """Return a limit of tokens; None for the huge numbers that stand for no limit."""
     return int(limit) if limit and limit < _NO_LIMIT else None
 
 
@@ -95,7 +95,7 @@ def _token_limit(model: Any) -> int | None:
 
 
 def count_positions(model: Any) -> int | None:
-    """Return how many tokens a transformer has positions for; None if it does not say."""
+    """Return how many tokens a transformer has positions for; None if that is not known."""
     transformer = model.transformers_model
     config: Any = getattr(transformer, "config", None)
     if hasattr(config, "get_text_config"):

@@ -12,7 +12,7 @@ from beir_hybrid.encoding.sentence_transformer import SentenceTransformerEncoder
 from beir_hybrid.errors import BadOption
 
 
-def as_encoder(model: Any, **options: object) -> Encoder:
+def as_encoder(model: object, **options: object) -> Encoder:
     """Return the `Encoder` of a model.
 
     Parameters
@@ -33,7 +33,8 @@ def as_encoder(model: Any, **options: object) -> Encoder:
     if hasattr(model, "mteb_model_meta"):
         return _wrap_mteb_model(model, values)
     check_option_names(options)
-    encoder = SentenceTransformerEncoder(model, **values)
+    name_or_model: Any = model  # anything else is refused
+    encoder = SentenceTransformerEncoder(name_or_model, **values)
     if isinstance(model, str | Path):
         encoder.load_request = model, values
     return encoder

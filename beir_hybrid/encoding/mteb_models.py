@@ -119,7 +119,7 @@ class MtebEncoder(Encoder):
 
     @cached_property
     def fingerprint(self) -> Mapping[str, object]:
-        """The model's name, the task it is told of and, if they can be read, its weights."""
+        """The model's name, its task and, for sentence-transformers models, the weights."""
         meta = self.model.mteb_model_meta
         entries = {
             "kind": "mteb",
@@ -149,7 +149,7 @@ class MtebEncoder(Encoder):
         return sum(tensor.nbytes for tensor in tensors)
 
     def _read_similarity(self) -> str:
-        """Return the name of the model's similarity; cosine if it has none, as in mteb."""
+        """Return the name of the model's similarity, by default cosine, as in mteb."""
         if self._transformer is not None:
             return str(self._transformer.similarity_fn_name or "cosine")
         similarity = self.model.mteb_model_meta.similarity_fn_name
@@ -157,7 +157,7 @@ class MtebEncoder(Encoder):
 
 
 def _make_retrieval_task() -> "TaskMetadata":
-    """Return metadata as mteb would have them of a retrieval task that is not among its own."""
+    """Return metadata of a retrieval task that is not among those of mteb."""
     from mteb.abstasks.retrieval import AbsTaskRetrieval
     from mteb.abstasks.task_metadata import TaskMetadata
 

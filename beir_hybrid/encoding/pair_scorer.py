@@ -26,7 +26,7 @@ class PairScorer(Protocol):
 
     @property
     def fingerprint(self) -> Mapping[str, object]:
-        """Everything on which scores depend beside the pairs, as JSON can hold it."""
+        """JSON of everything on which scores depend beside the pairs."""
 
     @property
     def setting_kinds(self) -> tuple[KindName, ...]:

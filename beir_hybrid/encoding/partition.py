@@ -88,7 +88,7 @@ def encode_part(
 
 
 def check_parts(encoder: Encoder, collection: Collection, *, folder: Path | None = None) -> int:
-    """Return the number of texts if the store has all of them, else raise `BadData`.
+    """Return the number of texts if the store has all texts, else raise `BadData`.
 
     The error names the missing parts, by the number of parts of the last `encode_part`.
     """
@@ -136,7 +136,7 @@ class _Work(NamedTuple):
 
 
 def _list_work(encoder: Encoder, collection: Collection, folder: Path | None) -> Iterator[_Work]:
-    """Yield the texts to encode, in the order in which an evaluation encodes them."""
+    """Yield the texts to encode, in the order of an evaluation."""
     check_texts_only(collection, "encoding ahead")
     passages = DistinctTexts.from_column(join_titles(collection.view().passages))
     passage_space = open_space(encoder, "passages", folder)

@@ -1,11 +1,11 @@
-"""Prompts that models were trained with and users forget, by the exact names of the models."""
+"""Prompts that models were trained with and users forget, by exact names of models."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Preset:
-    """What goes before a query and before a passage, and the models that want it."""
+    """The prompts of queries and passages, and the models that need them."""
 
     query: str = ""
     passage: str = ""
@@ -57,7 +57,7 @@ PRESETS: dict[str, Preset] = {
             "Snowflake/snowflake-arctic-embed-l",
         ),
     ),
-    # These want no prompt, and it is as well to say so.
+    # These need no prompt, and are listed to say so.
     "bge-m3": Preset(models=("BAAI/bge-m3",)),
     "labse": Preset(models=("sentence-transformers/LaBSE",)),
     "gte": Preset(models=("Alibaba-NLP/gte-multilingual-base",)),

@@ -212,7 +212,7 @@ def read_prompts(model: "SentenceTransformer") -> Preset:
 
 
 def load_model(name: str, options: EncoderOptions) -> "tuple[SentenceTransformer, str]":
-    """Return a model and, if it comes from the hub, its commit."""
+    """Load a model; return the model and, for one from the hub, its commit."""
     from sentence_transformers import SentenceTransformer
 
     revision = options.revision
@@ -240,7 +240,7 @@ def load_model(name: str, options: EncoderOptions) -> "tuple[SentenceTransformer
 
 @contextmanager
 def _fixed_seed() -> Iterator[None]:
-    """Seed torch's generator of the CPU within the block, and restore its state after it."""
+    """Seed torch's generator of the CPU for the block, and restore its state at the end."""
     import torch
 
     with torch.random.fork_rng(devices=[]):
@@ -278,7 +278,7 @@ def apply_options(model: "SentenceTransformer", options: EncoderOptions) -> None
 
 
 def set_max_length(model: "SentenceTransformer", length: int) -> None:
-    """Set the tokens to which a model truncates texts; raise `BadOption` if it reads fewer."""
+    """Set the tokens to which a model truncates texts; raise `BadOption` for too many."""
     n_positions = count_positions(model)
     if n_positions is not None and length > n_positions:
         raise BadOption(f"max_length is {length}; the model reads at most {n_positions} tokens")

@@ -38,7 +38,7 @@ class ShardWriter:
     shards: Shards  # of the space, for their dimensions
 
     def write(self, numbers: np.ndarray) -> ShardReport:
-        """Encode distinct texts, by their numbers, and write them as one shard."""
+        """Encode distinct texts, by their numbers, and write one shard of vectors."""
         keys = self.texts.keys[numbers]
         name = hashlib.sha256(keys.tobytes()).hexdigest()[:16]
         note = self.space / f"{name}.{NOTE_SUFFIX}"
@@ -67,7 +67,7 @@ class ShardWriter:
         return self._check(encode(texts), texts, self.shards.dim)
 
     def _encode_images(self, keys: list[str], numbers: np.ndarray) -> np.ndarray:
-        """Return the vectors of images; only a batch of them is in memory."""
+        """Return the vectors of images, with only a batch of images in memory."""
         if self.texts.paths is None:
             raise BadOption("to encode images takes the paths of their files: give paths")
         paths = self.texts.paths.take(self.texts.first_rows[numbers]).to_pylist()

@@ -39,14 +39,14 @@ class Shards(Sequence[np.ndarray]):
         return np.load(self._shards[number].vector_path, mmap_mode="r", allow_pickle=False)
 
     def add(self, note: Path) -> None:
-        """Add the shard of a note, or remove it from disk if it is damaged."""
+        """Add the shard of a note; remove a damaged one from disk."""
         shard = read_shard(note)
         if shard is not None:
             self._shards.append(shard)
             self.dim = shard.dim
 
     def find(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return each key's shard and row in it, both (n,) int32; -1 if no shard has the key."""
+        """Return each key's shard and row there, both (n,) int32; -1 if no shard has the key."""
         shard_numbers = np.full(len(keys), -1, dtype=np.int32)
         shard_rows = shard_numbers.copy()
         if self._shards:
@@ -91,7 +91,7 @@ def save_array(path: Path, array: np.ndarray) -> None:
 
 
 def read_shard(note: Path) -> Shard | None:
-    """Return the shard of a note; None if it is absent, or damaged and therefore removed."""
+    """Return the shard of a note; None if there is none or a damaged one, which is removed."""
     if not note.is_file():
         return None
     paths = {

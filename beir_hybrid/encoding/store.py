@@ -55,7 +55,7 @@ class EncodingStats:
     truncated: int | None = 0
 
     def add(self, role: Role, count: int, seconds: float) -> None:
-        """Count texts or images that were encoded, and the time it took."""
+        """Add a number of encoded texts or images, and the seconds of their encoding."""
         if role == "images":
             self.images += count
         else:
@@ -119,7 +119,7 @@ def encode(
 
 
 def choose_shard_size(n: int, parts: int = 1) -> int:
-    """Return how many of n texts a shard holds if `parts` jobs share them."""
+    """Return the number of texts of a shard, for n texts shared by `parts` jobs."""
     return min(max(_SMALLEST_SHARD, n // max(32, 4 * parts)), _LARGEST_SHARD)
 
 
@@ -147,7 +147,7 @@ _Map = Callable[[Callable[[np.ndarray], ShardReport], Iterable[np.ndarray]], Ite
 
 @contextmanager
 def _shard_threads(encoder: Encoder, shard_size: int) -> Iterator[tuple[int, _Map]]:
-    """Give the number of threads that suits an encoder, and a `map` that uses them."""
+    """Give the number of threads that suits an encoder, and a `map` over those threads."""
     if not encoder.concurrent_texts:
         yield 1, map
         return

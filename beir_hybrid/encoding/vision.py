@@ -1,4 +1,4 @@
-"""A text encoder and a vision encoder in, one model of texts and images out, to be trained."""
+"""Build a model of texts and images, to be trained, from a text encoder and a vision encoder."""
 
 import os
 from pathlib import Path
@@ -15,6 +15,8 @@ from beir_hybrid.progress import hide_progress_bars
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
+_DEFAULT_DIM = 512  # if the vision encoder has no projection whose size could be kept
+
 
 def from_vision_text(
     text_encoder: str | Path,
@@ -24,20 +26,21 @@ def from_vision_text(
     seed: int = 0,
     device: str | None = None,
 ) -> "SentenceTransformer":
-    """Join any text encoder with any vision encoder, such as XLM-R with CLIP's vision tower.
+    """Build a model from any text encoder and any vision encoder, such as XLM-R and CLIP's.
 
-    Each is read up to its one vector of the whole (``pooler_output``, of a text's first token); a
-    linear map behind it makes vectors of `dim` numbers. The maps are new, so that the model has to
-    be trained before it is of use; only the one behind CLIP's own vision tower is kept where `dim`
-    allows. New weights come from `seed`. Code that a model brings along is not run. The result is
-    saved and loaded as any ``SentenceTransformer``.
+    Each encoder is used up to its one vector of the whole input (``pooler_output``, which for texts
+    is that of the first token), and a new linear projection makes vectors of `dim` numbers. The
+    projections are random, so the model has to be trained before use; only that of CLIP's own
+    vision encoder is kept, if `dim` allows. Random weights come from `seed`. Code that comes with a
+    model is not run. The result is saved and loaded like any ``SentenceTransformer``.
 
     Parameters
     ----------
     text_encoder, vision_encoder
-        Names on the hub or folders. Of a model of texts and images the tower in question is taken.
+        Names on the hub, or folders. Of a model of texts and images, the encoder in question is
+        taken.
     dim
-        The length of a vector; by default as long as the vision tower's own map makes it, or 512.
+        The length of a vector; by default that of the vision encoder's own projection, or 512.
 
     Examples
     --------
@@ -48,75 +51,76 @@ def from_vision_text(
     True
     """
     check_positive_or_none(dim=dim)
-    if is_offline():  # before the hub's client is imported: it has questions of its own
+    if is_offline():  # before the hub's client is imported, which reads this once
         os.environ["HF_HUB_OFFLINE"] = "1"
     import torch
     from sentence_transformers import SentenceTransformer
-    from transformers import AutoImageProcessor, AutoTokenizer
-    from transformers import VisionTextDualEncoderProcessor as Processor
+    from transformers import AutoImageProcessor, AutoTokenizer, VisionTextDualEncoderProcessor
 
-    made: Any = Processor  # transformers leaves it untyped
+    processor_class: Any = VisionTextDualEncoderProcessor  # untyped in transformers
     with hide_progress_bars(), TemporaryDirectory(prefix="beir-hybrid-") as folder:
-        tokenizer = _loaded(AutoTokenizer, text_encoder)
-        images = _loaded(AutoImageProcessor, vision_encoder)
+        tokenizer = _load_part(AutoTokenizer, text_encoder)
+        image_processor = _load_part(AutoImageProcessor, vision_encoder)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            _joined(text_encoder, vision_encoder, dim).save_pretrained(folder)
-        made(images, tokenizer).save_pretrained(folder)
+            _build_dual_encoder(text_encoder, vision_encoder, dim).save_pretrained(folder)
+        processor_class(image_processor, tokenizer).save_pretrained(folder)
         model = SentenceTransformer(folder, device=device, local_files_only=True)
     if limit := text_settings(model).get("max_length"):
-        model.max_seq_length = limit  # the tokenizer names none, or more than there are places
+        model.max_seq_length = limit  # the tokenizer has no limit, or one beyond the positions
     return model
 
 
-def _joined(text_encoder: str | Path, vision_encoder: str | Path, dim: int | None) -> Any:
-    """Return the model of both towers, with maps behind them."""
+def _build_dual_encoder(
+    text_encoder: str | Path, vision_encoder: str | Path, dim: int | None
+) -> Any:
+    """Return the model of both encoders, with projections behind them."""
     from torch import float32
     from transformers import AutoModel, VisionTextDualEncoderConfig, VisionTextDualEncoderModel
 
-    reading = _loaded(AutoModel, text_encoder, dtype=float32)
-    seeing = _loaded(AutoModel, vision_encoder, dtype=float32)
-    own = getattr(seeing, "visual_projection", None)
-    # Models of texts and images have a tower for each; others are one.
-    texts = _one_vector(getattr(reading, "text_model", reading), text_encoder)
-    images = _one_vector(getattr(seeing, "vision_model", seeing), vision_encoder)
-    length = dim or (own.out_features if own is not None else 512)
+    text_model = _load_part(AutoModel, text_encoder, dtype=float32)
+    vision_model = _load_part(AutoModel, vision_encoder, dtype=float32)
+    projection = getattr(vision_model, "visual_projection", None)
+    # A model of texts and images has a tower for each; other models are one tower.
+    text_tower = _check_tower(getattr(text_model, "text_model", text_model), text_encoder)
+    vision_tower = _check_tower(getattr(vision_model, "vision_model", vision_model), vision_encoder)
+    own_dim = _DEFAULT_DIM if projection is None else projection.out_features
     config = VisionTextDualEncoderConfig.from_vision_text_configs(
-        images.config, texts.config, projection_dim=length
+        vision_tower.config, text_tower.config, projection_dim=dim or own_dim
     )
-    both = VisionTextDualEncoderModel(config, vision_model=images, text_model=texts)
-    if own is not None and own.out_features == length:
-        both.visual_projection.load_state_dict(own.state_dict())
-    return both
+    model = VisionTextDualEncoderModel(config, vision_model=vision_tower, text_model=text_tower)
+    if projection is not None and own_dim == (dim or own_dim):
+        model.visual_projection.load_state_dict(projection.state_dict())
+    return model
 
 
-def _one_vector(tower: Any, name: str | Path) -> Any:
-    """Return a tower, or raise `BadData` if it cannot be loaded alone or makes no one vector."""
+def _check_tower(tower: Any, name: str | Path) -> Any:
+    """Return a tower; raise `BadData` if it cannot be loaded alone or does not make one vector."""
     from sentence_transformers.base.modules import Transformer
     from transformers import MODEL_MAPPING
 
-    if type(tower.config) not in MODEL_MAPPING:  # transformers would not load it again
+    if type(tower.config) not in MODEL_MAPPING:  # transformers could not load it again
         raise BadData(
-            f"{str(name)!r}: {type(tower).__name__} cannot be joined, for it is a part of its own "
-            "model only; texts can be read by BERT, XLM-R or CLIP's text tower, and pictures by "
+            f"{str(name)!r}: {type(tower).__name__} cannot be joined, because it is a part of its "
+            "own model only; texts can be read by BERT, XLM-R or CLIP's text tower, and images by "
             "ViT or the vision tower of CLIP or SigLIP"
         )
-    # By the type that its result has, as sentence-transformers goes.
+    # By the annotated type of its result, as sentence-transformers finds it out.
     fields = Transformer._get_method_output_fields(tower.forward)  # noqa: SLF001
     if fields is not None and "pooler_output" not in fields:
         raise BadData(
-            f"{str(name)!r}: {type(tower).__name__} makes no vector of a whole text or picture, "
+            f"{str(name)!r}: {type(tower).__name__} makes no vector of a whole text or image, "
             "only of its parts; a model with a pooler is needed, such as BERT, XLM-R, ViT or CLIP"
         )
     return tower
 
 
-def _loaded(kind: Any, name: str | Path, **options: Any) -> Any:
-    """Load a part of a model from the hub or a folder."""
-    hub = not Path(name).is_dir() and can_load_from_hub(str(name))
-    options |= {"local_files_only": not hub, "trust_remote_code": False}
+def _load_part(kind: Any, name: str | Path, **options: Any) -> Any:
+    """Load a tokenizer, processor or model from the hub or a folder."""
+    is_on_hub = not Path(name).is_dir() and can_load_from_hub(str(name))
+    options |= {"local_files_only": not is_on_hub, "trust_remote_code": False}
     try:
         return kind.from_pretrained(str(name), **options)
     except (OSError, ValueError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise BadData(f"cannot load {str(name)!r} as a part of a model: {first}") from error
+        reason = str(error).strip().splitlines()[0]
+        raise BadData(f"cannot load {str(name)!r} as a part of a model: {reason}") from error

@@ -101,7 +101,7 @@ def count_passages(
 
 @contextmanager
 def _worker_threads(threads: int) -> Iterator[tuple[ThreadPoolExecutor, Event]]:
-    """Give threads whose matrix products use one core each, and an event that stops them.
+    """Give threads whose matrix products use one core each, and an event that says to stop.
 
     Threads of BLAS's own would wait for the next product in a busy loop, and take cores from the
     counting.

@@ -135,7 +135,7 @@ class _DenseBlock:
     vectors: np.ndarray  # (passages, dim) float32
 
     def count_above(self, golds: BatchGolds, id_order: np.ndarray, counts: np.ndarray) -> None:
-        """Count by the product, and by exact scores where it is too close to tell."""
+        """Count by the product, and by exact scores where products are too close to tell."""
         from beir_hybrid.retrieval.kernels import count_dense_above
 
         batch = self.batch
@@ -175,7 +175,7 @@ def _multiply(queries: np.ndarray, passages: np.ndarray, device: str) -> np.ndar
 
 
 def _wrap(vectors: np.ndarray) -> Embeddings:
-    """Return embeddings of an array whose numbers were checked when it was encoded."""
+    """Return embeddings of an array without checking its numbers again."""
     n = len(vectors)
     return Embeddings([vectors], np.zeros(n, np.int32), np.arange(n, dtype=np.int32))
 

@@ -95,7 +95,7 @@ class _ExactBlock:
     scores: np.ndarray  # (queries, passages) float32
 
     def count_above(self, golds: BatchGolds, id_order: np.ndarray, counts: np.ndarray) -> None:
-        """Count the passages that rank above each gold, or tie with it."""
+        """Count the passages that rank above or tie with each gold."""
         from beir_hybrid.retrieval.kernels import count_exact_above
 
         count_exact_above(self.scores, id_order, golds, counts)

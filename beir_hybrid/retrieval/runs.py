@@ -198,7 +198,7 @@ class _IdColumn:
         self.unknown_ids: dict[str, int] = {}  # and the first line of each
 
     def translate(self, raw_id: bytes, number: int, place: str) -> str:
-        """Return the collection's id, with the prefix unless the file has it without."""
+        """Return the collection's id of an id in the file: with the prefix, unless unknown."""
         if raw_id in self.ids:
             return self.ids[raw_id]
         try:

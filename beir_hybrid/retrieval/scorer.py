@@ -28,7 +28,7 @@ class ScoreBlock(Protocol):
         """Scores, (queries, passages) float32, each within the batch's margin of the exact one."""
 
     def count_above(self, golds: BatchGolds, id_order: np.ndarray, counts: np.ndarray) -> None:
-        """Count the passages that rank above each gold, or tie with it, by exact scores.
+        """Count the passages that rank above or tie with each gold, by exact scores.
 
         Parameters
         ----------
@@ -74,7 +74,7 @@ class Scorer(Protocol):
 
     @property
     def passage_bytes(self) -> int:
-        """Memory that a passage takes, on average; it decides how large shards are."""
+        """Average memory of a passage, which decides how large shards are."""
 
     def bound_passages(self, passages: range) -> float:
         """Return a bound of a block of passages; `open_batch` gets the largest of all blocks."""
