@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from beir_hybrid.errors import BadData
-from tests.test_store import Hashes
+from tests.hash_encoder import HashEncoder
 
 
-class FailingEncoder(Hashes):
+class FailingEncoder(HashEncoder):
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
         rows = super().encode_queries(texts)
         if "text 1600" in texts:
@@ -19,13 +19,13 @@ class FailingEncoder(Hashes):
         return rows
 
 
-class TruncatingEncoder(Hashes):
+class TruncatingEncoder(HashEncoder):
     def find_truncated(self, texts: Sequence[str], role: str) -> list[int]:
         assert role == "queries"
         return [number for number, text in enumerate(texts) if text.endswith("7")]
 
 
-class UnstableEncoder(Hashes):
+class UnstableEncoder(HashEncoder):
     """Hashes whose fingerprint differs whenever it is read."""
 
     @property
@@ -37,12 +37,12 @@ class UnstableEncoder(Hashes):
         pass
 
 
-class UnpicklableEncoder(Hashes):
+class UnpicklableEncoder(HashEncoder):
     def __init__(self) -> None:
         super().__init__()
         self.lock = threading.Lock()
 
 
-class SlowEncoder(Hashes):
+class SlowEncoder(HashEncoder):
     def __init__(self) -> None:
         super().__init__(delay=0.2)

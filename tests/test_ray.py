@@ -30,10 +30,17 @@ from tests.cluster_encoders import (
     UnpicklableEncoder,
     UnstableEncoder,
 )
+from tests.hash_encoder import (
+    ROOT,
+    SHARD_TEXTS,
+    HashEncoder,
+    assert_vectors,
+    make_texts,
+    read_files,
+)
 from tests.models import static_model, transformer_model
-from tests.parallel import collection
+from tests.numbered_collection import make_numbered_collection
 from tests.rankings import assert_same_ranking, make_request, make_scorer
-from tests.test_store import ROOT, SHARD, Hashes, assert_right, texts, tree
 
 pytest.importorskip("ray")
 MEMORY = 80 << 20  # bytes of each node's object store
@@ -77,7 +84,7 @@ def three_nodes() -> Iterator[Any]:
 def test_a_cluster_encodes_as_one_process_does(two_nodes: Any, tmp_path: Path) -> None:
     assert len(two_nodes.worker_nodes) == 2
     encoder = SentenceTransformerEncoder(static_model(seed=3), query_prompt="w1 ")
-    asked = [f"w{number % 390} w{number % 7}" for number in range(2 * SHARD + 10)]
+    asked = [f"w{number % 390} w{number % 7}" for number in range(2 * SHARD_TEXTS + 10)]
     done = EncodingStats()
     with Cluster() as cluster, parallel_encoder(encoder, cluster) as remote:
         assert cluster.cpus == 2
@@ -86,7 +93,7 @@ def test_a_cluster_encodes_as_one_process_does(two_nodes: Any, tmp_path: Path) -
     assert done.texts == len(asked)
     alone = encode(encoder, asked, "queries", folder=tmp_path / "alone")
     assert np.array_equal(found.take(slice(None)), alone.take(slice(None)))
-    assert tree(tmp_path / "ray") == tree(tmp_path / "alone")
+    assert read_files(tmp_path / "ray") == read_files(tmp_path / "alone")
 
 
 @pytest.mark.usefixtures("two_nodes")
@@ -103,10 +110,10 @@ def test_batches_of_other_texts_change_last_bits_at_most(tmp_path: Path) -> None
 @pytest.mark.usefixtures("two_nodes")
 def test_an_evaluation_on_a_cluster(tmp_path: Path) -> None:
     measures = ["AP", "R@10", "P(rel=1)@3", "RankDistance"]
-    some = collection(1500)
-    alone = evaluate(Hashes(), some, measures=measures[:3], store=tmp_path / "alone", depth=40)
+    some = make_numbered_collection(1500)
+    alone = evaluate(HashEncoder(), some, measures=measures[:3], store=tmp_path / "alone", depth=40)
     remote = evaluate(
-        Hashes(), some, measures=measures[:3], store=tmp_path / "ray", depth=40, engine="ray"
+        HashEncoder(), some, measures=measures[:3], store=tmp_path / "ray", depth=40, engine="ray"
     )
     assert remote.per_query() == alone.per_query()
     assert remote.timing.encoded_texts == 1505
@@ -114,16 +121,16 @@ def test_an_evaluation_on_a_cluster(tmp_path: Path) -> None:
     assert remote.timing.cluster == ClusterSize(2, 0)
     assert alone.timing.cluster is None
     # The store is the same, so that either finds what the other has encoded.
-    after = Hashes()
+    after = HashEncoder()
     again = evaluate(after, some, measures="AP", store=tmp_path / "ray")
-    assert (again.timing.encoded_texts, after.seen) == (0, [])
+    assert (again.timing.encoded_texts, after.encoded_texts) == (0, [])
 
 
 @pytest.mark.usefixtures("two_nodes")
 def test_places_of_cut_texts_come_back(tmp_path: Path) -> None:
     done = EncodingStats()
     with Cluster() as cluster, parallel_encoder(TruncatingEncoder(), cluster) as remote:
-        encode(remote, texts(1000), "queries", folder=tmp_path, stats=done)
+        encode(remote, make_texts(1000), "queries", folder=tmp_path, stats=done)
     assert done.truncated == 100
 
 
@@ -131,18 +138,18 @@ def test_places_of_cut_texts_come_back(tmp_path: Path) -> None:
 def test_an_error_of_the_encoder_comes_back_and_what_was_finished_stays(tmp_path: Path) -> None:
     with Cluster() as cluster, parallel_encoder(FailingEncoder(), cluster) as remote:  # noqa: SIM117 - what raises
         with pytest.raises(BadData, match=r"^broken at text 1600$"):
-            encode(remote, texts(8 * SHARD), "queries", folder=tmp_path)
-    rest = Hashes()
-    found = encode(rest, texts(8 * SHARD), "queries", folder=tmp_path)
-    assert_right(found, texts(8 * SHARD))
-    assert "text 0" not in rest.seen
+            encode(remote, make_texts(8 * SHARD_TEXTS), "queries", folder=tmp_path)
+    rest = HashEncoder()
+    found = encode(rest, make_texts(8 * SHARD_TEXTS), "queries", folder=tmp_path)
+    assert_vectors(found, make_texts(8 * SHARD_TEXTS))
+    assert "text 0" not in rest.encoded_texts
 
 
 @pytest.mark.usefixtures("two_nodes")
 def test_machines_that_would_make_different_vectors_are_an_error(tmp_path: Path) -> None:
     with Cluster() as cluster, parallel_encoder(UnstableEncoder(), cluster) as remote:  # noqa: SIM117 - what raises
         with pytest.raises(BadData, match=r"different vectors: library is \d+ on one and \d+ on "):
-            encode(remote, texts(8 * SHARD), "queries", folder=tmp_path)
+            encode(remote, make_texts(8 * SHARD_TEXTS), "queries", folder=tmp_path)
 
 
 @pytest.mark.usefixtures("two_nodes")
@@ -189,7 +196,7 @@ def kill(nodes: Any, wait: Callable[[], object]) -> threading.Thread:
 
 @pytest.mark.cluster
 def test_a_node_dies_while_it_encodes(three_nodes: Any, tmp_path: Path) -> None:
-    n, folder, begun = 20 * SHARD, tmp_path / "ray", time.monotonic()
+    n, folder, begun = 20 * SHARD_TEXTS, tmp_path / "ray", time.monotonic()
 
     def two_shards() -> None:
         while len(list(folder.rglob("*.note.json"))) < 2:
@@ -197,12 +204,12 @@ def test_a_node_dies_while_it_encodes(three_nodes: Any, tmp_path: Path) -> None:
 
     with Cluster() as cluster, parallel_encoder(SlowEncoder(), cluster) as remote:
         killer = kill(three_nodes, two_shards)
-        found = encode(remote, texts(n), "queries", folder=folder)
+        found = encode(remote, make_texts(n), "queries", folder=folder)
         killer.join()
     assert len(three_nodes.worker_nodes) == 2
-    assert_right(found, texts(n))
-    encode(Hashes(), texts(n), "queries", folder=tmp_path / "alone")
-    assert tree(folder) == tree(tmp_path / "alone")
+    assert_vectors(found, make_texts(n))
+    encode(HashEncoder(), make_texts(n), "queries", folder=tmp_path / "alone")
+    assert read_files(folder) == read_files(tmp_path / "alone")
     assert time.monotonic() - begun < 120
 
 
@@ -239,13 +246,16 @@ def test_all_nodes_lost_for_good_are_an_error_and_what_was_finished_stays(tmp_pa
             with pytest.raises(
                 ClusterFailed, match=r"finished nothing for \d+ sec.*\d CPUs, 0 GPU"
             ):
-                encode(remote, texts(20 * SHARD), "queries", folder=tmp_path)
+                encode(remote, make_texts(20 * SHARD_TEXTS), "queries", folder=tmp_path)
             killer.join()
     finally:
         stop(nodes)
-    rest = Hashes()
-    assert_right(encode(rest, texts(20 * SHARD), "queries", folder=tmp_path), texts(20 * SHARD))
-    assert len(rest.seen) < 20 * SHARD
+    rest = HashEncoder()
+    assert_vectors(
+        encode(rest, make_texts(20 * SHARD_TEXTS), "queries", folder=tmp_path),
+        make_texts(20 * SHARD_TEXTS),
+    )
+    assert len(rest.encoded_texts) < 20 * SHARD_TEXTS
 
 
 SCRIPT = """
