@@ -35,10 +35,10 @@ from beir_hybrid.pyserini.lucene_search import open_searcher
 from beir_hybrid.results.render import list_notes
 from beir_hybrid.retrieval.runs import read_run
 from tests.disks import full_disk
-from tests.parallel import collection as numbered
+from tests.hash_encoder import ROOT
+from tests.numbered_collection import make_numbered_collection as numbered
 from tests.test_cli_evaluate import RunCli, data_options, run_cli  # noqa: F401 - fixtures
-from tests.test_given import rows
-from tests.test_store import ROOT
+from tests.test_external_runs import rows
 
 pytest.importorskip("pyserini", reason="BM25 needs it: the extra 'pyserini'")
 
@@ -390,7 +390,7 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from beir_hybrid.pyserini.lucene import build_lucene_index
-from tests.parallel import collection
+from tests.numbered_collection import collection
 build_lucene_index(collection(20_000), "en", store=Path(sys.argv[1]))
 """
 

@@ -27,11 +27,11 @@ from beir_hybrid.pyserini.faiss_files import IndexKind, read_faiss, write_faiss
 from beir_hybrid.pyserini.index import build_index, write_index
 from beir_hybrid.pyserini.manifest import read_manifest
 from beir_hybrid.pyserini.search import search_index
-from tests.axes import TEXTS, Axes, long
 from tests.disks import full_disk
+from tests.hash_encoder import flip_bit
+from tests.letter_encoder import N_TEXTS, LetterEncoder, make_letter_passages
 from tests.models import static_model
 from tests.test_cli_evaluate import RunCli, run_cli
-from tests.test_store import flip
 
 __all__ = ["run_cli"]
 
@@ -62,7 +62,7 @@ def written(index: Any, folder: Path) -> bytes:
 
 
 def test_the_folder_holds_vectors_ids_and_what_they_are(tmp_path: Path, small: Collection) -> None:
-    encoder = Axes()
+    encoder = LetterEncoder()
     assert build_index(encoder, small, tmp_path / "index") == tmp_path / "index"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "index"]
     theirs = faiss.IndexFlatIP(3)
@@ -71,11 +71,11 @@ def test_the_folder_holds_vectors_ids_and_what_they_are(tmp_path: Path, small: C
     assert content == written(theirs, tmp_path)
     docid = (tmp_path / "index" / "docid").read_bytes()
     assert docid == b"de:1\nde:2\nen:1\nen:2\n"
-    assert encoder.seen == ["a", "b c", "a b"]
+    assert encoder.encoded_texts == ["a", "b c", "a b"]
     about = json.loads((tmp_path / "index" / "manifest.json").read_text())
     assert (about["kind"], about["passages"], about["dim"]) == ("flat", 4, 3)
     assert about["model"]["fingerprint"] == encoder.fingerprint
-    assert about["model"]["name"] == "Axes"
+    assert about["model"]["name"] == "LetterEncoder"
     assert about["collection"]["title_policy"] == "title+text"
     assert about["collection"]["name"] == "beir"
     assert about["languages"] == ["de", "en"]
@@ -148,21 +148,21 @@ def test_approximate_kinds_find_what_they_should(tmp_path: Path) -> None:
 
 
 def test_nothing_is_encoded_twice(tmp_path: Path, small: Collection) -> None:
-    encoder = Axes()
+    encoder = LetterEncoder()
     bh.evaluate(encoder, small, measures="AP")
-    assert sorted(encoder.seen) == sorted(["a", "b c", "a b", "a", "d"])
-    encoder.seen.clear()
+    assert sorted(encoder.encoded_texts) == sorted(["a", "b c", "a b", "a", "d"])
+    encoder.encoded_texts.clear()
     for kind in ("flat", "sq8", "hnsw"):
         build_index(encoder, small, tmp_path / kind, kind=kind)
     build_index(encoder, small, tmp_path / "de", languages="deu")
-    assert encoder.seen == []
+    assert encoder.encoded_texts == []
     assert (tmp_path / "de" / "docid").read_text() == "de:1\nde:2\n"
     assert np.array_equal(read_faiss(tmp_path / "de" / "index").reconstruct_n(0, 2), ROWS[:2])
     assert read_manifest(tmp_path / "de")["languages"] == ["de"]
 
 
 def test_shards_are_indexes_of_their_own(tmp_path: Path, small: Collection) -> None:
-    build_index(Axes(), small, tmp_path / "out", shards=3)
+    build_index(LetterEncoder(), small, tmp_path / "out", shards=3)
     parts = sorted((tmp_path / "out").iterdir())
     assert [part.name for part in parts] == ["shard-00", "shard-01", "shard-02"]
     assert [(part / "docid").read_text() for part in parts] == ["de:1\n", "de:2\n", "en:1\nen:2\n"]
@@ -171,7 +171,7 @@ def test_shards_are_indexes_of_their_own(tmp_path: Path, small: Collection) -> N
     assert [part["shard"] for part in verify_index(tmp_path / "out")] == [
         {"number": number, "of": 3} for number in range(3)
     ]
-    assert bh.open_index(parts[2], Axes()).search(["b"], 1) == [[("en:2", 1.0)]]
+    assert bh.open_index(parts[2], LetterEncoder()).search(["b"], 1) == [[("en:2", 1.0)]]
     # A shard that is lost is built again, the others are left as they are.
     before = {path: path.stat().st_mtime_ns for path in parts[0].iterdir()}
     for path in parts[1].iterdir():
@@ -180,18 +180,18 @@ def test_shards_are_indexes_of_their_own(tmp_path: Path, small: Collection) -> N
     with pytest.raises(BadData, match="has 2 of 3 shards"):
         verify_index(tmp_path / "out")
     with pytest.raises(BadData, match="has 2 of 3 shards"):
-        search_index(tmp_path / "out", "w1", model=Axes(), collection=small)
-    build_index(Axes(), small, tmp_path / "out", shards=3)
+        search_index(tmp_path / "out", "w1", model=LetterEncoder(), collection=small)
+    build_index(LetterEncoder(), small, tmp_path / "out", shards=3)
     assert (parts[1] / "docid").read_text() == "de:2\n"
     assert {path: path.stat().st_mtime_ns for path in parts[0].iterdir()} == before
     with pytest.raises(BadOption, match="shard-00 is there already and holds something else"):
-        build_index(Axes(), small, tmp_path / "out", shards=2)
+        build_index(LetterEncoder(), small, tmp_path / "out", shards=2)
     # One shard twice is not the set, though their number is right.
     shutil.rmtree(parts[1])
     shutil.copytree(parts[0], parts[1])
     for check in (
         verify_index,
-        lambda folder: search_index(folder, "b", model=Axes(), collection=small),
+        lambda folder: search_index(folder, "b", model=LetterEncoder(), collection=small),
     ):
         with pytest.raises(BadData, match="holds shards of different indexes"):
             check(tmp_path / "out")
@@ -200,13 +200,13 @@ def test_shards_are_indexes_of_their_own(tmp_path: Path, small: Collection) -> N
 def test_a_second_build_leaves_the_first_and_another_is_refused(
     tmp_path: Path, small: Collection
 ) -> None:
-    out = build_index(Axes(), small, tmp_path / "out")
+    out = build_index(LetterEncoder(), small, tmp_path / "out")
     before = {path: path.stat().st_mtime_ns for path in out.iterdir()}
-    build_index(Axes(), small, out)
+    build_index(LetterEncoder(), small, out)
     assert {path: path.stat().st_mtime_ns for path in out.iterdir()} == before
-    first: dict[str, Any] = {"model": Axes(), "collection": small, "output": out}
+    first: dict[str, Any] = {"model": LetterEncoder(), "collection": small, "output": out}
     others: list[dict[str, Any]] = [
-        {"model": Axes(seed=1)},
+        {"model": LetterEncoder(seed=1)},
         {"kind": "sq8"},
         {"languages": "en"},
         {"collection": replace(small, title_policy="text")},
@@ -215,13 +215,13 @@ def test_a_second_build_leaves_the_first_and_another_is_refused(
         with pytest.raises(BadOption, match="out is there already and holds something else; name"):
             build_index(**first | other)
     (tmp_path / "own").mkdir()
-    build_index(Axes(), small, tmp_path / "own")  # an empty folder will do
+    build_index(LetterEncoder(), small, tmp_path / "own")  # an empty folder will do
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "mine.txt").write_text("mine")
     with pytest.raises(BadOption, match="notes is there already"):
-        build_index(Axes(), small, tmp_path / "notes")
+        build_index(LetterEncoder(), small, tmp_path / "notes")
     with pytest.raises(BadOption, match="out holds an index already"):
-        build_index(Axes(), small, out, shards=2)
+        build_index(LetterEncoder(), small, out, shards=2)
     assert (tmp_path / "notes" / "mine.txt").read_text() == "mine"
 
 
@@ -229,9 +229,10 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from beir_hybrid.pyserini.index import build_index
-from tests.axes import Axes, long
+from tests.letter_encoder import LetterEncoder, make_letter_passages
 store, out, log, delay = sys.argv[1:]
-build_index(Axes(Path(log), float(delay)), long(), out, store=store)
+encoder = LetterEncoder(Path(log), float(delay))
+build_index(encoder, make_letter_passages(), out, store=store)
 """
 
 
@@ -258,10 +259,12 @@ def test_a_killed_build_goes_on_and_leaves_nothing_behind(tmp_path: Path) -> Non
         assert running.wait() == 0
     assert [path.name for path in out.parent.iterdir()] == ["out"]
     # The texts of the shards that were whole were read once.
-    assert len((tmp_path / "log").read_text().splitlines()) <= TEXTS + 1024
-    whole = build_index(Axes(), long(), tmp_path / "whole", store=tmp_path / "other")
+    assert len((tmp_path / "log").read_text().splitlines()) <= N_TEXTS + 1024
+    whole = build_index(
+        LetterEncoder(), make_letter_passages(), tmp_path / "whole", store=tmp_path / "other"
+    )
     assert content(out) == content(whole)
-    assert verify_index(out)[0]["passages"] == TEXTS
+    assert verify_index(out)[0]["passages"] == N_TEXTS
 
 
 WRITING = """
@@ -324,8 +327,8 @@ def test_two_builds_at_once_make_one_index(tmp_path: Path) -> None:
     with process(tmp_path, out, 0.05) as one, process(tmp_path, out, 0.05) as other:
         assert (one.wait(), other.wait()) == (0, 0)
     assert [path.name for path in out.parent.iterdir()] == ["out"]
-    assert len((tmp_path / "log").read_text().splitlines()) == TEXTS
-    assert verify_index(out, Axes(), long())[0]["passages"] == TEXTS
+    assert len((tmp_path / "log").read_text().splitlines()) == N_TEXTS
+    assert verify_index(out, LetterEncoder(), make_letter_passages())[0]["passages"] == N_TEXTS
 
 
 def with_ids(small: Collection, *ids: str) -> Collection:
@@ -348,17 +351,17 @@ def with_ids(small: Collection, *ids: str) -> Collection:
 def test_ids_that_a_docid_file_cannot_hold_are_refused(
     tmp_path: Path, small: Collection, bad: str, message: str
 ) -> None:
-    encoder = Axes()
+    encoder = LetterEncoder()
     with pytest.raises(BadData, match=f"beir, all-all: .*{message}"):
         build_index(encoder, with_ids(small, "de:1", bad, "en:1", "en:2"), tmp_path / "out")
-    assert encoder.seen == []
+    assert encoder.encoded_texts == []
     assert not (tmp_path / "out").exists()
 
 
 def test_what_makes_no_index_is_refused_before_anything_is_encoded(
     tmp_path: Path, small: Collection
 ) -> None:
-    encoder, out = Axes(), tmp_path / "out"
+    encoder, out = LetterEncoder(), tmp_path / "out"
     first: dict[str, Any] = {"model": encoder, "collection": small, "output": out}
     none = replace(small, passage_counts={"de": 4}, languages=("de", "en"))
     for error, message, given in (
@@ -377,7 +380,7 @@ def test_what_makes_no_index_is_refused_before_anything_is_encoded(
     ):
         with pytest.raises(error, match=message):
             build_index(**first | given)
-    assert encoder.seen == []
+    assert encoder.encoded_texts == []
     assert not out.exists()
 
 
@@ -400,7 +403,7 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path, kind: IndexKind, n: int) -> 
 
 @pytest.fixture
 def built(tmp_path: Path, small: Collection) -> Path:
-    return build_index(Axes(), small, tmp_path / "out")
+    return build_index(LetterEncoder(), small, tmp_path / "out")
 
 
 def resigned(folder: Path, name: str) -> None:
@@ -430,8 +433,12 @@ def other_dim(folder: Path) -> None:
 
 DAMAGE: dict[str, tuple[Callable[[Path], object], str, bool]] = {
     # what is done, what is said, and whether opening notices too
-    "a flipped bit": (lambda out: flip(out / "index"), "out/index is damaged: its check", False),
-    "another id": (lambda out: flip(out / "docid"), "out/docid is damaged: its check", False),
+    "a flipped bit": (
+        lambda out: flip_bit(out / "index"),
+        "out/index is damaged: its check",
+        False,
+    ),
+    "another id": (lambda out: flip_bit(out / "docid"), "out/docid is damaged: its check", False),
     "a short file": (lambda out: os.truncate(out / "index", 60), "index is missing or cut", True),
     "no docid": (lambda out: (out / "docid").unlink(), "docid is missing or cut short", True),
     "no manifest": (lambda out: (out / "manifest.json").unlink(), "manifest.json is missing", True),
@@ -456,30 +463,32 @@ def test_a_damaged_index_is_named(built: Path, damage: str) -> None:
         verify_index(built)
     if at_once:
         with pytest.raises(BadData, match=message):
-            bh.open_index(built, Axes())
+            bh.open_index(built, LetterEncoder())
 
 
 def test_vectors_that_the_model_does_not_make_are_found(
     tmp_path: Path, small: Collection, built: Path
 ) -> None:
-    class Turned(Axes):
+    class Turned(LetterEncoder):
         def encode_passages(self, texts: Sequence[str]) -> np.ndarray:
             return super().encode_passages(texts)[:, ::-1]
 
-    verify_index(built, Axes(), small)
+    verify_index(built, LetterEncoder(), small)
     with pytest.raises(BadData, match="out: the vector of 'de:1' is not what the model makes"):
         verify_index(built, Turned(), small)
-    with pytest.raises(BadOption, match=r"out was built with Axes; .* differs in its seed"):
-        verify_index(built, Axes(seed=2), small)
+    with pytest.raises(
+        BadOption, match=r"out was built with LetterEncoder; .* differs in its seed"
+    ):
+        verify_index(built, LetterEncoder(seed=2), small)
     with pytest.raises(BadData, match="holds 'en:2', which beir lacks"):
-        verify_index(built, Axes(), with_ids(small, "de:1", "de:2", "en:1", "en:3"))
+        verify_index(built, LetterEncoder(), with_ids(small, "de:1", "de:2", "en:1", "en:3"))
     for kind in ("sq8", "hnsw"):
-        build_index(Axes(), small, tmp_path / kind, kind=kind)
-        verify_index(tmp_path / kind, Axes(), small)
+        build_index(LetterEncoder(), small, tmp_path / kind, kind=kind)
+        verify_index(tmp_path / kind, LetterEncoder(), small)
 
 
 def test_an_open_index_answers_its_own_model(built: Path) -> None:
-    index = bh.open_index(built, Axes())
+    index = bh.open_index(built, LetterEncoder())
     # a + b: 2 for en:2, 1 for the others, in the order of rows.
     found = index.search(["a b", "c"], 9)
     assert found[0][0] == ("en:2", 2.0)
@@ -488,10 +497,14 @@ def test_an_open_index_answers_its_own_model(built: Path) -> None:
     assert [len(rows) for rows in found] == [4, 4]
     assert index.ids == ["de:1", "de:2", "en:1", "en:2"]
     # A newer library is no other model, another seed is.
-    assert bh.open_index(built, Axes(versions={"x": "2"})).search(["c"], 1) == [[("de:2", 1.0)]]
-    with pytest.raises(BadOption, match=r"built with Axes; .* differs in its seed: .* or force it"):
-        bh.open_index(built, Axes(seed=2))
-    forced = bh.open_index(built, Axes(seed=2), force=True)
+    assert bh.open_index(built, LetterEncoder(versions={"x": "2"})).search(["c"], 1) == [
+        [("de:2", 1.0)]
+    ]
+    with pytest.raises(
+        BadOption, match=r"built with LetterEncoder; .* differs in its seed: .* or force it"
+    ):
+        bh.open_index(built, LetterEncoder(seed=2))
+    forced = bh.open_index(built, LetterEncoder(seed=2), force=True)
     assert forced.search(["b"], 1) in ([[("de:2", 1.0)]], [[("en:2", 1.0)]])
 
 
@@ -529,7 +542,7 @@ def test_the_command_builds_and_checks(tmp_path: Path, run_cli: RunCli) -> None:
     assert done.out == f"{out} is whole: flat, 2 vectors x 16\n"
     done = run_cli("index", tmp_path / "model", *data, "--verify", out, "--query-prompt", "w3 ")
     assert done.out == f"{out} is whole: flat, 2 vectors x 16\n"
-    flip(out / "index")
+    flip_bit(out / "index")
     done = run_cli("index", "--verify", out)
     assert done.code == 2
     assert done.err.startswith(f"BadData: {out}/index is damaged")

@@ -11,7 +11,7 @@ from beir_hybrid.encoding.engines import MultiDeviceEncoder
 from beir_hybrid.errors import BadData
 from tests.hash_encoder import SHARD_TEXTS, HashEncoder, assert_vectors, make_texts, read_files
 from tests.numbered_collection import N_PASSAGES
-from tests.test_cli_evaluate import Ran, data, model, ran  # noqa: F401 - fixtures
+from tests.test_cli_evaluate import RunCli, data_options, model_folder, run_cli  # noqa: F401 - fixtures
 
 
 def test_calls_at_once_leave_the_files_of_one_after_another(tmp_path: Path) -> None:

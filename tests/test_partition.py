@@ -21,7 +21,12 @@ from tests.hash_encoder import (
     read_files,
 )
 from tests.numbered_collection import N_PASSAGES, SAME_PROMPTS, make_numbered_collection
-from tests.test_cli_evaluate import Ran, data, model, ran  # noqa: F401 - fixtures
+from tests.test_cli_evaluate import (  # noqa: F401 - fixtures
+    RunCli,
+    data_options,
+    model_folder,
+    run_cli,
+)
 
 
 def test_each_part_encodes_its_own_texts(tmp_path: Path) -> None:
@@ -168,7 +173,7 @@ def test_a_killed_job_goes_on(tmp_path: Path) -> None:
 
 
 def test_parts_on_the_command_line(  # fixtures
-    ran: Ran, model: Path, data: list[str], tmp_path: Path
+    run_cli: RunCli, model_folder: Path, data_options: list[str], tmp_path: Path
 ) -> None:
     # Four distinct texts of passages (w1, w3, "w1 w2 w3", "w4 w5") are the first part, two of
     # queries (w2, w4) the second: either fill no shard, and a third part has nothing.
@@ -178,24 +183,28 @@ def test_parts_on_the_command_line(  # fixtures
             "them with --shard and the same options\n"
         )
 
-    stats = ran("encode", model, *data, "--shard", "3/3")
-    assert stats == (0, "mine: part 3/3 has no texts: there are too few for 3 parts\n", "")
-    assert ran("encode", model, *data, "--merge") == (2, "", missing(6, "1/3, 2/3"))
-    stats = ran("encode", model, *data, "--shard", "2/3")
-    assert (stats.code, stats.err) == (0, "")
-    assert stats.out.startswith("mine: 2 texts of part 2/3 encoded in ")
-    assert ran("encode", model, *data, "--merge") == (2, "", missing(4, "1/3"))
-    stats = ran("encode", model, *data, "--shard", "1/3")
-    assert stats.out.startswith("mine: 4 texts of part 1/3 encoded in ")
-    stats = ran("encode", model, *data, "--shard", "1/3")
-    assert stats.out.startswith("mine: 0 texts of part 1/3 encoded in ")
-    stats = ran("encode", model, *data, "--merge")
-    assert (stats.code, stats.out) == (0, "mine: all 6 texts are encoded\n")
-    assert ran("evaluate", model, *data, "--output", tmp_path / "out").code == 0
+    done = run_cli("encode", model_folder, *data_options, "--shard", "3/3")
+    assert done == (0, "mine: part 3/3 has no texts: there are too few for 3 parts\n", "")
+    assert run_cli("encode", model_folder, *data_options, "--merge") == (
+        2,
+        "",
+        missing(6, "1/3, 2/3"),
+    )
+    done = run_cli("encode", model_folder, *data_options, "--shard", "2/3")
+    assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("mine: 2 texts of part 2/3 encoded in ")
+    assert run_cli("encode", model_folder, *data_options, "--merge") == (2, "", missing(4, "1/3"))
+    done = run_cli("encode", model_folder, *data_options, "--shard", "1/3")
+    assert done.out.startswith("mine: 4 texts of part 1/3 encoded in ")
+    done = run_cli("encode", model_folder, *data_options, "--shard", "1/3")
+    assert done.out.startswith("mine: 0 texts of part 1/3 encoded in ")
+    done = run_cli("encode", model_folder, *data_options, "--merge")
+    assert (done.code, done.out) == (0, "mine: all 6 texts are encoded\n")
+    assert run_cli("evaluate", model_folder, *data_options, "--output", tmp_path / "out").code == 0
     timing = json.loads((tmp_path / "out" / "timing.json").read_text("utf-8"))
     assert timing["texts encoded"] == 0
-    stats = ran("encode", model, *data, "--query-prompt", "w5 ")
-    assert stats.out.startswith("mine: 4 texts encoded in ")  # queries anew
+    done = run_cli("encode", model_folder, *data_options, "--query-prompt", "w5 ")
+    assert done.out.startswith("mine: 4 texts encoded in ")  # queries anew
 
 
 @pytest.mark.parametrize(
@@ -211,13 +220,13 @@ def test_parts_on_the_command_line(  # fixtures
     ],
 )
 def test_bad_options_are_one_line(
-    ran: Ran, data: list[str], arguments: list[str], message: str
+    run_cli: RunCli, data_options: list[str], arguments: list[str], message: str
 ) -> None:
-    stats = ran("encode", "model", *data, *arguments)
-    assert stats == (2, "", f"{message}\n")
+    done = run_cli("encode", "model", *data_options, *arguments)
+    assert done == (2, "", f"{message}\n")
 
 
-def test_what_is_missing_is_said(ran: Ran, data: list[str]) -> None:
+def test_what_is_missing_is_said(run_cli: RunCli, data_options: list[str]) -> None:
     needed = "Usage: Missing {} See beir-hybrid encode --help\n"
-    assert ran("encode", *data) == (2, "", needed.format("argument 'MODEL'."))
-    assert ran("encode", "model") == (2, "", needed.format("option '--dataset'."))
+    assert run_cli("encode", *data_options) == (2, "", needed.format("argument 'MODEL'."))
+    assert run_cli("encode", "model") == (2, "", needed.format("option '--dataset'."))

@@ -15,11 +15,11 @@ from beir_hybrid.collection import Collection, View
 from beir_hybrid.errors import BadData, BadOption, NotWritable, UnknownName
 from beir_hybrid.pyserini.java import start_java
 from beir_hybrid.pyserini.topics import write_topics
-from tests.axes import Axes, asked
 from tests.disks import full_disk
+from tests.hash_encoder import ROOT, hash_text
+from tests.letter_encoder import LetterEncoder, make_letter_queries
 from tests.models import static_model
 from tests.test_cli_evaluate import RunCli, run_cli
-from tests.test_store import ROOT, vector
 
 __all__ = ["run_cli"]
 
@@ -57,7 +57,7 @@ class Hashed:
     fingerprint = {"kind": "hashed"}  # noqa: RUF012 - as the protocol has it
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
-        return np.stack([vector(text) / 2**32 for text in texts])
+        return np.stack([hash_text(text) / 2**32 for text in texts])
 
     encode_passages = encode_queries
 
@@ -79,21 +79,21 @@ def test_pyserini_reads_back_what_was_written(tmp_path: Path) -> None:
     for number, text in enumerate(TEXTS):
         found = lookup.encode(asked[f"en:q:{number}"])
         assert found.dtype == np.float32
-        assert np.array_equal(found, (vector(text) / 2**32).astype(np.float32))
+        assert np.array_equal(found, (hash_text(text) / 2**32).astype(np.float32))
 
 
 def test_a_file_for_each_language_and_one_for_all_vectors(tmp_path: Path) -> None:
     corpus = {"en:1": {"text": "a"}, "de:1": {"text": "b"}}
     queries = {"en:q:2": "a", "en:q:1": "a b", "de:q:1": "b", "de:q:2": "a"}
     qrels = {key: {"en:1": 1} for key in queries}
-    collection, encoder = bh.from_beir(corpus, queries, qrels), Axes()
+    collection, encoder = bh.from_beir(corpus, queries, qrels), LetterEncoder()
     (tmp_path / "old").mkdir()
     write_topics(collection, tmp_path / "old", encoder)
     assert (tmp_path / "old" / "en.tsv").read_text() == "en:q:2\ta\nen:q:1\ta b\n"
     assert (tmp_path / "old" / "de.tsv").read_text() == "de:q:1\tb\nde:q:2\ta\n"
     every = "de:q:1\tb\nde:q:2\ta\nen:q:2\ta\nen:q:1\ta b\n"
     assert (tmp_path / "old" / "all.tsv").read_text() == every
-    assert sorted(encoder.seen) == ["a", "a b", "b"]
+    assert sorted(encoder.encoded_texts) == ["a", "a b", "b"]
     written = write_topics(collection, tmp_path / "new", languages=["deu"])
     assert written == [tmp_path / "new" / "de.tsv"]
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["de.tsv"]
@@ -112,7 +112,10 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
     queries = {f"en:q:{number}": "a b" + " c" * number for number in range(40)} | {"de:q:1": "b"}
     some = bh.from_beir(corpus, queries, {key: {"en:1": 1} for key in queries})
     out = tmp_path / "out" / "topics"
-    (written, *_), last = (found := write_topics(some, tmp_path / "whole", Axes())), found[-1]
+    (written, *_), last = (
+        (found := write_topics(some, tmp_path / "whole", LetterEncoder())),
+        found[-1],
+    )
     assert (written.name, last.name) == ("de.tsv", "embedding.pkl")
     sizes = [path.stat().st_size for path in found]
     assert sizes[0] < sizes[1] < sizes[2] < sizes[3]  # de, en, all, vectors
@@ -123,13 +126,13 @@ def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
     for size in (sizes[1] - 1, sizes[3] - 1):
         for folder in (out, tmp_path / "there"):
             with full_disk(size), pytest.raises(NotWritable) as error:
-                write_topics(some, folder, Axes())
+                write_topics(some, folder, LetterEncoder())
             assert str(error.value) == (
                 f"cannot write {folder}: File too large; free some room, or name another place"
             )
         assert list(out.parent.iterdir()) == []
         assert content(tmp_path / "there") == before
-    assert write_topics(some, tmp_path / "there", Axes()) == [
+    assert write_topics(some, tmp_path / "there", LetterEncoder()) == [
         tmp_path / "there" / name
         for name in ("de.tsv", "en.tsv", "all.tsv", "encoded/embedding.pkl")
     ]
@@ -143,9 +146,10 @@ import sys
 from pathlib import Path
 import beir_hybrid as bh
 from beir_hybrid.pyserini.topics import write_topics
-from tests.axes import Axes, asked
+from tests.letter_encoder import LetterEncoder, make_letter_queries
 print("started", flush=True)
-write_topics(asked(), Path(sys.argv[1]), Axes(Path(sys.argv[2]), 0.3))
+encoder = LetterEncoder(Path(sys.argv[2]), 0.3)
+write_topics(make_letter_queries(), Path(sys.argv[1]), encoder)
 """
 
 
@@ -161,9 +165,11 @@ def test_killed_topics_are_whole_once_they_are_written_again(tmp_path: Path) -> 
     left = out.with_name(".out.0123abcd.tmp")  # of one that was killed while it wrote
     left.mkdir(parents=True)
     (left / "en.tsv").write_text("en:q:")
-    write_topics(asked(), out, Axes())
+    write_topics(make_letter_queries(), out, LetterEncoder())
     assert [path.name for path in out.parent.iterdir()] == ["out"]
-    write_topics(asked(), tmp_path / "whole", Axes(), store=tmp_path / "other")
+    write_topics(
+        make_letter_queries(), tmp_path / "whole", LetterEncoder(), store=tmp_path / "other"
+    )
     assert content(out) == content(tmp_path / "whole")
     lines = (out / "en.tsv").read_text().splitlines()
     assert (len(lines), lines[6]) == (3000, "en:q:7\tb d")  # 7 is 13 to the base of 4
@@ -187,7 +193,9 @@ def test_queries_that_topics_cannot_tell_apart_are_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     alike = of_queries(["a b", "b", "a\tb", "b"])
-    write_topics(alike, tmp_path / "same", Axes())  # it splits at any space: one vector for both
+    write_topics(
+        alike, tmp_path / "same", LetterEncoder()
+    )  # it splits at any space: one vector for both
     assert caplog.messages == []
     write_topics(alike, tmp_path / "other", Hashed())
     (message,) = caplog.messages
@@ -219,7 +227,7 @@ class Words:
     @staticmethod
     def _row(text: str) -> np.ndarray:
         words = text.lower().split() or [""]
-        return np.sum([np.concatenate([vector(word, seed) / 2**31 - 1 for seed in "abcdefgh"])
+        return np.sum([np.concatenate([hash_text(word, seed) / 2**31 - 1 for seed in "abcdefgh"])
                        for word in words], axis=0)  # fmt: skip
 
 
