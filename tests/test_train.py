@@ -223,7 +223,7 @@ def test_accelerate_trains_in_two_processes(tmp_path: Path) -> None:
     # What the plan for two says, of three steps.
     drawn = bh.read_pairs(pairs)
     batches = bh.HybridBatchSampler(drawn, 4, seed=42, strategy="hybrid", world_size=2).batches()
-    rows = [drawn.decode(int(code)) for batch in batches[:3] for code in batch.codes]
+    rows = [drawn.decode_row(int(code)) for batch in batches[:3] for code in batch.codes]
     assert len({row.group for row in rows}) == 3 * 2 * 4
     audit = json.loads((tmp_path / "out" / "training.json").read_text())["audit"]
     assert audit["rows"] == Counter(f"{row.query_language}-{row.passage_language}" for row in rows)

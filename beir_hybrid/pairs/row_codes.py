@@ -27,7 +27,7 @@ class RowCodes(NamedTuple):
     --------
     >>> codes = RowCodes(n_groups=3, n_languages=2)
     >>> code = codes.encode(1, 0, 1)
-    >>> code
+    >>> int(code)
     8
     >>> codes.decode(np.array([code]))
     (array([1]), array([0]), array([1]), array([0]))
@@ -46,7 +46,8 @@ class RowCodes(NamedTuple):
         """Return the codes of groups in languages, both by number, int64."""
         rows = variant * self.n_groups + np.asarray(groups)
         pairs = (rows * self.n_languages + query_languages) * self.n_languages + passage_languages
-        return np.asarray(self.n_groups + pairs)
+        codes: np.ndarray = self.n_groups + pairs
+        return codes
 
     def decode(self, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Return the groups, query languages, passage languages and variants of codes."""
