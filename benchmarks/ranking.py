@@ -1,4 +1,4 @@
-"""A million vectors in clusters and 10,000 queries in, seconds of exact ranking beside faiss out.
+"""Compare exact ranking of 10,000 queries in a million clustered vectors with faiss.
 
 Ours finds the exact ranks of 11 golds a query and the top 1000; the peer the top 1000 alone. Every
 run is a fresh process: ``python -m benchmarks.ranking STEP FOLDER PASSAGES QUERIES`` prints JSON.
@@ -43,35 +43,37 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as name:
         folder = Path(name)
         run_child("ranking", "generate", folder, str(PASSAGES), str(QUERIES))
-        _beside(folder, PASSAGES, QUERIES)
-        _curve(folder)
+        _compare_with_peer(folder, PASSAGES, QUERIES)
+        _measure_growth(folder)
 
 
-def _beside(folder: Path, passages: int, queries: int) -> None:
+def _compare_with_peer(folder: Path, passages: int, queries: int) -> None:
     sizes = str(passages), str(queries)
     runs = run_in_turns(
         lambda: run_child("ranking", "ours", folder, *sizes),
         lambda: run_child("ranking", "peer", folder, *sizes),
         PAIRS,
     )
-    ours, theirs = ([run.result["seconds"] for run in side] for side in zip(*runs, strict=True))
-    mine, peer = estimate(ours), estimate(theirs)
-    ratio = estimate([mine / peer for mine, peer in zip(ours, theirs, strict=True)])
-    beyond = estimate([run.anonymous / MIB for run, _ in runs])
+    ours, peer_runs = ([run.result["seconds"] for run in side] for side in zip(*runs, strict=True))
+    our_estimate, peer = estimate(ours), estimate(peer_runs)
+    ratio = estimate(
+        [our_estimate / peer for our_estimate, peer in zip(ours, peer_runs, strict=True)]
+    )
+    memory = estimate([run.anonymous / MIB for run, _ in runs])
     print(
         f"{passages:,} x {DIM} float32 passages, memory-mapped, {queries:,} queries with "
         f"{GOLDS} golds each,\ntop {TOP:,}, {PAIRS} interleaved pairs:\n"
     )
     print_table(
-        ("", f"median [{mine.confidence:.0%} interval]", "target", "verdict"),
-        ("ours, s", mine.show(), "-", "-"),
+        ("", f"median [{our_estimate.confidence:.0%} interval]", "target", "verdict"),
+        ("ours, s", our_estimate.show(), "-", "-"),
         ("peer, s", peer.show(), "-", "-"),
         ("ours / peer", ratio.show(), "<= 1.2", ratio.verdict(below=1.2)),
-        ("ours beyond the map, MiB", beyond.show(",.0f"), "< 3,072", beyond.verdict(below=3072)),
+        ("ours beyond the map, MiB", memory.show(",.0f"), "< 3,072", memory.verdict(below=3072)),
     )
 
 
-def _curve(folder: Path) -> None:
+def _measure_growth(folder: Path) -> None:
     print(f"\nCost against the corpus, {CURVE_QUERIES:,} queries, one run each:\n")
     rows = [("passages", "seconds", "us a passage", "beyond the map, MiB", "seconds as a bar")]
     runs: list[tuple[int, Usage]] = [
@@ -103,9 +105,9 @@ def generate(folder: Path, passages: int, queries: int) -> dict[str, Any]:
         array = np.lib.format.open_memmap(folder / f"{name}.npy", "w+", np.float32, shape)
         for start in range(0, rows, 50_000):
             n = min(50_000, rows - start)
-            some = draw.standard_normal((n, DIM), dtype=np.float32)
-            some += centres[draw.integers(0, CENTRES, n)]
-            array[start : start + n] = some / np.linalg.norm(some, axis=1, keepdims=True)
+            vectors = draw.standard_normal((n, DIM), dtype=np.float32)
+            vectors += centres[draw.integers(0, CENTRES, n)]
+            array[start : start + n] = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
         array.flush()
     return {}
 
@@ -142,14 +144,14 @@ def peer(folder: Path, passages: int, queries: int) -> dict[str, Any]:
 
     index = faiss.IndexFlatIP(DIM)
     index.add(np.load(folder / "passages.npy", mmap_mode="r")[:passages])
-    asked = np.load(folder / "queries.npy")[:queries]
-    return _measure_seconds(partial(index.search, asked, TOP))
+    queries_array = np.load(folder / "queries.npy")[:queries]
+    return _measure_seconds(partial(index.search, queries_array, TOP))
 
 
 def _measure_seconds(work: Callable[[], object]) -> dict[str, Any]:
-    begun = time.perf_counter()
+    start = time.perf_counter()
     work()
-    return {"seconds": time.perf_counter() - begun}
+    return {"seconds": time.perf_counter() - start}
 
 
 if __name__ == "__main__":
@@ -158,5 +160,5 @@ if __name__ == "__main__":
         "ours": ours,
         "peer": peer,
     }
-    step, place, *counts = sys.argv[1:]
-    print(json.dumps(STEPS[step](Path(place), *map(int, counts))))
+    step, folder, *counts = sys.argv[1:]
+    print(json.dumps(STEPS[step](Path(folder), *map(int, counts))))

@@ -17,20 +17,20 @@ from tests.models import WORDS, static_model
 K_VALUES = [1, 3, 10, 100]
 
 
-def text(draw: np.random.Generator, words: int) -> str:
+def make_text(draw: np.random.Generator, words: int) -> str:
     return " ".join(draw.choice(WORDS, words))
 
 
-def data() -> tuple[dict[str, dict[str, str]], dict[str, str], dict[str, dict[str, int]]]:
+def make_data() -> tuple[dict[str, dict[str, str]], dict[str, str], dict[str, dict[str, int]]]:
     """Return passages with titles, empty ones and none; one has a query's id."""
     draw = np.random.default_rng(11)
     corpus: dict[str, dict[str, str]] = {}
     for number in range(250):
-        passage = {"text": text(draw, int(draw.integers(3, 25)))}
+        passage = {"text": make_text(draw, int(draw.integers(3, 25)))}
         if number % 3:
-            passage["title"] = text(draw, 3) if number % 3 == 1 else ""
+            passage["title"] = make_text(draw, 3) if number % 3 == 1 else ""
         corpus[f"d{number}"] = passage
-    queries = {f"q{number}": text(draw, 4) for number in range(12)}
+    queries = {f"q{number}": make_text(draw, 4) for number in range(12)}
     corpus["q3"] = {"title": "", "text": queries["q3"]}  # would be first for q3
     corpus["q5"] = {"title": queries["q5"], "text": "  "}
     qrels = {
@@ -41,7 +41,7 @@ def data() -> tuple[dict[str, dict[str, str]], dict[str, str], dict[str, dict[st
 
 
 @pytest.fixture
-def beirs() -> Iterator[Any]:
+def beir_retrieval() -> Iterator[Any]:
     """Give BEIR's package; what it warns of is not ours."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -54,19 +54,19 @@ def beirs() -> Iterator[Any]:
 
 def assert_equal_up_to_near_ties(ours: Run, theirs: Run) -> None:
     assert ours.keys() == theirs.keys()
-    for query, found in ours.items():
+    for query, results in ours.items():
         expected = theirs[query]
-        assert sorted(found.values()) == pytest.approx(sorted(expected.values()), abs=1e-5)
-        for key in found.keys() & expected.keys():
-            assert found[key] == pytest.approx(expected[key], abs=1e-5)
-        last = min(found.values())
-        swapped = {**expected, **found}
-        for key in found.keys() ^ expected.keys():
-            assert swapped[key] == pytest.approx(last, abs=1e-5)
+        assert sorted(results.values()) == pytest.approx(sorted(expected.values()), abs=1e-5)
+        for key in results.keys() & expected.keys():
+            assert results[key] == pytest.approx(expected[key], abs=1e-5)
+        last = min(results.values())
+        scores = {**expected, **results}
+        for key in results.keys() ^ expected.keys():
+            assert scores[key] == pytest.approx(last, abs=1e-5)
 
 
 @pytest.fixture
-def saved(tmp_path: Path) -> str:
+def model_folder(tmp_path: Path) -> str:
     static_model().save(str(tmp_path / "model"))
     return str(tmp_path / "model")
 
@@ -74,38 +74,40 @@ def saved(tmp_path: Path) -> str:
 @pytest.mark.parametrize("score_function", ["cos_sim", "dot"])
 @pytest.mark.parametrize("k_values", [K_VALUES, [2], [1000]], ids=["usual", "few", "all"])
 def test_results_and_measures_are_those_of_beirs_exact_search(
-    beirs: Any, saved: str, score_function: str, k_values: list[int]
+    beir_retrieval: Any, model_folder: str, score_function: str, k_values: list[int]
 ) -> None:
-    corpus, queries, qrels = data()
-    exact = beirs.search.dense.DenseRetrievalExactSearch(
-        beirs.models.SentenceBERT(saved), show_progress_bar=False
+    corpus, queries, qrels = make_data()
+    beir_search = beir_retrieval.search.dense.DenseRetrievalExactSearch(
+        beir_retrieval.models.SentenceBERT(model_folder), show_progress_bar=False
     )
-    found = {}
-    for name, retriever in {"theirs": exact, "ours": Retriever(saved)}.items():
-        evaluator = beirs.evaluation.EvaluateRetrieval(
+    results = {}
+    for name, retriever in {"theirs": beir_search, "ours": Retriever(model_folder)}.items():
+        evaluator = beir_retrieval.evaluation.EvaluateRetrieval(
             retriever, k_values=k_values, score_function=score_function
         )
         run = evaluator.retrieve(corpus, queries)
         measures = evaluator.evaluate(qrels, run, k_values)
         custom = evaluator.evaluate_custom(qrels, run, k_values, "mrr")
-        found[name] = run, [*measures, custom]
-    assert_equal_up_to_near_ties(found["ours"][0], found["theirs"][0])
-    assert found["ours"][1] == found["theirs"][1]
-    ours = found["ours"][0]
+        results[name] = run, [*measures, custom]
+    assert_equal_up_to_near_ties(results["ours"][0], results["theirs"][0])
+    assert results["ours"][1] == results["theirs"][1]
+    ours = results["ours"][0]
     assert {len(scores) for scores in ours.values()} <= {min(max(k_values), n) for n in (251, 252)}
     assert all(query not in scores for query, scores in ours.items())
     for scores in ours.values():
         assert list(scores.values()) == sorted(scores.values(), reverse=True)
 
 
-def test_encode_and_retrieve_is_beirs(beirs: Any, saved: str, tmp_path: Path) -> None:
-    corpus, queries, _ = data()
-    exact = beirs.search.dense.DenseRetrievalExactSearch(
-        beirs.models.SentenceBERT(saved), show_progress_bar=False
+def test_encode_and_retrieve_is_beirs(
+    beir_retrieval: Any, model_folder: str, tmp_path: Path
+) -> None:
+    corpus, queries, _ = make_data()
+    beir_search = beir_retrieval.search.dense.DenseRetrievalExactSearch(
+        beir_retrieval.models.SentenceBERT(model_folder), show_progress_bar=False
     )
     runs = []
-    for name, retriever in {"theirs": exact, "ours": Retriever(saved)}.items():
-        evaluator = beirs.evaluation.EvaluateRetrieval(retriever, k_values=[5])
+    for name, retriever in {"theirs": beir_search, "ours": Retriever(model_folder)}.items():
+        evaluator = beir_retrieval.evaluation.EvaluateRetrieval(retriever, k_values=[5])
         folder = str(tmp_path / name)
         runs.append(evaluator.encode_and_retrieve(corpus, queries, encode_output_path=folder))
     assert_equal_up_to_near_ties(runs[1], runs[0])
@@ -113,7 +115,7 @@ def test_encode_and_retrieve_is_beirs(beirs: Any, saved: str, tmp_path: Path) ->
     assert list((tmp_path / "ours").rglob("*.vectors.npy"))
 
 
-class Table:
+class TableEncoder:
     """An encoder that looks vectors up, and counts the texts it is asked for."""
 
     fingerprint = {"kind": "table"}  # noqa: RUF012 - the protocol's attribute
@@ -123,13 +125,13 @@ class Table:
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
         self.asked += len(texts)
-        return np.array([self.vectors[one] for one in texts], dtype=np.float32)
+        return np.array([self.vectors[text] for text in texts], dtype=np.float32)
 
     encode_passages = encode_queries
 
 
-def table() -> Table:
-    return Table(
+def make_encoder() -> TableEncoder:
+    return TableEncoder(
         {"ask": [2, 0], "alpha one": [3, 4], "two": [0.8, 0.6], "three": [0, 2], "zero": [0, 0]}
     )
 
@@ -154,23 +156,23 @@ CORPUS = {
 def test_the_score_function_decides_the_length_of_vectors(
     score_function: ScoreFunction, expected: list[tuple[str, float]]
 ) -> None:
-    found = Retriever(table()).search(CORPUS, {"q": "ask"}, 10, score_function)["q"]
-    assert list(found) == [key for key, _ in expected]
-    assert list(found.values()) == pytest.approx([score for _, score in expected])
+    results = Retriever(make_encoder()).search(CORPUS, {"q": "ask"}, 10, score_function)["q"]
+    assert list(results) == [key for key, _ in expected]
+    assert list(results.values()) == pytest.approx([score for _, score in expected])
 
 
 def test_a_passage_with_the_querys_id_makes_room_for_the_next() -> None:
-    retriever = Retriever(table())
-    found = retriever.search(CORPUS, {"q": "ask", "a": "ask"}, 2, "dot")
-    assert {query: list(scores) for query, scores in found.items()} == {
+    retriever = Retriever(make_encoder())
+    results = retriever.search(CORPUS, {"q": "ask", "a": "ask"}, 2, "dot")
+    assert {query: list(scores) for query, scores in results.items()} == {
         "q": ["a", "e"],
         "a": ["e", "b"],
     }
-    assert retriever.results is found
+    assert retriever.results is results
 
 
 def test_a_text_is_encoded_once_whatever_is_searched_next() -> None:
-    encoder = table()
+    encoder = make_encoder()
     retriever = Retriever(encoder)
     first = retriever.search(CORPUS, {"q": "ask"}, 3, "dot")
     assert encoder.asked == 5  # "two" stands twice
@@ -182,7 +184,7 @@ def test_a_text_is_encoded_once_whatever_is_searched_next() -> None:
 
 
 def test_vectors_lie_where_they_are_asked_to(tmp_path: Path) -> None:
-    Retriever(table(), folder=tmp_path / "here").search(CORPUS, {"q": "ask"}, 3, "dot")
+    Retriever(make_encoder(), folder=tmp_path / "here").search(CORPUS, {"q": "ask"}, 3, "dot")
     assert sorted(path.suffix for path in (tmp_path / "here").rglob("*.vectors.npy")) == [
         ".npy",
         ".npy",
@@ -201,9 +203,9 @@ def test_an_encoder_of_unit_vectors_gives_cosines_only() -> None:
     retriever = Retriever(encoder)
     with pytest.raises(BadOption, match="have unit length, so their dot products are cosines"):
         retriever.search(CORPUS, {"q": "w1"}, 1, "dot")
-    corpus, queries, _ = data()
-    as_is = SentenceTransformerEncoder(static_model(), normalize=False)
-    ours = Retriever(as_is).search(corpus, queries, 5, "cos_sim")
+    corpus, queries, _ = make_data()
+    plain_encoder = SentenceTransformerEncoder(static_model(), normalize=False)
+    ours = Retriever(plain_encoder).search(corpus, queries, 5, "cos_sim")
     assert_equal_up_to_near_ties(retriever.search(corpus, queries, 5, "cos_sim"), ours)
 
 
@@ -219,17 +221,17 @@ def test_nothing_to_rank_is_an_error(
     corpus: dict[str, dict[str, str]], queries: dict[str, str], message: str
 ) -> None:
     with pytest.raises(BadData, match=message):
-        Retriever(table()).search(corpus, queries, 3, "dot")
+        Retriever(make_encoder()).search(corpus, queries, 3, "dot")
 
 
-def test_options_that_make_no_sense(beirs: Any, saved: str) -> None:
+def test_options_that_make_no_sense(beir_retrieval: Any, model_folder: str) -> None:
     with pytest.raises(UnknownName, match="no score function 'cosine'"):
-        Retriever(table()).search(CORPUS, {"q": "ask"}, 3, "cosine")  # type: ignore[arg-type]
+        Retriever(make_encoder()).search(CORPUS, {"q": "ask"}, 3, "cosine")  # type: ignore[arg-type]
     with pytest.raises(BadOption, match="top_k is 0; it must be a whole number from 1 on"):
-        Retriever(table()).search(CORPUS, {"q": "ask"}, 0, "dot")
+        Retriever(make_encoder()).search(CORPUS, {"q": "ask"}, 0, "dot")
     with pytest.raises(BadOption, match="normalize follows from the score function"):
-        Retriever(saved, normalize=False)
+        Retriever(model_folder, normalize=False)
     with pytest.raises(BadOption, match="SentenceBERT is BEIR's wrapper of a model"):
-        Retriever(beirs.models.SentenceBERT(saved))
+        Retriever(beir_retrieval.models.SentenceBERT(model_folder))
     with pytest.raises(BadOption, match="nothing is encoded"):
-        Retriever(saved).search_from_files(top_k=3)
+        Retriever(model_folder).search_from_files(top_k=3)

@@ -41,13 +41,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return base / "saved"
 
 
-def rows(model: SentenceTransformer, texts: Sequence[str], **options: Any) -> np.ndarray:
+def encode_plainly(model: SentenceTransformer, texts: Sequence[str], **options: Any) -> np.ndarray:
     """Return the model's own vectors, not normalised, no prompt."""
     return np.asarray(model.encode(list(texts), prompt="", convert_to_numpy=True, **options))
 
 
 @pytest.fixture
-def cached(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+def save_to_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
     """Give what puts a model into the hub's cache, where no hub can be asked."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setenv("BEIR_HYBRID_OFFLINE", "1")
@@ -93,27 +93,27 @@ OWN = {"query": "w1 ", "document": "w2 "}
     ],
 )
 def test_prompts_come_from_the_first_that_names_them(
-    cached: Callable[..., str],
+    save_to_cache: Callable[..., str],
     model: dict[str, Any],
     options: dict[str, Any],
     prompts: tuple[str, str],
 ) -> None:
-    name = cached(**model)
+    name = save_to_cache(**model)
     encoder = SentenceTransformerEncoder(name, normalize=False, **options)
     assert (encoder.name, encoder.revision) == (name, COMMIT)
     assert (encoder.prompts["queries"], encoder.prompts["passages"]) == prompts
     assert encoder.fingerprint["prompts"] == {"queries": prompts[0], "passages": prompts[1]}
     plain = static_model()
-    for prompt, found in zip(
+    for prompt, vectors in zip(
         prompts, (encoder.encode_queries(TEXTS), encoder.encode_passages(TEXTS)), strict=True
     ):
-        assert found.tolist() == rows(plain, [prompt + text for text in TEXTS]).tolist()
+        assert vectors.tolist() == encode_plainly(plain, [prompt + text for text in TEXTS]).tolist()
 
 
 def test_what_is_no_hub_name_gets_no_preset_and_no_name_of_its_base(
-    cached: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    save_to_cache: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    loaded = SentenceTransformer(cached(E5), device="cpu", local_files_only=True)
+    loaded = SentenceTransformer(save_to_cache(E5), device="cpu", local_files_only=True)
     loaded.model_card_data.base_model = E5  # as if the hub had been asked
     trained = SentenceTransformerEncoder(loaded)
     assert (trained.name, trained.revision) == ("SentenceTransformer", "")
@@ -148,44 +148,48 @@ def test_an_unknown_preset_is_named_even_if_the_model_has_prompts() -> None:
 
 
 @pytest.mark.parametrize(
-    ("similarity", "asked", "unit"),
+    ("similarity", "normalize", "unit"),
     [("cosine", None, True), ("dot", None, False), ("dot", True, True), ("cosine", False, False)],
 )
 def test_rows_have_unit_length_unless_the_model_says_dot(
-    similarity: str, asked: bool | None, unit: bool
+    similarity: str, normalize: bool | None, unit: bool
 ) -> None:
     model = static_model(similarity_fn_name=similarity)
-    raw = rows(model, TEXTS)
-    expected = raw / np.linalg.norm(raw, axis=1, keepdims=True) if unit else raw
-    found = SentenceTransformerEncoder(model, normalize=asked).encode_queries(TEXTS)
-    assert found == pytest.approx(expected, abs=1e-6)
+    plain_vectors = encode_plainly(model, TEXTS)
+    expected = (
+        plain_vectors / np.linalg.norm(plain_vectors, axis=1, keepdims=True)
+        if unit
+        else plain_vectors
+    )
+    vectors = SentenceTransformerEncoder(model, normalize=normalize).encode_queries(TEXTS)
+    assert vectors == pytest.approx(expected, abs=1e-6)
 
 
 def test_dimensions_are_cut_before_rows_get_unit_length() -> None:
     model = static_model()
-    raw = rows(model, TEXTS)[:, :5]
+    plain_vectors = encode_plainly(model, TEXTS)[:, :5]
     encoder = SentenceTransformerEncoder(model, truncate_dim=5)
-    expected = raw / np.linalg.norm(raw, axis=1, keepdims=True)
+    expected = plain_vectors / np.linalg.norm(plain_vectors, axis=1, keepdims=True)
     assert encoder.encode_passages(TEXTS) == pytest.approx(expected, abs=1e-6)
-    own = SentenceTransformerEncoder(static_model(truncate_dim=5))
-    assert own.encode_passages(TEXTS) == pytest.approx(expected, abs=1e-6)
+    encoder = SentenceTransformerEncoder(static_model(truncate_dim=5))
+    assert encoder.encode_passages(TEXTS) == pytest.approx(expected, abs=1e-6)
 
 
 def test_texts_are_cut_at_the_length_and_counted(folder: Path, tmp_path: Path) -> None:
     # A text has a token a word, one before it and one after it; the model reads 16.
     texts = [" ".join(["w1"] * n) for n in (1, 4, 5, 14, 15, 40)]
-    own = SentenceTransformerEncoder(str(folder), batch_size=1)
-    assert own.find_truncated(texts, "queries") == [4, 5]
+    encoder = SentenceTransformerEncoder(str(folder), batch_size=1)
+    assert encoder.find_truncated(texts, "queries") == [4, 5]
     short = SentenceTransformerEncoder(str(folder), max_length=6, passage_prompt="w2 ")
     assert short.find_truncated(texts, "queries") == [2, 3, 4, 5]
     assert short.find_truncated(texts, "passages") == [1, 2, 3, 4, 5]
-    found = own.encode_queries(texts)
-    assert found[5] == pytest.approx(found[3], abs=1e-6)
-    assert found[3] != pytest.approx(found[2], abs=1e-4)
-    assert encode(own, [*texts, *texts], "queries", folder=tmp_path).truncated == 2
+    vectors = encoder.encode_queries(texts)
+    assert vectors[5] == pytest.approx(vectors[3], abs=1e-6)
+    assert vectors[3] != pytest.approx(vectors[2], abs=1e-4)
+    assert encode(encoder, [*texts, *texts], "queries", folder=tmp_path).truncated == 2
     # The same store, asked for fewer: those that were cut elsewhere do not count.
-    assert encode(own, texts[:5], "queries", folder=tmp_path).truncated == 1
-    assert encode(own, texts[:3], "queries", folder=tmp_path).truncated == 0
+    assert encode(encoder, texts[:5], "queries", folder=tmp_path).truncated == 1
+    assert encode(encoder, texts[:3], "queries", folder=tmp_path).truncated == 0
 
 
 def test_a_roberta_counts_its_positions_from_behind_its_padding(tmp_path: Path) -> None:
@@ -203,8 +207,8 @@ def test_a_roberta_counts_its_positions_from_behind_its_padding(tmp_path: Path) 
     )
     RobertaModel(config).save_pretrained(tmp_path / "saved")
     long = ["w1 " * 99]
-    most = SentenceTransformerEncoder(tmp_path / "saved", max_length=64)
-    assert most.encode_queries(long).shape == (1, 16)
+    encoder_at_limits = SentenceTransformerEncoder(tmp_path / "saved", max_length=64)
+    assert encoder_at_limits.encode_queries(long).shape == (1, 16)
     with pytest.raises(BadOption, match="max_length is 65; the model reads at most 64 tokens"):
         SentenceTransformerEncoder(tmp_path / "saved", max_length=65)
 
@@ -224,11 +228,13 @@ def test_an_encoder_may_leave_open_what_it_cuts(tmp_path: Path) -> None:
         (Tells(), "passages", ["a"], None),
         (Tells(), "passages", [], 0),
     ]
-    for encoder, role, texts, cut in cases:
+    for encoder, role, texts, n_truncated in cases:
         for _ in range(2):  # encoded, and from the store
-            done = EncodingStats(truncated=5)
-            assert encode(encoder, texts, role, folder=tmp_path, stats=done).truncated == cut
-            assert done.truncated == (None if cut is None else 5 + cut)
+            stats = EncodingStats(truncated=5)
+            assert (
+                encode(encoder, texts, role, folder=tmp_path, stats=stats).truncated == n_truncated
+            )
+            assert stats.truncated == (None if n_truncated is None else 5 + n_truncated)
     assert Embeddings.from_array(np.ones((2, 3), np.float32)).truncated is None
 
 
@@ -259,51 +265,51 @@ def test_word_vectors_have_no_limit() -> None:
 def test_a_loaded_model_is_left_as_it_is(folder: Path) -> None:
     model = SentenceTransformer(str(folder), device="cpu")
     long = SentenceTransformerEncoder(model)
-    before = long.encode_queries(["w1 w2 w3 w4 w5 w6"])
+    expected = long.encode_queries(["w1 w2 w3 w4 w5 w6"])
     short = SentenceTransformerEncoder(model, max_length=4, dtype="float16")
     assert (model.max_seq_length, model.dtype) == (16, torch.float32)
-    assert long.encode_queries(["w1 w2 w3 w4 w5 w6"]).tolist() == before.tolist()
+    assert long.encode_queries(["w1 w2 w3 w4 w5 w6"]).tolist() == expected.tolist()
     # [CLS] w1 w2 [SEP] is all that is read.
-    cut = long.encode_queries(["w1 w2"])
-    assert short.encode_queries(["w1 w2 w3 w4 w5 w6"]) == pytest.approx(cut, abs=5e-3)
+    expected = long.encode_queries(["w1 w2"])
+    assert short.encode_queries(["w1 w2 w3 w4 w5 w6"]) == pytest.approx(expected, abs=5e-3)
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 def test_arithmetic_can_be_narrow(folder: Path, tmp_path: Path, dtype: Any) -> None:
-    wide = SentenceTransformerEncoder(str(folder))
-    narrow = SentenceTransformerEncoder(str(folder), dtype=dtype)
-    assert narrow.fingerprint["dtype"] == dtype
-    found = encode(narrow, TEXTS, "queries", folder=tmp_path).take(slice(None))
-    assert found.dtype == np.float32
-    assert found == pytest.approx(wide.encode_queries(TEXTS), abs=2e-2)
-    assert found.tolist() != wide.encode_queries(TEXTS).tolist()
+    full_encoder = SentenceTransformerEncoder(str(folder))
+    half_encoder = SentenceTransformerEncoder(str(folder), dtype=dtype)
+    assert half_encoder.fingerprint["dtype"] == dtype
+    vectors = encode(half_encoder, TEXTS, "queries", folder=tmp_path).take(slice(None))
+    assert vectors.dtype == np.float32
+    assert vectors == pytest.approx(full_encoder.encode_queries(TEXTS), abs=2e-2)
+    assert vectors.tolist() != full_encoder.encode_queries(TEXTS).tolist()
 
 
 def test_a_fingerprint_is_of_the_model_and_not_of_its_place(folder: Path, tmp_path: Path) -> None:
-    one = SentenceTransformerEncoder(str(folder))
-    assert json.loads(json.dumps(one.fingerprint)) == one.fingerprint
-    one.encode_queries(TEXTS)
-    assert SentenceTransformerEncoder(folder).fingerprint == one.fingerprint
+    first = SentenceTransformerEncoder(str(folder))
+    assert json.loads(json.dumps(first.fingerprint)) == first.fingerprint
+    first.encode_queries(TEXTS)
+    assert SentenceTransformerEncoder(folder).fingerprint == first.fingerprint
     shutil.copytree(folder, tmp_path / "elsewhere")
-    assert SentenceTransformerEncoder(tmp_path / "elsewhere").fingerprint == one.fingerprint
+    assert SentenceTransformerEncoder(tmp_path / "elsewhere").fingerprint == first.fingerprint
     loaded = SentenceTransformer(str(folder), device="cpu")
-    assert SentenceTransformerEncoder(loaded).fingerprint == one.fingerprint
+    assert SentenceTransformerEncoder(loaded).fingerprint == first.fingerprint
     fewer = SentenceTransformerEncoder(str(folder), batch_size=2)
-    assert fewer.fingerprint == one.fingerprint
+    assert fewer.fingerprint == first.fingerprint
 
 
 def test_a_fingerprint_names_the_machinery() -> None:
     model = static_model()
-    known: Any = SentenceTransformerEncoder(model).fingerprint
-    assert known["device"] == "cpu"
-    assert known["versions"]["torch"] == torch.__version__
+    fingerprint: Any = SentenceTransformerEncoder(model).fingerprint
+    assert fingerprint["device"] == "cpu"
+    assert fingerprint["versions"]["torch"] == torch.__version__
 
 
-def edited(folder: Path, target: Path, name: str, **changes: Any) -> Path:
+def copy_with_settings(folder: Path, target: Path, name: str, **changes: Any) -> Path:
     """Copy a model and change its settings in one file."""
     shutil.copytree(folder, target)
-    known = json.loads((target / name).read_text())
-    (target / name).write_text(json.dumps(known | changes))
+    fingerprint = json.loads((target / name).read_text())
+    (target / name).write_text(json.dumps(fingerprint | changes))
     return target
 
 
@@ -311,9 +317,11 @@ def test_whatever_vectors_depend_on_changes_the_fingerprint(folder: Path, tmp_pa
     model = SentenceTransformer(str(folder), device="cpu")
     with torch.no_grad():
         next(model.parameters()).view(-1)[0] += 2.0**-20
-    heads = edited(folder, tmp_path / "heads", "config.json", num_attention_heads=4)
-    pooled = edited(folder, tmp_path / "pooled", "1_Pooling/config.json", pooling_mode="cls")
-    options: list[tuple[Any, dict[str, Any]]] = [
+    heads = copy_with_settings(folder, tmp_path / "heads", "config.json", num_attention_heads=4)
+    pooled = copy_with_settings(
+        folder, tmp_path / "pooled", "1_Pooling/config.json", pooling_mode="cls"
+    )
+    variants: list[tuple[Any, dict[str, Any]]] = [
         (folder, {}),
         (model, {}),
         (heads, {}),
@@ -326,20 +334,20 @@ def test_whatever_vectors_depend_on_changes_the_fingerprint(folder: Path, tmp_pa
         (folder, {"normalize": False}),
         (folder, {"truncate_dim": 8}),
     ]
-    seen = {
-        json.dumps(SentenceTransformerEncoder(model, **given).fingerprint, sort_keys=True)
-        for model, given in options
+    fingerprints = {
+        json.dumps(SentenceTransformerEncoder(changed, **model_options).fingerprint, sort_keys=True)
+        for changed, model_options in variants
     }
-    assert len(seen) == len(options)
+    assert len(fingerprints) == len(variants)
 
 
 def test_a_changed_vocabulary_changes_the_fingerprint() -> None:
-    one, two = static_model(), static_model()
-    vocabulary = json.loads(two.tokenizer.to_str())
+    first, second = static_model(), static_model()
+    vocabulary = json.loads(second.tokenizer.to_str())
     words = vocabulary["model"]["vocab"]
     words["w1"], words["w2"] = words["w2"], words["w1"]
-    two.tokenizer = type(two.tokenizer).from_str(json.dumps(vocabulary))
-    prints = [SentenceTransformerEncoder(model).fingerprint for model in (one, two)]
+    second.tokenizer = type(second.tokenizer).from_str(json.dumps(vocabulary))
+    prints = [SentenceTransformerEncoder(model).fingerprint for model in (first, second)]
     assert prints[0]["weights"] == prints[1]["weights"]
     assert prints[0] != prints[1]
 
@@ -365,8 +373,8 @@ def test_queries_and_passages_of_different_dimensions_are_refused() -> None:
 
 
 def test_options_that_make_no_sense(folder: Path, tmp_path: Path) -> None:
-    model, absent, saved = static_model(), str(tmp_path / "absent"), str(folder)
-    wrong: list[tuple[Any, dict[str, Any], str]] = [
+    model, no_folder, saved = static_model(), str(tmp_path / "absent"), str(folder)
+    cases: list[tuple[Any, dict[str, Any], str]] = [
         (model, {"max_length": 0}, "max_length is 0; it must be a whole number from 1 on"),
         (model, {"truncate_dim": 0}, "truncate_dim is 0; it must be a whole number from 1 on"),
         (model, {"dtype": "float8"}, "no dtype 'float8'; did you mean 'float32'"),
@@ -374,7 +382,7 @@ def test_options_that_make_no_sense(folder: Path, tmp_path: Path) -> None:
         (model, {"device": "cpu"}, "device is for models by name"),
         (model, {"trust_remote_code": True}, "trust_remote_code is for models by name"),
         (TwoSizes(), {"normalize": False}, r"\['normalize'\] do not apply to TwoSizes"),
-        (absent, {}, "there is no folder .*absent"),
+        (no_folder, {}, "there is no folder .*absent"),
         (model, {"batch_size": 0}, "batch_size is 0; it must be a whole number from 1 on"),
         (model, {"batch_size": -1}, "batch_size is -1; it must be a whole number from 1 on"),
         (model, {"batch_size": 2.5}, "batch_size is 2.5; it must be a whole number from 1 on"),
@@ -396,15 +404,15 @@ def test_options_that_make_no_sense(folder: Path, tmp_path: Path) -> None:
         (torch.nn.Linear(1, 2), {}, r"Linear\(in_features=1, .* is none of them"),
         (TwoSizes, {}, "TwoSizes is a class; make an object of it"),
     ]
-    for of, options, message in wrong:
+    for model_or_encoder, options, message in cases:
         with pytest.raises(BadOption, match=message):
-            as_encoder(of, **options)
+            as_encoder(model_or_encoder, **options)
     for nothing in (None, object()):
         with pytest.raises(BadOption, match="none of them"):
             SentenceTransformerEncoder(nothing)  # type: ignore[arg-type]
     # The most that makes sense.
-    most = SentenceTransformerEncoder(saved, max_length=64, truncate_dim=16)
-    assert most.encode_queries(["w1 " * 99]).shape == (1, 16)
+    encoder_at_limits = SentenceTransformerEncoder(saved, max_length=64, truncate_dim=16)
+    assert encoder_at_limits.encode_queries(["w1 " * 99]).shape == (1, 16)
     (tmp_path / "empty").mkdir()
     with pytest.raises(BadData, match=r"cannot load the model .*empty"):
         as_encoder(str(tmp_path / "empty"))

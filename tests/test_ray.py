@@ -46,7 +46,7 @@ pytest.importorskip("ray")
 MEMORY = 80 << 20  # bytes of each node's object store
 
 
-def start(workers: int) -> Any:
+def start_nodes(workers: int) -> Any:
     """Return a cluster that this process is connected to: a head without cores, and workers."""
     os.environ["RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO"] = "0"
     import ray
@@ -60,7 +60,7 @@ def start(workers: int) -> Any:
     return nodes
 
 
-def stop(nodes: Any) -> None:
+def stop_nodes(nodes: Any) -> None:
     import ray
 
     ray.shutdown()
@@ -69,69 +69,78 @@ def stop(nodes: Any) -> None:
 
 @pytest.fixture(scope="module")
 def two_nodes() -> Iterator[Any]:
-    nodes = start(2)
+    nodes = start_nodes(2)
     yield nodes
-    stop(nodes)
+    stop_nodes(nodes)
 
 
 @pytest.fixture
 def three_nodes() -> Iterator[Any]:
-    nodes = start(3)
+    nodes = start_nodes(3)
     yield nodes
-    stop(nodes)
+    stop_nodes(nodes)
 
 
 def test_a_cluster_encodes_as_one_process_does(two_nodes: Any, tmp_path: Path) -> None:
     assert len(two_nodes.worker_nodes) == 2
     encoder = SentenceTransformerEncoder(static_model(seed=3), query_prompt="w1 ")
-    asked = [f"w{number % 390} w{number % 7}" for number in range(2 * SHARD_TEXTS + 10)]
-    done = EncodingStats()
+    texts = [f"w{number % 390} w{number % 7}" for number in range(2 * SHARD_TEXTS + 10)]
+    stats = EncodingStats()
     with Cluster() as cluster, parallel_encoder(encoder, cluster) as remote:
         assert cluster.cpus == 2
         assert dict(remote.fingerprint) == dict(encoder.fingerprint)
-        found = encode(remote, asked, "queries", folder=tmp_path / "ray", stats=done)
-    assert done.texts == len(asked)
-    alone = encode(encoder, asked, "queries", folder=tmp_path / "alone")
-    assert np.array_equal(found.take(slice(None)), alone.take(slice(None)))
+        remote_vectors = encode(remote, texts, "queries", folder=tmp_path / "ray", stats=stats)
+    assert stats.texts == len(texts)
+    local_vectors = encode(encoder, texts, "queries", folder=tmp_path / "alone")
+    assert np.array_equal(remote_vectors.take(slice(None)), local_vectors.take(slice(None)))
     assert read_files(tmp_path / "ray") == read_files(tmp_path / "alone")
 
 
 @pytest.mark.usefixtures("two_nodes")
 def test_batches_of_other_texts_change_last_bits_at_most(tmp_path: Path) -> None:
     encoder = SentenceTransformerEncoder(transformer_model(tmp_path / "model"))
-    asked = [" ".join(f"w{n % word}" for word in range(1, 2 + n % 11)) for n in range(900)]
+    texts = [" ".join(f"w{n % word}" for word in range(1, 2 + n % 11)) for n in range(900)]
     with Cluster() as cluster, parallel_encoder(encoder, cluster) as remote:
-        found = encode(remote, asked, "passages", folder=tmp_path / "ray").take(slice(None))
-    alone = encode(encoder, asked, "passages", folder=tmp_path / "alone").take(slice(None))
-    assert np.abs(found - alone).max() < 1e-6
-    assert np.linalg.norm(found, axis=1) == pytest.approx(1)
+        remote_vectors = encode(remote, texts, "passages", folder=tmp_path / "ray").take(
+            slice(None)
+        )
+    local_vectors = encode(encoder, texts, "passages", folder=tmp_path / "alone").take(slice(None))
+    assert np.abs(remote_vectors - local_vectors).max() < 1e-6
+    assert np.linalg.norm(remote_vectors, axis=1) == pytest.approx(1)
 
 
 @pytest.mark.usefixtures("two_nodes")
 def test_an_evaluation_on_a_cluster(tmp_path: Path) -> None:
     measures = ["AP", "R@10", "P(rel=1)@3", "RankDistance"]
-    some = make_numbered_collection(1500)
-    alone = evaluate(HashEncoder(), some, measures=measures[:3], store=tmp_path / "alone", depth=40)
-    remote = evaluate(
-        HashEncoder(), some, measures=measures[:3], store=tmp_path / "ray", depth=40, engine="ray"
+    collection = make_numbered_collection(1500)
+    local_vectors = evaluate(
+        HashEncoder(), collection, measures=measures[:3], store=tmp_path / "alone", depth=40
     )
-    assert remote.per_query() == alone.per_query()
+    remote = evaluate(
+        HashEncoder(),
+        collection,
+        measures=measures[:3],
+        store=tmp_path / "ray",
+        depth=40,
+        engine="ray",
+    )
+    assert remote.per_query() == local_vectors.per_query()
     assert remote.timing.encoded_texts == 1505
-    assert (remote.timing.engine, alone.timing.engine) == ("ray", "local")
+    assert (remote.timing.engine, local_vectors.timing.engine) == ("ray", "local")
     assert remote.timing.cluster == ClusterSize(2, 0)
-    assert alone.timing.cluster is None
+    assert local_vectors.timing.cluster is None
     # The store is the same, so that either finds what the other has encoded.
-    after = HashEncoder()
-    again = evaluate(after, some, measures="AP", store=tmp_path / "ray")
-    assert (again.timing.encoded_texts, after.encoded_texts) == (0, [])
+    next_encoder = HashEncoder()
+    next_results = evaluate(next_encoder, collection, measures="AP", store=tmp_path / "ray")
+    assert (next_results.timing.encoded_texts, next_encoder.encoded_texts) == (0, [])
 
 
 @pytest.mark.usefixtures("two_nodes")
 def test_places_of_cut_texts_come_back(tmp_path: Path) -> None:
-    done = EncodingStats()
+    stats = EncodingStats()
     with Cluster() as cluster, parallel_encoder(TruncatingEncoder(), cluster) as remote:
-        encode(remote, make_texts(1000), "queries", folder=tmp_path, stats=done)
-    assert done.truncated == 100
+        encode(remote, make_texts(1000), "queries", folder=tmp_path, stats=stats)
+    assert stats.truncated == 100
 
 
 @pytest.mark.usefixtures("two_nodes")
@@ -139,10 +148,10 @@ def test_an_error_of_the_encoder_comes_back_and_what_was_finished_stays(tmp_path
     with Cluster() as cluster, parallel_encoder(FailingEncoder(), cluster) as remote:  # noqa: SIM117 - what raises
         with pytest.raises(BadData, match=r"^broken at text 1600$"):
             encode(remote, make_texts(8 * SHARD_TEXTS), "queries", folder=tmp_path)
-    rest = HashEncoder()
-    found = encode(rest, make_texts(8 * SHARD_TEXTS), "queries", folder=tmp_path)
-    assert_vectors(found, make_texts(8 * SHARD_TEXTS))
-    assert "text 0" not in rest.encoded_texts
+    next_encoder = HashEncoder()
+    remote_vectors = encode(next_encoder, make_texts(8 * SHARD_TEXTS), "queries", folder=tmp_path)
+    assert_vectors(remote_vectors, make_texts(8 * SHARD_TEXTS))
+    assert "text 0" not in next_encoder.encoded_texts
 
 
 @pytest.mark.usefixtures("two_nodes")
@@ -178,11 +187,11 @@ def make_ranking(n: int, n_queries: int) -> tuple[DenseScorer, RankRequest]:
 def test_a_cluster_ranks_as_one_process_does() -> None:
     ranking = make_ranking(20_000, 300)
     with Cluster() as cluster:
-        found = rank_sharded(*ranking, map_shards=cluster.map_unordered, shard_size=6000)
-    assert_same_ranking(found, rank(*ranking))
+        remote_vectors = rank_sharded(*ranking, map_shards=cluster.map_unordered, shard_size=6000)
+    assert_same_ranking(remote_vectors, rank(*ranking))
 
 
-def kill(nodes: Any, wait: Callable[[], object]) -> threading.Thread:
+def kill_node(nodes: Any, wait: Callable[[], object]) -> threading.Thread:
     """Kill a node once `wait` returns."""
 
     def work() -> None:
@@ -196,45 +205,45 @@ def kill(nodes: Any, wait: Callable[[], object]) -> threading.Thread:
 
 @pytest.mark.cluster
 def test_a_node_dies_while_it_encodes(three_nodes: Any, tmp_path: Path) -> None:
-    n, folder, begun = 20 * SHARD_TEXTS, tmp_path / "ray", time.monotonic()
+    n, folder, start = 20 * SHARD_TEXTS, tmp_path / "ray", time.monotonic()
 
     def two_shards() -> None:
         while len(list(folder.rglob("*.note.json"))) < 2:
             time.sleep(0.01)
 
     with Cluster() as cluster, parallel_encoder(SlowEncoder(), cluster) as remote:
-        killer = kill(three_nodes, two_shards)
-        found = encode(remote, make_texts(n), "queries", folder=folder)
+        killer = kill_node(three_nodes, two_shards)
+        remote_vectors = encode(remote, make_texts(n), "queries", folder=folder)
         killer.join()
     assert len(three_nodes.worker_nodes) == 2
-    assert_vectors(found, make_texts(n))
+    assert_vectors(remote_vectors, make_texts(n))
     encode(HashEncoder(), make_texts(n), "queries", folder=tmp_path / "alone")
     assert read_files(folder) == read_files(tmp_path / "alone")
-    assert time.monotonic() - begun < 120
+    assert time.monotonic() - start < 120
 
 
 @pytest.mark.cluster
 def test_a_node_dies_while_it_searches(three_nodes: Any) -> None:
-    ranking, begun = make_ranking(200_000, 1000), time.monotonic()
-    there = threading.Event()
+    ranking, start = make_ranking(200_000, 1000), time.monotonic()
+    is_begun = threading.Event()
     with Cluster() as cluster:
 
         def each(function: Any, common: Any, jobs: Iterable[Any]) -> Iterator[Any]:
-            for found in cluster.map_unordered(function, common, jobs):
-                there.set()
-                yield found
+            for remote_vectors in cluster.map_unordered(function, common, jobs):
+                is_begun.set()
+                yield remote_vectors
 
-        killer = kill(three_nodes, there.wait)
-        found = rank_sharded(*ranking, map_shards=each, shard_size=10_000)
+        killer = kill_node(three_nodes, is_begun.wait)
+        remote_vectors = rank_sharded(*ranking, map_shards=each, shard_size=10_000)
         killer.join()
     assert len(three_nodes.worker_nodes) == 2
-    assert_same_ranking(found, rank(*ranking))
-    assert time.monotonic() - begun < 120
+    assert_same_ranking(remote_vectors, rank(*ranking))
+    assert time.monotonic() - start < 120
 
 
 @pytest.mark.cluster
 def test_all_nodes_lost_for_good_are_an_error_and_what_was_finished_stays(tmp_path: Path) -> None:
-    nodes = start(1)
+    nodes = start_nodes(1)
     try:
 
         def a_shard() -> None:
@@ -242,20 +251,20 @@ def test_all_nodes_lost_for_good_are_an_error_and_what_was_finished_stays(tmp_pa
                 time.sleep(0.01)
 
         with Cluster(patience=10) as cluster, parallel_encoder(SlowEncoder(), cluster) as remote:
-            killer = kill(nodes, a_shard)
+            killer = kill_node(nodes, a_shard)
             with pytest.raises(
                 ClusterFailed, match=r"finished nothing for \d+ sec.*\d CPUs, 0 GPU"
             ):
                 encode(remote, make_texts(20 * SHARD_TEXTS), "queries", folder=tmp_path)
             killer.join()
     finally:
-        stop(nodes)
-    rest = HashEncoder()
+        stop_nodes(nodes)
+    next_encoder = HashEncoder()
     assert_vectors(
-        encode(rest, make_texts(20 * SHARD_TEXTS), "queries", folder=tmp_path),
+        encode(next_encoder, make_texts(20 * SHARD_TEXTS), "queries", folder=tmp_path),
         make_texts(20 * SHARD_TEXTS),
     )
-    assert len(rest.encoded_texts) < 20 * SHARD_TEXTS
+    assert len(next_encoder.encoded_texts) < 20 * SHARD_TEXTS
 
 
 SCRIPT = """
@@ -286,25 +295,29 @@ ADDRESSES = {
 
 def test_only_the_address_of_a_cluster_is_connected_to(two_nodes: Any) -> None:
     with (
-        socket.create_server(("127.0.0.1", 0)) as deaf,
-        HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as web,
+        socket.create_server(("127.0.0.1", 0)) as silent_server,
+        HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as web_server,
     ):
-        threading.Thread(target=web.serve_forever, daemon=True).start()
+        threading.Thread(target=web_server.serve_forever, daemon=True).start()
         with socket.create_server(("127.0.0.1", 0)) as server:
-            closed = server.getsockname()[1]
-        ports = {"closed": closed, "deaf": deaf.getsockname()[1], "web": web.server_port}
-        filled = [address.format(**ports, cluster=two_nodes.address) for address in ADDRESSES]
-        done = subprocess.run(
-            [sys.executable, "-c", SCRIPT, *filled],
+            closed_port = server.getsockname()[1]
+        ports = {
+            "closed": closed_port,
+            "deaf": silent_server.getsockname()[1],
+            "web": web_server.server_port,
+        }
+        addresses = [address.format(**ports, cluster=two_nodes.address) for address in ADDRESSES]
+        stats = subprocess.run(
+            [sys.executable, "-c", SCRIPT, *addresses],
             capture_output=True,
             text=True,
             check=False,
             cwd=ROOT,
         )
-        web.shutdown()
+        web_server.shutdown()
     # Ray itself says nothing.
-    assert (done.returncode, done.stderr) == (0, "")
-    lines = done.stdout.splitlines()
+    assert (stats.returncode, stats.stderr) == (0, "")
+    lines = stats.stdout.splitlines()
     assert len(lines) == len(ADDRESSES)
     for line, message in zip(lines, ADDRESSES.values(), strict=True):
         assert line.startswith(message)

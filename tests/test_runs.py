@@ -37,18 +37,18 @@ def test_a_run_is_written_best_first_with_ties_by_descending_id(tmp_path: Path) 
 def test_a_name_that_ends_in_gz_makes_a_gzip_file_with_equal_bytes_each_time(
     tmp_path: Path,
 ) -> None:
-    rows: RunRows = [(query, iter(found.items())) for query, found in RUN.items()]
-    one = write_run(tmp_path / "a.gz", rows, "mine")
-    two = write_run(tmp_path / "b.gz", RUN, "mine")
-    assert gzip.decompress(one.read_bytes()).decode() == LINES
-    assert one.read_bytes() == two.read_bytes()
-    assert read_run(one) == RUN
+    rows: RunRows = [(query, iter(scores.items())) for query, scores in RUN.items()]
+    first = write_run(tmp_path / "a.gz", rows, "mine")
+    second = write_run(tmp_path / "b.gz", RUN, "mine")
+    assert gzip.decompress(first.read_bytes()).decode() == LINES
+    assert first.read_bytes() == second.read_bytes()
+    assert read_run(first) == RUN
 
 
 def test_scores_are_the_shortest_decimals_of_their_float32(tmp_path: Path) -> None:
     # As float64, the second number is 0.100000001490116...; the third equals it only as float32.
-    found = {"a": 1 / 3, "b": float(np.float32(0.1)), "c": 0.1 + 1e-12, "d": 2.0**24, "e": 1e-9}
-    path = write_run(tmp_path / "run", {"q": found})
+    scores = {"a": 1 / 3, "b": float(np.float32(0.1)), "c": 0.1 + 1e-12, "d": 2.0**24, "e": 1e-9}
+    path = write_run(tmp_path / "run", {"q": scores})
     assert [line.split()[2:5] for line in path.read_text().splitlines()] == [
         ["d", "1", "1.6777216e+07"],
         ["a", "2", "0.33333334"],
@@ -67,55 +67,55 @@ def test_scores_are_the_shortest_decimals_of_their_float32(tmp_path: Path) -> No
         max_size=12,
     )
 )
-def test_any_float32_comes_back_and_ranks_stay(found: dict[str, float]) -> None:
+def test_any_float32_comes_back_and_ranks_stay(scores: dict[str, float]) -> None:
     with TemporaryDirectory() as folder:
-        back = read_run(write_run(Path(folder) / "run", {"q": found}))["q"]
-    assert {key: np.float32(score) for key, score in back.items()} == {
-        key: np.float32(score) for key, score in found.items()
+        run = read_run(write_run(Path(folder) / "run", {"q": scores}))["q"]
+    assert {key: np.float32(score) for key, score in run.items()} == {
+        key: np.float32(score) for key, score in scores.items()
     }
     # In double precision, too, scores are in order and those that were tied are tied.
-    scores = list(back.values())
-    assert scores == sorted(scores, reverse=True)
-    assert len(set(scores)) == len({np.float32(score) for score in found.values()})
+    read_scores = list(run.values())
+    assert read_scores == sorted(read_scores, reverse=True)
+    assert len(set(read_scores)) == len({np.float32(score) for score in scores.values()})
 
 
 def test_ranks_in_the_file_are_those_trec_eval_counts(tmp_path: Path) -> None:
     draw = np.random.default_rng(5)
     # Few distinct values, some of which only float32 ties.
-    found = {f"d{n}": float(draw.integers(4)) + 1e-9 * n for n in range(40)}
-    path = write_run(tmp_path / "run", {"q": found})
+    scores = {f"d{n}": float(draw.integers(4)) + 1e-9 * n for n in range(40)}
+    path = write_run(tmp_path / "run", {"q": scores})
     for line in path.read_text().splitlines():
         _, _, document, rank, _, _ = line.split()
         qrels = {"q": {document: 1}}
-        reciprocal = ir_measures.calc_aggregate([ir_measures.RR], qrels, {"q": found})
+        reciprocal = ir_measures.calc_aggregate([ir_measures.RR], qrels, {"q": scores})
         assert reciprocal[ir_measures.RR] == pytest.approx(1 / int(rank))
-    back = {"q": read_run(path)["q"]}
-    theirs = list(ir_measures.read_trec_run(str(path)))
-    assert {row.doc_id: row.score for row in theirs} == back["q"]
+    run = {"q": read_run(path)["q"]}
+    rows = list(ir_measures.read_trec_run(str(path)))
+    assert {row.doc_id: row.score for row in rows} == run["q"]
 
 
 def test_the_best_rows_become_ids_and_scores() -> None:
-    best = TopPassages(
+    top = TopPassages(
         np.array([[2, 0], [3, 2]], np.int64), np.array([[0.5, 0.25], [1.5, -2]], np.float32)
     )
     expected = [("x", [("c", 0.5), ("a", 0.25)]), ("y", [("d", 1.5), ("c", -2.0)])]
-    assert list(make_run_rows(best, ["x", "y"], list("abcd"))) == expected
+    assert list(make_run_rows(top, ["x", "y"], list("abcd"))) == expected
     arrow = pa.chunked_array([["a", "b"], ["c", "d"]])
-    assert list(make_run_rows(best, ["x", "y"], arrow)) == expected
+    assert list(make_run_rows(top, ["x", "y"], arrow)) == expected
 
 
 def test_many_queries_keep_their_own_rows() -> None:
     rows = np.random.default_rng(3).permuted(np.tile(np.arange(7), (600, 1)), axis=1)[:, :3]
-    best = TopPassages(rows, (-rows).astype(np.float32))
-    run = list(make_run_rows(best, [f"q{n}" for n in range(600)], [f"d{n}" for n in range(7)]))
+    top = TopPassages(rows, (-rows).astype(np.float32))
+    run = list(make_run_rows(top, [f"q{n}" for n in range(600)], [f"d{n}" for n in range(7)]))
     assert [query for query, _ in run] == [f"q{n}" for n in range(600)]
-    assert [[int(key[1:]) for key, _ in found] for _, found in run] == rows.tolist()
-    assert all(score == -int(key[1:]) for _, found in run for key, score in found)
+    assert [[int(key[1:]) for key, _ in scores] for _, scores in run] == rows.tolist()
+    assert all(score == -int(key[1:]) for _, scores in run for key, score in scores)
 
 
 def test_nothing_retrieved_is_no_error(tmp_path: Path) -> None:
-    best = TopPassages.allocate(2, 0)
-    run = list(make_run_rows(best, ["x", "y"], []))
+    top = TopPassages.allocate(2, 0)
+    run = list(make_run_rows(top, ["x", "y"], []))
     assert run == [("x", []), ("y", [])]
     assert read_run(write_run(tmp_path / "run.gz", run)) == {}
 
@@ -199,7 +199,7 @@ def test_unknown_ids_are_counted_and_the_first_is_named(tmp_path: Path) -> None:
     assert read_run(path, known_passages=["de:1", "en:7", "en:10"], known_queries=RUN) == RUN
 
 
-def setting(folder: Path, passage_lang: str | None, *, original_ids: bool) -> View:
+def make_view(folder: Path, passage_lang: str | None, *, original_ids: bool) -> View:
     """Return English queries against some passages, among them one whose own id is ``de:2``."""
     folder.mkdir()
     writer = CollectionWriter(folder, "toy")
@@ -212,32 +212,38 @@ def setting(folder: Path, passage_lang: str | None, *, original_ids: bool) -> Vi
     return open_collection(folder).view("en", passage_lang)
 
 
-OURS: Run = {"en:q:1": {"de:1": 2.0, "de:de:2": 1.0}}
+COLLECTION_RUN: Run = {"en:q:1": {"de:1": 2.0, "de:de:2": 1.0}}
 
 
 def test_ids_of_the_origin_are_restored_and_read(tmp_path: Path) -> None:
-    view = setting(tmp_path / "c", "de", original_ids=True)
-    path = write_run(tmp_path / "run", OURS, "t", view=view)
+    view = make_view(tmp_path / "c", "de", original_ids=True)
+    path = write_run(tmp_path / "run", COLLECTION_RUN, "t", view=view)
     assert path.read_text() == "1 Q0 1 1 2.0 t\n1 Q0 de:2 2 1.0 t\n"
-    assert read_run(path, view=view) == OURS
-    known = set(view.passages["id"].to_pylist()), set(view.queries["id"].to_pylist())
-    assert read_run(path, view=view, known_passages=known[0], known_queries=known[1]) == OURS
+    assert read_run(path, view=view) == COLLECTION_RUN
+    known_ids = set(view.passages["id"].to_pylist()), set(view.queries["id"].to_pylist())
+    assert (
+        read_run(path, view=view, known_passages=known_ids[0], known_queries=known_ids[1])
+        == COLLECTION_RUN
+    )
     with pytest.raises(BadData, match="names 1 documents that are not there, first '1' in line 1"):
         read_run(path, view=view, known_passages={"de:de:2"})
 
 
 def test_ids_of_ours_are_read_where_the_known_ones_tell(tmp_path: Path) -> None:
-    view = setting(tmp_path / "c", "de", original_ids=True)
-    path = write_run(tmp_path / "run", OURS)
-    known = set(view.passages["id"].to_pylist())
-    assert read_run(path, view=view, known_passages=known, known_queries={"en:q:1"}) == OURS
+    view = make_view(tmp_path / "c", "de", original_ids=True)
+    path = write_run(tmp_path / "run", COLLECTION_RUN)
+    known_ids = set(view.passages["id"].to_pylist())
+    assert (
+        read_run(path, view=view, known_passages=known_ids, known_queries={"en:q:1"})
+        == COLLECTION_RUN
+    )
 
 
 @pytest.mark.parametrize(("passage_lang", "original_ids"), [(None, True), ("de", False)])
 def test_other_views_keep_our_ids(
     tmp_path: Path, passage_lang: str | None, original_ids: bool
 ) -> None:
-    view = setting(tmp_path / "c", passage_lang, original_ids=original_ids)
-    path = write_run(tmp_path / "run", OURS, "t", view=view)
+    view = make_view(tmp_path / "c", passage_lang, original_ids=original_ids)
+    path = write_run(tmp_path / "run", COLLECTION_RUN, "t", view=view)
     assert path.read_text() == "en:q:1 Q0 de:1 1 2.0 t\nen:q:1 Q0 de:de:2 2 1.0 t\n"
-    assert read_run(path, view=view) == OURS
+    assert read_run(path, view=view) == COLLECTION_RUN

@@ -46,40 +46,40 @@ bh.evaluate(Slow(), collection, runs=None).save(sys.argv[2])
 """
 
 
-def evaluate(folder: Path, cache: Path) -> "subprocess.Popen[str]":
+def start_evaluation(folder: Path, cache: Path) -> "subprocess.Popen[str]":
     folder.mkdir(exist_ok=True)
     arguments = [sys.executable, "-c", SCRIPT, str(folder / "texts"), str(folder / "results")]
     environment = {**os.environ, "BEIR_HYBRID_CACHE": str(cache)}
     return subprocess.Popen(arguments, env=environment, stdout=subprocess.PIPE, text=True)
 
 
-def encoded(folder: Path) -> list[str]:
+def read_encoded_texts(folder: Path) -> list[str]:
     path = folder / "texts"
     return path.read_text("utf-8").splitlines() if path.exists() else []
 
 
 def test_five_kills_change_nothing(tmp_path: Path) -> None:
-    with evaluate(tmp_path / "whole", tmp_path / "one") as whole:
-        assert whole.wait(120) == 0
-    expected = encoded(tmp_path / "whole")
+    with start_evaluation(tmp_path / "whole", tmp_path / "one") as uninterrupted:
+        assert uninterrupted.wait(120) == 0
+    expected = read_encoded_texts(tmp_path / "whole")
     assert len(expected) == len(set(expected)) == 3 * (4000 + 1200)
-    draw = np.random.default_rng(time.time_ns())
+    random = np.random.default_rng(time.time_ns())
     kills = 0
     for _ in range(5):
-        with evaluate(tmp_path / "killed", tmp_path / "two") as running:
-            assert running.stdout is not None
-            assert running.stdout.readline() == "started\n"
-            time.sleep(float(draw.uniform(0.0, 0.5)))
-            running.send_signal(signal.SIGKILL)
-            kills += running.wait() == -signal.SIGKILL
+        with start_evaluation(tmp_path / "killed", tmp_path / "two") as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "started\n"
+            time.sleep(float(random.uniform(0.0, 0.5)))
+            process.send_signal(signal.SIGKILL)
+            kills += process.wait() == -signal.SIGKILL
     assert kills, "every run ended before it was killed"
-    with evaluate(tmp_path / "killed", tmp_path / "two") as last:
-        assert last.wait(120) == 0
+    with start_evaluation(tmp_path / "killed", tmp_path / "two") as process:
+        assert process.wait(120) == 0
     for name in ("results.json", "per_query.parquet"):
         first, second = (tmp_path / run / "results" / name for run in ("whole", "killed"))
         assert first.read_bytes() == second.read_bytes()
     # A text is encoded again only where the kill came before its shard was whole: once a kill.
-    texts = encoded(tmp_path / "killed")
+    texts = read_encoded_texts(tmp_path / "killed")
     assert set(texts) == set(expected)
     assert len(texts) - len(expected) <= kills * 1024  # texts of a shard
     shards = [

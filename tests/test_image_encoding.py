@@ -1,4 +1,4 @@
-"""Pictures and captions become vectors of one space, each once, and none is taken for another."""
+"""Images and captions become vectors of one space, each once, and none is taken for another."""
 # mypy: allow-untyped-calls
 # (Pillow's and transformers' constructors have no types in part.)
 
@@ -47,27 +47,27 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def files(tmp_path: Path) -> list[Path]:
-    """Give five pictures, of noise and of different sizes."""
+    """Give five images, of noise and of different sizes."""
     draw = np.random.default_rng(3)
-    found = []
+    vectors = []
     for number in range(5):
-        path = tmp_path / f"picture-{number}.png"
+        path = tmp_path / f"image-{number}.png"
         pixels = draw.integers(0, 256, (20 + number, 30, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(path)
-        found.append(path)
-    return found
+        vectors.append(path)
+    return vectors
 
 
-def keys(files: Sequence[Path]) -> list[str]:
+def list_keys(files: Sequence[Path]) -> list[str]:
     return [f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}" for path in files]
 
 
-def paths(files: Sequence[Path]) -> list[str]:
+def list_paths(files: Sequence[Path]) -> list[str]:
     return [str(path) for path in files]
 
 
-class Corner(Encoder):
-    """An encoder of pictures to their first pixel and of texts to their length; notes its calls."""
+class CornerEncoder(Encoder):
+    """An encoder of images to their first pixel and of texts to their length; notes its calls."""
 
     def __init__(self) -> None:
         self.fingerprint: Mapping[str, Any] = {
@@ -75,7 +75,7 @@ class Corner(Encoder):
             "prompts": {"queries": "", "passages": ""},
         }
         self.texts: list[str] = []
-        self.windows: list[int] = []
+        self.batch_sizes: list[int] = []
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
         self.texts += texts
@@ -83,96 +83,113 @@ class Corner(Encoder):
 
     encode_passages = encode_queries
 
-    def encode_images(self, pictures: Sequence[Image.Image]) -> np.ndarray:
-        self.windows.append(len(pictures))
-        return np.array([picture.getpixel((0, 0)) for picture in pictures], np.float32)
+    def encode_images(self, images: Sequence[Image.Image]) -> np.ndarray:
+        self.batch_sizes.append(len(images))
+        return np.array([image.getpixel((0, 0)) for image in images], np.float32)
 
 
-def corners(files: Sequence[Path]) -> list[Any]:
+def corner_colours(files: Sequence[Path]) -> list[Any]:
     return [list(map(float, np.asarray(Image.open(path))[0, 0])) for path in files]
 
 
-def test_a_picture_is_encoded_once_whatever_its_name(tmp_path: Path, files: list[Path]) -> None:
+def test_a_image_is_encoded_once_whatever_its_name(tmp_path: Path, files: list[Path]) -> None:
     twin = tmp_path / "twin.png"
     twin.write_bytes(files[1].read_bytes())
-    asked = [files[2], files[1], twin, files[2]]
-    encoder, done = Corner(), EncodingStats()
+    image_files = [files[2], files[1], twin, files[2]]
+    encoder, stats = CornerEncoder(), EncodingStats()
     store = tmp_path / "store"
-    found = encode(encoder, keys(asked), "images", folder=store, stats=done, paths=paths(asked))
-    assert found.take(slice(None)).tolist() == corners([files[2], files[1], files[1], files[2]])
-    assert (encoder.windows, done.images, done.texts, found.truncated) == ([2], 2, 0, 0)
-    known = keys(asked)
-    for path in asked:
+    vectors = encode(
+        encoder,
+        list_keys(image_files),
+        "images",
+        folder=store,
+        stats=stats,
+        paths=list_paths(image_files),
+    )
+    assert vectors.take(slice(None)).tolist() == corner_colours(
+        [files[2], files[1], files[1], files[2]]
+    )
+    assert (encoder.batch_sizes, stats.images, stats.texts, vectors.truncated) == ([2], 2, 0, 0)
+    image_keys = list_keys(image_files)
+    for path in image_files:
         path.unlink(missing_ok=True)  # what the store holds is not opened
-    again = encode(encoder, known, "images", folder=store, paths=paths(asked))
-    assert again.take(slice(None)).tolist() == found.take(slice(None)).tolist()
-    assert encoder.windows == [2]
+    new_vectors = encode(encoder, image_keys, "images", folder=store, paths=list_paths(image_files))
+    assert new_vectors.take(slice(None)).tolist() == vectors.take(slice(None)).tolist()
+    assert encoder.batch_sizes == [2]
 
 
 def test_a_text_that_is_a_key_is_in_another_space(tmp_path: Path, files: list[Path]) -> None:
-    encoder, (key,) = Corner(), keys(files[:1])
-    encode(encoder, [key], "images", folder=tmp_path, paths=paths(files[:1]))
-    found = encode(encoder, [key], "passages", folder=tmp_path)
-    assert (encoder.texts, found.take(slice(None)).tolist()) == ([key], [[71.0, 0.0, 0.0]])
+    encoder, (key,) = CornerEncoder(), list_keys(files[:1])
+    encode(encoder, [key], "images", folder=tmp_path, paths=list_paths(files[:1]))
+    vectors = encode(encoder, [key], "passages", folder=tmp_path)
+    assert (encoder.texts, vectors.take(slice(None)).tolist()) == ([key], [[71.0, 0.0, 0.0]])
 
 
-def test_a_changed_or_lost_picture_is_named(tmp_path: Path, files: list[Path]) -> None:
-    known = keys(files)
+def test_a_changed_or_lost_image_is_named(tmp_path: Path, files: list[Path]) -> None:
+    image_keys = list_keys(files)
     Image.new("RGB", (5, 5)).save(files[3])
     store = tmp_path / "store"
     with pytest.raises(
-        BadData, match=r"picture-3\.png is no longer .* load the collection or pairs anew"
+        BadData, match=r"image-3\.png is no longer .* load the collection or pairs anew"
     ):
-        encode(Corner(), known, "images", folder=store, paths=paths(files))
+        encode(CornerEncoder(), image_keys, "images", folder=store, paths=list_paths(files))
     files[2].unlink()
-    with pytest.raises(BadData, match=r"picture-2\.png cannot be read \(No such .* anew"):
-        encode(Corner(), known, "images", folder=store, paths=paths(files))
+    with pytest.raises(BadData, match=r"image-2\.png cannot be read \(No such .* anew"):
+        encode(CornerEncoder(), image_keys, "images", folder=store, paths=list_paths(files))
     assert not list(store.rglob("*.npy"))
     with pytest.raises(BadOption, match="give paths"):
-        encode(Corner(), known[:1], "images", folder=store)
+        encode(CornerEncoder(), image_keys[:1], "images", folder=store)
 
 
-def test_bad_rows_name_the_picture(tmp_path: Path, files: list[Path]) -> None:
-    class Broken(Corner):
-        def encode_images(self, pictures: Sequence[Image.Image]) -> np.ndarray:
-            rows = super().encode_images(pictures)
+def test_bad_rows_name_the_image(tmp_path: Path, files: list[Path]) -> None:
+    class Broken(CornerEncoder):
+        def encode_images(self, images: Sequence[Image.Image]) -> np.ndarray:
+            rows = super().encode_images(images)
             rows[4] = np.nan
             return rows
 
-    with pytest.raises(BadData, match=r"Broken: 1 of 5 .* the image is '.*picture-4\.png'"):
-        encode(Broken(), keys(files), "images", folder=tmp_path / "s", paths=paths(files))
+    with pytest.raises(BadData, match=r"Broken: 1 of 5 .* the image is '.*image-4\.png'"):
+        encode(Broken(), list_keys(files), "images", folder=tmp_path / "s", paths=list_paths(files))
 
 
-def test_few_decoded_pictures_are_in_memory_however_many_there_are(tmp_path: Path) -> None:
-    many = []
+def test_few_decoded_images_are_in_memory_however_many_there_are(tmp_path: Path) -> None:
+    image_files = []
     for number in range(2 * IMAGES_PER_BATCH + 3):
         path = tmp_path / f"{number}.png"
         Image.new("RGB", (4, 4), (number % 256, number // 256, 0)).save(path)
-        many.append(path)
-    encoder = Corner()
-    found = encode(encoder, keys(many), "images", folder=tmp_path / "s", paths=paths(many))
-    assert encoder.windows == [IMAGES_PER_BATCH, IMAGES_PER_BATCH, 3]
-    assert found.take(slice(None)).tolist() == [[n % 256, n // 256, 0] for n in range(len(many))]
+        image_files.append(path)
+    encoder = CornerEncoder()
+    vectors = encode(
+        encoder,
+        list_keys(image_files),
+        "images",
+        folder=tmp_path / "s",
+        paths=list_paths(image_files),
+    )
+    assert encoder.batch_sizes == [IMAGES_PER_BATCH, IMAGES_PER_BATCH, 3]
+    assert vectors.take(slice(None)).tolist() == [
+        [n % 256, n // 256, 0] for n in range(len(image_files))
+    ]
 
 
-def test_large_pictures_come_a_few_at_a_time(tmp_path: Path) -> None:
+def test_large_images_come_a_few_at_a_time(tmp_path: Path) -> None:
     path = tmp_path / "large.png"
     Image.new("1", (6000, 6000)).save(path)  # 36 of 64 million pixels
-    some = decode_batches(keys([path]) * 5, paths([path] * 5))
-    assert [len(window) for window in some] == [2, 2, 1]
+    batches = decode_batches(list_keys([path]) * 5, list_paths([path] * 5))
+    assert [len(batch) for batch in batches] == [2, 2, 1]
 
 
-def test_a_model_of_texts_alone_says_so_before_a_picture_is_opened(tmp_path: Path) -> None:
+def test_a_model_of_texts_alone_says_so_before_an_image_is_opened(tmp_path: Path) -> None:
     for encoder, name in (
         (SentenceTransformerEncoder(static_model()), "SentenceTransformer"),
-        (Silent(), "Silent"),
+        (TextEncoder(), "TextEncoder"),
     ):
         assert not encoder.reads_images
         with pytest.raises(BadOption, match=f"{name} reads no images; .* such as CLIP or SigLIP"):
             encode(encoder, ["sha256:0"], "images", folder=tmp_path, paths=["nowhere.png"])
 
 
-class Silent(Encoder):
+class TextEncoder(Encoder):
     fingerprint = {"kind": "silent"}  # noqa: RUF012 - as users write it
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
@@ -181,23 +198,30 @@ class Silent(Encoder):
     encode_passages = encode_queries
 
 
-def test_clip_encodes_pictures_as_it_does_by_itself(
+def test_clip_encodes_images_as_it_does_by_itself(
     clip: Path, files: list[Path], tmp_path: Path
 ) -> None:
     plain = SentenceTransformer(str(clip), device="cpu")
-    pictures = [Image.open(path).convert("RGB") for path in files]
-    wanted = np.asarray(plain.encode(pictures))
+    images = [Image.open(path).convert("RGB") for path in files]
+    expected = np.asarray(plain.encode(images))
     for options, rows in (
-        ({"normalize": False}, wanted),
-        ({}, wanted / np.linalg.norm(wanted, axis=1, keepdims=True)),
-        ({"truncate_dim": 5, "normalize": False}, wanted[:, :5]),
+        ({"normalize": False}, expected),
+        ({}, expected / np.linalg.norm(expected, axis=1, keepdims=True)),
+        ({"truncate_dim": 5, "normalize": False}, expected[:, :5]),
     ):
         encoder = SentenceTransformerEncoder(clip, device="cpu", batch_size=2, **options)
-        found = encode(encoder, keys(files), "images", folder=tmp_path, paths=paths(files))
-        np.testing.assert_allclose(found.take(slice(None)), rows, rtol=0, atol=1e-5)
+        vectors = encode(
+            encoder, list_keys(files), "images", folder=tmp_path, paths=list_paths(files)
+        )
+        np.testing.assert_allclose(vectors.take(slice(None)), rows, rtol=0, atol=1e-5)
 
 
-PATHS = ("cat.png", "https://localhost:9/cat.png", "data:image/png;base64,AAAA", "two cats")
+CAPTIONS_LIKE_PATHS = (
+    "cat.png",
+    "https://localhost:9/cat.png",
+    "data:image/png;base64,AAAA",
+    "two cats",
+)
 
 
 def test_a_caption_that_is_a_path_or_an_address_is_a_text(
@@ -206,16 +230,18 @@ def test_a_caption_that_is_a_path_or_an_address_is_a_text(
     monkeypatch.chdir(tmp_path)
     Image.new("RGB", (40, 40), "red").save("cat.png")
     encoder = SentenceTransformerEncoder(clip, normalize=False, device="cpu")
-    found = encoder.encode_passages(PATHS)
-    inside: Any = encoder.model.transformers_model
-    ids = encoder.model.tokenizer(list(PATHS), padding=True, return_tensors="pt")
+    vectors = encoder.encode_passages(CAPTIONS_LIKE_PATHS)
+    transformer: Any = encoder.model.transformers_model
+    ids = encoder.model.tokenizer(list(CAPTIONS_LIKE_PATHS), padding=True, return_tensors="pt")
     with torch.inference_mode():
-        wanted = inside.get_text_features(**ids).pooler_output.numpy()
-    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-5)
-    np.testing.assert_allclose(encoder.encode_queries(PATHS), wanted, rtol=0, atol=1e-5)
+        expected = transformer.get_text_features(**ids).pooler_output.numpy()
+    np.testing.assert_allclose(vectors, expected, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(
+        encoder.encode_queries(CAPTIONS_LIKE_PATHS), expected, rtol=0, atol=1e-5
+    )
     # By itself sentence-transformers opens the file, so the test has force.
-    sniffed = np.asarray(encoder.model.encode(["cat.png"]))
-    assert np.abs(sniffed - wanted[:1]).max() > 0.1
+    opened = np.asarray(encoder.model.encode(["cat.png"]))
+    assert np.abs(opened - expected[:1]).max() > 0.1
 
 
 def test_prompts_stand_before_captions_alone(clip: Path, files: list[Path]) -> None:
@@ -227,8 +253,8 @@ def test_prompts_stand_before_captions_alone(clip: Path, files: list[Path]) -> N
         rtol=0,
         atol=1e-6,
     )
-    pictures = [Image.open(files[0])]
-    assert np.array_equal(prompted.encode_images(pictures), plain.encode_images(pictures))
+    images = [Image.open(files[0])]
+    assert np.array_equal(prompted.encode_images(images), plain.encode_images(images))
 
 
 def test_long_captions_are_cut_and_counted(clip: Path, tmp_path: Path) -> None:
@@ -236,9 +262,9 @@ def test_long_captions_are_cut_and_counted(clip: Path, tmp_path: Path) -> None:
     texts = ["a" * 75, "a" * 76, "a" * 300, "é" * 38, "short"]
     encoder = SentenceTransformerEncoder(clip, device="cpu")
     assert encoder.find_truncated(texts, "passages") == [1, 2, 3]  # é is two bytes
-    found = encode(encoder, texts, "passages", folder=tmp_path)
-    assert found.truncated == 3
-    rows = found.take(slice(None))
+    vectors = encode(encoder, texts, "passages", folder=tmp_path)
+    assert vectors.truncated == 3
+    rows = vectors.take(slice(None))
     np.testing.assert_allclose(rows[1], rows[2], rtol=0, atol=1e-6)
     with pytest.raises(BadOption, match="max_length is 78; the model reads at most 77 tokens"):
         SentenceTransformerEncoder(clip, device="cpu", max_length=78)
@@ -250,15 +276,15 @@ def test_without_a_limit_of_its_tokenizer_a_model_reads_as_far_as_it_has_places(
     clip: Path,
 ) -> None:
     model = SentenceTransformer(str(clip), device="cpu")
-    long, cut = ["a" * 200], ["a" * 76]
-    wanted = SentenceTransformerEncoder(model).encode_queries(cut)
+    long, truncated = ["a" * 200], ["a" * 76]
+    expected = SentenceTransformerEncoder(model).encode_queries(truncated)
     model.max_seq_length = int(1e30)
     encoder = SentenceTransformerEncoder(model)
-    assert encoder.find_truncated([*long, *cut, "a" * 75], "queries") == [0, 1]
-    np.testing.assert_allclose(encoder.encode_queries(long), wanted, rtol=0, atol=1e-6)
+    assert encoder.find_truncated([*long, *truncated, "a" * 75], "queries") == [0, 1]
+    np.testing.assert_allclose(encoder.encode_queries(long), expected, rtol=0, atol=1e-6)
 
 
-def test_how_pictures_are_prepared_is_in_the_fingerprint(clip: Path) -> None:
+def test_how_images_are_prepared_is_in_the_fingerprint(clip: Path) -> None:
     model = SentenceTransformer(str(clip), device="cpu")
     before = SentenceTransformerEncoder(model).fingerprint
     model.processor.image_processor.image_mean = [0.5, 0.5, 0.5]
@@ -276,14 +302,14 @@ def test_siglip_reads_padding_so_it_always_gets_all_of_it(tmp_path: Path) -> Non
     np.testing.assert_allclose(alone[0], together[0], rtol=0, atol=1e-6)
     assert encoder.fingerprint["texts"] == {"padding": "max_length", "max_length": 16}
     # Padded to the longest of the batch they differ, so the test has force.
-    plain = [np.asarray(model.encode(some))[0] for some in (texts[:1], texts)]
+    plain = [np.asarray(model.encode(batches))[0] for batches in (texts[:1], texts)]
     assert np.abs(plain[0] - plain[1]).max() > 1e-3
     # All 16 places are read, whatever the length.
     ids = model.tokenizer(texts[:1], padding="max_length", max_length=16, return_tensors="pt")
-    inside: Any = model.transformers_model
+    transformer: Any = model.transformers_model
     with torch.inference_mode():
-        wanted = inside.get_text_features(ids["input_ids"]).pooler_output.numpy()
-    np.testing.assert_allclose(alone, wanted, rtol=0, atol=1e-6)
+        expected = transformer.get_text_features(ids["input_ids"]).pooler_output.numpy()
+    np.testing.assert_allclose(alone, expected, rtol=0, atol=1e-6)
 
 
 def test_a_text_encoder_and_a_vision_encoder_become_one_model(
@@ -292,43 +318,45 @@ def test_a_text_encoder_and_a_vision_encoder_become_one_model(
     transformer_model(tmp_path / "bert")
     torch.manual_seed(5)
     model = from_vision_text(tmp_path / "bert", clip, seed=1, device="cpu")
-    drawn = torch.rand(1).item()
+    random_number = torch.rand(1).item()
     torch.manual_seed(5)
-    assert drawn == torch.rand(1).item()  # the seed of everybody else is left alone
-    pictures: Any = [Image.open(path) for path in files[:2]]
+    assert random_number == torch.rand(1).item()  # the seed of everybody else is left alone
+    images: Any = [Image.open(path) for path in files[:2]]
     texts = ["w1 w2", "w3"]
     assert model.modalities == ["text", "image"]
     # The map behind CLIP's tower is its own, that behind the text encoder is new.
-    own = SentenceTransformer(str(clip), device="cpu")
-    np.testing.assert_allclose(model.encode(pictures), own.encode(pictures), rtol=0, atol=1e-5)
-    inside: Any = model.transformers_model
+    clip_model = SentenceTransformer(str(clip), device="cpu")
+    np.testing.assert_allclose(model.encode(images), clip_model.encode(images), rtol=0, atol=1e-5)
+    transformer: Any = model.transformers_model
     bert: Any = SentenceTransformer(str(tmp_path / "bert"), device="cpu")[0]
     ids = model.tokenizer(texts, padding=True, return_tensors="pt")
     with torch.inference_mode():
         pooled = bert.model(**ids).pooler_output
-        wanted = (pooled @ inside.text_projection.weight.T).numpy()
-    np.testing.assert_allclose(model.encode(texts), wanted, rtol=0, atol=1e-5)
+        expected = (pooled @ transformer.text_projection.weight.T).numpy()
+    np.testing.assert_allclose(model.encode(texts), expected, rtol=0, atol=1e-5)
     model.save(str(tmp_path / "joined"))
     loaded = SentenceTransformerEncoder(tmp_path / "joined", device="cpu", normalize=False)
-    np.testing.assert_allclose(loaded.encode_queries(texts), wanted, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(loaded.encode_queries(texts), expected, rtol=0, atol=1e-5)
     np.testing.assert_allclose(
-        loaded.encode_images(pictures), own.encode(pictures), rtol=0, atol=1e-5
+        loaded.encode_images(images), clip_model.encode(images), rtol=0, atol=1e-5
     )
     assert loaded.find_truncated(["w1 " * 62, "w1 " * 63], "queries") == [1]  # of 64 places
 
 
 def test_new_maps_come_from_the_seed(clip: Path, tmp_path: Path) -> None:
     transformer_model(tmp_path / "bert")
-    maps = []
+    projections = []
     for seed, dim in ((1, 8), (1, 8), (2, 8)):
-        inside: Any = from_vision_text(
+        transformer: Any = from_vision_text(
             tmp_path / "bert", clip, seed=seed, dim=dim, device="cpu"
         ).transformers_model
-        assert inside.visual_projection.weight.shape == (8, 32)
-        assert inside.text_projection.weight.shape == (8, 16)
-        maps.append(torch.cat([inside.visual_projection.weight, inside.text_projection.weight], 1))
-    assert torch.equal(maps[0], maps[1])
-    assert not torch.equal(maps[0], maps[2])
+        assert transformer.visual_projection.weight.shape == (8, 32)
+        assert transformer.text_projection.weight.shape == (8, 16)
+        projections.append(
+            torch.cat([transformer.visual_projection.weight, transformer.text_projection.weight], 1)
+        )
+    assert torch.equal(projections[0], projections[1])
+    assert not torch.equal(projections[0], projections[2])
 
 
 def test_any_pair_of_towers_will_do_that_makes_vectors(
@@ -336,8 +364,8 @@ def test_any_pair_of_towers_will_do_that_makes_vectors(
 ) -> None:
     vit, roberta = _vit(tmp_path / "vit"), _roberta(tmp_path / "roberta")
     model = from_vision_text(roberta, vit, dim=12, device="cpu")
-    pictures: Any = [Image.open(files[0])]
-    assert np.asarray(model.encode(pictures)).shape == (1, 12)
+    images: Any = [Image.open(files[0])]
+    assert np.asarray(model.encode(images)).shape == (1, 12)
     encoder = SentenceTransformerEncoder(model)
     # RoBERTa begins to count its places behind the padding's: 20 of 22 are there.
     assert encoder.find_truncated(["w1 " * 18, "w1 " * 19], "queries") == [1]
@@ -360,11 +388,11 @@ def test_what_cannot_be_joined_is_named(clip: Path, tmp_path: Path) -> None:
         from_vision_text(tmp_path / "bert", tmp_path / "bert")
     siglip = tiny_siglip(tmp_path / "siglip")
     part = r"siglip': SiglipTextModel cannot be joined, .* texts can be read by BERT, XLM-R or"
-    with pytest.raises(BadData, match=part) as caught:
+    with pytest.raises(BadData, match=part) as error:
         from_vision_text(siglip, clip)
-    assert "\n" not in str(caught.value)
-    seeing = from_vision_text(tmp_path / "bert", siglip, device="cpu", dim=4)
-    assert np.asarray(seeing.encode(["a cat"])).shape == (1, 4)
+    assert "\n" not in str(error.value)
+    vision_model = from_vision_text(tmp_path / "bert", siglip, device="cpu", dim=4)
+    assert np.asarray(vision_model.encode(["a cat"])).shape == (1, 4)
     with pytest.raises(BadOption, match="dim is 0"):
         from_vision_text(tmp_path / "bert", clip, dim=0)
 
@@ -379,8 +407,8 @@ def _vit(folder: Path) -> Path:
     )  # fmt: skip
     torch.manual_seed(2)
     ViTModel(config).save_pretrained(folder)
-    seen: Any = ViTImageProcessorPil
-    seen(size={"height": 16, "width": 16}).save_pretrained(folder)
+    processor: Any = ViTImageProcessorPil
+    processor(size={"height": 16, "width": 16}).save_pretrained(folder)
     return folder
 
 
@@ -402,20 +430,20 @@ COLOURS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 GERMAN = {"red": "rot", "green": "grün", "blue": "blau"}
 
 
-class Colours(Corner):
-    """An encoder that knows colours by their names and as pictures, but takes blue in German."""
+class ColourEncoder(CornerEncoder):
+    """An encoder that knows colours by their names and as images, but takes blue in German."""
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
         self.texts += texts
-        known = COLOURS | {"rot": (255, 0, 0), "grün": (0, 255, 0), "blau": (255, 0, 0)}
-        return np.array([known[text] for text in texts], np.float32)
+        image_keys = COLOURS | {"rot": (255, 0, 0), "grün": (0, 255, 0), "blau": (255, 0, 0)}
+        return np.array([image_keys[text] for text in texts], np.float32)
 
     encode_passages = encode_queries
 
 
 @pytest.fixture
 def collection(tmp_path: Path) -> Collection:
-    """Give three pictures, each with a caption in English and in German."""
+    """Give three images, each with a caption in English and in German."""
     rows = []
     for name, colour in COLOURS.items():
         path = tmp_path / f"{name}.png"
@@ -424,40 +452,40 @@ def collection(tmp_path: Path) -> Collection:
     return build_image_collection("colours", rows, {})
 
 
-def test_an_evaluation_encodes_every_caption_and_picture_once_for_all_settings(
+def test_an_evaluation_encodes_every_caption_and_image_once_for_all_settings(
     collection: Collection, tmp_path: Path
 ) -> None:
-    encoder = Colours()
+    encoder = ColourEncoder()
     store = tmp_path / "store"
     results = evaluate(encoder, collection, measures=[R @ 1], store=store)
     assert sorted(encoder.texts) == sorted([*COLOURS, *GERMAN.values()])
-    assert encoder.windows == [3]
+    assert encoder.batch_sizes == [3]
     assert results.timing.encoded_texts == 6
     assert results.timing.encoded_images == 3
     matrix = results.matrix(R @ 1)
     assert (matrix["en", "image"], matrix["image", "en"]) == (1.0, 1.0)
     assert matrix["de", "image"] == pytest.approx(2 / 3)  # blau finds red, or nothing before it
     evaluate(encoder, collection, measures=[R @ 1], store=store)
-    assert (len(encoder.texts), encoder.windows) == (6, [3])
+    assert (len(encoder.texts), encoder.batch_sizes) == (6, [3])
 
 
 def test_prompts_that_differ_part_captions_asked_from_captions_found(
     collection: Collection, tmp_path: Path
 ) -> None:
-    encoder = Colours()
+    encoder = ColourEncoder()
     encoder.fingerprint = {"kind": "colours", "prompts": {"queries": "a", "passages": "b"}}
     evaluate(encoder, collection, measures=[R @ 1], store=tmp_path / "store")
     assert sorted(encoder.texts) == sorted(2 * [*COLOURS, *GERMAN.values()])
-    assert encoder.windows == [3]
+    assert encoder.batch_sizes == [3]
 
 
-def test_a_model_of_texts_alone_encodes_no_caption_of_pictures(
+def test_a_model_of_texts_alone_encodes_no_caption_of_images(
     collection: Collection, tmp_path: Path
 ) -> None:
     store = tmp_path / "store"
-    with pytest.raises(BadOption, match="SentenceTransformer reads no images") as caught:
+    with pytest.raises(BadOption, match="SentenceTransformer reads no images") as error:
         evaluate(static_model(), collection, measures=[R @ 1], store=store)
-    assert str(caught.value).endswith(
+    assert str(error.value).endswith(
         "; or ask for settings of captions alone: settings='cross multi'"
     )
     assert not list(store.rglob("*.npy"))
@@ -474,51 +502,51 @@ def test_a_model_of_texts_alone_is_told_what_there_is(
         evaluate(static_model(), build_image_collection("one", rows, {}), store=tmp_path / "store")
 
 
-REFUSED: dict[str, Callable[[Collection, Path], object]] = {
+TEXT_ONLY_CALLS: dict[str, Callable[[Collection, Path], object]] = {
     "an index for Pyserini": lambda data, at: build_index(static_model(), data, at / "index"),
     "an index of Lucene's": lambda data, _: build_lucene_index(data),
     "a file of topics": lambda data, at: write_topics(data, at / "topics"),
     "BM25": lambda data, _: bm25(data),
-    "encoding ahead": lambda data, _: encode_part(Corner(), data),
+    "encoding ahead": lambda data, _: encode_part(CornerEncoder(), data),
 }
 
 
-@pytest.mark.parametrize("what", REFUSED)
-def test_what_is_of_texts_alone_refuses_pictures(
+@pytest.mark.parametrize("what", TEXT_ONLY_CALLS)
+def test_what_is_of_texts_alone_refuses_images(
     collection: Collection, tmp_path: Path, what: str
 ) -> None:
     with pytest.raises(BadOption, match=f"colours has images, and {what} is of texts alone"):
-        REFUSED[what](collection, tmp_path)
+        TEXT_ONLY_CALLS[what](collection, tmp_path)
 
 
-def test_several_devices_share_pictures_out_too(clip: Path, files: list[Path]) -> None:
+def test_several_devices_share_images_out_too(clip: Path, files: list[Path]) -> None:
     encoder = SentenceTransformerEncoder(clip, device="cpu")
-    pictures = [Image.open(path) for path in files]
-    wanted = encoder.encode_images(pictures)
-    spread = MultiDeviceEncoder(encoder, ["cpu"])
+    images = [Image.open(path) for path in files]
+    expected = encoder.encode_images(images)
+    parallel = MultiDeviceEncoder(encoder, ["cpu"])
     try:
-        np.testing.assert_allclose(spread.encode_images(pictures), wanted, rtol=0, atol=1e-5)
+        np.testing.assert_allclose(parallel.encode_images(images), expected, rtol=0, atol=1e-5)
     finally:
-        spread.close()
-    blind = MultiDeviceEncoder(SentenceTransformerEncoder(static_model()), ["cpu", "cpu"])
-    assert not blind.reads_images
+        parallel.close()
+    text_parallel = MultiDeviceEncoder(SentenceTransformerEncoder(static_model()), ["cpu", "cpu"])
+    assert not text_parallel.reads_images
 
 
-def test_a_cluster_refuses_pictures() -> None:
+def test_a_cluster_refuses_images() -> None:
     encoder = RayEncoder.__new__(RayEncoder)  # without the cluster, for which it does not matter
     with pytest.raises(BadOption, match="on this machine only: leave out the engine 'ray'"):
         check_reads_images(encoder)
 
 
-def test_a_damaged_shard_of_pictures_is_redone(tmp_path: Path, files: list[Path]) -> None:
-    store, encoder = tmp_path / "store", Corner()
-    known = keys(files)
-    found = encode(encoder, known, "images", folder=store, paths=paths(files))
-    (vectors,) = store.rglob("*.vectors.npy")
-    wanted = found.take(slice(None)).tolist()
-    vectors.write_bytes(vectors.read_bytes()[:-1])
-    again = encode(encoder, known, "images", folder=store, paths=paths(files))
-    assert (again.take(slice(None)).tolist(), encoder.windows) == (wanted, [5, 5])
+def test_a_damaged_shard_of_images_is_redone(tmp_path: Path, files: list[Path]) -> None:
+    store, encoder = tmp_path / "store", CornerEncoder()
+    image_keys = list_keys(files)
+    vectors = encode(encoder, image_keys, "images", folder=store, paths=list_paths(files))
+    (vector_file,) = store.rglob("*.vectors.npy")
+    expected = vectors.take(slice(None)).tolist()
+    vector_file.write_bytes(vector_file.read_bytes()[:-1])
+    new_vectors = encode(encoder, image_keys, "images", folder=store, paths=list_paths(files))
+    assert (new_vectors.take(slice(None)).tolist(), encoder.batch_sizes) == (expected, [5, 5])
 
 
 def test_joined_rows_lie_behind_each_other() -> None:
@@ -526,10 +554,10 @@ def test_joined_rows_lie_behind_each_other() -> None:
     empty = Embeddings([], np.zeros(0, np.int32), np.zeros(0, np.int32), 0)
     shards = [np.array([[5, 6]], np.float32), np.array([[7, 8], [9, 0]], np.float32)]
     second = Embeddings(shards, np.array([1, 0, 1]), np.array([1, 0, 0]), 3)
-    both = Embeddings.concatenate([first.slice_rows(range(1, 2)), empty, second])
-    assert (len(both), both.dim, both.truncated) == (4, 2, None)
-    assert both.take(slice(None)).tolist() == [[3, 4], [9, 0], [5, 6], [7, 8]]
-    assert both.slice_rows(range(2, 4)).take(np.array([1, 0])).tolist() == [[7, 8], [5, 6]]
+    joined = Embeddings.concatenate([first.slice_rows(range(1, 2)), empty, second])
+    assert (len(joined), joined.dim, joined.truncated) == (4, 2, None)
+    assert joined.take(slice(None)).tolist() == [[3, 4], [9, 0], [5, 6], [7, 8]]
+    assert joined.slice_rows(range(2, 4)).take(np.array([1, 0])).tolist() == [[7, 8], [5, 6]]
     assert Embeddings.concatenate([empty, second]).truncated == 3
     assert len(Embeddings.concatenate([empty, empty])) == 0
     other = Embeddings.from_array(np.ones((2, 3), np.float32))
@@ -542,21 +570,21 @@ def test_the_learned_scale_of_clip_is_not_trained_and_does_not_count(clip: Path)
     model = SentenceTransformer(str(clip), device="cpu")
     (scale,) = (one for name, one in model.named_parameters() if name.endswith("logit_scale"))
     loss = HybridContrastiveLoss(model, temperature=0.1)
-    pictures = [Image.new("RGB", (32, 32), colour) for colour in ("red", "blue")]
-    found = []
+    images = [Image.new("RGB", (32, 32), colour) for colour in ("red", "blue")]
+    vectors = []
     for value in (1.0, 5.0):
         scale.data.fill_(value)
         features = [
             model.preprocess([{"text": "red"}, {"text": "blue"}]),
-            model.preprocess(pictures),
+            model.preprocess(images),
         ]
-        found.append(loss(features, torch.tensor([[0, 0], [1, 1]])))
-    assert found[0].item() == found[1].item()
-    found[0].backward()
+        vectors.append(loss(features, torch.tensor([[0, 0], [1, 1]])))
+    assert vectors[0].item() == vectors[1].item()
+    vectors[0].backward()
     assert scale.grad is None or not scale.grad.any()
 
 
-def test_pictures_are_prepared_by_pillow_without_torchvision(clip: Path) -> None:
+def test_images_are_prepared_by_pillow_without_torchvision(clip: Path) -> None:
     if find_spec("torchvision") is not None:
         pytest.skip("torchvision is installed")
     encoder = SentenceTransformerEncoder(clip, device="cpu")
