@@ -13,7 +13,7 @@ EXTRAS = dev,docs,train,pyserini,ray,quickstart,image
 	$(RUN) pip install --quiet --constraint constraints.txt --editable '.[$(EXTRAS)]'
 	@touch $@
 
-quickstart: .venv/installed  ## train, judge and publish three small models, offline
+quickstart: .venv/installed  ## train, evaluate and publish three small models, offline
 	.venv/bin/beir-hybrid quickstart
 
 check: .venv/installed  ## style, formatting, types

@@ -32,7 +32,7 @@ def build_capitals(folder: Path, name: str = "capitals.jsonl") -> Collection:
         answers = {"ar": f"المدينة {i}", "de": f"Stadt {i} {HOSTILE[0]}", "en": f"City {i}"}
         queries = {lang: text.format(i) for lang, text in _QUERIES.items()}
         rows.append({"passage": f"p{i:02}", "text": answers})
-        rows.append({"question": f"q{i:02}", "text": queries, "relevant": [f"p{i:02}"]})
+        rows.append({"query": f"q{i:02}", "text": queries, "relevant": [f"p{i:02}"]})
     path = folder / name
     path.write_text("".join(f"{json.dumps(row)}\n" for row in rows), "utf-8")
     return bh.load("jsonl", path=str(path))

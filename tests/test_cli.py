@@ -29,7 +29,7 @@ def jsonl_file(tmp_path: Path) -> Path:
     path = tmp_path / "mine.jsonl"
     path.write_text(
         '{"passage": "p", "text": {"en": "She.", "de": "Sie.", "tr": "O."}}\n'
-        '{"question": "q", "text": {"en": "Who?", "de": "Wer?"}, "relevant": ["p"]}\n',
+        '{"query": "q", "text": {"en": "Who?", "de": "Wer?"}, "relevant": ["p"]}\n',
         "utf-8",
     )
     return path

@@ -80,8 +80,8 @@ def data_options(tmp_path: Path) -> list[str]:
     lines = [
         {"passage": "p1", "text": {"en": "w1", "de": "w1 w2 w3"}},
         {"passage": "p2", "text": {"en": "w3", "de": "w4 w5"}},
-        {"question": "1", "text": {"en": "w1", "de": "w2"}, "relevant": ["p1"]},
-        {"question": "2", "text": {"en": "w3", "de": "w4"}, "relevant": ["p2"]},
+        {"query": "1", "text": {"en": "w1", "de": "w2"}, "relevant": ["p1"]},
+        {"query": "2", "text": {"en": "w3", "de": "w4"}, "relevant": ["p2"]},
     ]
     path = tmp_path / "mine.jsonl"
     path.write_text("".join(f"{json.dumps(line)}\n" for line in lines), "utf-8")

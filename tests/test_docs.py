@@ -120,7 +120,7 @@ def test_what_helped_training_stands_in_the_results() -> None:
     told = page.split("## What helped, and what did not\n")[1].split("\n## ")[0]
     experiments = {
         "Several processes": "ranks",
-        "`temperature`": "temperature",
+        "`temperature` of the loss": "temperature",
         "No gain": "improve-batches",
         "A sentence with its paragraph": "context",
     }

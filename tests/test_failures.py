@@ -45,7 +45,7 @@ def source(tmp_path: Path) -> Path:
     """Return a file with four passages in three languages."""
     path = tmp_path / "four.jsonl"
     rows = [
-        {"question": "q", "text": {"en": "Who?", "de": "Wer?"}, "relevant": ["p"]},
+        {"query": "q", "text": {"en": "Who?", "de": "Wer?"}, "relevant": ["p"]},
         {"passage": "p", "text": {"en": "She.", "de": "Sie.", "tr": "O."}},
         {"passage": "r", "text": {"en": "He."}},
     ]
@@ -60,7 +60,7 @@ def write_passages(path: Path, passages: int, length: int) -> Path:
             texts = {lang: f"{lang} {number} {'x' * length}" for lang in ("en", "de")}
             file.write(json.dumps({"passage": f"p{number}", "text": texts}) + "\n")
         answer = [f"p{passages - 1}"]
-        question = {"question": "q", "text": {"en": "Which?", "de": "Was?"}, "relevant": answer}
+        question = {"query": "q", "text": {"en": "Which?", "de": "Was?"}, "relevant": answer}
         file.write(json.dumps(question) + "\n")
     return path
 

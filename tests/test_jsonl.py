@@ -14,10 +14,10 @@ from beir_hybrid.collection import Origin
 from beir_hybrid.errors import BadData
 
 ROWS: list[dict[str, Any]] = [
-    {"question": "q1", "text": {"en": "Where?", "deu": "Wo?"}, "relevant": ["p1"]},
+    {"query": "q1", "text": {"en": "Where?", "deu": "Wo?"}, "relevant": ["p1"]},
     {"passage": "p1", "text": {"en": "Here.", "de": "Hier.", "th": "ที่นี่"}, "title": {"en": "Place"}},
     {"passage": "p2", "text": {"de": "Dort."}},
-    {"question": "q2", "text": {"zho-CN": "谁?"}, "relevant": {"p2": 3, "p1": 0}},
+    {"query": "q2", "text": {"zho-CN": "谁?"}, "relevant": {"p2": 3, "p1": 0}},
 ]
 
 
@@ -76,7 +76,7 @@ def test_blank_lines_and_a_byte_order_mark_are_ignored(tmp_path: Path) -> None:
     assert read_jsonl(path).queries["id"].to_pylist() == ["de:q:q1", "en:q:q1", "zh:q:q2"]
 
 
-QUESTION = '{"question": "q", "text": {"en": "Who?"}, "relevant": ["p"]}'
+QUERY = '{"query": "q", "text": {"en": "Who?"}, "relevant": ["p"]}'
 PASSAGE = '{"passage": "p", "text": {"en": "She."}}'
 RELEVANT = "'relevant' must list passages, or map them to whole numbers"
 TEXTS = "'text' must map languages to texts"
@@ -86,10 +86,10 @@ TEXTS = "'text' must map languages to texts"
     ("line", "message"),
     [
         ("[1]", "holds list, not an object"),
-        ('{"text": {"en": "?"}}', "there must be either a 'question' or a 'passage'"),
+        ('{"text": {"en": "?"}}', "there must be either a 'query' or a 'passage'"),
         (
-            '{"question": "q", "passage": "p", "relevant": []}',
-            "there must be either a 'question' or a 'passage'",
+            '{"query": "q", "passage": "p", "relevant": []}',
+            "there must be either a 'query' or a 'passage'",
         ),
         ('{"passage": 7, "text": {"en": "?"}}', "'passage' is 7, not text"),
         ('{"passage": null, "text": {"en": "?"}}', "'passage' is missing"),
@@ -106,20 +106,20 @@ TEXTS = "'text' must map languages to texts"
             '{"passage": "x", "text": {"en": "?"}, "title": {"de": "T"}}',
             "'title' has 'de', which 'text' lacks",
         ),
-        ('{"question": "x", "text": {"en": "?"}}', RELEVANT),
-        ('{"question": "x", "text": {"en": "?"}, "relevant": "p"}', RELEVANT),
-        ('{"question": "x", "text": {"en": "?"}, "relevant": [1]}', RELEVANT),
-        ('{"question": "x", "text": {"en": "?"}, "relevant": {"p": 0.5}}', RELEVANT),
-        ('{"question": "x", "text": {"en": "?"}, "relevant": {"p": true}}', RELEVANT),
+        ('{"query": "x", "text": {"en": "?"}}', RELEVANT),
+        ('{"query": "x", "text": {"en": "?"}, "relevant": "p"}', RELEVANT),
+        ('{"query": "x", "text": {"en": "?"}, "relevant": [1]}', RELEVANT),
+        ('{"query": "x", "text": {"en": "?"}, "relevant": {"p": 0.5}}', RELEVANT),
+        ('{"query": "x", "text": {"en": "?"}, "relevant": {"p": true}}', RELEVANT),
         (
-            '{"question": "x", "text": {"en": "?"}, "relevant": ["p", "p"]}',
+            '{"query": "x", "text": {"en": "?"}, "relevant": ["p", "p"]}',
             "'relevant' names a passage twice",
         ),
     ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, line: str, message: str) -> None:
     path = tmp_path / "mine.jsonl"
-    path.write_text(f"{QUESTION}\n{PASSAGE}\n{line}\n", "utf-8")
+    path.write_text(f"{QUERY}\n{PASSAGE}\n{line}\n", "utf-8")
     with pytest.raises(BadData) as error:
         read_jsonl(path)
     assert str(error.value).replace(" line 3:", " line 3") == f"{path} line 3 {message}"
@@ -139,7 +139,7 @@ def test_a_bad_line_is_named(tmp_path: Path, line: str, message: str) -> None:
 )
 def test_a_line_that_is_no_json_is_named(tmp_path: Path, line: bytes) -> None:
     path = tmp_path / "mine.jsonl"
-    path.write_bytes(f"{QUESTION}\n{PASSAGE}\n".encode() + line)
+    path.write_bytes(f"{QUERY}\n{PASSAGE}\n".encode() + line)
     with pytest.raises(BadData) as error:
         read_jsonl(path)
     assert str(error.value).startswith(f"{path} line 3 is not JSON: ")
@@ -148,13 +148,13 @@ def test_a_line_that_is_no_json_is_named(tmp_path: Path, line: bytes) -> None:
 def test_both_halves_of_an_escaped_character_are_one(tmp_path: Path) -> None:
     path = tmp_path / "mine.jsonl"
     passage = PASSAGE.replace("She", "\\ud83d\\ude00")
-    path.write_text(f"{QUESTION}\n{passage}", "utf-8")
+    path.write_text(f"{QUERY}\n{passage}", "utf-8")
     assert read_jsonl(path).passages["text"].to_pylist() == ["😀."]
 
 
 def test_broken_gzip_is_named(tmp_path: Path) -> None:
     path = tmp_path / "mine.jsonl.gz"
-    content = gzip.compress(f"{QUESTION}\n{PASSAGE}\n".encode())
+    content = gzip.compress(f"{QUERY}\n{PASSAGE}\n".encode())
     for broken in (
         content[:-1],
         content[: len(content) // 2],
@@ -172,7 +172,7 @@ def test_broken_gzip_is_named(tmp_path: Path) -> None:
 def test_a_passage_may_stand_on_a_line_for_each_language(tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = [
         {"passage": "p", "text": {"en": "She."}},
-        {"question": "q", "text": {"en": "Who?"}, "relevant": {"p": 2}},
+        {"query": "q", "text": {"en": "Who?"}, "relevant": {"p": 2}},
         {"passage": "p", "text": {"de": "Sie."}},
     ]
     collection = read_jsonl(write_rows(tmp_path / "mine.jsonl", rows))
@@ -211,7 +211,7 @@ def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:
                 key = f"passage-{number:09}"
                 file.write(f'{{"passage": "{key}", "text": {{"en": "She."}}}}\n')
                 text = f'"text": {{"en": "Who?"}}, "relevant": ["{key}"]'
-                file.write(f'{{"question": "{number}", {text}}}\n')
+                file.write(f'{{"query": "{number}", {text}}}\n')
         tracemalloc.start()
         collection = read_jsonl(path)
         peaks.append(tracemalloc.get_traced_memory()[1])
@@ -232,15 +232,15 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     ("line", "message"),
     [
         (
-            '{"question": "r", "text": {"en": "?"}, "relevant": ["en:p", "z", "z2"]}',
+            '{"query": "r", "text": {"en": "?"}, "relevant": ["en:p", "z", "z2"]}',
             "3 passages that judgements name and the collection lacks, first 'en:p'",
         ),
         (
-            '{"question": "r", "text": {"en": "?"}, "relevant": []}',
+            '{"query": "r", "text": {"en": "?"}, "relevant": []}',
             "1 queries without a relevant passage, first 'en:q:r'",
         ),
         (
-            '{"question": "r", "text": {"qq": "?"}, "relevant": ["p"]}',
+            '{"query": "r", "text": {"qq": "?"}, "relevant": ["p"]}',
             "1 queries with unknown language 'qq', first 'r'",
         ),
         (
@@ -256,7 +256,7 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 )
 def test_inconsistent_lines_are_named(tmp_path: Path, line: str, message: str) -> None:
     path = tmp_path / "mine.jsonl"
-    path.write_text(f"{QUESTION}\n{PASSAGE}\n{line}\n", "utf-8")
+    path.write_text(f"{QUERY}\n{PASSAGE}\n{line}\n", "utf-8")
     with pytest.raises(BadData) as error:
         read_jsonl(path)
     assert str(error.value) == f"mine: {message}"

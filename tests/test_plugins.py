@@ -280,7 +280,7 @@ def test_every_listed_option_can_be_passed(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.setenv("BEIR_HYBRID_OFFLINE", "1")
     path = tmp_path / "one.jsonl"
     path.write_text(
-        '{"question": "q", "text": {"de": "Wer?"}, "relevant": ["p"]}\n'
+        '{"query": "q", "text": {"de": "Wer?"}, "relevant": ["p"]}\n'
         '{"passage": "p", "text": {"de": "Sie."}}\n',
         "utf-8",
     )

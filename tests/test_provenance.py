@@ -213,7 +213,7 @@ def test_a_request_names_what_can_be_named(tmp_path: Path) -> None:
 def test_requests_of_commands_are_recorded_whole(tmp_path: Path) -> None:
     rows = [
         {"passage": "p1", "text": {"de": "Fisch", "en": "fish"}},
-        {"question": "q1", "text": {"de": "Fisch", "en": "fish"}, "relevant": ["p1"]},
+        {"query": "q1", "text": {"de": "Fisch", "en": "fish"}, "relevant": ["p1"]},
     ]
     path = tmp_path / "data.jsonl"
     path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))

@@ -31,7 +31,7 @@ def write_data(path: Path, langs: list[str]) -> Path:
         return {lang: " ".join(f"w{draw.randrange(200)}" for _ in range(size)) for lang in langs}
 
     rows: list[dict[str, Any]] = [{"passage": f"p{n}", "text": texts(6)} for n in range(40)]
-    rows += [{"question": f"q{n}", "text": texts(3), "relevant": [f"p{n}"]} for n in range(20)]
+    rows += [{"query": f"q{n}", "text": texts(3), "relevant": [f"p{n}"]} for n in range(20)]
     path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     return path
 

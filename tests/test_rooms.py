@@ -1,4 +1,4 @@
-"""The order of the rooms: imports point up and never in a circle, and importing is cheap."""
+"""The order of the packages: imports point up and never in a circle, and importing is cheap."""
 
 import ast
 import resource
@@ -112,7 +112,7 @@ def test_rooms_import_only_from_rooms_above() -> None:
     for module, path in MODULES.items():
         if room := find_room(module):
             above = ROOMS[: ROOMS.index(room) + 1]
-            # The whole package stands below all of its rooms.
+            # The whole package stands below all of its parts.
             arrows += [
                 f"{module} -> {target}"
                 for target in sorted(list_imports(path.read_text()))

@@ -26,9 +26,14 @@ from beir_hybrid.errors import BeirHybridError
 # The error of typer for a line that it cannot parse, for which it has no public name.
 UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
 
+SUMMARY = (
+    "Evaluate and train multilingual retrievers, and build their indexes, in the Pyserini / BEIR "
+    "ecosystem."
+)
+
 app = typer.Typer(
     name="beir-hybrid",
-    help="Train, evaluate and serve language-agnostic retrievers.",
+    help=SUMMARY,
     no_args_is_help=True,
     add_completion=True,
     rich_markup_mode="markdown",
@@ -53,13 +58,13 @@ app.command()(compare)
 app.command()(plot)
 
 
-@app.callback()
+@app.callback(help=SUMMARY)
 def common(
     debug: Annotated[
         bool, typer.Option("--debug", help="Show tracebacks and details; anywhere on the line.")
     ] = False,
 ) -> None:
-    """Train, evaluate and serve language-agnostic retrievers."""
+    """Set up the log of the program."""
     # Only our own log: other libraries' is not shown.
     logger = logging.getLogger("beir_hybrid")
     logger.setLevel(logging.DEBUG if debug else logging.WARNING)

@@ -15,7 +15,7 @@ def read_jsonl(path: str | Path, *, name: str = "", licence: str = "") -> Collec
     """Read a parallel collection from a file of JSON lines; ``docs/jsonl.md`` has the format.
 
     A passage is ``{"passage": "p1", "text": {"en": "...", "de": "..."}}``, with a ``"title"`` of
-    the same shape if it has one. A query is ``{"question": "q1", "text": {"en": "..."},
+    the same shape if it has one. A query is ``{"query": "q1", "text": {"en": "..."},
     "relevant": ["p1"]}``; a relevant passage is relevant in every language. Any text may be missing
     in any language, and passages may come after the queries that name them.
 
@@ -25,7 +25,7 @@ def read_jsonl(path: str | Path, *, name: str = "", licence: str = "") -> Collec
     >>> path = Path(mkdtemp()) / "faq.jsonl"
     >>> with path.open("w") as file:
     ...     print('{"passage": "p", "text": {"de": "Ja.", "en": "Yes."}}', file=file)
-    ...     print('{"question": "q", "text": {"en": "Is it?"}, "relevant": ["p"]}', file=file)
+    ...     print('{"query": "q", "text": {"en": "Is it?"}, "relevant": ["p"]}', file=file)
     >>> read_jsonl(path).view("en").to_beir()[2]
     {'en:q:q': {'de:p': 1, 'en:p': 1}}
     """
@@ -50,7 +50,7 @@ def _add_lines(path: Path, writer: CollectionWriter) -> None:
         texts = _parse_texts(row, "text", where)
         if not texts:
             raise BadData(f"{where}: 'text' is empty")
-        if "question" in row:
+        if "query" in row:
             relevances = _parse_relevances(row, where)
             for lang, text in texts.items():
                 query = writer.add_query(lang, key, text, key)
@@ -66,9 +66,9 @@ def _add_lines(path: Path, writer: CollectionWriter) -> None:
 
 
 def _find_row_kind(row: dict[str, object], where: str) -> str:
-    kinds = [kind for kind in ("question", "passage") if kind in row]
+    kinds = [kind for kind in ("query", "passage") if kind in row]
     if len(kinds) != 1:
-        raise BadData(f"{where}: there must be either a 'question' or a 'passage'")
+        raise BadData(f"{where}: there must be either a 'query' or a 'passage'")
     return kinds[0]
 
 

@@ -43,7 +43,7 @@ BEIR_FOLDER = Dataset(
 )
 JSONL = Dataset(
     name="jsonl",
-    summary="your own parallel questions and passages, a file of JSON lines",
+    summary="your own parallel queries and passages, a file of JSON lines",
     load=_load_jsonl,
     licence="your own",
 )
