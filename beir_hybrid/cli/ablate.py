@@ -36,8 +36,9 @@ class TestOptions:
     test: Annotated[
         list[str] | None,
         typer.Option(
-            help="A dataset, or a file as docs/jsonl.md describes, to evaluate on; may be "
-            "repeated.",
+            help="A dataset, or a JSONL file with a line for each passage and query "
+            '({"passage": ID, "text": {LANG: TEXT}}; {"query": ID, "text": {LANG: TEXT}, '
+            '"relevant": [ID]}), to evaluate on; may be repeated.',
             metavar="NAME",
             autocompletion=complete_dataset,
         ),
@@ -58,8 +59,8 @@ class RowOptions:
         typer.Option(
             "--strategy",
             help=f"{STRATEGY_HELP}; with suffixes +adapters (one for each language), +frozen (the "
-            "vision tower), +layers=0,1 (LoRA of these), +switch (this row alone is code-switched) "
-            "and +tip (a cache of the training images); repeated.",
+            "vision tower), +layers=0,1 (LoRA on these), +switch (only such rows are code-switched)"
+            " and +tip (a cache of the training images); repeated.",
             metavar="NAME",
             autocompletion=complete_strategy,
         ),
@@ -81,11 +82,11 @@ def ablate(
     as_json: Json = False,
     training: TrainingOptions,
 ) -> None:
-    """Train a model with several strategies and seeds, alike in all else, and evaluate each.
+    """Train a model with several strategies and seeds, all else equal, and evaluate each.
 
     MODEL, `--train` or `--bitext`, `--test`, `--strategy`, `--max-steps` and `--output` are needed,
     here or in `--config`. All arguments of the trainer are options too.
-    Finished trainings and results are not made again: a killed run can be resumed.
+    Finished trainings and results are reused: a killed run can be resumed.
 
     Examples
     --------

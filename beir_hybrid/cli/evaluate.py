@@ -45,7 +45,10 @@ class RankingOptions:
 
     settings: Settings = None
     depth: Annotated[
-        int | None, typer.Option(help="Passages of a run: 1000, or 100 with --rerank.")
+        int | None,
+        typer.Option(
+            help="Passages to keep (or rerank) per query. Default: 1000; 100 with --rerank."
+        ),
     ] = None
     rerank: Annotated[
         str | None,

@@ -35,7 +35,7 @@ class IndexOptions:
     kind: Annotated[
         str, typer.Option("--type", help="flat, sq8, hnsw or ivfpq.", metavar="TYPE")
     ] = "flat"
-    shards: Annotated[int, typer.Option(help="Indexes to cut the passages into.")] = 1
+    shards: Annotated[int, typer.Option(help="Number of indexes to split the passages into.")] = 1
     verify: Annotated[
         Path | None,
         typer.Option(
@@ -55,7 +55,7 @@ def index(
 ) -> None:
     """Write an index of a dataset's passages that Pyserini's FaissSearcher opens.
 
-    MODEL, `--dataset` and `--output` are needed, unless there is `--verify`.
+    MODEL, `--dataset` and `--output` are required, except with `--verify`.
     Texts are encoded once and kept in the cache: a killed command can be resumed.
 
     Examples

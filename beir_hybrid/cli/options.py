@@ -35,9 +35,11 @@ Dataset = Annotated[
         help="A dataset's name, such as xquad-r.", metavar="NAME", autocompletion=complete_dataset
     ),
 ]
-Model = Annotated[str, typer.Argument(help="A name on the hub, or a folder.", metavar="MODEL")]
+Model = Annotated[
+    str, typer.Argument(help="A name on the Hugging Face Hub, or a folder.", metavar="MODEL")
+]
 OptionalModel = Annotated[
-    str | None, typer.Argument(help="A name on the hub, or a folder.", metavar="MODEL")
+    str | None, typer.Argument(help="A name on the Hugging Face Hub, or a folder.", metavar="MODEL")
 ]
 Engine = Annotated[
     str, typer.Option(help="Where to compute: local, or ray, on a Ray cluster.", metavar="NAME")
@@ -45,8 +47,9 @@ Engine = Annotated[
 Settings = Annotated[
     list[str] | None,
     typer.Option(
-        help="Of mono,cross,multi,one-target and, with images, text-image,image-text,image-pool,"
-        "mixed; by default all of the collection but one-target.",
+        help="Kinds of settings, with commas between: mono, cross, multi, one-target; with images "
+        "also text-image, image-text, image-pool, mixed. Default: all that the collection has, "
+        "except one-target.",
         metavar="KINDS",
     ),
 ]

@@ -7,13 +7,15 @@ import typer
 
 from beir_hybrid.cli.printing import print_table
 
-Output = Annotated[Path, typer.Option(help="The folder for everything.", metavar="DIR")]
+Output = Annotated[
+    Path, typer.Option(help="The folder for data, models, results and pages.", metavar="DIR")
+]
 
 
 def quickstart(output: Output = Path("quickstart")) -> None:
     """Train three small encoders, evaluate and compare them, index the best, make a leaderboard.
 
-    Takes no network and about a minute on two cores; a second run makes nothing again.
+    Takes no network and about a minute on two cores; a second call reuses the results.
     Queries and passages in 11 languages are generated: a demonstration, and no benchmark.
 
     Example: `beir-hybrid quickstart`

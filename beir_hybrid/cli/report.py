@@ -40,11 +40,18 @@ Baseline = Annotated[
 By = Annotated[
     str,
     typer.Option(
-        "--by", help="kind, or setting: every pair of languages.", autocompletion=lambda: _GROUPINGS
+        "--by",
+        help="kind (one row for each kind) or setting (one for each pair of languages).",
+        autocompletion=lambda: _GROUPINGS,
     ),
 ]
 Test = Annotated[
-    str, typer.Option("--test", help="randomisation, or t.", autocompletion=lambda: _TESTS)
+    str,
+    typer.Option(
+        "--test",
+        help="Significance test: randomisation or t (paired t-test).",
+        autocompletion=lambda: _TESTS,
+    ),
 ]
 Format = Annotated[
     str | None,
@@ -107,8 +114,8 @@ def compare(
 ) -> None:
     """Compare systems on the same data, query by query, with the first or with --baseline.
 
-    Differences come with 95% intervals, p after Holm's correction, and effect sizes; systems that
-    cannot be told apart share a rank.
+    Differences come with 95% intervals, p-values with Holm's correction, and effect sizes; systems
+    that the test does not tell apart share a rank.
 
     Examples
     --------
@@ -165,7 +172,7 @@ def plot(
 ) -> None:
     """Plot results: a matrix of languages, bias, effectiveness against bias, or bars by language.
 
-    A matrix of two results shows the first less the second.
+    A matrix of two results shows the first minus the second.
 
     Examples
     --------

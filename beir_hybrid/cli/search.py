@@ -29,13 +29,17 @@ class BM25Options:
     settings: Annotated[
         list[str] | None,
         typer.Option(
-            help="Of mono,cross,multi; by default those of the collection.", metavar="KINDS"
+            help="Kinds of settings, with commas between: mono, cross, multi. Default: all that "
+            "the collection has.",
+            metavar="KINDS",
         ),
     ] = None
     measures: Measures = None
     k1: Annotated[float, typer.Option(help="How slowly a term's repetition saturates.")] = 0.9
     b: Annotated[float, typer.Option(help="How much long passages lose, from 0 to 1.")] = 0.4
-    depth: Annotated[int, typer.Option(help="Passages of a run; measures see no more.")] = 1000
+    depth: Annotated[
+        int, typer.Option(help="Passages to keep per query; measures see no more.")
+    ] = 1000
 
 
 @dataclass(frozen=True)

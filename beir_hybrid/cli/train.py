@@ -41,9 +41,9 @@ def train(
     config: Config = None,  # noqa: ARG001 - its callback reads the file
     training: TrainingOptions,
 ) -> None:
-    """Train a model with batches that are wholly in one language, or wholly cross-lingual.
+    """Train a model with batches that are each either monolingual or cross-lingual.
 
-    MODEL, `--output` and `--train` or `--bitext` are needed, on the line or in `--config`.
+    MODEL, `--output` and `--train` or `--bitext` are required, on the line or in `--config`.
     All arguments of sentence-transformers' trainer are options too, such as `--max-steps 500`,
     `--per-device-train-batch-size 64`, `--learning-rate 2e-5`, `--eval-strategy steps`, `--bf16`.
     A killed training is resumed. `torchrun -m beir_hybrid train ...` and `accelerate launch` use

@@ -22,7 +22,7 @@ class DataOptions:
         list[str] | None,
         typer.Option(
             help="A dataset such as mlqa-r, a JSONL or Parquet file, a folder with captions.jsonl, "
-            "or a dataset of the hub; may be repeated.",
+            "or a dataset of the Hugging Face Hub; may be repeated.",
             metavar="NAME",
             autocompletion=complete_dataset,
         ),
@@ -30,14 +30,14 @@ class DataOptions:
     bitext: Annotated[
         list[str] | None,
         typer.Option(
-            help="Files of parallel lines, in two languages or more: a line is the passage of the "
-            "same line of another file. For x-y: in one language a text would be its own passage. "
-            "May be repeated.",
+            help="Text files whose lines translate each other. Use a cross-lingual strategy such "
+            "as x-y: in monolingual batches query and passage would be the same text. May be "
+            "repeated.",
             metavar="LANG=FILE,LANG=FILE",
         ),
     ] = None
     negatives: Annotated[
-        int, typer.Option(help="Hard negatives of a row, from files that have them.")
+        int, typer.Option(help="Number of hard negatives per row, if the file has them.")
     ] = 0
     language: Annotated[
         str | None, typer.Option(help="The language of files with plain texts.")

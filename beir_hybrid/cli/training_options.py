@@ -23,10 +23,16 @@ if TYPE_CHECKING:
 _NO_TRAINING_OPTIONS = ("dtype", "normalize", "truncate_dim", "batch_size", "device")
 
 TrainedModel = Annotated[
-    str, typer.Argument(help="A name on the hub, or a folder.", metavar="MODEL", show_default=False)
+    str,
+    typer.Argument(
+        help="A name on the Hugging Face Hub, or a folder.", metavar="MODEL", show_default=False
+    ),
 ]
 OutputFolder = Annotated[
-    Path | None, typer.Option("--output", help="The folder for everything.", metavar="DIR")
+    Path | None,
+    typer.Option(
+        "--output", help="The folder for the model, checkpoints and records.", metavar="DIR"
+    ),
 ]
 
 
@@ -41,9 +47,9 @@ class SwitchOptions:
         Path | None,
         typer.Option(help='Lines such as {"de": "Haus", "en": "house"}.', metavar="FILE"),
     ] = None
-    switch_on: Annotated[
-        str | None, typer.Option(help="queries, passages or both, the default.")
-    ] = None
+    switch_on: Annotated[str | None, typer.Option(help="queries, passages or both (default).")] = (
+        None
+    )
 
     def make_code_switch(self) -> "CodeSwitch | None":
         """Return the code switch of the options, if there is one."""
@@ -67,7 +73,7 @@ class LossOptions:
         float, typer.Option(help="The temperature that divides similarities.")
     ] = 0.05
     symmetric: Annotated[
-        bool, typer.Option("--symmetric", help="Also from passages to queries.")
+        bool, typer.Option("--symmetric", help="Also train from passages to queries.")
     ] = False
     consistency: Annotated[
         float,
@@ -81,7 +87,7 @@ class LossOptions:
         typer.Option(help="Rows embedded at a time, which takes less memory (GradCache)."),
     ] = None
     gather: Annotated[
-        bool, typer.Option("--gather", help="Passages of all processes are negatives.")
+        bool, typer.Option("--gather", help="Use the passages of all processes as negatives.")
     ] = False
 
     def make_arguments(self) -> dict[str, object]:
@@ -97,8 +103,9 @@ class DevOptions:
     dev: Annotated[
         str | None,
         typer.Option(
-            help="A dataset, or a file as docs/jsonl.md describes, to choose the best checkpoint "
-            "by.",
+            help="A dataset, or a JSONL file with a line for each passage and query "
+            '({"passage": ID, "text": {LANG: TEXT}}; {"query": ID, "text": {LANG: TEXT}, '
+            '"relevant": [ID]}), to choose the best checkpoint by.',
             metavar="NAME",
         ),
     ] = None
@@ -152,14 +159,16 @@ class TuningOptions:
     lora: Annotated[
         list[str] | None,
         typer.Option(
-            help="Train adapters alone: an option of peft's LoraConfig, such as r=16, or "
+            help="Train LoRA adapters only: an option of peft's LoraConfig, such as r=16, or "
             "layers=[0,1] of the text tower; may be repeated.",
             metavar="KEY=VALUE",
         ),
     ] = None
     freeze: Annotated[
         str | None,
-        typer.Option(help="vision: keep the vision tower as it is.", metavar="TOWER"),
+        typer.Option(
+            help="vision: freeze the vision tower (the encoder of images).", metavar="TOWER"
+        ),
     ] = None
 
     def make_tuning(self) -> dict[str, object]:

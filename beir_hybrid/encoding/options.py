@@ -55,7 +55,8 @@ class EncoderOptions:
     """
 
     preset: str | None = field(
-        default=None, metadata={"help": "Prompts by name, such as e5 or hybrid."}
+        default=None,
+        metadata={"help": "Prompts by name: e5, ..., or hybrid ('Query: ' and 'Passage: ')."},
     )
     query_prompt: str | None = field(default=None, metadata={"help": "The text before each query."})
     passage_prompt: str | None = field(
