@@ -10,8 +10,9 @@ import pytest
 
 from beir_hybrid import Collection, CollectionWriter, read_folder, write_folder
 from beir_hybrid.collection import Origin, open_collection
-from beir_hybrid.collection.collection import BeirTriple, TitlePolicy
+from beir_hybrid.collection.collection import TitlePolicy
 from beir_hybrid.collection.store import describe_collection
+from beir_hybrid.collection.view import BeirTriple
 from beir_hybrid.errors import BadData, BadOption
 
 H = "query-id\tcorpus-id\tscore\n"

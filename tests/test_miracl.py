@@ -17,7 +17,7 @@ import pytest
 import beir_hybrid as bh
 from beir_hybrid.collection import CollectionWriter, Origin, open_collection
 from beir_hybrid.collection.arrays import join_titles
-from beir_hybrid.collection.collection import BeirTriple
+from beir_hybrid.collection.view import BeirTriple
 from beir_hybrid.download import Remote
 from beir_hybrid.errors import BadData, BadOption, UnknownName
 from beir_hybrid.sources.miracl import (

@@ -10,12 +10,13 @@ from typing import Any, TextIO
 import pyarrow as pa
 
 from beir_hybrid.collection.cache import load_or_build
-from beir_hybrid.collection.collection import Collection, View
+from beir_hybrid.collection.collection import Collection
 from beir_hybrid.collection.judgements import SELF_MATCH
 from beir_hybrid.collection.lines import read_json_lines, require_text
 from beir_hybrid.collection.origin import Origin
 from beir_hybrid.collection.setting import IMAGE
 from beir_hybrid.collection.store import MANIFEST, describe_collection, parse_description
+from beir_hybrid.collection.view import View
 from beir_hybrid.collection.writer import CollectionWriter
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.files import atomic_folder, sha256

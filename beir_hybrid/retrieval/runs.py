@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from beir_hybrid.collection import View
 from beir_hybrid.collection.arrays import to_arrow
-from beir_hybrid.collection.collection import Prefixes
 from beir_hybrid.collection.lines import read_lines
+from beir_hybrid.collection.view import Prefixes
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.files import atomic_file
 from beir_hybrid.retrieval.results import TopPassages
