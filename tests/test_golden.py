@@ -1,16 +1,16 @@
-"""Results, runs, indexes and pages are equal, to the last bit, to those recorded in ``golden.json``.
+"""Results, runs, indexes and pages equal, to the last bit, those recorded in ``golden.json``.
 
-The file was recorded with commit ec5824b, before the redesign, except for three cases. ``sampler`` and
-``rest`` were recorded anew when the shares of batch kinds and languages came to hold over a whole
-epoch; ``compare`` when the notes below its tables were reworded, with equal numbers.
+The file was recorded with commit ec5824b, before the redesign, except for three cases. ``sampler``
+and ``rest`` were recorded anew when the shares of batch kinds and languages came to hold over a
+whole epoch; ``compare`` when the notes below its tables were reworded, with equal numbers.
 
-``python -m tests.test_golden --record CASE`` records a case anew. Whoever does so has to state which
-number changes, and why.
+``python -m tests.test_golden --record CASE`` records a case anew. Whoever does so has to state
+which number changes, and why.
 
 Vectors are small integers, so that scores are exact on every machine. Logarithms and sums of
-fractions are not: numbers are compared to the last bit where `hash_arithmetic` equals the hash of the
-machine that recorded the file, and to 12 digits elsewhere. Floats are stored as `float.hex` writes
-them, without trailing zeros; files as their SHA-256.
+fractions are not: numbers are compared to the last bit where `hash_arithmetic` equals the hash of
+the machine that recorded the file, and to 12 digits elsewhere. Floats are stored as `float.hex`
+writes them, without trailing zeros; files as their SHA-256.
 """
 
 import json

@@ -47,7 +47,7 @@ class PassageTable(NamedTuple):
 @nb.njit(nogil=True, cache=True)
 def draw_groups(
     queue: GroupQueue,
-    used: np.ndarray,
+    is_drawn: np.ndarray,
     columns: SlotColumns,
     slot: int,
     passages: PassageTable,
@@ -58,7 +58,7 @@ def draw_groups(
 
     Parameters
     ----------
-    used
+    is_drawn
         (all groups,) bool: groups that are drawn already.
     stamp
         The number of the batch, different for each.
@@ -74,7 +74,7 @@ def draw_groups(
     waiting = np.empty(len(deferred) + DEFERRED_LIMIT, np.int64)
     n_waiting = 0
     for group in deferred:
-        if used[group]:
+        if is_drawn[group]:
             continue
         if count < len(batch) and _claim_passages(group, passages, stamp):
             batch[count] = group
@@ -87,7 +87,7 @@ def draw_groups(
     while place < len(order) and count < len(batch) and n_waiting < len(waiting):
         group = order[place]
         place += 1
-        if used[group]:
+        if is_drawn[group]:
             continue
         if not (columns.has_query[group, query] and columns.has_passage[group, passage]):
             continue

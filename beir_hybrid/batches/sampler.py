@@ -223,7 +223,7 @@ class _UnshiftableInt(int):
     before it: ours, which are larger than any length, would be rows of another one.
     """
 
-    def __add__(self, other: int) -> int:
+    def __add__(self, number: int) -> int:
         """Raise `BadOption`."""
         raise BadOption(
             "ParallelPairs are drawn from alone, not in a dict or DatasetDict: make one dataset of "

@@ -204,7 +204,7 @@ class TrainingOptions:
         }
 
 
-def check_needed(model: str, needed: Mapping[str, object]) -> None:
+def check_needed(model: str, options: Mapping[str, object]) -> None:
     """Raise `BadOption` if the model or one of the needed options is missing.
 
     They are not required for typer, for a configuration file may have them.
@@ -213,7 +213,7 @@ def check_needed(model: str, needed: Mapping[str, object]) -> None:
         raise BadOption(f"MODEL comes before options such as {model}")
     if not model:
         raise BadOption("MODEL is needed")
-    for name, value in needed.items():
+    for name, value in options.items():
         if not value:
             raise BadOption(f"--{name} is needed")
 

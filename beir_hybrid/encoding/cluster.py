@@ -124,13 +124,13 @@ class Cluster:
 
     def _take_first(self, pending: list[Any]) -> Any:
         """Wait for the first pending call to finish; remove the call and return its result."""
-        while not (done := self._ray.wait(pending, num_returns=1, timeout=1.0)[0]):
+        while not (finished := self._ray.wait(pending, num_returns=1, timeout=1.0)[0]):
             self._check_progress()
-        pending.remove(done[0])
+        pending.remove(finished[0])
         self._last_progress = time.monotonic()
         errors = self._ray.exceptions
         try:
-            return self._ray.get(done[0], timeout=self.patience)
+            return self._ray.get(finished[0], timeout=self.patience)
         except errors.RayTaskError as error:
             if isinstance(error.cause, BeirHybridError):
                 raise error.cause from None

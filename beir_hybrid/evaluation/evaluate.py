@@ -42,6 +42,7 @@ from beir_hybrid.results.table import build_table
 from beir_hybrid.retrieval.sharded import choose_ranker
 
 
+# Longer than others: it is the one place that shows all steps of an evaluation in their order.
 def evaluate(
     model: object,
     collection: Collection,

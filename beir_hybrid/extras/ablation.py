@@ -45,5 +45,5 @@ SUFFIXES["adapters"] = make_fixed_suffix(
     Change(fit=fit_adapters, wrap=lambda adapted, _, test: adapted(test))
 )
 SUFFIXES["tip"] = make_fixed_suffix(
-    Change(wrap=lambda trained, pairs, _: TipCache.from_pairs(trained, pairs))
+    Change(wrap=lambda model, pairs, _: TipCache.from_pairs(model, pairs))
 )

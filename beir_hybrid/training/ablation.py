@@ -99,13 +99,15 @@ def ablate(
             run = Path(output) / RUNS / f"{_find_trained_name(name, variants)}-{seed}"
             # A model that is passed loaded must be unchanged for the next training.
             start = model if isinstance(model, str | Path) else copy.deepcopy(model)
-            trained = variant.fit(
+            fitted_model = variant.fit(
                 start, pairs, run, strategy=variant.strategy, seed=seed,
                 **variant.merge_options(options),
             )  # fmt: skip
             shutil.rmtree(run / CHECKPOINTS, ignore_errors=True)
             for collection in collections:
-                make_encoder = partial(variant.wrap or _return_model, trained, pairs, collection)
+                make_encoder = partial(
+                    variant.wrap or _return_model, fitted_model, pairs, collection
+                )
                 results = evaluation.load_or_run(make_encoder, collection, f"{name}-{seed}")
                 trials.append(Trial(name, seed, collection.name, results))
     return trials
@@ -207,8 +209,8 @@ def _find_trained_name(name: str, variants: Mapping[str, Variant]) -> str:
     )
 
 
-def _return_model(trained: object, _pairs: ParallelPairs, _collection: Collection) -> object:
-    return trained
+def _return_model(model: object, _pairs: ParallelPairs, _collection: Collection) -> object:
+    return model
 
 
 def _make_folder_name(name: str) -> str:
