@@ -1,4 +1,4 @@
-"""Rows of `ablate` by suffix: what each changes, what is trained, and what is judged."""
+"""Variants of an ablation: suffixes, their trainings and their evaluations."""
 
 import json
 from pathlib import Path
@@ -37,8 +37,12 @@ def load_model(folder: Path) -> SentenceTransformer:
 
 def find_changed_parts(before: Path, after: Path) -> set[str]:
     """Return the towers, or the layers of the text tower, with weights that differ."""
-    old, new = (load_model(folder).state_dict() for folder in (before, after))
-    names = [name for name in old if not torch.equal(old[name], new[name])]
+    weights_before, weights_after = (load_model(folder).state_dict() for folder in (before, after))
+    names = [
+        name
+        for name in weights_before
+        if not torch.equal(weights_before[name], weights_after[name])
+    ]
     return {
         "vision" if "vision" in name else f"text {name.split('layers.')[1][0]}"
         for name in names if "vision" in name or "layers." in name
@@ -49,17 +53,17 @@ def read_recipe(run: Path) -> Any:
     return json.loads((run / "training.json").read_text())["recipe"]
 
 
-def test_names_by_hand() -> None:
+def test_parse_variant_by_hand() -> None:
     plain = parse_variant("hybrid-image:alpha=0.4")
     assert (plain.strategy, plain.options) == (bh.parse_strategy("hybrid-image:alpha=0.4"), {})
-    both = parse_variant("x-image+layers=0,1+frozen")
-    assert both.options == {"tuning": {"lora": {"layers": [0, 1]}, "freeze": "vision"}}
+    variant = parse_variant("x-image+layers=0,1+frozen")
+    assert variant.options == {"tuning": {"lora": {"layers": [0, 1]}, "freeze": "vision"}}
     # The rest of what all rows have stays.
     common = {"tuning": {"lora": {"r": 4, "layers": "all"}}, "seed": 8}
-    assert both.merge_options(common) == {
+    assert variant.merge_options(common) == {
         "tuning": {"lora": {"r": 4, "layers": [0, 1]}, "freeze": "vision"}, "seed": 8,
     }  # fmt: skip
-    assert both.merge_options({"tuning": {"lora": None}})["tuning"]["lora"] == {"layers": [0, 1]}
+    assert variant.merge_options({"tuning": {"lora": None}})["tuning"]["lora"] == {"layers": [0, 1]}
     assert common["tuning"] == {"lora": {"r": 4, "layers": "all"}}
     switch = bh.code_switch(0.5, [{"de": "rot", "en": "red"}])
     assert parse_variant("x-y+switch", code_switch=switch).strategy == bh.parse_strategy(
@@ -82,12 +86,12 @@ def test_names_by_hand() -> None:
         ("x-image+switch", r"\+switch needs --switch and --lexicon"),
     ],
 )  # fmt: skip
-def test_names_that_stand_for_nothing(name: str, message: str) -> None:
+def test_unknown_suffixes(name: str, message: str) -> None:
     with pytest.raises(BadOption, match=message):
         parse_variant(name)
 
 
-def test_every_suffix_is_a_row(
+def test_ablate_with_every_suffix(
     tmp_path: Path,
     clip_folder: Path,  # noqa: F811
     flag_collection: Collection,  # noqa: F811
@@ -110,13 +114,13 @@ def test_every_suffix_is_a_row(
             **SMALL | {"learning_rate": 0.05},
         )
         assert [trial.strategy for trial in trials] == names
-        assert {one.kind for t in trials for one in t.results.settings} == {"text-image"}
+        assert {setting.kind for t in trials for setting in t.results.settings} == {"text-image"}
         return {t.strategy: t.results.summary()["text-image"][R @ 1].mean for t in trials}
 
-    found = run()
+    values = run()
     runs = tmp_path / "runs"
     # Trained as x-image is, and so not again.
-    assert sorted(one.name for one in runs.iterdir() if one.is_dir()) == [
+    assert sorted(path.name for path in runs.iterdir() if path.is_dir()) == [
         "hybrid-image+layers=0-1", "x-image+adapters-1", "x-image+frozen-1", "x-image-1",
     ]  # fmt: skip
     folders = {name: runs / f"{name}-1" / "model" for name in names}
@@ -124,33 +128,35 @@ def test_every_suffix_is_a_row(
     assert find_changed_parts(clip_folder, folders["x-image+frozen"]) == {"text 0", "text 1"}
     assert find_changed_parts(clip_folder, folders["hybrid-image+layers=0"]) == {"text 0"}
     for name in names[:3]:
-        assert found[name] == pytest.approx(
+        assert values[name] == pytest.approx(
             measure_hits(load_model(folders[name]), flag_collection), abs=1e-9
         )
     # Seven steps of three languages are 3 + 2 + 2, and each sees its own captions alone.
-    adapted = {lang: runs / "x-image+adapters-1" / lang for lang in LANGS}
-    records = [json.loads((one / "training.json").read_text()) for one in adapted.values()]
+    adapter_runs = {lang: runs / "x-image+adapters-1" / lang for lang in LANGS}
+    records = [json.loads((path / "training.json").read_text()) for path in adapter_runs.values()]
     assert [record["steps"] for record in records] == [3, 2, 2]
     assert [set(record["audit"]["rows"]) for record in records] == [
         {"de-image"}, {"en-image"}, {"fr-image"},
     ]  # fmt: skip
     # Judged as the wrappers are alone.
-    alone: dict[str, Any] = {
+    encoders: dict[str, Any] = {
         "x-image+adapters": bh.LanguageAdapters(
-            clip_folder, {lang: one / "adapter" for lang, one in adapted.items()}, flag_collection
+            clip_folder,
+            {lang: path / "adapter" for lang, path in adapter_runs.items()},
+            flag_collection,
         ),
         "x-image+tip": bh.TipCache.from_pairs(str(folders["x-image"]), flag_pairs),
     }
-    for name, model in alone.items():
+    for name, model in encoders.items():
         expected = bh.evaluate(model, flag_collection, measures=["R@1"], settings="text-image")
-        assert found[name] == expected.summary()["text-image"][R @ 1].mean
+        assert values[name] == expected.summary()["text-image"][R @ 1].mean
         queries = model.encode_queries(["red over blue"])
         plain = bh.SentenceTransformerEncoder(folders["x-image"]).encode_queries(["red over blue"])
         assert not np.allclose(queries, plain)
-    made = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.json")}
-    assert len([path for path in made if path.name == "training.json"]) == 6
-    assert run() == found
-    assert {path: path.stat().st_mtime_ns for path in made} == made
+    modification_times = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.json")}
+    assert len([path for path in modification_times if path.name == "training.json"]) == 6
+    assert run() == values
+    assert {path: path.stat().st_mtime_ns for path in modification_times} == modification_times
     with pytest.raises(BadOption, match=r"max_steps is 2; \+adapters needs 3 at least"):
         ablate(
             clip_folder,
@@ -164,22 +170,22 @@ def test_every_suffix_is_a_row(
         )
 
 
-def test_variants_by_name(
+def test_ablate_with_variants(
     tmp_path: Path,
     clip_folder: Path,  # noqa: F811
     flag_collection: Collection,  # noqa: F811
     flag_pairs: ParallelPairs,  # noqa: F811
 ) -> None:
     class Turned:
-        """An encoder that has pictures the wrong way round: each is the last to be found."""
+        """An encoder that reverses the ranking of images."""
 
         def __init__(self, model: Any) -> None:
             self.encoder = bh.SentenceTransformerEncoder(model)
             self.encode_queries = self.encode_passages = self.encoder.encode_queries
             self.fingerprint = {"kind": "turned"}
 
-        def encode_images(self, pictures: Any) -> np.ndarray:
-            return -self.encoder.encode_images(pictures)
+        def encode_images(self, images: Any) -> np.ndarray:
+            return -self.encoder.encode_images(images)
 
     rows = {
         "plain": "x-image",
@@ -208,12 +214,12 @@ def test_variants_by_name(
     assert turned.results.summary()["text-image"][AP].mean == expected[AP].mean
     assert plain.results.summary()["text-image"][AP].mean != expected[AP].mean
     assert early.strategy == "early"
-    # Other settings are judged anew, the trained model is not made again.
-    written = (model.parent / "training.json").stat().st_mtime_ns
-    again = run(settings="text-image, image-text")
-    assert {one.kind for one in again[0].results.settings} == {"text-image", "image-text"}
-    assert (model.parent / "training.json").stat().st_mtime_ns == written
-    wrong = {"mine": bh.Variant("x-image", options={"max_steps": 9})}
+    # Other settings are evaluated again, but nothing is trained again.
+    modification_time = (model.parent / "training.json").stat().st_mtime_ns
+    trials = run(settings="text-image, image-text")
+    assert {setting.kind for setting in trials[0].results.settings} == {"text-image", "image-text"}
+    assert (model.parent / "training.json").stat().st_mtime_ns == modification_time
+    invalid_rows = {"mine": bh.Variant("x-image", options={"max_steps": 9})}
     runs = sorted((tmp_path / "runs").iterdir())
     with pytest.raises(BadOption, match="has no mono settings"):
         ablate(
@@ -227,7 +233,14 @@ def test_variants_by_name(
         )
     assert sorted((tmp_path / "runs").iterdir()) == runs  # said before anything is trained
     with pytest.raises(BadOption, match="mine: max_steps is no option of one strategy alone"):
-        ablate(clip_folder, flag_pairs, tmp_path, strategies=wrong, test=flag_collection, **common)
+        ablate(
+            clip_folder,
+            flag_pairs,
+            tmp_path,
+            strategies=invalid_rows,
+            test=flag_collection,
+            **common,
+        )
 
 
 def test_suffixes_on_the_command_line(tmp_path: Path, run_cli: RunCli) -> None:  # noqa: F811
@@ -245,12 +258,12 @@ def test_suffixes_on_the_command_line(tmp_path: Path, run_cli: RunCli) -> None: 
         "--report-to", "none", "--disable-tqdm", "true", "--output", tmp_path / "out",
         "--switch", 0.5, "--lexicon", lexicon,
     ]  # fmt: skip
-    done = run_cli(*words)
-    assert done.code == 0, done.err
-    header, *rows = done.out.splitlines()[-8:-1]
+    outcome = run_cli(*words)
+    assert outcome.code == 0, outcome.err
+    header, *rows = outcome.out.splitlines()[-8:-1]
     assert header.split()[2:] == ["text-image", "AP", "text-image", "R@1", "disparity"]
     assert [row.split()[1] for row in rows] == names
-    runs = {one.name: one for one in (tmp_path / "out" / "runs").iterdir() if one.is_dir()}
+    runs = {item.name: item for item in (tmp_path / "out" / "runs").iterdir() if item.is_dir()}
     switched = {
         name for name in runs
         if "adapters" not in name and read_recipe(runs[name])["strategy"]["code_switch"] is not None
@@ -259,18 +272,18 @@ def test_suffixes_on_the_command_line(tmp_path: Path, run_cli: RunCli) -> None: 
     # What is printed is what is saved.
     shares = {}
     for name, row in zip(names, rows, strict=True):
-        saved = tmp_path / "out" / "results" / "flags" / f"{name}-1"
-        summary = bh.Results.load(saved).summary()["text-image"]
-        shares[name] = [f"{summary[one].mean:.4f}" for one in (AP, R @ 1)]
+        results_folder = tmp_path / "out" / "results" / "flags" / f"{name}-1"
+        summary = bh.Results.load(results_folder).summary()["text-image"]
+        shares[name] = [f"{summary[item].mean:.4f}" for item in (AP, R @ 1)]
         assert row.split()[2:4] == shares[name]
         disparity = summary[bh.LanguageDisparity].mean
         assert row.split()[4] == f"{disparity:.4f}" or row.split()[4] == f"{disparity:.1f}"
-    for more, message in (
+    for extra_options, message in (
         (["--strategy", "x-image+tips"], "there are +adapters, +frozen, +layers, +switch, +tip"),
         (["--strategy", "x-image+layers=0+tip+adapters"], "+adapters does not go with"),
     ):
-        done = run_cli(*words, *more)
-        assert (done.code, message in done.err) == (2, True), done.err
-        assert len(done.err.splitlines()) == 1
-    done = run_cli("ablate", "--help")
-    assert all(f"+{one}" in done.out for one in SUFFIXES)
+        outcome = run_cli(*words, *extra_options)
+        assert (outcome.code, message in outcome.err) == (2, True), outcome.err
+        assert len(outcome.err.splitlines()) == 1
+    outcome = run_cli("ablate", "--help")
+    assert all(f"+{item}" in outcome.out for item in SUFFIXES)

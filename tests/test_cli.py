@@ -63,24 +63,24 @@ def jsonl_file(tmp_path: Path) -> Path:
         ("datasets show -- --debug", "UnknownName: no dataset '--debug'; there are "),
     ],
 )
-def test_an_error_is_one_line_and_exit_code_2(line: str, message: str) -> None:
-    done = run_program(*line.split(), COLUMNS="40")
-    assert done.returncode == 2
-    assert done.stdout == ""
-    assert done.stderr.count("\n") == 1
+def test_errors_are_one_line_and_exit_code_2(line: str, message: str) -> None:
+    outcome = run_program(*line.split(), COLUMNS="40")
+    assert outcome.returncode == 2
+    assert outcome.stdout == ""
+    assert outcome.stderr.count("\n") == 1
     if message.endswith(" "):
-        assert done.stderr.startswith(message)
+        assert outcome.stderr.startswith(message)
     else:
-        assert done.stderr == f"{message}\n"
+        assert outcome.stderr == f"{message}\n"
 
 
 @pytest.mark.parametrize("line", ["", "datasets"])
-def test_without_a_command_there_is_help_and_exit_code_2(line: str) -> None:
-    done = run_program(*line.split())
-    asked = run_program(*line.split(), "--help")
-    assert (done.returncode, asked.returncode) == (2, 0)
-    assert "Usage: beir-hybrid" in asked.stdout
-    assert (done.stdout + done.stderr).strip() == asked.stdout.strip()
+def test_no_command_prints_help_and_exit_code_2(line: str) -> None:
+    outcome = run_program(*line.split())
+    help_outcome = run_program(*line.split(), "--help")
+    assert (outcome.returncode, help_outcome.returncode) == (2, 0)
+    assert "Usage: beir-hybrid" in help_outcome.stdout
+    assert (outcome.stdout + outcome.stderr).strip() == help_outcome.stdout.strip()
 
 
 @pytest.mark.parametrize(
@@ -92,12 +92,12 @@ def test_without_a_command_there_is_help_and_exit_code_2(line: str) -> None:
         "datasets show xquadr --debug",
     ],
 )
-def test_debug_shows_the_traceback_wherever_it_stands(line: str) -> None:
-    done = run_program(*line.split())
-    assert done.returncode == 2
-    assert done.stderr.startswith("Traceback (most recent call last):\n")
+def test_debug_shows_the_traceback(line: str) -> None:
+    outcome = run_program(*line.split())
+    assert outcome.returncode == 2
+    assert outcome.stderr.startswith("Traceback (most recent call last):\n")
     message = "UnknownName: no dataset 'xquadr'; did you mean 'xquad-r'?"
-    assert done.stderr.splitlines()[-2:] == [f"beir_hybrid.errors.{message}", message]
+    assert outcome.stderr.splitlines()[-2:] == [f"beir_hybrid.errors.{message}", message]
 
 
 NOISY = """
@@ -115,14 +115,14 @@ finally:
 
 
 @pytest.mark.parametrize(("debug", "shown"), [([], "ours\n"), (["--debug"], "ours\nour detail\n")])
-def test_our_own_log_is_shown_once_and_no_other(debug: list[str], shown: str) -> None:
-    done = subprocess.run(
+def test_only_our_log_is_shown(debug: list[str], log: str) -> None:
+    outcome = subprocess.run(
         [sys.executable, "-c", NOISY, *debug, "datasets", "list"],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert done.stderr == shown
+    assert outcome.stderr == log
 
 
 DATASETS = [  # by the names of their modules
@@ -132,28 +132,28 @@ DATASETS = [  # by the names of their modules
 
 
 @pytest.mark.parametrize("columns", ["40", "50", "120"])
-def test_tables_fold_and_lose_nothing(columns: str) -> None:
-    listed = run_program("datasets", "list", COLUMNS=columns).stdout
-    assert "…" not in listed
-    assert max(map(len, listed.splitlines())) <= int(columns)
-    assert [line.split()[0] for line in listed.splitlines() if not line.startswith(" ")] == [
+def test_tables_fold_on_narrow_terminals(columns: str) -> None:
+    listing = run_program("datasets", "list", COLUMNS=columns).stdout
+    assert "…" not in listing
+    assert max(map(len, listing.splitlines())) <= int(columns)
+    assert [line.split()[0] for line in listing.splitlines() if not line.startswith(" ")] == [
         "name",
         *DATASETS,
     ]
-    shown = run_program("datasets", "show", "xquad-r", COLUMNS=columns).stdout
-    assert max(map(len, shown.splitlines())) <= int(columns)
-    values = "".join(line[len("please cite  ") :].strip() for line in shown.splitlines())
+    page = run_program("datasets", "show", "xquad-r", COLUMNS=columns).stdout
+    assert max(map(len, page.splitlines())) <= int(columns)
+    values = "".join(line[len("please cite  ") :].strip() for line in page.splitlines())
     assert "https://github.com/google-research-datasets/lareqa" in values
     typed = "passage_text=sentence|sentence+context(sentencebydefault)"
     assert typed in values.replace(" ", "")
 
 
-def test_tables_in_a_pipe_are_as_wide_as_they_are() -> None:
+def test_tables_in_a_pipe_are_not_folded() -> None:
     env = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
-    listed = subprocess.run(
+    listing = subprocess.run(
         [PROGRAM, "datasets", "list"], env=env, capture_output=True, text=True, check=True
     )
-    first, *lines = listed.stdout.splitlines()
+    first, *lines = listing.stdout.splitlines()
     assert first.split() == ["name", "languages", "licence", "what", "it", "is"]
     assert [line.split()[0] for line in lines] == DATASETS
     assert max(map(len, lines)) > 80
@@ -168,19 +168,19 @@ def test_tables_in_a_pipe_are_as_wide_as_they_are() -> None:
         ("pyserini", "pyserini [OPTIONS] -- MODULE [ARGS]..."),
     ],
 )
-def test_help_shows_how_a_line_is_typed(command: str, usage: str) -> None:
-    shown = run_program(command, "--help", COLUMNS="120").stdout
-    assert f"Usage: beir-hybrid {usage}" in " ".join(shown.split())
+def test_help_shows_usage(command: str, usage: str) -> None:
+    page = run_program(command, "--help", COLUMNS="120").stdout
+    assert f"Usage: beir-hybrid {usage}" in " ".join(page.split())
 
 
 @pytest.mark.parametrize(
     ("command", "wanted"),
     [("encode", {"MODEL", "--dataset"}), ("topics", {"--dataset", "--output"})],
 )
-def test_help_marks_what_is_needed(command: str, wanted: set[str]) -> None:
-    shown = run_program(command, "--help", COLUMNS="160").stdout
-    marked = {line.split()[2] for line in shown.splitlines() if line.startswith("│ * ")}
-    assert marked == wanted
+def test_help_marks_required_options(command: str, names: set[str]) -> None:
+    page = run_program(command, "--help", COLUMNS="160").stdout
+    required_names = {line.split()[2] for line in page.splitlines() if line.startswith("│ * ")}
+    assert required_names == names
 
 
 MARKUP = """
@@ -190,18 +190,18 @@ print_table([], [["[b]", "[link=x]y"]])
 """
 
 
-def test_what_looks_like_markup_is_shown_as_it_is() -> None:
-    done = subprocess.run(
+def test_markup_in_cells_is_printed_unchanged() -> None:
+    outcome = subprocess.run(
         [sys.executable, "-c", MARKUP], capture_output=True, text=True, check=True
     )
-    lines = [line.rstrip() for line in done.stdout.splitlines()]
+    lines = [line.rstrip() for line in outcome.stdout.splitlines()]
     assert lines == ["name", "[bold]a[/bold] [/red] :smile:", "[b]  [link=x]y"]
 
 
-def test_fetch_says_what_is_there(jsonl_file: Path) -> None:
-    done = run_program("datasets", "fetch", "jsonl", "-o", f"path={jsonl_file}")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines() == [
+def test_fetch_prints_sizes(jsonl_file: Path) -> None:
+    outcome = run_program("datasets", "fetch", "jsonl", "-o", f"path={jsonl_file}")
+    assert (outcome.returncode, outcome.stderr) == (0, "")
+    assert outcome.stdout.splitlines() == [
         "jsonl: 2 queries, 3 passages",
         "  de          1 queries            1 passages",
         "  en          1 queries            1 passages",
@@ -211,11 +211,11 @@ def test_fetch_says_what_is_there(jsonl_file: Path) -> None:
 
 def test_export_writes_one_setting(jsonl_file: Path, tmp_path: Path) -> None:
     sides = ["--queries", "en", "--passages", "deu,tr"]
-    done = run_program(
+    outcome = run_program(
         "datasets", "export", "jsonl", tmp_path / "out", *sides, "-o", f"path={jsonl_file}"
     )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"{tmp_path / 'out'}: 1 query, 2 passages\n"
+    assert (outcome.returncode, outcome.stderr) == (0, "")
+    assert outcome.stdout == f"{tmp_path / 'out'}: 1 query, 2 passages\n"
     assert read_folder(tmp_path / "out").view().to_beir() == (
         {"de:p": {"title": "", "text": "Sie."}, "tr:p": {"title": "", "text": "O."}},
         {"en:q:q": "Who?"},
@@ -224,16 +224,16 @@ def test_export_writes_one_setting(jsonl_file: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("mirror")
-def test_export_fetches_the_languages_of_both_sides_alone(tmp_path: Path) -> None:
+def test_export_fetches_only_the_languages_of_both_sides(tmp_path: Path) -> None:
     """Fetching from a mirror builds a collection of what was loaded, and of nothing else."""
     cache = tmp_path / "cache"
     sides = ["--queries", "en", "--passages", "de"]
-    done = run_program(
+    outcome = run_program(
         "datasets", "export", "xquad-r", tmp_path / "out", *sides, BEIR_HYBRID_CACHE=str(cache)
     )
-    assert done.stdout == f"{tmp_path / 'out'}: 1,190 queries, 1,276 passages\n"
-    built = {path.name for path in cache.glob("collections/*/*.arrow")}
-    assert built == {
+    assert outcome.stdout == f"{tmp_path / 'out'}: 1,190 queries, 1,276 passages\n"
+    file_names = {path.name for path in cache.glob("collections/*/*.arrow")}
+    assert file_names == {
         *("judgements.arrow", "passages-de.arrow", "passages-en.arrow"),
         *("queries-de.arrow", "queries-en.arrow"),
     }

@@ -66,11 +66,11 @@ def run_cli(
 @pytest.fixture(scope="module")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give the folder of a model in which each of the first words is a unit vector."""
-    made = static_model(dim=16)
+    model = static_model(dim=16)
     with torch.no_grad():
-        made.get_parameter("0.embedding.weight").copy_(torch.eye(401, 16))
+        model.get_parameter("0.embedding.weight").copy_(torch.eye(401, 16))
     folder = tmp_path_factory.mktemp("models") / "units"
-    made.save(str(folder))
+    model.save(str(folder))
     return folder
 
 
@@ -94,9 +94,9 @@ def read_figures(out: str, measure: str) -> list[str]:
     return re.findall(r"(\S+) ±", row)
 
 
-def read_headings(done: Outcome) -> list[str]:
+def read_headings(outcome: Outcome) -> list[str]:
     """Return the headings of the columns."""
-    return done.out.splitlines()[1].split()[1:]
+    return outcome.out.splitlines()[1].split()[1:]
 
 
 def read_means(folder: Path, measure: str) -> dict[str, float]:
@@ -104,23 +104,23 @@ def read_means(folder: Path, measure: str) -> dict[str, float]:
     return {kind: row[measure]["mean"] for kind, row in summary.items() if measure in row}
 
 
-def test_a_table_and_files(
+def test_evaluate_prints_a_table_and_saves_results(
     run_cli: RunCli, model_folder: Path, data_options: list[str], tmp_path: Path
 ) -> None:
     out = tmp_path / "new" / "out"
-    done = run_cli("evaluate", model_folder, *data_options, "--output", out, "--name", "mine")
-    assert (done.code, done.err) == (0, "")
-    lines = done.out.splitlines()
+    outcome = run_cli("evaluate", model_folder, *data_options, "--output", out, "--name", "mine")
+    assert (outcome.code, outcome.err) == (0, "")
+    lines = outcome.out.splitlines()
     assert lines[0] == "mine on mine: 2 languages, 4 queries, 4 passages, 6 settings"
-    assert read_headings(done) == ["mono", "cross", "multi", "unbiased"]
-    assert read_figures(done.out, "AP") == ["1.0000", ".7500", ".8958"]
+    assert read_headings(outcome) == ["mono", "cross", "multi", "unbiased"]
+    assert read_figures(outcome.out, "AP") == ["1.0000", ".7500", ".8958"]
     assert lines[-1] == f"saved in {out}"
     assert read_means(out, "AP") == pytest.approx(AP)
     assert bh.Results.load(out).model == "mine"
     assert not (out / "runs").exists()
 
 
-def test_what_the_results_were_made_with(
+def test_provenance_of_results(
     run_cli: RunCli, model_folder: Path, data_options: list[str], tmp_path: Path
 ) -> None:
     run_cli(
@@ -146,12 +146,12 @@ def test_what_the_results_were_made_with(
 def test_measures_and_settings(
     run_cli: RunCli, model_folder: Path, data_options: list[str]
 ) -> None:
-    done = run_cli(
+    outcome = run_cli(
         "evaluate", model_folder, *data_options, "--settings", "cross", "--measures", "RR,P@1 R@1"
     )
-    assert (done.code, read_headings(done)) == (0, ["cross"])
+    assert (outcome.code, read_headings(outcome)) == (0, ["cross"])
     for name, value in (("RR", ".7500"), ("P@1", ".5000"), ("R@1", ".5000")):
-        assert read_figures(done.out, name) == [value]
+        assert read_figures(outcome.out, name) == [value]
 
 
 @pytest.mark.parametrize(
@@ -165,20 +165,20 @@ def test_measures_and_settings(
 def test_options_repeat_and_take_spaces_and_commas(
     run_cli: RunCli, model_folder: Path, data_options: list[str], line: list[str]
 ) -> None:
-    done = run_cli("evaluate", model_folder, *data_options, *line)
-    assert (done.code, read_headings(done)) == (0, ["mono", "multi"])
-    assert read_figures(done.out, "AP") == ["1.0000", ".8958"]
-    assert read_figures(done.out, "RR") == ["1.0000", "1.0000"]
+    outcome = run_cli("evaluate", model_folder, *data_options, *line)
+    assert (outcome.code, read_headings(outcome)) == (0, ["mono", "multi"])
+    assert read_figures(outcome.out, "AP") == ["1.0000", ".8958"]
+    assert read_figures(outcome.out, "RR") == ["1.0000", "1.0000"]
 
 
-def test_a_measure_that_one_target_cannot_have_is_named(
+def test_a_note_names_measures_without_values(
     run_cli: RunCli, model_folder: Path, data_options: list[str]
 ) -> None:
     line = ["--settings", "mono,one-target", "--measures", "AP Bpref"]
-    done = run_cli("evaluate", model_folder, *data_options, *line)
-    assert read_figures(done.out, "Bpref") == ["1.0000"]
-    assert len(read_figures(done.out, "AP")) == 2
-    assert done.out.splitlines()[-1] == (
+    outcome = run_cli("evaluate", model_folder, *data_options, *line)
+    assert read_figures(outcome.out, "Bpref") == ["1.0000"]
+    assert len(read_figures(outcome.out, "AP")) == 2
+    assert outcome.out.splitlines()[-1] == (
         "note: no value of Bpref in one-target: it needs a run to look at"
     )
     assert (
@@ -193,30 +193,37 @@ def read_words(path: Path) -> list[list[str]]:
 
 def test_runs(run_cli: RunCli, model_folder: Path, data_options: list[str], tmp_path: Path) -> None:
     out = tmp_path / "out"
-    done = run_cli(
+    outcome = run_cli(
         "evaluate", model_folder, *data_options, "--output", out, "--runs", "--depth", "3"
     )
-    assert done.code == 0
-    written = {path.name for path in (out / "runs").iterdir()}
-    assert written == {
+    assert outcome.code == 0
+    file_names = {path.name for path in (out / "runs").iterdir()}
+    assert file_names == {
         *("en-en.trec", "de-de.trec", "en-de.trec", "de-en.trec", "en-all.trec", "de-all.trec")
     }
-    found = read_words(out / "runs" / "en-de.trec")
+    words = read_words(out / "runs" / "en-de.trec")
     root = "0.57735026"  # of a third, as float32
-    assert [(line[0][-1], line[2][-2:], *line[3:]) for line in found] == [
+    assert [(line[0][-1], line[2][-2:], *line[3:]) for line in words] == [
         ("1", "p1", "1", root, "beir-hybrid"),
         ("1", "p2", "2", "0.0", "beir-hybrid"),
         ("2", "p1", "1", root, "beir-hybrid"),
         ("2", "p2", "2", "0.0", "beir-hybrid"),
     ]
     assert len(read_words(out / "runs" / "de-all.trec")) == 2 * 3
-    judged = [part for name in ("en-de", "de-en") for part in ("--run", out / f"runs/{name}.trec")]
-    again = run_cli("evaluate", *judged, *data_options, "--measures", "AP", "--name", "theirs")
-    assert again.out.startswith("theirs on mine: ")
-    assert (read_headings(again), read_figures(again.out, "AP")) == (["cross"], [".7500"])
+    run_options = [
+        part for name in ("en-de", "de-en") for part in ("--run", out / f"runs/{name}.trec")
+    ]
+    second_outcome = run_cli(
+        "evaluate", *run_options, *data_options, "--measures", "AP", "--name", "theirs"
+    )
+    assert second_outcome.out.startswith("theirs on mine: ")
+    assert (read_headings(second_outcome), read_figures(second_outcome.out, "AP")) == (
+        ["cross"],
+        [".7500"],
+    )
 
 
-def test_runs_of_an_earlier_evaluation_go_and_nothing_else(
+def test_runs_of_an_earlier_evaluation_are_replaced(
     run_cli: RunCli, model_folder: Path, data_options: list[str], tmp_path: Path
 ) -> None:
     runs = tmp_path / "out" / "runs"
@@ -225,14 +232,14 @@ def test_runs_of_an_earlier_evaluation_go_and_nothing_else(
     (runs / "notes.txt").write_text("mine", "utf-8")
     line = ["--output", runs.parent, "--runs", "--settings", "multi"]
     assert run_cli("evaluate", model_folder, *data_options, *line).code == 0
-    left = {path.name for path in runs.iterdir()}
-    assert left == {"en-all.trec", "de-all.trec", "en-fr.trec", "notes.txt"}
+    file_names = {path.name for path in runs.iterdir()}
+    assert file_names == {"en-all.trec", "de-all.trec", "en-fr.trec", "notes.txt"}
 
 
-def test_no_resume_encodes_anew_and_leaves_the_cache(
+def test_no_resume_leaves_the_cache_unused(
     run_cli: RunCli, model_folder: Path, data_options: list[str], tmp_path: Path
 ) -> None:
-    encoded = []
+    text_counts = []
     for line in ([], [], ["--no-resume"], []):
         run_cli(
             "evaluate",
@@ -244,8 +251,8 @@ def test_no_resume_encodes_anew_and_leaves_the_cache(
             tmp_path / "out",
             *line,
         )
-        encoded.append(bh.Results.load(tmp_path / "out").timing.encoded_texts)
-    assert encoded == [6, 0, 6, 0]  # of eight texts, two occur as query and passage
+        text_counts.append(bh.Results.load(tmp_path / "out").timing.encoded_texts)
+    assert text_counts == [6, 0, 6, 0]  # of eight texts, two occur as query and passage
 
 
 def test_vectors(run_cli: RunCli, data_options: list[str], tmp_path: Path) -> None:
@@ -253,24 +260,24 @@ def test_vectors(run_cli: RunCli, data_options: list[str], tmp_path: Path) -> No
     folder.mkdir()
     for kind, texts in TEXTS.items():
         words = [[int(word[1:]) for word in text.split()] for text in texts.values()]
-        rows = [np.eye(6, dtype=np.float32)[some].mean(axis=0) for some in words]
+        rows = [np.eye(6, dtype=np.float32)[word_numbers].mean(axis=0) for word_numbers in words]
         np.save(folder / f"{kind}.npy", np.stack(rows))
         (folder / f"{kind}.txt").write_text("".join(f"{key}\n" for key in texts), "utf-8")
-    done = run_cli("evaluate", "--embeddings", folder, *data_options, "--measures", "AP")
-    assert (done.code, done.err) == (0, "")
-    assert read_figures(done.out, "AP") == ["1.0000", ".7500", ".8958"]
+    outcome = run_cli("evaluate", "--embeddings", folder, *data_options, "--measures", "AP")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert read_figures(outcome.out, "AP") == ["1.0000", ".7500", ".8958"]
 
 
-def test_reranking_is_that_of_the_function(
+def test_reranking_equals_the_function(
     run_cli: RunCli, model_folder: Path, data_options: list[str], tmp_path: Path
 ) -> None:
-    judge = tmp_path / "judge"
-    cross_encoder(judge, seed=4)
-    line = ["--rerank", judge, "--depth", "4", "--measures", "AP", "--output", tmp_path / "out"]
+    reranker = tmp_path / "reranker"
+    cross_encoder(reranker, seed=4)
+    line = ["--rerank", reranker, "--depth", "4", "--measures", "AP", "--output", tmp_path / "out"]
     assert run_cli("evaluate", model_folder, *data_options, *line).code == 0
     collection = bh.load("jsonl", path=data_options[-1].removeprefix("path="))
     plain = SentenceTransformer(str(model_folder), device="cpu")
-    results = bh.evaluate(plain, collection, measures="AP", rerank=str(judge), depth=4)
+    results = bh.evaluate(plain, collection, measures="AP", rerank=str(reranker), depth=4)
     expected = {kind: row[results.measures[0]].mean for kind, row in results.summary().items()}
     assert read_means(tmp_path / "out", "AP") == expected
     assert expected["mono"] < 1  # it has another order than the model's
@@ -313,7 +320,7 @@ def test_reranking_is_that_of_the_function(
         ),
     ],
 )
-def test_what_does_not_fit_together(
+def test_conflicting_options(
     run_cli: RunCli,
     model_folder: Path,
     data_options: list[str],
@@ -323,51 +330,59 @@ def test_what_does_not_fit_together(
     message: str,
 ) -> None:
     if line[-1] == "M":
-        cross_encoder(tmp_path / "judge")
+        cross_encoder(tmp_path / "reranker")
         capsys.readouterr()  # bars of its making
-        line = [*line[:-1], str(tmp_path / "judge")]
+        line = [*line[:-1], str(tmp_path / "reranker")]
         message = message.replace("by M:", f"by {line[-1]}:")
     places = {"M": [str(model_folder)], "DATA": data_options, "OUT": [str(tmp_path / "out")]}
     arguments = [part for word in line for part in places.get(word, [word])]
     assert run_cli("evaluate", *arguments) == (2, "", f"BadOption: {message}\n")
 
 
-def test_data_have_to_be_named(run_cli: RunCli, model_folder: Path) -> None:
+def test_dataset_is_required(run_cli: RunCli, model_folder: Path) -> None:
     message = "Usage: Missing option '--dataset'. See beir-hybrid evaluate --help\n"
     assert run_cli("evaluate", model_folder) == (2, "", message)
 
 
-def test_names_that_are_nowhere(
+def test_unknown_names_and_files(
     run_cli: RunCli, model_folder: Path, data_options: list[str], tmp_path: Path
 ) -> None:
-    done = run_cli("evaluate", model_folder, *data_options, "--settings", "multy")
+    outcome = run_cli("evaluate", model_folder, *data_options, "--settings", "multy")
     message = "UnknownName: no kind of setting 'multy'; did you mean 'multi'?\n"
-    assert done == (2, "", message)
-    none = tmp_path / "none"
-    done = run_cli("evaluate", none, *data_options, "--output", tmp_path / "made" / "out")
+    assert outcome == (2, "", message)
+    missing_folder = tmp_path / "none"
+    outcome = run_cli(
+        "evaluate", missing_folder, *data_options, "--output", tmp_path / "made" / "out"
+    )
     assert not (tmp_path / "made").exists()
-    assert done[:2] == (2, "")
-    assert done.err.startswith(f"UnknownName: there is no folder '{none}'")
-    assert done.err.count("\n") == 1
-    done = run_cli("evaluate", "--run", none, *data_options)
-    assert done == (2, "", f"BadData: {none} is no file: a run is one in TREC's layout\n")
+    assert outcome[:2] == (2, "")
+    assert outcome.err.startswith(f"UnknownName: there is no folder '{missing_folder}'")
+    assert outcome.err.count("\n") == 1
+    outcome = run_cli("evaluate", "--run", missing_folder, *data_options)
+    assert outcome == (
+        2,
+        "",
+        f"BadData: {missing_folder} is no file: a run is one in TREC's layout\n",
+    )
 
 
-def test_an_output_that_cannot_be_written_is_found_before_the_work(
+def test_unwritable_output_is_refused_before_the_work(
     run_cli: RunCli, model_folder: Path, data_options: list[str], tmp_path: Path, own_cache: Path
 ) -> None:
     (tmp_path / "file").write_text("mine", "utf-8")
-    done = run_cli("evaluate", model_folder, *data_options, "--output", tmp_path / "file")
-    assert done[:2] == (2, "")
-    assert done.err.startswith(f"NotWritable: cannot write {tmp_path / 'file'}/results: Not a dir")
-    assert done.err.count("\n") == 1
+    outcome = run_cli("evaluate", model_folder, *data_options, "--output", tmp_path / "file")
+    assert outcome[:2] == (2, "")
+    assert outcome.err.startswith(
+        f"NotWritable: cannot write {tmp_path / 'file'}/results: Not a dir"
+    )
+    assert outcome.err.count("\n") == 1
     assert not own_cache.exists()  # nothing was loaded or encoded
 
 
-def test_a_name_cannot_steer_the_terminal(
+def test_names_are_escaped_for_the_terminal(
     run_cli: RunCli, model_folder: Path, data_options: list[str]
 ) -> None:
-    done = run_cli(
+    outcome = run_cli(
         "evaluate", model_folder, *data_options, "--measures", "AP", "--name", "\x1b[31mhi\r\x07ä"
     )
-    assert done.out.startswith(r"\x1b[31mhi\r\x07ä on mine: ")
+    assert outcome.out.startswith(r"\x1b[31mhi\r\x07ä on mine: ")

@@ -1,6 +1,6 @@
-"""`compare`, `plot`, and the manners of all commands: JSON alone, colours, shells, silence.
+"""`compare` and `plot`; JSON output, colours and completion of all commands.
 
-What the systems answer is worked out in `tests.test_tables`.
+The values of the systems are worked out in `tests.test_tables`.
 """
 
 import csv
@@ -47,16 +47,16 @@ def pick_folders(three: Path, *names: str) -> list[Path]:
     return [three / name for name in names or ("best", "twin", "worst")]
 
 
-def test_compare_prints_tables_that_fit(result_folders: Path) -> None:
-    done = run_program("compare", *pick_folders(result_folders), "--baseline", "m_worst")
-    assert (done.returncode, done.stderr) == (0, "")
-    assert max(map(len, done.stdout.splitlines())) <= 80
-    assert "\x1b" not in done.stdout
-    rows = [" ".join(line.split()) for line in done.stdout.splitlines()]
+def test_compare_prints_tables_of_the_terminal_width(result_folders: Path) -> None:
+    outcome = run_program("compare", *pick_folders(result_folders), "--baseline", "m_worst")
+    assert (outcome.returncode, outcome.stderr) == (0, "")
+    assert max(map(len, outcome.stdout.splitlines())) <= 80
+    assert "\x1b" not in outcome.stdout
+    rows = [" ".join(line.split()) for line in outcome.stdout.splitlines()]
     assert "m_twin .9618† (1) .9618† (1) .9601† (1) 1.0000 (1)" in rows
     assert "RR mono .9618 +.8785 [+.8021, +.9167] .0029† +6.64" in rows
     # A folder names a system as well, and t is another test.
-    same = run_program(
+    t_outcome = run_program(
         "compare",
         *pick_folders(result_folders),
         "--baseline",
@@ -64,12 +64,12 @@ def test_compare_prints_tables_that_fit(result_folders: Path) -> None:
         "--test",
         "t",
     )
-    assert "m_twin less m_worst, the baseline" in same.stdout
-    assert "t test over queries" in " ".join(same.stdout.split())
+    assert "m_twin less m_worst, the baseline" in t_outcome.stdout
+    assert "t test over queries" in " ".join(t_outcome.stdout.split())
 
 
 def test_compare_by_setting_and_measure(result_folders: Path) -> None:
-    done = run_program(
+    outcome = run_program(
         "compare",
         *pick_folders(result_folders, "twin", "worst"),
         "--by",
@@ -79,7 +79,7 @@ def test_compare_by_setting_and_measure(result_folders: Path) -> None:
         "--format",
         "csv",
     )
-    rows = list(csv.DictReader(io.StringIO(done.stdout)))
+    rows = list(csv.DictReader(io.StringIO(outcome.stdout)))
     assert [(row["queries"], row["passages"]) for row in rows] == [
         *(("de", "de"), ("en", "en"), ("de", "en"), ("en", "de"), ("de", "all"), ("en", "all")),
     ]
@@ -98,7 +98,7 @@ def test_compare_by_setting_and_measure(result_folders: Path) -> None:
         ("x.txt", "3 systems on parallel\nsystem"),
     ],
 )
-def test_compare_writes_a_file_by_its_name(
+def test_compare_writes_the_format_of_the_suffix(
     result_folders: Path,
     tmp_path: Path,
     run_cli: RunCli,  # noqa: F811
@@ -106,21 +106,21 @@ def test_compare_writes_a_file_by_its_name(
     start: str,
 ) -> None:
     path = tmp_path / "new" / name
-    done = run_cli("compare", *pick_folders(result_folders), "--output", path)
-    assert done == (0, f"saved in {path}\n", "")
+    outcome = run_cli("compare", *pick_folders(result_folders), "--output", path)
+    assert outcome == (0, f"saved in {path}\n", "")
     assert path.read_text("utf-8").startswith(start)
-    assert [other.name for other in path.parent.iterdir()] == [name]
+    assert [sibling.name for sibling in path.parent.iterdir()] == [name]
     run_cli("compare", *pick_folders(result_folders), "--output", path, "--format", "markdown")
     assert path.read_text("utf-8").startswith("**3 systems")
 
 
-def test_systems_of_one_name_go_by_their_folders(tmp_path: Path) -> None:
+def test_systems_with_equal_names_are_named_by_folders(tmp_path: Path) -> None:
     collection = make_collection()
     for folder, right in (("a", ALL_QUERIES), ("b", set[tuple[str, int]]())):
         evaluate_system(collection, right, "same", [RR]).save(tmp_path / folder)
-    done = run_program("compare", tmp_path / "a", tmp_path / "b", "--json")
-    stored = json.loads(done.stdout)
-    assert [one["system"] for one in stored["systems"]] == [f"{tmp_path}/a", f"{tmp_path}/b"]
+    outcome = run_program("compare", tmp_path / "a", tmp_path / "b", "--json")
+    stored = json.loads(outcome.stdout)
+    assert [entry["system"] for entry in stored["systems"]] == [f"{tmp_path}/a", f"{tmp_path}/b"]
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_systems_of_one_name_go_by_their_folders(tmp_path: Path) -> None:
         ("plot matrix RES/best", "Usage: Missing option '--output'. See beir-hybrid plot --help"),
     ],
 )
-def test_what_does_not_fit_together(
+def test_conflicting_options(
     result_folders: Path,
     tmp_path: Path,
     run_cli: RunCli,  # noqa: F811
@@ -195,8 +195,8 @@ def test_what_does_not_fit_together(
         evaluate_system(make_collection(name="o"), ALL_QUERIES, "o").save(tmp_path / "o")
     places = {"RES": str(result_folders), "OTHER": str(tmp_path / "o")}
     words = [re.sub("RES|OTHER", lambda name: places[name[0]], word) for word in line.split()]
-    done = run_cli(*words)
-    assert done == (2, "", f"{message.replace('RES', str(result_folders))}\n")
+    outcome = run_cli(*words)
+    assert outcome == (2, "", f"{message.replace('RES', str(result_folders))}\n")
 
 
 @pytest.mark.parametrize(
@@ -217,10 +217,10 @@ def test_plot(
 ) -> None:
     kind, *names = line.split()
     path = tmp_path / "x.svg"
-    done = run_cli(
+    outcome = run_cli(
         "plot", kind, *pick_folders(result_folders, *names), "--measure", "RR", "--output", path
     )
-    assert done == (0, f"saved in {path}\n", "")
+    assert outcome == (0, f"saved in {path}\n", "")
     assert words <= set(re.findall(r"<text[^>]*>([^<]*)</text>", path.read_text("utf-8")))
 
 
@@ -228,8 +228,8 @@ def test_plot_of_images(tmp_path: Path, run_cli: RunCli) -> None:  # noqa: F811
     collection = image_boards.load_squares(image_boards.write_squares(tmp_path / "squares"))
     image_boards.evaluate_image_system("m", collection, failures=[("de", 0)]).save(tmp_path / "m")
     path = tmp_path / "x.svg"
-    done = run_cli("plot", "matrix", tmp_path / "m", "--output", path)
-    assert done == (0, f"saved in {path}\n", "")
+    outcome = run_cli("plot", "matrix", tmp_path / "m", "--output", path)
+    assert outcome == (0, f"saved in {path}\n", "")
     words = re.findall(r"<text[^>]*>([^<]*)</text>", path.read_text("utf-8"))
     assert words.count("images") == 2  # a row and a column
     assert words.count("English (en)") == words.count("en") == 1
@@ -241,20 +241,20 @@ def test_plot_of_images(tmp_path: Path, run_cli: RunCli) -> None:  # noqa: F811
 def test_plot_of_bias_as_png(tmp_path: Path) -> None:
     measures = [RR, bh.LanguagePreference]
     evaluate_system(make_collection(), ALL_QUERIES, "m", measures).save(tmp_path / "m")
-    done = run_program("plot", "bias", tmp_path / "m", "--output", tmp_path / "x.png")
-    assert done.stdout == f"saved in {tmp_path}/x.png\n"
+    outcome = run_program("plot", "bias", tmp_path / "m", "--output", tmp_path / "x.png")
+    assert outcome.stdout == f"saved in {tmp_path}/x.png\n"
     assert (tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_json_of_datasets(jsonl_file: Path) -> None:  # noqa: F811
-    listed = json.loads(run_program("datasets", "list", "--json").stdout)
-    assert [one["name"] for one in listed] == list(bh.datasets())
-    shown = json.loads(run_program("datasets", "show", "mlqa-r", "--json").stdout)
-    assert shown in listed
-    assert shown["languages"] == ["ar", "de", "en", "es", "hi", "vi", "zh"]
-    assert "CC BY-NC 4.0" in shown["licence"]
-    done = run_program("datasets", "fetch", "jsonl", "-o", f"path={jsonl_file}", "--json")
-    assert json.loads(done.stdout) == {
+    entries = json.loads(run_program("datasets", "list", "--json").stdout)
+    assert [entry["name"] for entry in entries] == list(bh.datasets())
+    page = json.loads(run_program("datasets", "show", "mlqa-r", "--json").stdout)
+    assert page in entries
+    assert page["languages"] == ["ar", "de", "en", "es", "hi", "vi", "zh"]
+    assert "CC BY-NC 4.0" in page["licence"]
+    outcome = run_program("datasets", "fetch", "jsonl", "-o", f"path={jsonl_file}", "--json")
+    assert json.loads(outcome.stdout) == {
         "name": "jsonl",
         "languages": {
             "de": {"queries": 1, "passages": 1},
@@ -265,23 +265,26 @@ def test_json_of_datasets(jsonl_file: Path) -> None:  # noqa: F811
     }
 
 
-def test_json_of_an_evaluation_is_alone_and_all_is_quiet(
+def test_json_of_an_evaluation_is_the_only_output(
     model_folder: Path,  # noqa: F811
     data_options: list[str],  # noqa: F811
     tmp_path: Path,
 ) -> None:
     out = tmp_path / "out"
     line = ["--measures", "AP RankDistance", "--output", str(out), "--json", "--name", "ä"]
-    done = run_program("evaluate", model_folder, *data_options, *line)
+    outcome = run_program("evaluate", model_folder, *data_options, *line)
     # No bars, no warnings: only what is said of the files.
-    assert (done.returncode, done.stderr) == (0, f"saved in {out}\n")
-    assert done.stdout.isascii()
-    found = json.loads(done.stdout)
+    assert (outcome.returncode, outcome.stderr) == (0, f"saved in {out}\n")
+    assert outcome.stdout.isascii()
+    printed_json = json.loads(outcome.stdout)
     stored = json.loads((out / "results.json").read_text("utf-8"))
-    assert (found["model"], found["collection"]) == ("ä", "mine")
-    assert (found["summary"], found["settings"]) == (stored["summary"], stored["settings"])
+    assert (printed_json["model"], printed_json["collection"]) == ("ä", "mine")
+    assert (printed_json["summary"], printed_json["settings"]) == (
+        stored["summary"],
+        stored["settings"],
+    )
     # Worked out in `tests.test_cli_evaluate`.
-    assert found["summary"]["multi"]["AP"]["mean"] == pytest.approx((0.875 + 11 / 12) / 2)
+    assert printed_json["summary"]["multi"]["AP"]["mean"] == pytest.approx((0.875 + 11 / 12) / 2)
 
 
 def test_json_of_a_search(
@@ -292,43 +295,43 @@ def test_json_of_a_search(
 ) -> None:
     collection = bh.load("jsonl", path=data_options[-1].removeprefix("path="))
     folder = build_index(str(model_folder), collection, tmp_path / "index")
-    done = run_cli("search", folder, "w1", "-k", "2", "--json")
-    assert (done.code, done.err) == (0, "")
+    outcome = run_cli("search", folder, "w1", "-k", "2", "--json")
+    assert (outcome.code, outcome.err) == (0, "")
     about: dict[str, Any] = {"rank": 1, "lang": "en", "id": "en:p1", "text": "w1", "gold": True}
-    found = json.loads(done.out)
-    assert found["hits"][0] == about | {"score": pytest.approx(1)}
-    assert found["hits"][1]["score"] == pytest.approx(3**-0.5)
-    assert found["relevant"] == 2
+    printed_json = json.loads(outcome.out)
+    assert printed_json["hits"][0] == about | {"score": pytest.approx(1)}
+    assert printed_json["hits"][1]["score"] == pytest.approx(3**-0.5)
+    assert printed_json["relevant"] == 2
 
 
 def test_json_of_bm25(data_options: list[str], run_cli: RunCli) -> None:  # noqa: F811
     pytest.importorskip("pyserini", reason="BM25 needs it: the extra 'pyserini'")
-    done = run_cli("bm25", *data_options, "--measures", "AP", "--json")
-    assert done.code == 0
+    outcome = run_cli("bm25", *data_options, "--measures", "AP", "--json")
+    assert outcome.code == 0
     # Worked out in `tests.test_bm25`.
-    assert json.loads(done.out)["summary"]["cross"]["AP"]["mean"] == 0.25
+    assert json.loads(outcome.out)["summary"]["cross"]["AP"]["mean"] == 0.25
 
 
 @pytest.mark.usefixtures("mirror")
-def test_json_of_an_ablation_holds_no_trainer_s_lines(tmp_path: Path, run_cli: RunCli) -> None:  # noqa: F811
-    done = run_cli(
+def test_json_of_an_ablation(tmp_path: Path, run_cli: RunCli) -> None:  # noqa: F811
+    outcome = run_cli(
         "ablate", save_model(tmp_path / "start"), "--train", "mlqa-r", "--languages", "de,es",
         "--test", "mlqa-r", "--test-languages", "es,vi", "--strategy", "x-x-mono", "--seed", 4,
         "--max-steps", 1, "--per-device-train-batch-size", 4, "--use-cpu", "true",
         "--output", tmp_path / "out", "--json",
     )  # fmt: skip
-    assert done.code == 0, done.err
-    (trial,) = json.loads(done.out)
+    assert outcome.code == 0, outcome.err
+    (trial,) = json.loads(outcome.out)
     assert (trial["strategy"], trial["seed"], trial["collection"]) == ("x-x-mono", 4, "mlqa-r")
     folder = tmp_path / "out" / "results" / "mlqa-r" / "x-x-mono-4"
     assert trial["summary"] == json.loads((folder / "results.json").read_text())["summary"]
-    assert done.err.endswith(f"saved in {tmp_path / 'out'}\n")
+    assert outcome.err.endswith(f"saved in {tmp_path / 'out'}\n")
 
 
-def test_an_error_with_json_is_a_line_as_ever() -> None:
-    done = run_program("datasets", "show", "xquadr", "--json")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == "UnknownName: no dataset 'xquadr'; did you mean 'xquad-r'?\n"
+def test_an_error_with_json_is_one_line() -> None:
+    outcome = run_program("datasets", "show", "xquadr", "--json")
+    assert (outcome.returncode, outcome.stdout) == (2, "")
+    assert outcome.stderr == "UnknownName: no dataset 'xquadr'; did you mean 'xquad-r'?\n"
 
 
 def run_in_terminal(*arguments: str | Path, **env: str) -> str:
@@ -341,7 +344,7 @@ def run_in_terminal(*arguments: str | Path, **env: str) -> str:
         stdin=theirs, stdout=theirs, stderr=theirs,
     )  # fmt: skip
     os.close(theirs)
-    shown = b""
+    output = b""
     while True:
         try:
             part = os.read(ours, 4096)
@@ -349,10 +352,10 @@ def run_in_terminal(*arguments: str | Path, **env: str) -> str:
             break
         if not part:
             break
-        shown += part
+        output += part
     os.close(ours)
     assert running.wait() == 0
-    return shown.decode()
+    return output.decode()
 
 
 @pytest.mark.parametrize("line", ["--help", "datasets list", "compare"])
@@ -373,7 +376,7 @@ def test_no_color(result_folders: Path, line: str) -> None:
 def complete_line(shell_line: str) -> list[str]:
     """Return what bash is told to offer for the last word of a line."""
     words = shell_line.split(" ")
-    done = subprocess.run(
+    outcome = subprocess.run(
         [PROGRAM],
         env=os.environ
         | {
@@ -385,8 +388,8 @@ def complete_line(shell_line: str) -> list[str]:
         text=True,
         check=False,
     )
-    assert done.stderr == ""
-    return done.stdout.split()
+    assert outcome.stderr == ""
+    return outcome.stdout.split()
 
 
 @pytest.mark.parametrize(
@@ -412,17 +415,17 @@ def test_a_shell_completes(line: str, offered: list[str]) -> None:
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_is_shown_and_installed(shell: str, tmp_path: Path) -> None:
     quiet = {"_TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION": "1", "HOME": str(tmp_path)}
-    shown = run_program("--show-completion", shell, **quiet)
-    assert (shown.returncode, shown.stderr) == (0, "")
-    assert "_BEIR_HYBRID_COMPLETE" in shown.stdout
-    done = run_program("--install-completion", shell, **quiet)
-    assert (done.returncode, done.stderr) == (0, "")
-    written = [path.read_text() for path in tmp_path.rglob("*") if path.is_file()]
-    assert any(shown.stdout.strip() in text for text in written)
+    script = run_program("--show-completion", shell, **quiet)
+    assert (script.returncode, script.stderr) == (0, "")
+    assert "_BEIR_HYBRID_COMPLETE" in script.stdout
+    outcome = run_program("--install-completion", shell, **quiet)
+    assert (outcome.returncode, outcome.stderr) == (0, "")
+    files = [path.read_text() for path in tmp_path.rglob("*") if path.is_file()]
+    assert any(script.stdout.strip() in text for text in files)
 
 
-def test_help_names_the_new_commands() -> None:
-    done = subprocess.run([sys.executable, "-m", "beir_hybrid", "--help"], capture_output=True,
+def test_help_lists_compare_and_plot() -> None:
+    outcome = subprocess.run([sys.executable, "-m", "beir_hybrid", "--help"], capture_output=True,
                           text=True, check=True)  # fmt: skip
-    assert re.search(r"│ compare\s+Compare systems", done.stdout)
-    assert re.search(r"│ plot\s+Plot results", done.stdout)
+    assert re.search(r"│ compare\s+Compare systems", outcome.stdout)
+    assert re.search(r"│ plot\s+Plot results", outcome.stdout)

@@ -1,4 +1,4 @@
-"""Trainers draw what the sampler plans, alone and together, from the start and resumed."""
+"""Trainers in one and two processes use the batches of the sampler, also resumed."""
 
 import json
 import os
@@ -31,12 +31,12 @@ def run_in_two_processes(*runs: dict[str, Any] | str) -> str:
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2",
                "--master-port", "0", "--rdzv-backend", "c10d", "--rdzv-endpoint", "127.0.0.1:0",
                "-m", "tests.training_run", json.dumps(runs)]  # fmt: skip
-    done = subprocess.run(
+    process = subprocess.run(
         command, cwd=ROOT, env=os.environ | {"OMP_NUM_THREADS": "1"}, capture_output=True,
         text=True, check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    return done.stderr
+    assert process.returncode == 0, process.stderr[-3000:]
+    return process.stderr
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +59,10 @@ def two_process_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {"folder": str(folder / "gathered"), "gather": True},
         {"folder": stopped, "stop": 8},  # of 5 steps an epoch
     )
-    said = run_in_two_processes(
+    output = run_in_two_processes(
         {"folder": stopped, "resume": "checkpoint-8"}, str(folder / "twice")
     )
-    (folder / "said").write_text(said)
+    (folder / "said").write_text(output)
     return folder
 
 
@@ -77,24 +77,24 @@ def plan_labels(epochs: int, world: int) -> list[list[list[int]]]:
     return batches
 
 
-def test_one_process_draws_the_plan_and_resumes_in_the_middle(single_process_runs: Path) -> None:
-    (whole,) = read_lines(single_process_runs / "whole", 1)
+def test_one_process_follows_the_sampler_and_resumes(single_process_runs: Path) -> None:
+    (lines,) = read_lines(single_process_runs / "whole", 1)
     expected = plan_labels(3, 1)
     assert len(expected) == 3 * 11  # 42 groups in batches of 4, one of them short
-    assert [line["labels"] for line in whole] == expected
+    assert [line["labels"] for line in lines] == expected
     # Stopped in the second epoch, the rest is drawn as if nothing had been.
-    (first,) = read_lines(single_process_runs / "stopped", 1)
-    assert [line["labels"] for line in first] == expected[:15]
-    (rest,) = read_lines(single_process_runs / "stopped", 1, "checkpoint-15")
-    assert [line["labels"] for line in rest] == expected[15:]
+    (first_lines,) = read_lines(single_process_runs / "stopped", 1)
+    assert [line["labels"] for line in first_lines] == expected[:15]
+    (resumed_lines,) = read_lines(single_process_runs / "stopped", 1, "checkpoint-15")
+    assert [line["labels"] for line in resumed_lines] == expected[15:]
     # The losses go on as well.
-    assert [line["loss"] for line in rest] == pytest.approx(
-        [line["loss"] for line in whole[15:]], abs=1e-5
+    assert [line["loss"] for line in resumed_lines] == pytest.approx(
+        [line["loss"] for line in lines[15:]], abs=1e-5
     )
 
 
 @pytest.mark.parametrize("gather", [False, True])
-def test_two_processes_draw_together(two_process_runs: Path, gather: bool) -> None:
+def test_two_processes_share_the_plan(two_process_runs: Path, gather: bool) -> None:
     ranks = read_lines(two_process_runs / ("gathered" if gather else "whole"), 2)
     expected = plan_labels(3, 2)
     assert len(expected) == 3 * 10  # 5 pairs of full batches; 2 groups are left out
@@ -106,15 +106,15 @@ def test_two_processes_draw_together(two_process_runs: Path, gather: bool) -> No
         ]
         labels = torch.cat([torch.tensor(line["labels"]) for line in step])
         if gather:  # the mean over processes is the loss of one process on the joined batch
-            alone = HybridContrastiveLoss(None).compute_loss_from_embeddings(joint, labels)
-            assert np.mean([line["loss"] for line in step]) == pytest.approx(alone.item(), abs=1e-5)
+            loss = HybridContrastiveLoss(None).compute_loss_from_embeddings(joint, labels)
+            assert np.mean([line["loss"] for line in step]) == pytest.approx(loss.item(), abs=1e-5)
         else:
             for line in step:
-                own = [torch.tensor(column) for column in line["vectors"]]
-                alone = HybridContrastiveLoss(None).compute_loss_from_embeddings(
-                    own, torch.tensor(line["labels"])
+                columns = [torch.tensor(column) for column in line["vectors"]]
+                loss = HybridContrastiveLoss(None).compute_loss_from_embeddings(
+                    columns, torch.tensor(line["labels"])
                 )
-                assert line["loss"] == pytest.approx(alone.item(), abs=1e-5)
+                assert line["loss"] == pytest.approx(loss.item(), abs=1e-5)
 
 
 def test_two_processes_resume_in_the_second_epoch(two_process_runs: Path) -> None:
@@ -124,7 +124,7 @@ def test_two_processes_resume_in_the_second_epoch(two_process_runs: Path) -> Non
         assert [line["labels"] for step in zip(*ranks, strict=True) for line in step] == part
 
 
-def test_two_processes_find_it_done(two_process_runs: Path) -> None:
+def test_two_processes_skip_a_finished_training(two_process_runs: Path) -> None:
     # Once by each.
     assert (two_process_runs / "said").read_text().count("twice is trained already") == 2
     record = json.loads((two_process_runs / "twice" / "training.json").read_text())

@@ -31,9 +31,9 @@ def run_block(block: Block, folder: Path, names: dict[str, Any]) -> None:
             exec(compile(block.code, "a page", "exec"), names)  # noqa: S102 - our own pages
         check_output(block.expected, printed.getvalue())
     elif block.language == "sh":
-        found = "".join(map(run_line, block.code.replace("\\\n", "").splitlines()))
+        output = "".join(map(run_line, block.code.replace("\\\n", "").splitlines()))
         if block.output is not None:
-            check_output(block.output, found)
+            check_output(block.output, output)
     assert Path.cwd() == folder
 
 
@@ -44,8 +44,8 @@ def run_line(line: str) -> str:
         assert not words or words[0] in ("make", "pip", "git")
         return ""
     program = Path(sys.executable).with_name(words[0])
-    done = subprocess.run([program, *words[1:]], check=True, stdout=subprocess.PIPE, text=True)
-    return done.stdout
+    process = subprocess.run([program, *words[1:]], check=True, stdout=subprocess.PIPE, text=True)
+    return process.stdout
 
 
 def enter_folder(codes: list[str], folder: Path, request: pytest.FixtureRequest) -> None:
@@ -56,7 +56,7 @@ def enter_folder(codes: list[str], folder: Path, request: pytest.FixtureRequest)
 
 
 @pytest.mark.parametrize("name", RUN)
-def test_block_of_the_readme(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_readme_block(name: str, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Each stands on its own."""
     enter_folder([RUN[name].code], tmp_path, request)
     run_block(RUN[name], tmp_path, {"__name__": "__main__"})
@@ -65,10 +65,10 @@ def test_block_of_the_readme(name: str, tmp_path: Path, request: pytest.FixtureR
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.stem))
 def test_page(page: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Blocks of a page go on from each other."""
-    shown = [block for block in read_blocks(page) if block.language in ("python", "sh")]
-    enter_folder([block.code for block in shown], tmp_path, request)
+    page_blocks = [block for block in read_blocks(page) if block.language in ("python", "sh")]
+    enter_folder([block.code for block in page_blocks], tmp_path, request)
     names: dict[str, Any] = {"__name__": "__main__"}
-    for block in shown:
+    for block in page_blocks:
         run_block(block, tmp_path, names)
 
 
@@ -82,7 +82,7 @@ CONSOLE = [
 
 
 @pytest.mark.parametrize("line", CONSOLE)
-def test_console_lines_name_commands_and_options_that_there_are(line: str) -> None:
+def test_console_lines_use_existing_commands_and_options(line: str) -> None:
     """They name models of the hub, so they are read and not run."""
     from sentence_transformers import SentenceTransformerTrainingArguments
     from typer.main import get_command
@@ -96,37 +96,43 @@ def test_console_lines_name_commands_and_options_that_there_are(line: str) -> No
         name = words.pop(0)
         command = command.commands[name]
     context = command.make_context(name, words)
-    left = {word.removeprefix("--").replace("-", "_") for word in context.args if word[:2] == "--"}
+    unknown_options = {
+        word.removeprefix("--").replace("-", "_") for word in context.args if word[:2] == "--"
+    }
     if name != "pyserini":  # what is behind its -- is Pyserini's
         fields = SentenceTransformerTrainingArguments.__dataclass_fields__
-        assert left <= {*fields}
+        assert unknown_options <= {*fields}
 
 
-def test_python_blocks_need_only_what_the_page_installs() -> None:
+def test_python_blocks_import_only_installed_packages() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    needed = re.findall(r"^([\w-]+)", "\n".join(project["dependencies"]), re.MULTILINE)
-    lines = [line for one in EVERY if one.language == "sh" for line in one.code.splitlines()]
+    packages = re.findall(r"^([\w-]+)", "\n".join(project["dependencies"]), re.MULTILINE)
+    lines = [line for block in EVERY if block.language == "sh" for line in block.code.splitlines()]
     for extras in re.findall(r"'\.\[([\w,]+)\]'", "\n".join(lines)):
         for extra in extras.split(","):
-            needed += re.findall(r"[\w-]+", " ".join(project["optional-dependencies"][extra]))
-    shown = [line.split()[2:] for line in lines if line.startswith("pip")]
-    named = {
-        word.replace("-", "_") for word in [*needed, project["name"], *itertools.chain(*shown)]
+            packages += re.findall(r"[\w-]+", " ".join(project["optional-dependencies"][extra]))
+    pip_arguments = [line.split()[2:] for line in lines if line.startswith("pip")]
+    installed_modules = {
+        word.replace("-", "_")
+        for word in [*packages, project["name"], *itertools.chain(*pip_arguments)]
     }
-    named |= {"tokenizers", *sys.stdlib_module_names}  # the former comes with transformers
-    named |= {"PIL"} if "pillow" in named else set()
+    installed_modules |= {
+        "tokenizers",
+        *sys.stdlib_module_names,
+    }  # the former comes with transformers
+    installed_modules |= {"PIL"} if "pillow" in installed_modules else set()
     for block in EVERY:
         if block.language == "python":
             for module in re.findall(r"^(?:import|from) (\w+)", block.code, re.MULTILINE):
-                assert module in named
+                assert module in installed_modules
 
 
-def test_ci_calls_the_commands_of_the_readme() -> None:
-    called = (ROOT / ".ci" / "run").read_text("utf-8")
-    made = " ".join(re.findall(r"^make (.*)$", called, re.MULTILINE)).split()
-    assert {"check", "test"} <= set(made)
+def test_ci_runs_the_commands_of_the_readme() -> None:
+    script = (ROOT / ".ci" / "run").read_text("utf-8")
+    targets = " ".join(re.findall(r"^make (.*)$", script, re.MULTILINE)).split()
+    assert {"check", "test"} <= set(targets)
     first = next(block.code for block in ALONE.values() if block.language == "sh")
-    shown = {line.split("#")[0].strip() for line in first.splitlines()}
-    assert "make test" in shown
-    assert shown <= {"make quickstart", "make test", "make check"}
+    commands = {line.split("#")[0].strip() for line in first.splitlines()}
+    assert "make test" in commands
+    assert commands <= {"make quickstart", "make test", "make check"}
     assert os.access(ROOT / ".ci" / "run", os.X_OK)

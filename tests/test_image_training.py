@@ -1,4 +1,4 @@
-"""Captions and pictures train together: who is drawn, what is masked, what is learnt."""
+"""Training on captions and images: batches, masks, towers, adapters, caches."""
 
 import json
 import logging
@@ -53,15 +53,15 @@ SMALL: dict[str, Any] = {
 
 
 def paint_image(path: Path, top: str, low: str) -> Path:
-    """Paint a picture of two colours."""
-    picture = Image.new("RGB", (32, 32), COLOURS[top][2])
-    picture.paste(COLOURS[low][2], (0, 16, 32, 32))
-    picture.save(path)
+    """Paint a image of two colours."""
+    image = Image.new("RGB", (32, 32), COLOURS[top][2])
+    image.paste(COLOURS[low][2], (0, 16, 32, 32))
+    image.save(path)
     return path
 
 
 def write_flags(folder: Path, n: int = 60) -> list[dict[str, Any]]:
-    """Paint pictures and describe each in three languages, as a folder that `load` takes."""
+    """Paint images and describe each in three languages, as a folder that `load` takes."""
     rows: list[dict[str, Any]] = []
     for top in COLOURS:
         for low in list(COLOURS)[: n - len(rows)]:
@@ -71,8 +71,8 @@ def write_flags(folder: Path, n: int = 60) -> list[dict[str, Any]]:
                 "de": f"{COLOURS[top][0]} auf {COLOURS[low][0]}",
                 "fr": f"{COLOURS[top][1]} sur {COLOURS[low][1]}",
             }
-            one = f"{top}-{low}"
-            rows.append({"id": one, "image": f"{one}.png", "captions": captions})
+            flag_id = f"{top}-{low}"
+            rows.append({"id": flag_id, "image": f"{flag_id}.png", "captions": captions})
     text = "".join(json.dumps(row) + "\n" for row in rows)
     (folder / "captions.jsonl").write_text(text, "utf-8")
     return rows
@@ -80,7 +80,7 @@ def write_flags(folder: Path, n: int = 60) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def flag_collection(tmp_path_factory: pytest.TempPathFactory) -> Collection:
-    """Sixty pictures, each with a caption in each of three languages."""
+    """Sixty images, each with a caption in each of three languages."""
     before = os.environ.get("BEIR_HYBRID_CACHE")
     folder = tmp_path_factory.mktemp("flags")
     os.environ["BEIR_HYBRID_CACHE"] = str(folder / "cache")
@@ -104,7 +104,7 @@ def clip_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_four_images(folder: Path) -> list[dict[str, Any]]:
-    """Return groups of four pictures: one with two English captions, one that is its twin."""
+    """Return groups of four images: one with two English captions, one that is its twin."""
     for name, top in (("a", "red"), ("b", "blue"), ("c", "green"), ("twin", "red")):
         paint_image(folder / f"{name}.png", top, "white")
     captions: list[dict[str, Any]] = [
@@ -125,7 +125,7 @@ def checksum(path: Path) -> str:
     return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
 
 
-def test_groups_of_a_collection_by_hand(tmp_path: Path) -> None:
+def test_pairs_from_a_collection_by_hand(tmp_path: Path) -> None:
     write_four_images(tmp_path)
     pairs = bh.pairs_from_collection(bh.load("jsonl-image-text", path=tmp_path))
     assert pairs.languages == ("de", "en", "image")
@@ -138,7 +138,7 @@ def test_groups_of_a_collection_by_hand(tmp_path: Path) -> None:
     assert table["a#0"]["positive.image"] == checksum(tmp_path / "a.png")
     assert table["twin#0"]["positive.image"] == checksum(tmp_path / "a.png")
     assert [row["query.image"] for row in table.values()] == [None] * 5
-    # Everything that fits the picture answers each caption of it, of its twin too.
+    # Everything that fits the image answers each caption of it, of its twin too.
     texts = ["Rot", "red", "scarlet", "Rot wie Blut", checksum(tmp_path / "a.png")]
     order = [row["id"] for row in pairs.data.table.to_pylist()]
     for name in ("a#0", "a#1", "twin#0"):
@@ -158,14 +158,14 @@ def test_a_caption_is_never_its_own_passage(tmp_path: Path) -> None:
             rows = [row for batch in sampler for row in pairs.__getitems__(batch)]
             assert rows
             assert all(row["anchor"] != row["positive"] for row in rows)
-    # What is left of one language: two captions of a picture, and those of twins.
+    # What is left of one language: two captions of a image, and those of twins.
     sampler = bh.HybridBatchSampler(pairs, 1, strategy="x-x-mono")
-    found = {
+    texts = {
         (row["anchor"], row["positive"]) for batch in sampler for row in pairs.__getitems__(batch)
     }
-    assert ("red", "scarlet") in found
-    assert ("scarlet", "red") in found
-    assert not {"Blau", "blue", "green"} & {anchor for anchor, _ in found}
+    assert ("red", "scarlet") in texts
+    assert ("scarlet", "red") in texts
+    assert not {"Blau", "blue", "green"} & {anchor for anchor, _ in texts}
 
 
 def decode_batch(pairs: ParallelPairs, batch: list[int]) -> list[SampledRow]:
@@ -174,14 +174,14 @@ def decode_batch(pairs: ParallelPairs, batch: list[int]) -> list[SampledRow]:
 
 def name_batch_kind(rows: list[SampledRow]) -> str:
     """Say what a batch is, by its languages alone."""
-    asked, answered = ({row[at] for row in rows} for at in (1, 2))
-    if answered == {"image"}:
-        return "image" if len(asked) == 1 else "image-rows"
-    assert "image" not in answered
-    same = {row.query_language == row.passage_language for row in rows}
-    assert len(same) == 1
-    if same == {True}:
-        return "mono" if len(asked) == 1 else "mono-rows"
+    query_languages, passage_languages = ({row[at] for row in rows} for at in (1, 2))
+    if passage_languages == {"image"}:
+        return "image" if len(query_languages) == 1 else "image-rows"
+    assert "image" not in passage_languages
+    is_monolingual = {row.query_language == row.passage_language for row in rows}
+    assert len(is_monolingual) == 1
+    if is_monolingual == {True}:
+        return "mono" if len(query_languages) == 1 else "mono-rows"
     return "cross" if len({row[1:] for row in rows}) == 1 else "cross-rows"
 
 
@@ -204,22 +204,22 @@ def test_batches_of_each_strategy(flag_pairs: ParallelPairs, name: str, kinds: s
     assert sorted(decode_batch(flag_pairs, [code])[0].group for b in batches for code in b) == list(
         range(60)
     )
-    found = Counter(name_batch_kind(decode_batch(flag_pairs, batch)) for batch in batches)
-    assert set(found) == kinds
+    counts = Counter(name_batch_kind(decode_batch(flag_pairs, batch)) for batch in batches)
+    assert set(counts) == kinds
     audit = sampler.audit()
-    assert audit.batches == found
+    assert audit.batches == counts
     rows = Counter(
         "-".join(decode_batch(flag_pairs, [code])[0][1:]) for batch in batches for code in batch
     )
     assert audit.rows == rows
     if kinds == {"image"}:
         assert set(rows) == {"de-image", "en-image", "fr-image"}
-    again = bh.HybridBatchSampler(flag_pairs, 6, seed=1, strategy=name)
-    assert list(again) == batches  # of the seed alone
+    second_sampler = bh.HybridBatchSampler(flag_pairs, 6, seed=1, strategy=name)
+    assert list(second_sampler) == batches  # of the seed alone
     assert list(bh.HybridBatchSampler(flag_pairs, 6, seed=2, strategy=name)) != batches
 
 
-def test_rows_are_pictures_or_texts(flag_pairs: ParallelPairs) -> None:
+def test_rows_have_images_or_texts(flag_pairs: ParallelPairs) -> None:
     de, image = flag_pairs.languages.index("de"), flag_pairs.languages.index("image")
     row, text = flag_pairs.__getitems__(
         [int(flag_pairs.encode_rows(1, de, image)), int(flag_pairs.encode_rows(1, de, 1))]
@@ -230,13 +230,13 @@ def test_rows_are_pictures_or_texts(flag_pairs: ParallelPairs) -> None:
     assert row["positive"].getpixel((3, 20)) == COLOURS["blue"][2]
     path = flag_pairs.data.table["path.image"][1].as_py()
     assert row["label"][0] == hash_text(checksum(Path(path)))
-    assert flag_pairs[1]["positive"].size == (32, 32)  # a plain index shows the picture
+    assert flag_pairs[1]["positive"].size == (32, 32)  # a plain index shows the image
     plain = flag_pairs.select([1, 2])
     assert plain[0]["positive"].getpixel((3, 20)) == COLOURS["blue"][2]
     assert flag_pairs.select_columns(["anchor"])[1] == {"anchor": "rot auf blau"}
 
 
-def test_pictures_that_have_changed_are_not_shown(tmp_path: Path, clip_folder: Path) -> None:
+def test_changed_images_are_refused(tmp_path: Path, clip_folder: Path) -> None:
     write_four_images(tmp_path)
     pairs = bh.pairs_from_collection(bh.load("jsonl-image-text", path=tmp_path))
     ids = pairs.data.table["id"].to_pylist()
@@ -252,15 +252,15 @@ def test_pictures_that_have_changed_are_not_shown(tmp_path: Path, clip_folder: P
     assert pairs[ids.index("c#0")]["positive"].getpixel((3, 3)) == COLOURS["green"][2]
 
 
-def test_alpha_is_the_share_of_pictures(flag_pairs: ParallelPairs) -> None:
-    found: Counter[str] = Counter()
+def test_alpha_is_the_share_of_image_batches(flag_pairs: ParallelPairs) -> None:
+    counts: Counter[str] = Counter()
     for seed in range(40):
         sampler = bh.HybridBatchSampler(
             flag_pairs, 6, seed=seed, strategy=bh.parse_strategy("hybrid-image", alpha=0.3)
         )
-        found += sampler.audit().batches
-    share = found["image"] / found.total()
-    assert found.total() == 400
+        counts += sampler.audit().batches
+    share = counts["image"] / counts.total()
+    assert counts.total() == 400
     assert abs(share - 0.3) < 4 * math.sqrt(0.3 * 0.7 / 400)
 
 
@@ -270,13 +270,13 @@ def test_languages_are_drawn_by_temperature(tmp_path: Path) -> None:
         {"query": {"de": f"d{n}"} if n % 4 else {"de": f"d{n}", "en": f"e{n}"}, "image": str(path)}
         for n in range(20)
     ]
-    pairs = pairs_from_groups(groups)  # 20 German captions, 5 English ones; one picture
+    pairs = pairs_from_groups(groups)  # 20 German captions, 5 English ones; one image
     counts: dict[float, Counter[str]] = {}
     for heat in (0.0, 1.0):
         counts[heat] = Counter()
         for seed in range(300):
-            how = bh.parse_strategy("x-image", temperature=heat)
-            sampler = bh.HybridBatchSampler(pairs, 1, seed=seed, strategy=how)
+            strategy = bh.parse_strategy("x-image", temperature=heat)
+            sampler = bh.HybridBatchSampler(pairs, 1, seed=seed, strategy=strategy)
             counts[heat][decode_batch(pairs, next(iter(sampler)))[0].query_language] += 1
     assert abs(counts[0.0]["en"] / 300 - 1 / 2) < 4 * math.sqrt(1 / 4 / 300)
     assert abs(counts[1.0]["en"] / 300 - 1 / 5) < 4 * math.sqrt(0.16 / 300)
@@ -285,21 +285,21 @@ def test_languages_are_drawn_by_temperature(tmp_path: Path) -> None:
 def test_processes_share_a_kind(flag_pairs: ParallelPairs) -> None:
     sampler = bh.HybridBatchSampler(flag_pairs, 5, seed=4, strategy="hybrid-image", world_size=2)
     batches = list(sampler)
-    for one, two in zip(batches[::2], batches[1::2], strict=True):
-        assert name_batch_kind(decode_batch(flag_pairs, one)) == name_batch_kind(
-            decode_batch(flag_pairs, two)
+    for first, second in zip(batches[::2], batches[1::2], strict=True):
+        assert name_batch_kind(decode_batch(flag_pairs, first)) == name_batch_kind(
+            decode_batch(flag_pairs, second)
         )
-        both = [row.group for row in decode_batch(flag_pairs, one + two)]
-        assert len(set(both)) == 10
+        groups = [row.group for row in decode_batch(flag_pairs, first + second)]
+        assert len(set(groups)) == 10
 
 
-def test_without_pictures_nothing_is_drawn() -> None:
+def test_image_strategies_need_images() -> None:
     text = pairs_from_groups([{"query": {"de": "a"}, "positive": {"de": "b"}}])
     with pytest.raises(BadData, match="x-image draws images, and no group has one"):
         bh.HybridBatchSampler(text, 1, strategy="x-image")
 
 
-def test_twins_never_share_a_batch_and_are_masked(tmp_path: Path) -> None:
+def test_equal_images_never_share_a_batch_and_are_masked(tmp_path: Path) -> None:
     write_four_images(tmp_path)
     groups = [
         {"id": "a", "query": {"en": "red"}, "image": str(tmp_path / "a.png")},
@@ -313,26 +313,26 @@ def test_twins_never_share_a_batch_and_are_masked(tmp_path: Path) -> None:
                 pairs.data.table["id"][row.group].as_py() for row in decode_batch(pairs, batch)
             }
             assert names != {"a", "twin"}
-    # A loss that sees them together all the same: s = 1 for a caption and its own picture, or its
+    # A loss that sees them together all the same: s = 1 for a caption and its own image, or its
     # twin, and 0 for all others; at temperature 1.
     labels = torch.tensor([pairs[at]["label"] for at in range(3)])
-    asked = torch.tensor([[1.0, 0], [0, 1.0], [1.0, 0]], dtype=torch.float64)
+    queries = torch.tensor([[1.0, 0], [0, 1.0], [1.0, 0]], dtype=torch.float64)
     loss = bh.HybridContrastiveLoss(None, temperature=1.0)
-    masked = loss.compute_loss_from_embeddings([asked, asked.clone()], labels)
+    masked = loss.compute_loss_from_embeddings([queries, queries.clone()], labels)
     e = math.e
-    # a and twin: own picture against blue; blue: against both.
+    # a and twin: own image against blue; blue: against both.
     expected = (2 * math.log(1 + 1 / e) + math.log(1 + 2 / e)) / 3
     assert masked.item() == pytest.approx(expected, abs=1e-12)
-    blind = bh.HybridContrastiveLoss(None, temperature=1.0, mask=False)
-    wrong = (2 * math.log(2 + 1 / e) + math.log(1 + 2 / e)) / 3
-    found = blind.compute_loss_from_embeddings([asked, asked.clone()], labels)
-    assert found.item() == pytest.approx(wrong, abs=1e-12)
-    both = bh.HybridContrastiveLoss(None, temperature=1.0, symmetric=True)
-    found = both.compute_loss_from_embeddings([asked, asked.clone()], labels)
-    assert found.item() == pytest.approx(expected, abs=1e-12)  # the matrix is symmetric
+    unmasked_loss = bh.HybridContrastiveLoss(None, temperature=1.0, mask=False)
+    unmasked = (2 * math.log(2 + 1 / e) + math.log(1 + 2 / e)) / 3
+    value = unmasked_loss.compute_loss_from_embeddings([queries, queries.clone()], labels)
+    assert value.item() == pytest.approx(unmasked, abs=1e-12)
+    symmetric_loss = bh.HybridContrastiveLoss(None, temperature=1.0, symmetric=True)
+    value = symmetric_loss.compute_loss_from_embeddings([queries, queries.clone()], labels)
+    assert value.item() == pytest.approx(expected, abs=1e-12)  # the matrix is symmetric
 
 
-def test_other_captions_of_a_picture_are_masked(tmp_path: Path) -> None:
+def test_other_captions_of_an_image_are_masked(tmp_path: Path) -> None:
     write_four_images(tmp_path)
     pairs = bh.pairs_from_collection(bh.load("jsonl-image-text", path=tmp_path))
     order = pairs.data.table["id"].to_pylist()
@@ -346,16 +346,18 @@ def test_other_captions_of_a_picture_are_masked(tmp_path: Path) -> None:
     assert rows[0]["positive"] in ("red", "scarlet")
     assert (rows[1]["anchor"], rows[1]["positive"]) == ("Blau", "blue")
     labels = torch.tensor([row["label"] for row in rows])
-    asked = torch.tensor([[1.0, 0], [0, 1.0], [1.0, 0]], dtype=torch.float64)
+    queries = torch.tensor([[1.0, 0], [0, 1.0], [1.0, 0]], dtype=torch.float64)
     loss = bh.HybridContrastiveLoss(None, temperature=0.5)
-    found = loss.compute_loss_from_embeddings([asked, asked.clone()], labels)
+    value = loss.compute_loss_from_embeddings([queries, queries.clone()], labels)
     squared = math.exp(2)
     expected = (2 * math.log(1 + 1 / squared) + math.log(1 + 2 / squared)) / 3
-    assert found.item() == pytest.approx(expected, abs=1e-12)
+    assert value.item() == pytest.approx(expected, abs=1e-12)
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "parquet"])
-def test_files_name_pictures(tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture) -> None:
+def test_files_with_paths_of_images(
+    tmp_path: Path, kind: str, caplog: pytest.LogCaptureFixture
+) -> None:
     (tmp_path / "pics").mkdir()
     paint_image(tmp_path / "pics" / "a.png", "red", "blue")
     shutil.copy(tmp_path / "pics" / "a.png", tmp_path / "pics" / "twin.png")
@@ -390,7 +392,7 @@ def test_files_name_pictures(tmp_path: Path, kind: str, caplog: pytest.LogCaptur
         assert pairs.groups.has_passage[:, 2].tolist() == [True, True, False, True]
         assert pairs[0]["positive"].getpixel((3, 3)) == COLOURS["red"][2]
         assert pairs[2]["positive"] == "Da"
-    # A changed picture has another number: its text is that of its file.
+    # A changed image has another number: its text is that of its file.
     before = pairs.groups.gold_hashes[0, 2]
     paint_image(tmp_path / "pics" / "a.png", "green", "white")
     changed = read_pairs(file)
@@ -407,7 +409,7 @@ def test_files_name_pictures(tmp_path: Path, kind: str, caplog: pytest.LogCaptur
         read_pairs(file)
 
 
-def test_groups_that_make_no_sense(tmp_path: Path) -> None:
+def test_invalid_groups(tmp_path: Path) -> None:
     path = paint_image(tmp_path / "a.png", "red", "blue")
     with pytest.raises(BadData, match="group '0': image is 7; it must be the path of an image"):
         pairs_from_groups([{"query": {"de": "Rot"}, "image": 7}])
@@ -418,55 +420,55 @@ def test_groups_that_make_no_sense(tmp_path: Path) -> None:
         pairs_from_groups([group | {"image": str(path)}], negatives=1)
 
 
-def test_joined_with_texts(tmp_path: Path) -> None:
+def test_join_images_and_texts(tmp_path: Path) -> None:
     path = paint_image(tmp_path / "a.png", "red", "blue")
-    seen = pairs_from_groups([{"query": {"de": "Rot"}, "image": str(path)}], name="seen")
+    image_pairs = pairs_from_groups([{"query": {"de": "Rot"}, "image": str(path)}], name="seen")
     texts = pairs_from_groups(
         [{"query": {"zu": "a"}, "positive": {"zu": "a", "de": "b"}}], name="texts"
     )
-    both = join_pairs([seen, texts])
-    assert both.languages == ("de", "zu", "image")  # pictures are last
-    assert both.subset([0]).languages == both.languages
-    assert both.subset([0])[0]["positive"].size == (32, 32)
-    mono = bh.HybridBatchSampler(both, 1, strategy="x-x-mono")
-    # Texts that are their own passages stay as they were where no picture is.
-    assert [decode_batch(both, batch)[0] for batch in mono] == [SampledRow(1, "zu", "zu")]
+    joined_pairs = join_pairs([image_pairs, texts])
+    assert joined_pairs.languages == ("de", "zu", "image")  # images are last
+    assert joined_pairs.subset([0]).languages == joined_pairs.languages
+    assert joined_pairs.subset([0])[0]["positive"].size == (32, 32)
+    mono = bh.HybridBatchSampler(joined_pairs, 1, strategy="x-x-mono")
+    # Texts that are their own passages stay as they were where no image is.
+    assert [decode_batch(joined_pairs, batch)[0] for batch in mono] == [SampledRow(1, "zu", "zu")]
 
 
-def test_words_of_captions_alone_are_switched(tmp_path: Path) -> None:
+def test_code_switching_of_captions(tmp_path: Path) -> None:
     path = paint_image(tmp_path / "a.png", "red", "blue")
     pairs = pairs_from_groups([{"query": {"en": "red house"}, "image": str(path)}])
     switch = bh.code_switch(1.0, [{"en": "red", "de": "rot"}, {"en": "sha256", "de": "oh"}])
-    how = bh.parse_strategy("x-image", code_switch=switch)
-    sampler = bh.HybridBatchSampler(pairs, 1, strategy=how)
+    strategy = bh.parse_strategy("x-image", code_switch=switch)
+    sampler = bh.HybridBatchSampler(pairs, 1, strategy=strategy)
     (row,) = pairs.__getitems__(next(iter(sampler)))
     assert row["anchor"] == "rot house"
     assert row["positive"].getpixel((3, 3)) == COLOURS["red"][2]
     assert sampler.coverage == 0.5
 
 
-def measure_hits(model: SentenceTransformer, shown: Collection) -> float:
-    """Return how often the nearest picture is a caption's own, by nothing but the model."""
-    table = shown.passages.to_pylist()
-    pictures = [row for row in table if row["lang"] == "image"]
-    seen = model.encode([Image.open(row["image"]) for row in pictures], normalize_embeddings=True)
-    keys = [row["id"].partition(":")[2] for row in pictures]
-    captions = [row for row in shown.queries.to_pylist() if row["lang"] != "image"]
-    asked = model.encode([row["text"] for row in captions], normalize_embeddings=True)
-    nearest = (asked @ seen.T).argmax(axis=1)
-    own = [keys[at] == row["group"] for at, row in zip(nearest.tolist(), captions, strict=True)]
-    return sum(own) / len(own)
+def measure_hits(model: SentenceTransformer, collection: Collection) -> float:
+    """Return how often the nearest image is a caption's own, by nothing but the model."""
+    table = collection.passages.to_pylist()
+    rows = [row for row in table if row["lang"] == "image"]
+    images = model.encode([Image.open(row["image"]) for row in rows], normalize_embeddings=True)
+    keys = [row["id"].partition(":")[2] for row in rows]
+    captions = [row for row in collection.queries.to_pylist() if row["lang"] != "image"]
+    queries = model.encode([row["text"] for row in captions], normalize_embeddings=True)
+    nearest = (queries @ images.T).argmax(axis=1)
+    is_own = [keys[at] == row["group"] for at, row in zip(nearest.tolist(), captions, strict=True)]
+    return sum(is_own) / len(is_own)
 
 
 def copy_weights(model: SentenceTransformer, part: str) -> dict[str, torch.Tensor]:
-    return {name: one.clone() for name, one in model.state_dict().items() if part in name}
+    return {name: weight.clone() for name, weight in model.state_dict().items() if part in name}
 
 
-def test_captions_find_their_pictures(
+def test_training_improves_image_retrieval(
     tmp_path: Path, clip_folder: Path, flag_collection: Collection, flag_pairs: ParallelPairs
 ) -> None:
     before = measure_hits(SentenceTransformer(str(clip_folder), device="cpu"), flag_collection)
-    trained = bh.train(
+    model = bh.train(
         clip_folder,
         flag_pairs,
         tmp_path,
@@ -476,36 +478,41 @@ def test_captions_find_their_pictures(
         **SMALL | {"per_device_train_batch_size": 30},
     )
     assert before < 0.05  # one of 60
-    assert measure_hits(trained, flag_collection) > 0.15
+    assert measure_hits(model, flag_collection) > 0.15
     record = json.loads((tmp_path / "training.json").read_text())
     assert record["audit"]["batches"] == {"image": 60}
     assert sum(record["audit"]["rows"].values()) == 60 * 30
     assert set(record["audit"]["rows"]) == {"de-image", "en-image", "fr-image"}
 
 
-def test_a_killed_training_draws_the_same(
+def test_a_killed_training_resumes_with_the_same_batches(
     tmp_path: Path, clip_folder: Path, flag_pairs: ParallelPairs
 ) -> None:
     options = SMALL | {"max_steps": 12, "save_steps": 7, "save_strategy": "steps"}
 
     def run() -> tuple[str, torch.Tensor]:
         model = bh.train(clip_folder, flag_pairs, tmp_path, strategy="hybrid-image", **options)
-        weights = torch.cat([one.flatten() for one in model.parameters()])
+        weights = torch.cat([weight.flatten() for weight in model.parameters()])
         return (tmp_path / "batches.jsonl").read_text(), weights
 
-    drawn, weights = run()
-    kinds = Counter(kind for line in drawn.splitlines() for kind in json.loads(line)["batches"])
+    batches, weights = run()
+    kinds = Counter(kind for line in batches.splitlines() for kind in json.loads(line)["batches"])
     assert set(kinds) == {"image", "cross-rows"}
     simulate_kill(tmp_path, after=7)
-    drawn_again, weights_again = run()
-    assert drawn_again == drawn
-    assert torch.equal(weights, weights_again)
+    resumed_batches, resumed_weights = run()
+    assert resumed_batches == batches
+    assert torch.equal(weights, resumed_weights)
 
 
-def test_what_sees_is_frozen(tmp_path: Path, clip_folder: Path, flag_pairs: ParallelPairs) -> None:
+def test_a_frozen_vision_tower(
+    tmp_path: Path, clip_folder: Path, flag_pairs: ParallelPairs
+) -> None:
     start = SentenceTransformer(str(clip_folder), device="cpu")
-    seen, read = copy_weights(start, "vision_model."), copy_weights(start, "text_model.")
-    trained = bh.train(
+    vision_weights, text_weights = (
+        copy_weights(start, "vision_model."),
+        copy_weights(start, "text_model."),
+    )
+    model = bh.train(
         start,
         flag_pairs,
         tmp_path,
@@ -515,43 +522,45 @@ def test_what_sees_is_frozen(tmp_path: Path, clip_folder: Path, flag_pairs: Para
         **SMALL,
     )
     after, projected = (
-        copy_weights(trained, "vision_model."),
-        copy_weights(trained, "visual_projection."),
+        copy_weights(model, "vision_model."),
+        copy_weights(model, "visual_projection."),
     )
-    assert len(seen) > 20
-    assert all(torch.equal(after[name], one) for name, one in seen.items())
+    assert len(vision_weights) > 20
+    assert all(torch.equal(after[name], weight) for name, weight in vision_weights.items())
     assert all(
-        torch.equal(projected[name], one)
-        for name, one in copy_weights(start, "visual_proj").items()
+        torch.equal(projected[name], weight)
+        for name, weight in copy_weights(start, "visual_proj").items()
     )
-    changed = copy_weights(trained, "text_model.")
-    assert not all(torch.equal(changed[name], one) for name, one in read.items())
-    assert all(one.requires_grad for one in start.parameters())  # as it was before
+    trained_text_weights = copy_weights(model, "text_model.")
+    assert not all(
+        torch.equal(trained_text_weights[name], weight) for name, weight in text_weights.items()
+    )
+    assert all(weight.requires_grad for weight in start.parameters())  # as it was before
     texts = pairs_from_groups(
         [{"query": {"de": f"w{n}"}, "positive": {"de": f"w{n}1"}} for n in range(6)]
     )
-    blind: dict[str, Any] = {
+    options: dict[str, Any] = {
         "strategy": "x-x-mono",
         "tuning": {"freeze": "vision"},
         "max_steps": 1,
         **SMALL,
     }
     with pytest.raises(BadOption, match="freeze is 'vision'; none of the model's parameters"):
-        bh.train(static_model(), texts, tmp_path / "no", **blind)
+        bh.train(static_model(), texts, tmp_path / "no", **options)
     with pytest.raises(BadOption, match="no tower to freeze 'visoin'; did you mean 'vision'"):
         bh.train(clip_folder, flag_pairs, tmp_path / "no", tuning={"freeze": "visoin"})
 
 
-def test_an_early_layer_of_the_text_tower(
+def test_lora_of_one_layer_of_the_text_tower(
     tmp_path: Path, clip_folder: Path, flag_pairs: ParallelPairs
 ) -> None:
     pytest.importorskip("peft")
     start = SentenceTransformer(str(clip_folder), device="cpu")
-    trained = bh.train(
+    model = bh.train(
         clip_folder, flag_pairs, tmp_path / "out", strategy="x-image", max_steps=3,
         tuning={"lora": {"layers": [0], "r": 2}}, **SMALL,
     )  # fmt: skip
-    before, after = copy_weights(start, ""), copy_weights(trained, "")
+    before, after = copy_weights(start, ""), copy_weights(model, "")
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     attention = "text_model.encoder.layers.0.self_attn"
     assert {name.partition("text_model.")[1] for name in changed} == {"text_model."}
@@ -570,16 +579,14 @@ def test_an_early_layer_of_the_text_tower(
         )
 
 
-def test_texts_are_texts_and_padded_as_the_model_reads_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_texts_are_padded_as_in_encoding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     paint_image(tmp_path / "w1.png", "red", "blue")
     captions = [f"w{n}" + " w9" * n for n in range(7)] + ["w1.png"]  # and that is a file, too
-    pictures = [paint_image(tmp_path / f"{n}.png", one, "red") for n, one in enumerate(COLOURS)]
+    images = [paint_image(tmp_path / f"{n}.png", one, "red") for n, one in enumerate(COLOURS)]
     pairs = pairs_from_groups(
         {"query": {"de": text}, "image": str(path)}
-        for text, path in zip(captions, pictures, strict=True)
+        for text, path in zip(captions, images, strict=True)
     )
     start = SentenceTransformer(str(tiny_siglip(tmp_path / "siglip")), device="cpu")
     ids = start.tokenizer(
@@ -588,11 +595,11 @@ def test_texts_are_texts_and_padded_as_the_model_reads_them(
     )["input_ids"]  # fmt: skip
     body: Any = start.transformers_model
     with torch.inference_mode():
-        texts = body.get_text_features(ids).pooler_output
-    texts = torch.nn.functional.normalize(texts)
-    seen = torch.as_tensor(start.encode([Image.open(path) for path in pictures],
+        text_vectors = body.get_text_features(ids).pooler_output
+    text_vectors = torch.nn.functional.normalize(text_vectors)
+    image_vectors = torch.as_tensor(start.encode([Image.open(path) for path in images],
                                         normalize_embeddings=True))  # fmt: skip
-    scores = texts @ seen.T / 0.05
+    scores = text_vectors @ image_vectors.T / 0.05
     expected = (torch.logsumexp(scores, dim=1) - scores.diag()).mean().item()
     options = SMALL | {"per_device_train_batch_size": 8, "max_steps": 1, "logging_steps": 1}
     bh.train(start, pairs, tmp_path / "out", strategy="x-image",
@@ -604,7 +611,7 @@ def test_texts_are_texts_and_padded_as_the_model_reads_them(
 
 
 @pytest.mark.parametrize("kind", ["clip", "siglip", "joined"])
-def test_towers_of_each_make(tmp_path: Path, clip_folder: Path, kind: str) -> None:
+def test_towers_of_each_architecture(tmp_path: Path, clip_folder: Path, kind: str) -> None:
     if kind == "joined":
         transformer_model(tmp_path / "bert")
         model = bh.from_vision_text(tmp_path / "bert", clip_folder, device="cpu")
@@ -613,25 +620,25 @@ def test_towers_of_each_make(tmp_path: Path, clip_folder: Path, kind: str) -> No
         model = SentenceTransformer(str(path), device="cpu")
     body: Any = model.transformers_model
     tower = [body.vision_model] + ([] if kind == "siglip" else [body.visual_projection])
-    seen = {id(one) for part in tower for one in part.parameters()}
+    vision_weights = {id(weight) for part in tower for weight in part.parameters()}
     with freeze_tower(model, "vision"):
-        still = {id(one) for one in model.parameters() if not one.requires_grad}
-        assert still == seen
-    assert all(one.requires_grad for one in model.parameters())
+        frozen_weights = {id(weight) for weight in model.parameters() if not weight.requires_grad}
+        assert frozen_weights == vision_weights
+    assert all(weight.requires_grad for weight in model.parameters())
     layer, names = "encoder.layers.0.self_attn", ("q_proj", "v_proj")
     if kind == "joined":  # with a BERT
         layer, names = "encoder.layer.0.attention.self", ("query", "value")
     expected = {f"text_model.{layer}.{name}" for name in names}
     pattern = match_attention_layers(model, [0])
-    found = {name for name, _ in body.named_modules() if re.fullmatch(pattern, name)}
-    assert found == expected
-    whole = match_attention_layers(model, "all")
-    every = {name for name, _ in body.named_modules() if re.fullmatch(whole, name)}
-    assert {name for name in every if ".0." in name} == expected
-    assert all(name.startswith("text_model.") for name in every)
-    for wrong, said in (([], "there are no layers"), ("early", "a list of numbers, or 'all'")):
-        with pytest.raises(BadOption, match=said):
-            match_attention_layers(model, wrong)
+    matched_names = {name for name, _ in body.named_modules() if re.fullmatch(pattern, name)}
+    assert matched_names == expected
+    all_pattern = match_attention_layers(model, "all")
+    all_names = {name for name, _ in body.named_modules() if re.fullmatch(all_pattern, name)}
+    assert {name for name in all_names if ".0." in name} == expected
+    assert all(name.startswith("text_model.") for name in all_names)
+    for layers, message in (([], "there are no layers"), ("early", "a list of numbers, or 'all'")):
+        with pytest.raises(BadOption, match=message):
+            match_attention_layers(model, layers)
 
 
 @pytest.fixture(scope="module")
@@ -663,23 +670,23 @@ def test_an_adapter_for_each_language(
     base = bh.SentenceTransformerEncoder(clip_folder)
     encoder = bh.LanguageAdapters(clip_folder, adapter_folders, flag_collection)
     texts = {lang: flag_pairs.data.table[f"query.{lang}"].to_pylist()[:5] for lang in LANGS}
-    plain = {lang: base.encode_queries(found) for lang, found in texts.items()}
-    mixed = encoder.encode_queries([*texts["de"], *texts["en"], *texts["fr"], "unheard of"])
+    plain = {lang: base.encode_queries(lang_texts) for lang, lang_texts in texts.items()}
+    vectors = encoder.encode_queries([*texts["de"], *texts["en"], *texts["fr"], "unheard of"])
     # English has no adapter, whichever was at work before it.
-    without = base.encode_queries([*texts["en"], "unheard of"])
-    np.testing.assert_array_equal(mixed[[*range(5, 10), 15]], without)
+    plain_vectors = base.encode_queries([*texts["en"], "unheard of"])
+    np.testing.assert_array_equal(vectors[[*range(5, 10), 15]], plain_vectors)
     encoder.encode_in("fr", texts["fr"], "queries")
     np.testing.assert_array_equal(encoder.encode_queries(texts["en"]), plain["en"])
     # The others are as the model that the adapter was merged into has them.
     for at, lang in ((0, "de"), (10, "fr")):
-        merged = bh.SentenceTransformerEncoder(adapter_folders[lang].parent / "model")
-        np.testing.assert_allclose(mixed[at : at + 5], merged.encode_queries(texts[lang]),
+        merged_model = bh.SentenceTransformerEncoder(adapter_folders[lang].parent / "model")
+        np.testing.assert_allclose(vectors[at : at + 5], merged_model.encode_queries(texts[lang]),
                                    atol=1e-5)  # fmt: skip
-        assert np.abs(mixed[at : at + 5] - plain[lang]).max() > 1e-3
+        assert np.abs(vectors[at : at + 5] - plain[lang]).max() > 1e-3
         np.testing.assert_allclose(encoder.encode_in(lang, texts[lang], "passages"),
-                                   mixed[at : at + 5], atol=1e-6)  # fmt: skip
-    picture = Image.open(flag_pairs.data.table["path.image"][0].as_py())
-    np.testing.assert_array_equal(encoder.encode_images([picture]), base.encode_images([picture]))
+                                   vectors[at : at + 5], atol=1e-6)  # fmt: skip
+    image = Image.open(flag_pairs.data.table["path.image"][0].as_py())
+    np.testing.assert_array_equal(encoder.encode_images([image]), base.encode_images([image]))
     assert encoder.fingerprint != base.fingerprint
     assert json.loads(json.dumps(encoder.fingerprint)) == encoder.fingerprint
 
@@ -693,15 +700,15 @@ def test_texts_of_two_languages_have_no_adapter(
     paint_image(tmp_path / "a.png", "red", "blue")
     row = {"id": "a", "image": "a.png", "captions": {"de": ["rose", "rot"], "fr": ["rose"]}}
     (tmp_path / "captions.jsonl").write_text(json.dumps(row), "utf-8")
-    both = bh.load("jsonl-image-text", path=tmp_path)
+    collection = bh.load("jsonl-image-text", path=tmp_path)
     with caplog.at_level(logging.WARNING):
-        encoder = bh.LanguageAdapters(clip_folder, adapter_folders, both)
+        encoder = bh.LanguageAdapters(clip_folder, adapter_folders, collection)
     assert "1 texts are in several languages, and are encoded without an adapter" in caplog.text
     assert encoder.languages == {"rot": "de"}
     base = bh.SentenceTransformerEncoder(clip_folder)
     np.testing.assert_array_equal(encoder.encode_queries(["rose"]), base.encode_queries(["rose"]))
     with pytest.raises(BadData, match="has no adapter"):
-        bh.LanguageAdapters(clip_folder, {"de": tmp_path}, both)
+        bh.LanguageAdapters(clip_folder, {"de": tmp_path}, collection)
 
 
 class TableEncoder:
@@ -717,49 +724,49 @@ class TableEncoder:
     encode_passages = encode_queries
 
 
-def test_a_cache_scores_as_its_formula() -> None:
+def test_tip_cache_scores_equal_the_formula() -> None:
     draw = np.random.default_rng(5)
     names = [f"t{n}" for n in range(11)]
     base = TableEncoder({name: draw.normal(size=4).tolist() for name in names})
     keys, values = base.encode_queries(names[:3]), base.encode_queries(names[3:6])
-    cached = bh.TipCache(base, keys, values, alpha=0.7, beta=2.0)
-    asked, found = names[6:8], names[8:]
-    scores = cached.encode_queries(asked) @ cached.encode_passages(found).T
-    for i, query in enumerate(asked):
-        for j, document in enumerate(found):
+    cache = bh.TipCache(base, keys, values, alpha=0.7, beta=2.0)
+    queries, passages = names[6:8], names[8:]
+    scores = cache.encode_queries(queries) @ cache.encode_passages(passages).T
+    for i, query in enumerate(queries):
+        for j, document in enumerate(passages):
             q, d = base.rows[query], base.rows[document]
-            whole = float(q @ d)
+            score = float(q @ d)
             for k, v in zip(names[:3], names[3:6], strict=True):
                 near = math.exp(-2.0 * (1 - float(q @ base.rows[k])))
-                whole += 0.7 * near * float(base.rows[v] @ d)
-            assert scores[i, j] == pytest.approx(whole, abs=1e-5)
-    plain = bh.TipCache(base, keys, values, alpha=0.0)
-    np.testing.assert_array_equal(plain.encode_queries(asked), base.encode_queries(asked))
+                score += 0.7 * near * float(base.rows[v] @ d)
+            assert scores[i, j] == pytest.approx(score, abs=1e-5)
+    plain_cache = bh.TipCache(base, keys, values, alpha=0.0)
+    np.testing.assert_array_equal(plain_cache.encode_queries(queries), base.encode_queries(queries))
     # One text in two roles has two rows: the store must not take one for the other.
-    assert "prompts" not in cached.fingerprint
-    other = bh.TipCache(base, keys, values, alpha=0.7, beta=3.0)
-    assert other.fingerprint != cached.fingerprint
+    assert "prompts" not in cache.fingerprint
+    other_cache = bh.TipCache(base, keys, values, alpha=0.7, beta=3.0)
+    assert other_cache.fingerprint != cache.fingerprint
     with pytest.raises(BadOption, match="keys of a cache have unit length; row 0 has 2"):
         bh.TipCache(base, 2 * keys, values)
     with pytest.raises(BadOption, match="a row of each"):
         bh.TipCache(base, keys, values[:2])
 
 
-def test_a_cache_of_pairs(clip_folder: Path, flag_pairs: ParallelPairs) -> None:
+def test_tip_cache_from_pairs(clip_folder: Path, flag_pairs: ParallelPairs) -> None:
     base = bh.SentenceTransformerEncoder(clip_folder, normalize=True)
-    some = flag_pairs.subset([0, 5])
-    cached = bh.TipCache.from_pairs(base, some, alpha=1.0, beta=1.0)
-    assert cached.keys.shape == (6, 16)  # two pictures, three languages
-    table = some.data.table
+    two_pairs = flag_pairs.subset([0, 5])
+    cache = bh.TipCache.from_pairs(base, two_pairs, alpha=1.0, beta=1.0)
+    assert cache.keys.shape == (6, 16)  # two images, three languages
+    table = two_pairs.data.table
     captions = [table[f"query.{lang}"][at].as_py() for lang in LANGS for at in range(2)]
-    pictures = [Image.open(path) for path in table["path.image"].to_pylist()]
-    np.testing.assert_allclose(cached.keys, base.encode_queries(captions), atol=1e-5)
-    seen = base.encode_images(pictures)
-    np.testing.assert_allclose(cached.values, np.concatenate([seen] * 3), atol=1e-5)
-    np.testing.assert_array_equal(cached.encode_images(pictures), seen)
+    images = [Image.open(path) for path in table["path.image"].to_pylist()]
+    np.testing.assert_allclose(cache.keys, base.encode_queries(captions), atol=1e-5)
+    image_vectors = base.encode_images(images)
+    np.testing.assert_allclose(cache.values, np.concatenate([image_vectors] * 3), atol=1e-5)
+    np.testing.assert_array_equal(cache.encode_images(images), image_vectors)
 
 
-def test_strategies_side_by_side(
+def test_ablate_image_strategies(
     tmp_path: Path, clip_folder: Path, flag_collection: Collection, flag_pairs: ParallelPairs
 ) -> None:
     trials = bh.ablate(
@@ -783,7 +790,7 @@ def test_strategies_side_by_side(
         assert mean.mean == pytest.approx(measure_hits(model, flag_collection), abs=1e-9)
 
 
-def test_two_processes_learn_what_one_does(
+def test_two_processes_train_the_same_weights_as_one(
     tmp_path: Path, clip_folder: Path, flag_pairs: ParallelPairs
 ) -> None:
     rows = Path(flag_pairs.data.table["path.image"][0].as_py()).parent
@@ -794,10 +801,10 @@ def test_two_processes_learn_what_one_does(
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "-m",
                "beir_hybrid", "train", str(clip_folder), "--train", str(rows), "--output",
                str(tmp_path / "two"), *words]  # fmt: skip
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
     options = SMALL | {"learning_rate": 0.001}
-    one = bh.train(
+    model_of_one = bh.train(
         clip_folder,
         flag_pairs,
         tmp_path / "one",
@@ -808,9 +815,11 @@ def test_two_processes_learn_what_one_does(
     )
     record = json.loads((tmp_path / "one" / "training.json").read_text())
     assert set(record["audit"]["batches"]) == {"image", "cross-rows"}
-    two = SentenceTransformer(str(tmp_path / "two" / "model"), device="cpu")
-    start = SentenceTransformer(str(clip_folder), device="cpu")
-    before, after, both = (copy_weights(model, "") for model in (start, one, two))
+    model_of_two = SentenceTransformer(str(tmp_path / "two" / "model"), device="cpu")
+    start_model = SentenceTransformer(str(clip_folder), device="cpu")
+    before, after, weights_of_two = (
+        copy_weights(model, "") for model in (start_model, model_of_one, model_of_two)
+    )
     assert max((after[name] - before[name]).abs().max().item() for name in before) > 1e-3
     for name, expected in after.items():
-        torch.testing.assert_close(both[name], expected, rtol=0, atol=2e-4, msg=name)
+        torch.testing.assert_close(weights_of_two[name], expected, rtol=0, atol=2e-4, msg=name)

@@ -1,4 +1,4 @@
-"""The loss and its gradients are those of the formula, written out with loops in float64."""
+"""HybridContrastiveLoss and its gradients against the formula, in float64 loops."""
 
 import math
 from collections.abc import Iterable
@@ -21,17 +21,17 @@ N, DIM = 6, 8
 
 def make_vectors(columns: int, seed: int = 0, n: int = N) -> list[Tensor]:
     torch.manual_seed(seed)
-    made = [torch.randn(n, DIM, dtype=torch.float64) for _ in range(columns)]
-    return [column.requires_grad_() for column in made]
+    tensors = [torch.randn(n, DIM, dtype=torch.float64) for _ in range(columns)]
+    return [column.requires_grad_() for column in tensors]
 
 
 def compute_cosine(a: Tensor, b: Tensor) -> Tensor:
     return (a * b).sum() / (a.norm() * b.norm())
 
 
-# Passage, the question's passages in three languages, and behind a -2 a hard negative.
-# Row 1's passage answers row 0 in another language, row 3's hard negative answers row 2, and row 5
-# has the passage of row 4 though not the question's others.
+# The passage, the query's passages in three languages, and behind a -2 a hard negative.
+# Row 1's passage is relevant for row 0 in another language, row 3's hard negative is relevant for
+# row 2, and row 5 has the passage of row 4 though not the query's others.
 LABELS = torch.tensor([
     [10, 10, 20, -1, -2, 90],
     [20, 21, 20, -1, -2, 91],
@@ -45,7 +45,7 @@ LABELS = torch.tensor([
 def compute_reference(
     columns: list[Tensor], labels: Tensor | None, t: float, *, symmetric: bool, weight: float
 ) -> Tensor:
-    """Write the formula out: sums of exponentials, one candidate after the other."""
+    """Compute the loss by its formula, candidate by candidate."""
     translations = columns[-1] if weight else None
     texts = columns[:-1] if weight else columns
     q, d, hard = texts[0], texts[1], texts[2:]
@@ -56,20 +56,20 @@ def compute_reference(
         def number(column: int, j: int) -> int:
             return -7 if labels is None else int(labels[j, 0 if column == 0 else 4 + column])
 
-        own = torch.exp(compute_cosine(q[i], d[i]) / t)
-        below = own
+        own_term = torch.exp(compute_cosine(q[i], d[i]) / t)
+        denominator = own_term
         for column, candidates in enumerate([d, *hard]):
             for j in range(len(q)):
                 if (column, j) != (0, i) and number(column, j) not in golds:
-                    below = below + torch.exp(compute_cosine(q[i], candidates[j]) / t)
-        loss = -torch.log(own / below)
+                    denominator = denominator + torch.exp(compute_cosine(q[i], candidates[j]) / t)
+        loss = -torch.log(own_term / denominator)
         if symmetric:
-            back = own
+            back = own_term
             for j in range(len(q)):
-                answers = labels is not None and int(labels[i, 0]) in labels[j, 1:4].tolist()
-                if j != i and not answers:
+                is_relevant = labels is not None and int(labels[i, 0]) in labels[j, 1:4].tolist()
+                if j != i and not is_relevant:
                     back = back + torch.exp(compute_cosine(q[j], d[i]) / t)
-            loss = (loss - torch.log(own / back)) / 2
+            loss = (loss - torch.log(own_term / back)) / 2
         if translations is not None:
             loss = loss + weight * (1 - compute_cosine(q[i], translations[i]))
         total = total + loss / len(q)
@@ -81,7 +81,7 @@ def compute_reference(
 @pytest.mark.parametrize("weight", [0.0, 0.3])
 @pytest.mark.parametrize("hard", [0, 1])
 @pytest.mark.parametrize("t", [0.05, 1.0])
-def test_it_is_the_formula(
+def test_loss_and_gradients_equal_the_formula(
     labelled: bool, symmetric: bool, weight: float, hard: int, t: float
 ) -> None:
     columns = make_vectors(2 + hard + bool(weight))
@@ -91,19 +91,19 @@ def test_it_is_the_formula(
     ).compute_loss_from_embeddings(columns, labels)
     expected = compute_reference(columns, labels, t, symmetric=symmetric, weight=weight)
     assert loss.item() == pytest.approx(expected.item(), abs=1e-10)
-    found = torch.autograd.grad(loss, columns)
-    wanted = torch.autograd.grad(expected, columns)
-    for one, other in zip(found, wanted, strict=True):
-        torch.testing.assert_close(one, other, rtol=0, atol=1e-10)
+    gradients = torch.autograd.grad(loss, columns)
+    expected_gradients = torch.autograd.grad(expected, columns)
+    for gradient, expected_gradient in zip(gradients, expected_gradients, strict=True):
+        torch.testing.assert_close(gradient, expected_gradient, rtol=0, atol=1e-10)
 
 
-def test_by_hand() -> None:
-    # Two questions at right angles, each on its passage; at temperature 1: -log(e / (e + 1)).
+def test_two_queries_by_hand() -> None:
+    # Two queries at right angles, each on its passage; at temperature 1: -log(e / (e + 1)).
     eye = torch.eye(2, dtype=torch.float64)
     loss = HybridContrastiveLoss(None, temperature=1.0)
     value = loss.compute_loss_from_embeddings([eye, eye])
     assert value.item() == pytest.approx(-math.log(math.e / (math.e + 1)))
-    # The other passage answers the question too: nothing is left to tell apart.
+    # The other passage is relevant too: no negative is left.
     labels = torch.tensor([[1, 1, 2], [2, 1, 2]])
     assert loss.compute_loss_from_embeddings([eye, eye], labels).item() == 0
     unmasked = HybridContrastiveLoss(None, temperature=1.0, mask=False)
@@ -111,7 +111,7 @@ def test_by_hand() -> None:
 
 
 def test_a_shared_thai_passage_is_masked_and_a_german_one_is_not() -> None:
-    # Golds in German and Thai; the two questions share the Thai one alone.
+    # Golds in German and Thai; the two queries share the Thai one alone.
     labels = torch.tensor([[7, 1, 7], [7, 2, 7]])  # both rows are Thai
     columns = make_vectors(2, n=2)
     loss = HybridContrastiveLoss(None)
@@ -122,16 +122,16 @@ def test_a_shared_thai_passage_is_masked_and_a_german_one_is_not() -> None:
 
 
 @pytest.mark.parametrize("hard", [0, 2])
-def test_without_numbers_it_is_sentence_transformers_own(hard: int) -> None:
+def test_loss_without_labels_is_multiple_negatives_ranking(hard: int) -> None:
     columns = make_vectors(2 + hard)
-    theirs = MultipleNegativesRankingLoss(None, scale=1 / 0.07)  # type: ignore[arg-type] # no model
-    expected = theirs.compute_loss_from_embeddings(columns, torch.empty(0))
-    found = HybridContrastiveLoss(None, temperature=0.07).compute_loss_from_embeddings(columns)
-    assert found.item() == pytest.approx(expected.item(), abs=1e-12)
+    reference_loss = MultipleNegativesRankingLoss(None, scale=1 / 0.07)  # type: ignore[arg-type] # no model
+    expected = reference_loss.compute_loss_from_embeddings(columns, torch.empty(0))
+    loss = HybridContrastiveLoss(None, temperature=0.07).compute_loss_from_embeddings(columns)
+    assert loss.item() == pytest.approx(expected.item(), abs=1e-12)
 
 
 class LinearModel(nn.Module):
-    """A model of one layer with dropout, as the losses call it."""
+    """A model of one layer with dropout, with the interface that losses use."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -161,34 +161,34 @@ def compute_gradients(
 @pytest.mark.parametrize("size", [1, 4, 6, 9])
 @pytest.mark.parametrize("symmetric", [True, False])
 @pytest.mark.parametrize("weight", [0.0, 0.3])
-def test_cached_gradients_are_the_plain_ones(size: int, symmetric: bool, weight: float) -> None:
+def test_cached_gradients_equal_plain_ones(size: int, symmetric: bool, weight: float) -> None:
     model = LinearModel().eval()  # dropout off: rows of a chunk would draw other masks
     columns, labels = make_vectors(3 + bool(weight)), LABELS
     options: Any = {"symmetric": symmetric, "consistency": weight}
     plain = compute_gradients(HybridContrastiveLoss(model, **options), model, columns, labels)
-    cached = HybridContrastiveLoss(model, mini_batch_size=size, **options)
-    found = compute_gradients(cached, model, columns, labels)
-    assert found[0] == pytest.approx(plain[0], abs=1e-10)
-    for one, other in zip(found[1], plain[1], strict=True):
-        torch.testing.assert_close(one, other, rtol=0, atol=1e-10)
+    cached_loss = HybridContrastiveLoss(model, mini_batch_size=size, **options)
+    outcome = compute_gradients(cached_loss, model, columns, labels)
+    assert outcome[0] == pytest.approx(plain[0], abs=1e-10)
+    for gradient, expected_gradient in zip(outcome[1], plain[1], strict=True):
+        torch.testing.assert_close(gradient, expected_gradient, rtol=0, atol=1e-10)
 
 
-def test_cached_with_dropout_is_sentence_transformers_own() -> None:
+def test_cached_loss_with_dropout_equals_sentence_transformers() -> None:
     model = LinearModel().train()
     columns = make_vectors(2)
-    theirs = CachedMultipleNegativesRankingLoss(model, scale=20, mini_batch_size=4)  # type: ignore[arg-type]
-    ours = HybridContrastiveLoss(model, mini_batch_size=4)
+    reference_loss = CachedMultipleNegativesRankingLoss(model, scale=20, mini_batch_size=4)  # type: ignore[arg-type]
+    our_loss = HybridContrastiveLoss(model, mini_batch_size=4)
     results = []
-    for loss in (theirs, ours):
+    for loss in (reference_loss, our_loss):
         torch.manual_seed(3)
         results.append(compute_gradients(loss, model, columns, torch.empty(0)))
     assert results[0][0] == pytest.approx(results[1][0], abs=1e-12)
-    for one, other in zip(results[0][1], results[1][1], strict=True):
-        torch.testing.assert_close(one, other, rtol=0, atol=1e-12)
+    for gradient, expected_gradient in zip(results[0][1], results[1][1], strict=True):
+        torch.testing.assert_close(gradient, expected_gradient, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("size", [None, 4])
-def test_under_matryoshka(size: int | None) -> None:
+def test_matryoshka_loss(size: int | None) -> None:
     model = LinearModel().eval()
     columns = make_vectors(2)
     loss = MatryoshkaLoss(
@@ -198,11 +198,11 @@ def test_under_matryoshka(size: int | None) -> None:
         matryoshka_weights=[1, 0.5],
     )
     value, _ = compute_gradients(loss, model, columns, LABELS[:, :4])
-    made = [model({"x": column})["sentence_embedding"] for column in columns]
+    embeddings = [model({"x": column})["sentence_embedding"] for column in columns]
     expected = sum(
         part
         * compute_reference(
-            [c[:, :dim] for c in made], LABELS[:, :4], 0.05, symmetric=False, weight=0
+            [c[:, :dim] for c in embeddings], LABELS[:, :4], 0.05, symmetric=False, weight=0
         )
         for dim, part in ((DIM, 1), (4, 0.5))
     )
@@ -222,12 +222,12 @@ def test_under_matryoshka(size: int | None) -> None:
         ({"mini_batch_size": 0}, "mini_batch_size is 0"),
     ],
 )
-def test_options_that_make_no_sense(options: Any, message: str) -> None:
+def test_invalid_options(options: Any, message: str) -> None:
     with pytest.raises(BadOption, match=message):
         HybridContrastiveLoss(None, **options)
 
 
-def test_data_that_make_no_sense() -> None:
+def test_invalid_labels_and_columns() -> None:
     loss = HybridContrastiveLoss(None)
     for labels in (LABELS[:, :1], LABELS[:5], torch.tensor([[1, 1, -2, 3]] * 5 + [[1, 1, 1, 3]])):
         with pytest.raises(BadData, match=r"labels of shape .* do not fit 6 rows: they name the"):
@@ -238,7 +238,7 @@ def test_data_that_make_no_sense() -> None:
 
 @pytest.mark.parametrize("hard", [0, 1])
 @pytest.mark.parametrize("mask", [True, False])
-def test_a_translation_is_no_negative_nor_a_negative_a_translation(hard: int, mask: bool) -> None:
+def test_number_of_columns_with_translations(hard: int, mask: bool) -> None:
     labels = LABELS[:, : 4 + 2 * hard]
     consistent = HybridContrastiveLoss(None, consistency=0.5, mask=mask)
     with pytest.raises(BadData, match=rf"a batch has {2 + hard} columns of texts, and by its "
@@ -251,28 +251,32 @@ def test_a_translation_is_no_negative_nor_a_negative_a_translation(hard: int, ma
         plain.compute_loss_from_embeddings(make_vectors(3 + hard), labels)
 
 
-def test_a_negative_that_comes_again_in_its_row_counts_once() -> None:
+def test_a_repeated_hard_negative_counts_once() -> None:
     queries, passages, first, second = make_vectors(4, n=2)
     with torch.no_grad():
         second[0] = first[0]  # gone round in the first row alone
     labels = torch.tensor([[1, 1, -2, 7, 7], [2, 2, -2, 8, 9]])
     loss = HybridContrastiveLoss(None, temperature=0.5)
-    found = loss.compute_loss_from_embeddings([queries, passages, first, second], labels)
+    value = loss.compute_loss_from_embeddings([queries, passages, first, second], labels)
     expected = torch.zeros((), dtype=torch.float64)
     for i in range(2):
         candidates = [*passages, *first, second[1]]
-        below = sum(torch.exp(compute_cosine(queries[i], one) / 0.5) for one in candidates)
-        expected -= torch.log(torch.exp(compute_cosine(queries[i], passages[i]) / 0.5) / below) / 2
-    assert found.item() == pytest.approx(expected.item(), abs=1e-12)
+        denominator = sum(
+            torch.exp(compute_cosine(queries[i], candidate) / 0.5) for candidate in candidates
+        )
+        expected -= (
+            torch.log(torch.exp(compute_cosine(queries[i], passages[i]) / 0.5) / denominator) / 2
+        )
+    assert value.item() == pytest.approx(expected.item(), abs=1e-12)
     # Two rows with one hard negative: it is a candidate of each.
-    both = torch.tensor([[1, 1, -2, 7], [2, 2, -2, 7]])
+    shared_labels = torch.tensor([[1, 1, -2, 7], [2, 2, -2, 7]])
     columns = [queries, passages, first]
-    assert loss.compute_loss_from_embeddings(columns, both).item() == pytest.approx(
+    assert loss.compute_loss_from_embeddings(columns, shared_labels).item() == pytest.approx(
         compute_reference(columns, None, 0.5, symmetric=False, weight=0).item(), abs=1e-12
     )
 
 
-def test_labels_that_name_no_passages_are_warned_of_once(
+def test_labels_without_passages_warn_once(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     columns, labels = make_vectors(2), torch.arange(N)
@@ -286,16 +290,16 @@ def test_labels_that_name_no_passages_are_warned_of_once(
     ]
 
 
-def test_similarities_are_of_single_precision() -> None:
+def test_similarities_have_single_precision() -> None:
     torch.manual_seed(2)
     base = torch.randn(32, 16)
     halves = [base.bfloat16(), (base + 0.3 * torch.randn(32, 16)).bfloat16()]
     loss = HybridContrastiveLoss(None, temperature=1.0)
-    exact = loss.compute_loss_from_embeddings([one.double() for one in halves]).item()
-    found = loss.compute_loss_from_embeddings(halves)
-    assert found.dtype == torch.float32
-    assert found.item() == pytest.approx(exact, rel=1e-6)
+    exact = loss.compute_loss_from_embeddings([column.double() for column in halves]).item()
+    value = loss.compute_loss_from_embeddings(halves)
+    assert value.dtype == torch.float32
+    assert value.item() == pytest.approx(exact, rel=1e-6)
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        under = loss.compute_loss_from_embeddings([one.float() for one in halves])
-    assert under.dtype == torch.float32
-    assert under.item() == pytest.approx(exact, rel=1e-6)
+        autocast_value = loss.compute_loss_from_embeddings([column.float() for column in halves])
+    assert autocast_value.dtype == torch.float32
+    assert autocast_value.item() == pytest.approx(exact, rel=1e-6)

@@ -36,40 +36,40 @@ def read_output(output: Any) -> str:
 
 
 @pytest.mark.parametrize("book", BOOKS, ids=lambda book: str(book.stem))
-def test_it_is_kept_without_outputs(book: Path) -> None:
+def test_notebooks_have_no_outputs(book: Path) -> None:
     for cell in nbformat.read(book, as_version=4).cells:
         assert not cell.get("outputs")
         assert cell.get("execution_count") is None
 
 
-def test_evaluating(tmp_path: Path) -> None:
-    made, asked, table, matrix, compared, kept = run_notebook(
+def test_evaluate_notebook(tmp_path: Path) -> None:
+    collection, example, table, matrix, comparison, files = run_notebook(
         ROOT / "examples/evaluate.ipynb", tmp_path
     )
-    assert made == (
+    assert collection == (
         "Collection('capitals', 3 languages, 36 queries, 36 passages)\n"
         "{'mono': 3, 'cross': 6, 'multi': 3}\n"
     )
-    assert "'de:Oslo': 1, 'en:Oslo': 1, 'es:Oslo': 1" in asked
+    assert "'de:Oslo': 1, 'en:Oslo': 1, 'es:Oslo': 1" in example
     assert "<th>multilingual</th>" in table
     rows = [line.split() for line in matrix.splitlines()]
     assert rows[0] == ["de", "en", "es"]
     assert rows[2][0] == "en"
     assert float(rows[2][2]) > 0.9  # English, which the model knows
-    assert [line.split(":")[0] for line in compared.splitlines()] == ["mono", "cross", "multi"]
-    assert kept.splitlines() == [
+    assert [line.split(":")[0] for line in comparison.splitlines()] == ["mono", "cross", "multi"]
+    assert files.splitlines() == [
         "['per_query.parquet', 'results.json', 'timing.json']",
         "Results('MiniLM' on 'capitals': mono, cross, multi)",
     ]
 
 
-def test_training(tmp_path: Path) -> None:
-    pairs, _, drawn, _, judged, compared = run_notebook(ROOT / "examples/train.ipynb", tmp_path)
+def test_train_notebook(tmp_path: Path) -> None:
+    pairs, _, counts, _, results, comparison = run_notebook(ROOT / "examples/train.ipynb", tmp_path)
     assert pairs == "('de', 'en', 'es') True\n"
-    kinds, languages = drawn.splitlines()
+    kinds, languages = counts.splitlines()
     assert kinds == "['cross-rows', 'mono']"
     assert len(re.findall(r"\w\w-\w\w", languages)) == 9
-    found = {line.split()[0]: line.split()[2::2] for line in judged.splitlines()}
-    assert float(found["hybrid"][1]) > float(found["x-x-mono"][1])  # across languages
-    assert "AP cross better p < 0.05" in compared
-    assert "RankDistance multi better p < 0.05" in compared
+    values = {line.split()[0]: line.split()[2::2] for line in results.splitlines()}
+    assert float(values["hybrid"][1]) > float(values["x-x-mono"][1])  # across languages
+    assert "AP cross better p < 0.05" in comparison
+    assert "RankDistance multi better p < 0.05" in comparison

@@ -1,4 +1,4 @@
-"""A training that was killed, wherever it was, ends as if it had not been."""
+"""Resuming a killed training gives the result of an uninterrupted one."""
 
 import json
 import os
@@ -29,12 +29,12 @@ DIVERGING: dict[str, Any] = SMALL | {
 
 def train_and_read(folder: Path, **options: Any) -> dict[str, Any]:
     """Train, and return everything that must not depend on a kill."""
-    trained = train(static_model(), bh.pairs_from_groups(make_groups(42)), folder, **options)
+    model = train(static_model(), bh.pairs_from_groups(make_groups(42)), folder, **options)
     record = json.loads((folder / "training.json").read_text())
-    drawn = (folder / "batches.jsonl").read_text()
+    batches = (folder / "batches.jsonl").read_text()
     card = (folder / "model" / "README.md").read_text("utf-8").partition("## Hybrid batch")[2]
     return {name: record[name] for name in ("steps", "epochs", "best", "audit")} | {
-        "drawn": drawn, "card": card, "weights": flatten_weights(trained).tolist(),
+        "drawn": batches, "card": card, "weights": flatten_weights(model).tolist(),
     }  # fmt: skip
 
 
@@ -50,31 +50,31 @@ def simulate_kill(folder: Path, *, after: int) -> None:
 
 
 @pytest.mark.parametrize("best", [True, False], ids=["best", "last"])
-def test_killed_when_patience_was_spent(tmp_path: Path, best: bool) -> None:
+def test_killed_after_early_stopping(tmp_path: Path, best: bool) -> None:
     options = DIVERGING | {
         "dev": bh.DevSet(make_collection(), patience=2),
         "load_best_model_at_end": best,
     }
-    whole = train_and_read(tmp_path, **options)
-    steps = whole["steps"]
-    assert whole["best"]["step"] == steps - 4  # two evaluations before
+    outcome = train_and_read(tmp_path, **options)
+    steps = outcome["steps"]
+    assert outcome["best"]["step"] == steps - 4  # two evaluations before
     assert steps < 40
     # Right before the model was saved, and with one evaluation's patience left.
     for after in (steps, steps - 2):
         simulate_kill(tmp_path, after=after)
-        assert train_and_read(tmp_path, **options) == whole
+        assert train_and_read(tmp_path, **options) == outcome
     checkpoint = tmp_path / "checkpoints" / f"checkpoint-{steps - 4 if best else steps}"
-    found = bh.SentenceTransformerEncoder(checkpoint).model
-    assert flatten_weights(found).tolist() == whole["weights"]
+    model = bh.SentenceTransformerEncoder(checkpoint).model
+    assert flatten_weights(model).tolist() == outcome["weights"]
 
 
 @pytest.mark.parametrize("steps", [7, 11], ids=["in an epoch", "at an epoch's end"])
 def test_killed_after_the_last_step(tmp_path: Path, steps: int) -> None:
     options = SMALL | {"max_steps": steps}
-    whole = train_and_read(tmp_path, **options)
-    assert whole["steps"] == steps
+    outcome = train_and_read(tmp_path, **options)
+    assert outcome["steps"] == steps
     simulate_kill(tmp_path, after=steps)
-    assert train_and_read(tmp_path, **options) == whole
+    assert train_and_read(tmp_path, **options) == outcome
 
 
 KILLED_TRAINING = """
@@ -87,10 +87,12 @@ bh.train(sys.argv[1], bh.pairs_from_groups(groups(42)), sys.argv[2], max_steps=1
 """
 
 
-def test_killed_and_run_again(tmp_path: Path) -> None:
+def test_killed_process_is_resumed(tmp_path: Path) -> None:
     start = save_model(tmp_path / "start")
     options: Any = SMALL | {"max_steps": 120, "save_steps": 30, "seed": 5}
-    whole = train(start, bh.pairs_from_groups(make_groups(42)), tmp_path / "whole", **options)
+    uninterrupted = train(
+        start, bh.pairs_from_groups(make_groups(42)), tmp_path / "whole", **options
+    )
     command = [sys.executable, "-c", KILLED_TRAINING, str(start), str(tmp_path / "killed")]
     checkpoints = tmp_path / "killed" / "checkpoints"
     with subprocess.Popen(command, env=os.environ, stderr=subprocess.DEVNULL,
@@ -105,22 +107,22 @@ def test_killed_and_run_again(tmp_path: Path) -> None:
     (checkpoints / "checkpoint-999").mkdir()
     (checkpoints / "checkpoint-999" / "trainer_state.json").write_text('{"global_st')
     resumed = train(start, bh.pairs_from_groups(make_groups(42)), tmp_path / "killed", **options)
-    np.testing.assert_allclose(flatten_weights(resumed), flatten_weights(whole), atol=1e-6)
+    np.testing.assert_allclose(flatten_weights(resumed), flatten_weights(uninterrupted), atol=1e-6)
     assert (tmp_path / "killed" / "batches.jsonl").read_text() == (
         tmp_path / "whole" / "batches.jsonl"
     ).read_text()
 
 
-def test_a_damaged_checkpoint_is_passed_over(tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_skipped(tmp_path: Path) -> None:
     pairs, options = (
         bh.pairs_from_groups(make_groups(42)),
         SMALL | {"max_steps": 9, "save_steps": 3},
     )
-    whole = train(static_model(), pairs, tmp_path / "out", **options)
+    uninterrupted = train(static_model(), pairs, tmp_path / "out", **options)
     shutil.rmtree(tmp_path / "out" / "model")
     last = tmp_path / "out" / "checkpoints" / "checkpoint-9" / "model.safetensors"
     last.write_bytes(last.read_bytes()[:-9])
-    again = train(static_model(), pairs, tmp_path / "out", **options)
-    np.testing.assert_allclose(flatten_weights(again), flatten_weights(whole), atol=1e-6)
+    resumed = train(static_model(), pairs, tmp_path / "out", **options)
+    np.testing.assert_allclose(flatten_weights(resumed), flatten_weights(uninterrupted), atol=1e-6)
     lines = (tmp_path / "out" / "batches.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == list(range(1, 10))

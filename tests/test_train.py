@@ -1,4 +1,4 @@
-"""`train` and `ablate`: one call, a folder that says all, and nothing done twice."""
+"""`train` and `ablate`: the folders they write, resuming, refusals, and their commands."""
 
 import dataclasses
 import json
@@ -56,25 +56,25 @@ def save_model(folder: Path) -> Path:
 
 
 def flatten_weights(model: SentenceTransformer) -> np.ndarray:
-    return torch.cat([one.flatten() for one in model.state_dict().values()]).numpy()
+    return torch.cat([tensor.flatten() for tensor in model.state_dict().values()]).numpy()
 
 
 @pytest.mark.filterwarnings("error:'pin_memory'")  # on a machine without a GPU
-def test_a_folder_that_says_all(tmp_path: Path) -> None:
+def test_train_writes_model_record_and_batches(tmp_path: Path) -> None:
     start = save_model(tmp_path / "start")
-    trained = train(
+    model = train(
         start, bh.pairs_from_groups(make_groups(42)), tmp_path / "out", strategy="hybrid:alpha=0.4",
         max_steps=7, seed=3, encoder={"query_prompt": "w1 "}, **SMALL,
     )  # fmt: skip
     assert not np.allclose(
-        flatten_weights(trained), flatten_weights(SentenceTransformer(str(start), device="cpu"))
+        flatten_weights(model), flatten_weights(SentenceTransformer(str(start), device="cpu"))
     )
     # A plain folder, whose model knows its prompts.
-    loaded = SentenceTransformer(str(tmp_path / "out" / "model"), device="cpu")
-    np.testing.assert_array_equal(flatten_weights(loaded), flatten_weights(trained))
-    assert loaded.prompts["query"] == "w1 "
+    saved_model = SentenceTransformer(str(tmp_path / "out" / "model"), device="cpu")
+    np.testing.assert_array_equal(flatten_weights(saved_model), flatten_weights(model))
+    assert saved_model.prompts["query"] == "w1 "
     np.testing.assert_allclose(
-        loaded.encode_query("w5"), loaded.encode("w1 w5", prompt=""), atol=1e-6
+        saved_model.encode_query("w5"), saved_model.encode("w1 w5", prompt=""), atol=1e-6
     )
     record = json.loads((tmp_path / "out" / "training.json").read_text())
     assert record["steps"] == 7
@@ -90,15 +90,17 @@ def test_a_folder_that_says_all(tmp_path: Path) -> None:
     assert not list((tmp_path / "out" / "model").glob("*.bin"))  # no pickles
 
 
-def test_what_is_finished_is_not_trained_again(tmp_path: Path) -> None:
+def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:
     start, pairs = save_model(tmp_path / "start"), bh.pairs_from_groups(make_groups(42))
     first = train(start, pairs, tmp_path / "out", max_steps=3, **SMALL)
-    written = (tmp_path / "out" / "model" / "model.safetensors").stat().st_mtime_ns
-    again = train(
+    modification_time = (tmp_path / "out" / "model" / "model.safetensors").stat().st_mtime_ns
+    second = train(
         start, bh.pairs_from_groups(make_groups(42)), tmp_path / "out", max_steps=3, **SMALL
     )
-    assert (tmp_path / "out" / "model" / "model.safetensors").stat().st_mtime_ns == written
-    np.testing.assert_array_equal(flatten_weights(first), flatten_weights(again))
+    assert (
+        tmp_path / "out" / "model" / "model.safetensors"
+    ).stat().st_mtime_ns == modification_time
+    np.testing.assert_array_equal(flatten_weights(first), flatten_weights(second))
     changes: list[tuple[str, Callable[[], Any]]] = [
         ("arguments", lambda: train(start, pairs, tmp_path / "out", max_steps=4, **SMALL)),
         (
@@ -122,9 +124,9 @@ def test_what_is_finished_is_not_trained_again(tmp_path: Path) -> None:
             lambda: train(static_model(seed=8), pairs, tmp_path / "out", max_steps=3, **SMALL),
         ),
     ]
-    for what, change in changes:
-        with pytest.raises(BadOption, match=f"another {what}.*; name another folder"):
-            change()
+    for key, train_changed in changes:
+        with pytest.raises(BadOption, match=f"another {key}.*; name another folder"):
+            train_changed()
     (tmp_path / "out" / "training.json").write_text("{")
     with pytest.raises(BadData, match=r"training.json is damaged"):
         train(start, pairs, tmp_path / "out", max_steps=3, **SMALL)
@@ -133,7 +135,7 @@ def test_what_is_finished_is_not_trained_again(tmp_path: Path) -> None:
         train(start, pairs, tmp_path / "out", max_steps=3, **SMALL)
 
 
-def test_what_changes_no_weights_may_change(tmp_path: Path) -> None:
+def test_irrelevant_arguments_may_change(tmp_path: Path) -> None:
     start, pairs = save_model(tmp_path / "start"), bh.pairs_from_groups(make_groups(42))
     first = train(
         start,
@@ -145,13 +147,13 @@ def test_what_changes_no_weights_may_change(tmp_path: Path) -> None:
     )
     assert "hush" not in (tmp_path / "out" / "training.json").read_text()
     free = SMALL | {"disable_tqdm": False, "logging_steps": 7, "dataloader_num_workers": 1}
-    again = train(
+    second = train(
         os.path.relpath(start), pairs, tmp_path / "out", max_steps=3, save_total_limit=9, **free
     )
-    np.testing.assert_array_equal(flatten_weights(first), flatten_weights(again))
+    np.testing.assert_array_equal(flatten_weights(first), flatten_weights(second))
 
 
-def test_nothing_begun_blocks_nothing(tmp_path: Path) -> None:
+def test_a_folder_without_checkpoint_can_be_reused(tmp_path: Path) -> None:
     pairs = bh.pairs_from_groups(make_groups(42))
     with pytest.raises(BadData, match="batches of 99 rows are too large"):
         train(static_model(), pairs, tmp_path, max_steps=3,
@@ -159,7 +161,7 @@ def test_nothing_begun_blocks_nothing(tmp_path: Path) -> None:
     train(static_model(), pairs, tmp_path, max_steps=3, **SMALL)
 
 
-def test_other_data_to_judge_on_is_another_training(tmp_path: Path) -> None:
+def test_another_dev_set_is_another_training(tmp_path: Path) -> None:
     def run(n: int, measures: Any = (AP,)) -> Any:
         return train(
             static_model(),
@@ -178,15 +180,17 @@ def test_other_data_to_judge_on_is_another_training(tmp_path: Path) -> None:
     run(12)
 
 
-def test_prompts_that_are_switched_off_stay_off(tmp_path: Path) -> None:
+def test_empty_prompts_stay_empty(tmp_path: Path) -> None:
     model = static_model(prompts={"query": "w9 ", "passage": "w8 "})
     off = {"query_prompt": "", "passage_prompt": ""}
-    trained = train(
+    trained_model = train(
         model, bh.pairs_from_groups(make_groups(42)), tmp_path, max_steps=1, encoder=off, **SMALL
     )
-    assert trained.prompts["query"] == trained.prompts["document"] == ""
-    np.testing.assert_array_equal(trained.encode_query("w5"), trained.encode("w5", prompt=""))
-    assert bh.SentenceTransformerEncoder(trained).prompts == {"queries": "", "passages": ""}
+    assert trained_model.prompts["query"] == trained_model.prompts["document"] == ""
+    np.testing.assert_array_equal(
+        trained_model.encode_query("w5"), trained_model.encode("w5", prompt="")
+    )
+    assert bh.SentenceTransformerEncoder(trained_model).prompts == {"queries": "", "passages": ""}
 
 
 def test_accelerate_trains_in_two_processes(tmp_path: Path) -> None:
@@ -215,15 +219,17 @@ def test_accelerate_trains_in_two_processes(tmp_path: Path) -> None:
     accelerate = ["accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
                   "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no",
                   "--main_process_port", "0"]  # fmt: skip
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-m", *accelerate, *words], env=os.environ | {"OMP_NUM_THREADS": "1"},
         capture_output=True, text=True, check=False, timeout=240,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-2000:]
+    assert process.returncode == 0, process.stderr[-2000:]
     # What the plan for two says, of three steps.
-    drawn = bh.read_pairs(pairs)
-    batches = bh.HybridBatchSampler(drawn, 4, seed=42, strategy="hybrid", world_size=2).batches()
-    rows = [drawn.decode_row(int(code)) for batch in batches[:3] for code in batch.codes]
+    read_pairs = bh.read_pairs(pairs)
+    batches = bh.HybridBatchSampler(
+        read_pairs, 4, seed=42, strategy="hybrid", world_size=2
+    ).batches()
+    rows = [read_pairs.decode_row(int(code)) for batch in batches[:3] for code in batch.codes]
     assert len({row.group for row in rows}) == 3 * 2 * 4
     audit = json.loads((tmp_path / "out" / "training.json").read_text())["audit"]
     assert audit["rows"] == Counter(f"{row.query_language}-{row.passage_language}" for row in rows)
@@ -236,9 +242,9 @@ def test_accelerate_trains_in_two_processes(tmp_path: Path) -> None:
               per_device_train_batch_size=4, use_cpu=True)  # fmt: skip
 
 
-def test_the_best_checkpoint_is_kept(tmp_path: Path) -> None:
+def test_the_best_checkpoint_is_loaded(tmp_path: Path) -> None:
     dev, options = make_collection(), SMALL | {"learning_rate": 3.0}  # too high: it gets worse
-    trained = train(
+    model = train(
         static_model(),
         bh.pairs_from_groups(make_groups(42)),
         tmp_path / "out",
@@ -253,18 +259,18 @@ def test_the_best_checkpoint_is_kept(tmp_path: Path) -> None:
     state = json.loads(
         (tmp_path / "out" / "checkpoints" / "checkpoint-12" / "trainer_state.json").read_text()
     )
-    seen = {
+    values = {
         entry["step"]: entry["eval_small_multi_AP"]
         for entry in state["log_history"]
         if "eval_small_multi_AP" in entry
     }
-    assert list(seen) == [2, 4, 6, 8, 10, 12]
-    best = max(seen, key=lambda step: seen[step])
-    assert best != 12, seen
+    assert list(values) == [2, 4, 6, 8, 10, 12]
+    best = max(values, key=lambda step: values[step])
+    assert best != 12, values
     assert record["best"]["step"] == best
-    assert record["best"]["value"] == seen[best]
-    found = bh.evaluate(trained, dev, measures=[AP]).summary()["multi"][AP].mean
-    assert found == pytest.approx(seen[best])
+    assert record["best"]["value"] == values[best]
+    value = bh.evaluate(model, dev, measures=[AP]).summary()["multi"][AP].mean
+    assert value == pytest.approx(values[best])
     # Bias is in the logs, too.
     assert "eval_small_multi_RankDistance" in state["log_history"][-1]
 
@@ -288,13 +294,13 @@ def test_adapters_are_trained_alone_and_merged(tmp_path: Path) -> None:
     pytest.importorskip("peft")
     start = tmp_path / "start"
     transformer_model(tmp_path / "body").save_pretrained(str(start))
-    trained = train(
+    model = train(
         start, bh.pairs_from_groups(make_groups(42)), tmp_path / "out", dev=make_collection(),
         tuning={"lora": {"r": 2, "target_modules": ["query", "value"]}}, max_steps=6,
         eval_strategy="steps", eval_steps=3, **SMALL,
     )  # fmt: skip
     before = dict(SentenceTransformer(str(start), device="cpu").state_dict())
-    after = dict(trained.state_dict())
+    after = dict(model.state_dict())
     assert before.keys() == after.keys()  # a plain model
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed
@@ -303,9 +309,9 @@ def test_adapters_are_trained_alone_and_merged(tmp_path: Path) -> None:
     record = json.loads((tmp_path / "out" / "training.json").read_text())
     checkpoint = tmp_path / "out" / "checkpoints" / f"checkpoint-{record['best']['step']}"
     assert (checkpoint / "adapter_config.json").exists()
-    apart = SentenceTransformer(str(checkpoint), device="cpu")
+    checkpoint_model = SentenceTransformer(str(checkpoint), device="cpu")
     texts = ["w1 w2", "w7"]
-    np.testing.assert_allclose(trained.encode(texts), apart.encode(texts), atol=1e-5)
+    np.testing.assert_allclose(model.encode(texts), checkpoint_model.encode(texts), atol=1e-5)
     with pytest.raises(BadOption, match="lora: a StaticEmbedding takes no such adapters"):
         train(
             static_model(),
@@ -317,7 +323,7 @@ def test_adapters_are_trained_alone_and_merged(tmp_path: Path) -> None:
         )
 
 
-def test_bad_options_are_named_before_anything_is_written(tmp_path: Path) -> None:
+def test_invalid_options_are_refused_before_anything_is_written(tmp_path: Path) -> None:
     pairs = bh.pairs_from_groups(make_groups(42))
     for options, error, message in (
         ({"learning_rat": 1}, UnknownName, "did you mean 'learning_rate'"),
@@ -343,7 +349,7 @@ def test_bad_options_are_named_before_anything_is_written(tmp_path: Path) -> Non
     assert not (tmp_path / "out" / "model").exists()
 
 
-def test_ablate_trains_each_alike_and_goes_on(tmp_path: Path) -> None:
+def test_ablate_equals_single_trainings_and_resumes(tmp_path: Path) -> None:
     def run(strategies: list[str], seeds: tuple[int, ...]) -> Any:
         return ablate(
             static_model(),
@@ -358,14 +364,14 @@ def test_ablate_trains_each_alike_and_goes_on(tmp_path: Path) -> None:
 
     first = run(["x-x-mono", "hybrid:alpha=0.4"], (1,))
     assert [(t.strategy, t.seed) for t in first] == [("x-x-mono", 1), ("hybrid-alpha=0.4", 1)]
-    one = tmp_path / "out" / "runs" / "x-x-mono-1"
-    written = (one / "training.json").stat().st_mtime_ns
+    run_folder = tmp_path / "out" / "runs" / "x-x-mono-1"
+    modification_time = (run_folder / "training.json").stat().st_mtime_ns
     trials = run(["x-x-mono", "hybrid:alpha=0.4"], (1, 2))
-    assert (one / "training.json").stat().st_mtime_ns == written
-    # Each is what training and judging it alone comes to.
+    assert (run_folder / "training.json").stat().st_mtime_ns == modification_time
+    # Each equals a single training and evaluation.
     for trial in trials:
         strategy = trial.strategy.replace("-alpha", ":alpha")
-        alone = train(
+        model = train(
             static_model(),
             bh.pairs_from_groups(make_groups(42)),
             tmp_path / f"{trial.strategy}{trial.seed}",
@@ -374,10 +380,10 @@ def test_ablate_trains_each_alike_and_goes_on(tmp_path: Path) -> None:
             seed=trial.seed,
             **SMALL,
         )
-        expected = bh.evaluate(alone, make_collection()).summary()
+        expected = bh.evaluate(model, make_collection()).summary()
         folder = tmp_path / "out" / "results" / "small" / f"{trial.strategy}-{trial.seed}"
-        for found in (trial.results.summary(), bh.Results.load(folder).summary()):
-            assert found["multi"][AP].mean == pytest.approx(expected["multi"][AP].mean)
+        for summary in (trial.results.summary(), bh.Results.load(folder).summary()):
+            assert summary["multi"][AP].mean == pytest.approx(expected["multi"][AP].mean)
     rows = list(tabulate_trials(trials, {"multi": (AP, "multi")}))
     assert [row[:2] for row in rows] == [["small", "x-x-mono"], ["small", "hybrid-alpha=0.4"]]
     values = [t.results.summary()["multi"][AP].mean for t in trials if t.strategy == "x-x-mono"]
@@ -387,7 +393,7 @@ def test_ablate_trains_each_alike_and_goes_on(tmp_path: Path) -> None:
         run(["x-y", "x-y"], (1,))
 
 
-def test_ablate_judges_anew_what_is_judged_on_other_data(tmp_path: Path) -> None:
+def test_ablate_evaluates_again_on_other_data(tmp_path: Path) -> None:
     def run(test: Collection, measures: Any = None) -> Any:
         (trial,) = ablate(
             static_model(),
@@ -403,15 +409,15 @@ def test_ablate_judges_anew_what_is_judged_on_other_data(tmp_path: Path) -> None
         return trial.results
 
     first, second = run(make_collection(12)), run(make_collection(9))
-    assert [one.provenance.collection.queries for one in (first, second)] == [24, 18]
-    assert [str(one) for one in run(make_collection(9), ["R@1"]).measures] == ["R@1"]
+    assert [results.provenance.collection.queries for results in (first, second)] == [24, 18]
+    assert [str(results) for results in run(make_collection(9), ["R@1"]).measures] == ["R@1"]
     hostile = dataclasses.replace(make_collection(9), name="../../escaped")
     run(hostile)
     assert not (tmp_path / "escaped").exists()
     assert (tmp_path / "out" / "results" / "escaped" / "x-y-1" / "results.json").exists()
 
 
-def test_the_command_line(
+def test_train_on_the_command_line(
     tmp_path: Path,
     run_cli: RunCli,  # noqa: F811
     capsys: pytest.CaptureFixture[str],
@@ -425,23 +431,35 @@ def test_the_command_line(
         "languages: [de, en, th]\nlora: null\nwarmup_ratio: null\n"
         "per_device_train_batch_size: 4\nuse_cpu: true\nreport_to: none\n"
     )
-    done = run_cli("train", start, "--config", config, "--output", tmp_path / "a", "--max-steps", 4,
-               "--strategy", "hybrid:alpha=0.4", "--seed", 3)  # fmt: skip
-    assert done.code == 0, done.err
-    assert f"saved in {tmp_path / 'a' / 'model'}" in done.out
+    outcome = run_cli(
+        "train",
+        start,
+        "--config",
+        config,
+        "--output",
+        tmp_path / "a",
+        "--max-steps",
+        4,
+        "--strategy",
+        "hybrid:alpha=0.4",
+        "--seed",
+        3,
+    )
+    assert outcome.code == 0, outcome.err
+    assert f"saved in {tmp_path / 'a' / 'model'}" in outcome.out
     record = json.loads((tmp_path / "a" / "training.json").read_text())
     assert record["steps"] == 4  # the line comes before the file
     assert record["recipe"]["strategy"]["kinds"] == [["mono", 0.4], ["cross-rows", 0.6]]
     assert record["recipe"]["loss"]["temperature"] == 0.1
     assert record["recipe"]["arguments"]["learning_rate"] == 0.1
     # The same as the function.
-    alone = train(
+    model = train(
         start, bh.read_pairs(pairs), tmp_path / "b", strategy="hybrid:alpha=0.4", max_steps=4,
         seed=3, loss={"temperature": 0.1}, **SMALL,
     )  # fmt: skip
-    made = SentenceTransformer(str(tmp_path / "a" / "model"), device="cpu")
+    saved_model = SentenceTransformer(str(tmp_path / "a" / "model"), device="cpu")
     capsys.readouterr()
-    np.testing.assert_array_equal(flatten_weights(made), flatten_weights(alone))
+    np.testing.assert_array_equal(flatten_weights(saved_model), flatten_weights(model))
     for words, message in (
         (["train"], "MODEL is needed"),
         (["train", start, "--output", tmp_path / "x"], "--train is needed"),
@@ -466,22 +484,22 @@ def test_the_command_line(
         (["ablate", start, "--train", pairs, "--test", "xquad-r", "--output", tmp_path / "x",
           "--strategy", "x-y"], "needs --max-steps"),
     ):  # fmt: skip
-        done = run_cli(*words)
-        assert (done.code, message in done.err) == (2, True), done.err
-        assert len(done.err.splitlines()) == 1
+        outcome = run_cli(*words)
+        assert (outcome.code, message in outcome.err) == (2, True), outcome.err
+        assert len(outcome.err.splitlines()) == 1
 
 
 @pytest.mark.usefixtures("mirror")
 def test_ablate_on_the_command_line(tmp_path: Path, run_cli: RunCli) -> None:  # noqa: F811
     config = tmp_path / "ablation.yaml"
     config.write_text("languages: de,es\nper-device-train-batch-size: 8\nuse_cpu: true\n")
-    done = run_cli(
+    outcome = run_cli(
         "ablate", save_model(tmp_path / "start"), "--train", "mlqa-r", "--test", "mlqa-r",
         "--test-languages", "es,vi", "--strategy", "x-x-mono", "--strategy", "x-y", "--seed", 1,
         "--max-steps", 2, "--config", config, "--output", tmp_path / "out",
     )  # fmt: skip
-    assert done.code == 0, done.err
-    header, *rows, saved_in = done.out.splitlines()[-4:]
+    assert outcome.code == 0, outcome.err
+    header, *rows, saved_in = outcome.out.splitlines()[-4:]
     assert saved_in == f"saved in {tmp_path / 'out'}"
     assert header.split("  ")[0] == "collection"
     assert [row.split()[:2] for row in rows] == [["mlqa-r", "x-x-mono"], ["mlqa-r", "x-y"]]
