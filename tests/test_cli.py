@@ -114,7 +114,7 @@ finally:
 """
 
 
-@pytest.mark.parametrize(("debug", "shown"), [([], "ours\n"), (["--debug"], "ours\nour detail\n")])
+@pytest.mark.parametrize(("debug", "log"), [([], "ours\n"), (["--debug"], "ours\nour detail\n")])
 def test_only_our_log_is_shown(debug: list[str], log: str) -> None:
     outcome = subprocess.run(
         [sys.executable, "-c", NOISY, *debug, "datasets", "list"],
@@ -174,7 +174,7 @@ def test_help_shows_usage(command: str, usage: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "wanted"),
+    ("command", "names"),
     [("encode", {"MODEL", "--dataset"}), ("topics", {"--dataset", "--output"})],
 )
 def test_help_marks_required_options(command: str, names: set[str]) -> None:
