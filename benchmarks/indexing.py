@@ -59,9 +59,7 @@ def encoding(langs: str, count: int) -> None:
     sides = zip(*runs, strict=True)
     ours, peer = ([run.result["seconds"] for run in side] for side in sides)
     our_estimate, peer_estimate = estimate(ours), estimate(peer)
-    ratio = estimate(
-        [peer_seconds / our_seconds for our_seconds, peer_seconds in zip(ours, peer, strict=True)]
-    )
+    ratio = estimate([b / a for a, b in zip(ours, peer, strict=True)])
     print(
         f"{sentences:,} sentences of XQuAD-R ({langs}) by all-MiniLM-L6-v2 into a flat index, at "
         f"most {LENGTH}\ntokens, batches of {BATCH}, from loading the model to the files on disk; "

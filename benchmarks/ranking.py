@@ -56,9 +56,7 @@ def _compare_with_peer(folder: Path, passages: int, queries: int) -> None:
     )
     ours, peer_runs = ([run.result["seconds"] for run in side] for side in zip(*runs, strict=True))
     our_estimate, peer = estimate(ours), estimate(peer_runs)
-    ratio = estimate(
-        [our_estimate / peer for our_estimate, peer in zip(ours, peer_runs, strict=True)]
-    )
+    ratio = estimate([a / b for a, b in zip(ours, peer_runs, strict=True)])
     memory = estimate([run.anonymous / MIB for run, _ in runs])
     print(
         f"{passages:,} x {DIM} float32 passages, memory-mapped, {queries:,} queries with "
