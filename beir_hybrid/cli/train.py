@@ -14,8 +14,8 @@ from beir_hybrid.cli.training_options import (
 from beir_hybrid.errors import BadOption
 
 STRATEGY_HELP = (
-    "x-x-mono, x-y, x-y-batch, x-x, en-en, or hybrid, with options as in hybrid:alpha=0.4; of "
-    "images x-image, x-image-rows or hybrid-image"
+    "A strategy, such as hybrid (with options: hybrid:alpha=0.4), x-x-mono, x-y, x-y-batch, x-x or "
+    "en-en; for images x-image, x-image-rows or hybrid-image"
 )
 
 

@@ -1,7 +1,7 @@
 """Options of the commands that train, and the arguments of `bh.train` that they make."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,8 +19,10 @@ if TYPE_CHECKING:
     from beir_hybrid.pairs.parallel_pairs import ParallelPairs
     from beir_hybrid.training.dev_set import DevSet
 
-# Options of the encoder that a training has no use for, or that its trainer sets.
-_NO_TRAINING_OPTIONS = ("dtype", "normalize", "truncate_dim", "batch_size", "device")
+# Options of the encoder that do not apply to a training.
+_NO_TRAINING_OPTIONS = tuple(
+    option.name for option in fields(EncoderOptions) if not option.metadata.get("training")
+)
 
 TrainedModel = Annotated[
     str,

@@ -20,7 +20,7 @@ class EncoderOptions:
 
     The metadata of each field holds its ``help``. Fields with ``load`` in their metadata are handed
     to the constructor of ``SentenceTransformer`` under their own name, and apply only to models
-    that are loaded by name.
+    that are loaded by name. Fields with ``training`` are options of a training, too.
 
     Attributes
     ----------
@@ -56,14 +56,23 @@ class EncoderOptions:
 
     preset: str | None = field(
         default=None,
-        metadata={"help": "Prompts by name: e5, ..., or hybrid ('Query: ' and 'Passage: ')."},
+        metadata={
+            "help": "Prompts by name: e5, ..., or hybrid ('Query: ' and 'Passage: ').",
+            "training": True,
+        },
     )
-    query_prompt: str | None = field(default=None, metadata={"help": "The text before each query."})
+    query_prompt: str | None = field(
+        default=None, metadata={"help": "The text before each query.", "training": True}
+    )
     passage_prompt: str | None = field(
-        default=None, metadata={"help": "The text before each passage."}
+        default=None, metadata={"help": "The text before each passage.", "training": True}
     )
     max_length: int | None = field(
-        default=None, metadata={"help": "Tokens to which a text is truncated, prompt included."}
+        default=None,
+        metadata={
+            "help": "Tokens to which a text is truncated, prompt included.",
+            "training": True,
+        },
     )
     dtype: DType | None = field(
         default=None, metadata={"help": "Arithmetic: float32, float16 or bfloat16."}
@@ -80,10 +89,12 @@ class EncoderOptions:
         default=None, metadata={"help": "Device, such as cpu or cuda:1.", "load": True}
     )
     revision: str | None = field(
-        default=None, metadata={"help": "Commit, branch or tag of the model.", "load": True}
+        default=None,
+        metadata={"help": "Commit, branch or tag of the model.", "load": True, "training": True},
     )
     trust_remote_code: bool = field(
-        default=False, metadata={"help": "Run code that comes with the model.", "load": True}
+        default=False,
+        metadata={"help": "Run code that comes with the model.", "load": True, "training": True},
     )
     # New options go here; see CONTRIBUTING.md.
 

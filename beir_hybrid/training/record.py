@@ -27,6 +27,8 @@ _LIBRARIES = ("sentence-transformers", "transformers", "torch", "accelerate", "d
 MODEL, RECORD, BATCHES, CHECKPOINTS = "model", "training.json", "batches.jsonl", "checkpoints"
 ADAPTER = "adapter"  # the LoRA weights in peft's format, beside the model they are merged into
 STATE = "trainer_state.json"  # of a checkpoint
+# Counts up when the batches of a seed change: a training is not resumed with other batches.
+SAMPLER_VERSION = 2
 # Arguments that change what is shown, where and how fast, but not the weights; and secrets.
 _IRRELEVANT_ARGUMENTS = (
     "dataloader_num_workers", "dataloader_persistent", "dataloader_pin", "dataloader_prefetch",
@@ -79,6 +81,7 @@ class Recipe:
             },
             "pairs": describe_pairs(self.pairs),
             "strategy": strategy,
+            "sampler": SAMPLER_VERSION,
             "loss": dict(self.loss),
             "lora": None if self.lora is None else dict(self.lora),
             "freeze": self.freeze,

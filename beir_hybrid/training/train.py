@@ -31,6 +31,18 @@ RESERVED_ARGUMENTS = {
     "prompts": "query_prompt and passage_prompt",
     "resume_from_checkpoint": "the folder, for a training that was killed goes on by itself",
 }
+# Names of options that belong into one of the arguments of `train`.
+_GROUPED_ARGUMENTS = {
+    "max_length": "encoder={'max_length': ...}",
+    "query_prompt": "encoder={'query_prompt': ...}",
+    "passage_prompt": "encoder={'passage_prompt': ...}",
+    "temperature": "loss={'temperature': ...}",
+    "primary": "dev=bh.DevSet(collection, primary=...)",
+    "patience": "dev=bh.DevSet(collection, patience=...)",
+    "measures": "dev=bh.DevSet(collection, measures=...)",
+    "lora": "tuning={'lora': ...}",
+    "freeze": "tuning={'freeze': ...}",
+}
 
 
 def train(
@@ -89,6 +101,10 @@ def train(
     pairs = pairs if isinstance(pairs, ParallelPairs) else join_pairs(pairs)
     loss_options, tuning = dict(loss or {}), Tuning() if tuning is None else tuning
     dev = DevSet(dev) if isinstance(dev, Collection | ParallelPairs) else dev
+    if not isinstance(dev, DevSet | None):
+        raise BadOption(
+            f"dev is {dev!r:.80}; it must be a collection (as bh.load returns), pairs or a DevSet"
+        )
     _check_options(loss_options, tuning)
     _check_arguments(arguments, has_dev=dev is not None)
     has_translations = bool(loss_options.get("consistency"))
@@ -130,6 +146,8 @@ def _check_arguments(arguments: Mapping[str, object], *, has_dev: bool) -> None:
     for name in arguments:
         if name in RESERVED_ARGUMENTS:
             raise BadOption(f"{name} cannot be set; {RESERVED_ARGUMENTS[name]} determines it")
+        if name in _GROUPED_ARGUMENTS:
+            raise BadOption(f"{name} is no argument of train; use {_GROUPED_ARGUMENTS[name]}")
         lookup("training argument", name, names)
     if arguments.get("eval_strategy", "no") in ("steps", "epoch") and not has_dev:
         raise BadOption(
