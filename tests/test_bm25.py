@@ -390,8 +390,8 @@ SCRIPT = """
 import sys
 from pathlib import Path
 from beir_hybrid.pyserini.lucene import build_lucene_index
-from tests.numbered_collection import collection
-build_lucene_index(collection(20_000), "en", store=Path(sys.argv[1]))
+from tests.numbered_collection import make_numbered_collection
+build_lucene_index(make_numbered_collection(20_000), "en", store=Path(sys.argv[1]))
 """
 
 

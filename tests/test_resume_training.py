@@ -80,9 +80,9 @@ def test_killed_after_the_last_step(tmp_path: Path, steps: int) -> None:
 KILLED_TRAINING = """
 import sys
 from tests.test_train import SMALL
-from tests.training_run import groups
+from tests.training_run import make_groups
 import beir_hybrid as bh
-bh.train(sys.argv[1], bh.pairs_from_groups(groups(42)), sys.argv[2], max_steps=120, save_steps=30,
+bh.train(sys.argv[1], bh.pairs_from_groups(make_groups(42)), sys.argv[2], max_steps=120, save_steps=30,
          seed=5, **SMALL)
 """
 
