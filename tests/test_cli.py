@@ -157,7 +157,7 @@ def test_tables_in_a_pipe_are_not_folded() -> None:
     assert first.split() == ["name", "languages", "licence", "what", "it", "is"]
     assert [line.split()[0] for line in lines] == DATASETS
     assert max(map(len, lines)) > 80
-    summary = "your own parallel questions and passages, a file of JSON lines"
+    summary = "your own parallel queries and passages, a file of JSON lines"
     assert lines[-1].rstrip().split(maxsplit=3) == ["jsonl", "your", "own", summary]
 
 
