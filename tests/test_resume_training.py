@@ -82,8 +82,8 @@ import sys
 from tests.test_train import SMALL
 from tests.training_run import make_groups
 import beir_hybrid as bh
-bh.train(sys.argv[1], bh.pairs_from_groups(make_groups(42)), sys.argv[2], max_steps=120, save_steps=30,
-         seed=5, **SMALL)
+bh.train(sys.argv[1], bh.pairs_from_groups(make_groups(42)), sys.argv[2], max_steps=120,
+         save_steps=30, seed=5, **SMALL)
 """
 
 
