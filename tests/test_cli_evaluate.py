@@ -26,7 +26,7 @@ import beir_hybrid as bh
 from beir_hybrid.cli import main
 from beir_hybrid.collection.setting import SETTING_KINDS
 from tests.models import static_model
-from tests.test_rerank import cross_encoder
+from tests.test_rerank import make_cross_encoder
 
 TEXTS = {
     "passages": {"en:p1": "w1", "en:p2": "w3", "de:p1": "w1 w2 w3", "de:p2": "w4 w5"},
@@ -272,7 +272,7 @@ def test_reranking_equals_the_function(
     run_cli: RunCli, model_folder: Path, data_options: list[str], tmp_path: Path
 ) -> None:
     reranker = tmp_path / "reranker"
-    cross_encoder(reranker, seed=4)
+    make_cross_encoder(reranker, seed=4)
     line = ["--rerank", reranker, "--depth", "4", "--measures", "AP", "--output", tmp_path / "out"]
     assert run_cli("evaluate", model_folder, *data_options, *line).code == 0
     collection = bh.load("jsonl", path=data_options[-1].removeprefix("path="))
@@ -330,7 +330,7 @@ def test_conflicting_options(
     message: str,
 ) -> None:
     if line[-1] == "M":
-        cross_encoder(tmp_path / "reranker")
+        make_cross_encoder(tmp_path / "reranker")
         capsys.readouterr()  # bars of its making
         line = [*line[:-1], str(tmp_path / "reranker")]
         message = message.replace("by M:", f"by {line[-1]}:")

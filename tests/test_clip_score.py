@@ -1,4 +1,4 @@
-"""CLIPScore and RefCLIPScore equal a plain computation of every caption and picture."""
+"""CLIPScore and RefCLIPScore equal a plain computation for every caption and image."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -26,8 +26,8 @@ CAPTIONS = {
 COLOURS = {"a": (200, 40, 3), "b": (10, 20, 250), "c": (0, 0, 0)}
 
 
-class Colours:
-    """Sees a picture's mean colour, and in texts counts words; some cosines are below 0."""
+class ColourEncoder:
+    """Reads the mean colour of images, and counts words of texts; some cosines are below 0."""
 
     name = "colours"
     fingerprint: Mapping[str, Any] = {"kind": "colours"}
@@ -37,21 +37,21 @@ class Colours:
 
     def encode_passages(self, texts: Sequence[str]) -> np.ndarray:
         self.read += texts
-        return np.array([colour(text) for text in texts], np.float32)
+        return np.array([read_colour(text) for text in texts], np.float32)
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
         raise AssertionError(f"captions are not questions: {texts}")
 
-    def encode_images(self, pictures: Sequence[Image.Image]) -> np.ndarray:
-        return np.array([picture.getpixel((0, 0)) for picture in pictures], np.float32)
+    def encode_images(self, images: Sequence[Image.Image]) -> np.ndarray:
+        return np.array([image.getpixel((0, 0)) for image in images], np.float32)
 
 
-def colour(text: str) -> list[float]:
-    """Return a vector; the prefix adds to it, so that leaving it out would show."""
+def read_colour(text: str) -> list[float]:
+    """Return a vector, in which the prefix counts, so that a missing prefix would show."""
     words = text.split()
     counts = [
-        sum(word in some for word in words)
-        for some in (("rot", "red"), ("green",), ("blau", "blue"))
+        sum(word in numbers for word in words)
+        for numbers in (("rot", "red"), ("green",), ("blau", "blue"))
     ]
     return [
         counts[0] - 1.5 * ("green" in words),
@@ -60,13 +60,13 @@ def colour(text: str) -> list[float]:
     ]
 
 
-def pictures(folder: Path) -> Collection:
+def make_collection(folder: Path) -> Collection:
     def build(writer: CollectionWriter) -> None:
         texts = [
             (lang, key, f"{key}-{n}", text)
             for key, langs in CAPTIONS.items()
-            for lang, some in langs.items()
-            for n, text in enumerate(some)
+            for lang, texts in langs.items()
+            for n, text in enumerate(texts)
         ]
         for lang, _, caption, text in texts:
             writer.add_passage(lang, caption, "", text)
@@ -77,12 +77,12 @@ def pictures(folder: Path) -> Collection:
         for lang, key, caption, text in texts:
             query = writer.add_query(lang, caption, text, key)
             writer.add_judgement(query, f"image:{key}")
-            for other, of, found, _ in texts:
-                if of == key:
+            for language, image, passage, _ in texts:
+                if image == key:
                     writer.add_judgement(
                         query,
-                        f"{other}:{found}",
-                        SELF_MATCH if found == caption and other == lang else 1,
+                        f"{language}:{passage}",
+                        SELF_MATCH if passage == caption and language == lang else 1,
                     )
         writer.finish()
 
@@ -90,59 +90,67 @@ def pictures(folder: Path) -> Collection:
 
 
 def cosine(a: Sequence[float], b: Sequence[float]) -> float:
-    lengths = [sum(x * x for x in some) ** 0.5 for some in (a, b)]
+    lengths = [sum(x * x for x in vector) ** 0.5 for vector in (a, b)]
     if not all(lengths):
         return 0.0
     return sum(x * y for x, y in zip(a, b, strict=True)) / (lengths[0] * lengths[1])
 
 
-def by_brute_force(wanted: str | None) -> tuple[dict[str, float], dict[str, float], dict[str, int]]:
-    plain: dict[str, list[float]] = {"de": [], "en": []}
+def compute_by_hand(
+    references: str | None,
+) -> tuple[dict[str, float], dict[str, float], dict[str, int]]:
+    scores: dict[str, list[float]] = {"de": [], "en": []}
     with_references: dict[str, list[float]] = {"de": [], "en": []}
     for key, langs in CAPTIONS.items():
-        for lang, some in langs.items():
-            for n, text in enumerate(some):
-                mine = colour(f"A photo depicts {text}")
-                score = 2.5 * max(cosine(mine, COLOURS[key]), 0)
-                plain[lang].append(score)
-                of = wanted or lang
-                others = [
-                    other for m, other in enumerate(langs.get(of, [])) if (of, m) != (lang, n)
+        for lang, texts in langs.items():
+            for n, text in enumerate(texts):
+                vector = read_colour(f"A photo depicts {text}")
+                score = 2.5 * max(cosine(vector, COLOURS[key]), 0)
+                scores[lang].append(score)
+                reference_language = references or lang
+                references_of_caption = [
+                    reference
+                    for m, reference in enumerate(langs.get(reference_language, []))
+                    if (reference_language, m) != (lang, n)
                 ]
-                if others:
+                if references_of_caption:
                     near = max(
-                        0, *(cosine(mine, colour(f"A photo depicts {one}")) for one in others)
+                        0,
+                        *(
+                            cosine(vector, read_colour(f"A photo depicts {reference}"))
+                            for reference in references_of_caption
+                        ),
                     )
-                    both = score + near
-                    with_references[lang].append(2 * score * near / both if both else 0.0)
+                    total = score + near
+                    with_references[lang].append(2 * score * near / total if total else 0.0)
     means = [
-        {lang: mean(some) for lang, some in table.items()} for table in (plain, with_references)
+        {lang: mean(texts) for lang, texts in table.items()} for table in (scores, with_references)
     ]
-    return means[0], means[1], {lang: len(some) for lang, some in with_references.items()}
+    return means[0], means[1], {lang: len(texts) for lang, texts in with_references.items()}
 
 
 @pytest.mark.parametrize("references", [None, "en"])
-def test_it_equals_a_plain_computation(references: str | None, tmp_path: Path) -> None:
-    model = Colours()
-    found = bh.compute_clip_score(model, pictures(tmp_path), references=references)
-    plain, ref, n = by_brute_force(references)
-    assert found.clip_score == pytest.approx(plain)
-    assert found.ref_clip_score == pytest.approx(ref)
+def test_scores_equal_a_plain_computation(references: str | None, tmp_path: Path) -> None:
+    model = ColourEncoder()
+    score = bh.compute_clip_score(model, make_collection(tmp_path), references=references)
+    expected, expected_ref, counts = compute_by_hand(references)
+    assert score.clip_score == pytest.approx(expected)
+    assert score.ref_clip_score == pytest.approx(expected_ref)
     assert (
-        found.reference_counts
-        == n
+        score.reference_counts
+        == counts
         == ({"de": 2, "en": 5} if references is None else {"de": 3, "en": 5})
     )
-    assert found.caption_counts == {"de": 3, "en": 6}
-    assert found.scorer == "colours"
-    assert found.fingerprint == {"kind": "colours"}
+    assert score.caption_counts == {"de": 3, "en": 6}
+    assert score.scorer == "colours"
+    assert score.fingerprint == {"kind": "colours"}
     assert all(text.startswith("A photo depicts ") for text in model.read)
-    assert len(set(model.read)) == len(model.read)  # "blue" describes two pictures
+    assert len(set(model.read)) == len(model.read)  # "blue" describes two images
 
 
-def test_by_hand(tmp_path: Path) -> None:
-    """A black picture is the zero vector: nothing describes it, and that is no error."""
-    found = bh.compute_clip_score(Colours(), pictures(tmp_path))
+def test_scores_by_hand(tmp_path: Path) -> None:
+    """A black image is the zero vector, which has the cosine 0 with every caption."""
+    score = bh.compute_clip_score(ColourEncoder(), make_collection(tmp_path))
     # (1, 0, .25) is the caption of a, (0, 0, 1.25), (-1.5, 1, 1.25) and (1, 0, 1.25) those of b.
     a = (200 + 0.75) / (200**2 + 40**2 + 9) ** 0.5 / 1.0625**0.5
     b = (10**2 + 20**2 + 250**2) ** 0.5
@@ -154,9 +162,9 @@ def test_by_hand(tmp_path: Path) -> None:
         0,
         0,
     ]
-    assert found.clip_score["en"] == pytest.approx(2.5 * sum(cosines) / 6)
-    shown = f"{found.clip_score['de']:.4f}, en {found.clip_score['en']:.4f}"
-    assert repr(found) == f"ClipScore(de {shown}; 'shades' as 'colours' sees it)"
+    assert score.clip_score["en"] == pytest.approx(2.5 * sum(cosines) / 6)
+    figures = f"{score.clip_score['de']:.4f}, en {score.clip_score['en']:.4f}"
+    assert repr(score) == f"ClipScore(de {figures}; 'shades' as 'colours' sees it)"
 
 
 TWINS = [
@@ -166,8 +174,8 @@ TWINS = [
 ]
 
 
-def test_twins_are_one_picture(tmp_path: Path) -> None:
-    """Each caption counts once, and captions of a picture's twin are references."""
+def test_images_with_equal_files_are_one_image(tmp_path: Path) -> None:
+    """Each caption counts once, and captions of an equal image are references."""
     lines = []
     for key, shade, texts in TWINS:
         Image.new("RGB", (4, 4), shade).save(tmp_path / f"{key}.png")
@@ -176,24 +184,24 @@ def test_twins_are_one_picture(tmp_path: Path) -> None:
     twins = bh.load("jsonl-image-text", path=tmp_path)
     # "red" and "rot" are (1, 0, .25), "blue" (0, 0, 1.25) and "green" (-1.5, 1, .25).
     red, green = 2.5 / 1.0625**0.5, 2.5 / 3.3125**0.5
-    plain = {"de": red, "en": (red + 0 + 2 * green) / 4}
-    found = bh.compute_clip_score(Colours(), twins)
-    assert found.clip_score == pytest.approx(plain)
-    assert found.caption_counts == {"de": 1, "en": 4}
+    expected = {"de": red, "en": (red + 0 + 2 * green) / 4}
+    score = bh.compute_clip_score(ColourEncoder(), twins)
+    assert score.clip_score == pytest.approx(expected)
+    assert score.caption_counts == {"de": 1, "en": 4}
     # The reference of "red" is "blue", at a cosine of .25 / 1.0625**.5; "green" is its own.
     near = 0.1 * red
-    both = 2 * red * near / (red + near) + 0 + 2 * (2 * green / (green + 1))
-    assert found.ref_clip_score == pytest.approx({"en": both / 4})
-    assert found.reference_counts == {"en": 4}
+    total = 2 * red * near / (red + near) + 0 + 2 * (2 * green / (green + 1))
+    assert score.ref_clip_score == pytest.approx({"en": total / 4})
+    assert score.reference_counts == {"en": 4}
     # "rot" is that of "red", which is the same to the model, and of "blue".
-    german = bh.compute_clip_score(Colours(), twins, references="de")
+    german = bh.compute_clip_score(ColourEncoder(), twins, references="de")
     assert german.ref_clip_score == pytest.approx({"en": (2 * red / (red + 1) + 0) / 2})
     assert (german.caption_counts, german.reference_counts) == ({"de": 1, "en": 4}, {"en": 2})
 
 
-def test_what_cannot_be_scored_is_said(tmp_path: Path) -> None:
-    plain = bh.from_beir({"de:1": {"text": "x"}}, {"de:q:1": "x"}, {"de:q:1": {"de:1": 1}})
+def test_collections_without_images_are_refused(tmp_path: Path) -> None:
+    texts = bh.from_beir({"de:1": {"text": "x"}}, {"de:q:1": "x"}, {"de:q:1": {"de:1": 1}})
     with pytest.raises(BadData, match="no caption with its image"):
-        bh.compute_clip_score(Colours(), plain)
+        bh.compute_clip_score(ColourEncoder(), texts)
     with pytest.raises(UnknownName, match="fr"):
-        bh.compute_clip_score(Colours(), pictures(tmp_path), references="fr")
+        bh.compute_clip_score(ColourEncoder(), make_collection(tmp_path), references="fr")

@@ -1,4 +1,4 @@
-"""What `evaluate` is asked: one value where several may stand, and readable errors."""
+"""Arguments of `evaluate`: single values and several, and readable errors."""
 # mypy: allow-untyped-calls
 
 from collections.abc import Mapping, Sequence
@@ -15,12 +15,12 @@ from beir_hybrid.errors import BadOption, MissingExtra
 from beir_hybrid.measures.parsing import parse_measures
 
 CORPUS = {"en:1": {"text": "a"}, "de:1": {"text": "b"}}
-ASKED = {"en:q:1": "a"}
+QUERIES = {"en:q:1": "a"}
 QRELS = {"en:q:1": {"en:1": 1, "de:1": 1}}
 
 
-class Letters:
-    """An encoder that knows two letters."""
+class LetterEncoder:
+    """Counts two letters."""
 
     fingerprint: Mapping[str, Any] = {"kind": "letters"}
 
@@ -31,13 +31,13 @@ class Letters:
 
 
 @pytest.fixture
-def two() -> Collection:
-    """Give a question with an answer in each of two languages."""
-    return bh.from_beir(CORPUS, ASKED, QRELS, name="two")
+def collection() -> Collection:
+    """Make a query with a gold in each of two languages."""
+    return bh.from_beir(CORPUS, QUERIES, QRELS, name="two")
 
 
 @pytest.mark.parametrize(
-    ("asked", "found"),
+    ("names", "expected"),
     [
         (AP, [AP]),
         ("nDCG@10", [nDCG @ 10]),
@@ -46,22 +46,25 @@ def two() -> Collection:
         (["AP", R @ 1, "R@1"], [AP, R @ 1]),
     ],
 )
-def test_measures(asked: Any, found: list[Measure]) -> None:
-    assert parse_measures(asked) == found
+def test_measures_are_parsed_from_names(names: Any, expected: list[Measure]) -> None:
+    assert parse_measures(names) == expected
 
 
-def test_one_measure_and_one_kind_of_setting(two: Collection) -> None:
-    results = bh.evaluate(Letters(), two, measures=R @ 1, settings="multi")
+def test_a_single_measure_and_a_single_kind_of_settings(collection: Collection) -> None:
+    results = bh.evaluate(LetterEncoder(), collection, measures=R @ 1, settings="multi")
     assert (results.measures, results.kinds) == ((R @ 1,), ("multi",))
     assert results.summary()["multi"][R @ 1].mean == 0.5
-    assert bh.evaluate(Letters(), two, settings="multi mono").kinds == ("mono", "multi")
+    assert bh.evaluate(LetterEncoder(), collection, settings="multi mono").kinds == (
+        "mono",
+        "multi",
+    )
 
 
-@pytest.mark.parametrize("shown", ["R@0", "nDCG@0", "P@0", "RR@0", "P(rel=2)@0"])
-def test_a_cutoff_below_one(shown: str) -> None:
+@pytest.mark.parametrize("name", ["R@0", "nDCG@0", "P@0", "RR@0", "P(rel=2)@0"])
+def test_a_cutoff_below_one_is_refused(name: str) -> None:
     with pytest.raises(BadOption) as error:
-        parse_measures(shown)
-    assert str(error.value) == f"no measure {shown}: its cutoff must be at least 1"
+        parse_measures(name)
+    assert str(error.value) == f"no measure {name}: its cutoff must be at least 1"
     with pytest.raises(BadOption, match="its cutoff must be at least 1"):
         parse_measures([nDCG @ -3])
 
@@ -70,7 +73,7 @@ VALUES = "values are numbers from 0 on, True, False and texts in quotes, as in P
 
 
 @pytest.mark.parametrize(
-    ("asked", "message"),
+    ("names", "message"),
     [
         ("R@-1", f"no measure R@-1: {VALUES}"),
         (
@@ -91,20 +94,20 @@ VALUES = "values are numbers from 0 on, True, False and texts in quotes, as in P
         ),
     ],
 )
-def test_measures_that_cannot_be(asked: Any, message: str) -> None:
+def test_impossible_measures_are_refused(names: Any, message: str) -> None:
     with pytest.raises(BadOption) as error:
-        parse_measures(asked)
+        parse_measures(names)
     assert str(error.value) == message
 
 
 @pytest.mark.parametrize(
-    ("shown", "provider"),
+    ("name", "provider"),
     [("RBP(rel=1,p=0.8)", "cwl_eval"), ("alpha_nDCG(alpha=0.5)@10", "pyndeval")],
 )
-def test_a_measure_whose_package_is_missing(shown: str, provider: str) -> None:
+def test_a_missing_package_of_a_measure_is_named(name: str, provider: str) -> None:
     with pytest.raises(MissingExtra) as error:
-        parse_measures([shown])
-    message = f"{shown} needs {provider}: pip install ir-measures[{provider}]"
+        parse_measures([name])
+    message = f"{name} needs {provider}: pip install ir-measures[{provider}]"
     assert str(error.value) == message
 
 
@@ -116,7 +119,7 @@ def test_a_measure_whose_package_is_missing(shown: str, provider: str) -> None:
             "a collection is wanted, not a str: bh.load('xquad-r') loads the dataset of that name",
         ),
         (
-            (CORPUS, ASKED, QRELS),
+            (CORPUS, QUERIES, QRELS),
             (
                 "a collection is wanted, not a tuple: "
                 "bh.from_beir(corpus, queries, qrels, languages) makes one of BEIR's dicts"
@@ -131,9 +134,9 @@ def test_a_measure_whose_package_is_missing(shown: str, provider: str) -> None:
         ),
     ],
 )
-def test_something_else_than_a_collection(collection: Any, message: str) -> None:
+def test_an_argument_that_is_no_collection_is_refused(collection: Any, message: str) -> None:
     with pytest.raises(BadOption) as error:
-        bh.evaluate(Letters(), collection)
+        bh.evaluate(LetterEncoder(), collection)
     assert str(error.value) == message
     with pytest.raises(BadOption) as error:
         bh.evaluate_runs("some.trec", collection)
@@ -141,20 +144,22 @@ def test_something_else_than_a_collection(collection: Any, message: str) -> None
 
 
 @pytest.mark.parametrize("depth", ["a", 0, 2.5])
-def test_a_depth_that_is_no_number_of_passages(two: Collection, depth: Any) -> None:
+def test_an_impossible_depth_is_refused(collection: Collection, depth: Any) -> None:
     with pytest.raises(BadOption) as error:
-        bh.evaluate(Letters(), two, depth=depth)
+        bh.evaluate(LetterEncoder(), collection, depth=depth)
     assert str(error.value) == f"depth is {depth!r}; it must be a whole number from 1 on"
 
 
-def test_a_depth_of_numpy_is_saved(two: Collection, tmp_path: Path) -> None:
+def test_a_depth_of_a_numpy_type_is_saved(collection: Collection, tmp_path: Path) -> None:
     depth: Any = np.int64(1)
-    bh.evaluate(Letters(), two, depth=depth).save(tmp_path / "out")
+    bh.evaluate(LetterEncoder(), collection, depth=depth).save(tmp_path / "out")
     assert bh.Results.load(tmp_path / "out").provenance.depth == 1
 
 
-def test_one_target_has_no_runs(two: Collection, tmp_path: Path) -> None:
+def test_one_target_has_no_runs(collection: Collection, tmp_path: Path) -> None:
     with pytest.raises(BadOption, match="one-target settings have no runs to write; name others"):
-        bh.evaluate(Letters(), two, settings="one-target", runs=tmp_path / "runs")
-    bh.evaluate(Letters(), two, settings=["multi", "one-target"], runs=tmp_path / "runs")
+        bh.evaluate(LetterEncoder(), collection, settings="one-target", runs=tmp_path / "runs")
+    bh.evaluate(
+        LetterEncoder(), collection, settings=["multi", "one-target"], runs=tmp_path / "runs"
+    )
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["en-all.trec"]

@@ -1,4 +1,4 @@
-"""A trainer sees, step by step, what `evaluate` says of the model."""
+"""The evaluator of a trainer has the values of `evaluate` at every step."""
 # mypy: allow-untyped-calls
 
 import copy
@@ -30,7 +30,7 @@ from tests.models import static_model
 MEASURES: Any = [AP, R @ 2, RankDistance, LanguagePreference]
 
 
-def small() -> Collection:
+def make_collection() -> Collection:
     corpus, queries, qrels = {}, {}, {}
     for at, lang in enumerate(("de", "en")):
         for number in range(12):
@@ -40,19 +40,19 @@ def small() -> Collection:
     return bh.from_beir(corpus, queries, qrels, name="small")
 
 
-def expected(model: SentenceTransformer, store: Path) -> dict[str, float]:
-    results = evaluate(model, small(), measures=MEASURES, store=store)
+def evaluate_by_hand(model: SentenceTransformer, store: Path) -> dict[str, float]:
+    results = evaluate(model, make_collection(), measures=MEASURES, store=store)
     return {
-        f"small_{kind}_{measure}": found.mean
+        f"small_{kind}_{measure}": estimate.mean
         for kind, row in results.summary().items()
-        for measure, found in row.items()
+        for measure, estimate in row.items()
     }
 
 
 @pytest.mark.filterwarnings("ignore:.*pin_memory.*:UserWarning")  # torch, where no GPU is
-def test_a_trainer_picks_the_best_checkpoint_by_it(tmp_path: Path, own_cache: Path) -> None:
+def test_a_trainer_selects_the_best_checkpoint_by_a_value(tmp_path: Path, own_cache: Path) -> None:
     pytest.importorskip("accelerate", reason="the trainer needs it: the extra 'train'")
-    model, collection = static_model(), small()
+    model, collection = static_model(), make_collection()
     questions = [f"w{60 + n} w{61 + n}" for n in range(12)] * 4
     answers = [f"w{n} w{n + 1}" for n in range(12)] * 4
     evaluator = HybridEvaluator(collection, measures=MEASURES, primary="multi_AP")
@@ -88,9 +88,11 @@ def test_a_trainer_picks_the_best_checkpoint_by_it(tmp_path: Path, own_cache: Pa
     # Of every checkpoint, and of the best one that the trainer loaded in the end.
     for entry in logged:
         saved = SentenceTransformer(str(tmp_path / "out" / f"checkpoint-{entry['step']}"))
-        wanted = expected(saved, tmp_path / "store")
-        assert {name: entry[f"eval_{name}"] for name in wanted} == pytest.approx(wanted, abs=1e-12)
-    best = expected(model, tmp_path / "store")
+        values_by_hand = evaluate_by_hand(saved, tmp_path / "store")
+        assert {name: entry[f"eval_{name}"] for name in values_by_hand} == pytest.approx(
+            values_by_hand, abs=1e-12
+        )
+    best = evaluate_by_hand(model, tmp_path / "store")
     assert best["small_multi_AP"] == pytest.approx(max(values), abs=1e-12)
     assert set(best) == {
         *(f"small_{kind}_{m}" for kind in ("mono", "cross", "multi") for m in ("AP", "R@2")),
@@ -100,13 +102,16 @@ def test_a_trainer_picks_the_best_checkpoint_by_it(tmp_path: Path, own_cache: Pa
     assert not (own_cache / "embeddings").exists()
 
 
-def test_a_call_by_hand_and_its_results(tmp_path: Path, own_cache: Path) -> None:
+def test_a_direct_call_saves_results(tmp_path: Path, own_cache: Path) -> None:
     model = static_model()
-    evaluator = HybridEvaluator(small(), measures=MEASURES, name="dev", settings=["multi"])
+    evaluator = HybridEvaluator(
+        make_collection(), measures=MEASURES, name="dev", settings=["multi"]
+    )
     first = evaluator(model, str(tmp_path / "out"), epoch=0.5, steps=20)
     saved = Results.load(tmp_path / "out" / "dev-0.5-20")
     assert first == {
-        f"dev_multi_{measure}": one.mean for measure, one in saved.summary()["multi"].items()
+        f"dev_multi_{measure}": estimate.mean
+        for measure, estimate in saved.summary()["multi"].items()
     }
     assert list(first) == [f"dev_multi_{measure}" for measure in MEASURES]
     assert evaluator.primary_metric == "dev_multi_AP"
@@ -124,22 +129,28 @@ def test_a_call_by_hand_and_its_results(tmp_path: Path, own_cache: Path) -> None
     assert evaluator.get_config_dict() == {"collection": "small", "settings": ["multi"]}
 
 
-def test_options_are_the_encoder_s() -> None:
-    model, plain = static_model(), HybridEvaluator(small(), measures=[AP])
-    short = HybridEvaluator(small(), measures=[AP], truncate_dim=2, query_prompt="w1 ")
-    wanted = evaluate(model, small(), measures=[AP], truncate_dim=2, query_prompt="w1 ")
-    assert short(model)["small_mono_AP"] == wanted.summary()["mono"][AP].mean
-    assert short(model) != plain(model)
+def test_options_of_the_encoder() -> None:
+    model, default_evaluator = static_model(), HybridEvaluator(make_collection(), measures=[AP])
+    evaluator = HybridEvaluator(
+        make_collection(), measures=[AP], truncate_dim=2, query_prompt="w1 "
+    )
+    results = evaluate(model, make_collection(), measures=[AP], truncate_dim=2, query_prompt="w1 ")
+    assert evaluator(model)["small_mono_AP"] == results.summary()["mono"][AP].mean
+    assert evaluator(model) != default_evaluator(model)
 
 
-def test_which_way_is_better() -> None:
-    def rises(primary: str, measures: Any = MEASURES) -> bool:
-        return HybridEvaluator(small(), measures=measures, primary=primary).greater_is_better
+def test_the_direction_of_the_primary_value() -> None:
+    def is_higher_better(primary: str, measures: Any = MEASURES) -> bool:
+        return HybridEvaluator(
+            make_collection(), measures=measures, primary=primary
+        ).greater_is_better
 
-    assert rises("mono_AP")
-    assert rises("multi_PEER", [PEER])
-    assert not rises("multi_RankDistance")
-    assert not rises("multi_RankDistance(normalized=True)", [RankDistance(normalized=True)])
+    assert is_higher_better("mono_AP")
+    assert is_higher_better("multi_PEER", [PEER])
+    assert not is_higher_better("multi_RankDistance")
+    assert not is_higher_better(
+        "multi_RankDistance(normalized=True)", [RankDistance(normalized=True)]
+    )
 
 
 @pytest.mark.parametrize(
@@ -158,14 +169,14 @@ def test_which_way_is_better() -> None:
         ({"batchsize": 3}, "no option 'batchsize'; did you mean 'batch_size'"),
     ],
 )
-def test_what_cannot_be_chosen_by(options: dict[str, Any], message: str) -> None:
+def test_impossible_primary_values_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(BadOption, match=message):
-        HybridEvaluator(small(), **({"measures": MEASURES} | options))
+        HybridEvaluator(make_collection(), **({"measures": MEASURES} | options))
 
 
-def test_the_model_is_left_as_it_was() -> None:
+def test_the_model_is_unchanged() -> None:
     model = static_model()
     model.train()
-    before = copy.deepcopy(model.state_dict())
-    HybridEvaluator(small(), measures=[AP])(model)
-    assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
+    weights = copy.deepcopy(model.state_dict())
+    HybridEvaluator(make_collection(), measures=[AP])(model)
+    assert all(torch.equal(weights[name], value) for name, value in model.state_dict().items())

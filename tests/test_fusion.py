@@ -1,4 +1,4 @@
-"""Runs fused by hand and by Pyserini's arithmetic, and what cannot be fused."""
+"""Fusion of runs by hand, and refused arguments."""
 # mypy: allow-untyped-calls
 
 from pathlib import Path
@@ -15,25 +15,25 @@ ONE: Run = {"q": {"a": 3.0, "b": 2.0, "c": 1.0}}
 TWO: Run = {"q": {"d": 5.0, "b": 10.0}}
 
 
-def ranking(run: Run, query: str = "q") -> list[tuple[str, object]]:
+def list_hits(run: Run, query: str = "q") -> list[tuple[str, object]]:
     """Return documents and scores in the order of the run."""
     return [(key, pytest.approx(score, abs=1e-12)) for key, score in run[query].items()]
 
 
 def test_reciprocal_ranks() -> None:
     expected = [("b", 1 / 62 + 1 / 61), ("a", 1 / 61), ("d", 1 / 62), ("c", 1 / 63)]
-    assert ranking(fuse([ONE, TWO])) == expected
+    assert list_hits(fuse([ONE, TWO])) == expected
 
 
-def test_ranks_of_three_runs_are_by_score_then_by_descending_id() -> None:
+def test_equal_scores_are_ranked_by_descending_id() -> None:
     # Equal scores: b before a; the order in which they are given does not count.
     three: Run = {"q": {"a": 7.0, "b": 7.0}}
     fused = fuse([ONE, TWO, three])
     expected = {"b": 1 / 62 + 2 / 61, "a": 1 / 61 + 1 / 62, "d": 1 / 62, "c": 1 / 63}
-    assert ranking(fused) == list(expected.items())
+    assert list_hits(fused) == list(expected.items())
     # As trec_eval, which compares float32: these two differ as doubles only.
     near: Run = {"q": {"a": 7.0, "b": 7.0 - 1e-9}}
-    assert ranking(fuse([ONE, TWO, near])) == list(expected.items())
+    assert list_hits(fuse([ONE, TWO, near])) == list(expected.items())
 
 
 @pytest.mark.parametrize(
@@ -46,34 +46,34 @@ def test_ranks_of_three_runs_are_by_score_then_by_descending_id() -> None:
     ],
 )
 def test_interpolation(alpha: float | None, expected: dict[str, float]) -> None:
-    assert ranking(fuse([ONE, TWO], "interpolation", alpha=alpha)) == list(expected.items())
+    assert list_hits(fuse([ONE, TWO], "interpolation", alpha=alpha)) == list(expected.items())
     assert ONE == {"q": {"a": 3.0, "b": 2.0, "c": 1.0}}
 
 
-def test_equal_scores_are_all_the_highest() -> None:
+def test_equal_scores_are_all_normalized_to_one() -> None:
     fused = fuse([{"q": {"a": 4.0, "b": 4.0}}, {"q": {"c": -1.0}}], "interpolation", alpha=0.25)
-    assert ranking(fused) == [("c", 0.75), ("b", 0.25), ("a", 0.25)]
+    assert list_hits(fused) == [("c", 0.75), ("b", 0.25), ("a", 0.25)]
 
 
-def test_each_query_is_brought_to_its_own_range() -> None:
-    one: Run = {"q": {"a": 3.0, "b": 1.0}, "r": {"a": 300.0, "b": 100.0, "c": 200.0}}
-    two: Run = {"r": {"b": 9.0}, "s": {"z": 1.0}}
-    fused = fuse([one, two], "interpolation")
-    assert ranking(fused, "q") == [("a", 0.5), ("b", 0.0)]
-    assert ranking(fused, "r") == [("b", 0.5), ("a", 0.5), ("c", 0.25)]
-    assert ranking(fused, "s") == [("z", 0.5)]
+def test_scores_are_normalized_query_by_query() -> None:
+    first: Run = {"q": {"a": 3.0, "b": 1.0}, "r": {"a": 300.0, "b": 100.0, "c": 200.0}}
+    second: Run = {"r": {"b": 9.0}, "s": {"z": 1.0}}
+    fused = fuse([first, second], "interpolation")
+    assert list_hits(fused, "q") == [("a", 0.5), ("b", 0.0)]
+    assert list_hits(fused, "r") == [("b", 0.5), ("a", 0.5), ("c", 0.25)]
+    assert list_hits(fused, "s") == [("z", 0.5)]
 
 
-def test_depth_keeps_the_best() -> None:
+def test_depth_limits_the_passages_of_a_query() -> None:
     assert list(fuse([ONE, TWO], depth=2)["q"]) == ["b", "a"]
 
 
-def test_ids_that_look_like_something_else(tmp_path: Path) -> None:
-    """Pyserini's reader of files would make 7 and NaN of these ids, and believe their ranks."""
+def test_ids_that_look_like_numbers_or_missing_values(tmp_path: Path) -> None:
+    """Pyserini's reader would turn these ids into 7 and NaN, and believe the ranks."""
     path = tmp_path / "run.trec"
     path.write_text("007 Q0 NA 2 5.0 x\n007 Q0 1e3 1 4.0 x\n", "utf-8")
     fused = fuse([path, {"007": {"1e3": 1.0}}])
-    assert ranking(fused, "007") == [("1e3", 1 / 62 + 1 / 61), ("NA", 1 / 61)]
+    assert list_hits(fused, "007") == [("1e3", 1 / 62 + 1 / 61), ("NA", 1 / 61)]
 
 
 @pytest.mark.parametrize(
@@ -110,37 +110,37 @@ def test_ids_that_look_like_something_else(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_what_cannot_be_fused(
+def test_impossible_fusions_are_refused(
     runs: list[Run], options: dict[str, object], error: type[Exception], message: str
 ) -> None:
     with pytest.raises(error, match=message):
         fuse(runs, **options)  # type: ignore[arg-type] # wrong ones among them
 
 
-def test_the_command_makes_a_run_that_can_be_judged(
+def test_the_fuse_command_writes_a_run_that_can_be_evaluated(
     run_cli: RunCli,  # noqa: F811
     data_options: list[str],  # noqa: F811
     tmp_path: Path,
 ) -> None:
     # The relevant passages of the two queries are p1 and p2.
-    one, two = "en:q:1", "en:q:2"
-    first: Run = {one: {"en:p2": 3.0, "en:p1": 1.0}, two: {"en:p2": 2.0, "en:p1": 1.0}}
-    second: Run = {one: {"en:p1": 9.0, "en:p2": 8.0}, two: {"en:p2": 5.0}}
+    query_1, query_2 = "en:q:1", "en:q:2"
+    first: Run = {query_1: {"en:p2": 3.0, "en:p1": 1.0}, query_2: {"en:p2": 2.0, "en:p1": 1.0}}
+    second: Run = {query_1: {"en:p1": 9.0, "en:p2": 8.0}, query_2: {"en:p2": 5.0}}
     files = [write_run(tmp_path / name, run) for name, run in (("one", first), ("two", second))]
     path = tmp_path / "en-en.trec"
     line = ["--method", "interpolation", "--alpha", "0.25", "--output", path]
-    done = run_cli("fuse", *files, *line)
-    assert done == (0, f"2 queries in {path}\n", "")
+    result = run_cli("fuse", *files, *line)
+    assert result == (0, f"2 queries in {path}\n", "")
     # Query 1: p1 0 + .75, p2 .25 + 0; 2: p2 .25 + .75, p1 0.
     assert read_run(path) == {
-        one: {"en:p1": 0.75, "en:p2": 0.25},
-        two: {"en:p2": 1.0, "en:p1": 0.0},
+        query_1: {"en:p1": 0.75, "en:p2": 0.25},
+        query_2: {"en:p2": 1.0, "en:p1": 0.0},
     }
-    judged = run_cli("evaluate", "--run", path, *data_options, "--measures", "AP")
-    assert judged.out.splitlines()[2].split()[:2] == ["AP", "1.0000"]
-    done = run_cli("fuse", files[0], "--output", path)
-    assert done == (2, "", "BadOption: rrf takes at least two runs, not 1\n")
+    evaluation = run_cli("evaluate", "--run", path, *data_options, "--measures", "AP")
+    assert evaluation.out.splitlines()[2].split()[:2] == ["AP", "1.0000"]
+    result = run_cli("fuse", files[0], "--output", path)
+    assert result == (2, "", "BadOption: rrf takes at least two runs, not 1\n")
 
 
-def test_it_is_public() -> None:
+def test_fuse_is_public() -> None:
     assert bh.fuse is fuse

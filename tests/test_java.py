@@ -1,4 +1,4 @@
-"""Java starts where there is none, stays out of the way, and explains itself where it cannot."""
+"""Java starts without a Java on the machine, and errors say why it does not."""
 
 import os
 import re
@@ -15,14 +15,14 @@ from beir_hybrid.pyserini.java import find_jar, find_java
 
 ROOT = Path(__file__).parent.parent
 # Lucene's English analyzer drops "the" and "of" and stems the others as Porter does.
-ANALYZED = """
+ANALYZE = """
 from pyserini.analysis import Analyzer, get_lucene_analyzer
 print(Analyzer(get_lucene_analyzer()).analyze("The cities of Greece"))
 """
 
 
-def run(code: str, **environment: str) -> "subprocess.CompletedProcess[str]":
-    """Run code in a process that finds no Java and no key."""
+def run_code(code: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run code in a process without Java and key."""
     bare = {
         name: value
         for name, value in os.environ.items()
@@ -38,7 +38,7 @@ def run(code: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     )
 
 
-def test_it_starts_without_java_or_key_and_leaves_the_process_as_it_was() -> None:
+def test_java_starts_without_a_system_java_and_restores_the_environment() -> None:
     code = f"""
 import logging, os, signal, warnings
 before = dict(os.environ)
@@ -47,18 +47,18 @@ start_java()
 start_java()
 changed = {{name for name, _ in before.items() ^ os.environ.items()}}
 print(sorted(changed & {{"JAVA_HOME", "JVM_PATH", "OPENAI_API_KEY"}}), logging.root.handlers)
-{ANALYZED}
+{ANALYZE}
 try:
     signal.raise_signal(signal.SIGINT)
 except KeyboardInterrupt:
     print("interrupted")
 """
-    done = run(code)
-    assert done.stderr == ""
-    assert done.stdout.splitlines() == ["[] []", "['citi', 'greec']", "interrupted"]
+    process = run_code(code)
+    assert process.stderr == ""
+    assert process.stdout.splitlines() == ["[] []", "['citi', 'greec']", "interrupted"]
 
 
-def test_it_starts_after_pyserini_failed_to_and_keeps_a_key() -> None:
+def test_java_starts_after_a_failed_import_of_pyserini() -> None:
     code = f"""
 import os, warnings
 try:
@@ -71,15 +71,15 @@ os.environ["JAVA_HOME"] = {str(JAVA_HOME)!r}
 from beir_hybrid.pyserini.java import start_java
 start_java()
 print(os.environ["OPENAI_API_KEY"])
-{ANALYZED}
+{ANALYZE}
 """
-    done = run(code, OPENAI_API_KEY="mine", BEIR_HYBRID_JAVA="system")
-    assert done.stdout.splitlines() == ["Unable to find javac", "mine", "['citi', 'greec']"], (
-        done.stderr
+    process = run_code(code, OPENAI_API_KEY="mine", BEIR_HYBRID_JAVA="system")
+    assert process.stdout.splitlines() == ["Unable to find javac", "mine", "['citi', 'greec']"], (
+        process.stderr
     )
 
 
-def test_it_carries_on_where_pyserini_runs_already() -> None:
+def test_java_that_runs_already_is_used() -> None:
     code = f"""
 import warnings
 with warnings.catch_warnings():
@@ -90,10 +90,10 @@ with warnings.catch_warnings():
     import jnius
     import pyserini.search.lucene
 start_java()
-{ANALYZED}
+{ANALYZE}
 """
-    done = run(code, JAVA_HOME=str(JAVA_HOME), OPENAI_API_KEY="mine")
-    assert done.stdout.splitlines() == ["['citi', 'greec']"], done.stderr
+    process = run_code(code, JAVA_HOME=str(JAVA_HOME), OPENAI_API_KEY="mine")
+    assert process.stdout.splitlines() == ["['citi', 'greec']"], process.stderr
 
 
 @pytest.mark.parametrize(
@@ -104,24 +104,24 @@ start_java()
         ("21.0.4", "", "MissingExtra: Java in .* does not start"),
     ],
 )
-def test_it_says_why_it_cannot_start(
+def test_errors_say_why_java_does_not_start(
     tmp_path: Path, java: str | None, first: str, message: str
 ) -> None:
-    home = JAVA_HOME if java is None else fake(tmp_path, java)
+    home = JAVA_HOME if java is None else make_fake_java(tmp_path, java)
     code = (
         f"{first}\nfrom beir_hybrid.pyserini.java import start_java\nstart_java(prefer_system=True)"
     )
-    done = run(code, JAVA_HOME=str(home))
-    assert done.returncode == 1
+    process = run_code(code, JAVA_HOME=str(home))
+    assert process.returncode == 1
 
-    assert re.search(message, done.stderr.splitlines()[-1])
+    assert re.search(message, process.stderr.splitlines()[-1])
 
 
-def fake(home: Path, told: str) -> Path:
-    """Make a program that tells its version as Java does, and can do nothing else."""
+def make_fake_java(home: Path, java_version: str) -> Path:
+    """Make a program that prints a version as Java does, and nothing else."""
     program = home / "bin" / "java"
     program.parent.mkdir(parents=True)
-    program.write_text(f"#!/bin/sh\necho 'openjdk version \"{told}\" 2024-01-16' >&2\n")
+    program.write_text(f"#!/bin/sh\necho 'openjdk version \"{java_version}\" 2024-01-16' >&2\n")
     program.chmod(0o755)
     return home
 
@@ -134,15 +134,15 @@ def no_java(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("no_java")
-def test_the_packages_java_comes_first_and_the_systems_on_request(
+def test_the_java_of_the_package_comes_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    home = fake(tmp_path / "jdk-21", "21")
+    home = make_fake_java(tmp_path / "jdk-21", "21")
     monkeypatch.setenv("JAVA_HOME", str(home))
     assert find_java() == Path(JAVA_HOME)
     assert find_java(prefer_system=True) == home
     # An older one that is named gives way to a newer one on the path.
-    monkeypatch.setenv("JAVA_HOME", str(fake(tmp_path / "jdk-8", "1.8.0_392")))
+    monkeypatch.setenv("JAVA_HOME", str(make_fake_java(tmp_path / "jdk-8", "1.8.0_392")))
     link = tmp_path / "java"
     link.symlink_to(home / "bin" / "java")
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -150,19 +150,21 @@ def test_the_packages_java_comes_first_and_the_systems_on_request(
 
 
 @pytest.mark.usefixtures("no_java")
-def test_what_was_found_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_list_the_versions_on_the_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(
         MissingExtra, match=r"found none\. .* pip install 'beir-hybrid\[pyserini\]'"
     ):
         find_java(prefer_system=True)
-    monkeypatch.setenv("JAVA_HOME", str(fake(tmp_path / "eight", "1.8.0_392")))
+    monkeypatch.setenv("JAVA_HOME", str(make_fake_java(tmp_path / "eight", "1.8.0_392")))
     monkeypatch.setenv("JDK_HOME", str(tmp_path / "empty"))
 
     with pytest.raises(MissingExtra, match=r"found Java 8 in .*eight and Java \? in .*empty"):
         find_java(prefer_system=True)
 
 
-def test_the_jar_is_pyserinis_or_the_one_that_a_variable_names(
+def test_the_jar_of_pyserini_or_of_a_variable(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert version("pyserini").startswith("1.6")
@@ -170,6 +172,6 @@ def test_the_jar_is_pyserinis_or_the_one_that_a_variable_names(
     monkeypatch.setenv("ANSERINI_CLASSPATH", str(tmp_path))
     with pytest.raises(MissingExtra, match=f"no anserini.* in {tmp_path}; unset ANSERINI_CLASSP"):
         find_jar()
-    own = tmp_path / "anserini-2.0-fatjar.jar"
-    own.touch()
-    assert find_jar() == own
+    jar = tmp_path / "anserini-2.0-fatjar.jar"
+    jar.touch()
+    assert find_jar() == jar

@@ -15,7 +15,7 @@ from beir_hybrid.errors import BadOption
 from beir_hybrid.results.provenance import Timing
 from tests.models import static_model
 from tests.test_cli_evaluate import RunCli, run_cli
-from tests.test_rerank import cross_encoder
+from tests.test_rerank import make_cross_encoder
 
 __all__ = ["run_cli"]
 
@@ -192,7 +192,7 @@ def test_settings_without_pyserini_are_evaluated(
         "evaluate", str(model), *data, "--output", "reproduced/one-target", "--settings",
         "one-target", "--depth", "9", "--name", results.model,
     ]  # fmt: skip
-    cross_encoder(tmp_path / "part").save_pretrained(str(tmp_path / "cross"))
+    make_cross_encoder(tmp_path / "part").save_pretrained(str(tmp_path / "cross"))
     monkeypatch.chdir(tmp_path)
     reranked = bh.evaluate(model, collection, measures="AP", rerank="cross", depth=5, name="both")
     assert split_commands(reranked)[1:] == [
