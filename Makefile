@@ -4,7 +4,7 @@ PYTHON ?= $(firstword $(foreach python,python3 python3.11 python3.12 python3.13,
 RUN = .venv/bin/python -m
 EXTRAS = dev,docs,train,pyserini,ray,quickstart,image
 
-.PHONY: quickstart check test test-ray test-browser docs bench bench-hybrid format constraints clean
+.PHONY: quickstart check test test-ray test-browser test-hard docs bench bench-hybrid format constraints clean
 
 # The stamp is newer than what it was made from: a second call installs nothing.
 .venv/installed: pyproject.toml constraints.txt Makefile
@@ -31,6 +31,10 @@ test-ray: .venv/installed  ## machines of a Ray cluster die
 
 test-browser: .venv/installed  ## pages in chromium, which has to be installed
 	$(RUN) pytest -m browser tests/browser
+
+test-hard: export OMP_NUM_THREADS = 1
+test-hard: .venv/installed  ## kills, rivals, damage, fuzz; BEIR_HYBRID_HARD=long: hours
+	$(RUN) pytest -m hard -n 2 tests/hard
 
 docs: .venv/installed  ## the documentation as pages, in site/
 	NO_MKDOCS_2_WARNING=1 $(RUN) mkdocs build --strict
