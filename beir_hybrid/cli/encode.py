@@ -1,4 +1,4 @@
-"""The command that encodes a dataset into the store of embeddings, whole or in parts."""
+"""The command that encodes a dataset into the store of vectors, whole or in parts."""
 
 from typing import Annotated
 

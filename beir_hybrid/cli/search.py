@@ -35,6 +35,7 @@ class BM25Options:
         ),
     ] = None
     measures: Measures = None
+    name: Annotated[str, typer.Option(help="The name in the results.")] = "BM25"
     k1: Annotated[float, typer.Option(help="How slowly a term's repetition saturates.")] = 0.9
     b: Annotated[float, typer.Option(help="How much long passages lose, from 0 to 1.")] = 0.4
     depth: Annotated[
@@ -99,6 +100,7 @@ def bm25(
             k1=ranking.k1,
             b=ranking.b,
             depth=ranking.depth,
+            name=ranking.name,
             settings=None if ranking.settings is None else " ".join(ranking.settings),
             runs=results.runs_folder,
             **measures,

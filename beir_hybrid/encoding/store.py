@@ -1,4 +1,4 @@
-"""The store of embeddings: vectors on disk, where each text is encoded once.
+"""The store: vectors on disk, where each text is encoded once.
 
 Images are known by the checksums of their files, which stand for them as texts do.
 

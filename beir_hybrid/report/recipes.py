@@ -9,12 +9,6 @@ from beir_hybrid.results.results import Results
 
 _RECORD = "training.json"  # of `bh.train`, beside the model; `bh.ablate` writes it under runs
 
-_BATCH_LABELS = {
-    "mono": "monolingual", "mono-rows": "monolingual pairs", "cross": "cross-lingual",
-    "cross-rows": "cross-lingual", "image": "captions and images",
-    "image-rows": "captions and images",
-}  # fmt: skip
-
 
 def describe_recipe(results: Results, folder: Path | None) -> str:
     """Describe a model's training, if this machine has the record, prompts and reranker.
@@ -45,11 +39,14 @@ def _list_records(results: Results, folder: Path | None) -> Iterator[Path]:
 
 
 def _describe_training(path: Path) -> str:
+    from beir_hybrid.batches.kinds import BATCH_KINDS
+
+    labels = {name: kind.label for name, kind in BATCH_KINDS.items()}
     try:
         record = json.loads(path.read_bytes())
         strategy = record["recipe"]["strategy"]
         kinds = strategy["kinds"]
-        shares = ", ".join(f"{share:.0%} {_BATCH_LABELS.get(kind, kind)}" for kind, share in kinds)
+        shares = ", ".join(f"{share:.0%} {labels.get(kind, kind)}" for kind, share in kinds)
         mixture = f" ({shares})" if kinds[1:] else ""
         parts = [f"{strategy['name']}{mixture}"]
         if code_switch := strategy.get("code_switch"):

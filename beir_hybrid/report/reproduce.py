@@ -248,7 +248,8 @@ def _build_bm25_commands(job: _Job) -> list[Words]:
         "depth": 0 if runs is None else runs.depth,
     }
     shared = _write_shared_options(job, "results", job.results.measures)
-    return [["bm25", *shared, *write_options(options)]]
+    name = write_option("name", job.results.model)
+    return [["bm25", *shared, *write_options(options), *name]]
 
 
 # By the kind of the fingerprint; all other systems are models.
