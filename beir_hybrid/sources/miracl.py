@@ -35,6 +35,7 @@ Split = Literal["dev", "train"]
 Passages = Literal["all", "judged"]
 
 TOOLS_REVISION = "5b819c1a45c8a0a3ec9426f476694f44a29dfaf3"
+_MOST_BYTES = 1 << 23  # of topics and qrels
 CORPUS = "miracl/miracl-corpus"
 CORPUS_REVISION = "d921ec7e349ce0d28daf30b2da9da5ee698bef0d"
 # The number of files docs-0.jsonl.gz ... of each language's corpus.
@@ -257,7 +258,7 @@ def _read_text_lines(path: Path) -> Iterator[tuple[int, str]]:
 def _find_remote(kind: str, lang: str, split: str) -> Remote:
     file = f"{kind}/{kind}.miracl-v1.0-{lang}-{split}.tsv"
     url = f"https://raw.githubusercontent.com/castorini/anserini-tools/{TOOLS_REVISION}/{file}"
-    return Remote(url, read_checksums("miracl.sha256")[file], TOOLS_REVISION)
+    return Remote(url, read_checksums("miracl.sha256")[file], TOOLS_REVISION, _MOST_BYTES)
 
 
 MIRACL = Dataset(
