@@ -15,6 +15,7 @@ from beir_hybrid.cli.evaluate import evaluate
 from beir_hybrid.cli.flatten import flatten_options
 from beir_hybrid.cli.index import index, pyserini, topics
 from beir_hybrid.cli.leaderboard import leaderboard
+from beir_hybrid.cli.printing import LogFormatter, echo
 from beir_hybrid.cli.quickstart import quickstart
 from beir_hybrid.cli.report import compare, plot
 from beir_hybrid.cli.reproduce import reproduce
@@ -68,7 +69,9 @@ def common(
     # Only our own log: other libraries' is not shown.
     logger = logging.getLogger("beir_hybrid")
     logger.setLevel(logging.DEBUG if debug else logging.WARNING)
-    logger.handlers = [logging.StreamHandler()]
+    handler = logging.StreamHandler()
+    handler.setFormatter(LogFormatter())
+    logger.handlers = [handler]
     logger.propagate = False
 
 
@@ -86,14 +89,14 @@ def main() -> None:
         sys.exit(app(arguments, prog_name="beir-hybrid", standalone_mode=False))
     except (BeirHybridError, UsageError, typer.Abort) as error:
         if debug:
-            traceback.print_exc()
+            echo(traceback.format_exc(), err=True)
         sys.exit(_report_error(error))
 
 
 def _report_error(error: Exception) -> int:
     """Print an error in one line, and return the exit code."""
     if isinstance(error, typer.Abort):
-        typer.echo("Aborted", err=True)
+        echo("Aborted", err=True)
         return 1
     kind, message = type(error).__name__, str(error)
     if isinstance(error, UsageError):
@@ -102,5 +105,5 @@ def _report_error(error: Exception) -> int:
             return 2
         if error.ctx:
             message = f"{message} See {error.ctx.command_path} --help"
-    typer.echo(f"{kind}: {' '.join(message.split())}", err=True)
+    echo(f"{kind}: {' '.join(message.split())}", err=True)
     return 2
