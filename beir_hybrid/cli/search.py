@@ -15,7 +15,7 @@ from beir_hybrid.cli.options import (
     parse_measure_names,
     set_offline,
 )
-from beir_hybrid.cli.printing import Json, print_json, print_table
+from beir_hybrid.cli.printing import Json, echo, print_json, print_table
 from beir_hybrid.errors import BadOption
 
 if TYPE_CHECKING:
@@ -52,6 +52,9 @@ class QueryModelOptions:
     ] = None
     force: Annotated[
         bool, typer.Option("--force", help="Accept a model that is not the index's.")
+    ] = False
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Run code that comes with the model.")
     ] = False
 
 
@@ -128,7 +131,7 @@ def fuse(
 
     run = fuse_runs(runs, method, alpha=alpha, depth=depth)
     write_run(output, run)
-    typer.echo(f"{len(run):,} queries in {output}")
+    echo(f"{len(run):,} queries in {output}")
 
 
 def search(
@@ -167,6 +170,7 @@ def search(
         collection=collection,
         model=query_model.model,
         force=query_model.force,
+        trust_remote_code=query_model.trust_remote_code or None,
     )
     if as_json:
         print_json(asdict(hits))
@@ -190,8 +194,8 @@ def _print_hits(results: "SearchResults", lang: str | None) -> None:
     ]
     print_table(["rank", "score", "lang", "gold", "id", "text"], rows)
     if results.relevant is None:
-        typer.echo("the query is none of the dataset's, so no passage is marked")
+        echo("the query is none of the dataset's, so no passage is marked")
     else:
         gold = sum(hit.gold for hit in results.hits)
         where = f" in {lang}" if lang else ""
-        typer.echo(f"{gold} of {results.relevant} relevant passages{where} are among these (*)")
+        echo(f"{gold} of {results.relevant} relevant passages{where} are among these (*)")

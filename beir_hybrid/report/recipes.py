@@ -5,23 +5,28 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from beir_hybrid.errors import BadData
+from beir_hybrid.report.plain_files import is_plain_file
 from beir_hybrid.results.results import Results
 
 _RECORD = "training.json"  # of `bh.train`, beside the model; `bh.ablate` writes it under runs
 
 
-def describe_recipe(results: Results, folder: Path | None) -> str:
+def describe_recipe(results: Results, folder: Path | None, *, local_files: bool = False) -> str:
     """Describe a model's training, if this machine has the record, prompts and reranker.
 
     Parameters
     ----------
     folder
-        Where the results were read from, to look for the record.
+        Where the results were read from, to look for the record of `bh.ablate`.
+    local_files
+        Whether to look beside the model that the results name, which may be a stranger's choice.
     """
     fingerprint = results.provenance.model.fingerprint
     describe = _DESCRIPTIONS.get(fingerprint.get("kind"), _describe_prompts)
     parts = [describe(fingerprint)]
-    record = next((path for path in _list_records(results, folder) if path.is_file()), None)
+    record = next(
+        (path for path in _list_records(results, folder, local_files) if is_plain_file(path)), None
+    )
     if record is not None:
         parts = [_describe_training(record), *parts]
     if reranker := results.provenance.reranker:
@@ -29,10 +34,10 @@ def describe_recipe(results: Results, folder: Path | None) -> str:
     return "; ".join(part for part in parts if part)
 
 
-def _list_records(results: Results, folder: Path | None) -> Iterator[Path]:
+def _list_records(results: Results, folder: Path | None, local_files: bool) -> Iterator[Path]:
     """Yield where the record of the model's training may be."""
     request = results.timing.request
-    if request is not None and request.model and not request.hub:
+    if local_files and request is not None and request.model and not request.hub:
         yield Path(request.model).parent / _RECORD
     if folder is not None and len(folder.absolute().parents) > 2:  # noqa: PLR2004 - results/NAME/RUN
         yield folder.absolute().parents[2] / "runs" / folder.name / _RECORD
