@@ -10,6 +10,7 @@
   - MissingExtra
   - Unreachable
   - ClusterFailed
+  - NotReadable
   - NotWritable
 """
 
@@ -46,6 +47,10 @@ class Unreachable(BeirHybridError):  # noqa: N818
 
 class ClusterFailed(BeirHybridError):  # noqa: N818
     """Other machines do not answer, or have lost the work that they were given."""
+
+
+class NotReadable(BeirHybridError):  # noqa: N818
+    """The system does not let a file be read, which says nothing of its content."""
 
 
 class NotWritable(BeirHybridError):  # noqa: N818

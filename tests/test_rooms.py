@@ -23,6 +23,7 @@ ROOMS = [
     "languages",
     "progress",
     "files",
+    "integrity",
     "images",
     "network",
     "download",

@@ -30,7 +30,7 @@ from beir_hybrid.errors import BadData
 from beir_hybrid.files import atomic_file, cache_folder
 from beir_hybrid.progress import progress_bar
 
-FORMAT = 1
+FORMAT = 2
 _MANIFEST = "space.json"
 # Between these bounds a shard holds 1/32 of the texts: little is lost when a process is killed, and
 # a corpus of a hundred million passages still makes few files.

@@ -1,13 +1,15 @@
 """Manifests of dense indexes: the model, collection and files that an index was made of."""
 
-import json
 from collections.abc import Collection as Container
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypedDict
 
 from beir_hybrid.errors import BadData
+from beir_hybrid.integrity import FileRecord, read_sealed_json, verify_files
 
+_CURE = "build the index anew"
+_OTHER_FOLDER = "name a folder that `beir-hybrid index` made, or one of its shards"
 INDEX, DOCID, MANIFEST = "index", "docid", "manifest.json"  # the files of an index
 
 
@@ -18,13 +20,6 @@ class ModelRecord(TypedDict):
     revision: str
     options: dict[str, Any]
     fingerprint: dict[str, Any]
-
-
-class FileRecord(TypedDict):
-    """The size and checksum of a file."""
-
-    bytes: int
-    sha256: str
 
 
 class IndexManifest(TypedDict, total=False):
@@ -51,20 +46,26 @@ def read_manifest(folder: str | Path) -> IndexManifest:
     """Read the manifest of an index, and check the sizes of its files."""
     path = Path(folder) / MANIFEST
     try:
-        manifest: IndexManifest = json.loads(path.read_text("utf-8"))
-        sizes = {name: record["bytes"] for name, record in manifest["files"].items()}
+        manifest: IndexManifest = read_sealed_json(path, _OTHER_FOLDER)  # type: ignore[assignment]
+        sizes = {name: manifest["files"][name]["bytes"] for name in (INDEX, DOCID)}
         if missing := [key for key in ("kind", "passages", "dim") if key not in manifest]:
             raise KeyError(missing)  # noqa: TRY301 - one message for all damage
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadData(
-            f"{path} is missing or damaged; name a folder that `beir-hybrid index` made, or one of "
-            "its shards"
-        ) from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadData(f"{path} is no manifest of an index; {_OTHER_FOLDER}") from error
     for name, size in sizes.items():
         file = path.with_name(name)
         if not file.is_file() or file.stat().st_size != size:
             raise BadData(f"{file} is missing or cut short; build the index anew")
     return manifest
+
+
+def verify_index_files(folder: Path, manifest: IndexManifest, *, anew: bool = False) -> None:
+    """Raise `BadData` unless vectors and ids have the checksums of the manifest.
+
+    Files that this process has verified before are not read again, unless `anew`.
+    """
+    records = {name: manifest["files"][name] for name in (INDEX, DOCID)}
+    verify_files(folder, records, _CURE, anew=anew)
 
 
 def list_shards(folder: str | Path) -> list[Path]:
