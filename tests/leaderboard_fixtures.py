@@ -40,8 +40,7 @@ def results_folder(capitals: Collection, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture(scope="module")
 def site(results_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give the folder of the leaderboard of `results_folder`."""
-    folder = tmp_path_factory.mktemp("board") / "site"
-    return bh.leaderboard(results_folder, folder, local_files=True).parent
+    return bh.leaderboard(results_folder, tmp_path_factory.mktemp("board") / "site").parent
 
 
 def read_rows(page: Page) -> dict[str, dict[str, str]]:

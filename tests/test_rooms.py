@@ -23,7 +23,7 @@ ROOMS = [
     "languages",
     "progress",
     "files",
-    "integrity",
+    "records",
     "images",
     "network",
     "download",

@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-from beir_hybrid.cli.printing import echo
 from beir_hybrid.cli.trainer_arguments import Config, parse_trainer_arguments
 from beir_hybrid.cli.training_options import (
     OutputFolder,
@@ -76,4 +75,4 @@ def train(
         **options,
         **arguments,
     )
-    echo(f"saved in {output / MODEL}")
+    typer.echo(f"saved in {output / MODEL}")

@@ -16,7 +16,6 @@ import pyarrow.compute as pc
 
 from beir_hybrid.collection.setting import IMAGE
 from beir_hybrid.errors import BadData
-from beir_hybrid.files import explain_read_errors
 
 _LANGUAGE = pa.dictionary(pa.int8(), pa.string())
 QUERY_SCHEMA = pa.schema(
@@ -145,8 +144,10 @@ def read_shards(paths: Sequence[Path], schema: pa.Schema) -> pa.Table:
     """Read Arrow files as one table whose bytes stay on disk."""
     tables = []
     for path in paths:
-        with explain_read_errors(path, "an Arrow file"):
+        try:
             tables.append(pa.ipc.open_file(pa.memory_map(str(path))).read_all())
+        except (pa.ArrowInvalid, FileNotFoundError) as error:
+            raise BadData(f"{path} is damaged: {error}") from error
     return pa.concat_tables(tables) if tables else schema.empty_table()
 
 

@@ -296,5 +296,4 @@ def _make_start_model(collection: "Collection", folder: Path) -> Path:
 def _write_site(folder: Path) -> None:
     from beir_hybrid.report.site import leaderboard
 
-    results = [folder / RESULTS / strategy for strategy in STRATEGIES]
-    leaderboard(results, folder / SITE, local_files=True)
+    leaderboard([folder / RESULTS / strategy for strategy in STRATEGIES], folder / SITE)

@@ -19,7 +19,6 @@ from beir_hybrid.report.comparison_tables import (
 )
 from beir_hybrid.report.latex import write_latex
 from beir_hybrid.report.system_comparison import SystemComparison
-from beir_hybrid.text import make_cell
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -95,15 +94,12 @@ def _escape_markdown(text: str) -> str:
 
 
 def write_csv(comparison: SystemComparison) -> str:
-    """Return the rows of `list_comparison_records` below their keys; None is an empty cell.
-
-    Text that a spreadsheet would take for a formula gets an apostrophe.
-    """
+    """Return the rows of `list_comparison_records` below their keys; None is an empty cell."""
     rows = list_comparison_records(comparison)
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows({key: make_cell(value) for key, value in row.items()} for row in rows)
+    writer.writerows(rows)
     return text.getvalue()
 
 

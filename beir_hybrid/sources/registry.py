@@ -2,7 +2,7 @@
 
 import logging
 import pkgutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -10,7 +10,6 @@ from pathlib import Path
 
 from beir_hybrid.collection import Collection
 from beir_hybrid.errors import BadData, lookup
-from beir_hybrid.sources.options import check_recorded_options
 from beir_hybrid.sources.spec import Dataset
 
 logger = logging.getLogger(__name__)
@@ -73,14 +72,6 @@ def load(
     ...
     beir_hybrid.errors.UnknownName: no dataset 'xquadr'; did you mean 'xquad-r'?
     """
-    return find_dataset(name)(languages, **options)
-
-
-def load_recorded(
-    name: str, languages: Iterable[str] | None, options: Mapping[str, object]
-) -> Collection:
-    """Load a dataset that an index or results name, which anybody may have made."""
-    check_recorded_options(options)
     return find_dataset(name)(languages, **options)
 
 
