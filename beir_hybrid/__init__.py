@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from beir_hybrid.sources import datasets as datasets
     from beir_hybrid.sources import load as load
     from beir_hybrid.training.dev_set import DevSet as DevSet
+    from beir_hybrid.training.job import Tuning as Tuning
     from beir_hybrid.training.loss import HybridContrastiveLoss as HybridContrastiveLoss
     from beir_hybrid.training.train import train as train
     from beir_hybrid.training.variants import Variant as Variant
@@ -143,6 +144,7 @@ _MODULES = {
     "reproduce_commands": "report.reproduce",
     "rank_systems": "results.compare",
     "train": "training.train",
+    "Tuning": "training.job",
     "train_adapters": "extras.language_adapters",
     "write_folder": "collection",
     "write_mteb": "results.mteb",

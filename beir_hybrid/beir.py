@@ -1,4 +1,4 @@
-"""A retriever for BEIR's ``EvaluateRetrieval``, with our store of embeddings and exact ranks."""
+"""A retriever for BEIR's ``EvaluateRetrieval``, with our store of vectors and exact ranks."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property

@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,15 +26,24 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 ATTEMPTS = 5
+# A server that sends less in this time is given up, and asked again for the rest.
+SLOWEST_BYTES, PATIENCE = 1 << 16, 60.0  # seconds
 
 
 @dataclass(frozen=True)
 class Remote:
-    """A file at its origin; the checksum fixes its bytes."""
+    """A file at its origin; the checksum fixes its bytes.
+
+    Attributes
+    ----------
+    most_bytes
+        The size that the file cannot have; a server that sends more is not listened to.
+    """
 
     url: str
     sha256: str
     revision: str = ""
+    most_bytes: int = 1 << 30
 
     @property
     def place(self) -> Path:
@@ -76,13 +86,13 @@ def _download(remote: Remote, path: Path) -> None:
     """Download a file to ``path.part``, check the checksum, and rename the file."""
     part = path.with_name(f"{path.name}.part")
     is_resumed = part.exists()
-    # A run may have died just before it renamed a complete file.
-    if not (is_resumed and sha256(part) == remote.sha256):
-        _fill(remote.url, part)
     try:
+        # A run may have died just before it renamed a complete file.
+        if not (is_resumed and sha256(part) == remote.sha256):
+            _fill(remote, part)
         _check_checksum(part, remote)
     except BadData as error:
-        part.unlink()
+        part.unlink(missing_ok=True)
         if not is_resumed:
             raise BadData(f"{remote.url}: {error}") from error
         # An earlier run left bytes of another file: start over, once.
@@ -91,13 +101,14 @@ def _download(remote: Remote, path: Path) -> None:
     part.replace(path)
 
 
-def _fill(url: str, part: Path) -> None:
+def _fill(remote: Remote, part: Path) -> None:
     """Download a file in up to `ATTEMPTS` attempts, each of which resumes the last."""
     import httpx
 
-    cure = advise_mirror(Remote(url, "").place)
+    url, cure = remote.url, advise_mirror(remote.place)
+    hooks = {"response": [_check_redirect]}
     try:
-        client = httpx.Client(follow_redirects=True, timeout=30)
+        client = httpx.Client(follow_redirects=True, timeout=30, event_hooks=hooks)
     except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
         raise Unreachable(f"cannot fetch {url}: {describe_failure(error)}; {cure}") from error
     with client:
@@ -105,7 +116,7 @@ def _fill(url: str, part: Path) -> None:
             if attempt:
                 time.sleep(BACK_OFF * 2 ** (attempt - 1))
             try:
-                return _stream(client, url, part)
+                return _stream(client, remote, part)
             except httpx.HTTPStatusError as error:
                 status = error.response.status_code
                 reason = f"the server answers {status} {error.response.reason_phrase}"
@@ -113,16 +124,33 @@ def _fill(url: str, part: Path) -> None:
                     part.unlink(missing_ok=True)
                 elif status not in TEMPORARY_STATUSES:
                     break
+            except _TooSlow:
+                reason = f"the server sends less than {SLOWEST_BYTES:,} bytes in {PATIENCE:.0f} s"
             except httpx.HTTPError as error:
                 reason = describe_failure(error)
             logger.info("%s: %s (attempt %d of %d)", url, reason, attempt + 1, ATTEMPTS)
     raise Unreachable(f"cannot fetch {url}: {reason}; {cure}")
 
 
-def _stream(client: "httpx.Client", url: str, part: Path) -> None:
+def _check_redirect(response: "httpx.Response") -> None:
+    """Raise `Unreachable` for a redirect to another scheme, except from http to https."""
+    if response.has_redirect_location:
+        origin, target = response.url, response.url.join(response.headers["Location"])
+        if target.scheme not in (origin.scheme, "https"):
+            raise Unreachable(
+                f"{origin} redirects to {target.scheme}, which is less safe: nothing was fetched"
+            )
+
+
+class _TooSlow(Exception):  # noqa: N818 - a signal, no error
+    """The server sends so little that the file would never be whole."""
+
+
+def _stream(client: "httpx.Client", remote: Remote, part: Path) -> None:
     """Append the missing bytes to `part`, or write all bytes if the server cannot resume."""
     from beir_hybrid.progress import progress_bar
 
+    url = remote.url
     size = part.stat().st_size if part.exists() else 0
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={size}-"} if size else {})
     with client.stream("GET", url, headers=headers) as response:
@@ -132,12 +160,39 @@ def _stream(client: "httpx.Client", url: str, part: Path) -> None:
         if not resumes:
             size = 0
         total = int(length) + size if length else None
+        _check_size(remote, total or 0)
         with (
             explain_write_errors(part),
             part.open("ab" if resumes else "wb") as file,
             progress_bar(Path(urlsplit(url).path).name, total) as advance,
         ):
             advance(size)
-            for block in response.iter_raw():
+            for block in _limit(response.iter_raw(), remote, size):
                 file.write(block)
                 advance(len(block))
+
+
+def _check_size(remote: Remote, size: int) -> None:
+    if size > remote.most_bytes:
+        raise BadData(
+            f"the server sends more than the {remote.most_bytes:,} bytes that the file can have"
+        )
+
+
+def _limit(blocks: Iterator[bytes], remote: Remote, size: int) -> Iterator[bytes]:
+    """Yield the blocks of a file; raise where there are too many bytes, or too few for long.
+
+    Parameters
+    ----------
+    size
+        The bytes that are there already.
+    """
+    start_time, start_size = time.monotonic(), size
+    for block in blocks:
+        size += len(block)
+        _check_size(remote, size)
+        yield block
+        if time.monotonic() - start_time > PATIENCE:
+            if size - start_size < SLOWEST_BYTES:
+                raise _TooSlow
+            start_time, start_size = time.monotonic(), size

@@ -1,6 +1,7 @@
-"""Atomic files and folders, locks, checksums, the cache folder, and plain errors of the disk."""
+"""Atomic files and folders that outlive a crash, locks, the cache folder, and plain errors."""
 
 import errno
+import fcntl
 import hashlib
 import os
 import re
@@ -8,7 +9,7 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from beir_hybrid.errors import BadData, BeirHybridError, NotReadable, NotWritable
@@ -27,19 +28,17 @@ _ACCESS_ERRORS = dict.fromkeys(
 _ACCESS_ERRORS |= dict.fromkeys(
     (errno.ENOENT, errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTEMPTY, errno.EISDIR), ""
 )
+# What some network disks say when they are asked to lock a file or to sync a folder.
+_UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
 
 
 def cache_folder() -> Path:
     """Return ``BEIR_HYBRID_CACHE``, or the platform's own place for caches."""
+    if folder := os.environ.get("BEIR_HYBRID_CACHE"):
+        return Path(folder).expanduser()
     import platformdirs
 
-    name = os.environ.get("BEIR_HYBRID_CACHE") or platformdirs.user_cache_dir("beir-hybrid")
-    folder = Path(os.path.expanduser(name))  # noqa: PTH111 - `expanduser` of a path raises
-    if folder.parts[:1] and folder.parts[0].startswith("~"):
-        raise NotWritable(
-            f"there is no home folder for {name}; set BEIR_HYBRID_CACHE to a folder for the cache"
-        )
-    return folder
+    return Path(platformdirs.user_cache_dir("beir-hybrid"))
 
 
 def sha256(path: Path) -> str:
@@ -49,15 +48,15 @@ def sha256(path: Path) -> str:
 
 
 @contextmanager
-def explain_read_errors(path: Path, complaint: str) -> Iterator[None]:
+def explain_read_errors(path: Path, kind: str) -> Iterator[None]:
     """Turn errors of reading `path` into `BadData`, or `NotReadable` where the system refuses.
 
     A file that the system refuses to read need not be damaged.
 
     Parameters
     ----------
-    complaint
-        What is wrong with content that cannot be read, such as ``is no Parquet file``.
+    kind
+        What the file should be, for the message, such as ``a Parquet file``.
     """
     try:
         yield
@@ -69,7 +68,7 @@ def explain_read_errors(path: Path, complaint: str) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:
             raise NotReadable(f"cannot read {path}: {error.strerror}") from error
         reason = f"{str(error) or repr(error):.300}"
-        raise BadData(f"{path} {complaint}: {reason}") from error
+        raise BadData(f"{path} is not {kind}: {reason}") from error
 
 
 @contextmanager
@@ -129,39 +128,63 @@ def check_writable(path: Path) -> None:
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Give a temporary path that becomes `path` if the block succeeds, and else disappears.
+    """Give an empty temporary file that becomes `path` if the block succeeds, and else disappears.
 
-    Temporary files of killed runs are removed by the next holder of the `file_lock` of `path`.
+    A crash of the system leaves the old file or the new one whole; `sync` its folder where it has
+    to be the new one. Temporary files that killed runs left of `path` are removed.
     """
-    temporary = _name_temporary(path)
     with explain_write_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        _remove_dead_remnants(path)
+        temporary, lock = _create_temporary(path)
         try:
             yield temporary
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())
+            sync(temporary)
             temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
+            os.close(lock)
 
 
 @contextmanager
 def atomic_folder(folder: Path) -> Iterator[Path]:
     """Give an empty folder that becomes `folder` if the block succeeds, and else disappears.
 
-    Temporary folders and locks of killed runs are removed as well.
+    Once the block has succeeded, the folder outlives a crash of the system. Temporary folders and
+    locks of killed runs are removed as well.
     """
     temporary = _name_temporary(folder)
     with explain_write_errors(folder), file_lock(folder):
         temporary.mkdir()
         try:
             yield temporary
-            temporary.rename(folder)
+            rename_folder(temporary, folder)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
             # People see what lies beside this folder. Processes that wait for the lock will find
             # the folder.
             _name_lock(folder).unlink(missing_ok=True)
+
+
+def rename_folder(source: Path, target: Path) -> None:
+    """Rename a folder once all its files are on the disk, so that a crash leaves it whole."""
+    for path in source.rglob("*"):
+        sync(path)
+    sync(source)
+    source.rename(target)
+    sync(target.parent)
+
+
+def sync(path: Path) -> None:
+    """Wait until a file or the names in a folder are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
@@ -195,8 +218,49 @@ def _name_temporary(path: Path) -> Path:
     return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
 
 
+def _create_temporary(path: Path) -> tuple[Path, int]:
+    """Create a file to write, and return its path and the descriptor that locks it.
+
+    As long as the descriptor is open, other processes know that its writer is alive.
+    """
+    while True:
+        temporary = _name_temporary(path)
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        with suppress(OSError):  # some network disks have no locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return temporary, descriptor
+        os.close(descriptor)  # a rival took it for a remnant before it was locked
+
+
+def _remove_dead_remnants(path: Path) -> None:
+    """Remove temporary files of `path` whose writers are dead."""
+    with suppress(PermissionError):
+        for remnant in _list_remnants(path, re.escape(path.name)):
+            with suppress(FileNotFoundError):
+                _remove_if_dead(remnant)
+
+
+def _remove_if_dead(remnant: Path) -> None:
+    descriptor = os.open(remnant, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        remnant.unlink()
+    except (BlockingIOError, IsADirectoryError):
+        pass
+    except OSError as error:
+        if error.errno not in _UNSUPPORTED:
+            raise
+    finally:
+        os.close(descriptor)
+
+
 def _remove_remnants(path: Path) -> None:
-    pattern = re.compile(rf"\.{re.escape(path.name)}\.(.+\.)?[0-9a-f]{{8}}\.tmp")
-    for remnant in path.parent.iterdir():
-        if pattern.fullmatch(remnant.name):
-            shutil.rmtree(remnant) if remnant.is_dir() else remnant.unlink()
+    """Remove temporary files and folders of `path`, and of names that start with its name."""
+    for remnant in _list_remnants(path, rf"{re.escape(path.name)}(\..+)?"):
+        shutil.rmtree(remnant) if remnant.is_dir() else remnant.unlink()
+
+
+def _list_remnants(path: Path, names: str) -> list[Path]:
+    pattern = re.compile(rf"\.{names}\.[0-9a-f]{{8}}\.tmp")
+    return [entry for entry in path.parent.iterdir() if pattern.fullmatch(entry.name)]

@@ -47,6 +47,7 @@ def fetch_hub_file(repository: str, file: str, commit: str) -> Path:
         if not path.is_file():  # another process may have been faster
             download = _download(repository, file, commit, place)
             with atomic_file(path) as temporary:
+                temporary.unlink()
                 try:
                     os.link(download.resolve(), temporary)
                 except OSError:  # another disk, or one without links

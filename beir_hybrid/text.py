@@ -10,6 +10,8 @@ _DIRECTION_MARKS = {
     *map(chr, range(0x202A, 0x202F)),
     *map(chr, range(0x2066, 0x206A)),
 }
+# With which a spreadsheet begins a formula, wide forms included.
+_FORMULA_SIGNS = tuple("=+-@\uff1d\uff0b\uff0d\uff20\u2212")
 _SLUG_LENGTH = 80  # letters of a name that go into a file's name
 
 
@@ -32,6 +34,19 @@ def split_words(text: str) -> list[str]:
     return [word for word in re.split(r"[\s,]+(?![^()]*\))", text) if word]
 
 
+def find_control_characters(text: str, allowed: str = "") -> set[str]:
+    r"""Return the characters that would control a terminal or hide what a text says.
+
+    >>> find_control_characters("a\n\x1b[31mred", allowed="\n")
+    {'\x1b'}
+    """
+    return {
+        sign
+        for sign in set(text) - set(allowed)
+        if unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp") or sign in _DIRECTION_MARKS
+    }
+
+
 def escape_unprintable(text: str) -> str:
     r"""Escape the characters of an untrusted text that would control a terminal.
 
@@ -39,6 +54,28 @@ def escape_unprintable(text: str) -> str:
     '\\x1b[31mred'
     """
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
+
+
+def escape_controls(text: str) -> str:
+    r"""Escape control characters of untrusted lines; line breaks and tabs stay.
+
+    >>> escape_controls("one\n\x1b[31mtwo")
+    'one\n\\x1b[31mtwo'
+    """
+    controls = {ord(sign): ascii(sign)[1:-1] for sign in find_control_characters(text, "\n\t")}
+    return text.translate(controls) if controls else text
+
+
+def make_cell(value: object) -> object:
+    r"""Return a value for a cell of CSV: text that no spreadsheet takes for a formula.
+
+    >>> make_cell("=1+1"), make_cell("-1"), make_cell(-1), make_cell("a\x1b")
+    ("'=1+1", "'-1", -1, 'a\\x1b')
+    """
+    if not isinstance(value, str):
+        return value
+    text = escape_unprintable(value)
+    return f"'{text}" if text.lstrip().startswith(_FORMULA_SIGNS) else text
 
 
 def to_one_line(text: str) -> str:

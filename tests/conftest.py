@@ -15,6 +15,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("BEIR_HYBRID_CACHE", str(cache))
     monkeypatch.delenv("BEIR_HYBRID_MIRROR", raising=False)
     monkeypatch.delenv("BEIR_HYBRID_OFFLINE", raising=False)
+    monkeypatch.setattr("os.fsync", lambda _descriptor: None)  # tests outlive no crash of a system
     return cache
 
 

@@ -135,7 +135,7 @@ def format_comparison(
 
 def write_pages(results: Sequence[Any], folder: Path) -> list[Path]:
     """Write a leaderboard; return its pages."""
-    return sorted(bh.leaderboard(results, folder).parent.rglob("*.html"))
+    return sorted(bh.leaderboard(results, folder, local_files=True).parent.rglob("*.html"))
 
 
 def build_index(

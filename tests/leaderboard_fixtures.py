@@ -40,7 +40,8 @@ def results_folder(capitals: Collection, tmp_path_factory: pytest.TempPathFactor
 @pytest.fixture(scope="module")
 def site(results_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give the folder of the leaderboard of `results_folder`."""
-    return bh.leaderboard(results_folder, tmp_path_factory.mktemp("board") / "site").parent
+    folder = tmp_path_factory.mktemp("board") / "site"
+    return bh.leaderboard(results_folder, folder, local_files=True).parent
 
 
 def read_rows(page: Page) -> dict[str, dict[str, str]]:

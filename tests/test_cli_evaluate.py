@@ -263,7 +263,7 @@ def test_vectors(run_cli: RunCli, data_options: list[str], tmp_path: Path) -> No
         rows = [np.eye(6, dtype=np.float32)[word_numbers].mean(axis=0) for word_numbers in words]
         np.save(folder / f"{kind}.npy", np.stack(rows))
         (folder / f"{kind}.txt").write_text("".join(f"{key}\n" for key in texts), "utf-8")
-    outcome = run_cli("evaluate", "--embeddings", folder, *data_options, "--measures", "AP")
+    outcome = run_cli("evaluate", "--vectors", folder, *data_options, "--measures", "AP")
     assert (outcome.code, outcome.err) == (0, "")
     assert read_figures(outcome.out, "AP") == ["1.0000", ".7500", ".8958"]
 
@@ -286,10 +286,10 @@ def test_reranking_equals_the_function(
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        (["--dataset", "jsonl"], "name one of MODEL, --run, --embeddings; found none"),
+        (["--dataset", "jsonl"], "name one of MODEL, --run, --vectors; found none"),
         (
             ["M", "--run", "x.trec", "DATA"],
-            "name one of MODEL, --run, --embeddings; found ['MODEL', '--run']",
+            "name one of MODEL, --run, --vectors; found ['MODEL', '--run']",
         ),
         (
             ["--run", "x.trec", "DATA", "--max-length", "9"],

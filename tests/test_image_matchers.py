@@ -313,7 +313,7 @@ def test_a_matcher_on_the_command_line(
         np.save(tmp_path / "vectors" / f"{name}.npy", draw.normal(size=(48, 4)).astype("f4"))
         lines = "".join(f"{key}\n" for key in table["id"].to_pylist())
         (tmp_path / "vectors" / f"{name}.txt").write_text(lines, "utf-8")
-    shared = ["evaluate", "--embeddings", tmp_path / "vectors", *data, "--output", tmp_path / "out"]
+    shared = ["evaluate", "--vectors", tmp_path / "vectors", *data, "--output", tmp_path / "out"]
     refusal = run_cli(*shared, "--rerank", f"blip:{model}", "--settings", "multi")
     assert refusal.code == 2
     line = refusal.err.splitlines()[-1]

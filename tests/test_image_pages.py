@@ -47,7 +47,7 @@ def save_lossy(folder: Path, squares: Collection, *, has_runs: bool = True) -> b
 
 def read_model_page(folder: Path) -> Page:
     """Make a leaderboard of the results in a folder, and return the page of its only model."""
-    site = bh.leaderboard(folder / "lossy", folder / "site").parent
+    site = bh.leaderboard(folder / "lossy", folder / "site", local_files=True).parent
     (path,) = (site / "models").iterdir()
     return Page(path)
 
@@ -55,7 +55,7 @@ def read_model_page(folder: Path) -> Page:
 def test_the_table_of_images(squares: Collection, tmp_path: Path) -> None:
     fair, lossy = evaluate_image_system("fair", squares), save_lossy(tmp_path, squares)
     texts_only = evaluate_image_system("captions", squares, settings=["cross"])
-    page = Page(bh.leaderboard([texts_only, lossy, fair], tmp_path / "site"))
+    page = Page(bh.leaderboard([texts_only, lossy, fair], tmp_path / "site", local_files=True))
     texts = page.find_table("Cr shows AP")
     images = page.find_table("T2I, I2T, Pool, Mix, Cr and Mul show AP")
     assert [row[0] for row in texts[2:]] == ["captions"]
@@ -210,7 +210,7 @@ def test_pages_without_runs_are_equal_each_time(squares: Collection, tmp_path: P
     assert len(page.find_all("img")) == 4 * 3  # in the summary, as relevant passage, as query
     paths = list((tmp_path / "site").rglob("*.html"))
     content = {path: path.read_bytes() for path in paths}
-    bh.leaderboard(tmp_path / "lossy", tmp_path / "site")
+    bh.leaderboard(tmp_path / "lossy", tmp_path / "site", local_files=True)
     assert {path: path.read_bytes() for path in (tmp_path / "site").rglob("*.html")} == content
 
 

@@ -1,6 +1,5 @@
 """Index files equal those of faiss, and are written completely or not at all."""
 
-import hashlib
 import json
 import os
 import shutil
@@ -17,11 +16,13 @@ import faiss
 import numpy as np
 import pyarrow as pa
 import pytest
+import xxhash
 
 import beir_hybrid as bh
 from beir_hybrid.collection import Collection
 from beir_hybrid.encoding import Embeddings
 from beir_hybrid.errors import BadData, BadOption, NotWritable, UnknownName
+from beir_hybrid.integrity import record_file, write_sealed_json
 from beir_hybrid.pyserini.dense import verify_index
 from beir_hybrid.pyserini.faiss_files import IndexKind, read_faiss, write_faiss
 from beir_hybrid.pyserini.index import build_index, write_index
@@ -83,8 +84,8 @@ def test_an_index_folder_has_vectors_ids_and_a_manifest(
     assert manifest["collection"]["name"] == "beir"
     assert manifest["languages"] == ["de", "en"]
     assert manifest["files"] == {
-        "index": {"bytes": 45 + 4 * 3 * 4, "sha256": hashlib.sha256(content).hexdigest()},
-        "docid": {"bytes": 20, "sha256": hashlib.sha256(docid).hexdigest()},
+        "index": {"bytes": 45 + 4 * 3 * 4, "xxh3": xxhash.xxh3_128_hexdigest(content)},
+        "docid": {"bytes": 20, "xxh3": xxhash.xxh3_128_hexdigest(docid)},
     }
 
 
@@ -426,9 +427,9 @@ def index_folder(tmp_path: Path, collection: Collection) -> Path:
 def update_checksum(folder: Path, name: str) -> None:
     """Write the checksum and size of a changed file into the manifest."""
     manifest = json.loads((folder / "manifest.json").read_text())
-    changed = (folder / name).read_bytes()
-    manifest["files"][name] = {"bytes": len(changed), "sha256": hashlib.sha256(changed).hexdigest()}
-    (folder / "manifest.json").write_text(json.dumps(manifest))
+    del manifest["checksum"]
+    manifest["files"][name] = record_file(folder / name)
+    write_sealed_json(folder / "manifest.json", manifest)
 
 
 def overwrite_index(folder: Path) -> None:
@@ -448,33 +449,38 @@ def change_dimension(folder: Path) -> None:
     update_checksum(folder, "index")
 
 
-DAMAGE: dict[str, tuple[Callable[[Path], object], str, bool]] = {
-    # what is done, what is said, and whether opening notices too
+def replace_text(path: Path, old: str, new: str) -> None:
+    text = path.read_text("utf-8")
+    assert text.count(old) == 1
+    path.write_text(text.replace(old, new), "utf-8")
+
+
+DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {  # what is done, and what is said
     "a flipped bit": (
         lambda out: flip_bit(out / "index"),
         "out/index is damaged: its check",
-        False,
     ),
-    "another id": (lambda out: flip_bit(out / "docid"), "out/docid is damaged: its check", False),
-    "a short file": (lambda out: os.truncate(out / "index", 60), "index is missing or cut", True),
-    "no docid": (lambda out: (out / "docid").unlink(), "docid is missing or cut short", True),
-    "no manifest": (lambda out: (out / "manifest.json").unlink(), "no file .*manifest.json", True),
+    "another id": (lambda out: flip_bit(out / "docid"), "out/docid is damaged: its check"),
+    "a short file": (lambda out: os.truncate(out / "index", 60), "index is missing or cut"),
+    "no docid": (lambda out: (out / "docid").unlink(), "docid is missing or cut short"),
+    "no manifest": (lambda out: (out / "manifest.json").unlink(), "no file .*manifest.json; name"),
     "half a manifest": (
         lambda out: os.truncate(out / "manifest.json", 50),
-        "json is not JSON",
-        True,
+        "manifest.json is not JSON",
+    ),
+    "another number in the manifest": (
+        lambda out: replace_text(out / "manifest.json", '"dim": 3', '"dim": 7'),
+        "manifest.json is damaged or was edited",
     ),
     "a manifest of nothing": (
         lambda out: (out / "manifest.json").write_text('{"files": {}}'),
-        "manifest.json: dim is missing; name a folder that",
-        True,
+        "manifest.json has no checksum",
     ),
-    "no index of faiss": (overwrite_index, "index is missing, damaged or no index of faiss", True),
-    "an id less": (drop_id, "docid has 3 ids, index beside it 4 vectors", True),
+    "no index of faiss": (overwrite_index, "index is missing, damaged or no index of faiss"),
+    "an id less": (drop_id, "docid has 3 ids, index beside it 4 vectors"),
     "other dimensions": (
         change_dimension,
         "index is not what manifest.json beside it describes",
-        False,
     ),
 }
 
@@ -482,13 +488,18 @@ DAMAGE: dict[str, tuple[Callable[[Path], object], str, bool]] = {
 @pytest.mark.parametrize("damage", DAMAGE)
 def test_a_damaged_index_is_refused(index_folder: Path, damage: str) -> None:
     verify_index(index_folder)
-    damage_index, message, is_noticed_at_once = DAMAGE[damage]
+    damage_index, message = DAMAGE[damage]
     damage_index(index_folder)
     with pytest.raises(BadData, match=message):
         verify_index(index_folder)
-    if is_noticed_at_once:
-        with pytest.raises(BadData, match=message):
-            bh.open_index(index_folder, LetterEncoder())
+    with pytest.raises(BadData, match=message):
+        bh.open_index(index_folder, LetterEncoder())
+
+
+def test_a_damaged_index_is_not_taken_for_built(index_folder: Path, collection: Collection) -> None:
+    flip_bit(index_folder / "index")
+    with pytest.raises(BadData, match="out/index is damaged: its checksum is another; build the"):
+        build_index(LetterEncoder(), collection, index_folder)
 
 
 def test_verification_finds_vectors_of_another_model(

@@ -197,8 +197,8 @@ def test_a_damaged_collection_is_reported_once(
     (folder / "passages-de.arrow").unlink()
     with caplog.at_level("WARNING"):
         read_jsonl(path)
-    message = f"building {folder} anew: {folder}/passages-de.arrow is missing or damaged"
-    assert caplog.messages == [message]
+    damage = f"there is no file {folder}/passages-de.arrow; the collection has to be built anew"
+    assert caplog.messages == [f"building {folder} anew: {damage}"]
 
 
 def test_memory_does_not_grow_with_the_rows(tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def test_names_and_texts_are_escaped(capitals: Collection, tmp_path: Path) -> No
     for i, name in enumerate(HOSTILE):
         results = evaluate_system(name, capitals, failures=[("de", 0), ("en", i)])
         results.save(tmp_path / "results" / str(i))
-    site = bh.leaderboard(tmp_path / "results", tmp_path / "site").parent
+    site = bh.leaderboard(tmp_path / "results", tmp_path / "site", local_files=True).parent
     paths = sorted(site.rglob("*.html"))
     assert len(paths) == 1 + 2 + 1
     for path in paths:
@@ -138,7 +138,7 @@ def test_names_and_texts_are_escaped(capitals: Collection, tmp_path: Path) -> No
 
 def test_equal_results_make_equal_bytes(results_folder: Path, site: Path, tmp_path: Path) -> None:
     folders = [results_folder / name for name in ("own", "lossy", "fair")]
-    again = bh.leaderboard(folders, tmp_path / "again")
+    again = bh.leaderboard(folders, tmp_path / "again", local_files=True)
     assert read_files(again.parent) == read_files(site)
 
 

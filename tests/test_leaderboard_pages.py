@@ -155,14 +155,14 @@ def test_hard_groups_by_hand(capitals: Collection, tmp_path: Path) -> None:
 def test_texts_come_from_the_same_collection_or_are_missing(tmp_path: Path) -> None:
     collection = build_capitals(tmp_path)
     results = evaluate_system("system", collection)
-    local = find_local_collection(results)
+    local = find_local_collection(results, local_files=True)
     assert local is not None
     assert local.queries["text"].to_pylist() == collection.queries["text"].to_pylist()
     path = tmp_path / "capitals.jsonl"
     path.write_text(path.read_text("utf-8").replace("City 1", "Village 1"), "utf-8")
-    assert find_local_collection(results) is None
+    assert find_local_collection(results, local_files=True) is None
     path.unlink()
-    assert find_local_collection(results) is None
+    assert find_local_collection(results, local_files=True) is None
 
 
 def test_facts_and_commands_of_a_model(tmp_path: Path) -> None:

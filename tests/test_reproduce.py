@@ -241,7 +241,8 @@ def test_bm25_is_searched(folder: Path) -> None:
                       measures="R@5", settings="cross")  # fmt: skip
     assert split_commands(results)[1:] == [
         ["bm25", "--dataset", "jsonl", *write_path(folder, "two"), "--measures", "R@5", "--output",
-         "reproduced/results", "--settings", "cross", "--k1", "1.2", "--b", "0.75", "--depth", "50"]
+         "reproduced/results", "--settings", "cross", "--k1", "1.2", "--b", "0.75", "--depth", "50",
+         "--name", "BM25"]
     ]  # fmt: skip
     with pytest.raises(
         BadOption, match=r"'BM25' on 'two'.* are reproduced without Pyserini's dens"

@@ -16,6 +16,7 @@ from beir_hybrid.batches.audit import BatchCounts, count_batches
 from beir_hybrid.batches.sampler import HybridBatchSampler
 from beir_hybrid.errors import BadOption
 from beir_hybrid.files import atomic_file
+from beir_hybrid.text import escape_controls
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformerTrainer
@@ -157,7 +158,7 @@ class BatchAuditCallback(TrainerCallback):
             self._file.close()
             console = Console(stderr=True, highlight=False, soft_wrap=True)
             for line in self.counts.format_lines():
-                console.print(line, markup=False)
+                console.print(escape_controls(line), markup=False)
 
     def _count_next(self) -> None:
         """Count the batch that was trained on."""

@@ -124,14 +124,6 @@ class Epoch:
 
     def _reserve(self) -> None:
         """Reserve groups for slots, unless every group fits all slots."""
-        n_slots = sum(len(slots.weights) for slots in self.kinds)
-        sizes = [count for _, count in self.pairs.sources for _ in self.kinds]
-        is_complete = all(
-            (supply.remaining == size).all()
-            for supply, size in zip(self.supplies, sizes, strict=True)
-        )
-        if n_slots == 1 or is_complete:
-            return
         self._reservation = reserve_groups(self.kinds, self.shares, self.side_rng)
         if self._reservation is None:
             return

@@ -109,6 +109,8 @@ class BatchKind:
 
     Attributes
     ----------
+    label
+        The contents of such a batch, in words for people.
     pair_languages
         Return the pairs of languages that a batch of this kind draws.
     is_by_row
@@ -118,6 +120,7 @@ class BatchKind:
     """
 
     name: str
+    label: str
     pair_languages: Callable[[LanguageTable], LanguagePairs]
     is_by_row: bool = False
     needs_images: bool = False
@@ -126,12 +129,14 @@ class BatchKind:
 BATCH_KINDS: dict[str, BatchKind] = {
     kind.name: kind
     for kind in (
-        BatchKind("mono", pair_same_language),
-        BatchKind("mono-rows", pair_same_language, is_by_row=True),
-        BatchKind("cross", pair_two_languages),
-        BatchKind("cross-rows", pair_two_languages, is_by_row=True),
-        BatchKind("image", pair_with_image, needs_images=True),
-        BatchKind("image-rows", pair_with_image, is_by_row=True, needs_images=True),
+        BatchKind("mono", "monolingual", pair_same_language),
+        BatchKind("mono-rows", "monolingual pairs", pair_same_language, is_by_row=True),
+        BatchKind("cross", "cross-lingual", pair_two_languages),
+        BatchKind("cross-rows", "cross-lingual", pair_two_languages, is_by_row=True),
+        BatchKind("image", "captions and images", pair_with_image, needs_images=True),
+        BatchKind(
+            "image-rows", "captions and images", pair_with_image, is_by_row=True, needs_images=True
+        ),
     )
 }
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from beir_hybrid.cli.options import Settings, complete_dataset
-from beir_hybrid.cli.printing import Json, print_json, print_table, to_json
+from beir_hybrid.cli.printing import Json, echo, print_json, print_table, to_json
 from beir_hybrid.cli.train import STRATEGY_HELP, complete_strategy
 from beir_hybrid.cli.trainer_arguments import Config, parse_trainer_arguments
 from beir_hybrid.cli.training_data import load_test_collection
@@ -121,7 +121,7 @@ def ablate(
         **arguments,
     )
     _print_trials(trials, as_json=as_json)
-    typer.echo(f"saved in {output}")
+    echo(f"saved in {output}")
 
 
 def _parse_rows(names: list[str], code_switch: "CodeSwitch | None") -> "dict[str, Variant]":

@@ -7,7 +7,7 @@ import typer
 
 from beir_hybrid.cli.flatten import Group, flatten_options
 from beir_hybrid.cli.options import DatasetName, LoadOptions, load_dataset, split_commas
-from beir_hybrid.cli.printing import Json, print_json, print_table
+from beir_hybrid.cli.printing import Json, echo, print_json, print_table
 
 if TYPE_CHECKING:
     from beir_hybrid.sources import Dataset
@@ -104,11 +104,11 @@ def fetch_dataset(*, name: DatasetName, load: LoadOptions, as_json: Json = False
         return
     _echo_size(name, len(collection.queries), len(collection.passages))
     for lang, (n_queries, n_passages) in sizes.items():
-        typer.echo(f"  {lang}  {n_queries:>9,} queries  {n_passages:>11,} passages")
+        echo(f"  {lang}  {n_queries:>9,} queries  {n_passages:>11,} passages")
     if collection.has_images:
-        typer.echo(f"  {plural(n_images, 'images')}, which are queries and passages too")
+        echo(f"  {plural(n_images, 'images')}, which are queries and passages too")
     if collection.caveat:
-        typer.echo(f"note: {collection.caveat}")
+        echo(f"note: {collection.caveat}")
 
 
 @datasets.command()
@@ -159,4 +159,4 @@ def export(
 def _echo_size(place: str | Path, n_queries: int, n_passages: int) -> None:
     from beir_hybrid.text import plural
 
-    typer.echo(f"{place}: {plural(n_queries, 'queries')}, {plural(n_passages, 'passages')}")
+    echo(f"{place}: {plural(n_queries, 'queries')}, {plural(n_passages, 'passages')}")

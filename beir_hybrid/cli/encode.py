@@ -1,4 +1,4 @@
-"""The command that encodes a dataset into the store of embeddings, whole or in parts."""
+"""The command that encodes a dataset into the store of vectors, whole or in parts."""
 
 from typing import Annotated
 
@@ -6,6 +6,7 @@ import typer
 
 from beir_hybrid.cli.flatten import Group, list_changes
 from beir_hybrid.cli.options import Dataset, Engine, LoadOptions, Model, set_offline
+from beir_hybrid.cli.printing import echo
 from beir_hybrid.encoding.options import EncoderOptions
 from beir_hybrid.errors import BadOption
 
@@ -52,16 +53,14 @@ def encode(
         with parallel_encoder(plain_encoder, cluster) as running_encoder:
             if merge:
                 count = check_parts(running_encoder, collection)
-                typer.echo(f"{collection.name}: all {count:,} texts are encoded")
+                echo(f"{collection.name}: all {count:,} texts are encoded")
                 return
             stats = EncodingStats()
             count = encode_part(running_encoder, collection, part, stats=stats)
     if not count:
-        typer.echo(
+        echo(
             f"{collection.name}: part {part} has no texts: there are too few for {part.total} parts"
         )
         return
     suffix = f" of part {part}" if shard else ""
-    typer.echo(
-        f"{collection.name}: {stats.texts:,} texts{suffix} encoded in {stats.seconds:.1f} seconds"
-    )
+    echo(f"{collection.name}: {stats.texts:,} texts{suffix} encoded in {stats.seconds:.1f} seconds")

@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EvaluationOptions:
-    """Measures, the model's name in the results, and the use of cached embeddings."""
+    """Measures, the model's name in the results, and the use of cached vectors."""
 
     measures: Measures = None
     name: Annotated[str, typer.Option(help="The model's name in the results.")] = ""
     resume: Annotated[
-        bool, typer.Option(help="Use the embeddings in the cache, or encode everything anew.")
+        bool, typer.Option(help="Use the vectors in the cache, or encode everything anew.")
     ] = True
 
 
@@ -74,7 +74,7 @@ class ExternalOptions:
         list[Path] | None,
         typer.Option(help="Evaluate a TREC run, not a model; may be repeated.", metavar="FILE"),
     ] = None
-    embeddings: Annotated[
+    vectors: Annotated[
         Path | None,
         typer.Option(
             help="Evaluate vectors: queries.npy, queries.txt (ids), passages.npy, passages.txt.",
@@ -124,8 +124,8 @@ def evaluate(
     if external.run:
         values = evaluate_runs(external.run, collection, name=evaluation.name, **measures)
     else:
-        if external.embeddings is not None:
-            system = read_vectors(external.embeddings, collection)
+        if external.vectors is not None:
+            system = read_vectors(external.vectors, collection)
         # Without --resume vectors go to a temporary store, and the cache stays as it is.
         with nullcontext() if evaluation.resume else tempfile.TemporaryDirectory() as store:
             values = evaluate_model(
@@ -147,10 +147,10 @@ def _check_sources(
     ranking: Mapping[str, object],
 ) -> None:
     """Raise `BadOption` unless there is a model, or runs, or vectors, with options that fit."""
-    sources = {"MODEL": model, "--run": external.run, "--embeddings": external.embeddings}
+    sources = {"MODEL": model, "--run": external.run, "--vectors": external.vectors}
     names = [name for name, value in sources.items() if value]
     if len(names) != 1:
-        raise BadOption(f"name one of MODEL, --run, --embeddings; found {names or 'none'}")
+        raise BadOption(f"name one of MODEL, --run, --vectors; found {names or 'none'}")
     for owner, options, is_unused in (
         ("a model", encoder, not model),
         ("a ranking", ranking, bool(external.run)),

@@ -11,6 +11,7 @@ import typer
 
 from beir_hybrid.cli.flatten import Group, list_changes
 from beir_hybrid.cli.options import Dataset, LoadOptions, OptionalModel, split_commas
+from beir_hybrid.cli.printing import echo
 from beir_hybrid.encoding.options import EncoderOptions
 from beir_hybrid.errors import BadOption
 
@@ -108,7 +109,7 @@ def _verify_index(
 def _echo_manifests(folder: Path, state: str, manifests: "Sequence[IndexManifest]") -> None:
     count, first = sum(manifest["passages"] for manifest in manifests), manifests[0]
     shards = f"{len(manifests)} shards of " if len(manifests) > 1 else ""
-    typer.echo(f"{folder} {state}: {shards}{first['kind']}, {count:,} vectors x {first['dim']}")
+    echo(f"{folder} {state}: {shards}{first['kind']}, {count:,} vectors x {first['dim']}")
 
 
 def topics(
@@ -133,7 +134,7 @@ def topics(
         raise BadOption(f"--{name} is an option of a model; name MODEL")
     check_topics_folder(output)
     for path in write_topics(load.load(dataset), output, model, **arguments):
-        typer.echo(str(path))
+        echo(str(path))
 
 
 def pyserini(context: typer.Context) -> None:

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from beir_hybrid.cli.printing import echo
+
 Results = Annotated[
     list[Path],
     typer.Argument(
@@ -17,7 +19,17 @@ Site = Annotated[
 ]
 
 
-def leaderboard(results: Results, output: Site) -> None:
+LocalFiles = Annotated[
+    bool,
+    typer.Option(
+        "--local-files",
+        help="Show texts and images of files of this machine that results name, and records of "
+        "trainings. Only for results of your own: others may name any file.",
+    ),
+]
+
+
+def leaderboard(results: Results, output: Site, local_files: LocalFiles = False) -> None:
     """Make a leaderboard of results: pages that open from disk and load nothing from elsewhere.
 
     `evaluate --output` and `ablate --output` write results. For a TREC run use
@@ -31,4 +43,4 @@ def leaderboard(results: Results, output: Site) -> None:
     """
     from beir_hybrid.report.site import leaderboard as make_leaderboard
 
-    typer.echo(f"open {make_leaderboard(results, output)}")
+    echo(f"open {make_leaderboard(results, output, local_files=local_files)}")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from beir_hybrid.cli.printing import Json, print_results
+from beir_hybrid.cli.printing import Json, echo, print_results
 from beir_hybrid.errors import BadOption
 from beir_hybrid.files import check_writable
 
@@ -113,7 +113,7 @@ class ResultsOptions:
         print_results(results, as_json=self.as_json)
         if self.output is not None:
             results.save(self.output)
-            typer.echo(f"saved in {self.output}")
+            echo(f"saved in {self.output}")
 
 
 def load_dataset(

@@ -1,6 +1,11 @@
-"""Print tables and JSON on the command line, and results with their notes."""
+"""Print lines, tables and JSON on the command line, and results with their notes.
+
+Names, paths and texts come from files that anybody may have written: control characters in them are
+escaped here, on their way to the terminal.
+"""
 
 import json
+import logging
 import os
 import sys
 from contextlib import redirect_stdout
@@ -9,6 +14,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
+
+from beir_hybrid.text import escape_controls
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,6 +40,19 @@ Json = Annotated[
 ]
 
 
+def echo(text: object = "", *, err: bool = False, nl: bool = True) -> None:
+    """Print lines on stdout or stderr, control characters escaped."""
+    typer.echo(escape_controls(str(text)), err=err, nl=nl)
+
+
+class LogFormatter(logging.Formatter):
+    """Formats a record of the log with its control characters escaped."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the lines of a record."""
+        return escape_controls(super().format(record))
+
+
 def make_console() -> "Console":
     """Return a console for stdout, which folds lines on a terminal only."""
     from rich.console import Console
@@ -51,7 +71,7 @@ def print_table(headings: list[str], rows: list[list[str]]) -> None:
         style = "bold" if i == 0 and not headings else ""
         table.add_column(heading, overflow="fold", no_wrap=i == 0, style=style)
     for row in rows:
-        table.add_row(*map(Text, row))
+        table.add_row(*(Text(escape_controls(cell)) for cell in row))
     make_console().print(table)
 
 
@@ -69,7 +89,7 @@ def print_results(results: "Results", *, as_json: bool) -> None:
     else:
         make_console().print(render_terminal(results))
     for note in list_notes(results):
-        typer.echo(f"note: {note}")
+        echo(f"note: {note}")
 
 
 def to_json(results: "Results") -> dict[str, Any]:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from beir_hybrid.cli.printing import print_table
+from beir_hybrid.cli.printing import echo, print_table
 
 Output = Annotated[
     Path, typer.Option(help="The folder for data, models, results and pages.", metavar="DIR")
@@ -26,4 +26,4 @@ def quickstart(output: Output = Path("quickstart")) -> None:
     results = run_quickstart(output)
     print_table(*make_table(results))
     for note in list_notes(results, output):
-        typer.echo(note)
+        echo(note)

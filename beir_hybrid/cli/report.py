@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from beir_hybrid.cli.options import Measures, parse_measure_names
-from beir_hybrid.cli.printing import Json, make_console, print_json
+from beir_hybrid.cli.printing import Json, echo, make_console, print_json
 from beir_hybrid.errors import BadOption, lookup
 from beir_hybrid.files import atomic_file
 
@@ -145,13 +145,13 @@ def compare(
     if output is not None:
         with atomic_file(output) as temporary:
             temporary.write_text(write(comparison), "utf-8")
-        typer.echo(f"saved in {output}")
+        echo(f"saved in {output}")
     if as_json:
         print_json(build_comparison_record(comparison))
     elif output is None and name == "table":
         make_console().print(render_terminal(comparison))
     elif output is None:
-        typer.echo(write(comparison), nl=False)
+        echo(write(comparison), nl=False)
 
 
 def _find_format(output: Path | None) -> str:
@@ -207,4 +207,4 @@ def plot(
     check_suffix(output)
     systems = read_results(results)
     write_figure(draw(*systems.values()), output)
-    typer.echo(f"saved in {output}")
+    echo(f"saved in {output}")

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from beir_hybrid.cli.printing import echo
+
 Folder = Annotated[Path, typer.Argument(help="A folder of results.", metavar="RESULTS")]
 Output = Annotated[
     Path, typer.Option(help="The folder into which the commands write.", metavar="DIR")
@@ -35,7 +37,7 @@ def reproduce(results: Folder, output: Output = Path("reproduced"), hits: Hits =
     check_topics_folder(output)
     saved_results = Results.load(results)
     for line in reproduce_commands(saved_results, folder=output, hits=hits):
-        typer.echo(line)
+        echo(line)
     versions, saved_versions = list_versions(), saved_results.provenance.versions
     differences = [
         f"{name} {version}"
@@ -43,4 +45,4 @@ def reproduce(results: Folder, output: Output = Path("reproduced"), hits: Hits =
         if version != versions.get(name)
     ]
     if differences:
-        typer.echo(f"note: these were made with {', '.join(differences)}", err=True)
+        echo(f"note: these were made with {', '.join(differences)}", err=True)

@@ -15,7 +15,7 @@ from beir_hybrid.cli.options import (
     parse_measure_names,
     set_offline,
 )
-from beir_hybrid.cli.printing import Json, print_json, print_table
+from beir_hybrid.cli.printing import Json, echo, print_json, print_table
 from beir_hybrid.errors import BadOption
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class BM25Options:
         ),
     ] = None
     measures: Measures = None
+    name: Annotated[str, typer.Option(help="The name in the results.")] = "BM25"
     k1: Annotated[float, typer.Option(help="How slowly a term's repetition saturates.")] = 0.9
     b: Annotated[float, typer.Option(help="How much long passages lose, from 0 to 1.")] = 0.4
     depth: Annotated[
@@ -51,6 +52,9 @@ class QueryModelOptions:
     ] = None
     force: Annotated[
         bool, typer.Option("--force", help="Accept a model that is not the index's.")
+    ] = False
+    trust_remote_code: Annotated[
+        bool, typer.Option("--trust-remote-code", help="Run code that comes with the model.")
     ] = False
 
 
@@ -99,6 +103,7 @@ def bm25(
             k1=ranking.k1,
             b=ranking.b,
             depth=ranking.depth,
+            name=ranking.name,
             settings=None if ranking.settings is None else " ".join(ranking.settings),
             runs=results.runs_folder,
             **measures,
@@ -126,7 +131,7 @@ def fuse(
 
     run = fuse_runs(runs, method, alpha=alpha, depth=depth)
     write_run(output, run)
-    typer.echo(f"{len(run):,} queries in {output}")
+    echo(f"{len(run):,} queries in {output}")
 
 
 def search(
@@ -165,6 +170,7 @@ def search(
         collection=collection,
         model=query_model.model,
         force=query_model.force,
+        trust_remote_code=query_model.trust_remote_code or None,
     )
     if as_json:
         print_json(asdict(hits))
@@ -188,8 +194,8 @@ def _print_hits(results: "SearchResults", lang: str | None) -> None:
     ]
     print_table(["rank", "score", "lang", "gold", "id", "text"], rows)
     if results.relevant is None:
-        typer.echo("the query is none of the dataset's, so no passage is marked")
+        echo("the query is none of the dataset's, so no passage is marked")
     else:
         gold = sum(hit.gold for hit in results.hits)
         where = f" in {lang}" if lang else ""
-        typer.echo(f"{gold} of {results.relevant} relevant passages{where} are among these (*)")
+        echo(f"{gold} of {results.relevant} relevant passages{where} are among these (*)")

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from beir_hybrid.cli.printing import echo
 from beir_hybrid.cli.trainer_arguments import Config, parse_trainer_arguments
 from beir_hybrid.cli.training_options import (
     OutputFolder,
@@ -75,4 +76,4 @@ def train(
         **options,
         **arguments,
     )
-    typer.echo(f"saved in {output / MODEL}")
+    echo(f"saved in {output / MODEL}")

@@ -9,10 +9,10 @@ from hashlib import sha256
 from pathlib import Path
 
 from beir_hybrid.collection.collection import Collection
-from beir_hybrid.collection.store import FORMAT, MANIFEST, open_collection
+from beir_hybrid.collection.store import FORMAT, open_collection
 from beir_hybrid.collection.writer import CollectionWriter
 from beir_hybrid.errors import BadData
-from beir_hybrid.files import cache_folder, explain_write_errors, file_lock
+from beir_hybrid.files import cache_folder, explain_write_errors, file_lock, rename_folder
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +67,7 @@ def _build_folder(
         writer = CollectionWriter(building, name, has_images=has_images)
         try:
             build(writer)
-            building.rename(folder)
+            rename_folder(building, folder)
         except BaseException:
             try:
                 writer.abandon()
@@ -78,11 +78,9 @@ def _build_folder(
 
 def _open_if_sound(folder: Path, level: int = logging.WARNING) -> Collection | None:
     """Open a collection; log damage and return None."""
-    if not (folder / MANIFEST).is_file():
-        return None
     try:
         return open_collection(folder)
-    # A damaged manifest may be no JSON or lack a key, and a rival may just be clearing the folder.
-    except (BadData, ValueError, KeyError, TypeError, FileNotFoundError) as error:
-        logger.log(level, "building %s anew: %s", folder, error)
+    except BadData as error:
+        if folder.exists():
+            logger.log(level, "building %s anew: %s", folder, error)
         return None

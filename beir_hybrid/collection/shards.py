@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from beir_hybrid.collection.setting import IMAGE
 from beir_hybrid.errors import BadData
+from beir_hybrid.files import explain_read_errors
 
 _LANGUAGE = pa.dictionary(pa.int8(), pa.string())
 QUERY_SCHEMA = pa.schema(
@@ -144,10 +145,8 @@ def read_shards(paths: Sequence[Path], schema: pa.Schema) -> pa.Table:
     """Read Arrow files as one table whose bytes stay on disk."""
     tables = []
     for path in paths:
-        try:
+        with explain_read_errors(path, "an Arrow file"):
             tables.append(pa.ipc.open_file(pa.memory_map(str(path))).read_all())
-        except (pa.ArrowInvalid, FileNotFoundError) as error:
-            raise BadData(f"{path} is damaged: {error}") from error
     return pa.concat_tables(tables) if tables else schema.empty_table()
 
 

@@ -1,13 +1,14 @@
 """Collections on disk: a folder of Arrow files, with a manifest that describes them."""
 
-import json
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
-from beir_hybrid.collection.collection import Collection, TitlePolicy
+import pyarrow as pa
+
+from beir_hybrid.collection.collection import Collection
 from beir_hybrid.collection.origin import Origin
 from beir_hybrid.collection.setting import IMAGE
 from beir_hybrid.collection.shards import (
@@ -17,46 +18,37 @@ from beir_hybrid.collection.shards import (
     read_shards,
 )
 from beir_hybrid.errors import BadData
-from beir_hybrid.files import atomic_file
-from beir_hybrid.records import from_record, read_json
+from beir_hybrid.integrity import (
+    FileRecord,
+    read_sealed_json,
+    record_file,
+    verify_files,
+    write_sealed_json,
+)
 
 logger = logging.getLogger(__name__)
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "collection.json"
+JUDGEMENTS = "judgements.arrow"
+_CURE = "the collection has to be built anew"
 # The attributes of a collection beside its rows, as a manifest and an exported folder name them.
 _FIELDS = ("name", "licence", "citation", "options", "title_policy", "original_ids", "caveat")
 
 
 @dataclass(frozen=True)
 class Shard:
-    """An Arrow file of a collection: its path from the folder, language, rows and bytes."""
+    """An Arrow file of a collection: its path from the folder, language, rows and checksum."""
 
     path: str
     lang: str
     rows: int
-    bytes: int
+    file: FileRecord
 
-
-class _Description(TypedDict, total=False):
-    """The attributes of a collection in JSON."""
-
-    name: str
-    licence: str
-    citation: str
-    options: dict[str, Any]
-    title_policy: TitlePolicy
-    original_ids: bool
-    caveat: str
-    provenance: list[Origin]
-
-
-class _Manifest(TypedDict):
-    """What a manifest holds beside the attributes of its collection."""
-
-    queries: list[Shard]
-    passages: list[Shard]
-    warnings: list[str]
+    @classmethod
+    def describe(cls, folder: Path, path: str, lang: str, rows: int) -> "Shard":
+        """Return the description of a file that is complete."""
+        return cls(path, lang, rows, record_file(folder / path))
 
 
 def describe_collection(collection: Collection) -> dict[str, Any]:
@@ -65,11 +57,11 @@ def describe_collection(collection: Collection) -> dict[str, Any]:
     return description | {"provenance": [asdict(origin) for origin in collection.provenance]}
 
 
-def parse_description(description: object, place: str) -> dict[str, Any]:
+def parse_description(description: Mapping[str, Any]) -> dict[str, Any]:
     """Turn a description back into a collection's attributes; names that are missing stay so."""
-    record = from_record(_Description, description, place)
-    attributes = {name: value for name, value in record.items() if name in _FIELDS}
-    return attributes | {"provenance": tuple(record.get("provenance", ()))}
+    attributes = {name: description[name] for name in _FIELDS if name in description}
+    origins = description.get("provenance", [])
+    return attributes | {"provenance": tuple(Origin(**origin) for origin in origins)}
 
 
 def write_manifest(
@@ -81,47 +73,52 @@ def write_manifest(
         "format": FORMAT,
         "queries": [asdict(shard) for shard in queries],
         "passages": [asdict(shard) for shard in passages],
+        "judgements": record_file(folder / JUDGEMENTS),
     }
-    with atomic_file(folder / MANIFEST) as temporary:
-        temporary.write_text(json.dumps(manifest, ensure_ascii=False, indent=1), encoding="utf-8")
+    write_sealed_json(folder / MANIFEST, manifest)
 
 
 def open_collection(folder: str | Path) -> Collection:
-    """Open a collection in a folder of the cache; its rows stay on disk."""
+    """Open a collection in a folder of the cache; its rows stay on disk.
+
+    Files are compared with their checksums, once in a process.
+    """
     folder = Path(folder)
     path = folder / MANIFEST
-    record = from_record(dict[str, Any], read_json(path), str(path))
-    if record.get("format") != FORMAT:
-        raise BadData(f"{path} has format {record.get('format')}; this version reads {FORMAT}")
-    manifest = from_record(_Manifest, record, str(path))
-    tables, counts = {}, {}
-    kinds = (
-        ("queries", manifest["queries"], QUERY_SCHEMA),
-        ("passages", manifest["passages"], PASSAGE_SCHEMA),
-    )
-    for kind, shards, schema in kinds:
-        tables[kind] = read_shards([_check_size(folder, shard) for shard in shards], schema)
-        counts[kind] = dict.fromkeys((shard.lang for shard in shards), 0)
-        for shard in shards:
-            counts[kind][shard.lang] += shard.rows
-    judgements = read_shards([folder / "judgements.arrow"], JUDGEMENT_SCHEMA)
-    for warning in manifest["warnings"]:
+    manifest = read_sealed_json(path, _CURE)
+    if manifest.get("format") != FORMAT:
+        raise BadData(f"{folder} has format {manifest.get('format')}; this version reads {FORMAT}")
+    try:
+        attributes = parse_description(manifest)
+        shards = {
+            kind: [Shard(**shard) for shard in manifest[kind]] for kind in ("queries", "passages")
+        }
+        records = {shard.path: shard.file for kind in shards for shard in shards[kind]}
+        verify_files(folder, records | {JUDGEMENTS: manifest["judgements"]}, _CURE)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise BadData(f"{path} describes no collection: {error!r}; {_CURE}") from error
+    counts = {kind: _count_rows(shards[kind]) for kind in shards}
+    for warning in manifest.get("warnings", ()):
         logger.warning("%s", warning)
     languages = sorted((counts["queries"].keys() | counts["passages"].keys()) - {IMAGE})
     return Collection(
         languages=tuple(languages),
-        queries=tables["queries"],
-        passages=tables["passages"],
-        judgements=judgements,
+        queries=_read_tables(folder, shards["queries"], QUERY_SCHEMA),
+        passages=_read_tables(folder, shards["passages"], PASSAGE_SCHEMA),
+        judgements=read_shards([folder / JUDGEMENTS], JUDGEMENT_SCHEMA),
         query_counts=counts["queries"],
         passage_counts=counts["passages"],
-        **parse_description(record, str(path)),
+        **attributes,
     )
 
 
-def _check_size(folder: Path, shard: Shard) -> Path:
-    """Return a shard's path, or raise `BadData` if the file is missing or has lost bytes."""
-    path = folder / shard.path
-    if not path.is_file() or path.stat().st_size != shard.bytes:
-        raise BadData(f"{path} is missing or damaged")
-    return path
+def _read_tables(folder: Path, shards: list[Shard], schema: pa.Schema) -> pa.Table:
+    return read_shards([folder / shard.path for shard in shards], schema)
+
+
+def _count_rows(shards: list[Shard]) -> dict[str, int]:
+    """Return the number of rows of each language."""
+    counts = dict.fromkeys((shard.lang for shard in shards), 0)
+    for shard in shards:
+        counts[shard.lang] += shard.rows
+    return counts

@@ -26,7 +26,7 @@ from beir_hybrid.collection.shards import (
     note_duplicates,
     read_shards,
 )
-from beir_hybrid.collection.store import Shard, write_manifest
+from beir_hybrid.collection.store import JUDGEMENTS, Shard, write_manifest
 from beir_hybrid.errors import BadData
 from beir_hybrid.languages import normalise
 
@@ -131,7 +131,7 @@ class CollectionWriter:
     def add_passage_file(self, lang: str, path: Path, rows: int) -> None:
         """Add a file of passages that a `ShardWriter` wrote and checked earlier."""
         relative_path = os.path.relpath(path, self.folder)
-        self._passage_files.append(Shard(relative_path, lang, rows, path.stat().st_size))
+        self._passage_files.append(Shard.describe(self.folder, relative_path, lang, rows))
 
     def finish(
         self,
@@ -197,7 +197,7 @@ class CollectionWriter:
 
     def _list_shards(self, kind: str) -> list[Shard]:
         shards = [
-            Shard(writer.path.name, code, writer.rows, writer.path.stat().st_size)
+            Shard.describe(self.folder, writer.path.name, code, writer.rows)
             for (writer_kind, code), writer in self._writers.items()
             if writer_kind == kind
         ]
@@ -228,7 +228,7 @@ class CollectionWriter:
         columns = _sort_judgements(judgements, query_ids, self._problems)
         self._problems.raise_if_any(self.name)
         with (
-            (self.folder / "judgements.arrow").open("wb") as file,
+            (self.folder / JUDGEMENTS).open("wb") as file,
             pa.ipc.new_file(file, JUDGEMENT_SCHEMA) as writer,
         ):
             writer.write_table(pa.table(list(columns), schema=JUDGEMENT_SCHEMA))

@@ -11,6 +11,7 @@ from beir_hybrid.checks import check_positive_or_none
 from beir_hybrid.encoding.presets import PRESETS
 from beir_hybrid.errors import BadOption, lookup
 
+TRUST = "trust_remote_code"  # the option that only a user gives, and never a file
 DType = Literal["float32", "float16", "bfloat16"]
 
 
@@ -20,7 +21,9 @@ class EncoderOptions:
 
     The metadata of each field holds its ``help``. Fields with ``load`` in their metadata are handed
     to the constructor of ``SentenceTransformer`` under their own name, and apply only to models
-    that are loaded by name. Fields with ``training`` are options of a training, too.
+    that are loaded by name. Fields with ``training`` are options of a training, too. Fields with
+    ``recorded`` may be read from an index or from results, which anybody may have made: they run no
+    code and name no files.
 
     Attributes
     ----------
@@ -59,38 +62,54 @@ class EncoderOptions:
         metadata={
             "help": "Prompts by name: e5, ..., or hybrid ('Query: ' and 'Passage: ').",
             "training": True,
+            "recorded": True,
         },
     )
     query_prompt: str | None = field(
-        default=None, metadata={"help": "The text before each query.", "training": True}
+        default=None,
+        metadata={"help": "The text before each query.", "training": True, "recorded": True},
     )
     passage_prompt: str | None = field(
-        default=None, metadata={"help": "The text before each passage.", "training": True}
+        default=None,
+        metadata={"help": "The text before each passage.", "training": True, "recorded": True},
     )
     max_length: int | None = field(
         default=None,
         metadata={
             "help": "Tokens to which a text is truncated, prompt included.",
             "training": True,
+            "recorded": True,
         },
     )
     dtype: DType | None = field(
-        default=None, metadata={"help": "Arithmetic: float32, float16 or bfloat16."}
+        default=None,
+        metadata={"help": "Arithmetic: float32, float16 or bfloat16.", "recorded": True},
     )
     normalize: bool | None = field(
         default=None,
-        metadata={"help": "Give vectors unit length, so that scores are cosines, or do not."},
+        metadata={
+            "help": "Give vectors unit length, so that scores are cosines, or do not.",
+            "recorded": True,
+        },
     )
     truncate_dim: int | None = field(
-        default=None, metadata={"help": "Dimensions to keep (Matryoshka models)."}
+        default=None, metadata={"help": "Dimensions to keep (Matryoshka models).", "recorded": True}
     )
-    batch_size: int = field(default=32, metadata={"help": "Texts or images of a batch."})
+    batch_size: int = field(
+        default=32, metadata={"help": "Texts or images of a batch.", "recorded": True}
+    )
     device: str | None = field(
-        default=None, metadata={"help": "Device, such as cpu or cuda:1.", "load": True}
+        default=None,
+        metadata={"help": "Device, such as cpu or cuda:1.", "load": True, "recorded": True},
     )
     revision: str | None = field(
         default=None,
-        metadata={"help": "Commit, branch or tag of the model.", "load": True, "training": True},
+        metadata={
+            "help": "Commit, branch or tag of the model.",
+            "load": True,
+            "training": True,
+            "recorded": True,
+        },
     )
     trust_remote_code: bool = field(
         default=False,
@@ -126,6 +145,28 @@ class EncoderOptions:
             for option in fields(self)
             if option.metadata.get("load")
         }
+
+
+def read_recorded_options(options: Mapping[str, object], place: str) -> dict[str, object]:
+    """Return the options of an encoder from a file, without trust in the code of its model.
+
+    Parameters
+    ----------
+    place
+        The file, for messages.
+
+    Raises
+    ------
+    BadOption
+        If the file has an option that no file may set.
+    """
+    allowed = {option.name for option in fields(EncoderOptions) if option.metadata.get("recorded")}
+    for name, value in options.items():
+        if name not in allowed and name != TRUST:
+            raise BadOption(f"{place} sets {name!r:.80}, an option that no file may set")
+        if not isinstance(value, str | int | None):
+            raise BadOption(f"{place} sets {name} to {value!r:.80}, which is no value of an option")
+    return {name: value for name, value in options.items() if name in allowed}
 
 
 def check_option_names(names: Iterable[str]) -> None:

@@ -34,7 +34,6 @@ from beir_hybrid.encoding.store import (
 )
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.files import atomic_file
-from beir_hybrid.records import from_record, read_json
 
 
 @dataclass(frozen=True)
@@ -158,9 +157,7 @@ def _save_part_count(work: _Work, total: int) -> None:
 
 def _read_part_count(work: _Work) -> int:
     path = _part_count_path(work)
-    if not path.is_file():
-        return 1
-    return from_record(dict[str, int], read_json(path), str(path)).get("parts", 1)
+    return int(json.loads(path.read_text("utf-8"))["parts"]) if path.is_file() else 1
 
 
 def _part_count_path(work: _Work) -> Path:

@@ -1,7 +1,6 @@
 """Encode texts or images and write their vectors as a shard, complete or not at all."""
 
 import hashlib
-import json
 import time
 from contextlib import closing
 from dataclasses import dataclass
@@ -16,7 +15,8 @@ from beir_hybrid.encoding.encoder import Encoder, Role
 from beir_hybrid.encoding.images import decode_batches
 from beir_hybrid.encoding.shards import NOTE_SUFFIX, Shards, read_shard, save_array
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.files import atomic_file, file_lock, sha256
+from beir_hybrid.files import file_lock
+from beir_hybrid.integrity import record_files, write_sealed_json
 
 
 class ShardReport(NamedTuple):
@@ -50,15 +50,12 @@ class ShardWriter:
             is_image = self.role == "images"
             vectors = self._encode_images(texts, numbers) if is_image else self._encode_texts(texts)
             seconds = time.perf_counter() - start
-            checksums = {}
-            for part, array in (("keys", keys), ("vectors", vectors)):
-                path = self.space / f"{name}.{part}.npy"
-                save_array(path, array)
-                checksums[part] = sha256(path)
+            arrays = {f"{name}.keys.npy": keys, f"{name}.vectors.npy": vectors}
+            for file, array in arrays.items():
+                save_array(self.space / file, array)
             truncated = [] if is_image else self.encoder.find_truncated(texts, self.role)
-            entries = {"rows": len(texts), "cut": truncated, "sha256": checksums}
-            with atomic_file(note) as temporary:
-                temporary.write_text(json.dumps(entries), "utf-8")
+            files = record_files(self.space, arrays)
+            write_sealed_json(note, {"rows": len(texts), "cut": truncated, "files": files})
         return ShardReport(note, len(texts), seconds)
 
     def _encode_texts(self, texts: list[str]) -> np.ndarray:

@@ -4,7 +4,6 @@ A shard is the vectors of some texts in their order, the keys of the texts, and 
 checksums, which is written last.
 """
 
-import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,11 +12,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from beir_hybrid.encoding.distinct_texts import KEY
-from beir_hybrid.files import atomic_file, sha256
+from beir_hybrid.errors import BadData
+from beir_hybrid.files import atomic_file, explain_read_errors
+from beir_hybrid.integrity import read_sealed_json, verify_files
 
 logger = logging.getLogger(__name__)
 
 NOTE_SUFFIX = "note.json"
+_CURE = "its texts are encoded again"
 
 
 class Shards(Sequence[np.ndarray]):
@@ -36,7 +38,9 @@ class Shards(Sequence[np.ndarray]):
         return len(self._shards)
 
     def __getitem__(self, number: Any) -> Any:
-        return np.load(self._shards[number].vector_path, mmap_mode="r", allow_pickle=False)
+        path = self._shards[number].vector_path
+        with explain_read_errors(path, "an array of vectors"):
+            return np.load(path, mmap_mode="r", allow_pickle=False)
 
     def add(self, note: Path) -> None:
         """Add the shard of a note; remove a damaged one from disk."""
@@ -91,22 +95,31 @@ def save_array(path: Path, array: np.ndarray) -> None:
 
 
 def read_shard(note: Path) -> Shard | None:
-    """Return the shard of a note; None if there is none or a damaged one, which is removed."""
+    """Return the shard of a note; None if there is none or a damaged one, which is removed.
+
+    Nothing is removed where the system refuses to read: that raises `NotReadable`.
+    """
     if not note.is_file():
         return None
-    paths = {
-        part: note.with_name(note.name.replace(NOTE_SUFFIX, f"{part}.npy"))
-        for part in ("vectors", "keys")
-    }
     try:
-        entries = json.loads(note.read_text("utf-8"))
-        if {part: sha256(path) for part, path in paths.items()} != entries["sha256"]:
-            raise ValueError("wrong checksum")  # noqa: TRY301 - handled as other damage is
-        keys = np.load(paths["keys"], allow_pickle=False).view(KEY)
-        vectors = np.load(paths["vectors"], mmap_mode="r", allow_pickle=False)
-        truncated = None if entries["cut"] is None else np.array(entries["cut"], dtype=np.int32)
-    except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
-        logger.warning("%s is damaged (%s); its texts are encoded again", note, error)
+        return _read_sound_shard(note)
+    except BadData as error:
+        logger.warning("%s", error)
         note.unlink(missing_ok=True)
         return None
-    return Shard(paths["vectors"], keys, truncated, int(vectors.shape[1]))
+
+
+def _read_sound_shard(note: Path) -> Shard:
+    """Return the shard of a note, or raise `BadData`."""
+    names = {part: note.name.replace(NOTE_SUFFIX, f"{part}.npy") for part in ("vectors", "keys")}
+    entries = read_sealed_json(note, _CURE)
+    try:
+        verify_files(note.parent, {name: entries["files"][name] for name in names.values()}, _CURE)
+        with explain_read_errors(note, "the note of arrays"):
+            keys = np.load(note.with_name(names["keys"]), allow_pickle=False).view(KEY)
+            vector_path = note.with_name(names["vectors"])
+            vectors = np.load(vector_path, mmap_mode="r", allow_pickle=False)
+        truncated = None if entries["cut"] is None else np.array(entries["cut"], dtype=np.int32)
+        return Shard(vector_path, keys, truncated, int(vectors.shape[1]))
+    except (ValueError, KeyError, TypeError, IndexError, EOFError) as error:
+        raise BadData(f"{note} is damaged ({error}); {_CURE}") from error

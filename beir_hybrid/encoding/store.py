@@ -1,4 +1,4 @@
-"""The store of embeddings: vectors on disk, where each text is encoded once.
+"""The store: vectors on disk, where each text is encoded once.
 
 Images are known by the checksums of their files, which stand for them as texts do.
 
@@ -30,7 +30,7 @@ from beir_hybrid.errors import BadData
 from beir_hybrid.files import atomic_file, cache_folder
 from beir_hybrid.progress import progress_bar
 
-FORMAT = 1
+FORMAT = 2
 _MANIFEST = "space.json"
 # Between these bounds a shard holds 1/32 of the texts: little is lost when a process is killed, and
 # a corpus of a hundred million passages still makes few files.

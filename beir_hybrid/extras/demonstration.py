@@ -296,4 +296,5 @@ def _make_start_model(collection: "Collection", folder: Path) -> Path:
 def _write_site(folder: Path) -> None:
     from beir_hybrid.report.site import leaderboard
 
-    leaderboard([folder / RESULTS / strategy for strategy in STRATEGIES], folder / SITE)
+    results = [folder / RESULTS / strategy for strategy in STRATEGIES]
+    leaderboard(results, folder / SITE, local_files=True)

@@ -17,7 +17,7 @@ from beir_hybrid.collection.shards import find_rows
 from beir_hybrid.encoding import Encoder, as_encoder
 from beir_hybrid.encoding.embeddings import check_rows
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.files import sha256
+from beir_hybrid.files import explain_read_errors
 from beir_hybrid.pyserini.faiss_files import read_faiss
 from beir_hybrid.pyserini.manifest import (
     DOCID,
@@ -28,6 +28,7 @@ from beir_hybrid.pyserini.manifest import (
     read_fingerprint,
     read_manifest,
     to_json_facts,
+    verify_index_files,
 )
 from beir_hybrid.retrieval import TopPassages
 
@@ -81,6 +82,8 @@ def open_index(
 ) -> DenseIndex:
     """Open an index and the model for its queries.
 
+    Files are compared with their checksums, once in a process.
+
     Parameters
     ----------
     model, options
@@ -98,9 +101,9 @@ def open_index(
     encoder = as_encoder(model, **options)
     if not force:
         _check_model(folder, manifest, encoder)
-    faiss_index = read_faiss(folder / INDEX)
-    ids = _read_passage_ids(folder, faiss_index.ntotal)
-    return DenseIndex(folder, faiss_index, ids, manifest, encoder)
+    verify_index_files(folder, manifest)
+    files = _read_files(folder, manifest)
+    return DenseIndex(folder, files.faiss, files.ids, manifest, encoder)
 
 
 def _check_model(folder: Path, manifest: IndexManifest, encoder: Encoder) -> None:
@@ -117,10 +120,8 @@ def _check_model(folder: Path, manifest: IndexManifest, encoder: Encoder) -> Non
 
 
 def _read_passage_ids(folder: Path, n: int) -> list[str]:
-    try:
+    with explain_read_errors(folder / DOCID, "a list of ids"):
         ids = (folder / DOCID).read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadData(f"{folder / DOCID} is missing or damaged: {error}") from error
     if len(ids) != n:
         raise BadData(f"{folder / DOCID} has {len(ids):,} ids, {INDEX} beside it {n:,} vectors")
     return ids
@@ -145,7 +146,9 @@ def verify_index(
     encoder = None if model is None else as_encoder(model, **options)
     manifests = []
     for shard in list_shards(folder):
-        index = _read_verified_files(shard)
+        manifest = read_manifest(shard)
+        verify_index_files(shard, manifest, anew=True)
+        index = _read_files(shard, manifest, mapped=True)
         if encoder is not None and collection is not None:
             _check_model(shard, index.manifest, encoder)
             _compare_vectors(index, encoder, collection)
@@ -162,13 +165,9 @@ class _IndexFiles(NamedTuple):
     manifest: IndexManifest
 
 
-def _read_verified_files(folder: Path) -> _IndexFiles:
-    """Read an index, or raise `BadData` unless checksums, sizes and counts are right."""
-    manifest = read_manifest(folder)
-    for name, record in manifest["files"].items():
-        if sha256(folder / name) != record["sha256"]:
-            raise BadData(f"{folder / name} is damaged: its checksum is another; build it anew")
-    faiss_index = read_faiss(folder / INDEX, mapped=True)
+def _read_files(folder: Path, manifest: IndexManifest, *, mapped: bool = False) -> _IndexFiles:
+    """Read an index, or raise `BadData` unless the numbers of ids and vectors are right."""
+    faiss_index = read_faiss(folder / INDEX, mapped=mapped)
     ids = _read_passage_ids(folder, faiss_index.ntotal)
     if (faiss_index.ntotal, faiss_index.d) != (manifest["passages"], manifest["dim"]):
         raise BadData(f"{folder / INDEX} is not what {MANIFEST} beside it describes")

@@ -1,6 +1,5 @@
 """Builds dense indexes that Pyserini's `FaissSearcher` opens, from a model and a collection."""
 
-import json
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from itertools import pairwise
@@ -16,7 +15,8 @@ from beir_hybrid.encoding import Embeddings, Encoder, as_encoder, encode
 from beir_hybrid.encoding.partition import check_texts_only
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.arguments import check_collection
-from beir_hybrid.files import atomic_folder, sha256
+from beir_hybrid.files import atomic_folder
+from beir_hybrid.integrity import format_sealed_json, record_files
 from beir_hybrid.pyserini.faiss_files import (
     IndexKind,
     check_index_path,
@@ -27,17 +27,18 @@ from beir_hybrid.pyserini.manifest import (
     DOCID,
     INDEX,
     MANIFEST,
-    IndexRecipe,
+    IndexManifest,
     read_fingerprint,
     read_manifest,
     to_json_facts,
+    verify_index_files,
 )
-from beir_hybrid.records import to_record
 from beir_hybrid.results.machine import list_versions
 from beir_hybrid.results.provenance import describe_collection
+from beir_hybrid.results.records import to_record
 from beir_hybrid.results.request import describe_dataset
 
-FORMAT = 1
+FORMAT = 2
 _BATCH_SIZE = 1 << 16  # ids that are written together
 _WHITE_SPACE = r"[\s\p{Z}\x{85}\x00-\x1f\x7f]"  # for Python's `rstrip` and `split`
 
@@ -119,7 +120,7 @@ def write_index(
     ids: pa.ChunkedArray,
     folder: Path,
     kind: IndexKind = "flat",
-    recipe: IndexRecipe | None = None,
+    recipe: IndexManifest | None = None,
 ) -> None:
     """Write the folder of an index, completely or not at all.
 
@@ -140,16 +141,9 @@ def write_index(
             "dim": vectors.dim,
             "faiss": parameters,
             "versions": list_versions(),
-            "files": {
-                name: {
-                    "bytes": (temporary / name).stat().st_size,
-                    "sha256": sha256(temporary / name),
-                }
-                for name in (INDEX, DOCID)
-            },
+            "files": record_files(temporary, (INDEX, DOCID)),
         }
-        text = json.dumps(manifest, ensure_ascii=False, indent=1)
-        (temporary / MANIFEST).write_text(text, "utf-8")
+        (temporary / MANIFEST).write_text(format_sealed_json(manifest), "utf-8")
 
 
 def _check_passage_ids(ids: pa.ChunkedArray, view: View) -> None:
@@ -184,7 +178,7 @@ def _plan_shards(output: Path, n: int, shards: int) -> dict[Path, range]:
 
 def _describe_recipe(
     encoder: Encoder, options: Mapping[str, object], view: View, kind: IndexKind
-) -> IndexRecipe:
+) -> IndexManifest:
     """Return the facts that determine an index: equal recipes make equal indexes."""
     name = encoder.name
     return {
@@ -202,19 +196,25 @@ def _describe_recipe(
     }
 
 
-def _has_index(folder: Path, recipe: IndexRecipe) -> bool:
-    """Return whether a folder holds the index of a recipe; raise `BadOption` for other content."""
+def _has_index(folder: Path, recipe: IndexManifest) -> bool:
+    """Return whether a folder holds the index of a recipe.
+
+    Raises `BadOption` for other content, and `BadData` for a damaged index of the recipe.
+    """
     if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
         return False
+    manifest = None
     with suppress(BadData):
-        if _identify(read_manifest(folder)) == _identify(to_json_facts(recipe)):
-            return True
+        manifest = read_manifest(folder)
+    if manifest and _identify(manifest) == _identify(to_json_facts(recipe)):
+        verify_index_files(folder, manifest)
+        return True
     raise BadOption(
         f"{folder} is there already and holds something else; name a new folder or remove it"
     )
 
 
-def _identify(manifest: IndexRecipe) -> dict[str, object]:
+def _identify(manifest: IndexManifest) -> dict[str, object]:
     """Return the facts by which indexes differ; the same model may have several names."""
     keys = ("format", "kind", "collection", "languages", "shard")
     return {key: manifest.get(key) for key in keys} | {"model": read_fingerprint(manifest)}

@@ -3,11 +3,13 @@
 from collections.abc import Collection as Container
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Required, TypedDict
+from typing import Any, TypedDict
 
 from beir_hybrid.errors import BadData
-from beir_hybrid.records import from_record, read_json
+from beir_hybrid.integrity import FileRecord, read_sealed_json, verify_files
 
+_CURE = "build the index anew"
+_OTHER_FOLDER = "name a folder that `beir-hybrid index` made, or one of its shards"
 INDEX, DOCID, MANIFEST = "index", "docid", "manifest.json"  # the files of an index
 
 
@@ -20,72 +22,50 @@ class ModelRecord(TypedDict):
     fingerprint: dict[str, Any]
 
 
-class OriginRecord(TypedDict):
-    """The checksum of a file that a collection was read from."""
+class IndexManifest(TypedDict, total=False):
+    """The contents of ``manifest.json``.
 
-    sha256: str
-
-
-class CollectionRecord(TypedDict):
-    """The name and origins of a collection; the manifest has its other attributes, too."""
-
-    name: str
-    provenance: list[OriginRecord]
-
-
-class DatasetRecord(TypedDict):
-    """The name, languages and options by which a dataset is loaded."""
-
-    name: str
-    languages: list[str] | None
-    options: dict[str, str]
-
-
-class FileRecord(TypedDict):
-    """The size and checksum of a file."""
-
-    bytes: int
-    sha256: str
-
-
-class IndexRecipe(TypedDict, total=False):
-    """The facts that determine an index: equal recipes make equal indexes."""
+    The keys up to ``shard`` are the recipe of an index: equal recipes make equal indexes.
+    """
 
     format: int
-    kind: Required[str]
+    kind: str
     model: ModelRecord
-    collection: CollectionRecord
-    dataset: DatasetRecord | None
+    collection: dict[str, Any]
+    dataset: dict[str, Any] | None
     languages: list[str]
     shard: dict[str, int]
-
-
-class IndexManifest(IndexRecipe, total=False):
-    """The contents of ``manifest.json``."""
-
-    passages: Required[int]
-    dim: Required[int]
+    passages: int
+    dim: int
     faiss: dict[str, Any]
     versions: dict[str, str]
-    files: Required[dict[str, FileRecord]]
+    files: dict[str, FileRecord]
 
 
 def read_manifest(folder: str | Path) -> IndexManifest:
     """Read the manifest of an index, and check the sizes of its files."""
     path = Path(folder) / MANIFEST
     try:
-        manifest = from_record(IndexManifest, read_json(path), str(path))
-    except BadData as error:
-        raise BadData(
-            f"{error}; name a folder that `beir-hybrid index` made, or one of its shards"
-        ) from error
-    for name in (INDEX, DOCID):
-        if name not in manifest["files"]:
-            raise BadData(f"{path}.files.{name} is missing; build the index anew")
+        manifest: IndexManifest = read_sealed_json(path, _OTHER_FOLDER)  # type: ignore[assignment]
+        sizes = {name: manifest["files"][name]["bytes"] for name in (INDEX, DOCID)}
+        if missing := [key for key in ("kind", "passages", "dim") if key not in manifest]:
+            raise KeyError(missing)  # noqa: TRY301 - one message for all damage
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise BadData(f"{path} is no manifest of an index; {_OTHER_FOLDER}") from error
+    for name, size in sizes.items():
         file = path.with_name(name)
-        if not file.is_file() or file.stat().st_size != manifest["files"][name]["bytes"]:
+        if not file.is_file() or file.stat().st_size != size:
             raise BadData(f"{file} is missing or cut short; build the index anew")
     return manifest
+
+
+def verify_index_files(folder: Path, manifest: IndexManifest, *, anew: bool = False) -> None:
+    """Raise `BadData` unless vectors and ids have the checksums of the manifest.
+
+    Files that this process has verified before are not read again, unless `anew`.
+    """
+    records = {name: manifest["files"][name] for name in (INDEX, DOCID)}
+    verify_files(folder, records, _CURE, anew=anew)
 
 
 def list_shards(folder: str | Path) -> list[Path]:
@@ -118,7 +98,7 @@ def _list_common_facts(manifest: IndexManifest) -> list[object]:
     return [*facts, read_fingerprint(manifest), manifest.get("shard", {}).get("of")]
 
 
-def read_fingerprint(manifest: IndexRecipe) -> Mapping[str, object] | None:
+def read_fingerprint(manifest: IndexManifest) -> Mapping[str, object] | None:
     """Return the fingerprint of the model of an index, if its manifest has one."""
     model: Mapping[str, Any] = manifest.get("model", {})
     return model.get("fingerprint")

@@ -1,5 +1,7 @@
 """Search of a dense index for one query, with texts and gold marks, for people to look at."""
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +14,12 @@ from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import join_titles, to_arrow, to_numpy
 from beir_hybrid.collection.shards import find_rows
 from beir_hybrid.encoding import Encoder, as_encoder
+from beir_hybrid.encoding.options import TRUST, read_recorded_options
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.languages import choose_languages
 from beir_hybrid.pyserini.dense import DenseIndex, Hits, open_index
-from beir_hybrid.pyserini.manifest import IndexManifest, list_shards, read_manifest
-from beir_hybrid.sources import load
+from beir_hybrid.pyserini.manifest import MANIFEST, IndexManifest, list_shards, read_manifest
+from beir_hybrid.sources import load_recorded
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,8 @@ def search_index(
     collection
         What the index was built from; by default the dataset that the index names is loaded.
     model, options
-        Of the query encoder; by default what the index was built with.
+        Of the query encoder; by default what the index was built with. An index cannot trust the
+        code that comes with its model: only ``trust_remote_code=True`` here can.
     force
         Accept another model than the index was built with.
     """
@@ -80,7 +84,10 @@ def search_index(
         (language,) = choose_languages(f"language of {folder}", language, manifest["languages"])
     if collection is None:
         collection = _load_collection(folder, manifest)
-    encoder = _load_encoder(manifest) if model is None else as_encoder(model, **options)
+    if model is None:
+        encoder = _load_encoder(folder, manifest, options)
+    else:
+        encoder = as_encoder(model, **options)
     hits: Hits = []
     for shard in shards:
         index = open_index(shard, encoder, force=force)
@@ -89,13 +96,38 @@ def search_index(
     return _describe_hits(folder, hits, collection, _find_relevant(collection, query, language))
 
 
-def _load_encoder(manifest: IndexManifest) -> Encoder:
-    """Load the model that an index was built with."""
+def _load_encoder(folder: Path, manifest: IndexManifest, options: Mapping[str, object]) -> Encoder:
+    """Load the model that an index was built with; the index may be a stranger's."""
     model = manifest["model"]
-    options = dict(model["options"])
-    if model["revision"] and not Path(model["name"]).is_dir():
-        options.setdefault("revision", model["revision"])
-    return as_encoder(model["name"], **options)
+    name = model["name"]
+    _check_model_name(folder, name)
+    recorded = read_recorded_options(model["options"], f"{folder / MANIFEST}")
+    if model["options"].get(TRUST) and not options.get(TRUST):
+        raise BadOption(
+            f"{folder} was built with code that comes with {name!r}; if you trust that code, say "
+            "so with --trust-remote-code (trust_remote_code=True)"
+        )
+    if model["revision"] and not Path(name).is_dir():
+        recorded.setdefault("revision", model["revision"])
+    options = {name: value for name, value in options.items() if value is not None}
+    return as_encoder(name, **(recorded | options))
+
+
+def _check_model_name(folder: Path, name: str) -> None:
+    """Raise `BadOption` if the model of an index could be a folder that came with the index.
+
+    `build_index` records whole paths. A relative one, or one that leads through links, would mean
+    another folder for each user.
+    """
+    path = Path(name)
+    if not os.path.lexists(path):
+        return
+    is_own = path.is_absolute() and path.resolve() == path
+    if not is_own or path.is_relative_to(folder.resolve()):
+        raise BadOption(
+            f"{folder} names the folder {name!r} as its model, which may have come with the index; "
+            f"if you trust it, name it: --model {name}"
+        )
 
 
 def _load_collection(folder: Path, manifest: IndexManifest) -> Collection:
@@ -104,7 +136,7 @@ def _load_collection(folder: Path, manifest: IndexManifest) -> Collection:
     cure = "name the dataset, such as --dataset jsonl -o path=FILE"
     if not dataset:
         raise BadOption(f"{folder} was built from {name!r}, which was given as an object; {cure}")
-    collection = load(dataset["name"], dataset["languages"], **dataset["options"])
+    collection = load_recorded(dataset["name"], dataset["languages"], dataset["options"])
     checksums = [origin["sha256"] for origin in manifest["collection"]["provenance"]]
     if [origin.sha256 for origin in collection.provenance] != checksums:
         raise BadData(

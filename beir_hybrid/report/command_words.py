@@ -1,11 +1,12 @@
 """The words of commands, quoted for a shell."""
 
 import shlex
-import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 from beir_hybrid.errors import BadOption
 from beir_hybrid.results.request import DatasetRequest
+from beir_hybrid.sources.options import check_recorded_options
+from beir_hybrid.text import find_control_characters
 
 _PROGRAM = "beir-hybrid"
 
@@ -14,8 +15,9 @@ Words = list[str]  # of a command, without the program's name; or of a comment, 
 
 def write_dataset_options(dataset: DatasetRequest) -> Words:
     """Return the languages and options of a dataset, without its name."""
+    check_recorded_options(dataset.options)
     languages = write_option("languages", ",".join(dataset.languages)) if dataset.languages else []
-    pairs = [f"{name}={value}" for name, value in dataset.options.items()]
+    pairs = [f"{check_name(name, 'option')}={value}" for name, value in dataset.options.items()]
     return [*languages, *(word for pair in pairs for word in ("-o", pair))]
 
 
@@ -34,17 +36,20 @@ def write_option(name: str, value: object) -> Words:
     return [f"--{name}={text}"] if text.startswith("-") else [f"--{name}", text]
 
 
+def check_name(name: str, thing: str) -> str:
+    """Return a name that stands in a command without an option before it.
+
+    Raise `BadOption` for one that begins with a dash: the command would take it for an option.
+    """
+    if name.startswith("-"):
+        raise BadOption(f"the {thing} is named {name!r}, which a command takes for an option")
+    return name
+
+
 def join_words(words: Words) -> str:
     """Return a line for a shell; raise `BadOption` for words that no terminal takes."""
-    if words[0] == "#":
-        return " ".join(words)
+    is_comment = words[0] == "#"
     for word in words:
-        if next(_find_control_characters(word), None):
+        if find_control_characters(word, "" if is_comment else "\n\t"):
             raise BadOption(f"{word!a} holds control characters; no command line can be pasted")
-    return shlex.join([_PROGRAM, *words])
-
-
-def _find_control_characters(word: str) -> Iterator[str]:
-    for sign in word:
-        if unicodedata.category(sign) in ("Cc", "Cs") and sign not in "\n\t":
-            yield sign
+    return " ".join(words) if is_comment else shlex.join([_PROGRAM, *words])

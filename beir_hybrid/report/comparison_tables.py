@@ -104,7 +104,7 @@ def _name_settings(where: KindName | Setting) -> str:
     if not isinstance(where, Setting):
         return where
     suffix = " alone" if where.kind == "one-target" else ""
-    return f"{where.queries} → {where.passages}{suffix}"
+    return escape_unprintable(f"{where.queries} → {where.passages}{suffix}")
 
 
 Record = Mapping[str, object]

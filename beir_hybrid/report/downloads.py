@@ -8,8 +8,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from beir_hybrid.report.entries import Entry
+from beir_hybrid.report.plain_files import is_link, is_plain_file
 from beir_hybrid.results.estimate import Estimate
 from beir_hybrid.results.storage import PER_QUERY, RESULTS, TIMING
+from beir_hybrid.text import make_cell
 
 RUNS = "runs"  # beside results, where an evaluation writes them
 SUMMARY = "summary.csv"
@@ -64,10 +66,17 @@ def write_downloads(entry: Entry, folder: Path) -> Downloads:
     return Downloads(files, [f"{RUNS}/{path.name}" for path in runs])
 
 
-def _list_runs(entry: Entry) -> list[Path]:
+def find_runs_folder(entry: Entry) -> Path | None:
+    """Return the folder of an entry's runs; None without one, or where it is a link."""
     if entry.results is None or entry.path is None:
-        return []
-    return sorted((entry.path.parent / RUNS).glob("*-*.trec"))
+        return None
+    folder = entry.path.parent / RUNS
+    return folder if folder.is_dir() and not is_link(folder) else None
+
+
+def _list_runs(entry: Entry) -> list[Path]:
+    folder = find_runs_folder(entry)
+    return [] if folder is None else sorted(filter(is_plain_file, folder.glob("*-*.trec")))
 
 
 def _write_summary(entry: Entry, path: Path) -> None:
@@ -78,7 +87,7 @@ def _write_summary(entry: Entry, path: Path) -> None:
             for measure, estimate in row.items():
                 values = _record_estimate(estimate).values()
                 cells = ["" if value is None else value for value in values]
-                table.writerow([kind, measure, *cells])
+                table.writerow([make_cell(kind), make_cell(measure), *cells])
 
 
 def list_records(entries: Iterable[Entry]) -> list[dict[str, object]]:

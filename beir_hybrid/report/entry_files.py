@@ -7,21 +7,32 @@ from pathlib import Path
 
 from beir_hybrid.collection.setting import SETTING_KINDS
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.records import to_record
 from beir_hybrid.report.entries import Benchmark, Entry, Summary, make_visible, parse_count
 from beir_hybrid.report.mteb_entries import read_mteb_entries
 from beir_hybrid.report.page_names import add_number
+from beir_hybrid.report.plain_files import is_link, is_plain_file
 from beir_hybrid.report.recipes import describe_recipe
 from beir_hybrid.results.provenance import CollectionProvenance, Timing
+from beir_hybrid.results.records import to_record
 from beir_hybrid.results.results import Results
-from beir_hybrid.results.storage import RESULTS
+from beir_hybrid.results.storage import NEW_TABLE, PER_QUERY, RESULTS, TIMING
 from beir_hybrid.text import escape_unprintable
 
 ResultsOrPath = str | Path | Results
 
 
-def read_entries(sources: ResultsOrPath | Iterable[ResultsOrPath]) -> list[Entry]:
-    """Return an entry for each of some results, and for each result file below some folders."""
+def read_entries(
+    sources: ResultsOrPath | Iterable[ResultsOrPath], *, local_files: bool = False
+) -> list[Entry]:
+    """Return an entry for each of some results, and for each result file below some folders.
+
+    Symbolic links below the folders are left out.
+
+    Parameters
+    ----------
+    local_files
+        Whether to read the records of trainings beside models that the results name.
+    """
     items = [sources] if isinstance(sources, str | Path | Results) else list(sources)
     if not items:
         raise BadOption("no results are named")
@@ -29,13 +40,13 @@ def read_entries(sources: ResultsOrPath | Iterable[ResultsOrPath]) -> list[Entry
     visited: set[Path] = set()
     for item in items:
         if isinstance(item, Results):
-            entries.append(_make_entry(item, None))
+            entries.append(_make_entry(item, None, local_files))
             continue
         paths = [path for path in _find_result_files(Path(item)) if path.resolve() not in visited]
         visited.update(path.resolve() for path in paths)
         for path in paths:
             if path.name == RESULTS:
-                entries.append(_make_entry(Results.load(path.parent), path))
+                entries.append(_make_entry(_load_results(path.parent), path, local_files))
             else:
                 entries += read_mteb_entries(path)
     return _make_names_unique(entries)
@@ -68,14 +79,26 @@ def _walk_result_files(folder: Path) -> Iterator[Path]:
         return
     for path in sorted(folder.iterdir()):
         if path.is_dir() and not path.name.startswith("."):
-            yield from _walk_result_files(path)
-        elif path.suffix == ".json" and path.is_file():
+            if not is_link(path):
+                yield from _walk_result_files(path)
+        elif path.suffix == ".json" and is_plain_file(path):
             text = path.read_bytes()
             if b'"task_name"' in text and b'"scores"' in text:
                 yield path
 
 
-def _make_entry(results: Results, path: Path | None) -> Entry:
+def _load_results(folder: Path) -> Results:
+    """Load the results of a folder; raise `BadData` if a file of theirs is a link."""
+    for name in (RESULTS, PER_QUERY, NEW_TABLE, TIMING):
+        if (folder / name).is_symlink():
+            raise BadData(
+                f"{folder / name} is a symbolic link, and a leaderboard would publish what it "
+                "points at; name the folder of results itself"
+            )
+    return Results.load(folder)
+
+
+def _make_entry(results: Results, path: Path | None, local_files: bool) -> Entry:
     folder = None if path is None else path.parent
     try:
         collection, timing = results.provenance.collection, results.timing
@@ -94,7 +117,7 @@ def _make_entry(results: Results, path: Path | None) -> Entry:
             date=timing.date,
             parameters=parse_count(results.provenance.model.parameters),
             speed=_compute_speed(timing),
-            recipe=describe_recipe(results, folder),
+            recipe=describe_recipe(results, folder, local_files=local_files),
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise BadData(

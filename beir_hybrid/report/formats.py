@@ -19,6 +19,7 @@ from beir_hybrid.report.comparison_tables import (
 )
 from beir_hybrid.report.latex import write_latex
 from beir_hybrid.report.system_comparison import SystemComparison
+from beir_hybrid.text import make_cell
 
 if TYPE_CHECKING:
     from rich.console import Group
@@ -94,12 +95,15 @@ def _escape_markdown(text: str) -> str:
 
 
 def write_csv(comparison: SystemComparison) -> str:
-    """Return the rows of `list_comparison_records` below their keys; None is an empty cell."""
+    """Return the rows of `list_comparison_records` below their keys; None is an empty cell.
+
+    Text that a spreadsheet would take for a formula gets an apostrophe.
+    """
     rows = list_comparison_records(comparison)
     text = io.StringIO()
     writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({key: make_cell(value) for key, value in row.items()} for row in rows)
     return text.getvalue()
 
 

@@ -1,33 +1,32 @@
 """A line that says how a system came about: its training, prompts, reranker."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
-from beir_hybrid.records import from_record, read_json
+from beir_hybrid.errors import BadData
+from beir_hybrid.report.plain_files import is_plain_file
 from beir_hybrid.results.results import Results
 
 _RECORD = "training.json"  # of `bh.train`, beside the model; `bh.ablate` writes it under runs
 
-_BATCH_LABELS = {
-    "mono": "monolingual", "mono-rows": "monolingual pairs", "cross": "cross-lingual",
-    "cross-rows": "cross-lingual", "image": "captions and images",
-    "image-rows": "captions and images",
-}  # fmt: skip
 
-
-def describe_recipe(results: Results, folder: Path | None) -> str:
+def describe_recipe(results: Results, folder: Path | None, *, local_files: bool = False) -> str:
     """Describe a model's training, if this machine has the record, prompts and reranker.
 
     Parameters
     ----------
     folder
-        Where the results were read from, to look for the record.
+        Where the results were read from, to look for the record of `bh.ablate`.
+    local_files
+        Whether to look beside the model that the results name, which may be a stranger's choice.
     """
     fingerprint = results.provenance.model.fingerprint
     describe = _DESCRIPTIONS.get(fingerprint.get("kind"), _describe_prompts)
     parts = [describe(fingerprint)]
-    record = next((path for path in _list_records(results, folder) if path.is_file()), None)
+    record = next(
+        (path for path in _list_records(results, folder, local_files) if is_plain_file(path)), None
+    )
     if record is not None:
         parts = [_describe_training(record), *parts]
     if reranker := results.provenance.reranker:
@@ -35,51 +34,33 @@ def describe_recipe(results: Results, folder: Path | None) -> str:
     return "; ".join(part for part in parts if part)
 
 
-def _list_records(results: Results, folder: Path | None) -> Iterator[Path]:
+def _list_records(results: Results, folder: Path | None, local_files: bool) -> Iterator[Path]:
     """Yield where the record of the model's training may be."""
     request = results.timing.request
-    if request is not None and request.model and not request.hub:
+    if local_files and request is not None and request.model and not request.hub:
         yield Path(request.model).parent / _RECORD
     if folder is not None and len(folder.absolute().parents) > 2:  # noqa: PLR2004 - results/NAME/RUN
         yield folder.absolute().parents[2] / "runs" / folder.name / _RECORD
 
 
 def _describe_training(path: Path) -> str:
-    record = from_record(_TrainingRecord, read_json(path), str(path))
-    strategy = record.recipe.strategy
-    shares = [f"{share:.0%} {_BATCH_LABELS.get(kind, kind)}" for kind, share in strategy.kinds]
-    mixture = f" ({', '.join(shares)})" if shares[1:] else ""
-    parts = [f"{strategy.name}{mixture}"]
-    if strategy.code_switch is not None:
-        parts.append(f"words switched with p={strategy.code_switch.probability}")
-    if record.steps is not None:
-        parts.append(f"{record.steps:,} steps")
+    from beir_hybrid.batches.kinds import BATCH_KINDS
+
+    labels = {name: kind.label for name, kind in BATCH_KINDS.items()}
+    try:
+        record = json.loads(path.read_bytes())
+        strategy = record["recipe"]["strategy"]
+        kinds = strategy["kinds"]
+        shares = ", ".join(f"{share:.0%} {labels.get(kind, kind)}" for kind, share in kinds)
+        mixture = f" ({shares})" if kinds[1:] else ""
+        parts = [f"{strategy['name']}{mixture}"]
+        if code_switch := strategy.get("code_switch"):
+            parts.append(f"words switched with p={code_switch['probability']}")
+        if "steps" in record:
+            parts.append(f"{record['steps']:,} steps")
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
+        raise BadData(f"{path} is no record of a training: {error!r}") from error
     return "trained: " + ", ".join(parts)
-
-
-@dataclass(frozen=True)
-class _SwitchRecord:
-    probability: float
-
-
-@dataclass(frozen=True)
-class _StrategyRecord:
-    name: str
-    kinds: tuple[tuple[str, float], ...]
-    code_switch: _SwitchRecord | None = None
-
-
-@dataclass(frozen=True)
-class _RecipeRecord:
-    strategy: _StrategyRecord
-
-
-@dataclass(frozen=True)
-class _TrainingRecord:
-    """The part of the record of a training that is shown."""
-
-    recipe: _RecipeRecord
-    steps: int | None = None
 
 
 # An encoder's or engine's fingerprint, as results record it.

@@ -9,9 +9,11 @@ from ir_measures import Measure
 
 from beir_hybrid.checks import check_positive_or_none
 from beir_hybrid.collection.setting import ALL, KindName
+from beir_hybrid.encoding.options import TRUST, read_recorded_options
 from beir_hybrid.errors import BadOption
 from beir_hybrid.report.command_words import (
     Words,
+    check_name,
     join_words,
     write_dataset_options,
     write_option,
@@ -24,6 +26,9 @@ from beir_hybrid.results.results import Results
 FOLDER = "reproduced"
 _SEARCH = "pyserini.search.faiss"
 _BATCH_SIZE = 64  # queries that Pyserini searches at once
+_TRUST_NOTE = [
+    "#", "code that comes with the model ran; if you trust it, add --trust-remote-code"
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,8 @@ def reproduce_commands(
 
     Pyserini indexes and searches a model's passages, and its runs are evaluated. Measures that need
     more passages than the runs hold are left to `beir-hybrid evaluate`; a line that begins with #
-    says so.
+    says so. Another such line says where a model needs trust in its code: results may be anybody's,
+    so no command here gives that trust.
 
     Parameters
     ----------
@@ -85,8 +91,10 @@ def reproduce_commands(
         )
     build = _BUILDERS.get(system)
     commands = build(job) if build else _build_model_commands(job, hits)
-    fetch = ["datasets", "fetch", job.dataset.name, *write_dataset_options(job.dataset)]
-    return [join_words(words) for words in [fetch, *commands]]
+    name = check_name(job.dataset.name, "dataset")
+    fetch = ["datasets", "fetch", name, *write_dataset_options(job.dataset)]
+    trust = [_TRUST_NOTE] if (job.request.options or {}).get(TRUST) else []
+    return [join_words(words) for words in [*trust, fetch, *commands]]
 
 
 def _open_job(results: Results, folder: Path) -> _Job:
@@ -248,7 +256,8 @@ def _build_bm25_commands(job: _Job) -> list[Words]:
         "depth": 0 if runs is None else runs.depth,
     }
     shared = _write_shared_options(job, "results", job.results.measures)
-    return [["bm25", *shared, *write_options(options)]]
+    name = write_option("name", job.results.model)
+    return [["bm25", *shared, *write_options(options), *name]]
 
 
 # By the kind of the fingerprint; all other systems are models.
@@ -270,7 +279,7 @@ def _write_shared_options(job: _Job, output: str, measures: Iterable[Measure]) -
 
 def _write_model(job: _Job) -> Words:
     """Return a model and its options; a model of the hub is pinned to the commit that was used."""
-    options = dict(job.request.options or {})
+    options = read_recorded_options(job.request.options or {}, job.owner)
     if job.request.hub and (commit := job.results.provenance.model.revision):
         options["revision"] = commit
-    return [job.request.model or "", *write_options(options)]
+    return [check_name(job.request.model or "", "model"), *write_options(options)]

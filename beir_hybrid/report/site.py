@@ -16,7 +16,7 @@ from beir_hybrid.files import atomic_folder
 from beir_hybrid.report import plots
 from beir_hybrid.report.board import PAIRED_SYSTEMS
 from beir_hybrid.report.comparison_page import compare_entries
-from beir_hybrid.report.downloads import RUNS, list_records, write_downloads
+from beir_hybrid.report.downloads import find_runs_folder, list_records, write_downloads
 from beir_hybrid.report.entries import Benchmark, Entry
 from beir_hybrid.report.entry_files import ResultsOrPath, read_entries
 from beir_hybrid.report.hard_groups import HardGroup, find_hard_groups
@@ -43,7 +43,12 @@ _NAMES = {INDEX, DATA, "models", "comparisons", "files"}  # in the folder of a l
 _FORMAT = 1
 
 
-def leaderboard(results: ResultsOrPath | Iterable[ResultsOrPath], output: str | Path) -> Path:
+def leaderboard(
+    results: ResultsOrPath | Iterable[ResultsOrPath],
+    output: str | Path,
+    *,
+    local_files: bool = False,
+) -> Path:
     """Write a leaderboard as a folder of pages, and return the path of the first page.
 
     The pages open from disk and load nothing from elsewhere. Equal results make equal bytes. An
@@ -56,13 +61,17 @@ def leaderboard(results: ResultsOrPath | Iterable[ResultsOrPath], output: str | 
         files of mteb's, or folders of those; one or several.
     output
         The folder to write. It may hold an earlier leaderboard, and nothing else.
+    local_files
+        Whether pages show texts and images of files of this machine that the results name, and
+        records of trainings. Strangers' results may name any file, so this is for one's own. Texts
+        of datasets that have an origin, such as ``xquad-r``, are shown either way.
     """
     output = Path(output)
     _check_output(output)
     _check_packages()
-    entries = read_entries(results)
+    entries = read_entries(results, local_files=local_files)
     with _replace_leaderboard(output.resolve()) as folder:
-        Site(entries).write(folder)
+        Site(entries, local_files=local_files).write(folder)
     return output / INDEX
 
 
@@ -113,7 +122,8 @@ class Site:
         Collections for texts and images, by benchmark; looked for on this machine when needed.
     """
 
-    def __init__(self, entries: list[Entry]) -> None:
+    def __init__(self, entries: list[Entry], *, local_files: bool = False) -> None:
+        self.local_files = local_files
         self.sections, self.slugs = build_index(entries)
         self.collections: dict[Benchmark, Collection | None] = {}
 
@@ -180,10 +190,11 @@ class Site:
         if entry.results is None or not entry.means(measure):
             return []
         if entry.benchmark not in self.collections:
-            self.collections[entry.benchmark] = find_local_collection(entry.results)
+            self.collections[entry.benchmark] = find_local_collection(
+                entry.results, local_files=self.local_files
+            )
         collection = self.collections[entry.benchmark]
-        runs = entry.path.parent / RUNS if entry.path is not None else None
-        return find_hard_groups(entry.results, measure, runs, collection)
+        return find_hard_groups(entry.results, measure, find_runs_folder(entry), collection)
 
     def _write_comparison(self, folder: Path, section: Section, link: PairLink) -> None:
         context = {

@@ -4,6 +4,8 @@ import mmap
 from collections.abc import Iterable
 from pathlib import Path
 
+from beir_hybrid.report.plain_files import is_plain_file
+
 TOP = 3  # passages of a query
 _TAG = b"beir-hybrid"  # of our own runs, where a query's lines lie together, best first
 _COLUMNS = 6  # of a TREC run
@@ -27,7 +29,7 @@ def read_top_passages(
     rankings: dict[tuple[str, str], list[str]] = {}
     for (language, passages), names in ids.items():
         path = folder / f"{language}-{passages}.trec"
-        if path.is_file() and path.stat().st_size:
+        if is_plain_file(path) and path.stat().st_size:
             top = _search_run(path, names)
             rankings |= {(passages, query): ranking for query, ranking in top.items()}
     return rankings

@@ -7,7 +7,7 @@ citation when its files have been fetched.
 
 from beir_hybrid.collection.cache import load_or_build
 from beir_hybrid.download import Remote, fetch
-from beir_hybrid.sources.registry import datasets, find_dataset, load
+from beir_hybrid.sources.registry import datasets, find_dataset, load, load_recorded
 from beir_hybrid.sources.spec import Dataset, announce
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "find_dataset",
     "load",
     "load_or_build",
+    "load_recorded",
 ]

@@ -16,6 +16,7 @@ from beir_hybrid.sources.image_text import CaptionedImage, build_image_collectio
 from beir_hybrid.sources.spec import Dataset
 
 Split = Literal["test2016", "val", "train"]
+_MOST_BYTES = 1 << 20  # of a file; the largest has 640 KB
 _MULTI30K = "multi30k/dataset", "a3d2e0d26b56f3846f66a952536ffed4e401d05a"
 _XTD10 = (
     "adobe-research/Cross-lingual-Test-Dataset-XTD10",
@@ -51,7 +52,8 @@ class _CaptionFiles(NamedTuple):
         repository, revision = self.repository
         place = f"{repository}/{revision}/{file}"
         checksum = read_checksums("image_captions.sha256")[place]
-        return Remote(f"https://raw.githubusercontent.com/{place}", checksum, revision)
+        url = f"https://raw.githubusercontent.com/{place}"
+        return Remote(url, checksum, revision, _MOST_BYTES)
 
 
 def load_multi30k(

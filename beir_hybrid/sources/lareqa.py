@@ -20,6 +20,7 @@ from beir_hybrid.sources.spec import Dataset, announce
 
 PassageText = Literal["sentence", "sentence+context"]
 _ORIGIN = "https://raw.githubusercontent.com/google-research-datasets/lareqa"
+_MOST_BYTES = 1 << 22  # of a file; the largest has 3.3 MB
 _REVISIONS = {
     "xquad-r": "9bc8c7fb6dd8d01d72a05a93c2cb96882b0d299c",
     # Removed from later commits; this one still serves it.
@@ -62,7 +63,9 @@ def load(
     languages = languages or tuple(_SHA256[name])
     revision = _REVISIONS[name]
     remotes = {
-        lang: Remote(f"{_ORIGIN}/{revision}/{name}/{lang}.json", _SHA256[name][lang], revision)
+        lang: Remote(
+            f"{_ORIGIN}/{revision}/{name}/{lang}.json", _SHA256[name][lang], revision, _MOST_BYTES
+        )
         for lang in languages
     }
     origins = [

@@ -4,13 +4,12 @@ Queries are not translations of each other, so that there are monolingual settin
 several languages are loaded, pools, but no cross-lingual ones.
 """
 
-import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -25,6 +24,7 @@ from beir_hybrid.download import Remote, fetch
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.files import atomic_file, cache_folder, file_lock, sha256
 from beir_hybrid.hub import fetch_hub_file, find_commit
+from beir_hybrid.integrity import read_sealed_json, record_file, verify_files, write_sealed_json
 from beir_hybrid.progress import progress_bar
 from beir_hybrid.sources.checksums import read_checksums
 from beir_hybrid.sources.spec import Dataset, announce
@@ -35,6 +35,7 @@ Split = Literal["dev", "train"]
 Passages = Literal["all", "judged"]
 
 TOOLS_REVISION = "5b819c1a45c8a0a3ec9426f476694f44a29dfaf3"
+_MOST_BYTES = 1 << 23  # of topics and qrels
 CORPUS = "miracl/miracl-corpus"
 CORPUS_REVISION = "d921ec7e349ce0d28daf30b2da9da5ee698bef0d"
 # The number of files docs-0.jsonl.gz ... of each language's corpus.
@@ -170,24 +171,32 @@ def convert_to_arrow(source: Path, lang: str, folder: Path) -> ArrowShard:
         state = [source.stat().st_size, source.stat().st_mtime_ns]
         checksum = str(note["source"]) if note.get("seen") == state else sha256(source)
         path = folder / f"{name}.{checksum[:16]}.arrow"
-        facts = {"source": checksum, "bytes": path.stat().st_size if path.is_file() else 0}
-        rows = note.get("rows")
-        if not (isinstance(rows, int) and facts.items() <= note.items()):
+        if note.get("source") == checksum and _is_sound(path, note):
+            rows, record = note["rows"], note["file"]
+        else:
             rows = _write_shard(source, lang, path)
-            facts["bytes"] = path.stat().st_size
-        new_note = facts | {"rows": rows, "seen": state}
+            record = record_file(path)
+        new_note = {"source": checksum, "file": record, "rows": rows, "seen": state}
         if note != new_note:
-            with atomic_file(note_path) as temporary:
-                temporary.write_text(json.dumps(new_note), "utf-8")
+            write_sealed_json(note_path, new_note)
     return ArrowShard(path, rows, checksum)
 
 
-def _read_note(path: Path) -> dict[str, object]:
+def _read_note(path: Path) -> dict[str, Any]:
     """Return the note beside an Arrow file; empty for a missing or damaged one."""
     try:
-        return dict(json.loads(path.read_text("utf-8")))
-    except (FileNotFoundError, ValueError, TypeError):
+        return read_sealed_json(path, "it is made anew")
+    except BadData:
         return {}
+
+
+def _is_sound(path: Path, note: Mapping[str, Any]) -> bool:
+    """Return whether an Arrow file is what its note says."""
+    try:
+        verify_files(path.parent, {path.name: note["file"]}, "it is made anew")
+    except (BadData, KeyError, TypeError):
+        return False
+    return True
 
 
 def _write_shard(source: Path, lang: str, path: Path) -> int:
@@ -257,7 +266,7 @@ def _read_text_lines(path: Path) -> Iterator[tuple[int, str]]:
 def _find_remote(kind: str, lang: str, split: str) -> Remote:
     file = f"{kind}/{kind}.miracl-v1.0-{lang}-{split}.tsv"
     url = f"https://raw.githubusercontent.com/castorini/anserini-tools/{TOOLS_REVISION}/{file}"
-    return Remote(url, read_checksums("miracl.sha256")[file], TOOLS_REVISION)
+    return Remote(url, read_checksums("miracl.sha256")[file], TOOLS_REVISION, _MOST_BYTES)
 
 
 MIRACL = Dataset(

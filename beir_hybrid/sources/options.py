@@ -2,7 +2,7 @@
 
 import inspect
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -36,6 +36,30 @@ def convert_option(name: str, value: object, annotation: object) -> object:
         except (TypeError, ValueError, KeyError) as error:
             raise BadOption(f"{name} is {value!r}; it has to be {description}") from error
     return value
+
+
+def check_recorded_options(options: Iterable[str]) -> None:
+    """Raise `BadOption` for a dataset's option that no file may set: trust is the user's to give.
+
+    A dataset refuses options that it does not declare; one of another package may declare trust.
+    """
+    for name in options:
+        if "trust" in name.lower():
+            raise BadOption(
+                f"{name!r:.80} comes from a file, and only the command line can give it"
+            )
+
+
+def can_be_path(annotation: object) -> bool:
+    """Return whether an option of a type may name a file of this machine: text may, too.
+
+    >>> can_be_path(str | None), can_be_path(Literal["dev", "train"]), can_be_path(int | None)
+    (True, False, False)
+    """
+    kind = get_origin(annotation) or annotation
+    if kind in (Union, types.UnionType):
+        return any(map(can_be_path, get_args(annotation)))
+    return kind is not Literal and kind not in (int, float, bool, types.NoneType, None)
 
 
 def describe_option(option: inspect.Parameter) -> str:

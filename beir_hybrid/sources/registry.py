@@ -2,7 +2,7 @@
 
 import logging
 import pkgutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from beir_hybrid.collection import Collection
 from beir_hybrid.errors import BadData, lookup
+from beir_hybrid.sources.options import check_recorded_options
 from beir_hybrid.sources.spec import Dataset
 
 logger = logging.getLogger(__name__)
@@ -72,6 +73,14 @@ def load(
     ...
     beir_hybrid.errors.UnknownName: no dataset 'xquadr'; did you mean 'xquad-r'?
     """
+    return find_dataset(name)(languages, **options)
+
+
+def load_recorded(
+    name: str, languages: Iterable[str] | None, options: Mapping[str, object]
+) -> Collection:
+    """Load a dataset that an index or results name, which anybody may have made."""
+    check_recorded_options(options)
     return find_dataset(name)(languages, **options)
 
 

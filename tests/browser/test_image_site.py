@@ -19,7 +19,9 @@ def test_images_are_visible(page: Page, tmp_path: Path) -> None:  # noqa: F811
         runs = tmp_path / name / "runs"
         results = evaluate_image_system(name, squares, failures=failures, runs=runs)
         results.save(tmp_path / name)
-    index = bh.leaderboard([tmp_path / "fair", tmp_path / "lossy"], tmp_path / "site")
+    index = bh.leaderboard(
+        [tmp_path / "fair", tmp_path / "lossy"], tmp_path / "site", local_files=True
+    )
     page.goto(index.as_uri())
     assert page.locator("h2.part").inner_text() == "Images and captions"
     assert page.locator("#on-squares tbody tr:visible th .v").all_inner_texts() == ["fair", "lossy"]

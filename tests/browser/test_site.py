@@ -73,7 +73,7 @@ def site(folder: Path, results: dict[str, bh.Results]) -> Path:
     unsaved = [results[name] for name in ("own", *HOSTILE, "xquad")]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BEIR_HYBRID_CACHE", str(folder / "cache"))
-        return bh.leaderboard([*saved, *unsaved], folder / "site").parent
+        return bh.leaderboard([*saved, *unsaved], folder / "site", local_files=True).parent
 
 
 @pytest.fixture(scope="module")
