@@ -54,6 +54,20 @@ def check_not_negative(**values: object) -> None:
         _require(_is_within(value, 0, math.inf), name, value, "a number from 0 on")
 
 
+def check_finite(**values: object) -> None:
+    """Raise `BadOption` for numbers that are infinite or NaN; other values are not looked at."""
+    for name, value in values.items():
+        is_finite = not isinstance(value, Real) or math.isfinite(value)
+        _require(is_finite, name, value, "a finite number")
+
+
+def check_seed(**values: object) -> None:
+    """Raise `BadOption` unless each value is a seed for all generators: None or of 32 bits."""
+    for name, value in values.items():
+        is_seed = isinstance(value, Integral) and 0 <= int(value) < 1 << 32
+        _require(value is None or is_seed, name, value, "a whole number from 0 to 4294967295")
+
+
 def _is_within(value: object, low: float, high: float) -> bool:
     if not isinstance(value, Real) or isinstance(value, bool):
         return False

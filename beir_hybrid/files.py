@@ -34,11 +34,15 @@ _UNSUPPORTED = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK)
 
 def cache_folder() -> Path:
     """Return ``BEIR_HYBRID_CACHE``, or the platform's own place for caches."""
-    if folder := os.environ.get("BEIR_HYBRID_CACHE"):
-        return Path(folder).expanduser()
     import platformdirs
 
-    return Path(platformdirs.user_cache_dir("beir-hybrid"))
+    name = os.environ.get("BEIR_HYBRID_CACHE") or platformdirs.user_cache_dir("beir-hybrid")
+    folder = Path(os.path.expanduser(name))  # noqa: PTH111 - `expanduser` of a path raises
+    if folder.parts[:1] and folder.parts[0].startswith("~"):
+        raise NotWritable(
+            f"there is no home folder for {name}; set BEIR_HYBRID_CACHE to a folder for the cache"
+        )
+    return folder
 
 
 def sha256(path: Path) -> str:
@@ -48,15 +52,15 @@ def sha256(path: Path) -> str:
 
 
 @contextmanager
-def explain_read_errors(path: Path, kind: str) -> Iterator[None]:
+def explain_read_errors(path: Path, complaint: str) -> Iterator[None]:
     """Turn errors of reading `path` into `BadData`, or `NotReadable` where the system refuses.
 
     A file that the system refuses to read need not be damaged.
 
     Parameters
     ----------
-    kind
-        What the file should be, for the message, such as ``a Parquet file``.
+    complaint
+        What is wrong with content that cannot be read, such as ``is no Parquet file``.
     """
     try:
         yield
@@ -68,7 +72,7 @@ def explain_read_errors(path: Path, kind: str) -> Iterator[None]:
         if isinstance(error, OSError) and error.errno is not None:
             raise NotReadable(f"cannot read {path}: {error.strerror}") from error
         reason = f"{str(error) or repr(error):.300}"
-        raise BadData(f"{path} is not {kind}: {reason}") from error
+        raise BadData(f"{path} {complaint}: {reason}") from error
 
 
 @contextmanager

@@ -16,6 +16,7 @@ import xxhash
 
 from beir_hybrid.errors import BadData
 from beir_hybrid.files import atomic_file, explain_read_errors, sync
+from beir_hybrid.records import from_record, read_json
 
 CHECKSUM = "checksum"  # the key of a JSON file under which its own checksum stands
 _Version = tuple[str, int, int, int]  # of a file: its path, inode, bytes and time of change
@@ -67,7 +68,7 @@ def verify_files(
 
 
 def _verify_file(path: Path, record: FileRecord, *, anew: bool) -> None:
-    with explain_read_errors(path, "a file"):
+    with explain_read_errors(path, "is no file"):
         state = path.stat()
         if state.st_size != record["bytes"]:
             reason = f"it has {state.st_size:,} bytes and should have {record['bytes']:,}"
@@ -102,10 +103,7 @@ def read_sealed_json(path: Path, cure: str) -> dict[str, Any]:
         What to do about damage, for the message.
     """
     with _advise(cure):
-        with explain_read_errors(path, "JSON"):
-            record = json.loads(path.read_bytes())
-        if not isinstance(record, dict):
-            raise BadData(f"{path} is damaged: it holds {type(record).__name__}, no object")
+        record = from_record(dict[str, Any], read_json(path), str(path))
         checksum = record.pop(CHECKSUM, None)
         if checksum is None:
             raise BadData(f"{path} has no checksum: it is damaged or of an earlier version")

@@ -20,6 +20,8 @@ from beir_hybrid.errors import BadOption
         (checks.check_proper_fraction, [1e-9, 0.95]),
         (checks.check_above_zero, [1e-9, 3]),
         (checks.check_not_negative, [0, 0.0, 3]),
+        (checks.check_finite, [0, -1.5, "nan", None]),
+        (checks.check_seed, [None, 0, 2**32 - 1]),
     ],
 )
 def test_values_within_bounds_pass(check: Callable[..., None], values: list[object]) -> None:
@@ -36,6 +38,8 @@ def test_values_within_bounds_pass(check: Callable[..., None], values: list[obje
         (checks.check_proper_fraction, [0, 1, 95, math.nan], "a number between 0 and 1"),
         (checks.check_above_zero, [0, -1, math.inf, math.nan, None], "a number above 0"),
         (checks.check_not_negative, [-1, math.inf, math.nan, "0"], "a number from 0 on"),
+        (checks.check_finite, [math.nan, -math.inf], "a finite number"),
+        (checks.check_seed, [-5, 2**32, 1.0], "a whole number from 0 to 4294967295"),
     ],
 )
 def test_other_values_are_named(

@@ -355,9 +355,15 @@ def test_missing_and_unreadable_files_are_named(tmp_path: Path) -> None:
     (folder / "qrels" / "test.tsv").write_bytes(H.encode() + b"\xff\t1\t1\n")
     with pytest.raises(BadData, match=r"test\.tsv is no table with tabs in UTF-8: "):
         read_folder(folder, language="en")
-    for text in ("{", "[]", '{"provenance": [{"x": 1}]}', '{"provenance": 3}'):
+    for text, reason in {
+        "{": " is not JSON",
+        "[]": r" is \[\]; it must be a mapping",
+        '{"provenance": [{"x": 1}]}': ": provenance.file is missing",
+        '{"provenance": 3}': ": provenance is 3; it must be a list",
+        '{"title_policy": "title"}': ": title_policy is 'title'; it must be one of title",
+    }.items():
         (folder / "collection.json").write_text(text, "utf-8")
-        with pytest.raises(BadData, match=r"collection\.json is not what write_folder writes: "):
+        with pytest.raises(BadData, match=rf"collection\.json{reason}"):
             read_folder(folder, language="en")
 
 

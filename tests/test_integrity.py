@@ -56,7 +56,7 @@ def test_a_record_comes_back_and_any_flipped_bit_is_an_error(tmp_path: Path) -> 
     [
         (None, "there is no file .*record.json; write it"),
         ("", "record.json is not JSON: .*; write it"),
-        ("[1]", "record.json is damaged: it holds list, no object; write it"),
+        ("[1]", "record.json is .1.; it must be a mapping; write it"),
         ('{"mean": 0.055}', "record.json has no checksum: it is damaged or of an earlier version;"),
         ('{"mean": 0.055, "checksum": "00"}', "damaged or was edited: its checksum is another;"),
     ],

@@ -100,7 +100,7 @@ def test_the_recipe_of_a_training_record(results_folder: Path, tmp_path: Path) -
     (entry,) = read_entries(tmp_path / "out")
     assert entry.recipe == "trained: hybrid (40% monolingual, 60% cross-lingual), 1,500 steps"
     (run / "training.json").write_text("{}")
-    with pytest.raises(BadData, match=r"training\.json is no record of a training"):
+    with pytest.raises(BadData, match=r"training\.json: recipe is missing"):
         read_entries(tmp_path / "out")
 
 

@@ -304,13 +304,13 @@ def test_results_become_a_file_that_mteb_reads(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"task_name": None}, "no result file of mteb's: TypeError"),
-        ({"scores": [1]}, "no result file of mteb's: AttributeError"),
-        ({"scores": {"test": {"en": {"main_score": 1.0}}}}, "no result file of mteb's"),
-        ({"scores": {"test": [{"hf_subset": "en", "languages": ["eng-Latn"]}]}}, "'main_score'"),
+        ({"task_name": None}, "task_name is None; it must be text"),
+        ({"scores": [1]}, r"scores is \[1\]; it must be a mapping"),
+        ({"scores": {"test": {"en": {"main_score": 1.0}}}}, "scores.test is .* must be a list"),
+        ({"scores": {"test": [{"hf_subset": "en", "languages": ["eng-Latn"]}]}}, "main_score"),
         (
             {"scores": {"test": [STORED["scores"]["dev"][0] | {"ndcg_at_1": "0.5"}]}},
-            "ndcg_at_1 of zh is '0.5', no number",
+            "ndcg_at_1 of zh is '0.5'; it must be a number",
         ),
         (
             {"scores": {"test": [STORED["scores"]["dev"][0] | {"languages": ["python-Code"]}]}},

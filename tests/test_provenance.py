@@ -10,6 +10,7 @@ import pytest
 import beir_hybrid as bh
 from beir_hybrid.collection.origin import Origin
 from beir_hybrid.errors import BadData
+from beir_hybrid.records import from_record, to_record
 from beir_hybrid.results.provenance import (
     ClusterSize,
     ModelProvenance,
@@ -20,7 +21,6 @@ from beir_hybrid.results.provenance import (
     build_provenance,
     build_timing,
 )
-from beir_hybrid.results.records import from_record, to_record
 from beir_hybrid.results.request import Request, describe_request
 
 ORIGIN = {"file": "d.jsonl", "sha256": "312a", "revision": "", "lang": ""}

@@ -190,13 +190,18 @@ def rewrite_record(folder: Path, change: Callable[[dict[str, Any]], object]) -> 
     ("change", "message"),
     [
         (lambda it: it.update(format=2), "has format 2, and this version reads 1: upgrade beir-"),
-        (lambda it: it.update(format="new"), "results.json is no results file: TypeError"),
-        (lambda it: it.pop("summary"), "results.json is no results file: KeyError"),
-        (lambda it: it.update(summary=[]), "results.json is no results file: AttributeError"),
-        (lambda it: it["summary"]["mono"]["RR"].pop("low"), "is no results file: TypeError"),
-        (lambda it: it["summary"].update(some={}), "is no results file: KeyError"),
-        (lambda it: it["measures"].append("RR("), "is no results file: ValueError"),
-        (lambda it: it["measures"].append("RRR"), "is no results file: NameError"),
+        (lambda it: it.update(format="new"), "json: format is 'new'; it must be a whole number"),
+        (lambda it: it.pop("summary"), "results.json: summary is missing"),
+        (lambda it: it.update(summary=[]), r"results.json: summary is \[\]; it must be a mapping"),
+        (lambda it: it["summary"]["mono"]["RR"].pop("low"), "json: summary.mono.RR.low is missing"),
+        (
+            lambda it: it["summary"]["mono"]["RR"].update(mean=float("nan")),
+            "json: summary.mono.RR.mean is nan; it must be a number",
+        ),
+        (lambda it: it["summary"].update(some={}), "summary is 'some'; it must be one of mono, c"),
+        (lambda it: it["measures"].append("RR("), r"has the measure 'RR\(', which is none"),
+        (lambda it: it["measures"].append("RRR"), "has the measure 'RRR', which is none"),
+        (lambda it: it["measures"].append("AP"), "per_query.parquet has 0 columns 'AP'; it needs"),
         (lambda it: it.update(per_query="00"), "per_query.parquet is damaged: its checksum"),
     ],
 )
@@ -227,7 +232,9 @@ def test_damaged_and_missing_files(tmp_path: Path) -> None:
     text = (folder / "results.json").read_bytes()
     for damaged in (text[:-20], b"", b"\xff\xfe", b"[]"):
         (folder / "results.json").write_bytes(damaged)
-        with pytest.raises(BadData, match=r"results\.json is no results file"):
+        with pytest.raises(
+            BadData, match=r"results\.json is (not JSON|\[\]; it must be a mapping)"
+        ):
             Results.load(folder)
     (folder / "results.json").unlink()
     with pytest.raises(BadData, match=r"mine holds no results: it lacks results\.json"):

@@ -23,6 +23,7 @@ ROOMS = [
     "languages",
     "progress",
     "files",
+    "records",
     "integrity",
     "images",
     "network",

@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 import traceback
-from typing import Annotated, cast
+from typing import Annotated
 
 import typer
 
@@ -12,6 +12,7 @@ from beir_hybrid.cli.ablate import ablate
 from beir_hybrid.cli.datasets import datasets
 from beir_hybrid.cli.encode import encode
 from beir_hybrid.cli.evaluate import evaluate
+from beir_hybrid.cli.failures import describe_failure, finish_stdout, prepare_stdout
 from beir_hybrid.cli.flatten import flatten_options
 from beir_hybrid.cli.index import index, pyserini, topics
 from beir_hybrid.cli.leaderboard import leaderboard
@@ -22,10 +23,6 @@ from beir_hybrid.cli.reproduce import reproduce
 from beir_hybrid.cli.search import bm25, fuse, search
 from beir_hybrid.cli.train import train
 from beir_hybrid.cli.trainer_arguments import EXTRA
-from beir_hybrid.errors import BeirHybridError
-
-# The error of typer for a line that it cannot parse, for which it has no public name.
-UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
 
 SUMMARY = (
     "Evaluate and train multilingual retrievers, and build their indexes, in the Pyserini / BEIR "
@@ -76,7 +73,7 @@ def common(
 
 
 def main() -> None:
-    """Run the command line; an error that a user can put right is one line and exit code 2."""
+    """Run the command line; every error is one line, and a traceback with ``--debug`` alone."""
     arguments = sys.argv[1:]
     options = arguments[: arguments.index("--")] if "--" in arguments else arguments
     debug = "--debug" in options
@@ -85,25 +82,19 @@ def main() -> None:
         arguments = ["--debug", *options_without_debug, *arguments[len(options) :]]
     if not sys.stderr.isatty():  # before tqdm is imported: other libraries' bars, too
         os.environ.setdefault("TQDM_DISABLE", "1")
+    prepare_stdout()
+    line = ""
     try:
-        sys.exit(app(arguments, prog_name="beir-hybrid", standalone_mode=False))
-    except (BeirHybridError, UsageError, typer.Abort) as error:
+        code = app(arguments, prog_name="beir-hybrid", standalone_mode=False) or 0
+    except BrokenPipeError:  # the reader of stdout has gone
+        code = 1
+    except Exception as error:  # noqa: BLE001 - the last net
         if debug:
             echo(traceback.format_exc(), err=True)
-        sys.exit(_report_error(error))
-
-
-def _report_error(error: Exception) -> int:
-    """Print an error in one line, and return the exit code."""
-    if isinstance(error, typer.Abort):
-        echo("Aborted", err=True)
-        return 1
-    kind, message = type(error).__name__, str(error)
-    if isinstance(error, UsageError):
-        kind, message = "Usage", error.format_message()
-        if not message:  # there were no arguments, so the help was printed
-            return 2
-        if error.ctx:
-            message = f"{message} See {error.ctx.command_path} --help"
-    echo(f"{kind}: {' '.join(message.split())}", err=True)
-    return 2
+        line, code = describe_failure(error)
+    complaint = finish_stdout()
+    if complaint and not line:
+        line, code = f"NotWritable: {complaint}", 2
+    if line:
+        echo(line, err=True)
+    sys.exit(code)

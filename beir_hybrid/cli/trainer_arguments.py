@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 
 from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.files import explain_read_errors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,17 +28,16 @@ def read_config(context: typer.Context, path: Path | None) -> Path | None:
         return None
     import yaml
 
-    try:
+    with explain_read_errors(path, "is no YAML"):
         content = yaml.safe_load(path.read_text("utf-8"))
-    except OSError as error:
-        raise BadData(f"cannot read {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise BadData(f"{path} is no YAML: {error}") from error
     if not isinstance(content, dict):
         raise BadData(f"{path} must map options to values")
     values = {
         str(name).replace("-", "_"): value for name, value in content.items() if value is not None
     }
+    for name, value in values.items():
+        if "\0" in f"{name}{value}":  # no path and no text of a command line can hold it
+            raise BadData(f"{path}: {name} holds the character NUL; remove it")
     options = {param.name: param for param in context.command.params if param.name != "config"}
     context.default_map = {
         name: _convert_value(name, value, is_list=getattr(options[name], "multiple", False))

@@ -229,5 +229,8 @@ def _parse_yaml_values(texts: Sequence[str]) -> dict[str, object]:
         key, equals, value = text.partition("=")
         if not equals:
             raise BadOption(f"--lora takes KEY=VALUE, not {text!r}")
-        values[key] = yaml.safe_load(value)
+        try:
+            values[key] = yaml.safe_load(value)
+        except (yaml.YAMLError, ValueError) as error:  # ValueError: a date that does not exist
+            raise BadOption(f"--lora {text}: the value is no YAML: {error}") from error
     return values

@@ -19,7 +19,8 @@ from beir_hybrid.collection.store import MANIFEST, describe_collection, parse_de
 from beir_hybrid.collection.view import View
 from beir_hybrid.collection.writer import CollectionWriter
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.files import atomic_folder, sha256
+from beir_hybrid.files import atomic_folder, explain_read_errors, sha256
+from beir_hybrid.records import from_record, read_json
 
 _BATCH_ROWS = 1 << 14
 _HEADER = ["query-id", "corpus-id", "score"]
@@ -181,11 +182,8 @@ def _read_description(manifest: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return a folder's ``collection.json``, raw and as attributes of a collection."""
     if not manifest.is_file():
         return {}, {"original_ids": True}
-    try:
-        description = json.loads(manifest.read_bytes())
-        return description, parse_description(description)
-    except (ValueError, TypeError, AttributeError) as error:
-        raise BadData(f"{manifest} is not what write_folder writes: {error}") from error
+    description = from_record(dict[str, Any], read_json(manifest), str(manifest))
+    return description, parse_description(description, str(manifest))
 
 
 class _FolderReader:
@@ -261,9 +259,12 @@ def _read_qrels(path: Path) -> tuple[list[str], list[tuple[str, str, int]]]:
     """Return the judgements, and the first row where that may be a header of unusual names."""
     header: list[str] = []
     judgements = []
-    with path.open(encoding="utf-8", newline="") as file:
+    with (
+        explain_read_errors(path, "is no table with tabs in UTF-8"),
+        path.open(encoding="utf-8", newline="") as file,
+    ):
         rows = csv.reader(file, delimiter="\t")
-        for number, row in enumerate(_check_encoding(rows, path), start=1):
+        for number, row in enumerate(rows, start=1):
             try:
                 query, passage, relevance = row
                 judgements.append((query, passage, int(relevance)))
@@ -286,15 +287,9 @@ def _may_be_header(row: list[str]) -> bool:
 
 
 def _bad_judgement(where: str, row: list[str]) -> BadData:
-    message = f"{where}: expected query, passage and a whole number between tabs, found {row}"
+    message = (
+        f"{where}: expected query, passage and a whole number between tabs, found {row!s:.200}"
+    )
     if _TREC_COLUMNS in (len(row), len(" ".join(row).split())):
         message += "; in TREC's qrels, leave the second of the four columns out"
     return BadData(message)
-
-
-def _check_encoding(rows: Iterator[list[str]], path: Path) -> Iterator[list[str]]:
-    """Yield rows, or raise `BadData` where the file is no table in UTF-8."""
-    try:
-        yield from rows
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise BadData(f"{path} is no table with tabs in UTF-8: {error}") from error

@@ -1,18 +1,13 @@
 """Files of JSON lines, plain or gzipped; every complaint names the file and the line."""
 
 import gzip
-import json
-import re
 import zlib
 from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
 
-from beir_hybrid.errors import BadData
-
-# Half of a character that UTF-16 writes in two: JSON can escape it, UTF-8 cannot write it.
-_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+from beir_hybrid.errors import BadData, NotReadable
+from beir_hybrid.records import parse_json
 
 
 def read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
@@ -29,10 +24,12 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
         with _open(path) as file:
             for number, line in enumerate(file, start=1):
                 yield number, line
-    except FileNotFoundError as error:
+    except (FileNotFoundError, IsADirectoryError) as error:
         raise BadData(f"there is no file {path}") from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise BadData(f"{path} is truncated or no gzip file, after line {number}") from error
+    except OSError as error:
+        raise NotReadable(f"cannot read {path}: {error.strerror}") from error
 
 
 def require_text(row: dict[str, object], key: str, where: str, default: str | None = None) -> str:
@@ -56,10 +53,8 @@ def _open(path: Path) -> BufferedReader | gzip.GzipFile:
 
 def _parse_object(line: bytes, path: Path, number: int) -> dict[str, object]:
     try:
-        row = json.loads(line.removeprefix(_BYTE_ORDER_MARK).decode("utf-8"))
-        if _SURROGATE.search(line):
-            json.dumps(row, ensure_ascii=False).encode("utf-8")
-    except (ValueError, RecursionError) as error:  # bad JSON and bad UTF-8
+        row = parse_json(line)
+    except ValueError as error:
         raise BadData(f"{path} line {number} is not JSON: {error}") from error
     if not isinstance(row, dict):
         raise BadData(f"{path} line {number} holds {type(row).__name__}, not an object")

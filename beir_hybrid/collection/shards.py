@@ -145,7 +145,7 @@ def read_shards(paths: Sequence[Path], schema: pa.Schema) -> pa.Table:
     """Read Arrow files as one table whose bytes stay on disk."""
     tables = []
     for path in paths:
-        with explain_read_errors(path, "an Arrow file"):
+        with explain_read_errors(path, "is no Arrow file"):
             tables.append(pa.ipc.open_file(pa.memory_map(str(path))).read_all())
     return pa.concat_tables(tables) if tables else schema.empty_table()
 

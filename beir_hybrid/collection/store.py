@@ -4,11 +4,11 @@ import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import pyarrow as pa
 
-from beir_hybrid.collection.collection import Collection
+from beir_hybrid.collection.collection import Collection, TitlePolicy
 from beir_hybrid.collection.origin import Origin
 from beir_hybrid.collection.setting import IMAGE
 from beir_hybrid.collection.shards import (
@@ -25,6 +25,7 @@ from beir_hybrid.integrity import (
     verify_files,
     write_sealed_json,
 )
+from beir_hybrid.records import from_record
 
 logger = logging.getLogger(__name__)
 
@@ -51,17 +52,39 @@ class Shard:
         return cls(path, lang, rows, record_file(folder / path))
 
 
+class _Description(TypedDict, total=False):
+    """The attributes of a collection in JSON."""
+
+    name: str
+    licence: str
+    citation: str
+    options: dict[str, Any]
+    title_policy: TitlePolicy
+    original_ids: bool
+    caveat: str
+    provenance: list[Origin]
+
+
+class _Manifest(TypedDict):
+    """What a manifest holds beside the attributes of its collection."""
+
+    queries: list[Shard]
+    passages: list[Shard]
+    judgements: FileRecord
+    warnings: list[str]
+
+
 def describe_collection(collection: Collection) -> dict[str, Any]:
     """Return the attributes of a collection beside its rows, for JSON."""
     description = {name: getattr(collection, name) for name in _FIELDS}
     return description | {"provenance": [asdict(origin) for origin in collection.provenance]}
 
 
-def parse_description(description: Mapping[str, Any]) -> dict[str, Any]:
+def parse_description(description: object, place: str) -> dict[str, Any]:
     """Turn a description back into a collection's attributes; names that are missing stay so."""
-    attributes = {name: description[name] for name in _FIELDS if name in description}
-    origins = description.get("provenance", [])
-    return attributes | {"provenance": tuple(Origin(**origin) for origin in origins)}
+    record = from_record(_Description, description, place)
+    attributes = {name: value for name, value in record.items() if name in _FIELDS}
+    return attributes | {"provenance": tuple(record.get("provenance", ()))}
 
 
 def write_manifest(
@@ -85,20 +108,15 @@ def open_collection(folder: str | Path) -> Collection:
     """
     folder = Path(folder)
     path = folder / MANIFEST
-    manifest = read_sealed_json(path, _CURE)
-    if manifest.get("format") != FORMAT:
-        raise BadData(f"{folder} has format {manifest.get('format')}; this version reads {FORMAT}")
-    try:
-        attributes = parse_description(manifest)
-        shards = {
-            kind: [Shard(**shard) for shard in manifest[kind]] for kind in ("queries", "passages")
-        }
-        records = {shard.path: shard.file for kind in shards for shard in shards[kind]}
-        verify_files(folder, records | {JUDGEMENTS: manifest["judgements"]}, _CURE)
-    except (KeyError, TypeError, AttributeError) as error:
-        raise BadData(f"{path} describes no collection: {error!r}; {_CURE}") from error
+    record = read_sealed_json(path, _CURE)
+    if record.get("format") != FORMAT:
+        raise BadData(f"{folder} has format {record.get('format')}; this version reads {FORMAT}")
+    manifest = from_record(_Manifest, record, str(path))
+    shards = {"queries": manifest["queries"], "passages": manifest["passages"]}
+    records = {shard.path: shard.file for kind in shards for shard in shards[kind]}
+    verify_files(folder, records | {JUDGEMENTS: manifest["judgements"]}, _CURE)
     counts = {kind: _count_rows(shards[kind]) for kind in shards}
-    for warning in manifest.get("warnings", ()):
+    for warning in manifest["warnings"]:
         logger.warning("%s", warning)
     languages = sorted((counts["queries"].keys() | counts["passages"].keys()) - {IMAGE})
     return Collection(
@@ -108,7 +126,7 @@ def open_collection(folder: str | Path) -> Collection:
         judgements=read_shards([folder / JUDGEMENTS], JUDGEMENT_SCHEMA),
         query_counts=counts["queries"],
         passage_counts=counts["passages"],
-        **attributes,
+        **parse_description(record, str(path)),
     )
 
 

@@ -34,6 +34,7 @@ from beir_hybrid.encoding.store import (
 )
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.files import atomic_file
+from beir_hybrid.records import from_record, read_json
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,9 @@ def _save_part_count(work: _Work, total: int) -> None:
 
 def _read_part_count(work: _Work) -> int:
     path = _part_count_path(work)
-    return int(json.loads(path.read_text("utf-8"))["parts"]) if path.is_file() else 1
+    if not path.is_file():
+        return 1
+    return from_record(dict[str, int], read_json(path), str(path)).get("parts", 1)
 
 
 def _part_count_path(work: _Work) -> Path:

@@ -39,7 +39,7 @@ class Shards(Sequence[np.ndarray]):
 
     def __getitem__(self, number: Any) -> Any:
         path = self._shards[number].vector_path
-        with explain_read_errors(path, "an array of vectors"):
+        with explain_read_errors(path, "is no array of vectors"):
             return np.load(path, mmap_mode="r", allow_pickle=False)
 
     def add(self, note: Path) -> None:
@@ -115,7 +115,7 @@ def _read_sound_shard(note: Path) -> Shard:
     entries = read_sealed_json(note, _CURE)
     try:
         verify_files(note.parent, {name: entries["files"][name] for name in names.values()}, _CURE)
-        with explain_read_errors(note, "the note of arrays"):
+        with explain_read_errors(note, "is no note of arrays"):
             keys = np.load(note.with_name(names["keys"]), allow_pickle=False).view(KEY)
             vector_path = note.with_name(names["vectors"])
             vectors = np.load(vector_path, mmap_mode="r", allow_pickle=False)

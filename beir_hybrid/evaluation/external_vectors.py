@@ -12,7 +12,7 @@ from beir_hybrid.encoding import Embeddings
 from beir_hybrid.encoding.embeddings import check_rows
 from beir_hybrid.errors import BadData
 from beir_hybrid.evaluation.vectors import CollectionVectors
-from beir_hybrid.files import sha256
+from beir_hybrid.files import explain_read_errors, sha256
 from beir_hybrid.results.provenance import ModelProvenance
 
 
@@ -63,17 +63,13 @@ def _read_vector_rows(folder: Path, role: str, ids: pa.ChunkedArray) -> Embeddin
 
 def _read_array(path: Path) -> np.ndarray:
     """Map an array of numbers into memory."""
-    try:
+    with explain_read_errors(path, "is no array of numbers"):
         array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
         if array.dtype.kind not in "fiu":
             raise BadData(f"{path} holds {array.dtype}, no numbers")
-    except (ValueError, OSError, EOFError, AttributeError) as error:
-        raise BadData(f"{path} is no array of numbers: {error}") from error
     return array
 
 
 def _read_row_ids(path: Path) -> pa.ChunkedArray:
-    try:
+    with explain_read_errors(path, "is not UTF-8"):
         return pa.chunked_array([pa.array(path.read_text("utf-8").splitlines(), pa.string())])
-    except UnicodeDecodeError as error:
-        raise BadData(f"{path} is not UTF-8: {error}") from error

@@ -19,7 +19,7 @@ from beir_hybrid.collection.setting import IMAGE
 from beir_hybrid.encoding.encoder import EncoderWrapper, Role
 from beir_hybrid.encoding.sentence_transformer import SentenceTransformerEncoder
 from beir_hybrid.errors import BadData, BadOption, MissingExtra
-from beir_hybrid.files import sha256
+from beir_hybrid.files import explain_read_errors, sha256
 from beir_hybrid.languages import choose_languages
 from beir_hybrid.pairs.joining import join_pairs
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs
@@ -180,10 +180,9 @@ class LanguageAdapters(EncoderWrapper):
             raise MissingExtra("adapters need peft: pip install 'beir-hybrid[train]'") from error
         from safetensors.torch import load_file
 
-        weights = {
-            name.removeprefix(_PREFIX): tensor
-            for name, tensor in load_file(folder / _WEIGHTS_FILE).items()
-        }
+        with explain_read_errors(folder / _WEIGHTS_FILE, "is no file of weights"):
+            tensors = load_file(folder / _WEIGHTS_FILE)
+        weights = {name.removeprefix(_PREFIX): tensor for name, tensor in tensors.items()}
         try:
             with warnings.catch_warnings():
                 # Several adapters are intended; one at a time is active.

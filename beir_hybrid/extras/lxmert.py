@@ -5,13 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from zipfile import BadZipFile
 
 import numpy as np
 
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.rerankers.image_matcher import ImageMatcher
-from beir_hybrid.files import sha256
+from beir_hybrid.files import explain_read_errors, sha256
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -111,12 +110,9 @@ class LxmertMatcher(ImageMatcher):
 
 def _read_arrays(key: str, path: Path, names: Iterable[str]) -> list[np.ndarray]:
     """Read arrays of a file whose checksum is in its key."""
-    try:
+    with explain_read_errors(path, "is no file of region features"):
         content = path.read_bytes()
         if f"sha256:{hashlib.sha256(content).hexdigest()}" != key:
             raise BadData(f"{path} has changed since the evaluation began; evaluate again")
         with np.load(BytesIO(content), allow_pickle=False) as archive:
             return [np.asarray(archive[name]) for name in names]
-    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise BadData(f"{path} is no file of region features: {reason}") from error

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from ir_measures import DefaultPipeline, Measure, parse_measure
 
-from beir_hybrid.errors import BadOption, BeirHybridError, MissingExtra
+from beir_hybrid.errors import BadData, BadOption, BeirHybridError, MissingExtra
 from beir_hybrid.measures.base import BiasMeasure
 from beir_hybrid.text import split_words
 
@@ -14,6 +14,8 @@ MeasureNames = str | Measure | Iterable[Measure | str]  # one or several, as peo
 
 # The errors that ir-measures raises for impossible measures, and for other objects.
 _INVALID = (ValueError, NameError, SyntaxError, TypeError, AssertionError, AttributeError)
+
+_LONGEST_NAME = 200  # letters of a measure in a file
 
 # Plain words for ir-measures' messages, by a part of the message; the first match counts.
 _EXPLANATIONS = {
@@ -66,6 +68,23 @@ def _parse_one(name: Measure | str) -> Measure:
         raise BadOption(f"no measure {label}: its cutoff must be at least 1")
     if not is_supported:
         raise _explain_missing_provider(measure, label)
+    return measure
+
+
+def parse_stored_measure(name: str, place: str) -> Measure:
+    """Return a measure by its name in a file; raise `BadData` for other texts.
+
+    It need not be one that can be computed here.
+    """
+    try:
+        if len(name) > _LONGEST_NAME:
+            raise ValueError("it is too long")
+        measure = parse_measure(name)
+        hash(measure)
+    except _INVALID as error:
+        raise BadData(
+            f"{place} has the measure {name!r:.60}, which is none: {error!s:.100}"
+        ) from error
     return measure
 
 

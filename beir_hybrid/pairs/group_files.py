@@ -5,10 +5,9 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
 from beir_hybrid.collection.lines import read_json_lines, read_lines
 from beir_hybrid.errors import BadData
+from beir_hybrid.files import explain_read_errors
 from beir_hybrid.pairs.images import check_row_images
 
 if TYPE_CHECKING:
@@ -26,12 +25,12 @@ def read_parquet_groups(path: Path) -> Iterator[object]:
     """Yield the groups of a Parquet file, a row each."""
     import pyarrow.parquet as pq
 
-    try:
-        file = pq.ParquetFile(path)
-    except (pa.ArrowInvalid, OSError) as error:
-        raise BadData(f"{path} is no Parquet file: {error}") from error
-    rows = (row for batch in file.iter_batches(_PARQUET_ROWS) for row in batch.to_pylist())
-    yield from check_row_images(enumerate(rows, start=1), path, "row")
+    def read_rows() -> Iterator[object]:
+        with explain_read_errors(path, "is no Parquet file"):
+            for batch in pq.ParquetFile(path).iter_batches(_PARQUET_ROWS):
+                yield from batch.to_pylist()
+
+    yield from check_row_images(enumerate(read_rows(), start=1), path, "row")
 
 
 def read_bitext_groups(paths: Mapping[str, Path]) -> Iterator[object]:

@@ -120,7 +120,7 @@ def _check_model(folder: Path, manifest: IndexManifest, encoder: Encoder) -> Non
 
 
 def _read_passage_ids(folder: Path, n: int) -> list[str]:
-    with explain_read_errors(folder / DOCID, "a list of ids"):
+    with explain_read_errors(folder / DOCID, "is no list of ids"):
         ids = (folder / DOCID).read_text("utf-8").splitlines()
     if len(ids) != n:
         raise BadData(f"{folder / DOCID} has {len(ids):,} ids, {INDEX} beside it {n:,} vectors")

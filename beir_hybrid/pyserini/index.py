@@ -27,15 +27,15 @@ from beir_hybrid.pyserini.manifest import (
     DOCID,
     INDEX,
     MANIFEST,
-    IndexManifest,
+    IndexRecipe,
     read_fingerprint,
     read_manifest,
     to_json_facts,
     verify_index_files,
 )
+from beir_hybrid.records import to_record
 from beir_hybrid.results.machine import list_versions
 from beir_hybrid.results.provenance import describe_collection
-from beir_hybrid.results.records import to_record
 from beir_hybrid.results.request import describe_dataset
 
 FORMAT = 2
@@ -120,7 +120,7 @@ def write_index(
     ids: pa.ChunkedArray,
     folder: Path,
     kind: IndexKind = "flat",
-    recipe: IndexManifest | None = None,
+    recipe: IndexRecipe | None = None,
 ) -> None:
     """Write the folder of an index, completely or not at all.
 
@@ -178,7 +178,7 @@ def _plan_shards(output: Path, n: int, shards: int) -> dict[Path, range]:
 
 def _describe_recipe(
     encoder: Encoder, options: Mapping[str, object], view: View, kind: IndexKind
-) -> IndexManifest:
+) -> IndexRecipe:
     """Return the facts that determine an index: equal recipes make equal indexes."""
     name = encoder.name
     return {
@@ -196,7 +196,7 @@ def _describe_recipe(
     }
 
 
-def _has_index(folder: Path, recipe: IndexManifest) -> bool:
+def _has_index(folder: Path, recipe: IndexRecipe) -> bool:
     """Return whether a folder holds the index of a recipe.
 
     Raises `BadOption` for other content, and `BadData` for a damaged index of the recipe.
@@ -214,7 +214,7 @@ def _has_index(folder: Path, recipe: IndexManifest) -> bool:
     )
 
 
-def _identify(manifest: IndexManifest) -> dict[str, object]:
+def _identify(manifest: IndexRecipe) -> dict[str, object]:
     """Return the facts by which indexes differ; the same model may have several names."""
     keys = ("format", "kind", "collection", "languages", "shard")
     return {key: manifest.get(key) for key in keys} | {"model": read_fingerprint(manifest)}

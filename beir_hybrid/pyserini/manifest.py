@@ -3,10 +3,11 @@
 from collections.abc import Collection as Container
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, Required, TypedDict
 
 from beir_hybrid.errors import BadData
 from beir_hybrid.integrity import FileRecord, read_sealed_json, verify_files
+from beir_hybrid.records import from_record
 
 _CURE = "build the index anew"
 _OTHER_FOLDER = "name a folder that `beir-hybrid index` made, or one of its shards"
@@ -22,36 +23,58 @@ class ModelRecord(TypedDict):
     fingerprint: dict[str, Any]
 
 
-class IndexManifest(TypedDict, total=False):
-    """The contents of ``manifest.json``.
+class OriginRecord(TypedDict):
+    """The checksum of a file that a collection was read from."""
 
-    The keys up to ``shard`` are the recipe of an index: equal recipes make equal indexes.
-    """
+    sha256: str
+
+
+class CollectionRecord(TypedDict):
+    """The name and origins of a collection; the manifest has its other attributes, too."""
+
+    name: str
+    provenance: list[OriginRecord]
+
+
+class DatasetRecord(TypedDict):
+    """The name, languages and options by which a dataset is loaded."""
+
+    name: str
+    languages: list[str] | None
+    options: dict[str, str]
+
+
+class IndexRecipe(TypedDict, total=False):
+    """The facts that determine an index: equal recipes make equal indexes."""
 
     format: int
-    kind: str
+    kind: Required[str]
     model: ModelRecord
-    collection: dict[str, Any]
-    dataset: dict[str, Any] | None
+    collection: CollectionRecord
+    dataset: DatasetRecord | None
     languages: list[str]
     shard: dict[str, int]
-    passages: int
-    dim: int
+
+
+class IndexManifest(IndexRecipe, total=False):
+    """The contents of ``manifest.json``."""
+
+    passages: Required[int]
+    dim: Required[int]
     faiss: dict[str, Any]
     versions: dict[str, str]
-    files: dict[str, FileRecord]
+    files: Required[dict[str, FileRecord]]
 
 
 def read_manifest(folder: str | Path) -> IndexManifest:
     """Read the manifest of an index, and check the sizes of its files."""
     path = Path(folder) / MANIFEST
     try:
-        manifest: IndexManifest = read_sealed_json(path, _OTHER_FOLDER)  # type: ignore[assignment]
+        record = read_sealed_json(path, _OTHER_FOLDER)
+        manifest = from_record(IndexManifest, record, str(path))
         sizes = {name: manifest["files"][name]["bytes"] for name in (INDEX, DOCID)}
-        if missing := [key for key in ("kind", "passages", "dim") if key not in manifest]:
-            raise KeyError(missing)  # noqa: TRY301 - one message for all damage
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadData(f"{path} is no manifest of an index; {_OTHER_FOLDER}") from error
+    except KeyError as error:
+        raise BadData(f"{path} lists no file {error}; {_OTHER_FOLDER}") from error
     for name, size in sizes.items():
         file = path.with_name(name)
         if not file.is_file() or file.stat().st_size != size:
@@ -98,7 +121,7 @@ def _list_common_facts(manifest: IndexManifest) -> list[object]:
     return [*facts, read_fingerprint(manifest), manifest.get("shard", {}).get("of")]
 
 
-def read_fingerprint(manifest: IndexManifest) -> Mapping[str, object] | None:
+def read_fingerprint(manifest: IndexRecipe) -> Mapping[str, object] | None:
     """Return the fingerprint of the model of an index, if its manifest has one."""
     model: Mapping[str, Any] = manifest.get("model", {})
     return model.get("fingerprint")

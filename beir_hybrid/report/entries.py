@@ -105,4 +105,6 @@ def make_visible(name: str) -> str:
 
 def parse_count(value: object) -> int | None:
     """Return a positive whole number, or None for any other value."""
-    return value if isinstance(value, int) and value > 0 else None
+    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+        return value
+    return None

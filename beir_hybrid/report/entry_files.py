@@ -7,13 +7,13 @@ from pathlib import Path
 
 from beir_hybrid.collection.setting import SETTING_KINDS
 from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.records import to_record
 from beir_hybrid.report.entries import Benchmark, Entry, Summary, make_visible, parse_count
 from beir_hybrid.report.mteb_entries import read_mteb_entries
 from beir_hybrid.report.page_names import add_number
 from beir_hybrid.report.plain_files import is_link, is_plain_file
 from beir_hybrid.report.recipes import describe_recipe
 from beir_hybrid.results.provenance import CollectionProvenance, Timing
-from beir_hybrid.results.records import to_record
 from beir_hybrid.results.results import Results
 from beir_hybrid.results.storage import NEW_TABLE, PER_QUERY, RESULTS, TIMING
 from beir_hybrid.text import escape_unprintable

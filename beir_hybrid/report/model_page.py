@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 
 from beir_hybrid.errors import BadOption
+from beir_hybrid.records import to_record
 from beir_hybrid.report.columns import shorten_number
 from beir_hybrid.report.entries import Entry
 from beir_hybrid.report.heat_maps import HeatMap, map_differences, map_values, subtract_row_means
 from beir_hybrid.report.reproduce import reproduce_commands
 from beir_hybrid.results.estimate import Matrix
-from beir_hybrid.results.records import to_record
 from beir_hybrid.results.results import Results
 
 PLACEHOLDER = "path/to"  # stands for folders of this machine

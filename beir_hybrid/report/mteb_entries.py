@@ -4,11 +4,13 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NotRequired, TypedDict
 
 import numpy as np
 
 from beir_hybrid.collection.setting import ALL, KindName, Setting
 from beir_hybrid.errors import BadData
+from beir_hybrid.records import from_record, read_json
 from beir_hybrid.report.entries import Benchmark, Entry, Summary, make_visible, parse_count
 from beir_hybrid.results.estimate import Estimate
 from beir_hybrid.results.mteb import Score, read_mteb
@@ -87,14 +89,18 @@ def _average_settings(means: Mapping[str, Mapping[Setting, float]]) -> Summary:
     return summary
 
 
+class _ModelCard(TypedDict):
+    """The part of mteb's description of a model that is shown."""
+
+    name: str
+    n_parameters: NotRequired[object]
+
+
 def _read_model(path: Path) -> tuple[str, int | None]:
     """Return a model's name and size, from its card or the folders that mteb writes into."""
     card, folders = path.with_name(_MODEL_CARD), path.absolute().parents
     if card.is_file():
-        try:
-            stored = json.loads(card.read_bytes())
-            return str(stored["name"]), parse_count(stored.get("n_parameters"))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise BadData(f"{card} is no card of mteb's: {error!r}") from error
+        stored = from_record(_ModelCard, read_json(card), str(card))
+        return stored["name"], parse_count(stored.get("n_parameters"))
     names = [folder.name for folder in folders[:2] if "__" in folder.name]
     return (names[0].replace("__", "/", 1) if names else folders[0].name), None

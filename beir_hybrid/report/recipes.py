@@ -1,10 +1,10 @@
 """A line that says how a system came about: its training, prompts, reranker."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from beir_hybrid.errors import BadData
+from beir_hybrid.records import from_record, read_json
 from beir_hybrid.report.plain_files import is_plain_file
 from beir_hybrid.results.results import Results
 
@@ -47,20 +47,41 @@ def _describe_training(path: Path) -> str:
     from beir_hybrid.batches.kinds import BATCH_KINDS
 
     labels = {name: kind.label for name, kind in BATCH_KINDS.items()}
-    try:
-        record = json.loads(path.read_bytes())
-        strategy = record["recipe"]["strategy"]
-        kinds = strategy["kinds"]
-        shares = ", ".join(f"{share:.0%} {labels.get(kind, kind)}" for kind, share in kinds)
-        mixture = f" ({shares})" if kinds[1:] else ""
-        parts = [f"{strategy['name']}{mixture}"]
-        if code_switch := strategy.get("code_switch"):
-            parts.append(f"words switched with p={code_switch['probability']}")
-        if "steps" in record:
-            parts.append(f"{record['steps']:,} steps")
-    except (ValueError, KeyError, TypeError, AttributeError, IndexError) as error:
-        raise BadData(f"{path} is no record of a training: {error!r}") from error
+    record = from_record(_TrainingRecord, read_json(path), str(path))
+    strategy = record.recipe.strategy
+    shares = [f"{share:.0%} {labels.get(kind, kind)}" for kind, share in strategy.kinds]
+    mixture = f" ({', '.join(shares)})" if shares[1:] else ""
+    parts = [f"{strategy.name}{mixture}"]
+    if strategy.code_switch is not None:
+        parts.append(f"words switched with p={strategy.code_switch.probability}")
+    if record.steps is not None:
+        parts.append(f"{record.steps:,} steps")
     return "trained: " + ", ".join(parts)
+
+
+@dataclass(frozen=True)
+class _SwitchRecord:
+    probability: float
+
+
+@dataclass(frozen=True)
+class _StrategyRecord:
+    name: str
+    kinds: tuple[tuple[str, float], ...]
+    code_switch: _SwitchRecord | None = None
+
+
+@dataclass(frozen=True)
+class _RecipeRecord:
+    strategy: _StrategyRecord
+
+
+@dataclass(frozen=True)
+class _TrainingRecord:
+    """The part of the record of a training that is shown."""
+
+    recipe: _RecipeRecord
+    steps: int | None = None
 
 
 # An encoder's or engine's fingerprint, as results record it.

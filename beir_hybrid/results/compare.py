@@ -10,7 +10,7 @@ from ir_measures import Measure
 from beir_hybrid.collection.setting import KindName, Setting
 from beir_hybrid.errors import BadData, BadOption, lookup
 from beir_hybrid.measures.base import is_higher_better
-from beir_hybrid.results.records import to_record
+from beir_hybrid.records import to_record
 from beir_hybrid.results.results import Results
 from beir_hybrid.results.statistics import (
     Difference,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-from beir_hybrid.results.records import json_key
+from beir_hybrid.records import json_key
 
 # The packages whose arithmetic values depend on; those of a model are in its fingerprint.
 _PACKAGES = ("ir-measures", "numpy", "sentence-transformers", "torch")

@@ -5,7 +5,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 import langcodes
 
@@ -13,6 +13,7 @@ from beir_hybrid.collection.setting import ALL
 from beir_hybrid.errors import BadData
 from beir_hybrid.files import atomic_file
 from beir_hybrid.languages import normalise
+from beir_hybrid.records import from_record, read_json
 from beir_hybrid.results.results import Results
 
 # What ir-measures and mteb call the same measure at a cutoff. Other names stay as they are.
@@ -62,36 +63,43 @@ def read_mteb(path: str | Path) -> list[Score]:
     True
     """
     path = Path(path)
+    record = from_record(_TaskRecord, read_json(path), str(path))
     try:
-        return list(_read_scores(json.loads(path.read_bytes())))
-    except FileNotFoundError as error:
-        raise BadData(f"there is no file {path}") from error
-    except (ValueError, RecursionError) as error:  # bad JSON and bad UTF-8
-        raise BadData(f"{path} is not JSON: {error}") from error
+        return list(_read_scores(record))
     except BadData as error:
         raise BadData(f"{path}: {error}") from error
-    except (TypeError, KeyError, AttributeError) as error:
-        raise BadData(f"{path} is no result file of mteb's: {error!r}") from error
 
 
-def _read_scores(record: dict[str, Any]) -> Iterator[Score]:
-    task, revision = record["task_name"], record["dataset_revision"]
-    if not isinstance(task, str) or not isinstance(revision, str):
-        raise TypeError("task_name and dataset_revision must be text")
+class _SubsetRecord(TypedDict):
+    """A subset, which has a value for each measure, too."""
+
+    hf_subset: str
+    languages: list[str]
+    main_score: object
+
+
+class _TaskRecord(TypedDict):
+    """The contents of a result file: a list of subsets for each split."""
+
+    task_name: str
+    dataset_revision: str
+    scores: dict[str, list[_SubsetRecord]]
+
+
+def _read_scores(record: _TaskRecord) -> Iterator[Score]:
     for split, subsets in record["scores"].items():
         for values in subsets:
-            subset, _ = values["hf_subset"], values["main_score"]
+            subset = values["hf_subset"]
             languages = [normalise(tag) for tag in values["languages"]]
             distinct = tuple(dict.fromkeys(languages))
             sides = _find_sides(subset, languages if len(distinct) > 1 else list(distinct))
+            place = (record["task_name"], record["dataset_revision"], split, subset, distinct)
             for name, value in values.items():
                 if name in _OTHER_KEYS or value is None or isinstance(value, list | dict):
                     continue  # lists are the values of several experiments
-                if isinstance(value, bool) or not isinstance(value, int | float):
-                    raise TypeError(f"{name} of {subset} is {value!r:.40}, no number")
-                if not math.isnan(value):
-                    place = (task, revision, split, subset, distinct)
-                    yield Score(*place, *sides, _find_our_name(name), float(value))
+                if not (isinstance(value, float) and math.isnan(value)):
+                    number = float(from_record(float, value, f"{name} of {subset}"))
+                    yield Score(*place, *sides, _find_our_name(name), number)
 
 
 def _find_sides(subset: str, languages: list[str]) -> tuple[str, str]:

@@ -9,8 +9,8 @@ from beir_hybrid._version import __version__
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.origin import Origin
 from beir_hybrid.collection.setting import IMAGE
+from beir_hybrid.records import ALL_OTHER_KEYS, json_key
 from beir_hybrid.results.machine import Machine, describe_machine, list_versions
-from beir_hybrid.results.records import ALL_OTHER_KEYS, json_key
 from beir_hybrid.results.request import Request
 
 
@@ -102,7 +102,7 @@ class RunsProvenance:
 
     queries: int
     missing: int
-    missing_by_language: Mapping[str, tuple[int, ...]] = field(
+    missing_by_language: Mapping[str, tuple[int, int]] = field(
         default_factory=dict, metadata=json_key("missing by language", omit_empty=True)
     )
     unmatched: int | None = None

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from ir_measures import Measure, parse_measure
+from ir_measures import Measure
 
 from beir_hybrid.collection.setting import (
     SETTING_KINDS,
@@ -19,12 +19,14 @@ from beir_hybrid.collection.setting import (
     language_sort_key,
     parse_kinds,
 )
-from beir_hybrid.errors import BadData, BadOption, lookup
+from beir_hybrid.errors import BadOption, lookup
+from beir_hybrid.measures.parsing import parse_stored_measure
+from beir_hybrid.records import from_record, to_record
 from beir_hybrid.results.estimate import Estimate, Matrix
 from beir_hybrid.results.provenance import Provenance, Timing
-from beir_hybrid.results.records import from_record, to_record
 from beir_hybrid.results.statistics import draw_weights, estimate_interval
 from beir_hybrid.results.storage import (
+    PER_QUERY,
     RESULTS,
     TIMING,
     read_record,
@@ -32,16 +34,13 @@ from beir_hybrid.results.storage import (
     read_timing,
     write_results,
 )
-from beir_hybrid.results.table import number_groups, number_settings, read_column
+from beir_hybrid.results.table import check_table, number_groups, number_settings, read_column
 from beir_hybrid.results.values import Values, average
 
 Summary = Mapping[KindName, Mapping[Measure, Estimate]]
 
 SAMPLES = 1000  # of the bootstrap
 _MOST_GROUPS = 5000  # up to which all resamples are drawn at once, for all measures
-
-# What reading something else than results raises, parsing of measures included.
-_READ_ERRORS = (ValueError, KeyError, TypeError, NameError, AttributeError)
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,18 +240,25 @@ class Results:
         """
         folder = Path(folder)
         path = folder / RESULTS
-        try:
-            record = read_record(folder)
-            measures = tuple(parse_measure(name) for name in record["measures"])
-            summary = {
-                SETTING_KINDS[kind].name: {
-                    parse_measure(name): Estimate(**estimate) for name, estimate in row.items()
-                }
-                for kind, row in record["summary"].items()
+        record = from_record(_StoredResults, read_record(folder), str(path))
+        measures = tuple(parse_stored_measure(name, str(path)) for name in record.measures)
+        summary = {
+            kind: {
+                parse_stored_measure(name, str(path)): estimate for name, estimate in row.items()
             }
-            provenance = from_record(Provenance, record["about"], f"{path}: about")
-            table = read_table(folder, record["per_query"])
-        except _READ_ERRORS as error:
-            raise BadData(f"{path} is no results file: {error!r}") from error
+            for kind, row in record.summary.items()
+        }
+        table = read_table(folder, record.per_query)
+        check_table(table, list(map(str, measures)), str(folder / PER_QUERY))
         timing = from_record(Timing, read_timing(folder), str(folder / TIMING))
-        return cls(table, measures, provenance, timing, summary)
+        return cls(table, measures, record.about, timing, summary)
+
+
+@dataclass(frozen=True)
+class _StoredResults:
+    """The contents of ``results.json``: `per_query` is the checksum of the table."""
+
+    about: Provenance
+    measures: tuple[str, ...]
+    summary: Mapping[KindName, Mapping[str, Estimate]]
+    per_query: str

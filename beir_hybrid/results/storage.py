@@ -10,7 +10,14 @@ from typing import Any
 import pyarrow as pa
 
 from beir_hybrid.errors import BadData
-from beir_hybrid.files import atomic_file, explain_write_errors, file_lock, sha256
+from beir_hybrid.files import (
+    atomic_file,
+    explain_read_errors,
+    explain_write_errors,
+    file_lock,
+    sha256,
+)
+from beir_hybrid.records import from_record, read_json
 
 FORMAT = 1
 RESULTS, PER_QUERY, TIMING = "results.json", "per_query.parquet", "timing.json"
@@ -42,11 +49,11 @@ def read_record(folder: Path) -> dict[str, Any]:
     path = folder / RESULTS
     if not path.is_file():
         raise BadData(f"{folder} holds no results: it lacks {RESULTS}")
-    record: dict[str, Any] = json.loads(path.read_bytes())
-    if record["format"] > FORMAT:
+    record = from_record(dict[str, Any], read_json(path), str(path))
+    version = from_record(int, record.get("format"), f"{path}: format")
+    if version > FORMAT:
         raise BadData(
-            f"{path} has format {record['format']}, and this version reads {FORMAT}: "
-            "upgrade beir-hybrid"
+            f"{path} has format {version}, and this version reads {FORMAT}: upgrade beir-hybrid"
         )
     return record
 
@@ -55,7 +62,9 @@ def read_table(folder: Path, checksum: str) -> pa.Table:
     """Return the table with a checksum; raise `BadData` if there is none."""
     import pyarrow.parquet as pq
 
-    return pq.read_table(_find_table(folder, checksum))
+    path = _find_table(folder, checksum)
+    with explain_read_errors(path, "is no table of results"):
+        return pq.ParquetFile(path).read().unify_dictionaries()
 
 
 def read_timing(folder: Path) -> object:
@@ -63,10 +72,7 @@ def read_timing(folder: Path) -> object:
     path = folder / TIMING
     if not path.is_file():
         return {}
-    try:
-        return json.loads(path.read_bytes())
-    except ValueError as error:
-        raise BadData(f"{path} is not JSON: {error}") from error
+    return read_json(path)
 
 
 def _finish_save(folder: Path) -> None:
@@ -74,8 +80,8 @@ def _finish_save(folder: Path) -> None:
     new_table, path = folder / NEW_TABLE, folder / RESULTS
     if new_table.is_file() and path.is_file():
         try:
-            checksum = json.loads(path.read_bytes())["per_query"]
-        except (ValueError, KeyError, TypeError):
+            checksum = read_record(folder).get("per_query")
+        except BadData:
             return
         if checksum == sha256(new_table):
             new_table.replace(folder / PER_QUERY)

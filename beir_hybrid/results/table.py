@@ -12,10 +12,12 @@ from ir_measures import Measure
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import to_arrow, to_numpy
 from beir_hybrid.collection.setting import SETTING_KINDS, Setting, list_targets
+from beir_hybrid.errors import BadData
 from beir_hybrid.measures.ranked_judgements import Rankings
 
 GROUP = "question"  # the column that names the group of queries that translate each other
 _SETTING = ("kind", "queries", "passages")  # the columns that name the setting
+_TEXTS = pa.dictionary(pa.int32(), pa.string())  # the type of all columns without numbers
 
 
 def build_table(
@@ -70,6 +72,26 @@ def _build_query_columns(
         codes = to_numpy(pa.chunked_array([texts.indices]))[place].astype(np.int32)
         columns[name] = pa.DictionaryArray.from_arrays(to_arrow(codes), texts.dictionary)
     return columns
+
+
+def check_table(table: pa.Table, measures: Sequence[str], place: str) -> None:
+    """Raise `BadData` unless a stored table has the columns, types and values of results."""
+    if not len(table):
+        raise BadData(f"{place} has no rows")
+    for name in (*_SETTING, "query", GROUP, *measures):
+        if table.schema.names.count(name) != 1:
+            raise BadData(
+                f"{place} has {table.schema.names.count(name)} columns {name!r}; it needs one"
+            )
+        column = table[name]
+        kind = pa.float64() if name in measures else _TEXTS
+        if column.type != kind or column.null_count:
+            reason = f"has the type {column.type}" if column.type != kind else "has empty cells"
+            raise BadData(f"{place}: the column {name!r} {reason}; it needs {kind} everywhere")
+        if name in measures and pc.any(pc.is_inf(column)).as_py():
+            raise BadData(f"{place}: the column {name!r} has infinite values")
+    if unknown := set(pc.unique(table["kind"]).to_pylist()) - set(SETTING_KINDS):
+        raise BadData(f"{place} has settings of an unknown kind, {min(unknown)!r:.60}")
 
 
 def number_settings(table: pa.Table) -> tuple[tuple[Setting, ...], np.ndarray]:

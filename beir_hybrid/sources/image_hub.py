@@ -13,12 +13,10 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 from urllib.parse import quote
 
-import pyarrow as pa
-
 from beir_hybrid.collection import Collection, CollectionWriter, Origin
 from beir_hybrid.collection.cache import load_or_build
 from beir_hybrid.errors import BadData
-from beir_hybrid.files import atomic_file, cache_folder, sha256
+from beir_hybrid.files import atomic_file, cache_folder, explain_read_errors, sha256
 from beir_hybrid.hub import fetch_hub_file, list_hub_parts
 from beir_hybrid.progress import progress_bar
 from beir_hybrid.sources.image_text import CaptionedImage, write_images
@@ -149,15 +147,15 @@ def _read_table(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, Any]
     """Yield the rows of a Parquet file, reading some at a time."""
     import pyarrow.parquet as pq
 
-    try:
+    with (
+        explain_read_errors(path, "is damaged or no Parquet file"),
         # A buffer would hold whole columns of images in memory.
-        with pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file:
-            if absent := [name for name in columns if name not in file.schema_arrow.names]:
-                raise BadData(f"{path} has no column {absent[0]!r}")
-            for batch in file.iter_batches(_BATCH_ROWS, columns=list(columns)):
-                yield from batch.to_pylist()
-    except (pa.ArrowException, OSError) as error:
-        raise BadData(f"{path} is damaged or no Parquet file: {error}") from error
+        pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file,
+    ):
+        if absent := [name for name in columns if name not in file.schema_arrow.names]:
+            raise BadData(f"{path} has no column {absent[0]!r}")
+        for batch in file.iter_batches(_BATCH_ROWS, columns=list(columns)):
+            yield from batch.to_pylist()
 
 
 def _store_image(data: bytes) -> Path:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from beir_hybrid.batches.strategies import Strategy, parse_strategy
+from beir_hybrid.checks import check_finite, check_seed
 from beir_hybrid.collection import Collection
 from beir_hybrid.encoding.options import EncoderOptions
 from beir_hybrid.encoding.sentence_transformer import SentenceTransformerEncoder, set_max_length
@@ -149,6 +150,8 @@ def _check_arguments(arguments: Mapping[str, object], *, has_dev: bool) -> None:
         if name in _GROUPED_ARGUMENTS:
             raise BadOption(f"{name} is no argument of train; use {_GROUPED_ARGUMENTS[name]}")
         lookup("training argument", name, names)
+    check_finite(**arguments)
+    check_seed(seed=arguments.get("seed"), data_seed=arguments.get("data_seed"))
     if arguments.get("eval_strategy", "no") in ("steps", "epoch") and not has_dev:
         raise BadOption(
             "eval_strategy is for a training with dev, a collection or pairs to evaluate on"

@@ -1,0 +1,102 @@
+"""Errors of commands as one readable line with an exit code, and a stdout that may be odd or full.
+
+What a user can put right has exit code 2, anything else 1.
+"""
+
+import os
+import re
+import sys
+from collections.abc import Iterator
+from typing import cast
+
+import typer
+
+from beir_hybrid.errors import BeirHybridError
+
+# The error of typer for a line that it cannot parse, for which it has no public name.
+UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
+# The errors of libraries in Rust hold the number of the system's error in their text alone.
+_SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
+
+
+def describe_failure(error: BaseException) -> tuple[str, int]:
+    """Return the line that is printed for an error, and the exit code.
+
+    >>> describe_failure(PermissionError(13, "Permission denied", "a.jsonl"))
+    ('PermissionError: a.jsonl: Permission denied', 2)
+    >>> describe_failure(KeyError("x"))[0]
+    "KeyError: 'x'; this is a fault of beir-hybrid: please report it, --debug shows more"
+    """
+    if isinstance(error, typer.Abort):
+        return "Aborted", 1
+    kind, message, code = type(error).__name__, str(error), 2
+    if isinstance(error, UsageError):
+        kind, message = "Usage", error.format_message()
+        if not message:  # there were no arguments, so the help was printed
+            return "", 2
+        if error.ctx:
+            message = f"{message} See {error.ctx.command_path} --help"
+    elif isinstance(error, MemoryError):
+        message = "there is not enough memory"
+    elif not isinstance(error, BeirHybridError):
+        system_error = _find_system_error(error)
+        if system_error is not None:
+            kind, message = type(system_error).__name__, _describe_system_error(system_error)
+        else:
+            code = 1
+            advice = "this is a fault of beir-hybrid: please report it, --debug shows more"
+            message = f"{message:.300}; {advice}"
+    return f"{kind}: {' '.join(message.split())}", code
+
+
+def _find_system_error(error: BaseException) -> OSError | None:
+    """Return the error of the system that is or explains an error."""
+    for cause in _list_causes(error):
+        if isinstance(cause, OSError) and cause.errno is not None:
+            return cause
+        if match := _SYSTEM_ERROR.search(str(cause)):
+            number = int(match[1])
+            return OSError(number, os.strerror(number))
+    return None
+
+
+def _list_causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__
+
+
+def _describe_system_error(error: OSError) -> str:
+    reason = error.strerror or str(error)
+    if error.filename is not None:
+        return f"{os.fsdecode(error.filename):.300}: {reason}"
+    try:
+        os.getcwd()  # noqa: PTH109 - `Path.cwd` is the same
+    except OSError:
+        return "the working directory is gone; change to one that exists"
+    return reason
+
+
+def prepare_stdout() -> None:
+    """Let stdout take every character: those that its encoding lacks are escaped."""
+    if sys.stdout is None:  # closed by the shell
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - for the whole process
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")
+
+
+def finish_stdout() -> str:
+    """Write buffered output; return why stdout does not take it, empty if it does.
+
+    A reader that has gone, such as ``head``, is no reason to complain.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        # Python flushes once more when it exits; the rest goes nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return (
+            "" if isinstance(error, BrokenPipeError) else f"cannot write output: {error.strerror}"
+        )
+    return ""
