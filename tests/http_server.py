@@ -37,6 +37,8 @@ class Server:
     files: dict[str, bytes]  # by path, with its leading slash
     url: str = ""
     headers: dict[str, str] = field(default_factory=dict)  # sent with every response
+    redirects: dict[str, str] = field(default_factory=dict)  # addresses by path
+    sends_length: bool = True  # whether a response says how long it is
     has_etags: bool = False  # whether each file has an `ETag` of its own
     supports_ranges: bool = True  # whether `Range` is obeyed
     failures: list[int] = field(default_factory=list)  # statuses of the next responses
@@ -110,6 +112,9 @@ class _Handler(BaseHTTPRequestHandler):
         if server.failures:
             self._refuse(server.failures.pop(0))
             return
+        if self.path in server.redirects:
+            self._refuse(302, Location=server.redirects[self.path])
+            return
         if self.path not in server.files:
             self._refuse(404)
             return
@@ -124,7 +129,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
         else:
             self.send_response(200)
-        self.send_header("Content-Length", str(len(data) - start))
+        if server.sends_length:
+            self.send_header("Content-Length", str(len(data) - start))
         if server.has_etags:
             self.send_header("ETag", f'"{hashlib.sha256(data).hexdigest()}"')
         self.end_headers()
@@ -136,8 +142,10 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         super().end_headers()
 
-    def _refuse(self, status: int) -> None:
+    def _refuse(self, status: int, **headers: str) -> None:
         self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.send_header("Content-Length", "0")
         self.end_headers()
 

@@ -4,9 +4,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
+import httpx
 import pytest
 
 from beir_hybrid import download
@@ -321,6 +324,80 @@ def test_a_mirror_that_is_no_folder_is_an_error(
     message = f"BEIR_HYBRID_MIRROR is '{tmp_path}/{file}', which is no folder; mend or unset it"
     assert str(error.value) == message
     assert server.requests == []
+
+
+@pytest.mark.parametrize("sends_length", [True, False])
+@pytest.mark.parametrize("old_bytes", [b"", DATA[:1000]])
+def test_a_server_that_sends_too_much_is_cut_off(
+    server: Server, path: Path, partial_path: Path, sends_length: bool, old_bytes: bytes
+) -> None:
+    server.sends_length, server.block = sends_length, 1 << 12
+    if old_bytes:
+        partial_path.write_bytes(old_bytes)
+    remote = Remote(f"{server.url}/a/b.bin", sha256(DATA).hexdigest(), most_bytes=len(DATA) - 1)
+    message = f"the server sends more than the {len(DATA) - 1:,} bytes that the file can have"
+    with pytest.raises(BadData, match=message):
+        fetch(remote)
+    assert list_names(path.parent) == []
+    assert fetch(replace(remote, most_bytes=len(DATA))).read_bytes() == DATA
+
+
+def test_a_server_that_sends_a_byte_at_a_time_is_given_up(
+    server: Server, remote: Remote, partial_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "PATIENCE", 0.1)
+    server.block, server.pause = 1, 0.03
+    with pytest.raises(Unreachable, match="the server sends less than 65,536 bytes in 0 s; on a"):
+        fetch(remote)
+    assert len(server.requests) == download.ATTEMPTS
+    # What came is kept, and the next attempt goes on there.
+    assert partial_path.read_bytes() == DATA[: partial_path.stat().st_size]
+    server.block, server.pause = 1 << 16, 0
+    assert fetch(remote).read_bytes() == DATA
+
+
+def test_a_slow_server_is_listened_to(
+    server: Server, remote: Remote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "PATIENCE", 0.05)
+    monkeypatch.setattr(download, "SLOWEST_BYTES", 1 << 13)
+    server.block, server.pause = 1 << 14, 0.02
+    assert fetch(remote).read_bytes() == DATA
+    assert server.request_ranges == [None]
+
+
+def test_redirects_to_the_same_scheme_are_followed(server: Server, remote: Remote) -> None:
+    server.redirects["/moved.bin"] = "/a/b.bin"
+    assert fetch(replace(remote, url=f"{server.url}/moved.bin")).read_bytes() == DATA
+
+
+def test_a_redirect_to_another_scheme_is_refused(
+    server: Server, remote: Remote, path: Path
+) -> None:
+    server.redirects["/a/c.bin"] = "ftp://example.org/b.bin"
+    with pytest.raises(Unreachable, match=r"c\.bin redirects to ftp, which is"):
+        fetch(replace(remote, url=f"{server.url}/a/c.bin"))
+    assert list_names(path.parent) == []
+
+
+@pytest.mark.parametrize(
+    ("origin", "target", "is_safe"),
+    [
+        ("https://a.org/b", "http://a.org/b", False),
+        ("https://a.org/b", "HTTP://a.org/b", False),
+        ("https://a.org/b", "file:///etc/passwd", False),
+        ("https://a.org/b", "//b.org/b", True),
+        ("https://a.org/b", "/c", True),
+        ("http://a.org/b", "https://a.org/b", True),
+        ("http://a.org/b", "http://b.org/b", True),
+    ],
+)
+def test_redirects_lead_to_no_less_safe_scheme(origin: str, target: str, is_safe: bool) -> None:
+    response = httpx.Response(
+        301, headers={"Location": target}, request=httpx.Request("GET", origin)
+    )
+    with nullcontext() if is_safe else pytest.raises(Unreachable, match="redirects to"):
+        download._check_redirect(response)  # noqa: SLF001 - no server here speaks https
 
 
 @pytest.mark.parametrize(("setting", "value", "reason"), WRONG_SETTINGS)
