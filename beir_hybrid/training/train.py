@@ -1,7 +1,9 @@
 """Train a model with hybrid batches, or any other strategy, in one call."""
 
 import inspect
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,7 +92,8 @@ def train(
         vision tower as it is.
     arguments
         Of ``SentenceTransformerTrainingArguments``, such as ``num_train_epochs``. The learning rate
-        is 3e-5 and the weight decay 0.01 by default, as in the paper.
+        is 3e-5 and the weight decay 0.01 by default, as in the paper. A ``hub_token`` reaches no
+        file: it is handed over in the environment variable HF_TOKEN.
 
     Examples
     --------
@@ -122,9 +125,31 @@ def train(
     job = TrainingJob(
         start, pairs, parse_strategy(strategy), Path(output), loss_options, tuning, dev, criterion
     )
-    job.train(DEFAULT_ARGUMENTS | arguments)
+    with _hide_token(DEFAULT_ARGUMENTS | arguments) as plain_arguments:
+        job.train(plain_arguments)
     loading = {name: options[name] for name in ("device", "trust_remote_code") if name in options}
     return SentenceTransformerEncoder(job.output / MODEL, **loading).model
+
+
+@contextmanager
+def _hide_token(arguments: Mapping[str, object]) -> Iterator[dict[str, object]]:
+    """Give arguments without the token for the hub, which is in the environment meanwhile.
+
+    The trainer saves its arguments beside every checkpoint, and the hub's client reads HF_TOKEN.
+    """
+    arguments = dict(arguments)
+    token, previous = arguments.pop("hub_token", None), os.environ.get("HF_TOKEN")
+    if token is None:
+        yield arguments
+        return
+    os.environ["HF_TOKEN"] = str(token)
+    try:
+        yield arguments
+    finally:
+        if previous is None:
+            del os.environ["HF_TOKEN"]
+        else:
+            os.environ["HF_TOKEN"] = previous
 
 
 def _check_options(loss: Mapping[str, object], tuning: Mapping[str, object]) -> None:
