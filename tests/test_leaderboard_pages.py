@@ -66,8 +66,15 @@ def test_tables_have_the_values_of_results(results_folder: Path, site: Path) -> 
 
 def test_downloads_are_the_results(results_folder: Path, site: Path) -> None:
     folder, original = site / "files" / "capitals-fair", results_folder / "fair"
-    for name in ("results.json", "per_query.parquet"):
-        assert (folder / name).read_bytes() == (original / name).read_bytes()
+    table = (folder / "per_query.parquet").read_bytes()
+    assert table == (original / "per_query.parquet").read_bytes()
+    downloaded, expected = bh.Results.load(folder), bh.Results.load(original)
+    assert downloaded.summary() == expected.summary()
+    (origin,) = downloaded.provenance.collection.origins
+    (original_origin,) = expected.provenance.collection.origins
+    assert origin.sha256 == original_origin.sha256
+    # The folders of this machine are private.
+    assert origin.file == "/".join(("path/to", *Path(original_origin.file).parts[-2:]))
     assert sorted(path.name for path in folder.iterdir()) == [
         "per_query.parquet", "results.json", "runs", "summary.csv",
     ]  # fmt: skip

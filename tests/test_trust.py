@@ -1,25 +1,37 @@
 """What strangers made may be opened: the promises of docs/trust.md, one test for each."""
 
+import csv
 import json
+import os
+import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from huggingface_hub import get_token
 
 import beir_hybrid as bh
 from beir_hybrid.collection import Collection
-from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.errors import BadData, BadOption, UnknownName
 from beir_hybrid.pyserini.index import build_index
 from beir_hybrid.pyserini.search import search_index
 from beir_hybrid.results.provenance import Timing
 from beir_hybrid.results.request import DatasetRequest, Request
+from beir_hybrid.text import find_control_characters
+from beir_hybrid.training.job import TrainingJob
 from tests.boards import build_capitals, evaluate_system
+from tests.leaderboard_fixtures import read_files
+from tests.models import static_model
 from tests.test_cli_evaluate import RunCli, data_options, model_folder, run_cli
+from tests.test_reproduce import write_data
+from tests.test_rerank import make_cross_encoder
+from tests.training_run import make_groups
 
 __all__ = ["data_options", "model_folder", "run_cli"]
 
+ROOT = Path(bh.__file__).parent
 EVIL = """
 from pathlib import Path
 from typing import Any
@@ -230,3 +242,201 @@ def test_records_of_trainings_need_a_flag(results: bh.Results, tmp_path: Path) -
 def test_results_without_a_request_have_no_texts(results: bh.Results, tmp_path: Path) -> None:
     bare = replace(results, timing=Timing(request=Request()))
     assert "Hauptstadt" not in read_site(bh.leaderboard(bare, tmp_path / "site").parent)
+
+
+CONTROLS = "\x1b[31m\x9b2J\x07\r\u202e\x1b]0;title\x07"
+
+
+def is_plain(text: str) -> bool:
+    """Return whether a text holds no control characters and no marks of direction."""
+    return not find_control_characters(text, "\n")
+
+
+def rename(results: bh.Results, name: str) -> bh.Results:
+    """Return results in which every text that a stranger can choose has control characters."""
+    provenance = results.provenance
+    model = replace(provenance.model, name=f"{name}{CONTROLS}")
+    collection = replace(provenance.collection, name=f"data{CONTROLS}", caveat=f"note{CONTROLS}")
+    versions = {f"tool{CONTROLS}": f"1{CONTROLS}"}
+    return replace(
+        results,
+        provenance=replace(provenance, model=model, collection=collection, versions=versions),
+    )
+
+
+@pytest.fixture
+def hostile_folders(results: bh.Results, tmp_path: Path) -> list[Path]:
+    """Give two folders of results whose names and caveats control a terminal."""
+    return [rename(results, name).save(tmp_path / f"{name}{CONTROLS}") for name in ("=a", "b")]
+
+
+@pytest.mark.parametrize("form", ["table", "markdown", "latex", "csv", "json"])
+def test_results_control_no_terminal(
+    hostile_folders: list[Path], run_cli: RunCli, form: str
+) -> None:
+    outcome = run_cli("compare", *hostile_folders, "--format", form, "--measures", "AP")
+    assert outcome.code == 0
+    assert "=a" in outcome.out
+    assert is_plain(outcome.out + outcome.err)
+    if form == "csv":
+        assert not re.search(r"(^|,)\"?[=+@]", outcome.out, re.MULTILINE)
+
+
+def test_messages_control_no_terminal(
+    hostile_folders: list[Path], tmp_path: Path, run_cli: RunCli
+) -> None:
+    folder = hostile_folders[0]
+    outcomes = [
+        run_cli("reproduce", folder),
+        run_cli("leaderboard", folder, "--output", tmp_path / f"site{CONTROLS}"),
+        run_cli("leaderboard", tmp_path / f"none{CONTROLS}", "--output", tmp_path / "site"),
+        run_cli("--debug", "compare", tmp_path / f"none{CONTROLS}", folder),
+        run_cli("plot", "matrix", folder, "--output", tmp_path / f"plot{CONTROLS}.svg"),
+        run_cli("search", folder, "w1"),
+    ]
+    for outcome in outcomes:
+        assert outcome.out + outcome.err
+        assert is_plain(outcome.out + outcome.err)
+    (folder / "runs").symlink_to(tmp_path)
+    outcome = run_cli("leaderboard", folder, "--output", tmp_path / "linked")
+    assert "is a symbolic link" in outcome.err  # in the log
+    assert is_plain(outcome.err)
+
+
+def test_datasets_control_no_terminal(
+    data_options: list[str], model_folder: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    name = ["-o", f"name=mine{CONTROLS}"]
+    for outcome in (
+        run_cli("datasets", "fetch", "jsonl", *data_options[2:], *name),
+        run_cli("evaluate", model_folder, *data_options, *name, "--measures", "AP"),
+        run_cli("encode", model_folder, *data_options, *name),
+        run_cli("index", model_folder, *data_options, *name, "--output", tmp_path / "x\x1b"),
+    ):
+        assert (outcome.code, is_plain(outcome.out + outcome.err)) == (0, True)
+
+
+def test_commands_print_through_one_function() -> None:
+    for path in (ROOT / "cli").glob("*.py"):
+        text = path.read_text("utf-8")
+        allowed = 1 if path.name == "printing.py" else 0
+        assert text.count("typer.echo(") == text.count(" print(") == allowed, path
+
+
+def test_summaries_of_a_board_hold_no_formulas(results: bh.Results, tmp_path: Path) -> None:
+    site = bh.leaderboard(rename(results, "=1+1"), tmp_path / "site").parent
+    (path,) = site.rglob("summary.csv")
+    cells = [cell for row in csv.reader(path.read_text("utf-8").splitlines()) for cell in row]
+    assert not [cell for cell in cells if re.match(r"\s*[=+@]", cell)]
+
+
+TOKEN = "hf_aVerySecretToken"  # noqa: S105 - nobody's
+
+
+def find_token(folder: Path) -> list[Path]:
+    """Return the files below a folder that hold the token."""
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return [path for path in files if TOKEN.encode() in path.read_bytes()]
+
+
+@pytest.mark.parametrize("command", ["train", "ablate"])
+def test_a_token_reaches_no_file(
+    command: str, model_folder: Path, tmp_path: Path, run_cli: RunCli,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    pytest.importorskip("accelerate", reason="the trainer needs it: the extra 'train'")
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    path = tmp_path / "groups.jsonl"
+    path.write_text("".join(f"{json.dumps(group)}\n" for group in make_groups(16)))
+    dev = write_data(tmp_path / "dev.jsonl", ["de", "en"])
+    tests = ["--test", dev, "--strategy", "x-y", "--seed", "1"] if command == "ablate" else []
+    outcome = run_cli(
+        command, model_folder, "--train", path, "--output", tmp_path / "out", *tests,
+        "--max-steps", "2", "--per-device-train-batch-size", "4", "--save-strategy", "steps",
+        "--save-steps", "1", "--use-cpu", "--report-to", "none", "--hub-token", TOKEN,
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    checkpoints = list((tmp_path / "out").rglob("training_args.bin"))
+    assert bool(checkpoints) == (command == "train")  # `ablate` removes them
+    assert find_token(tmp_path) == []
+    assert TOKEN not in outcome.out + outcome.err
+    assert "HF_TOKEN" not in os.environ
+
+
+def test_a_token_reaches_the_client_of_the_hub(
+    model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("accelerate", reason="the trainer needs it: the extra 'train'")
+    monkeypatch.setenv("HF_TOKEN", "another")
+    tokens = []
+    monkeypatch.setattr(TrainingJob, "train", lambda *_: tokens.append(get_token()))
+    with pytest.raises(UnknownName):  # no model was saved
+        bh.train(
+            str(model_folder), bh.pairs_from_groups(make_groups(8)), tmp_path / "out",
+            hub_token=TOKEN,
+        )  # fmt: skip
+    assert tokens == [TOKEN]
+    assert get_token() == "another"
+
+
+def test_results_of_another_system_are_not_replaced(
+    model_folder: Path, data_options: list[str], tmp_path: Path, run_cli: RunCli
+) -> None:
+    out = tmp_path / "out"
+    line = ["evaluate", model_folder, *data_options, "--measures", "AP", "--output", out]
+    assert run_cli(*line, "--name", "one", "--runs").code == 0
+    saved = read_files(out)
+    data = ["-o", f"path={write_data(tmp_path / 'other.jsonl', ['de', 'en'])}"]
+    for words, message in (
+        (["--name", "two", "--runs"], "holds results of 'one', not of 'two'; name another folder"),
+        (["--name", "one", "--query-prompt", "w2 "], "holds results of 'one' with another prompts"),
+        (["--name", "one", "--no-normalize"], "holds results of 'one' with another normalize"),
+        (["--name", "one", *data], "holds results of 'one' on other data"),
+    ):
+        outcome = run_cli(*line, *words)
+        assert (outcome.code, outcome.out) == (2, "")  # before the evaluation
+        assert outcome.err.startswith(f"BadOption: {out} {message}")
+    run = out / "runs" / "en-all.trec"
+    outcome = run_cli("evaluate", "--run", run, *data_options, "--output", out)
+    assert "holds results of 'one', not of 'en-all'" in outcome.err
+    outcome = run_cli("bm25", *data_options, "--output", out)
+    assert "holds results of 'one', not of 'BM25'" in outcome.err
+    assert read_files(out) == saved
+    # Other measures of the same system replace the old ones.
+    assert run_cli(*line[:-4], "--measures", "RR", "--output", out, "--name", "one").code == 0
+    assert [str(measure) for measure in bh.Results.load(out).measures] == ["RR"]
+
+
+def test_results_with_another_reranker_are_not_replaced(
+    model_folder: Path, data_options: list[str], tmp_path: Path, run_cli: RunCli
+) -> None:
+    make_cross_encoder(tmp_path / "reranker")
+    line = ["evaluate", model_folder, *data_options, "--measures", "AP", "--depth", "2"]
+    out = ["--output", tmp_path / "out"]
+    assert run_cli(*line, *out).code == 0
+    outcome = run_cli(*line, *out, "--rerank", tmp_path / "reranker")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "with another reranks; name another folder" in outcome.err
+
+
+@pytest.mark.parametrize("name", ["plain", "it's $(mine)"])
+def test_a_board_tells_no_paths_of_this_machine(tmp_path: Path, name: str, run_cli: RunCli) -> None:
+    folder = tmp_path / name
+    static_model().save(str(folder / "model"))
+    make_cross_encoder(folder / "reranker")
+    data = ["--dataset", "jsonl", "-o", f"path={write_data(folder / 'data.jsonl', ['de', 'en'])}"]
+    line = ["evaluate", folder / "model", *data, "--measures", "AP", "--output"]
+    run_cli(*line, folder / "dense", "--runs")
+    run_cli(*line, folder / "reranked", "--rerank", folder / "reranker", "--depth", "2")
+    runs = [folder / "dense" / "runs" / f"{lang}-all.trec" for lang in ("de", "en")]
+    run_cli("evaluate", "--run", runs[0], "--run", runs[1], *data, "--output", folder / "runs")
+    names = ("dense", "reranked", "runs")
+    outcome = run_cli("leaderboard", *(folder / name for name in names), "--output",
+                      tmp_path / "site", "--local-files")  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    text = read_site(tmp_path / "site")
+    assert str(tmp_path) not in text
+    assert "w1" in text  # the texts are there
+    # Results that were downloaded are on the same data.
+    (dense, *_) = (tmp_path / "site" / "files").iterdir()
+    assert run_cli("compare", dense, folder / "runs").code == 0

@@ -126,6 +126,7 @@ def evaluate(
     else:
         if external.vectors is not None:
             system = read_vectors(external.vectors, collection)
+        results.check_system(*_describe_system(system, evaluation.name, ranking), collection)
         # Without --resume vectors go to a temporary store, and the cache stays as it is.
         with nullcontext() if evaluation.resume else tempfile.TemporaryDirectory() as store:
             values = evaluate_model(
@@ -138,6 +139,17 @@ def _load_model(model: str, options: Mapping[str, object]) -> object:
     from beir_hybrid.encoding import as_encoder
 
     return as_encoder(model, **options)
+
+
+def _describe_system(system: Any, name: str, ranking: RankingOptions) -> tuple[str, dict[str, Any]]:
+    """Return a system's name in results, and the facts by which it differs from others."""
+    from beir_hybrid.evaluation.vectors import CollectionVectors, name_model
+
+    if isinstance(system, CollectionVectors):
+        default_name, fingerprint = system.model.name, system.model.fingerprint
+    else:
+        default_name, fingerprint = name_model(system), system.fingerprint
+    return name or default_name, {**fingerprint, "reranks": ranking.rerank is not None}
 
 
 def _check_sources(

@@ -1,6 +1,7 @@
 """Arguments and options that several commands have: datasets, settings, measures and results."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -108,10 +109,20 @@ class ResultsOptions:
         if self.output is not None:
             check_writable(self.output / "results")
 
+    def check_system(self, name: str, facts: Mapping[str, object], data: "Collection") -> None:
+        """Raise an error, before all work, if the folder holds results of another system."""
+        if self.output is not None:
+            from beir_hybrid.results.replacement import check_same_system
+
+            check_same_system(self.output, name, facts, data)
+
     def show(self, results: "Results") -> None:
         """Print results, and save the results if there is a folder."""
         print_results(results, as_json=self.as_json)
         if self.output is not None:
+            from beir_hybrid.results.replacement import check_replaceable
+
+            check_replaceable(self.output, results)
             results.save(self.output)
             echo(f"saved in {self.output}")
 

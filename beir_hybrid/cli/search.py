@@ -95,6 +95,8 @@ def bm25(
     measures = parse_measure_names(ranking.measures)
     results.check()
     collection = load.load(dataset)
+    facts = {"kind": "bm25", "k1": ranking.k1, "b": ranking.b}
+    results.check_system(ranking.name, facts, collection)
     from beir_hybrid.pyserini.bm25 import bm25 as evaluate_bm25
 
     results.show(

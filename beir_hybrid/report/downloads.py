@@ -4,12 +4,17 @@ import csv
 import math
 import shutil
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from beir_hybrid.records import from_record, to_record
 from beir_hybrid.report.entries import Entry
 from beir_hybrid.report.plain_files import is_link, is_plain_file
 from beir_hybrid.results.estimate import Estimate
+from beir_hybrid.results.local_paths import hide_local_paths
+from beir_hybrid.results.provenance import Provenance
+from beir_hybrid.results.results import Results
 from beir_hybrid.results.storage import PER_QUERY, RESULTS, TIMING
 from beir_hybrid.text import make_cell
 
@@ -42,7 +47,7 @@ def write_downloads(entry: Entry, folder: Path) -> Downloads:
     folder.mkdir()
     files = []
     if entry.results is not None:
-        entry.results.save(folder)
+        _hide_paths(entry.results).save(folder)
         # Times and folders of this machine are private.
         for name in (TIMING, ".results.lock"):
             (folder / name).unlink()
@@ -64,6 +69,12 @@ def write_downloads(entry: Entry, folder: Path) -> Downloads:
         (folder / RUNS).mkdir(exist_ok=True)
         shutil.copyfile(path, folder / RUNS / path.name)
     return Downloads(files, [f"{RUNS}/{path.name}" for path in runs])
+
+
+def _hide_paths(results: Results) -> Results:
+    """Return results whose provenance names no folder of this machine."""
+    record = hide_local_paths(to_record(results.provenance))
+    return replace(results, provenance=from_record(Provenance, record, "provenance"))
 
 
 def find_runs_folder(entry: Entry) -> Path | None:

@@ -13,6 +13,7 @@ from beir_hybrid.report.mteb_entries import read_mteb_entries
 from beir_hybrid.report.page_names import add_number
 from beir_hybrid.report.plain_files import is_link, is_plain_file
 from beir_hybrid.report.recipes import describe_recipe
+from beir_hybrid.results.local_paths import hide_path
 from beir_hybrid.results.provenance import CollectionProvenance, Timing
 from beir_hybrid.results.results import Results
 from beir_hybrid.results.storage import NEW_TABLE, PER_QUERY, RESULTS, TIMING
@@ -108,7 +109,7 @@ def _make_entry(results: Results, path: Path | None, local_files: bool) -> Entry
         }
         has_images = any(SETTING_KINDS[kind].has_images for kind in results.summary())
         return Entry(
-            name=make_visible(results.model),
+            name=make_visible(hide_path(results.model)),
             source="results",
             benchmark=_make_benchmark(collection, has_images=has_images),
             summary=summary,
@@ -131,12 +132,12 @@ def _make_benchmark(collection: CollectionProvenance, *, has_images: bool) -> Be
         f"{collection.queries:,} queries",
         f"{collection.passages:,} passages",
         *([f"{collection.images:,} images"] if collection.images else []),
-        *(f"{name}: {value}" for name, value in collection.options.items()),
+        *(f"{name}: {hide_path(str(value))}" for name, value in collection.options.items()),
         *([f"licence: {collection.licence}"] if collection.licence else []),
         *([collection.caveat] if collection.caveat else []),
     ]
     return Benchmark(
-        name=escape_unprintable(collection.name),
+        name=escape_unprintable(hide_path(collection.name)),
         key=json.dumps(list(to_record(collection.identity).values()), sort_keys=True),
         languages=collection.languages,
         facts=tuple(facts),

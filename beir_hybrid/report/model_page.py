@@ -1,8 +1,8 @@
 """The content of a model's page: facts, heat maps, reproduction commands."""
 
 import math
+import shlex
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 
@@ -13,9 +13,8 @@ from beir_hybrid.report.entries import Entry
 from beir_hybrid.report.heat_maps import HeatMap, map_differences, map_values, subtract_row_means
 from beir_hybrid.report.reproduce import reproduce_commands
 from beir_hybrid.results.estimate import Matrix
+from beir_hybrid.results.local_paths import find_local_paths, hide_path
 from beir_hybrid.results.results import Results
-
-PLACEHOLDER = "path/to"  # stands for folders of this machine
 
 
 def list_facts(entry: Entry) -> list[tuple[str, str]]:
@@ -96,21 +95,18 @@ def list_commands(results: Results) -> tuple[list[str], str]:
     Folders of this machine are private, so `PLACEHOLDER` stands for them.
     """
     try:
-        lines = reproduce_commands(results)
+        lines, obstacle = reproduce_commands(results), ""
     except BadOption as error:
-        return [], str(error)
-    for path in sorted(_find_local_paths(to_record(results.timing.request)), key=len, reverse=True):
-        public = "/".join((PLACEHOLDER, *Path(path).parts[-2:]))
-        lines = [line.replace(path, public) for line in lines]
-    return lines, ""
-
-
-def _find_local_paths(request: object) -> set[str]:
-    """Return the absolute paths within a record of a request."""
-    if isinstance(request, dict | list):
-        parts = request.values() if isinstance(request, dict) else request
-        return {path for part in parts for path in _find_local_paths(part)}
-    is_path = isinstance(request, str) and Path(request).is_absolute()
-    if is_path and len(Path(str(request)).parts) > 2:  # noqa: PLR2004 - a folder in the root is not worth hiding
-        return {str(request)}
-    return set()
+        lines, obstacle = [], str(error)
+    paths = find_local_paths(to_record(results.timing.request))
+    # A command has a path as it is, or quoted.
+    forms = {path: hide_path(path) for path in paths}
+    forms |= {
+        shlex.quote(path)[1:-1]: shlex.quote(hide_path(path))[1:-1]
+        for path in paths
+        if shlex.quote(path) != path
+    }
+    for form in sorted(forms, key=len, reverse=True):
+        lines = [line.replace(form, forms[form]) for line in lines]
+        obstacle = obstacle.replace(form, forms[form])
+    return lines, obstacle

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from beir_hybrid.records import from_record, read_json
 from beir_hybrid.report.plain_files import is_plain_file
+from beir_hybrid.results.local_paths import hide_path
 from beir_hybrid.results.results import Results
 
 _RECORD = "training.json"  # of `bh.train`, beside the model; `bh.ablate` writes it under runs
@@ -30,7 +31,7 @@ def describe_recipe(results: Results, folder: Path | None, *, local_files: bool 
     if record is not None:
         parts = [_describe_training(record), *parts]
     if reranker := results.provenance.reranker:
-        parts.append(f"reranked by {reranker.name}")
+        parts.append(f"reranked by {hide_path(reranker.name)}")
     return "; ".join(part for part in parts if part)
 
 

@@ -22,7 +22,7 @@ from beir_hybrid.report.entry_files import ResultsOrPath, read_entries
 from beir_hybrid.report.hard_groups import HardGroup, find_hard_groups
 from beir_hybrid.report.index_page import PairLink, Section, build_index, embed_svg
 from beir_hybrid.report.local_collection import find_local_collection
-from beir_hybrid.report.model_page import PLACEHOLDER, build_heat_maps, list_commands, list_facts
+from beir_hybrid.report.model_page import build_heat_maps, list_commands, list_facts
 from beir_hybrid.report.page_tables import (
     build_bias_table,
     build_language_table,
@@ -31,6 +31,7 @@ from beir_hybrid.report.page_tables import (
 )
 from beir_hybrid.report.templating import load_templates
 from beir_hybrid.report.top_passages import TOP
+from beir_hybrid.results.local_paths import PLACEHOLDER
 from beir_hybrid.results.render import list_notes
 
 if TYPE_CHECKING:

@@ -1,8 +1,9 @@
 """The provenance of results: model, collection and settings that values depend on, and timing."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from pathlib import PurePath
 from typing import Any
 
 from beir_hybrid._version import __version__
@@ -63,14 +64,23 @@ class CollectionProvenance:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What has to be equal for results to be on one collection, by its key in JSON."""
+        """What has to be equal for results to be on one collection, by its key in JSON.
+
+        Of local files the name counts: copies may lie anywhere, and pages hide their folders.
+        """
+        origins = [replace(origin, file=_name_file(origin.file)) for origin in self.origins]
         return {
             "name": self.name,
             "languages": self.languages,
             "options": self.options,
             "title_policy": self.title_policy,
-            "provenance": self.origins,
+            "provenance": tuple(origins),
         }
+
+
+def _name_file(file: str) -> str:
+    """Return the address of a file, or the name of a local one."""
+    return file if "://" in file else PurePath(file).name
 
 
 @dataclass(frozen=True)
