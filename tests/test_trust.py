@@ -15,6 +15,7 @@ from huggingface_hub import get_token
 import beir_hybrid as bh
 from beir_hybrid.collection import Collection
 from beir_hybrid.errors import BadData, BadOption, UnknownName
+from beir_hybrid.integrity import read_sealed_json, write_sealed_json
 from beir_hybrid.pyserini.index import build_index
 from beir_hybrid.pyserini.search import search_index
 from beir_hybrid.results.provenance import Timing
@@ -67,11 +68,11 @@ def index(model_folder: Path, data_options: list[str], tmp_path: Path) -> Path:
 
 
 def change_manifest(index: Path, name: object, **options: object) -> None:
-    """Write another model into the manifest of an index."""
+    """Write another model into the manifest of an index, as a stranger could."""
     path = index / "manifest.json"
-    manifest = json.loads(path.read_text("utf-8"))
+    manifest = read_sealed_json(path, "")
     manifest["model"] |= {"name": str(name), "options": options}
-    path.write_text(json.dumps(manifest), "utf-8")
+    write_sealed_json(path, manifest)
 
 
 def test_an_index_cannot_trust_code(
@@ -95,7 +96,7 @@ def test_an_index_cannot_trust_code(
     "option", [{"cache_folder": "elsewhere"}, {"device": {}}, {"batch_size": [1]}]
 )
 def test_an_index_sets_options_of_a_list_only(index: Path, option: dict[str, object]) -> None:
-    name = json.loads((index / "manifest.json").read_text("utf-8"))["model"]["name"]
+    name = read_sealed_json(index / "manifest.json", "")["model"]["name"]
     change_manifest(index, name, **option)
     with pytest.raises(BadOption, match=r"manifest\.json sets"):
         search_index(index, "w1")
@@ -117,9 +118,9 @@ def test_the_model_of_an_index_is_no_folder_that_came_with_it(
 
 def test_an_index_gives_no_trust_to_a_dataset(index: Path) -> None:
     path = index / "manifest.json"
-    manifest = json.loads(path.read_text("utf-8"))
+    manifest = read_sealed_json(path, "")
     manifest["dataset"]["options"]["trust_remote_code"] = "true"
-    path.write_text(json.dumps(manifest), "utf-8")
+    write_sealed_json(path, manifest)
     with pytest.raises(BadOption, match="only the command line can give it"):
         search_index(index, "w1")
 
