@@ -1,5 +1,6 @@
 """Resuming a killed training gives the result of an uninterrupted one."""
 
+import errno
 import json
 import os
 import shutil
@@ -14,6 +15,8 @@ import numpy as np
 import pytest
 
 import beir_hybrid as bh
+from beir_hybrid.errors import BadData, NotReadable
+from beir_hybrid.integrity import write_sealed_json
 from beir_hybrid.training.train import train
 from tests.models import static_model
 from tests.test_train import SMALL, flatten_weights, make_collection, save_model
@@ -32,7 +35,7 @@ def train_and_read(folder: Path, **options: Any) -> dict[str, Any]:
     model = train(static_model(), bh.pairs_from_groups(make_groups(42)), folder, **options)
     record = json.loads((folder / "training.json").read_text())
     batches = (folder / "batches.jsonl").read_text()
-    card = (folder / "model" / "README.md").read_text("utf-8").partition("## Hybrid batch")[2]
+    card = (folder / "model" / "README.md").read_text("utf-8")
     return {name: record[name] for name in ("steps", "epochs", "best", "audit")} | {
         "drawn": batches, "card": card, "weights": flatten_weights(model).tolist(),
     }  # fmt: skip
@@ -43,7 +46,7 @@ def simulate_kill(folder: Path, *, after: int) -> None:
     shutil.rmtree(folder / "model")
     record = json.loads((folder / "training.json").read_text())
     begun = {name: record[name] for name in ("recipe", "model")}
-    (folder / "training.json").write_text(json.dumps(begun))
+    write_sealed_json(folder / "training.json", begun)
     for checkpoint in (folder / "checkpoints").glob("checkpoint-*"):
         if int(checkpoint.name.partition("-")[2]) > after:
             shutil.rmtree(checkpoint)
@@ -113,16 +116,94 @@ def test_killed_process_is_resumed(tmp_path: Path) -> None:
     ).read_text()
 
 
-def test_a_damaged_checkpoint_is_skipped(tmp_path: Path) -> None:
-    pairs, options = (
-        bh.pairs_from_groups(make_groups(42)),
-        SMALL | {"max_steps": 9, "save_steps": 3},
-    )
-    uninterrupted = train(static_model(), pairs, tmp_path / "out", **options)
+CHECKPOINTED: dict[str, Any] = SMALL | {"max_steps": 9, "save_steps": 3, "save_total_limit": 3}
+
+
+def train_checkpointed(folder: Path) -> np.ndarray:
+    """Train for 9 steps with checkpoints at 3, 6 and 9; return the weights."""
+    pairs = bh.pairs_from_groups(make_groups(42))
+    return flatten_weights(train(static_model(), pairs, folder, **CHECKPOINTED))
+
+
+def zero_page(path: Path) -> None:
+    content = path.read_bytes()
+    path.write_bytes(content[:-64] + bytes(64))
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "optimizer.pt", "rng_state.pth"])
+def test_training_goes_on_from_the_checkpoint_before_a_damaged_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, file: str
+) -> None:
+    uninterrupted = train_checkpointed(tmp_path / "out")
     shutil.rmtree(tmp_path / "out" / "model")
-    last = tmp_path / "out" / "checkpoints" / "checkpoint-9" / "model.safetensors"
-    last.write_bytes(last.read_bytes()[:-9])
-    resumed = train(static_model(), pairs, tmp_path / "out", **options)
-    np.testing.assert_allclose(flatten_weights(resumed), flatten_weights(uninterrupted), atol=1e-6)
+    checkpoints = tmp_path / "out" / "checkpoints"
+    zero_page(checkpoints / "checkpoint-9" / file)
+    zero_page(checkpoints / "checkpoint-6" / "trainer_state.json")
+    resumed = train_checkpointed(tmp_path / "out")
+    np.testing.assert_array_equal(resumed, uninterrupted)
+    assert f"checkpoint-9/{file} is damaged: its checksum is another" in caplog.text
+    assert caplog.text.count(f"; the training goes on from {checkpoints / 'checkpoint-3'}") == 2
     lines = (tmp_path / "out" / "batches.jsonl").read_text().splitlines()
     assert [json.loads(line)["step"] for line in lines] == list(range(1, 10))
+
+
+def test_training_starts_anew_where_no_checkpoint_is_sound(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    uninterrupted = train_checkpointed(tmp_path / "out")
+    shutil.rmtree(tmp_path / "out" / "model")
+    for checkpoint in (tmp_path / "out" / "checkpoints").iterdir():
+        (checkpoint / "optimizer.pt").unlink()
+    np.testing.assert_array_equal(train_checkpointed(tmp_path / "out"), uninterrupted)
+    assert caplog.text.count("; the training goes on from the start") == 3
+
+
+def test_a_checkpoint_whose_best_is_damaged_is_not_used(tmp_path: Path) -> None:
+    options = DIVERGING | {
+        "dev": bh.DevSet(make_collection(), patience=2), "load_best_model_at_end": True,
+    }  # fmt: skip
+    outcome = train_and_read(tmp_path, **options)
+    best = tmp_path / "checkpoints" / f"checkpoint-{outcome['best']['step']}"
+    shutil.rmtree(tmp_path / "model")
+    zero_page(best / "model.safetensors")
+    assert train_and_read(tmp_path, **options) == outcome
+
+
+def test_no_checkpoint_is_removed_that_the_system_refuses_to_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_checkpointed(tmp_path / "out")
+    shutil.rmtree(tmp_path / "out" / "model")
+
+    def refuse(path: Path) -> str:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("beir_hybrid.integrity.compute_checksum", refuse)
+    with pytest.raises(NotReadable, match=r"cannot read .*: Permission denied"):
+        train_checkpointed(tmp_path / "out")
+    names = [path.name for path in (tmp_path / "out" / "checkpoints").iterdir()]
+    assert sorted(names) == ["checkpoint-3", "checkpoint-6", "checkpoint-9"]
+
+
+def test_a_damaged_model_is_not_called_trained(tmp_path: Path) -> None:
+    uninterrupted = train_checkpointed(tmp_path / "out")
+    card = tmp_path / "out" / "model" / "README.md"
+    card.write_text("Cards are for people to edit.")
+    np.testing.assert_array_equal(train_checkpointed(tmp_path / "out"), uninterrupted)
+    zero_page(tmp_path / "out" / "model" / "model.safetensors")
+    message = "model.safetensors is damaged: .*; remove .*/out/model and train again, which goes on"
+    with pytest.raises(BadData, match=message):
+        train_checkpointed(tmp_path / "out")
+    shutil.rmtree(tmp_path / "out" / "model")
+    np.testing.assert_array_equal(train_checkpointed(tmp_path / "out"), uninterrupted)
+
+
+def test_lines_of_batches_are_drawn_anew(tmp_path: Path) -> None:
+    train_checkpointed(tmp_path / "out")
+    lines = (tmp_path / "out" / "batches.jsonl").read_text()
+    record = json.loads((tmp_path / "out" / "training.json").read_text())
+    shutil.rmtree(tmp_path / "out" / "model")
+    (tmp_path / "out" / "batches.jsonl").write_text(lines.replace("1", "3"))
+    train_checkpointed(tmp_path / "out")
+    assert (tmp_path / "out" / "batches.jsonl").read_text() == lines
+    assert json.loads((tmp_path / "out" / "training.json").read_text())["audit"] == record["audit"]

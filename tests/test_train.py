@@ -128,7 +128,7 @@ def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:
         with pytest.raises(BadOption, match=f"another {key}.*; name another folder"):
             train_changed()
     (tmp_path / "out" / "training.json").write_text("{")
-    with pytest.raises(BadData, match=r"training.json is damaged"):
+    with pytest.raises(BadData, match=r"training.json is not JSON"):
         train(start, pairs, tmp_path / "out", max_steps=3, **SMALL)
     (tmp_path / "out" / "training.json").unlink()
     with pytest.raises(BadOption, match="holds something else than a training"):
@@ -368,6 +368,12 @@ def test_ablate_equals_single_trainings_and_resumes(tmp_path: Path) -> None:
     modification_time = (run_folder / "training.json").stat().st_mtime_ns
     trials = run(["x-x-mono", "hybrid:alpha=0.4"], (1, 2))
     assert (run_folder / "training.json").stat().st_mtime_ns == modification_time
+    # Damaged results are made again.
+    stored_results = tmp_path / "out" / "results" / "small" / "x-x-mono-1" / "per_query.parquet"
+    content = stored_results.read_bytes()
+    stored_results.write_bytes(content[:-1])
+    assert run(["x-x-mono"], (1,))[0].results.summary() == trials[0].results.summary()
+    assert stored_results.read_bytes() == content
     # Each equals a single training and evaluation.
     for trial in trials:
         strategy = trial.strategy.replace("-alpha", ":alpha")

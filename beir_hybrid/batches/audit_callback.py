@@ -32,7 +32,7 @@ class BatchAuditCallback(TrainerCallback):
     A line of JSON a step goes to a file: numbers of batches by kind, of rows by source and by the
     languages of query and passage. Their sums so far go to the trainer's logs, and so to W&B and
     TensorBoard, as ``drawn/batches/mono`` and the like, but not to the terminal, where a summary
-    stands at the end. A training that goes on from a checkpoint goes on with its file.
+    stands at the end. A training that goes on from a checkpoint writes the lines before it anew.
 
     Parameters
     ----------
@@ -78,7 +78,7 @@ class BatchAuditCallback(TrainerCallback):
         control: TrainerControl,
         **context: Any,
     ) -> None:
-        """Find the sampler, and the lines that were written before the checkpoint."""
+        """Find the sampler, and write the lines of the steps before the checkpoint."""
         sampler = context["train_dataloader"].batch_sampler
         while sampler is not None and not isinstance(sampler, HybridBatchSampler):
             sampler = getattr(sampler, "batch_sampler", None)
@@ -92,11 +92,11 @@ class BatchAuditCallback(TrainerCallback):
         if not state.is_world_process_zero:
             return
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        steps = list(_read_steps(self.path, state.global_step)) if state.global_step else []
-        with atomic_file(self.path) as temporary:
-            temporary.write_text("".join(line for line, _ in steps), "utf-8")
-        for _, counts in steps:
-            self.counts.add(counts)
+        with atomic_file(self.path) as temporary, temporary.open("w", encoding="utf-8") as file:
+            steps = self._draw_steps(state.global_step, args.gradient_accumulation_steps)
+            for step, counts in enumerate(steps, start=1):
+                file.write(_format_line(step, counts))
+                self.counts.add(counts.to_dict())
         self._file = self.path.open("a", encoding="utf-8", buffering=1)
 
     def on_epoch_begin(self, *_args: object, **_context: object) -> None:
@@ -131,8 +131,7 @@ class BatchAuditCallback(TrainerCallback):
         """Count a batch, and write the step's line."""
         self._count_next()
         if self._file:
-            line = {"step": state.global_step, **self._step_counts.to_dict()}
-            self._file.write(json.dumps(line) + "\n")
+            self._file.write(_format_line(state.global_step, self._step_counts))
 
     def on_log(
         self,
@@ -171,6 +170,20 @@ class BatchAuditCallback(TrainerCallback):
         self.counts.add(counts)
         self._place += 1
 
+    def _draw_steps(self, n_steps: int, batches_per_step: int) -> Iterator[BatchCounts]:
+        """Yield the counts of the first steps, from the sampler: a file of them may be damaged."""
+        sampler, step, past_epoch = self._get_sampler(), 0, 0
+        epoch = sampler.epoch
+        while step < n_steps:
+            sampler.set_epoch(past_epoch)
+            batches = sampler.batches()
+            for start in range(0, len(batches), batches_per_step)[: n_steps - step]:
+                part = batches[start : start + batches_per_step]
+                yield count_batches(part, sampler.pairs, sampler.world_size)
+                step += 1
+            past_epoch += 1
+        sampler.set_epoch(epoch)
+
     def _get_sampler(self) -> HybridBatchSampler:
         if self._sampler is None:
             raise RuntimeError("the training has not begun")
@@ -187,16 +200,5 @@ class _SumHider(TrainerCallback):
             del logs[name]
 
 
-def _read_steps(path: Path, last_step: int) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the lines up to a step with their counts; a line cut short ends them."""
-    if not path.exists():
-        return
-    for line in path.read_text("utf-8", errors="replace").splitlines(keepends=True):
-        try:
-            counts = json.loads(line)
-            if not line.endswith("\n") or counts["step"] > last_step:
-                return
-            BatchCounts().add(counts)
-        except (ValueError, KeyError, TypeError):  # cut short, or damaged: the rest is lost
-            return
-        yield line, counts
+def _format_line(step: int, counts: BatchCounts) -> str:
+    return json.dumps({"step": step, **counts.to_dict()}) + "\n"

@@ -109,6 +109,11 @@ class HybridEvaluator(BaseEvaluator):
         self.store_metrics_in_model_card_data(model, metrics, int(epoch), steps)
         return metrics
 
+    def list_values(self) -> list[str]:
+        """Return the names of all values that a call may return, in their order."""
+        names = [f"{kind}_{measure}" for kind in self.kinds for measure in self.measures]
+        return [f"{self.name}_{name}" for name in names]
+
     def get_config_dict(self) -> dict[str, Any]:
         """Return the facts that the model card shows of the evaluator."""
         return {"collection": self.collection.name, "settings": list(self.kinds)}

@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING, Any
 from ir_measures import AP, Measure, R
 
 from beir_hybrid.errors import MissingExtra
-from beir_hybrid.files import atomic_file, atomic_folder, file_lock
+from beir_hybrid.files import atomic_folder, file_lock
+from beir_hybrid.integrity import read_sealed_json
 from beir_hybrid.measures.language_preference import LanguagePreference
 from beir_hybrid.measures.rank_distance import RankDistance
 from beir_hybrid.measures.same_language_share import SameLanguageShare
 from beir_hybrid.results.estimate import Estimate
 from beir_hybrid.results.render import format_value
 from beir_hybrid.results.results import Results
+from beir_hybrid.results.stamp import load_stamped, save_stamped
 from beir_hybrid.sources import load
 
 if TYPE_CHECKING:
@@ -118,7 +120,7 @@ def list_notes(results: Mapping[str, Results], output: str | Path) -> list[str]:
     """Return the lines below the table: sizes, caveats, and the files to open next."""
     folder, best = Path(output), choose_best(results)
     collection = next(iter(results.values())).provenance.collection
-    record = json.loads((folder / MODELS / best / "training.json").read_text("utf-8"))
+    record = read_sealed_json(folder / MODELS / best / "training.json", "remove its folder")
     arguments = record["recipe"]["arguments"]
     page = (folder / SITE / "index.html").resolve().as_uri()
     return [
@@ -212,21 +214,18 @@ class _Demonstration:
             "tokens": _VOCABULARY_SIZE, "dim": _DIM,
             "measures": [str(measure) for measure in MEASURES],
         })  # fmt: skip
-        stamp = place / "made.json"  # everything on which the results depend
-        is_done = stamp.is_file() and stamp.read_text("utf-8") == key
-        if not is_done:
+        results = load_stamped(place, key)
+        if results is None:
             self._train_encoder(strategy)
         begin_stage(f"evaluating {strategy}")
-        if is_done:
-            return Results.load(place)
+        if results is not None:
+            return results
         results = evaluate(
             self.folder / MODELS / strategy / MODEL, self.test, measures=MEASURES, name=strategy,
             runs=place / "runs", depth=_DEPTH, store=self.folder / "embeddings", device="cpu",
             batch_size=256,
         )  # fmt: skip
-        results.save(place)
-        with atomic_file(stamp) as temporary:
-            temporary.write_text(key, "utf-8")
+        save_stamped(results, place, key)
         return results
 
     def _train_encoder(self, strategy: str) -> None:

@@ -19,10 +19,11 @@ from beir_hybrid.collection import Collection
 from beir_hybrid.collection.setting import KindName
 from beir_hybrid.errors import BadOption
 from beir_hybrid.evaluation.evaluate import evaluate
-from beir_hybrid.files import atomic_file, file_lock
+from beir_hybrid.files import file_lock
 from beir_hybrid.pairs.joining import join_pairs
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs
 from beir_hybrid.results.results import Results
+from beir_hybrid.results.stamp import load_stamped, save_stamped
 from beir_hybrid.text import split_words
 from beir_hybrid.training.record import CHECKPOINTS, hash_collection
 from beir_hybrid.training.variants import FIXED_OPTIONS, Variant, parse_variant
@@ -235,18 +236,14 @@ class _Evaluation:
         if self.kinds is not None:
             key["settings"] = self.kinds
         text = json.dumps(key)
-        stamp = folder / "made.json"  # the results themselves hold no checksum of the texts
         with file_lock(folder):
-            if stamp.exists() and stamp.read_text("utf-8") == text:
-                return Results.load(folder)
+            if (stored_results := load_stamped(folder, text)) is not None:
+                return stored_results
             # The model is evaluated once, so its embeddings are not kept.
             with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as store:
                 results = evaluate(
                     make_encoder(), collection, measures=self.measures, settings=self.kinds,
                     store=store, name=folder.name,
                 )  # fmt: skip
-            stamp.unlink(missing_ok=True)
-            results.save(folder)
-            with atomic_file(stamp) as temporary:
-                temporary.write_text(text, "utf-8")
+            save_stamped(results, folder, text)
         return results

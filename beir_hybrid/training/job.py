@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 from beir_hybrid.batches.audit import BatchCounts
 from beir_hybrid.batches.audit_callback import BatchAuditCallback
@@ -15,24 +15,29 @@ from beir_hybrid.batches.strategies import Strategy
 from beir_hybrid.encoding.model_inputs import reads_images
 from beir_hybrid.encoding.sentence_transformer import SentenceTransformerEncoder
 from beir_hybrid.errors import BadData, BadOption, BeirHybridError, MissingExtra, NotWritable
+from beir_hybrid.evaluation.evaluator import HybridEvaluator
 from beir_hybrid.files import atomic_folder, explain_write_errors, file_lock
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs
 from beir_hybrid.progress import hide_progress_bars
+from beir_hybrid.training.checkpoints import (
+    STATE,
+    ChecksumCallback,
+    find_sound_checkpoint,
+    is_final_checkpoint,
+)
 from beir_hybrid.training.default_arguments import add_dev_arguments, list_machine_arguments
 from beir_hybrid.training.dev_set import Criterion, DevSet
 from beir_hybrid.training.lora import add_lora, merge_lora, save_lora
 from beir_hybrid.training.loss import HybridContrastiveLoss
+from beir_hybrid.training.model_card import add_card_section, settle_card
 from beir_hybrid.training.record import (
     ADAPTER,
     BATCHES,
     CHECKPOINTS,
     MODEL,
-    STATE,
     Recipe,
-    find_last_checkpoint,
-    format_card_section,
-    is_final_checkpoint,
     is_finished,
+    record_model,
     summarize_training,
     write_record,
 )
@@ -46,6 +51,7 @@ if TYPE_CHECKING:
     )
     from transformers import TrainerCallback
 
+T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 _QUERY_COLUMNS = ("anchor", "translation")
@@ -129,7 +135,10 @@ class TrainingJob:
         if args.process_index == 0:
             write_record(self.output, {"recipe": recipe, "model": origin})
         start_time = time.perf_counter()
-        checkpoint = find_last_checkpoint(self.output / CHECKPOINTS)
+        needs_best = args.load_best_model_at_end
+        checkpoint = _decide_in_first_process(
+            lambda: find_sound_checkpoint(self.output / CHECKPOINTS, needs_best=needs_best), args
+        )
         if checkpoint is not None and is_final_checkpoint(checkpoint):
             _load_finished_training(trainer, audit, checkpoint)
         else:
@@ -147,6 +156,8 @@ class TrainingJob:
                 save_lora(model, self.output / ADAPTER)
             merge_lora(model)
         if args.process_index == 0:
+            evaluator = self.criterion if isinstance(self.criterion, HybridEvaluator) else None
+            settle_card(trainer, evaluator)
             self._save(record | summarize_training(trainer, audit.counts), recipe, audit.counts)
         trainer.accelerator.wait_for_everyone()
 
@@ -162,7 +173,7 @@ class TrainingJob:
             raise BadOption(
                 "mini_batch_size: a StaticEmbedding has no batches to cut; leave it out"
             )
-        callbacks: list[TrainerCallback] = []
+        callbacks: list[TrainerCallback] = [ChecksumCallback()]
         if self.dev is not None and self.dev.patience is not None:
             callbacks.append(EarlyStoppingCallback(self.dev.patience))
         has_dev_pairs = isinstance(self.criterion, ParallelPairs)
@@ -217,12 +228,11 @@ class TrainingJob:
     def _save(
         self, record: Mapping[str, object], recipe: Mapping[str, object], audit: BatchCounts
     ) -> None:
-        """Save the record, then the model; the model's folder appears complete or not at all."""
-        write_record(self.output, record)
+        """Save the model and the record; the model's folder appears complete or not at all."""
         with atomic_folder(self.output / MODEL) as folder:
             self.encoder.model.save_pretrained(str(folder))
-            card = folder / "README.md"
-            card.write_text(card.read_text("utf-8") + format_card_section(recipe, audit), "utf-8")
+            add_card_section(folder, recipe, audit)
+            write_record(self.output, {**record, "files": record_model(folder)})
 
 
 def _load_finished_training(
@@ -245,23 +255,24 @@ def _load_finished_training(
 
 
 def _decide_in_first_process(
-    decide: Callable[[], bool], args: "SentenceTransformerTrainingArguments"
-) -> bool:
+    decide: Callable[[], T], args: "SentenceTransformerTrainingArguments"
+) -> T:
     """Return the decision of the first process in all processes; raise its error in all."""
     if args.world_size == 1:
         return decide()
     from accelerate.utils import broadcast_object_list
 
-    messages: list[bool | BeirHybridError | None] = [None]
+    messages: list[Any] = [None]
     if args.process_index == 0:
         try:
             messages = [decide()]
         except BeirHybridError as error:
             messages = [error]
     broadcast_object_list(messages)
-    if isinstance(messages[0], BeirHybridError):
-        raise messages[0]
-    return bool(messages[0])
+    decision: T | BeirHybridError = messages[0]
+    if isinstance(decision, BeirHybridError):
+        raise decision
+    return decision
 
 
 @contextmanager

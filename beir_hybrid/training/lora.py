@@ -1,5 +1,6 @@
 """LoRA: add low-rank adapters to a model, save them, and merge them into its weights."""
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,6 +47,7 @@ def add_lora(model: "SentenceTransformer", options: Mapping[str, object]) -> Non
 def save_lora(model: "SentenceTransformer", folder: Path) -> None:
     """Save the adapters alone, in peft's format."""
     body: Any = model.transformers_model
+    shutil.rmtree(folder, ignore_errors=True)  # of a training killed before its model was saved
     with atomic_folder(folder) as temporary:
         body.save_pretrained(str(temporary))
 

@@ -1,4 +1,4 @@
-"""The files that a training writes: its record, checkpoints and model card section."""
+"""The record of a training: its recipe, what it took, and the checksums of its model."""
 
 import hashlib
 import json
@@ -16,9 +16,16 @@ from beir_hybrid.collection.arrays import to_numpy
 from beir_hybrid.encoding.fingerprint import hash_weights
 from beir_hybrid.encoding.sentence_transformer import SentenceTransformerEncoder
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.files import atomic_file
+from beir_hybrid.integrity import (
+    FileRecord,
+    read_sealed_json,
+    record_files,
+    verify_files,
+    write_sealed_json,
+)
 from beir_hybrid.pairs.labels import hash_texts
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs
+from beir_hybrid.training.model_card import CARD
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformerTrainer
@@ -26,7 +33,6 @@ if TYPE_CHECKING:
 _LIBRARIES = ("sentence-transformers", "transformers", "torch", "accelerate", "datasets")
 MODEL, RECORD, BATCHES, CHECKPOINTS = "model", "training.json", "batches.jsonl", "checkpoints"
 ADAPTER = "adapter"  # the LoRA weights in peft's format, beside the model they are merged into
-STATE = "trainer_state.json"  # of a checkpoint
 # Counts up when the batches of a seed change: a training is not resumed with other batches.
 SAMPLER_VERSION = 2
 # Arguments that change what is shown, where and how fast, but not the weights; and secrets.
@@ -124,24 +130,35 @@ def is_finished(output: Path, recipe: Mapping[str, object]) -> bool:
     """Return whether a folder has the finished training of a recipe.
 
     Raises `BadOption` if the folder belongs to another training or to something else, and `BadData`
-    if its record cannot be read.
+    if its record or its model is damaged.
     """
     path = output / RECORD
     if not any(_is_filled(output / name) for name in (MODEL, CHECKPOINTS)):
         return False  # nothing would be overwritten
     if not path.exists():
         raise BadOption(f"{output} holds something else than a training; name another folder")
+    record = read_sealed_json(path, "remove the folder, or name another")
     try:
-        record: dict[str, Any] = json.loads(path.read_text("utf-8"))
         differences = list(_list_differences(record["recipe"], recipe))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BadData(f"{path} is damaged; remove the folder, or name another") from error
+    except (KeyError, TypeError, AttributeError) as error:
+        raise BadData(f"{path} is of no training; remove the folder, or name another") from error
     if differences:
         raise BadOption(
             f"{output} is of a training with another {' and '.join(differences[:3])}; name another "
             "folder, or remove this one"
         )
-    return (output / MODEL).is_dir() and "steps" in record
+    if not (output / MODEL).is_dir() or "files" not in record:
+        return False
+    cure = f"remove {output / MODEL} and train again, which goes on from the last checkpoint"
+    verify_files(output / MODEL, record["files"], cure)
+    return True
+
+
+def record_model(folder: Path) -> dict[str, FileRecord]:
+    """Return the checksums of a model's files, but for its card, which people edit."""
+    paths = sorted(path for path in folder.rglob("*") if path.is_file())
+    names = [str(path.relative_to(folder)) for path in paths]
+    return record_files(folder, [name for name in names if name != CARD])
 
 
 def _is_filled(folder: Path) -> bool:
@@ -161,44 +178,9 @@ def _list_differences(old: Mapping[str, object], new: Mapping[str, object]) -> I
             yield name
 
 
-def find_last_checkpoint(folder: Path) -> str | None:
-    """Return the path of the last checkpoint that is complete, or None."""
-    for path in sorted(folder.glob("checkpoint-*"), key=_parse_step, reverse=True):
-        if _is_complete(path):
-            return str(path)
-    return None
-
-
-def is_final_checkpoint(checkpoint: str) -> bool:
-    """Return whether the trainer would have stopped here: no steps or no patience left."""
-    state = json.loads(Path(checkpoint, STATE).read_text("utf-8"))
-    control = state.get("stateful_callbacks", {}).get("TrainerControl", {})
-    return bool(control.get("args", {}).get("should_training_stop"))
-
-
-def _parse_step(checkpoint: Path) -> int:
-    number = checkpoint.name.rpartition("-")[2]
-    return int(number) if number.isdecimal() else -1
-
-
-def _is_complete(checkpoint: Path) -> bool:
-    from safetensors import SafetensorError, safe_open
-
-    try:  # the trainer writes this file last
-        json.loads((checkpoint / STATE).read_text("utf-8"))
-        for weights in checkpoint.rglob("*.safetensors"):
-            with safe_open(weights, "np"):  # compares the file's length with its header
-                pass
-    except (OSError, ValueError, SafetensorError):
-        return False
-    return True
-
-
 def write_record(output: Path, record: Mapping[str, object]) -> None:
     """Write ``training.json``."""
-    with atomic_file(output / RECORD) as temporary:
-        text = json.dumps(record, indent=2, ensure_ascii=False, default=str)
-        temporary.write_text(text, "utf-8")
+    write_sealed_json(output / RECORD, record)
 
 
 def summarize_training(trainer: "SentenceTransformerTrainer", audit: BatchCounts) -> dict[str, Any]:
@@ -219,24 +201,3 @@ def summarize_training(trainer: "SentenceTransformerTrainer", audit: BatchCounts
             **{name: version(name) for name in _LIBRARIES},
         },
     }
-
-
-def format_card_section(recipe: Mapping[str, object], audit: BatchCounts) -> str:
-    """Return the model card's section about the batches, in Markdown."""
-    inputs = {name: recipe[name] for name in ("strategy", "loss", "pairs")}
-    credit = (
-        f"Trained with beir-hybrid {__version__} "
-        "(hybrid batch training: Elmahdy, Lin and Ahmad, arXiv 2408.10536).\n"
-    )
-    # Names of sources and languages come from users: no fence in them may end the block.
-    contents, settings = (
-        text.replace("```", "~~~")
-        for text in (
-            "\n".join(audit.format_lines()),
-            json.dumps(inputs, indent=2, ensure_ascii=False),
-        )
-    )
-    return (
-        f"\n## Hybrid batch training\n\n{credit}\n```json\n{settings}\n```\n\n"
-        f"Contents of the batches:\n\n```text\n{contents}\n```\n"
-    )

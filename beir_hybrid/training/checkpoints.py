@@ -1,0 +1,88 @@
+"""Checkpoints of a training: record their checksums, and find the last one that is sound."""
+
+import json
+import logging
+import shutil
+from pathlib import Path
+from typing import Any
+
+from transformers import TrainerCallback, TrainerControl, TrainerState
+from transformers.training_args import TrainingArguments
+
+from beir_hybrid.errors import BadData
+from beir_hybrid.integrity import read_sealed_json, record_files, verify_files, write_sealed_json
+
+logger = logging.getLogger(__name__)
+
+CHECKSUMS = "checksums.json"  # of a checkpoint, written last
+STATE = "trainer_state.json"  # of a checkpoint
+_CURE = "it is not used"
+
+
+class ChecksumCallback(TrainerCallback):
+    """Writes the checksums of each checkpoint, without which it is not used."""
+
+    def on_save(
+        self,
+        args: TrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,  # noqa: ARG002 - the trainer's
+        **_context: Any,
+    ) -> None:
+        """Write the checksums of the checkpoint of this step, once all processes have saved."""
+        from accelerate import PartialState
+
+        PartialState().wait_for_everyone()
+        folder = Path(str(args.output_dir), f"checkpoint-{state.global_step}")
+        if state.is_world_process_zero and folder.is_dir():
+            paths = sorted(path for path in folder.rglob("*") if path.is_file())
+            names = [str(path.relative_to(folder)) for path in paths if path.name != CHECKSUMS]
+            write_sealed_json(folder / CHECKSUMS, {"files": record_files(folder, names)})
+
+
+def find_sound_checkpoint(folder: Path, *, needs_best: bool) -> str | None:
+    """Return the path of the last sound checkpoint, or None; remove those after it, and say so.
+
+    Parameters
+    ----------
+    needs_best
+        The training loads the best checkpoint in the end, which must be sound as well.
+    """
+    reasons: dict[Path, BadData] = {}
+    sound_checkpoint = None
+    for path in sorted(folder.glob("checkpoint-*"), key=_parse_step, reverse=True):
+        try:
+            _verify_checkpoint(path)
+            if needs_best and (step := _read_state(path).get("best_global_step")):
+                _verify_checkpoint(path.with_name(f"checkpoint-{step}"))
+        except BadData as error:
+            reasons[path] = error
+        else:
+            sound_checkpoint = str(path)
+            break
+    place = sound_checkpoint or "the start"
+    for path, reason in reasons.items():
+        logger.warning("%s: %s; the training goes on from %s", path, reason, place)
+        shutil.rmtree(path)
+    return sound_checkpoint
+
+
+def is_final_checkpoint(checkpoint: str) -> bool:
+    """Return whether the trainer would have stopped here: no steps or no patience left."""
+    control = _read_state(Path(checkpoint)).get("stateful_callbacks", {}).get("TrainerControl", {})
+    return bool(control.get("args", {}).get("should_training_stop"))
+
+
+def _verify_checkpoint(folder: Path) -> None:
+    record = read_sealed_json(folder / CHECKSUMS, _CURE)
+    verify_files(folder, record["files"], _CURE)
+
+
+def _read_state(folder: Path) -> dict[str, Any]:
+    state: dict[str, Any] = json.loads((folder / STATE).read_bytes())
+    return state
+
+
+def _parse_step(checkpoint: Path) -> int:
+    number = checkpoint.name.rpartition("-")[2]
+    return int(number) if number.isdecimal() else -1
