@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from beir_hybrid.measures.peer import PEER as PEER
     from beir_hybrid.measures.rank_distance import RankDistance as RankDistance
     from beir_hybrid.measures.same_language_share import SameLanguageShare as SameLanguageShare
+    from beir_hybrid.measures.target_languages_recall import TLR as TLR
     from beir_hybrid.pairs.code_switching import code_switch as code_switch
     from beir_hybrid.pairs.joining import join_pairs as join_pairs
     from beir_hybrid.pairs.parallel_pairs import ParallelPairs as ParallelPairs
@@ -109,6 +110,7 @@ _MODULES = {
     "RankDistance": "measures.rank_distance",
     "Results": "results.results",
     "SameLanguageShare": "measures.same_language_share",
+    "TLR": "measures.target_languages_recall",
     "SentenceTransformerEncoder": "encoding",
     "TipCache": "extras.tip_cache",
     "Variant": "training.variants",

@@ -23,6 +23,7 @@ from beir_hybrid.measures.language_preference import LanguagePreference
 from beir_hybrid.measures.parsing import parse_measures
 from beir_hybrid.measures.rank_distance import RankDistance
 from beir_hybrid.measures.same_language_share import SameLanguageShare
+from beir_hybrid.measures.target_languages_recall import TLR
 from beir_hybrid.results.results import Results
 from beir_hybrid.retrieval.runs import read_run
 
@@ -43,6 +44,7 @@ BIAS: list[Measure] = [
     LanguagePreference,
     SameLanguageShare @ 10,
     LanguageExposure @ 10,
+    TLR @ 10,
 ]
 
 

@@ -32,6 +32,7 @@ from beir_hybrid.measures.language_preference import LanguagePreference
 from beir_hybrid.measures.modality_share import ModalityShare
 from beir_hybrid.measures.rank_distance import RankDistance
 from beir_hybrid.measures.same_language_share import SameLanguageShare
+from beir_hybrid.measures.target_languages_recall import TLR
 from beir_hybrid.results.compare import compare
 from beir_hybrid.results.mteb import list_mteb_scores
 from beir_hybrid.results.provenance import ModelProvenance
@@ -48,6 +49,7 @@ BIAS: list[Measure] = [
     LanguagePreference,
     SameLanguageShare @ 3,
     LanguageExposure @ 3,
+    TLR @ 3,
 ]
 LANGS = ("de", "en", "zza")  # the last sorts behind "image"
 Scores = dict[str, dict[str, float]]

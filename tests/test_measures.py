@@ -29,6 +29,7 @@ from beir_hybrid.measures.peer import PEER
 from beir_hybrid.measures.rank_distance import RankDistance
 from beir_hybrid.measures.ranked_judgements import RankedJudgements
 from beir_hybrid.measures.same_language_share import SameLanguageShare
+from beir_hybrid.measures.target_languages_recall import TLR
 from tests.pages import ROOT
 
 Qrels = dict[str, dict[str, int]]
@@ -91,6 +92,10 @@ ORDER = "de:1 en:9 en:1 de:9 fr:9 fr:1"
             ),
         ),
         (PEER, math.nan),  # one passage a language: no information
+        (TLR @ 2, 0.0),  # en:1 and fr:1 have ranks 3 and 6
+        (TLR @ 3, 0.5),
+        (TLR @ 5, 0.5),
+        (TLR @ 20, 1.0),  # only six are ranked
     ],
     ids=str,
 )
@@ -149,6 +154,59 @@ def test_peer_weighs_relevance_levels() -> None:
     assert weighted(PEER(weights={0: 1.0, 1: 1.0})) == pytest.approx((nought + first) / 2)
     assert weighted(PEER(weights={1: 0.5, 3: 0.5})) == pytest.approx(first)
     assert math.isnan(weighted(PEER(weights={3: 1.0})))
+
+
+def test_recall_of_other_languages_by_hand() -> None:
+    # The German gold never counts; two English ones and a French one do.
+    golds = "de:1 en:1 en:2 fr:1"
+    assert compute_one(TLR @ 3, golds, "en:2 de:1 fr:1 en:1") == 2 / 3
+    assert compute_one(TLR @ 3, golds, "de:1 de:2 de:3 en:1") == 0.0
+    assert compute_one(TLR @ 1, golds, "en:1 en:2 fr:1") == 1 / 3  # the best there is
+    # For an English query, German and French are other languages.
+    assert compute_one(TLR @ 2, golds, "de:1 en:1 fr:1", query="en:q:1") == 0.5
+    # Nothing in another language is relevant; nor is a passage whose grade is 0 or below.
+    assert math.isnan(compute_one(TLR @ 3, "de:1 de:2", "de:1 en:1"))
+    qrels = {"de:q:1": {"de:1": 1, "en:1": -1, "fr:1": 0}}
+    run = {"de:q:1": score_in_order("en:1 fr:1 de:1")}
+    assert math.isnan(compute_per_query(TLR @ 3, qrels, run)["de:q:1"])
+    # A grade below `rel` is no target.
+    qrels = {"de:q:1": {"de:1": 2, "en:1": 2, "fr:1": 1}}
+    assert compute_per_query(TLR @ 1, qrels, run) == {"de:q:1": 0.5}
+    assert compute_per_query(TLR(rel=2) @ 1, qrels, run) == {"de:q:1": 1.0}
+    # An image is in no language: it is no target, and has no value as a query.
+    assert compute_one(TLR @ 1, "image:1 en:1", "image:1 en:1") == 0.0
+    assert math.isnan(compute_one(TLR @ 1, "de:1 en:1", "de:1 en:1", query="image:1"))
+    ranking = place_judgements("de", golds, "en:1")
+    assert math.isnan(compute_unbiased_value(TLR @ 3, ranking))
+
+
+def test_recall_of_other_languages_as_its_authors_test_it() -> None:
+    # From the tests of github.com/yjoonjang/SHIFT, for an English query.
+    qrels = {"q1": {"d_en": 1, "d_de": 1, "d_fr": 1}}
+    langs = {"q1": "en", "d_en": "en", "d_de": "de", "d_fr": "fr", "d_x": "es"}
+    run = {"q1": {"d_en": 0.9, "d_de": 0.8, "d_fr": 0.1, "d_x": 0.5}}
+    assert compute_per_query((TLR @ 2)(langs=langs), qrels, run) == {"q1": 0.5}
+    only_english = compute_per_query((TLR @ 2)(langs=langs), {"q1": {"d_en": 1}}, run)
+    assert math.isnan(only_english["q1"])
+
+
+def test_kruskal_wallis_of_one_passage_a_language_is_constant() -> None:
+    # H is N - 1 = 7 whatever the ranks, ties at the end included: p = .4289 with 7 degrees.
+    assert chi2.sf(7, 7) == pytest.approx(0.4289, abs=5e-5)
+    assert chi2.sf(10, 10) == pytest.approx(0.4405, abs=5e-5)  # of 11 languages
+    draw = np.random.default_rng(0)
+    for cutoff in range(1, 9):
+        ranks = np.minimum(draw.permutation(8) + 1, cutoff + 1)
+        ranks[0] = 1  # at least one is retrieved
+        _, p_value = kruskal(*([rank] for rank in ranks))
+        assert p_value == pytest.approx(chi2.sf(7, 7)), ranks
+    # All are tied: there is no difference at all, so H is 0.
+    with np.errstate(invalid="ignore"):
+        tied, p_value = kruskal(*([9] for _ in range(8)))
+    assert math.isnan(tied)  # 0 / 0, which implementations of PEER take for 0
+    assert chi2.sf(0, 7) == 1.0
+    # Ours has no value for such queries.
+    assert math.isnan(compute_one(PEER @ 4, "de:1 en:1 fr:1", "de:1 fr:1 en:1"))
 
 
 def test_several_sets_of_parallel_passages() -> None:
@@ -224,6 +282,7 @@ BIAS_EXAMPLES = [
     SameLanguageShare @ 5,
     LanguageExposure @ 5,
     PEER(weights={0: 1.0}),
+    TLR @ 5,
 ]
 
 
@@ -251,6 +310,7 @@ def test_a_query_that_the_run_lacks_is_as_biased_as_can_be(
         SameLanguageShare @ 5: 1.0,
         LanguageExposure @ 5: 0.0,
         PEER(weights={0: 1.0}): 0.0,
+        TLR @ 5: 0.0,
     }
 
 
@@ -421,6 +481,7 @@ def compute_plainly(
         "LanguagePreference": preference_plainly,
         "SameLanguageShare": share_plainly,
         "LanguageExposure": exposure_plainly,
+        "TLR": recall_plainly,
     }[str(measure.NAME)](measure, relevant, ranks, end)
 
 
@@ -477,6 +538,14 @@ def exposure_plainly(
     return 1 - float(jensenshannon(exposure, target, base=2)) if exposure.any() else 0.0
 
 
+def recall_plainly(
+    measure: BiasMeasure, relevant: list[str], ranks: dict[str, int], _end: int
+) -> float | None:
+    targets = [p for p in relevant if not p.startswith("de")]
+    hits = [p for p in targets if p in ranks and ranks[p] <= measure["cutoff"]]
+    return len(hits) / len(targets) if targets else None
+
+
 IDS = [f"{lang}:{key}" for lang in ("de", "en", "fr") for key in ("1", "2", "3")]
 SCORES = st.sampled_from([0.0, 0.25, 0.5, 0.5 + 1e-9, 0.75, 1.0, -2.0])
 JUDGED = st.dictionaries(st.sampled_from(IDS), st.integers(-1, 2), min_size=1)
@@ -494,6 +563,8 @@ MEASURES_TO_COMPARE = [
     LanguageExposure @ 2,
     LanguageExposure @ 20,
     LanguageExposure(discount="geometric", p=0.75) @ 4,
+    TLR @ 2,
+    TLR(rel=2) @ 20,
 ]
 
 
@@ -558,6 +629,7 @@ def test_peer_is_scipys_kruskal(
         ("LanguagePreference", LanguagePreference(rel=1, langs={"a": "de"})),
         ("SameLanguageShare@10", SameLanguageShare @ 10),
         ("LanguageExposure(discount='geometric',p=0.8)@10", (LanguageExposure @ 10)(p=0.8)),
+        ("TLR(rel=2)@20", TLR(rel=2) @ 20),
         ("PEER(weights={0:0.0,1:1.0,3:0.5})@20", PEER(weights={3: 0.5, 1: 1.0, 0: 0.0}) @ 20),
     ],
 )
@@ -641,6 +713,7 @@ def test_languages_may_come_from_a_mapping() -> None:
     [
         (SameLanguageShare, "SameLanguageShare needs a cutoff, such as SameLanguageShare@10"),
         (LanguageExposure(p=0.5), "LanguageExposure needs a cutoff, such as LanguageExposure@10"),
+        (TLR, "TLR needs a cutoff, such as TLR@10"),
         (RankDistance @ 0, "RankDistance: cutoff is 0; it must be a whole number from 1 on"),
         (RankDistance(pool=True), "pool is True; it must be a whole number"),
         (RankDistance(normalized=1), "normalized is 1; it must be True or False"),
@@ -780,6 +853,7 @@ def test_the_page_of_measures_says_their_directions() -> None:
         (RankDistance @ 100, "Rank distance@100", "lower is better"),
         (RankDistance(normalized=True), "Normalised", "rank distance, 0 at best and 1 for a rand"),
         (SameLanguageShare @ 5, "Same language@5", "in the query's language; best near its unb"),
+        (TLR @ 20, "TLR@20", "other languages than the query's that come first; higher is better"),
         (PEER, "PEER", "rank alike in all languages; higher is better"),
     ],
     ids=str,

@@ -42,6 +42,7 @@ _MEASURES = {
     "same_language_share": "SameLanguageShare",
     "language_exposure": "LanguageExposure",
     "peer": "PEER",
+    "target_languages_recall": "TLR",
     "language_disparity": "LanguageDisparity",
     "modality_share": "ModalityShare",
 }

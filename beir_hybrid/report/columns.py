@@ -17,6 +17,7 @@ from beir_hybrid.measures.language_preference import LanguagePreference
 from beir_hybrid.measures.modality_share import ModalityShare
 from beir_hybrid.measures.rank_distance import RankDistance
 from beir_hybrid.measures.same_language_share import SameLanguageShare
+from beir_hybrid.measures.target_languages_recall import TLR
 from beir_hybrid.report.entries import Entry
 
 
@@ -155,6 +156,7 @@ TEXT_COLUMNS = (
     _show_measure(_LANGUAGE_BIAS, "multi", RankDistance(normalized=True)),
     _show_measure(_LANGUAGE_BIAS, "multi", LanguagePreference),
     _show_measure(_LANGUAGE_BIAS, "multi", SameLanguageShare),
+    _show_measure(_LANGUAGE_BIAS, "multi", TLR),
 )
 
 IMAGE_COLUMNS = (
