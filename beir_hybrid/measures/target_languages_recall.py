@@ -49,9 +49,7 @@ class _TLR(BiasMeasure):
     SHORT_DESC = "The recall of relevant passages in other languages than the query's."
     SUPPORTED_PARAMS = pick_parameters("cutoff rel langs")
     LABEL = "TLR"
-    SENTENCE = (
-        "share of the relevant passages in other languages than the query's that come first"
-    )
+    SENTENCE = "share of the relevant passages in other languages than the query's that come first"
     DIRECTION = "higher"
     SETTINGS = frozenset(("multi",))
     NEEDS_CUTOFF = True
