@@ -6,10 +6,13 @@ import os
 import re
 import shutil
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from huggingface_hub import get_token
 
 import beir_hybrid as bh
@@ -24,7 +27,7 @@ from beir_hybrid.text import find_control_characters
 from beir_hybrid.training.job import TrainingJob
 from tests.boards import build_capitals, evaluate_system
 from tests.leaderboard_fixtures import read_files
-from tests.models import static_model
+from tests.models import static_model, transformer_model
 from tests.test_cli_evaluate import RunCli, data_options, model_folder, run_cli
 from tests.test_reproduce import write_data
 from tests.test_rerank import make_cross_encoder
@@ -33,6 +36,65 @@ from tests.training_run import make_groups
 __all__ = ["data_options", "model_folder", "run_cli"]
 
 ROOT = Path(bh.__file__).parent
+# The tests of each promise of docs/trust.md, by the words in bold: a file and a function.
+PROMISES = {
+    "Indexes.": "test_trust.test_an_index_cannot_trust_code "
+    "test_trust.test_an_index_sets_options_of_a_list_only "
+    "test_trust.test_the_model_of_an_index_is_no_folder_that_came_with_it "
+    "test_trust.test_an_index_gives_no_trust_to_a_dataset",
+    "Models.": "test_trust.test_code_of_a_model_needs_trust test_trust.test_weights_run_no_code",
+    "Results.": "test_trust.test_reproduction_gives_no_trust "
+    "test_trust.test_reproduction_refuses_names_that_are_options",
+    "Vectors.": "test_trust.test_vectors_run_no_code",
+    "Folders of images.": "test_image_folder_errors.test_hostile_rows_are_named",
+    "Names and texts.": "test_trust.test_results_control_no_terminal "
+    "test_trust.test_messages_control_no_terminal "
+    "test_trust.test_datasets_control_no_terminal "
+    "test_trust.test_commands_print_through_one_function "
+    "test_leaderboard.test_names_and_texts_are_escaped test_tables.test_markdown "
+    "test_tables.test_latex",
+    "Tables.": "test_tables.test_csv_has_all_digits "
+    "test_trust.test_summaries_of_a_board_hold_no_formulas",
+    "Pages.": "test_trust.test_a_leaderboard_follows_no_links "
+    "test_trust.test_folders_that_link_to_themselves_are_read_once "
+    "test_trust.test_texts_of_local_files_need_a_flag "
+    "test_trust.test_records_of_trainings_need_a_flag",
+    "Paths.": "test_trust.test_a_board_tells_no_paths_of_this_machine",
+    "Tokens.": "test_trust.test_a_token_reaches_no_file "
+    "test_trust.test_a_token_reaches_the_client_of_the_hub",
+    "Pages load nothing.": "test_leaderboard.test_every_link_leads_to_a_file_and_nothing_is_loaded",
+    "Checksums.": "test_download.test_a_wrong_checksum_names_the_file_and_both_checksums",
+    "Sizes.": "test_download.test_a_server_that_sends_too_much_is_cut_off",
+    "Speed.": "test_download.test_a_server_that_sends_a_byte_at_a_time_is_given_up",
+    "Redirects.": "test_download.test_redirects_lead_to_no_less_safe_scheme "
+    "test_download.test_a_redirect_to_another_scheme_is_refused",
+    "Offline.": "test_download.test_offline_mode_uses_the_cache_alone",
+    "Downloaded files": "test_download.test_a_damaged_file_in_the_cache_is_fetched_again "
+    "test_download.test_a_wrong_file_in_the_mirror_is_an_error_and_stays",
+    "Cached collections": "test_failures.test_a_damaged_collection_is_built_anew",
+    "Stored vectors": "test_store.test_a_damaged_shard_is_redone_and_no_other",
+    "Indexes": "test_index.test_a_damaged_index_is_refused",
+    "Results": "test_results.test_damaged_and_missing_files",
+    "Trained models": "test_resume_training.test_a_damaged_model_is_not_called_trained",
+    "Checkpoints": "test_resume_training."
+    "test_training_goes_on_from_the_checkpoint_before_a_damaged_one",
+    "Refused files.": "test_integrity.test_vectors_that_cannot_be_read_are_not_removed "
+    "test_resume_training.test_no_checkpoint_is_removed_that_the_system_refuses_to_read",
+    "Kills.": "test_results.test_processes_that_save_at_once_and_are_killed_leave_one_whole "
+    "test_store.test_killed_anywhere_it_goes_on_at_the_next_shard "
+    "test_failures.test_a_second_run_removes_the_remnants_of_a_killed_export "
+    "test_resume_training.test_killed_process_is_resumed",
+    "Full disks.": "test_failures.test_building_on_a_full_disk_leaves_nothing "
+    "test_store.test_a_full_disk_is_one_line_and_leaves_what_was_whole",
+    "Rivals.": "test_failures.test_two_processes_build_one_collection "
+    "test_store.test_two_processes_share_the_work "
+    "test_download.test_two_processes_fetch_once",
+    "Other systems.": "test_trust.test_results_of_another_system_are_not_replaced "
+    "test_trust.test_results_with_another_reranker_are_not_replaced "
+    "test_leaderboard.test_folders_of_the_user_are_not_replaced "
+    "test_train.test_a_finished_training_is_not_repeated "
+    "test_index.test_an_equal_index_is_left_and_another_is_refused",
+}
 EVIL = """
 from pathlib import Path
 from typing import Any
@@ -41,6 +103,15 @@ Path({marker!r}).touch()
 class Evil(StaticEmbedding):
     pass
 """
+
+
+def test_every_promise_has_a_test() -> None:
+    page = (ROOT.parent / "docs" / "trust.md").read_text("utf-8")
+    assert re.findall(r"^(?:- |\| )\*\*(.+?)\*\*", page, re.MULTILINE) == list(PROMISES)
+    for names in PROMISES.values():
+        for name in names.split():
+            module, _, function = name.partition(".")
+            assert callable(getattr(import_module(f"tests.{module}"), function)), name
 
 
 @pytest.fixture
@@ -90,6 +161,58 @@ def test_an_index_cannot_trust_code(
     # The user may trust the code.
     run_cli("search", index, "w1", "--trust-remote-code")
     assert marker.exists()
+
+
+def test_code_of_a_model_needs_trust(
+    evil_model: Path, marker: Path, data_options: list[str], run_cli: RunCli
+) -> None:
+    outcome = run_cli("evaluate", evil_model, *data_options)
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert outcome.err.startswith(f"BadData: cannot load the model '{evil_model}': ")
+    assert not marker.exists()
+    run_cli("evaluate", evil_model, *data_options, "--trust-remote-code")
+    assert marker.exists()
+
+
+class Trap:
+    """An object whose pickle makes a file when it is loaded."""
+
+    def __init__(self, marker: Path) -> None:
+        self.marker = marker
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return the call that loading makes."""
+        return Path.touch, (self.marker,)
+
+
+@pytest.mark.parametrize("kind", ["static", "transformer"])
+def test_weights_run_no_code(
+    kind: str, marker: Path, tmp_path: Path, data_options: list[str], run_cli: RunCli
+) -> None:
+    folder = tmp_path / "model"
+    model = static_model() if kind == "static" else transformer_model(tmp_path / "start")
+    model.save(str(folder))
+    (path,) = folder.rglob("*.safetensors")
+    path.unlink()
+    path = path.with_name("pytorch_model.bin")
+    torch.save({"embedding.weight": Trap(marker)}, path)
+    outcome = run_cli("evaluate", folder, *data_options)
+    assert outcome.code == 2
+    assert outcome.err.splitlines()[-1].startswith("BadData: cannot load the model")
+    assert not marker.exists()
+    torch.load(path, weights_only=False)  # as nothing here does
+    assert marker.exists()
+
+
+def test_vectors_run_no_code(
+    marker: Path, tmp_path: Path, data_options: list[str], run_cli: RunCli
+) -> None:
+    for role in ("queries", "passages"):
+        np.save(tmp_path / f"{role}.npy", np.array([[Trap(marker)]], object), allow_pickle=True)
+        (tmp_path / f"{role}.txt").write_text("en:p1\n")
+    outcome = run_cli("evaluate", "--vectors", tmp_path, *data_options)
+    assert (outcome.code, outcome.err.count("\n")) == (2, 1)
+    assert not marker.exists()
 
 
 @pytest.mark.parametrize(

@@ -226,14 +226,14 @@ def load_model(name: str, options: EncoderOptions) -> "tuple[SentenceTransformer
         # sentence-transformers' own models are known by their last names alone.
         name = name if "/" in name else f"sentence-transformers/{name}"
     arguments: dict[str, Any] = options.loading_arguments()
+    is_reachable = is_on_hub and can_load_from_hub(name, revision)
     try:
-        is_reachable = is_on_hub and can_load_from_hub(name, revision)
         # Weights that the files lack, such as those of a pooler that nothing reads, are random:
         # with a fixed seed they are the same each time, and so is the fingerprint.
         with hide_progress_bars(), _fixed_seed():
             model = SentenceTransformer(name, local_files_only=not is_reachable, **arguments)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+    except Exception as error:  # libraries raise anything on damaged or hostile files
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise BadData(f"cannot load the model {name!r}: {reason}") from error
     return model, find_cached_commit(name, revision) if is_on_hub else ""
 
