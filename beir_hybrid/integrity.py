@@ -88,8 +88,8 @@ def write_sealed_json(path: Path, record: Mapping[str, Any]) -> None:
 
 
 def format_sealed_json(record: Mapping[str, Any]) -> str:
-    """Return the text of a JSON file with its own checksum; other types become text."""
-    plain = json.loads(json.dumps(record, default=str))
+    """Return the text of a JSON file with its own checksum."""
+    plain = json.loads(json.dumps(record))
     sealed_record = plain | {CHECKSUM: _hash_record(plain)}
     return json.dumps(sealed_record, ensure_ascii=False, indent=1) + "\n"
 

@@ -41,7 +41,9 @@ def hash_bytes(data: bytes) -> str:
 
 
 def hash_files(folder: Path) -> dict[str, str]:
-    return {path.name: hash_bytes(path.read_bytes()) for path in sorted(folder.iterdir())}
+    """Return the hashes of files, but for hidden ones, which hold checksums."""
+    paths = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    return {path.name: hash_bytes(path.read_bytes()) for path in paths}
 
 
 def list_figures(results: Any) -> dict[str, Any]:

@@ -197,7 +197,7 @@ def test_runs(run_cli: RunCli, model_folder: Path, data_options: list[str], tmp_
         "evaluate", model_folder, *data_options, "--output", out, "--runs", "--depth", "3"
     )
     assert outcome.code == 0
-    file_names = {path.name for path in (out / "runs").iterdir()}
+    file_names = {path.name for path in (out / "runs").glob("*.trec")}
     assert file_names == {
         *("en-en.trec", "de-de.trec", "en-de.trec", "de-en.trec", "en-all.trec", "de-all.trec")
     }
@@ -233,7 +233,8 @@ def test_runs_of_an_earlier_evaluation_are_replaced(
     line = ["--output", runs.parent, "--runs", "--settings", "multi"]
     assert run_cli("evaluate", model_folder, *data_options, *line).code == 0
     file_names = {path.name for path in runs.iterdir()}
-    assert file_names == {"en-all.trec", "de-all.trec", "en-fr.trec", "notes.txt"}
+    checksums = {".en-all.trec.xxh3", ".de-all.trec.xxh3"}
+    assert file_names == {"en-all.trec", "de-all.trec", "en-fr.trec", "notes.txt"} | checksums
 
 
 def test_no_resume_leaves_the_cache_unused(

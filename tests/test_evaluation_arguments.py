@@ -162,4 +162,4 @@ def test_one_target_has_no_runs(collection: Collection, tmp_path: Path) -> None:
     bh.evaluate(
         LetterEncoder(), collection, settings=["multi", "one-target"], runs=tmp_path / "runs"
     )
-    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["en-all.trec"]
+    assert [path.name for path in (tmp_path / "runs").glob("*.trec")] == ["en-all.trec"]

@@ -206,7 +206,7 @@ def test_runs_of_all_kinds_and_values_from_runs(seed: int, tmp_path: Path) -> No
     measures = [AP, Bpref, SameLanguageShare @ 3, ModalityShare @ 4, LanguageDisparity]
     results = evaluate(vectors, collection, measures=measures, runs=tmp_path / "runs", depth=5)
     plain_results = evaluate(vectors, collection, measures=[AP, *measures[2:]])
-    names = {path.stem for path in (tmp_path / "runs").iterdir()}
+    names = {path.stem for path in (tmp_path / "runs").glob("*.trec")}
     for kind in results.kinds:
         for setting, (run, qrels) in list_runs_and_qrels(collection, vectors, kind).items():
             assert_equals_ir_measures(read_values(results, AP, setting), AP, run, qrels, setting)
@@ -373,7 +373,7 @@ def test_external_runs_have_the_values_of_the_vectors(tmp_path: Path) -> None:
         vectors, collection, measures=measures, runs=tmp_path / "runs", depth=100
     )
     run_results = evaluate_runs(
-        sorted((tmp_path / "runs").iterdir()), collection, measures=measures
+        sorted((tmp_path / "runs").glob("*.trec")), collection, measures=measures
     )
     assert run_results.settings == vector_results.settings
     for measure in measures:

@@ -119,7 +119,7 @@ def test_queries_of_runs_may_be_in_any_order(squares: Collection, tmp_path: Path
     results, runs = save_lossy(tmp_path, squares), tmp_path / "lossy" / "runs"
     hits = list(map(list_hits, find_hard_groups(results, "AP", runs, squares)))
     assert all(len(ranking) == 3 for group in hits for ranking in group.values())
-    for path in runs.iterdir():
+    for path in runs.glob("*.trec"):
         lines = path.read_text("utf-8").splitlines(keepends=True)
         lines.sort(key=lambda line: line.split()[0], reverse=True)  # stable within a query
         path.write_text("".join(lines), "utf-8")

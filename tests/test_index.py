@@ -22,7 +22,7 @@ import beir_hybrid as bh
 from beir_hybrid.collection import Collection
 from beir_hybrid.encoding import Embeddings
 from beir_hybrid.errors import BadData, BadOption, NotWritable, UnknownName
-from beir_hybrid.integrity import record_file, write_sealed_json
+from beir_hybrid.integrity import record_file
 from beir_hybrid.pyserini.dense import verify_index
 from beir_hybrid.pyserini.faiss_files import IndexKind, read_faiss, write_faiss
 from beir_hybrid.pyserini.index import build_index, write_index
@@ -32,6 +32,7 @@ from tests.disks import full_disk
 from tests.hash_encoder import flip_bit
 from tests.letter_encoder import N_TEXTS, LetterEncoder, make_letter_passages
 from tests.models import static_model
+from tests.sealed_files import rewrite
 from tests.test_cli_evaluate import RunCli, run_cli
 
 __all__ = ["run_cli"]
@@ -426,10 +427,8 @@ def index_folder(tmp_path: Path, collection: Collection) -> Path:
 
 def update_checksum(folder: Path, name: str) -> None:
     """Write the checksum and size of a changed file into the manifest."""
-    manifest = json.loads((folder / "manifest.json").read_text())
-    del manifest["checksum"]
-    manifest["files"][name] = record_file(folder / name)
-    write_sealed_json(folder / "manifest.json", manifest)
+    record = {name: record_file(folder / name)}
+    rewrite(folder / "manifest.json", lambda manifest: manifest["files"].update(record))
 
 
 def overwrite_index(folder: Path) -> None:

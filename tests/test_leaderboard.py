@@ -1,7 +1,6 @@
 """A leaderboard's table shows the values of results; its folder is replaced as a whole."""
 # mypy: allow-untyped-calls
 
-import json
 import re
 import shutil
 from dataclasses import replace
@@ -27,6 +26,7 @@ from tests.leaderboard_fixtures import (
     results_folder,
     site,
 )
+from tests.sealed_files import rewrite
 from tests.test_cli_evaluate import RunCli, run_cli
 
 __all__ = ["capitals", "module_cache", "results_folder", "run_cli", "site"]
@@ -239,8 +239,7 @@ def test_folders_of_the_user_are_not_replaced(results_folder: Path, tmp_path: Pa
 def copy_results(folder: Path, results: Path, **changes: Any) -> Path:
     """Copy a folder of results, with changes to the keys of its JSON."""
     shutil.copytree(results, folder)
-    path = folder / "results.json"
-    path.write_text(json.dumps(json.loads(path.read_text("utf-8")) | changes))
+    rewrite(folder / "results.json", lambda record: record.update(changes))
     return folder
 
 
@@ -253,7 +252,7 @@ def test_errors_name_the_file_in_one_line(
     (tmp_path / "de-all.trec").write_text("q Q0 d 1 1.0 x\n")
     (tmp_path / "other.json").write_text('{"a": 1}')
     for name, message in {
-        "newer": "newer/results.json has format 99, and this version reads 1",
+        "newer": "newer/results.json has format 99, and this version reads 2",
         "bare": "bare/results.json: about.model.name is missing",
         "empty": "empty holds no results: neither results.json",
         "de-all.trec": "if it is a run, `beir-hybrid evaluate --run FILE --dataset NAME",

@@ -12,6 +12,7 @@ import pytest
 import beir_hybrid as bh
 from beir_hybrid.collection import Collection
 from beir_hybrid.errors import BadData
+from beir_hybrid.integrity import write_sealed_json
 from beir_hybrid.report.entries import Benchmark
 from beir_hybrid.report.entry_files import read_entries
 from beir_hybrid.report.publications import read_published_entries
@@ -96,10 +97,10 @@ def test_the_recipe_of_a_training_record(results_folder: Path, tmp_path: Path) -
     }  # fmt: skip
     run = tmp_path / "out" / "runs" / "hybrid-1"
     run.mkdir(parents=True)
-    (run / "training.json").write_text(json.dumps(record))
+    write_sealed_json(run / "training.json", record)
     (entry,) = read_entries(tmp_path / "out")
     assert entry.recipe == "trained: hybrid (40% monolingual, 60% cross-lingual), 1,500 steps"
-    (run / "training.json").write_text("{}")
+    write_sealed_json(run / "training.json", {})
     with pytest.raises(BadData, match=r"training\.json: recipe is missing"):
         read_entries(tmp_path / "out")
 

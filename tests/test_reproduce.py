@@ -14,6 +14,7 @@ import beir_hybrid as bh
 from beir_hybrid.errors import BadOption
 from beir_hybrid.results.provenance import Timing
 from tests.models import static_model
+from tests.sealed_files import rewrite
 from tests.test_cli_evaluate import RunCli, run_cli
 from tests.test_rerank import make_cross_encoder
 
@@ -316,9 +317,10 @@ def test_measures_of_whole_runs_need_the_same_depth(folder: Path) -> None:
 def test_differing_versions_are_printed(folder: Path, tmp_path: Path, run_cli: RunCli) -> None:
     collection = bh.load("jsonl", path=folder / "two.jsonl")
     bh.evaluate(folder / "model", collection, measures="R@1").save(tmp_path / "out")
-    then = json.loads((tmp_path / "out" / "results.json").read_text())
-    then["about"]["versions"]["torch"] = "1.13"
-    (tmp_path / "out" / "results.json").write_text(json.dumps(then))
+    rewrite(
+        tmp_path / "out" / "results.json",
+        lambda record: record["about"]["versions"].update(torch="1.13"),
+    )
     assert run_cli("reproduce", tmp_path / "out").err == "note: these were made with torch 1.13\n"
 
 

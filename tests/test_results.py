@@ -1,7 +1,6 @@
 """Results are saved whole or not at all, and say what they hold in a terminal and a notebook."""
 # mypy: allow-untyped-calls
 
-import json
 import os
 import signal
 import subprocess
@@ -32,6 +31,7 @@ from beir_hybrid.measures.same_language_share import SameLanguageShare
 from beir_hybrid.results.provenance import ModelProvenance, Timing
 from beir_hybrid.results.render import format_value, list_notes, render_html, render_terminal
 from beir_hybrid.results.results import Results
+from tests.sealed_files import rewrite
 
 
 class WordCounts:
@@ -179,17 +179,10 @@ def save_small(folder: Path, **options: Any) -> Path:
     return evaluate_small(**options).save(folder)
 
 
-def rewrite_record(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    path = folder / "results.json"
-    stored = json.loads(path.read_text())
-    change(stored)
-    path.write_text(json.dumps(stored))
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda it: it.update(format=2), "has format 2, and this version reads 1: upgrade beir-"),
+        (lambda it: it.update(format=3), "has format 3, and this version reads 2: upgrade beir-"),
         (lambda it: it.update(format="new"), "json: format is 'new'; it must be a whole number"),
         (lambda it: it.pop("summary"), "results.json: summary is missing"),
         (lambda it: it.update(summary=[]), r"results.json: summary is \[\]; it must be a mapping"),
@@ -203,13 +196,23 @@ def rewrite_record(folder: Path, change: Callable[[dict[str, Any]], object]) -> 
         (lambda it: it["measures"].append("RRR"), "has the measure 'RRR', which is none"),
         (lambda it: it["measures"].append("AP"), "per_query.parquet has 0 columns 'AP'; it needs"),
         (lambda it: it.update(per_query="00"), "per_query.parquet is damaged: its checksum"),
+        (
+            lambda it: it["summary"]["mono"]["RR"].update(mean=8.055),
+            "results.json: RR of mono settings is not that of the values beside it; evaluate again",
+        ),
+        (lambda it: it["summary"]["mono"]["RR"].update(queries=7), "RR of mono settings is not"),
+        (lambda it: it["settings"].pop(), "the number of settings is not that of the values"),
+        (
+            lambda it: it["settings"][0]["values"].update(RR=0.25),
+            "results.json: the setting .* is not that of the values beside it",
+        ),
     ],
 )
 def test_damaged_records_are_refused(
     tmp_path: Path, change: Callable[[dict[str, Any]], object], message: str
 ) -> None:
     folder = save_small(tmp_path / "mine")
-    rewrite_record(folder, change)
+    rewrite(folder / "results.json", change)
     with pytest.raises(BadData, match=message):
         Results.load(folder)
 
@@ -226,6 +229,7 @@ def test_damaged_and_missing_files(tmp_path: Path) -> None:
     with pytest.raises(BadData, match=r"per_query\.parquet is not there"):
         Results.load(folder)
     table.write_bytes(intact)
+    timing = (folder / "timing.json").read_bytes()
     (folder / "timing.json").unlink()  # not what values depend on
     assert Results.load(folder).timing == Timing()
     assert Results.load(folder).summary() == evaluate_small().summary()
@@ -236,6 +240,12 @@ def test_damaged_and_missing_files(tmp_path: Path) -> None:
             BadData, match=r"results\.json is (not JSON|\[\]; it must be a mapping)"
         ):
             Results.load(folder)
+    for name, content in (("results.json", text), ("timing.json", timing)):
+        (folder / name).write_bytes(content.replace(b"1", b"2", 1))
+        with pytest.raises(BadData, match=rf"{name} is damaged or was edited: its checksum is"):
+            Results.load(folder)
+        (folder / name).write_bytes(content)
+    assert Results.load(folder).summary() == evaluate_small().summary()
     (folder / "results.json").unlink()
     with pytest.raises(BadData, match=r"mine holds no results: it lacks results\.json"):
         Results.load(folder)

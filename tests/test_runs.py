@@ -8,6 +8,7 @@ import ir_measures
 import numpy as np
 import pyarrow as pa
 import pytest
+import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,7 +16,14 @@ from beir_hybrid import CollectionWriter, View
 from beir_hybrid.collection import open_collection
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.retrieval import TopPassages
-from beir_hybrid.retrieval.runs import Run, RunRows, make_run_rows, read_run, write_run
+from beir_hybrid.retrieval.runs import (
+    Run,
+    RunRows,
+    make_run_rows,
+    name_checksum_file,
+    read_run,
+    write_run,
+)
 
 RUN: Run = {"q2": {"de:1": 0.5, "en:7": 2.0, "en:10": 0.5}, "q1": {"de:1": -1.25}}
 LINES = """\
@@ -29,7 +37,7 @@ q1 Q0 de:1 1 -1.25 mine
 def test_a_run_is_written_best_first_with_ties_by_descending_id(tmp_path: Path) -> None:
     path = write_run(tmp_path / "new" / "run.txt", RUN, "mine")
     assert path.read_text() == LINES
-    assert [p.name for p in path.parent.iterdir()] == ["run.txt"]
+    assert {p.name for p in path.parent.iterdir()} == {"run.txt", ".run.txt.xxh3"}
     assert read_run(path) == RUN
     assert list(read_run(path)["q2"]) == ["en:7", "en:10", "de:1"]
 
@@ -178,9 +186,27 @@ def test_files_that_are_no_runs_at_all(tmp_path: Path) -> None:
 
 def test_a_truncated_gzip_is_refused(tmp_path: Path) -> None:
     path = write_run(tmp_path / "run.gz", {"q": {f"d{n}": n / 7 for n in range(5000)}})
-    path.write_bytes(path.read_bytes()[:-9])
+    content = path.read_bytes()
+    path.write_bytes(content[:-9])
+    with pytest.raises(BadData, match=r"run.gz is damaged or was edited: its checksum is another"):
+        read_run(path)
+    name_checksum_file(path).unlink()
     with pytest.raises(BadData, match=r"run.gz is truncated or no gzip file, after line \d+"):
         read_run(path)
+
+
+def test_a_run_of_ours_is_compared_with_its_checksum(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "run.trec", RUN, "mine")
+    checksum = xxhash.xxh3_128_hexdigest(path.read_bytes())
+    assert name_checksum_file(path).read_text() == f"{checksum}  run.trec\n"  # as xxh128sum has it
+    path.write_bytes(path.read_bytes().replace(b" 0.5 ", b" 8.5 "))
+    cure = r"make it again, or remove \.run\.trec\.xxh3 if you edited it$"
+    with pytest.raises(BadData, match=rf"run.trec is damaged or was edited: .*; {cure}"):
+        read_run(path)
+    name_checksum_file(path).unlink()
+    assert read_run(path)["q2"]  # a run of somebody else's has no checksum
+    write_run(path, RUN, "mine")
+    assert read_run(path) == RUN
 
 
 def test_columns_may_be_apart_by_tabs_and_ranks_do_not_count(tmp_path: Path) -> None:

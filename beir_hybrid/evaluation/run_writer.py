@@ -6,7 +6,7 @@ from pathlib import Path
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.setting import Setting
 from beir_hybrid.files import explain_write_errors
-from beir_hybrid.retrieval.runs import Run, write_run
+from beir_hybrid.retrieval.runs import Run, name_checksum_file, write_run
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class RunWriter:
                     tag = file.readline().split()[-1:]
                 if tag == [b"beir-hybrid"]:
                     path.unlink()
+                    name_checksum_file(path).unlink(missing_ok=True)
 
     def write(self, setting: Setting, run: Run) -> None:
         """Write the run of a setting."""

@@ -16,6 +16,7 @@ from beir_hybrid.results.local_paths import hide_local_paths
 from beir_hybrid.results.provenance import Provenance
 from beir_hybrid.results.results import Results
 from beir_hybrid.results.storage import PER_QUERY, RESULTS, TIMING
+from beir_hybrid.retrieval.runs import verify_run
 from beir_hybrid.text import make_cell
 
 RUNS = "runs"  # beside results, where an evaluation writes them
@@ -66,6 +67,7 @@ def write_downloads(entry: Entry, folder: Path) -> Downloads:
         omission = f"The {len(runs)} runs are left out: {size / 2**30:.1f} GiB are too large here."
         return Downloads(files, [], omission)
     for path in runs:
+        verify_run(path)
         (folder / RUNS).mkdir(exist_ok=True)
         shutil.copyfile(path, folder / RUNS / path.name)
     return Downloads(files, [f"{RUNS}/{path.name}" for path in runs])

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from beir_hybrid.records import from_record, read_json
+from beir_hybrid.integrity import read_sealed_json
+from beir_hybrid.records import from_record
 from beir_hybrid.report.plain_files import is_plain_file
 from beir_hybrid.results.local_paths import hide_path
 from beir_hybrid.results.results import Results
@@ -48,7 +49,7 @@ def _describe_training(path: Path) -> str:
     from beir_hybrid.batches.kinds import BATCH_KINDS
 
     labels = {name: kind.label for name, kind in BATCH_KINDS.items()}
-    record = from_record(_TrainingRecord, read_json(path), str(path))
+    record = from_record(_TrainingRecord, read_sealed_json(path, "train again"), str(path))
     strategy = record.recipe.strategy
     shares = [f"{share:.0%} {labels.get(kind, kind)}" for kind, share in strategy.kinds]
     mixture = f" ({', '.join(shares)})" if shares[1:] else ""

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from beir_hybrid.report.plain_files import is_plain_file
+from beir_hybrid.retrieval.runs import verify_run
 
 TOP = 3  # passages of a query
 _TAG = b"beir-hybrid"  # of our own runs, where a query's lines lie together, best first
@@ -30,6 +31,7 @@ def read_top_passages(
     for (language, passages), names in ids.items():
         path = folder / f"{language}-{passages}.trec"
         if is_plain_file(path) and path.stat().st_size:
+            verify_run(path)
             top = _search_run(path, names)
             rankings |= {(passages, query): ranking for query, ranking in top.items()}
     return rankings

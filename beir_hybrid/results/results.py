@@ -34,6 +34,7 @@ from beir_hybrid.results.storage import (
     read_timing,
     write_results,
 )
+from beir_hybrid.results.stored_numbers import StoredSetting, check_stored_numbers
 from beir_hybrid.results.table import check_table, number_groups, number_settings, read_column
 from beir_hybrid.results.values import Values, average
 
@@ -251,7 +252,9 @@ class Results:
         table = read_table(folder, record.per_query)
         check_table(table, list(map(str, measures)), str(folder / PER_QUERY))
         timing = from_record(Timing, read_timing(folder), str(folder / TIMING))
-        return cls(table, measures, record.about, timing, summary)
+        results = cls(table, measures, record.about, timing, summary)
+        check_stored_numbers(results, record.settings, str(path))
+        return results
 
 
 @dataclass(frozen=True)
@@ -262,3 +265,4 @@ class _StoredResults:
     measures: tuple[str, ...]
     summary: Mapping[KindName, Mapping[str, Estimate]]
     per_query: str
+    settings: tuple[StoredSetting, ...]

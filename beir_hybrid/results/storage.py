@@ -2,30 +2,26 @@
 # mypy: allow-untyped-calls
 # (pyarrow.parquet leaves functions without types.)
 
-import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from beir_hybrid.errors import BadData
-from beir_hybrid.files import (
-    atomic_file,
-    explain_read_errors,
-    explain_write_errors,
-    file_lock,
-    sha256,
-)
-from beir_hybrid.records import from_record, read_json
+from beir_hybrid.files import atomic_file, explain_read_errors, explain_write_errors, file_lock
+from beir_hybrid.integrity import compute_checksum, read_sealed_json, write_sealed_json
+from beir_hybrid.records import from_record
 
-FORMAT = 1
+FORMAT = 2
 RESULTS, PER_QUERY, TIMING = "results.json", "per_query.parquet", "timing.json"
+_CURE = "evaluate again"
 NEW_TABLE = "results.coming.parquet"  # the table's name until `RESULTS` has its checksum
 
 
 def write_results(
-    folder: Path, record: Mapping[str, object], timing: object, table: pa.Table
+    folder: Path, record: Mapping[str, object], timing: Mapping[str, object], table: pa.Table
 ) -> None:
     """Write the three files; killed at any moment, the old results or the new ones are whole."""
     import pyarrow.parquet as pq
@@ -36,11 +32,9 @@ def write_results(
         _finish_save(folder)
         with atomic_file(new_table) as temporary:
             pq.write_table(table, temporary, compression="zstd")
-        with atomic_file(folder / TIMING) as temporary:
-            temporary.write_text(_dump_json(timing), "utf-8")
-        whole_record = {"format": FORMAT, **record, "per_query": sha256(new_table)}
-        with atomic_file(path) as temporary:
-            temporary.write_text(_dump_json(whole_record), "utf-8")
+        write_sealed_json(folder / TIMING, timing)
+        checksum = compute_checksum(new_table)
+        write_sealed_json(path, {"format": FORMAT, **record, "per_query": checksum})
         _finish_save(folder)
 
 
@@ -49,7 +43,7 @@ def read_record(folder: Path) -> dict[str, Any]:
     path = folder / RESULTS
     if not path.is_file():
         raise BadData(f"{folder} holds no results: it lacks {RESULTS}")
-    record = from_record(dict[str, Any], read_json(path), str(path))
+    record = read_sealed_json(path, _CURE)
     version = from_record(int, record.get("format"), f"{path}: format")
     if version > FORMAT:
         raise BadData(
@@ -72,7 +66,7 @@ def read_timing(folder: Path) -> object:
     path = folder / TIMING
     if not path.is_file():
         return {}
-    return read_json(path)
+    return read_sealed_json(path, "remove it, for results can be read without")
 
 
 def _finish_save(folder: Path) -> None:
@@ -83,7 +77,7 @@ def _finish_save(folder: Path) -> None:
             checksum = read_record(folder).get("per_query")
         except BadData:
             return
-        if checksum == sha256(new_table):
+        if checksum == compute_checksum(new_table):
             new_table.replace(folder / PER_QUERY)
 
 
@@ -91,15 +85,9 @@ def _find_table(folder: Path, checksum: str) -> Path:
     """Return the file of the table with a checksum."""
     # The last name again, for a save may just have renamed it.
     for path in (folder / PER_QUERY, folder / NEW_TABLE, folder / PER_QUERY):
-        try:
-            if sha256(path) == checksum:
+        with suppress(BadData), explain_read_errors(path, "is no table of results"):
+            if compute_checksum(path) == checksum:
                 return path
-        except FileNotFoundError:
-            continue
     path = folder / PER_QUERY
-    reason = "is damaged: its checksum is not the stored one" if path.is_file() else "is not there"
-    raise BadData(f"{path} {reason}")
-
-
-def _dump_json(record: object) -> str:
-    return json.dumps(record, ensure_ascii=False, indent=1) + "\n"
+    reason = "is damaged: its checksum is another" if path.is_file() else "is not there"
+    raise BadData(f"{path} {reason}; {_CURE}")

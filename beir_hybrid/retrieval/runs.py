@@ -15,7 +15,8 @@ from beir_hybrid.collection.arrays import to_arrow
 from beir_hybrid.collection.lines import read_lines
 from beir_hybrid.collection.view import Prefixes
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.files import atomic_file
+from beir_hybrid.files import atomic_file, explain_read_errors
+from beir_hybrid.integrity import compute_checksum
 from beir_hybrid.retrieval.results import TopPassages
 
 Run = dict[str, dict[str, float]]  # query ids to document ids to scores
@@ -64,7 +65,8 @@ def write_run(
     """Write a run as a TREC file, gzipped if the name ends in ``.gz``.
 
     Documents are in trec_eval's order: by their scores as float32, ties by descending id. A score
-    is the shortest decimal that reads back to the same float32.
+    is the shortest decimal that reads back to the same float32. A hidden file beside it holds its
+    checksum, for `read_run`.
 
     Parameters
     ----------
@@ -88,6 +90,7 @@ def write_run(
     if tag.split() != [tag]:
         raise BadOption(f"the tag {tag!r} must be one word")
     written_ids: set[str] = set()
+    name_checksum_file(path).unlink(missing_ok=True)
     with atomic_file(path) as temporary, _open_for_writing(temporary, path.suffix) as file:
         for query_id, documents in run.items() if isinstance(run, Mapping) else run:
             if query_id in written_ids:
@@ -96,7 +99,29 @@ def write_run(
             pairs = list(documents.items() if isinstance(documents, Mapping) else documents)
             lines = _format_lines(query_id, pairs, prefixes, tag)
             file.write("".join(lines).encode())
+    with atomic_file(name_checksum_file(path)) as temporary:
+        temporary.write_text(f"{compute_checksum(path)}  {path.name}\n", "utf-8")
     return path
+
+
+def name_checksum_file(path: Path) -> Path:
+    """Return the path of the file with the checksum of a run, as ``xxh128sum -c`` reads it."""
+    return path.with_name(f".{path.name}.xxh3")
+
+
+def verify_run(path: Path) -> None:
+    """Raise `BadData` if a run is not what `write_run` wrote; those of others have no checksum."""
+    checksum_file = name_checksum_file(path)
+    with explain_read_errors(checksum_file, "is no checksum"):
+        if not checksum_file.exists():
+            return
+        checksum = checksum_file.read_text("utf-8").partition(" ")[0]
+    with explain_read_errors(path, "is no run"):
+        if compute_checksum(path) != checksum:
+            raise BadData(
+                f"{path} is damaged or was edited: its checksum is another; make it again, or "
+                f"remove {checksum_file.name} if you edited it"
+            )
 
 
 def _format_lines(
@@ -154,6 +179,8 @@ def read_run(
 ) -> Run:
     """Read a TREC run file, plain or gzipped: each query's documents and their scores.
 
+    A run of `write_run` is compared with its checksum.
+
     Queries and documents are in the order of the file; its ranks are ignored, as trec_eval ignores
     them. Scores are the numbers in the file, in double precision: those of `write_run` equal the
     written ones as float32, and order documents as they did.
@@ -169,6 +196,7 @@ def read_run(
     path, prefixes = Path(path), view.prefixes if view else Prefixes()
     queries = _IdColumn("queries", prefixes.queries, known_queries)
     documents = _IdColumn("documents", prefixes.passages, known_passages)
+    verify_run(path)
     run: Run = {}
     for number, line in read_lines(path):
         if line.isspace():

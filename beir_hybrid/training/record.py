@@ -180,7 +180,7 @@ def _list_differences(old: Mapping[str, object], new: Mapping[str, object]) -> I
 
 def write_record(output: Path, record: Mapping[str, object]) -> None:
     """Write ``training.json``."""
-    write_sealed_json(output / RECORD, record)
+    write_sealed_json(output / RECORD, json.loads(json.dumps(record, default=str)))
 
 
 def summarize_training(trainer: "SentenceTransformerTrainer", audit: BatchCounts) -> dict[str, Any]:
