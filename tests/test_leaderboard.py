@@ -256,7 +256,7 @@ def test_errors_name_the_file_in_one_line(
         "bare": "bare/results.json: about.model.name is missing",
         "empty": "empty holds no results: neither results.json",
         "de-all.trec": "if it is a run, `beir-hybrid evaluate --run FILE --dataset NAME",
-        "other.json": "other.json is no result file of mteb's",
+        "other.json": "other.json: dataset_revision is missing",
         "missing": "there is no folder",
     }.items():
         done = run_cli("leaderboard", tmp_path / name, "--output", tmp_path / "site")

@@ -355,7 +355,7 @@ def test_texts_of_local_files_need_a_flag(
 
 def test_records_of_trainings_need_a_flag(results: bh.Results, tmp_path: Path) -> None:
     record = {"recipe": {"strategy": {"name": "my-secret", "kinds": [["mono", 1.0]]}}, "steps": 3}
-    (tmp_path / "training.json").write_text(json.dumps(record))
+    write_sealed_json(tmp_path / "training.json", record)
     trained = change_request(results, model=str(tmp_path / "model"), hub=False)
     site = bh.leaderboard(trained, tmp_path / "closed").parent
     assert "my-secret" not in read_site(site)
