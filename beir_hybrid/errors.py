@@ -57,6 +57,15 @@ class NotWritable(BeirHybridError):  # noqa: N818
     """A folder that has to be written to is read-only, or its disk is full."""
 
 
+def find_reason(error: Exception) -> str:
+    r"""Return the first line of an error's message, or its type where there is none.
+
+    >>> find_reason(ValueError("bad weights\nsee ..."))
+    'bad weights'
+    """
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
 def lookup(kind: str, name: str, table: Mapping[str, T]) -> T:
     """Return ``table[name]``, or raise `UnknownName` with the nearest name.
 

@@ -57,6 +57,7 @@ PROMISES = {
     "test_trust.test_summaries_of_a_board_hold_no_formulas",
     "Pages.": "test_trust.test_a_leaderboard_follows_no_links "
     "test_trust.test_folders_that_link_to_themselves_are_read_once "
+    "test_trust.test_the_card_of_a_model_of_mteb_is_no_link "
     "test_trust.test_texts_of_local_files_need_a_flag "
     "test_trust.test_records_of_trainings_need_a_flag",
     "Paths.": "test_trust.test_a_board_tells_no_paths_of_this_machine",
@@ -309,6 +310,20 @@ def read_site(folder: Path) -> str:
     )
 
 
+def test_the_card_of_a_model_of_mteb_is_no_link(tmp_path: Path) -> None:
+    scores = [{"hf_subset": "de-en", "languages": ["deu-Latn", "eng-Latn"], "ndcg_at_10": 0.5}]
+    scores[0]["main_score"] = 0.5
+    result = {"task_name": "XQuADRetrieval", "dataset_revision": "1", "scores": {"test": scores}}
+    folder = tmp_path / "lab__model" / "1"
+    folder.mkdir(parents=True)
+    (folder / "XQuADRetrieval.json").write_text(json.dumps(result))
+    (tmp_path / "secret.json").write_text(json.dumps({"name": "my-password"}))
+    (folder / "model_meta.json").symlink_to(tmp_path / "secret.json")
+    text = read_site(bh.leaderboard(folder, tmp_path / "site").parent)
+    assert "my-password" not in text
+    assert "lab/model" in text
+
+
 @pytest.mark.parametrize("link", ["runs/en-all.trec", "runs", "results.json", "timing.json", "."])
 def test_a_leaderboard_follows_no_links(
     results: bh.Results, tmp_path: Path, link: str, caplog: pytest.LogCaptureFixture
@@ -526,6 +541,11 @@ def test_results_of_another_system_are_not_replaced(
     outcome = run_cli("bm25", *data_options, "--output", out)
     assert "holds results of 'one', not of 'BM25'" in outcome.err
     assert read_files(out) == saved
+    shutil.copytree(out, tmp_path / "damaged")
+    (tmp_path / "damaged" / "per_query.parquet").write_bytes(b"")
+    outcome = run_cli(*line[:-1], tmp_path / "damaged")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "name another folder, or remove the results in this one" in outcome.err
     # Other measures of the same system replace the old ones.
     assert run_cli(*line[:-4], "--measures", "RR", "--output", out, "--name", "one").code == 0
     assert [str(measure) for measure in bh.Results.load(out).measures] == ["RR"]

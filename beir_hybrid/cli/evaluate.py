@@ -126,7 +126,8 @@ def evaluate(
     else:
         if external.vectors is not None:
             system = read_vectors(external.vectors, collection)
-        results.check_system(*_describe_system(system, evaluation.name, ranking), collection)
+        if results.has_results:
+            results.check_system(*_describe_system(system, evaluation.name, ranking), collection)
         # Without --resume vectors go to a temporary store, and the cache stays as it is.
         with nullcontext() if evaluation.resume else tempfile.TemporaryDirectory() as store:
             values = evaluate_model(

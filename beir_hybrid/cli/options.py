@@ -109,6 +109,13 @@ class ResultsOptions:
         if self.output is not None:
             check_writable(self.output / "results")
 
+    @property
+    def has_results(self) -> bool:
+        """Whether the folder holds results already, which new ones would replace."""
+        from beir_hybrid.results.storage import RESULTS
+
+        return self.output is not None and (self.output / RESULTS).exists()
+
     def check_system(self, name: str, facts: Mapping[str, object], data: "Collection") -> None:
         """Raise an error, before all work, if the folder holds results of another system."""
         if self.output is not None:

@@ -23,7 +23,7 @@ from beir_hybrid.encoding.model_inputs import (
 )
 from beir_hybrid.encoding.options import EncoderOptions
 from beir_hybrid.encoding.presets import BY_MODEL, PRESETS, Preset
-from beir_hybrid.errors import BadData, BadOption, UnknownName
+from beir_hybrid.errors import BadData, BadOption, UnknownName, find_reason
 from beir_hybrid.hub import can_load_from_hub, find_cached_commit
 from beir_hybrid.network import is_offline
 from beir_hybrid.progress import hide_progress_bars
@@ -233,8 +233,7 @@ def load_model(name: str, options: EncoderOptions) -> "tuple[SentenceTransformer
         with hide_progress_bars(), _fixed_seed():
             model = SentenceTransformer(name, local_files_only=not is_reachable, **arguments)
     except Exception as error:  # libraries raise anything on damaged or hostile files
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise BadData(f"cannot load the model {name!r}: {reason}") from error
+        raise BadData(f"cannot load the model {name!r}: {find_reason(error)}") from error
     return model, find_cached_commit(name, revision) if is_on_hub else ""
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from beir_hybrid.checks import check_positive_or_none
 from beir_hybrid.encoding.model_inputs import text_settings
-from beir_hybrid.errors import BadData
+from beir_hybrid.errors import BadData, find_reason
 from beir_hybrid.hub import can_load_from_hub
 from beir_hybrid.network import is_offline
 from beir_hybrid.progress import hide_progress_bars
@@ -121,6 +121,7 @@ def _load_part(kind: Any, name: str | Path, **options: Any) -> Any:
     options |= {"local_files_only": not is_on_hub, "trust_remote_code": False}
     try:
         return kind.from_pretrained(str(name), **options)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise BadData(f"cannot load {str(name)!r} as a part of a model: {reason}") from error
+    except Exception as error:  # libraries raise anything on damaged or hostile files
+        raise BadData(
+            f"cannot load {str(name)!r} as a part of a model: {find_reason(error)}"
+        ) from error

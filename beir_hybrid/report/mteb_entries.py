@@ -12,6 +12,7 @@ from beir_hybrid.collection.setting import ALL, KindName, Setting
 from beir_hybrid.errors import BadData
 from beir_hybrid.records import from_record, read_json
 from beir_hybrid.report.entries import Benchmark, Entry, Summary, make_visible, parse_count
+from beir_hybrid.report.plain_files import is_plain_file
 from beir_hybrid.results.estimate import Estimate
 from beir_hybrid.results.mteb import Score, read_mteb
 from beir_hybrid.text import escape_unprintable
@@ -99,7 +100,7 @@ class _ModelCard(TypedDict):
 def _read_model(path: Path) -> tuple[str, int | None]:
     """Return a model's name and size, from its card or the folders that mteb writes into."""
     card, folders = path.with_name(_MODEL_CARD), path.absolute().parents
-    if card.is_file():
+    if is_plain_file(card):
         stored = from_record(_ModelCard, read_json(card), str(card))
         return stored["name"], parse_count(stored.get("n_parameters"))
     names = [folder.name for folder in folders[:2] if "__" in folder.name]

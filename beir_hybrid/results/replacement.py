@@ -5,12 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from beir_hybrid.collection import Collection
-from beir_hybrid.errors import BadOption
+from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.records import to_record
 from beir_hybrid.results.provenance import CollectionProvenance, Provenance, describe_collection
 from beir_hybrid.results.results import Results
 from beir_hybrid.results.storage import RESULTS
 
+_CURE = "name another folder, or remove the results in this one"
 Facts = Mapping[str, object]
 
 # The machine and its software, which may change between two evaluations of one system.
@@ -47,7 +48,10 @@ def list_facts(provenance: Provenance) -> dict[str, object]:
 def _check(folder: Path, name: str, facts: Facts, collection: CollectionProvenance) -> None:
     if not (folder / RESULTS).exists():
         return
-    saved = Results.load(folder).provenance
+    try:
+        saved = Results.load(folder).provenance
+    except BadData as error:
+        raise BadData(f"{error}; {_CURE}") from error
     saved_facts = list_facts(saved)
     differences = [fact for fact in facts if _is_other(saved_facts.get(fact), facts[fact])]
     if saved.model.name != name:
@@ -58,7 +62,7 @@ def _check(folder: Path, name: str, facts: Facts, collection: CollectionProvenan
         difference = f"{name!r} with another {' and '.join(names[:3])}"
     else:
         return
-    raise BadOption(f"{folder} holds results of {difference}; name another folder, or remove it")
+    raise BadOption(f"{folder} holds results of {difference}; {_CURE}")
 
 
 def _is_other(saved: object, new: object) -> bool:

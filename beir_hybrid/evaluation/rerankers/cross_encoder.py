@@ -11,7 +11,7 @@ from beir_hybrid.collection.arrays import join_titles, to_arrow
 from beir_hybrid.collection.setting import KindName
 from beir_hybrid.encoding.fingerprint import describe_model
 from beir_hybrid.encoding.model_inputs import find_long_texts
-from beir_hybrid.errors import BadData
+from beir_hybrid.errors import BadData, find_reason
 from beir_hybrid.progress import hide_progress_bars
 
 if TYPE_CHECKING:
@@ -92,6 +92,5 @@ def _load_cross_encoder(name: str) -> "CrossEncoder":
     try:
         with hide_progress_bars():
             return CrossEncoder(name)
-    except (OSError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise BadData(f"cannot load the cross-encoder {name!r}: {reason}") from error
+    except Exception as error:  # libraries raise anything on damaged or hostile files
+        raise BadData(f"cannot load the cross-encoder {name!r}: {find_reason(error)}") from error
