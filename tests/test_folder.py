@@ -14,6 +14,7 @@ from beir_hybrid.collection.collection import TitlePolicy
 from beir_hybrid.collection.store import describe_collection
 from beir_hybrid.collection.view import BeirTriple
 from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.integrity import write_sealed_json
 
 H = "query-id\tcorpus-id\tscore\n"
 ODD = ['say"so"', '"', "日本#1", "a:b", "it's,2", "<b>", "q"]
@@ -358,13 +359,50 @@ def test_missing_and_unreadable_files_are_named(tmp_path: Path) -> None:
     for text, reason in {
         "{": " is not JSON",
         "[]": r" is \[\]; it must be a mapping",
-        '{"provenance": [{"x": 1}]}': ": provenance.file is missing",
-        '{"provenance": 3}': ": provenance is 3; it must be a list",
-        '{"title_policy": "title"}': ": title_policy is 'title'; it must be one of title",
+        "{}": " has no checksum: .*; export it again, or remove collection.json if you edited it",
     }.items():
         (folder / "collection.json").write_text(text, "utf-8")
         with pytest.raises(BadData, match=rf"collection\.json{reason}"):
             read_folder(folder, language="en")
+    records: list[tuple[dict[str, Any], str]] = [
+        ({"provenance": [{"x": 1}]}, "provenance.file is missing"),
+        ({"provenance": 3}, "provenance is 3; it must be a list"),
+        ({"title_policy": "title"}, "title_policy is 'title'; it must be one of title"),
+        ({"files": 3}, "files is 3; it must be a mapping"),
+    ]
+    for record, reason in records:
+        write_sealed_json(folder / "collection.json", record)
+        with pytest.raises(BadData, match=rf"collection\.json: {reason}"):
+            read_folder(folder, language="en")
+
+
+@pytest.mark.parametrize("name", ["corpus.jsonl", "queries.jsonl", "qrels/test.tsv"])
+def test_a_damaged_export_is_refused(tmp_path: Path, name: str) -> None:
+    out = write_folder(make_tiny(tmp_path / "c"), tmp_path / "out")
+    path = out / name
+    path.write_bytes(path.read_bytes().replace(b"2", b"3", 1))
+    cure = "export it again, or remove collection.json if you edited it"
+    with pytest.raises(BadData, match=rf"{name} is damaged: its checksum is another; {cure}"):
+        read_folder(out)
+    (out / "collection.json").unlink()
+    assert read_folder(out).provenance[0].file == str(out / "corpus.jsonl")
+
+
+def test_an_export_killed_after_its_last_step_succeeds_again(tmp_path: Path) -> None:
+    collection = make_tiny(tmp_path / "c")
+    out = write_folder(collection, tmp_path / "out")
+    files = {path: path.stat().st_mtime_ns for path in out.rglob("*")}
+    assert write_folder(collection, out) == out
+    assert {path: path.stat().st_mtime_ns for path in out.rglob("*")} == files
+    message = r"out is there already; name a new folder or remove it"
+    with pytest.raises(BadOption, match=message):
+        write_folder(collection.view("en", "zh"), out)
+    with pytest.raises(BadOption, match=message):
+        write_folder(collection, out, split="dev")
+    corpus = out / "corpus.jsonl"
+    corpus.write_bytes(corpus.read_bytes().replace(b"0", b"1", 1))
+    with pytest.raises(BadData, match=r"corpus.jsonl is damaged: its checksum is another; export"):
+        write_folder(collection, out)
 
 
 def test_hostile_names_stay_inside_the_cache(tmp_path: Path, own_cache: Path) -> None:

@@ -225,7 +225,7 @@ def test_problems_are_warned_of_again_from_the_cache(
         ]
 
 
-@pytest.mark.parametrize("damage", ["truncated", "missing", "facts"])
+@pytest.mark.parametrize("damage", ["truncated", "missing", "bit", "facts"])
 def test_a_damaged_cache_is_rebuilt(damage: str, tmp_path: Path) -> None:
     path = tmp_path / "mine.jsonl"
     path.write_text("".join(json.dumps(group) + "\n" for group in GROUPS))
@@ -235,8 +235,10 @@ def test_a_damaged_cache_is_rebuilt(damage: str, tmp_path: Path) -> None:
         table.write_bytes(table.read_bytes()[:50])
     elif damage == "missing":
         table.unlink()
+    elif damage == "bit":
+        table.write_bytes(table.read_bytes().replace(b"Ada.", b"Ida."))
     else:
-        (table.parent / "found.json").write_text("{")
+        (table.parent / "facts.json").write_text("{")
     assert list(read_pairs(path, negatives=1)) == expected
     assert table.exists()
 

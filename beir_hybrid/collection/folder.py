@@ -1,130 +1,31 @@
-"""Folders in BEIR's layout: writing a collection or view, and reading any such folder."""
+"""Reading of folders in BEIR's layout, written by `write_folder` or by other programs."""
 
 import csv
-import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TextIO
-
-import pyarrow as pa
+from typing import Any
 
 from beir_hybrid.collection.cache import load_or_build
 from beir_hybrid.collection.collection import Collection
-from beir_hybrid.collection.judgements import SELF_MATCH
 from beir_hybrid.collection.lines import read_json_lines, require_text
 from beir_hybrid.collection.origin import Origin
 from beir_hybrid.collection.setting import IMAGE
-from beir_hybrid.collection.store import MANIFEST, describe_collection, parse_description
-from beir_hybrid.collection.view import View
+from beir_hybrid.collection.store import MANIFEST, parse_description
 from beir_hybrid.collection.writer import CollectionWriter
-from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.files import atomic_folder, explain_read_errors, sha256
-from beir_hybrid.records import from_record, read_json
+from beir_hybrid.errors import BadData
+from beir_hybrid.files import explain_read_errors, sha256
+from beir_hybrid.integrity import FileRecord, read_sealed_json, verify_files
+from beir_hybrid.records import from_record
 
-_BATCH_ROWS = 1 << 14
-_HEADER = ["query-id", "corpus-id", "score"]
+# Whoever edits an export gives up its origin: without the description, its files are the origin.
+EXPORT_CURE = f"export it again, or remove {MANIFEST} if you edited it"
+QRELS_HEADER = ["query-id", "corpus-id", "score"]
 _TREC_COLUMNS = 4  # TREC's qrels have query, iteration, passage and relevance
 
 
-def write_folder(data: Collection | View, folder: str | Path, split: str = "test") -> Path:
-    """Write a folder in BEIR's layout: ``corpus.jsonl``, ``queries.jsonl``, ``qrels/SPLIT.tsv``.
-
-    Language, group, image and a title that models do not read stand under ``metadata``, and the
-    other attributes of the collection in ``collection.json``. Where the origin had ids of its own
-    and the view has one language on either side, those ids are written; otherwise ours are, which
-    are unique over all languages. A judgement of relevance -2147483648 says that the passage is the
-    query itself, which is not relevant to it.
-
-    Examples
-    --------
-    >>> import beir_hybrid as bh
-    >>> write_folder(bh.load("xquad-r").view("en", "de"), "xquad-en-de")  # doctest: +SKIP
-    """
-    view = data.view(data.codes, data.codes) if isinstance(data, Collection) else data
-    folder = Path(folder)
-    if not split or Path(split).name != split:
-        raise BadOption(f"a split's name becomes a file's: it cannot be {split!r}")
-    if os.path.lexists(folder):
-        raise BadOption(f"{folder} is there already; name a new folder or remove it")
-    with atomic_folder(folder) as temporary:
-        _write_corpus(view, temporary / "corpus.jsonl")
-        _write_queries(view, temporary / "queries.jsonl")
-        (temporary / "qrels").mkdir()
-        _write_qrels(view, temporary / "qrels" / f"{split}.tsv")
-        description = json.dumps(_describe_view(view), ensure_ascii=False, indent=1)
-        (temporary / MANIFEST).write_text(description, "utf-8")
-    return folder
-
-
-def _write_corpus(view: View, path: Path) -> None:
-    reads_titles, prefix = view.collection.title_policy == "title+text", view.prefixes.passages
-    with path.open("w", encoding="utf-8") as file:
-        for rows in view.passage_ranges:
-            for row in _iterate_rows(view.collection.passages.slice(rows.start, len(rows))):
-                title, metadata = row["title"], {"lang": row["lang"]}
-                if not reads_titles:
-                    title, metadata["title"] = "", title
-                if row.get("image") is not None:
-                    metadata["image"] = row["image"]
-                key = row["id"].removeprefix(prefix)
-                _write_line(file, _id=key, title=title, text=row["text"], metadata=metadata)
-
-
-def _write_queries(view: View, path: Path) -> None:
-    prefix = view.prefixes.queries
-    with path.open("w", encoding="utf-8") as file:
-        for row in _iterate_rows(view.queries):
-            metadata = {"lang": row["lang"], "group": row["group"]}
-            if row.get("image") is not None:
-                metadata["image"] = row["image"]
-            key = row["id"].removeprefix(prefix)
-            _write_line(file, _id=key, text=row["text"], metadata=metadata)
-
-
-def _write_qrels(view: View, path: Path) -> None:
-    queries, passages = view.prefixes
-    with path.open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file, delimiter="\t", lineterminator="\n")
-        table.writerow(_HEADER)
-        for query, passage, relevance in _iterate_judgements(view):
-            ids = query.removeprefix(queries), passage.removeprefix(passages)
-            table.writerow([*ids, relevance])
-
-
-def _describe_view(view: View) -> dict[str, Any]:
-    """Return the attributes of a view's collection, with the origins of its languages."""
-    collection = view.collection
-    description = describe_collection(collection) | {
-        "ids": "original" if view.prefixes.queries else "ours",
-        "images": "image" in collection.passages.schema.names,
-    }
-    queries, passages = view.query_languages, view.passage_languages
-    if {*queries} != {*collection.codes} or passages != queries:
-        description["name"] = f"{collection.name}.{view.name}"
-    languages = {"", *queries, *passages}
-    description["provenance"] = [
-        origin for origin in description["provenance"] if origin["lang"] in languages
-    ]
-    return description
-
-
-def _iterate_judgements(view: View) -> Iterator[tuple[str, str, int]]:
-    """Yield the judgements of a view by id, then the passages that are the query itself."""
-    for row in _iterate_rows(view.qrels):
-        yield row["query_id"], row["passage_id"], row["relevance"]
-    queries, passages = view.collection.queries["id"], view.collection.passages["id"]
-    for query, passage in zip(*view.self_matches, strict=True):
-        yield queries[query].as_py(), passages[passage].as_py(), SELF_MATCH
-
-
-def _iterate_rows(table: pa.Table) -> Iterator[dict[str, Any]]:
-    for batch in table.to_batches(max_chunksize=_BATCH_ROWS):
-        yield from batch.to_pylist()
-
-
-def _write_line(file: TextIO, **row: object) -> None:
-    file.write(json.dumps(row, ensure_ascii=False) + "\n")
+def list_files(split: str) -> list[str]:
+    """Return the names of the files of an export."""
+    return ["corpus.jsonl", "queries.jsonl", f"qrels/{split}.tsv"]
 
 
 def read_folder(
@@ -151,12 +52,15 @@ def read_folder(
     Collection('tiny', 1 language, 1 query, 1 passage)
     """
     folder = Path(folder)
-    files = [folder / "corpus.jsonl", folder / "queries.jsonl", folder / "qrels" / f"{split}.tsv"]
+    files = [folder / name for name in list_files(split)]
     for path in files:
         if not path.is_file():
             raise BadData(f"{folder} is no BEIR folder with split {split!r}: it lacks {path.name}")
     manifest = folder / MANIFEST
     description, attributes = _read_description(manifest)
+    records = from_record(dict[str, FileRecord], description.get("files", {}), f"{manifest}: files")
+    names = [name for name in list_files(split) if name in records]
+    verify_files(folder, {name: records[name] for name in names}, EXPORT_CURE)
     collection_name = name or attributes.get("name") or folder.resolve().name
     checksums = [sha256(path) for path in files]
     paths = [str(path.resolve()) for path in files]
@@ -182,7 +86,7 @@ def _read_description(manifest: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return a folder's ``collection.json``, raw and as attributes of a collection."""
     if not manifest.is_file():
         return {}, {"original_ids": True}
-    description = from_record(dict[str, Any], read_json(manifest), str(manifest))
+    description = read_sealed_json(manifest, EXPORT_CURE)
     return description, parse_description(description, str(manifest))
 
 
@@ -271,13 +175,13 @@ def _read_qrels(path: Path) -> tuple[list[str], list[tuple[str, str, int]]]:
             except ValueError as error:
                 if number > 1 or not _may_be_header(row):
                     raise _bad_judgement(f"{path} line {number}", row) from error
-                if [name.lower() for name in row] != _HEADER:
+                if [name.lower() for name in row] != QRELS_HEADER:
                     header = row
     return header, judgements
 
 
 def _may_be_header(row: list[str]) -> bool:
-    if len(row) != len(_HEADER):
+    if len(row) != len(QRELS_HEADER):
         return False
     try:
         float(row[-1])

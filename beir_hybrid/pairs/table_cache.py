@@ -1,25 +1,38 @@
 """Tables of groups in the cache: written once for a recipe, and mapped into memory."""
 
 import hashlib
-import json
+import logging
 import shutil
 from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TypedDict
 
 import pyarrow as pa
 
-from beir_hybrid.files import atomic_folder, cache_folder, file_lock
+from beir_hybrid.errors import BadData
+from beir_hybrid.files import atomic_folder, cache_folder, explain_read_errors, file_lock
+from beir_hybrid.integrity import (
+    FileRecord,
+    format_sealed_json,
+    read_sealed_json,
+    record_files,
+    verify_files,
+)
 from beir_hybrid.pairs.group_parser import GroupParser, build_tables
 from beir_hybrid.pairs.images import fingerprint_images
+from beir_hybrid.records import from_record
 
-_FACTS_FILE = "found.json"  # beside the tables
+logger = logging.getLogger(__name__)
+
+_FACTS_FILE = "facts.json"  # beside the tables
+_CURE = "the tables are built anew"
 
 
-class _Facts(TypedDict):
+@dataclass(frozen=True)
+class _Facts:
     """What is recorded of the tables of a folder."""
 
-    sizes: dict[str, int]  # of files, in bytes
+    files: dict[str, FileRecord]
     counts: dict[str, int]  # of problems in the groups, see `GroupParser`
     first: dict[str, str]
     pictures: str  # see `fingerprint_images`
@@ -49,14 +62,15 @@ def cache_tables(
             shutil.rmtree(tables_folder, ignore_errors=True)
             with atomic_folder(tables_folder) as building:
                 facts = _build(building, groups, parser, folder)
-    parser.counts, parser.first = facts["counts"], facts["first"]
+    parser.counts, parser.first = facts.counts, facts.first
     parser.report()
-    return [map_table(tables_folder / name) for name in sorted(facts["sizes"])]
+    return [map_table(tables_folder / name) for name in sorted(facts.files)]
 
 
 def map_table(path: Path) -> pa.Table:
     """Return a table of a file, mapped into memory."""
-    return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+    with explain_read_errors(path, "is no Arrow file"):
+        return pa.ipc.open_file(pa.memory_map(str(path))).read_all()
 
 
 def _build(
@@ -68,27 +82,33 @@ def _build(
         with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
             writer.write_table(table)
     paths = sorted(building.iterdir())
-    facts: _Facts = {
-        "sizes": {path.name: path.stat().st_size for path in paths},
-        "counts": parser.counts,
-        "first": parser.first,
-        "pictures": fingerprint_images(map(map_table, paths), folder),
-    }
-    (building / _FACTS_FILE).write_text(json.dumps(facts), "utf-8")
+    facts = _Facts(
+        files=record_files(building, [path.name for path in paths]),
+        counts=dict(parser.counts),
+        first=dict(parser.first),
+        pictures=fingerprint_images(map(map_table, paths), folder),
+    )
+    (building / _FACTS_FILE).write_text(format_sealed_json(asdict(facts)), "utf-8")
     return facts
 
 
 def _read_facts(tables_folder: Path, folder: Path | None) -> _Facts | None:
-    """Return the facts about a folder's tables; None if tables are missing or images changed."""
-    try:
-        facts: _Facts = json.loads((tables_folder / _FACTS_FILE).read_text("utf-8"))
-        sizes = {name: (tables_folder / name).stat().st_size for name in facts["sizes"]}
-        if sizes != facts["sizes"]:
-            return None
-        if facts["pictures"]:
-            tables = (map_table(tables_folder / name) for name in sorted(sizes))
-            if facts["pictures"] != fingerprint_images(tables, folder):
-                return None
-    except (OSError, ValueError):
+    """Return the facts about a folder's tables; None if tables are damaged or images changed."""
+    if not tables_folder.exists():
         return None
+    path = tables_folder / _FACTS_FILE
+    try:
+        facts = from_record(_Facts, read_sealed_json(path, _CURE), str(path))
+        verify_files(tables_folder, facts.files, _CURE)
+    except BadData as error:
+        logger.warning("%s", error)
+        return None
+    if facts.pictures:
+        tables = (map_table(tables_folder / name) for name in sorted(facts.files))
+        try:
+            pictures = fingerprint_images(tables, folder)
+        except OSError:  # an image is missing
+            return None
+        if facts.pictures != pictures:
+            return None
     return facts
