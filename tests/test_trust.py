@@ -18,16 +18,17 @@ from huggingface_hub import get_token
 import beir_hybrid as bh
 from beir_hybrid.collection import Collection
 from beir_hybrid.errors import BadData, BadOption, UnknownName
-from beir_hybrid.integrity import read_sealed_json, write_sealed_json
+from beir_hybrid.integrity import format_sealed_json, read_sealed_json
 from beir_hybrid.pyserini.index import build_index
 from beir_hybrid.pyserini.search import search_index
 from beir_hybrid.results.provenance import Timing
-from beir_hybrid.results.request import DatasetRequest, Request
+from beir_hybrid.results.request import DatasetRequest, Request, describe_dataset
 from beir_hybrid.text import find_control_characters
 from beir_hybrid.training.job import TrainingJob
 from tests.boards import build_capitals, evaluate_system
 from tests.leaderboard_fixtures import read_files
 from tests.models import static_model, transformer_model
+from tests.sealed_files import rewrite
 from tests.test_cli_evaluate import RunCli, data_options, model_folder, run_cli
 from tests.test_reproduce import write_data
 from tests.test_rerank import make_cross_encoder
@@ -41,7 +42,8 @@ PROMISES = {
     "Indexes.": "test_trust.test_an_index_cannot_trust_code "
     "test_trust.test_an_index_sets_options_of_a_list_only "
     "test_trust.test_the_model_of_an_index_is_no_folder_that_came_with_it "
-    "test_trust.test_an_index_gives_no_trust_to_a_dataset",
+    "test_trust.test_an_index_gives_no_trust_to_a_dataset "
+    "test_trust.test_a_collection_names_no_other_path",
     "Models.": "test_trust.test_code_of_a_model_needs_trust test_trust.test_weights_run_no_code",
     "Results.": "test_trust.test_reproduction_gives_no_trust "
     "test_trust.test_reproduction_refuses_names_that_are_options",
@@ -75,7 +77,9 @@ PROMISES = {
     "Cached collections": "test_failures.test_a_damaged_collection_is_built_anew",
     "Stored vectors": "test_store.test_a_damaged_shard_is_redone_and_no_other",
     "Indexes": "test_index.test_a_damaged_index_is_refused",
-    "Results": "test_results.test_damaged_and_missing_files",
+    "Results": "test_results.test_damaged_and_missing_files "
+    "test_results.test_damaged_records_are_refused",
+    "Runs": "test_runs.test_a_run_of_ours_is_compared_with_its_checksum",
     "Trained models": "test_resume_training.test_a_damaged_model_is_not_called_trained",
     "Checkpoints": "test_resume_training."
     "test_training_goes_on_from_the_checkpoint_before_a_damaged_one",
@@ -141,10 +145,8 @@ def index(model_folder: Path, data_options: list[str], tmp_path: Path) -> Path:
 
 def change_manifest(index: Path, name: object, **options: object) -> None:
     """Write another model into the manifest of an index, as a stranger could."""
-    path = index / "manifest.json"
-    manifest = read_sealed_json(path, "")
-    manifest["model"] |= {"name": str(name), "options": options}
-    write_sealed_json(path, manifest)
+    model = {"name": str(name), "options": options}
+    rewrite(index / "manifest.json", lambda manifest: manifest["model"].update(model))
 
 
 def test_an_index_cannot_trust_code(
@@ -240,11 +242,22 @@ def test_the_model_of_an_index_is_no_folder_that_came_with_it(
     assert search_index(index, "w1", k=1).hits[0].id == "en:p1"
 
 
+def test_a_collection_names_no_other_path(
+    data_options: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collection = bh.load("jsonl", path=data_options[-1].removeprefix("path="))
+    other = replace(collection, options={"path": "/other", "split": "/other"})
+    folder = bh.write_folder(other, tmp_path / "folder")
+    monkeypatch.chdir(tmp_path)
+    request = describe_dataset(bh.load("beir-folder", path=folder))
+    assert request == DatasetRequest("beir-folder", None, {"path": str(folder)})
+
+
 def test_an_index_gives_no_trust_to_a_dataset(index: Path) -> None:
-    path = index / "manifest.json"
-    manifest = read_sealed_json(path, "")
-    manifest["dataset"]["options"]["trust_remote_code"] = "true"
-    write_sealed_json(path, manifest)
+    options = {"trust_remote_code": "true"}
+    rewrite(
+        index / "manifest.json", lambda manifest: manifest["dataset"]["options"].update(options)
+    )
     with pytest.raises(BadOption, match="only the command line can give it"):
         search_index(index, "w1")
 
@@ -370,7 +383,7 @@ def test_texts_of_local_files_need_a_flag(
 
 def test_records_of_trainings_need_a_flag(results: bh.Results, tmp_path: Path) -> None:
     record = {"recipe": {"strategy": {"name": "my-secret", "kinds": [["mono", 1.0]]}}, "steps": 3}
-    write_sealed_json(tmp_path / "training.json", record)
+    (tmp_path / "training.json").write_text(format_sealed_json(record))
     trained = change_request(results, model=str(tmp_path / "model"), hub=False)
     site = bh.leaderboard(trained, tmp_path / "closed").parent
     assert "my-secret" not in read_site(site)

@@ -1,5 +1,6 @@
 """The request behind results: the names and options by which they can be made again."""
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from numbers import Integral
@@ -81,8 +82,10 @@ def describe_dataset(collection: Collection) -> DatasetRequest | None:
     """Return the dataset behind a collection, or None if the collection was made otherwise."""
     if not collection.dataset:
         return None
+    # The loader may have made a branch a commit. A path stays as the user gave it: a folder
+    # describes itself, and could name another.
     options = {
-        name: collection.options.get(name, value)
+        name: value if os.path.lexists(str(value)) else collection.options.get(name, value)
         for name, value in collection.dataset["options"].items()
     }
     languages = collection.dataset["languages"]
