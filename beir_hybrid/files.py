@@ -51,6 +51,14 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def is_file(path: Path) -> bool:
+    """Return whether there is a file; raise `NotReadable` if the system does not say."""
+    try:
+        return path.is_file()
+    except OSError as error:  # a name that is too long, no right to look
+        raise NotReadable(f"cannot read {path!s:.200}: {error.strerror}") from error
+
+
 @contextmanager
 def explain_read_errors(path: Path, complaint: str) -> Iterator[None]:
     """Turn errors of reading `path` into `BadData`, or `NotReadable` where the system refuses.

@@ -8,6 +8,7 @@ import typer
 
 from beir_hybrid.cli.options import LoadOptions, complete_dataset, load_dataset, split_commas
 from beir_hybrid.errors import BadOption
+from beir_hybrid.files import is_file
 
 if TYPE_CHECKING:
     from beir_hybrid.collection import Collection
@@ -89,7 +90,7 @@ def load_test_collection(name: str, languages: str | None, *, offline: bool) -> 
     """Load a dataset by name, a JSONL file of the user, or a folder of images with captions."""
     from beir_hybrid.sources import datasets
 
-    if name not in datasets() and Path(name).is_file():
+    if name not in datasets() and is_file(Path(name)):
         if languages:
             raise BadOption(f"{name} is evaluated in all its languages; leave them out")
         return load_dataset("jsonl", None, [f"path={name}"], offline=offline)
@@ -101,7 +102,7 @@ def load_test_collection(name: str, languages: str | None, *, offline: bool) -> 
 def _has_captions(name: str) -> bool:
     from beir_hybrid.sources.image_folder import CAPTIONS
 
-    return (Path(name) / CAPTIONS).is_file()
+    return is_file(Path(name) / CAPTIONS)
 
 
 def _load_captions(folder: str, languages: list[str] | None, *, offline: bool) -> "Collection":

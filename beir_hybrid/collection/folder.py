@@ -13,7 +13,7 @@ from beir_hybrid.collection.setting import IMAGE
 from beir_hybrid.collection.store import MANIFEST, parse_description
 from beir_hybrid.collection.writer import CollectionWriter
 from beir_hybrid.errors import BadData
-from beir_hybrid.files import explain_read_errors, sha256
+from beir_hybrid.files import explain_read_errors, is_file, sha256
 from beir_hybrid.integrity import FileRecord, read_sealed_json, verify_files
 from beir_hybrid.records import from_record
 
@@ -54,7 +54,7 @@ def read_folder(
     folder = Path(folder)
     files = [folder / name for name in list_files(split)]
     for path in files:
-        if not path.is_file():
+        if not is_file(path):
             raise BadData(f"{folder} is no BEIR folder with split {split!r}: it lacks {path.name}")
     manifest = folder / MANIFEST
     description, attributes = _read_description(manifest)
@@ -84,7 +84,7 @@ def read_folder(
 
 def _read_description(manifest: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return a folder's ``collection.json``, raw and as attributes of a collection."""
-    if not manifest.is_file():
+    if not is_file(manifest):
         return {}, {"original_ids": True}
     description = read_sealed_json(manifest, EXPORT_CURE)
     return description, parse_description(description, str(manifest))

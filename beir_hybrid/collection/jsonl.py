@@ -8,7 +8,7 @@ from beir_hybrid.collection.lines import read_json_lines, require_text
 from beir_hybrid.collection.origin import Origin
 from beir_hybrid.collection.writer import CollectionWriter
 from beir_hybrid.errors import BadData
-from beir_hybrid.files import sha256
+from beir_hybrid.files import is_file, sha256
 
 
 def read_jsonl(path: str | Path, *, name: str = "", licence: str = "") -> Collection:
@@ -30,7 +30,7 @@ def read_jsonl(path: str | Path, *, name: str = "", licence: str = "") -> Collec
     {'en:q:q': {'de:p': 1, 'en:p': 1}}
     """
     path = Path(path)
-    if not path.is_file():
+    if not is_file(path):
         raise BadData(f"there is no file {path}")
     name = name or path.name.removesuffix(".gz").removesuffix(".jsonl")
     origin = Origin(str(path.resolve()), sha256(path))

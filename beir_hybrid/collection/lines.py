@@ -24,7 +24,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
         with _open(path) as file:
             for number, line in enumerate(file, start=1):
                 yield number, line
-    except (FileNotFoundError, IsADirectoryError) as error:
+    except (FileNotFoundError, IsADirectoryError, ValueError) as error:  # ValueError: a NUL
         raise BadData(f"there is no file {path}") from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise BadData(f"{path} is truncated or no gzip file, after line {number}") from error

@@ -66,8 +66,9 @@ class _Description(TypedDict, total=False):
 
 
 class _Manifest(TypedDict):
-    """What a manifest holds beside the attributes of its collection."""
+    """What a manifest holds at least; it has the other attributes of its collection, too."""
 
+    name: str
     queries: list[Shard]
     passages: list[Shard]
     judgements: FileRecord

@@ -19,7 +19,7 @@ from beir_hybrid.evaluation.measured_rankings import (
 )
 from beir_hybrid.evaluation.rankings import build_empty_rankings
 from beir_hybrid.evaluation.run_evaluation import evaluate_setting_run
-from beir_hybrid.files import sha256
+from beir_hybrid.files import is_file, sha256
 from beir_hybrid.measures.parsing import MeasureNames, parse_measures
 from beir_hybrid.results.provenance import (
     ModelProvenance,
@@ -132,7 +132,7 @@ def _read_setting_runs(
     """Yield the settings of some files, each with its run."""
     settings: set[Setting] = set()
     for path in files:
-        if not path.is_file():
+        if not is_file(path):
             raise BadData(f"{path} is no file: a run is one in TREC's layout")
         for setting, run in _read_file(path, collection, judgements):
             if setting in settings:

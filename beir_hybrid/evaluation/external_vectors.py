@@ -12,7 +12,7 @@ from beir_hybrid.encoding import Embeddings
 from beir_hybrid.encoding.embeddings import check_rows
 from beir_hybrid.errors import BadData
 from beir_hybrid.evaluation.vectors import CollectionVectors
-from beir_hybrid.files import explain_read_errors, sha256
+from beir_hybrid.files import explain_read_errors, is_file, sha256
 from beir_hybrid.results.provenance import ModelProvenance
 
 
@@ -40,7 +40,7 @@ def _read_vector_rows(folder: Path, role: str, ids: pa.ChunkedArray) -> Embeddin
     """Read the vectors of queries or passages, in the order of their ids."""
     array_path, ids_path = folder / f"{role}.npy", folder / f"{role}.txt"
     for path in (array_path, ids_path):
-        if not path.is_file():
+        if not is_file(path):
             raise BadData(f"{folder} lacks {path.name}: it takes {role}.npy and {role}.txt")
     vectors = _read_array(array_path)
     row_ids = _read_row_ids(ids_path)

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.setting import language_sort_key
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.files import sha256
+from beir_hybrid.files import is_file, sha256
 from beir_hybrid.pairs.collection_groups import group_captions, group_queries
 from beir_hybrid.pairs.columns import add_language_columns
 from beir_hybrid.pairs.group_files import (
@@ -102,10 +102,10 @@ def read_pairs(
     name = name or file.name.split(".")[0]
     groups: Iterable[object]
     if file.suffix in _FORMATS:
-        if not file.is_file():
+        if not is_file(file):
             raise BadData(f"there is no file {path}")
         groups, identity = _FORMATS[file.suffix](file), sha256(file)
-    elif file.is_file():
+    elif is_file(file):
         raise BadOption(f"{path} must end in .jsonl, .jsonl.gz or .parquet")
     else:
         dataset = load_hub_groups(str(path), split, revision)
@@ -180,7 +180,7 @@ def read_bitext(
     """
     paths = {lang: Path(file) for lang, file in files.items()}
     for path in paths.values():
-        if not path.is_file():
+        if not is_file(path):
             raise BadData(f"there is no file {path}")
     name = name or next(iter(paths.values())).name.split(".")[0]
     parser = GroupParser(name, languages=languages, is_partial=True)

@@ -10,7 +10,13 @@ from typing import Any
 import pyarrow as pa
 
 from beir_hybrid.errors import BadData
-from beir_hybrid.files import atomic_file, explain_read_errors, explain_write_errors, file_lock
+from beir_hybrid.files import (
+    atomic_file,
+    explain_read_errors,
+    explain_write_errors,
+    file_lock,
+    is_file,
+)
 from beir_hybrid.integrity import compute_checksum, read_sealed_json, write_sealed_json
 from beir_hybrid.records import from_record
 
@@ -41,7 +47,7 @@ def write_results(
 def read_record(folder: Path) -> dict[str, Any]:
     """Read ``results.json``; raise `BadData` if the file is missing or of a newer version."""
     path = folder / RESULTS
-    if not path.is_file():
+    if not is_file(path):
         raise BadData(f"{folder} holds no results: it lacks {RESULTS}")
     record = read_sealed_json(path, _CURE)
     version = from_record(int, record.get("format"), f"{path}: format")

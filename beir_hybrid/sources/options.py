@@ -121,6 +121,12 @@ def _to_text(value: object) -> str:
     return value
 
 
+def _to_path(value: Any) -> Path:
+    if "\0" in str(value):
+        raise ValueError
+    return Path(value)
+
+
 def _to_integer(value: Any) -> int:
     if isinstance(value, bool | float):
         raise TypeError
@@ -137,7 +143,7 @@ def _to_texts(value: Any) -> tuple[str, ...]:
 
 _CONVERTERS: dict[type, tuple[str, Callable[[Any], object]]] = {
     str: ("text", _to_text),
-    Path: ("a path", Path),
+    Path: ("a path", _to_path),
     int: ("a whole number", _to_integer),
     float: ("a number", float),
     bool: ("true or false", _to_boolean),
