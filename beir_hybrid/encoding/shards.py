@@ -7,14 +7,15 @@ checksums, which is written last.
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 
 from beir_hybrid.encoding.distinct_texts import KEY
 from beir_hybrid.errors import BadData
 from beir_hybrid.files import atomic_file, explain_read_errors
-from beir_hybrid.integrity import read_sealed_json, verify_files
+from beir_hybrid.integrity import FileRecord, read_sealed_json, verify_files
+from beir_hybrid.records import from_record
 
 logger = logging.getLogger(__name__)
 
@@ -112,14 +113,18 @@ def read_shard(note: Path) -> Shard | None:
 def _read_sound_shard(note: Path) -> Shard:
     """Return the shard of a note, or raise `BadData`."""
     names = {part: note.name.replace(NOTE_SUFFIX, f"{part}.npy") for part in ("vectors", "keys")}
-    entries = read_sealed_json(note, _CURE)
-    try:
+    entries = from_record(_Note, read_sealed_json(note, _CURE), str(note))
+    with explain_read_errors(note, "is no note of arrays"):
         verify_files(note.parent, {name: entries["files"][name] for name in names.values()}, _CURE)
-        with explain_read_errors(note, "is no note of arrays"):
-            keys = np.load(note.with_name(names["keys"]), allow_pickle=False).view(KEY)
-            vector_path = note.with_name(names["vectors"])
-            vectors = np.load(vector_path, mmap_mode="r", allow_pickle=False)
+        keys = np.load(note.with_name(names["keys"]), allow_pickle=False).view(KEY)
+        vector_path = note.with_name(names["vectors"])
+        vectors = np.load(vector_path, mmap_mode="r", allow_pickle=False)
         truncated = None if entries["cut"] is None else np.array(entries["cut"], dtype=np.int32)
         return Shard(vector_path, keys, truncated, int(vectors.shape[1]))
-    except (ValueError, KeyError, TypeError, IndexError, EOFError) as error:
-        raise BadData(f"{note} is damaged ({error}); {_CURE}") from error
+
+
+class _Note(TypedDict):
+    """The checksums of a shard's arrays, and which texts were cut, if the encoder tells."""
+
+    files: dict[str, FileRecord]
+    cut: object  # a list of whole numbers or None; numpy checks it fast

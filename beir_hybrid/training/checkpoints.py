@@ -1,16 +1,22 @@
 """Checkpoints of a training: record their checksums, and find the last one that is sound."""
 
-import json
 import logging
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from transformers import TrainerCallback, TrainerControl, TrainerState
 from transformers.training_args import TrainingArguments
 
 from beir_hybrid.errors import BadData
-from beir_hybrid.integrity import read_sealed_json, record_files, verify_files, write_sealed_json
+from beir_hybrid.integrity import (
+    FileRecord,
+    read_sealed_json,
+    record_files,
+    verify_files,
+    write_sealed_json,
+)
+from beir_hybrid.records import from_record, read_json
 
 logger = logging.getLogger(__name__)
 
@@ -73,14 +79,39 @@ def is_final_checkpoint(checkpoint: str) -> bool:
     return bool(control.get("args", {}).get("should_training_stop"))
 
 
+class _Checksums(TypedDict):
+    """The contents of `CHECKSUMS`."""
+
+    files: dict[str, FileRecord]
+
+
 def _verify_checkpoint(folder: Path) -> None:
-    record = read_sealed_json(folder / CHECKSUMS, _CURE)
+    path = folder / CHECKSUMS
+    record = from_record(_Checksums, read_sealed_json(path, _CURE), str(path))
     verify_files(folder, record["files"], _CURE)
 
 
-def _read_state(folder: Path) -> dict[str, Any]:
-    state: dict[str, Any] = json.loads((folder / STATE).read_bytes())
-    return state
+class _Control(TypedDict, total=False):
+    """What the trainer's control was when the checkpoint was written."""
+
+    args: dict[str, Any]
+
+
+class _Callbacks(TypedDict, total=False):
+    """The callbacks whose state is stored, as far as it is read here."""
+
+    TrainerControl: _Control
+
+
+class _State(TypedDict, total=False):
+    """The part of the trainer's state that is read here."""
+
+    best_global_step: int | None
+    stateful_callbacks: _Callbacks
+
+
+def _read_state(folder: Path) -> _State:
+    return from_record(_State, read_json(folder / STATE), str(folder / STATE))
 
 
 def _parse_step(checkpoint: Path) -> int:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 from beir_hybrid._version import __version__
 from beir_hybrid.batches.audit import BatchCounts
@@ -15,7 +15,7 @@ from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import to_numpy
 from beir_hybrid.encoding.fingerprint import hash_weights
 from beir_hybrid.encoding.sentence_transformer import SentenceTransformerEncoder
-from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.errors import BadOption
 from beir_hybrid.integrity import (
     FileRecord,
     read_sealed_json,
@@ -25,6 +25,7 @@ from beir_hybrid.integrity import (
 )
 from beir_hybrid.pairs.labels import hash_texts
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs
+from beir_hybrid.records import from_record
 from beir_hybrid.training.model_card import CARD
 
 if TYPE_CHECKING:
@@ -137,11 +138,9 @@ def is_finished(output: Path, recipe: Mapping[str, object]) -> bool:
         return False  # nothing would be overwritten
     if not path.exists():
         raise BadOption(f"{output} holds something else than a training; name another folder")
-    record = read_sealed_json(path, "remove the folder, or name another")
-    try:
-        differences = list(_list_differences(record["recipe"], recipe))
-    except (KeyError, TypeError, AttributeError) as error:
-        raise BadData(f"{path} is of no training; remove the folder, or name another") from error
+    stored_record = read_sealed_json(path, "remove the folder, or name another")
+    record = from_record(_Record, stored_record, str(path))
+    differences = list(_list_differences(record["recipe"], recipe))
     if differences:
         raise BadOption(
             f"{output} is of a training with another {' and '.join(differences[:3])}; name another "
@@ -152,6 +151,13 @@ def is_finished(output: Path, recipe: Mapping[str, object]) -> bool:
     cure = f"remove {output / MODEL} and train again, which goes on from the last checkpoint"
     verify_files(output / MODEL, record["files"], cure)
     return True
+
+
+class _Record(TypedDict):
+    """The part of a record that tells whether the training is finished, and which it is of."""
+
+    recipe: dict[str, Any]
+    files: NotRequired[dict[str, FileRecord]]
 
 
 def record_model(folder: Path) -> dict[str, FileRecord]:

@@ -22,7 +22,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import beir_hybrid as bh
-from beir_hybrid.batches.audit_callback import _read_steps
 from beir_hybrid.cli import app
 from beir_hybrid.cli.printing import to_json
 from beir_hybrid.cli.trainer_arguments import read_config
@@ -33,7 +32,7 @@ from beir_hybrid.encoding.store import encode
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.evaluation.external_vectors import read_vectors
 from beir_hybrid.images import inspect_image
-from beir_hybrid.integrity import CHECKSUM, format_sealed_json
+from beir_hybrid.integrity import CHECKSUM, format_sealed_json, record_files, write_sealed_json
 from beir_hybrid.languages import normalise
 from beir_hybrid.measures.parsing import parse_measures
 from beir_hybrid.pairs.code_switching import code_switch
@@ -47,7 +46,8 @@ from beir_hybrid.report.recipes import _describe_training
 from beir_hybrid.results.mteb import list_mteb_scores, read_mteb, write_mteb
 from beir_hybrid.results.render import list_notes, render_html
 from beir_hybrid.results.storage import read_record, write_results
-from beir_hybrid.training.record import find_last_checkpoint, is_finished
+from beir_hybrid.training.checkpoints import CHECKSUMS, _verify_checkpoint, is_final_checkpoint
+from beir_hybrid.training.record import is_finished, write_record
 from tests.boards import build_capitals, evaluate_system
 from tests.hard.effort import IS_LONG, choose_count
 from tests.hard.mutations import (
@@ -72,7 +72,7 @@ LIMITS = settings(
 )
 Mutate = Callable[[bytes], st.SearchStrategy[bytes]]
 JSON, LINES, WORDS, BYTES = mutate_json, mutate_json_lines, mutate_words, mutate_bytes
-TRAINING = {
+TRAINING: dict[str, Any] = {
     "recipe": {
         "strategy": {
             "name": "hybrid",
@@ -131,7 +131,9 @@ def read_index(folder: Path) -> None:
 def read_training(folder: Path) -> None:
     _describe_training(folder / "training.json")
     is_finished(folder, TRAINING["recipe"])
-    find_last_checkpoint(folder / "checkpoints")
+    checkpoint = folder / "checkpoints" / "checkpoint-2"
+    is_final_checkpoint(str(checkpoint))
+    _verify_checkpoint(checkpoint)
 
 
 def read_yaml_config(path: Path) -> None:
@@ -180,7 +182,7 @@ SPECIMENS = {
     "note of a shard": Specimen("*.json", JSON, lambda f: [*map(read_shard, f.rglob("*.json"))]),
     "training": Specimen("training.json", JSON, read_training),
     "state": Specimen("checkpoints/checkpoint-2/trainer_state.json", JSON, read_training),
-    "batches": Specimen("batches.jsonl", LINES, lambda f: [*_read_steps(f / "batches.jsonl", 9)]),
+    "checksums": Specimen("checkpoints/checkpoint-2/checksums.json", JSON, read_training),
     "configuration": Specimen("x.yaml", BYTES, lambda folder: read_yaml_config(folder / "x.yaml")),
 }
 
@@ -282,16 +284,14 @@ def _write_arrays(root: Path) -> None:
 
 
 def _write_training_files(root: Path) -> None:
-    for name in ("training", "state"):
+    for name in ("training", "state", "checksums"):
         folder = root / name / "checkpoints" / "checkpoint-2"
         folder.mkdir(parents=True)
-        (root / name / "training.json").write_text(json.dumps(TRAINING))
+        write_record(root / name, TRAINING)
         state = {"stateful_callbacks": {"TrainerControl": {"args": {"should_training_stop": True}}}}
         (folder / "trainer_state.json").write_text(json.dumps(state))
-    (root / "batches").mkdir()
-    counts = {"step": 1, "batches": {"mono": 1}, "sources": {"x": 4}, "rows": {"de-de": 4}}
-    lines = [json.dumps(counts | {"step": step}) for step in (1, 2, 3)]
-    (root / "batches" / "batches.jsonl").write_text("\n".join(lines) + "\n")
+        files = record_files(folder, ["trainer_state.json"])
+        write_sealed_json(folder / CHECKSUMS, {"files": files})
     (root / "configuration").mkdir()
     (root / "configuration" / "x.yaml").write_text(
         "train: [mlqa-r]\nlanguages: [de, en]\nlora: {r: 16}\nmax_steps: 3\ndate: 2026-01-02\n"
