@@ -111,7 +111,8 @@ def name_checksum_file(path: Path) -> Path:
 
 def verify_run(path: Path) -> None:
     """Raise `BadData` if a run is not what `write_run` wrote; those of others have no checksum."""
-    checksum_file = name_checksum_file(path)
+    with explain_read_errors(path, "is no run"):
+        checksum_file = name_checksum_file(path)  # raises for a path without a name
     with explain_read_errors(checksum_file, "is no checksum"):
         if not checksum_file.exists():
             return

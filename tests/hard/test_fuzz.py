@@ -46,6 +46,7 @@ from beir_hybrid.report.recipes import _describe_training
 from beir_hybrid.results.mteb import list_mteb_scores, read_mteb, write_mteb
 from beir_hybrid.results.render import list_notes, render_html
 from beir_hybrid.results.storage import read_record, write_results
+from beir_hybrid.retrieval.runs import name_checksum_file
 from beir_hybrid.training.checkpoints import CHECKSUMS, _verify_checkpoint, is_final_checkpoint
 from beir_hybrid.training.record import is_finished, write_record
 from tests.boards import build_capitals, evaluate_system
@@ -231,6 +232,8 @@ def specimens(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     _write_runs(root)
     for name in ("corpus", "queries", "qrels", "description"):
         bh.write_folder(capitals(), root / name)
+        if name != "description":  # which has the checksums of the other files
+            (root / name / "collection.json").unlink()
     rows = {
         "jsonl": (root / "data" / "capitals.jsonl").read_text("utf-8").splitlines()[:8],
         "groups": [
@@ -258,9 +261,8 @@ def _write_runs(root: Path) -> None:
         run = bh.read_run(root / "runs" / "en-all.trec")
         if file != "en-all.trec":
             run |= bh.read_run(root / "runs" / "de-all.trec")
-        bh.write_run(
-            root / name / file, {query: run[query] for query in list(run)[:4] + list(run)[-2:]}
-        )
+        short_run = {query: run[query] for query in [*list(run)[:4], *list(run)[-2:]]}
+        name_checksum_file(bh.write_run(root / name / file, short_run)).unlink()
 
 
 def _write_arrays(root: Path) -> None:
