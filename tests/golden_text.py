@@ -61,18 +61,27 @@ def list_cells(results: Any, measure: str, *, one_target: bool = False) -> dict[
     return {"columns": format_line(columns), "rows": lines}
 
 
+NEW_SECTIONS = {"pools"}  # of pages, by the id of their heading
+
+
 class Figures(HTMLParser):
-    """The numbers in the cells of a page's tables, and those that they are sorted by."""
+    """The numbers in the cells of a page's tables, and those that they are sorted by.
+
+    Sections that pages did not have when they were recorded are left out.
+    """
 
     def __init__(self, page: Path) -> None:
         super().__init__()
         self.numbers: list[str] = []
         self.cell = False
+        self.is_new = False
         self.feed(page.read_text("utf-8"))
         self.close()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         """Look into cells, and at what they are sorted by."""
+        if tag == "section":
+            self.is_new = dict(attrs).get("aria-labelledby") in NEW_SECTIONS
         self.cell = tag == "td" or (self.cell and tag not in ("table", "th", "tr"))
         if value := dict(attrs).get("data-sort"):
             self._read(value)
@@ -83,7 +92,7 @@ class Figures(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         """Read what a cell holds."""
-        if self.cell:
+        if self.cell and not self.is_new:
             self._read(data)
 
     def _read(self, text: str) -> None:

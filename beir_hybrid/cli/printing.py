@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
+from beir_hybrid.records import to_record
 from beir_hybrid.text import escape_controls
 
 if TYPE_CHECKING:
@@ -82,18 +83,18 @@ def print_json(value: object) -> None:
 
 def print_results(results: "Results", *, as_json: bool) -> None:
     """Print results as a table or as JSON, and the notes below."""
-    from beir_hybrid.results.render import list_notes, render_terminal
+    from beir_hybrid.results.render import list_notes, render_pools, render_terminal
 
     if as_json:
         print_json(to_json(results))
     else:
-        make_console().print(render_terminal(results))
+        make_console().print(render_terminal(results), render_pools(results), sep="\n")
     for note in list_notes(results):
         echo(f"note: {note}")
 
 
 def to_json(results: "Results") -> dict[str, Any]:
-    """Return results for JSON: averages by kind of setting, and values by setting."""
+    """Return results for JSON: averages by kind, values by setting, languages of pools."""
     means = {str(measure): results.means(measure) for measure in results.measures}
     return {
         "model": results.model,
@@ -111,4 +112,5 @@ def to_json(results: "Results") -> dict[str, Any]:
             }
             for setting in results.settings
         ],
+        "pools": to_record(results.pools),
     }

@@ -29,6 +29,7 @@ from beir_hybrid.evaluation.stopwatch import Stopwatch
 from beir_hybrid.evaluation.vector_evaluation import VectorEvaluation
 from beir_hybrid.evaluation.vectors import CollectionVectors, find_vectors
 from beir_hybrid.measures.parsing import MeasureNames, parse_measures
+from beir_hybrid.results.pool_languages import count_pool_languages
 from beir_hybrid.results.provenance import (
     ClusterSize,
     Provenance,
@@ -99,7 +100,7 @@ def evaluate(
     >>> results = bh.evaluate("intfloat/multilingual-e5-small", collection)  # doctest: +SKIP
     >>> results.summary()["mono"][AP].mean  # doctest: +SKIP
     """
-    # 42 lines: the steps of an evaluation in order, most of which share their variables.
+    # 43 lines: the steps of an evaluation in order, most of which share their variables.
     judgements = check_collection(collection).resolve()
     measure_list = None if measures is None else parse_measures(measures)
     kinds = choose_kinds(judgements, settings)
@@ -122,13 +123,14 @@ def evaluate(
             evaluation = VectorEvaluation(plan, judgements, run_writer, reranker, rank)
             parts = evaluation.evaluate(vectors.queries, vectors.passages)
             table = build_table(collection, parts, plan.measures)
+            pools = count_pool_languages(collection, (part.rankings for part in parts))
     provenance = _describe_evaluation(collection, vectors, parts, plan, reranker, name)
     request = describe_request(
         collection, plan.measures, model, compute.encoder, settings=tuple(plan.kinds),
         depth=plan.depth, rerank=name_reranker(rerank), name=name or None,
     )  # fmt: skip
     timing = _describe_timing(request, stopwatch, compute, cluster, vectors, reranker)
-    return Results(table, tuple(plan.measures), provenance, timing)
+    return Results(table, tuple(plan.measures), provenance, timing, pools=pools)
 
 
 def _suggest_text_settings(judgements: Judgements, plan: EvaluationPlan) -> str:

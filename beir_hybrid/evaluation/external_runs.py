@@ -21,6 +21,7 @@ from beir_hybrid.evaluation.rankings import build_empty_rankings
 from beir_hybrid.evaluation.run_evaluation import evaluate_setting_run
 from beir_hybrid.files import is_file, sha256
 from beir_hybrid.measures.parsing import MeasureNames, parse_measures
+from beir_hybrid.results.pool_languages import count_pool_languages
 from beir_hybrid.results.provenance import (
     ModelProvenance,
     RunsProvenance,
@@ -90,7 +91,8 @@ def evaluate_runs(
         name=name or None,
     )
     table = build_table(collection, parts, measure_list)
-    return Results(table, tuple(measure_list), provenance, build_timing(request))
+    pools = count_pool_languages(collection, (part.rankings for part in parts))
+    return Results(table, tuple(measure_list), provenance, build_timing(request), pools=pools)
 
 
 def _evaluate_setting_runs(

@@ -11,6 +11,7 @@ from beir_hybrid.collection.setting import SETTING_KINDS, KindName
 from beir_hybrid.errors import BadOption
 from beir_hybrid.evaluation.measured_rankings import needs_run
 from beir_hybrid.measures.base import BiasMeasure
+from beir_hybrid.results.pool_languages import TOP, list_pool_kinds
 from beir_hybrid.text import split_words
 
 DEPTH, RERANKING_DEPTH = 1000, 100  # passages of a run, and of a reranked run
@@ -42,7 +43,7 @@ class EvaluationPlan:
         return [measure for measure in self.measures if needs_run(measure)]
 
     @property
-    def top_size(self) -> int:
+    def largest_cutoff(self) -> int:
         """How many of the best passages of pools the measures of bias look at."""
         cutoffs = [
             measure["cutoff"]
@@ -52,6 +53,11 @@ class EvaluationPlan:
             and measure.SETTINGS & {*self.kinds}
         ]
         return max(cutoffs, default=0)
+
+    @property
+    def top_size(self) -> int:
+        """How many of the best passages of pools are collected for their languages."""
+        return max(self.largest_cutoff, TOP if list_pool_kinds(self.kinds) else 0)
 
     @property
     def collects_runs(self) -> bool:
@@ -92,8 +98,8 @@ def plan_evaluation(
             f"{' and '.join(kinds)} settings have no runs to write; name others, or leave runs out"
         )
     plan = EvaluationPlan(measures, kinds, int(depth), is_reranked, writes_runs)
-    if is_reranked and depth < plan.top_size:
-        raise BadOption(f"measures see {plan.top_size} passages, and {depth} are reranked")
+    if is_reranked and depth < plan.largest_cutoff:
+        raise BadOption(f"measures see {plan.largest_cutoff} passages, and {depth} are reranked")
     check_cutoffs(plan.run_measures, depth)
     return plan
 

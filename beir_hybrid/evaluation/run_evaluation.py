@@ -18,6 +18,7 @@ from beir_hybrid.evaluation.measured_rankings import (
 from beir_hybrid.measures.base import BiasMeasure
 from beir_hybrid.measures.bias_evaluator import BiasEvaluator, sort_passages
 from beir_hybrid.measures.ranked_judgements import Rankings
+from beir_hybrid.results.pool_languages import TOP, list_pool_kinds
 from beir_hybrid.retrieval.runs import Run
 
 
@@ -51,6 +52,8 @@ def evaluate_setting_run(
         values |= _measure_bias(rankings, qrels, run, one_query_measures)
     if len(one_query_measures) < len(bias_measures):
         rankings = _add_ranks(rankings, run, judgements, query_ids)
+    if list_pool_kinds([rankings.kind]):
+        rankings = _add_top_languages(rankings, run, judgements.codes, query_ids)
     return MeasuredRankings(rankings, values)
 
 
@@ -97,6 +100,18 @@ def _remove_queries_from_run(run: Run, judgements: Judgements) -> Run:
     for query_id, passage_id in zip(query_ids, passage_ids, strict=True):
         copy.get(query_id, {}).pop(passage_id, None)
     return copy
+
+
+def _add_top_languages(
+    rankings: Rankings, run: Run, codes: Sequence[str], query_ids: Sequence[str]
+) -> Rankings:
+    """Return rankings with the languages of the first passages in a run."""
+    numbers = {code: number for number, code in enumerate(codes)}
+    top = np.full((len(query_ids), TOP), -1)
+    for row, query_id in enumerate(query_ids):
+        best = sort_passages(query_id, run.get(query_id, {}), TOP)
+        top[row, : len(best)] = [numbers[identity.partition(":")[0]] for identity in best]
+    return replace(rankings, judgements=replace(rankings.judgements, top_languages=top))
 
 
 def _add_ranks(

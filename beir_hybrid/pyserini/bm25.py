@@ -39,6 +39,7 @@ from beir_hybrid.pyserini.analyzers import NEUTRAL, find_analyzer
 from beir_hybrid.pyserini.java import start_java
 from beir_hybrid.pyserini.lucene import build_lucene_index, list_java_versions
 from beir_hybrid.pyserini.lucene_search import BM25Searcher, open_searcher
+from beir_hybrid.results.pool_languages import count_pool_languages
 from beir_hybrid.results.provenance import (
     ModelProvenance,
     RunsProvenance,
@@ -134,8 +135,9 @@ def bm25(
         name=None if name == NAME else name, **asdict(bm25_parameters),
     )  # fmt: skip
     table = build_table(collection, parts, measure_list)
+    pools = count_pool_languages(collection, (part.rankings for part in parts))
     timing = build_timing(request, stopwatch.seconds)
-    return Results(table, tuple(measure_list), provenance, timing)
+    return Results(table, tuple(measure_list), provenance, timing, pools=pools)
 
 
 def _check_plan(kinds: Sequence[KindName], measures: Sequence[Measure], depth: int) -> None:

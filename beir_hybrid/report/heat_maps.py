@@ -6,8 +6,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from beir_hybrid.results.estimate import Matrix
-from beir_hybrid.results.render import format_signed, format_value
+from beir_hybrid.results.estimate import Estimate, Matrix
+from beir_hybrid.results.pool_languages import PoolLanguages
+from beir_hybrid.results.render import format_ratio, format_signed, format_value
 
 
 class HeatCell(NamedTuple):
@@ -81,6 +82,31 @@ def map_differences(
     scale = f"{format_signed(-largest)} to {format_signed(largest)}"
     rows = _colour_rows(matrix, colour_cell)
     return HeatMap(title, description, matrix.columns, rows, column, scale)
+
+
+def map_pool_languages(title: str, description: str, pool: PoolLanguages) -> HeatMap:
+    """Colour shares of languages by their distance from the share of the relevant passages."""
+    cells = [estimate for row in pool.estimates.values() for estimate in row.values()]
+    largest = max(abs(_compute_excess(estimate)) for estimate in cells)
+
+    def colour_cell(query: str, language: str) -> HeatCell:
+        estimate = pool[query, language]
+        excess = _compute_excess(estimate)
+        text = f"{estimate.mean:.0%} {format_ratio(pool.ratio(query, language))}".strip()
+        side = "more" if excess > 0 else "less"
+        return HeatCell(text, _divide(abs(excess), largest), side, query == language)
+
+    rows = tuple(
+        (query, tuple(colour_cell(query, language) for language in pool.languages))
+        for query in pool.estimates
+    )
+    scale = f"{-largest:+.0%} to {largest:+.0%}"
+    return HeatMap(title, description, pool.languages, rows, scale=scale)
+
+
+def _compute_excess(estimate: Estimate) -> float:
+    """Return by how much a share is above the share of the relevant passages."""
+    return estimate.mean - (estimate.unbiased or 0.0)
 
 
 def subtract_row_means(matrix: Matrix) -> Matrix:

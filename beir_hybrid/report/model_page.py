@@ -6,11 +6,19 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from beir_hybrid.collection.setting import SETTING_KINDS
 from beir_hybrid.errors import BadOption
 from beir_hybrid.records import to_record
 from beir_hybrid.report.columns import shorten_number
 from beir_hybrid.report.entries import Entry
-from beir_hybrid.report.heat_maps import HeatMap, map_differences, map_values, subtract_row_means
+from beir_hybrid.report.heat_maps import (
+    HeatMap,
+    map_differences,
+    map_pool_languages,
+    map_values,
+    subtract_row_means,
+)
+from beir_hybrid.report.page_tables import TextTable, build_pool_table
 from beir_hybrid.report.reproduce import reproduce_commands
 from beir_hybrid.results.estimate import Matrix
 from beir_hybrid.results.local_paths import find_local_paths, hide_path
@@ -76,6 +84,21 @@ def build_heat_maps(entry: Entry, measure: str) -> list[HeatMap]:
         )
         title = f"Bias of {measure} to passage languages"
         maps.append(map_differences(title, description, subtract_row_means(basis)))
+    return maps
+
+
+def build_pool_maps(results: Results) -> list[tuple[HeatMap, TextTable]]:
+    """Return the languages of the first passages of each pool, and their means with intervals."""
+    maps = []
+    for kind, pool in results.pools.items():
+        place = SETTING_KINDS[kind].label
+        description = (
+            f"The share of each language among the first {pool.depth} passages, and how many times "
+            "its share of the relevant passages that is: 1.0x without language bias. The last row "
+            "is the mean over query languages."
+        )
+        title = f"Languages of the first {pool.depth}, {place}"
+        maps.append((map_pool_languages(title, description, pool), build_pool_table(kind, pool)))
     return maps
 
 

@@ -6,12 +6,13 @@ from typing import NamedTuple
 import numpy as np
 from ir_measures import parse_measure
 
-from beir_hybrid.collection.setting import SETTING_KINDS, KindName
+from beir_hybrid.collection.setting import ALL, SETTING_KINDS, KindName
 from beir_hybrid.measures.base import BiasMeasure
 from beir_hybrid.report.entries import Entry
 from beir_hybrid.report.plots import group_by_language, measures_preference
 from beir_hybrid.results.estimate import Estimate
-from beir_hybrid.results.render import build_cells, format_value
+from beir_hybrid.results.pool_languages import PoolLanguages
+from beir_hybrid.results.render import build_cells, format_ratio, format_value
 
 
 class TextTable(NamedTuple):
@@ -95,6 +96,22 @@ def build_bias_table(entry: Entry) -> TextTable | None:
         rows.append(("unbiased", *unbiased))
     title = "Bias" if entry.benchmark.has_images else "Language bias in the pool"
     return TextTable(f"{title} by query language", ("queries in", *measures), tuple(rows))
+
+
+def build_pool_table(kind: KindName, pool: PoolLanguages) -> TextTable:
+    """Return the share of each language among the first passages, over all query languages."""
+    rows = tuple(
+        (
+            language,
+            f"{estimate.mean:.1%} [{estimate.low:.1%}, {estimate.high:.1%}]",
+            f"{estimate.unbiased or 0:.1%}",
+            format_ratio(pool.ratio(ALL, language)),
+        )
+        for language, estimate in pool.estimates[ALL].items()
+    )
+    title = f"Mean over query languages, {SETTING_KINDS[kind].label}, with 95% intervals"
+    columns = ("passages in", f"among the first {pool.depth}", "among the relevant", "ratio")
+    return TextTable(title, columns, rows)
 
 
 def list_preference_sentences(entry: Entry) -> list[tuple[str, str]]:

@@ -22,7 +22,12 @@ from beir_hybrid.report.entry_files import ResultsOrPath, read_entries
 from beir_hybrid.report.hard_groups import HardGroup, find_hard_groups
 from beir_hybrid.report.index_page import PairLink, Section, build_index, embed_svg
 from beir_hybrid.report.local_collection import find_local_collection
-from beir_hybrid.report.model_page import build_heat_maps, list_commands, list_facts
+from beir_hybrid.report.model_page import (
+    build_heat_maps,
+    build_pool_maps,
+    list_commands,
+    list_facts,
+)
 from beir_hybrid.report.page_tables import (
     build_bias_table,
     build_language_table,
@@ -170,6 +175,7 @@ class Site:
             "notes": list_notes(results) if results else [],
             "links": [link for link in section.pairs if entry in (link.first, link.second)],
             "maps": build_heat_maps(entry, measure),
+            "pool_maps": build_pool_maps(results) if results else [],
             "languages": languages,
             "languages_svg": (
                 embed_svg(plots.plot_languages(results, measure)) if results and languages else None

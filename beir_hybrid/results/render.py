@@ -1,5 +1,6 @@
 """The table of results for a terminal and a notebook, and the notes below it."""
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from html import escape
 from typing import TYPE_CHECKING
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING
 from beir_hybrid.collection.setting import SETTING_KINDS, KindName
 from beir_hybrid.measures.base import BiasMeasure
 from beir_hybrid.results.estimate import Estimate
+from beir_hybrid.results.pool_languages import TOP
 from beir_hybrid.results.provenance import RunsProvenance
 from beir_hybrid.text import escape_unprintable, plural
 
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     from rich.console import Group
 
     from beir_hybrid.results.results import Results
+
+
+_MOST_LANGUAGES = 12  # side by side in a terminal of 80 columns
 
 
 def format_value(value: float) -> str:
@@ -25,6 +30,15 @@ def format_value(value: float) -> str:
     if abs(value) >= 10:  # noqa: PLR2004 - a number of ranks, no share
         return f"{value:,.1f}"
     return f"{value:.4f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.4f}"
+
+
+def format_ratio(ratio: float) -> str:
+    """Format how many times more something is than expected; nothing for NaN.
+
+    >>> format_ratio(7.6556), format_ratio(float("nan"))
+    ('7.7x', '')
+    """
+    return "" if math.isnan(ratio) else f"{ratio:.1f}x"
 
 
 def format_signed(difference: float) -> str:
@@ -104,6 +118,11 @@ def list_notes(results: "Results") -> list[str]:
         notes.append(f"{texts} are longer than the model reads, and were cut")
     if runs := results.provenance.runs:
         notes += _list_run_notes(runs)
+    if results.lacks_pools:
+        notes.append(
+            f"the languages of the first {TOP} passages are not counted: these results are older "
+            "than that count, or rank nothing"
+        )
     return notes + _list_missing_values(results)
 
 
@@ -196,6 +215,36 @@ def render_terminal(results: "Results") -> "Group":
         tables.append(table)
     note = "± half of the 95% interval, resampling groups of queries"
     return Group(Text(describe_results(results)), *tables, Text(note, style="dim italic"))
+
+
+def render_pools(results: "Results") -> "Group":
+    """Return tables of the languages of the first passages in pools, for rich's console.
+
+    A cell has two lines: the share of a language, and how many times its share of the relevant
+    passages that is.
+    """
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    parts: list[Text | Table] = []
+    for kind, pool in results.pools.items():
+        title = f"{kind}, first {pool.depth}: % in each language, x its share of the relevant"
+        parts.append(Text(title))
+        for start in range(0, len(pool.languages), _MOST_LANGUAGES):
+            languages = pool.languages[start : start + _MOST_LANGUAGES]
+            table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False)
+            table.add_column("queries", overflow="fold")
+            for language in languages:
+                table.add_column(language, justify="right", overflow="fold")
+            for query in pool.estimates:
+                cells = [
+                    f"{pool[query, language].mean:.0%}\n{format_ratio(pool.ratio(query, language))}"
+                    for language in languages
+                ]
+                table.add_row(query, *map(Text, cells))
+            parts.append(table)
+    return Group(*parts)
 
 
 def render_html(results: "Results") -> str:

@@ -6,6 +6,7 @@ import numpy as np
 
 from beir_hybrid.checks import check_positive
 
+SAMPLES = 1000  # of the bootstrap behind stored intervals
 _BLOCK = 2**21  # numbers held at once while resampling: 16 MiB an array
 _ROUNDING = 1e-12  # relative; smaller differences are artefacts of floating point
 

@@ -23,7 +23,9 @@ from beir_hybrid.errors import BadOption, lookup
 from beir_hybrid.measures.parsing import parse_stored_measure
 from beir_hybrid.records import from_record, to_record
 from beir_hybrid.results.estimate import Estimate, Matrix
+from beir_hybrid.results.pool_languages import TOP, PoolLanguages, check_pools, list_pool_kinds
 from beir_hybrid.results.provenance import Provenance, Timing
+from beir_hybrid.results.resampling import SAMPLES
 from beir_hybrid.results.statistics import draw_weights, estimate_interval
 from beir_hybrid.results.storage import (
     PER_QUERY,
@@ -40,7 +42,6 @@ from beir_hybrid.results.values import Values, average
 
 Summary = Mapping[KindName, Mapping[Measure, Estimate]]
 
-SAMPLES = 1000  # of the bootstrap
 _MOST_GROUPS = 5000  # up to which all resamples are drawn at once, for all measures
 
 
@@ -60,6 +61,8 @@ class Results:
         same evaluation.
     stored_summary
         The averages of results that were read from a folder.
+    pools
+        See `pool_languages`.
 
     Examples
     --------
@@ -73,6 +76,7 @@ class Results:
     provenance: Provenance
     timing: Timing = field(default_factory=Timing)
     stored_summary: Summary | None = None
+    pools: Mapping[KindName, PoolLanguages] = field(default_factory=dict)
 
     def __repr__(self) -> str:
         """Name the model, the collection and the kinds of settings in a line."""
@@ -172,6 +176,28 @@ class Results:
         cells = [[means.get((row, column), np.nan) for column in columns] for row in rows]
         return Matrix(rows, columns, np.array(cells, np.float64))
 
+    def pool_languages(self, kind: KindName = "multi") -> PoolLanguages:
+        """Return the share of each language among the first passages of the pool.
+
+        Raises
+        ------
+        BadOption
+            If the results have no such pool, or are of a version that did not count languages.
+        """
+        parse_kinds([kind])
+        if kind not in self.pools:
+            raise BadOption(
+                f"these results do not count the languages of the first {TOP} passages in {kind} "
+                "settings; evaluate the model again, in these settings"
+            )
+        return self.pools[kind]
+
+    @property
+    def lacks_pools(self) -> bool:
+        """Whether there is a pool of several languages that `pool_languages` does not have."""
+        is_multilingual = len(self.provenance.collection.languages) > 1
+        return is_multilingual and not self.pools.keys() >= {*list_pool_kinds(self.kinds)}
+
     def means(self, measure: Measure | str) -> dict[Setting, float]:
         """Return a measure's mean in each setting with values."""
         column, (settings, setting) = self._read_column(measure), self._settings
@@ -223,6 +249,7 @@ class Results:
                 for kind, row in self._summary.items()
             },
             "settings": list(self._record_settings()),
+            "pools": to_record(self.pools),
         }
         write_results(folder, record, to_record(self.timing), self.table)
         return folder
@@ -251,8 +278,9 @@ class Results:
         }
         table = read_table(folder, record.per_query)
         check_table(table, list(map(str, measures)), str(folder / PER_QUERY))
+        check_pools(record.pools, f"{path}: pools")
         timing = from_record(Timing, read_timing(folder), str(folder / TIMING))
-        results = cls(table, measures, record.about, timing, summary)
+        results = cls(table, measures, record.about, timing, summary, record.pools)
         check_stored_numbers(results, record.settings, str(path))
         return results
 
@@ -266,3 +294,4 @@ class _StoredResults:
     summary: Mapping[KindName, Mapping[str, Estimate]]
     per_query: str
     settings: tuple[StoredSetting, ...]
+    pools: Mapping[KindName, PoolLanguages] = field(default_factory=dict)
