@@ -3,6 +3,10 @@
 import re
 import unicodedata
 from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+from beir_hybrid.errors import BadOption
 
 # What changes the direction of text around it, or closes such a change.
 _DIRECTION_MARKS = {
@@ -45,6 +49,25 @@ def find_control_characters(text: str, allowed: str = "") -> set[str]:
         for sign in set(text) - set(allowed)
         if unicodedata.category(sign) in ("Cc", "Cs", "Zl", "Zp") or sign in _DIRECTION_MARKS
     }
+
+
+def parse_options(text: str, owner: str) -> dict[str, Any]:
+    """Parse options such as ``alpha=0.4,side=both`` of `owner`; numbers become numbers.
+
+    >>> parse_options("k=3, on=passages", "local")
+    {'k': 3, 'on': 'passages'}
+    """
+    options: dict[str, Any] = {}
+    for part in filter(None, text.split(",")):
+        key, equals, value = (word.strip() for word in part.partition("="))
+        if not equals:
+            raise BadOption(f"an option of {owner} is NAME=VALUE, not {part!r}")
+        options[key] = value
+        for kind in (int, float):
+            with suppress(ValueError):
+                options[key] = kind(value)
+                break
+    return options
 
 
 def escape_unprintable(text: str) -> str:

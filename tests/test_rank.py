@@ -271,7 +271,8 @@ def test_a_fast_score_off_by_almost_the_margin_changes_no_count() -> None:
     fast = exact + draw.choice([-0.99, 0.0, 0.99], exact.shape).astype(np.float32)
     gold = draw.integers(0, 300, 5)
     id_order = draw.permutation(300).astype(np.int32)
-    golds = BatchGolds(np.arange(6), exact[np.arange(5), gold], id_order[gold])
+    gold_scores = exact[np.arange(5), gold]
+    golds = BatchGolds(np.arange(6), gold_scores, gold_scores, id_order[gold])
     counts = np.zeros((5, 3), np.int64)
     margin = np.ones(5, np.float32)
     count_dense_above(fast, queries, passages, margin, id_order, golds, counts)

@@ -6,6 +6,7 @@ from beir_hybrid.batches.kinds import BATCH_KINDS
 from beir_hybrid.checks import check_fraction, check_not_negative
 from beir_hybrid.errors import BadOption, lookup
 from beir_hybrid.pairs.code_switching import CodeSwitch
+from beir_hybrid.text import parse_options
 
 _CROSS_LINGUAL = ("cross-rows", "cross")
 
@@ -96,7 +97,7 @@ def parse_strategy(
     else:
         name, _, text = name.partition(":")
         row = lookup("strategy", name, STRATEGIES)
-        options = _parse_options(text) | options
+        options = parse_options(text, "a strategy") | options
         if "temperature" in options:
             temperature = options.pop("temperature")  # type: ignore[assignment] # checked below
         strategy = _set_shares(row, options)
@@ -130,17 +131,3 @@ def _set_shares(strategy: Strategy, options: dict[str, object]) -> Strategy:
         lookup("batch kind", name, BATCH_KINDS)
     kinds = zip(names, shares, strict=True)
     return replace(strategy, kinds=tuple((kind, share) for kind, share in kinds if share))
-
-
-def _parse_options(text: str) -> dict[str, object]:
-    """Parse options such as ``alpha=0.4,cross=cross``."""
-    options: dict[str, object] = {}
-    for part in filter(None, text.split(",")):
-        key, equals, value = part.partition("=")
-        if not equals:
-            raise BadOption(f"an option of a strategy is NAME=VALUE, not {part!r}")
-        try:
-            options[key.strip()] = float(value)
-        except ValueError:
-            options[key.strip()] = value.strip()
-    return options

@@ -73,15 +73,15 @@ def count_dense_above(
     counts: np.ndarray,  # (golds, 3) int64: above, ties with a later id, ties with an earlier id
 ) -> None:
     """Add to `counts` how many passages of the block rank above, or tie with, each gold."""
-    bounds, gold_scores, gold_order = golds.bounds, golds.scores, golds.id_order
+    bounds, gold_order = golds.bounds, golds.id_order
     close = np.empty(CHUNK, dtype=np.int64)
     sums = np.empty(LANES)
     for i in range(fast.shape[0]):
         for start in range(0, fast.shape[1], CHUNK):
             row = fast[i, start : start + CHUNK]
             for gold in range(bounds[i], bounds[i + 1]):
-                high = gold_scores[gold] + margin[i]
-                low = gold_scores[gold] - margin[i]
+                high = golds.high[gold] + margin[i]
+                low = golds.low[gold] - margin[i]
                 # Unsigned 32-bit sums of comparisons compile to vector instructions.
                 n_above = np.uint32(0)
                 n_near = np.uint32(0)
@@ -97,9 +97,9 @@ def count_dense_above(
                     n_close += (row[k] >= low) & (row[k] <= high)
                 for k in close[:n_close]:
                     exact = _dot(queries[i], block[k], sums)
-                    if exact > gold_scores[gold]:
+                    if exact > golds.high[gold]:
                         counts[gold, 0] += 1
-                    elif exact == gold_scores[gold]:
+                    elif exact >= golds.low[gold]:
                         counts[gold, 1] += id_order[k] > gold_order[gold]
                         counts[gold, 2] += id_order[k] < gold_order[gold]
 
@@ -114,11 +114,11 @@ def count_exact_above(
     """Add to `counts` as `count_dense_above` does, where the block's scores are exact."""
     for i in range(scores.shape[0]):
         for gold in range(golds.bounds[i], golds.bounds[i + 1]):
-            gold_score, gold_order = golds.scores[gold], golds.id_order[gold]
+            low, high, gold_order = golds.low[gold], golds.high[gold], golds.id_order[gold]
             for k in range(scores.shape[1]):
-                if scores[i, k] > gold_score:
+                if scores[i, k] > high:
                     counts[gold, 0] += 1
-                elif scores[i, k] == gold_score:
+                elif scores[i, k] >= low:
                     counts[gold, 1] += id_order[k] > gold_order
                     counts[gold, 2] += id_order[k] < gold_order
 

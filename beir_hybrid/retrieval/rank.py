@@ -4,8 +4,9 @@ import numpy as np
 
 from beir_hybrid.progress import progress_bar
 from beir_hybrid.retrieval.count import GoldScores, RankCounts, count_passages, score_golds
+from beir_hybrid.retrieval.merged_pool import interleave_ranks, merge_top
 from beir_hybrid.retrieval.request import RankRequest
-from beir_hybrid.retrieval.results import GoldRanks, RankedPassages, TopPassages
+from beir_hybrid.retrieval.results import POOL, GoldRanks, RankedPassages, TopPassages
 from beir_hybrid.retrieval.scorer import Scorer
 from beir_hybrid.retrieval.top_keys import unpack_keys
 
@@ -37,20 +38,41 @@ def rank(scorer: Scorer, request: RankRequest) -> RankedPassages:
     n_scores = scorer.n_queries * scorer.n_passages
     with progress_bar("ranking", n_scores, unit="scores") as advance:
         counts = count_passages(scorer, golds, request, advance=advance)
-    return build_ranked_passages(golds, counts, request.id_order)
+    return build_ranked_passages(golds, counts, request)
 
 
 def build_ranked_passages(
-    golds: GoldScores, counts: RankCounts, id_order: np.ndarray
+    golds: GoldScores, counts: RankCounts, request: RankRequest
 ) -> RankedPassages:
-    """Turn the counts of all passages into ranks, and keys into rows of passages."""
-    row_by_id_order = np.argsort(id_order) if counts.top_keys else id_order
-    top = {}
+    """Turn the counts of all passages into ranks, and keys into rows of passages.
+
+    In a pool that is merged by turns, ties are broken already.
+    """
+    method, sizes = request.method, np.array([len(rows) for rows in request.languages.values()])
+    lists = {}
     for name, keys in counts.top_keys.items():
         scores, places = unpack_keys(keys)
-        top[name] = TopPassages(row_by_id_order[places], scores)
+        lists[name] = TopPassages(places, scores)
+    if method:
+        keys = [counts.top_keys[name] for name in request.languages if request.k]
+        merged = {POOL: merge_top(keys, sizes, method, request.k)} if keys else {}
+        lists = merged | (_cut_lists(lists, request.k) if request.collects_languages else {})
+    row_by_id_order = np.argsort(request.id_order) if lists else request.id_order
+    top = {
+        name: TopPassages(row_by_id_order[best.rows], best.scores) for name, best in lists.items()
+    }
     in_mixed = counts.in_pool if counts.in_images is None else counts.in_pool + counts.in_images
     language_ranks, pool_ranks, mixed_ranks = (
         GoldRanks(*count.T) for count in (counts.in_language, counts.in_pool, in_mixed)
     )
+    if counts.in_each is not None and method:
+        pool_ranks = interleave_ranks(counts.in_each, golds.languages, sizes, method)
+        mixed_ranks = pool_ranks
     return RankedPassages(golds.scores, language_ranks, pool_ranks, mixed_ranks, top)
+
+
+def _cut_lists(lists: dict[str, TopPassages], k: int) -> dict[str, TopPassages]:
+    """Return the k best passages of each list; more may have been collected for a merge."""
+    return {
+        name: TopPassages(best.rows[:, :k], best.scores[:, :k]) for name, best in lists.items() if k
+    }

@@ -1,11 +1,14 @@
 """Requests for exact ranking: the relevant passages, the languages, and how many to collect."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from beir_hybrid.checks import check_not_negative
+from beir_hybrid.errors import BadOption
+from beir_hybrid.retrieval.merged_pool import fit_scales
+from beir_hybrid.retrieval.merging import MergeMethod, Scale
 from beir_hybrid.retrieval.results import POOL, POOL_WITH_IMAGES
 
 # With a batch of queries, the scores of a block of passages fit a processor's cache.
@@ -31,6 +34,8 @@ class RankRequest:
     image_language
         The last entry of `languages`, if it holds images: they are ranked on their own and together
         with the pool of all languages, but are no part of that pool.
+    method
+        How the languages' rankings are merged into the pool; None compares scores as they are.
     """
 
     gold_queries: np.ndarray
@@ -40,9 +45,38 @@ class RankRequest:
     k: int = 0
     collects_languages: bool = False
     image_language: str = ""
+    method: MergeMethod | None = None
 
     def __post_init__(self) -> None:
         check_not_negative(k=self.k)
+        if self.method and self.image_language:
+            raise BadOption(f"{self.method} merges the languages of texts, and there are images")
+
+    @property
+    def depth(self) -> int:
+        """How many of the best passages of each pool are collected."""
+        return max(self.k, self.method.k) if self.method else self.k
+
+    @property
+    def takes_turns(self) -> bool:
+        """Whether the pool is merged by ranks within the languages."""
+        return self.method is not None and self.method.fit_scale is None
+
+    @property
+    def compares_scores(self) -> bool:
+        """Whether the pool is merged by scores that are made comparable."""
+        return self.method is not None and self.method.fit_scale is not None
+
+    def fit_scales(self, lists: Sequence[np.ndarray]) -> Scale:
+        """Return the scales of queries and languages; see `merged_pool.fit_scales`."""
+        if self.method is None:
+            raise ValueError("the pool is not merged")
+        return fit_scales(lists, self.method)
+
+    def find_language(self, block: range) -> tuple[int, str]:
+        """Return the number and the name of a block's language."""
+        languages = enumerate(self.languages.items())
+        return next((n, name) for n, (name, rows) in languages if block.start in rows)
 
     def without_empty_languages(self) -> "RankRequest":
         """Return the request without languages that have no passages."""
@@ -69,9 +103,14 @@ class RankRequest:
         )
 
     def list_pools(self) -> dict[str, range]:
-        """Return the passages from which the best are collected, by name; none if k is 0."""
-        if not self.k:
+        """Return the passages from which the best are collected, by name; none if `depth` is 0.
+
+        A pool that is merged from languages is none of them.
+        """
+        if not self.depth:
             return {}
+        if self.method:
+            return {name: rows for name, rows in self.languages.items() if rows}
         n = len(self.id_order)
         pools = {POOL: range(n)}
         if self.image_language:

@@ -12,11 +12,14 @@ import numpy as np
 class BatchGolds(NamedTuple):
     """The relevant passages of a batch of queries, as the kernels read them.
 
-    The golds of query i of the batch are those from ``bounds[i]`` to ``bounds[i + 1]``.
+    The golds of query i of the batch are those from ``bounds[i]`` to ``bounds[i + 1]``. Passages
+    with scores above `high` rank above a gold, those from `low` to `high` tie with it. In plain
+    rankings both are the gold's own score.
     """
 
     bounds: np.ndarray  # (queries + 1,) int64
-    scores: np.ndarray  # (golds,) float32, exact
+    low: np.ndarray  # (golds,) float32
+    high: np.ndarray  # (golds,) float32; below `low` where no score ties
     id_order: np.ndarray  # (golds,) int32: the place of the passage's id among sorted ids
 
 

@@ -78,14 +78,38 @@ def rank_sharded(
         The number of passages of a shard; by default one that suits the number of `workers`. A
         shard's passages are loaded when it is its turn.
     """
-    n = scorer.n_passages
     if shard_size is None:
-        shard_size = _choose_shard_size(scorer, request.k, workers)
+        shard_size = _choose_shard_size(scorer, request.depth, workers)
     check_positive(shard_size=shard_size)
     request = request.without_empty_languages()
     golds = score_golds(scorer, request)
+    count = partial(_count_shards, scorer, map_shards=map_shards, shard_size=shard_size)
+    if not request.compares_scores:
+        return build_ranked_passages(golds, count(golds, request), request)
+    # Scores can be compared once the best of all shards are known.
+    first = count(golds, replace(request, method=None, k=request.depth, collects_languages=True))
+    lists = {name: first.top_keys[name] for name in request.languages}
+    golds = golds.set_thresholds(request.fit_scales(list(lists.values())))
+    second = count(golds, replace(request, method=None, k=0))
+    total = replace(first, in_pool=second.in_pool, top_keys=lists)
+    return build_ranked_passages(golds, total, request)
+
+
+def _count_shards(
+    scorer: Scorer,
+    golds: GoldScores,
+    request: RankRequest,
+    *,
+    map_shards: MapShards,
+    shard_size: int,
+) -> RankCounts:
+    """Count the passages of all shards, and collect the best."""
+    n = scorer.n_passages
     no_counts = np.zeros((len(golds.queries), 3), np.int64)
-    total = RankCounts(no_counts, no_counts, None, {})
+    in_each = None
+    if request.takes_turns:
+        in_each = np.zeros((len(golds.queries), len(request.languages), 3), np.int64)
+    total = RankCounts(no_counts, no_counts, None, {}, in_each)
     shard_rows = (range(start, min(start + shard_size, n)) for start in range(0, n, shard_size))
     # Drawn one by one, so that each shard gets the bars of those before it.
     jobs = (
@@ -103,7 +127,7 @@ def rank_sharded(
         for counts, n_passages in map_shards(count_shard, common, jobs):
             total = merge_shards(total, counts, request.k)
             advance(scorer.n_queries * n_passages)
-    return build_ranked_passages(golds, total, request.id_order)
+    return total
 
 
 def choose_ranker(cluster: Cluster | None) -> Callable[[Scorer, RankRequest], RankedPassages]:
@@ -127,9 +151,11 @@ def merge_shards(first: RankCounts, second: RankCounts, k: int) -> RankCounts:
     in_images = first.in_images if second.in_images is None else second.in_images
     if first.in_images is not None and second.in_images is not None:
         in_images = first.in_images + second.in_images
-    return RankCounts(
-        first.in_language + second.in_language, first.in_pool + second.in_pool, in_images, top_keys
-    )
+    in_each = first.in_each
+    if in_each is not None and second.in_each is not None:
+        in_each = in_each + second.in_each
+    in_language, in_pool = first.in_language + second.in_language, first.in_pool + second.in_pool
+    return RankCounts(in_language, in_pool, in_images, top_keys, in_each)
 
 
 def _choose_shard_size(scorer: Scorer, k: int, workers: int) -> int:
