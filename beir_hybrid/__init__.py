@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from beir_hybrid.batches.audit_callback import BatchAuditCallback as BatchAuditCallback
     from beir_hybrid.batches.sampler import HybridBatchSampler as HybridBatchSampler
     from beir_hybrid.batches.strategies import parse_strategy as parse_strategy
+    from beir_hybrid.calibration import Calibration as Calibration
+    from beir_hybrid.calibration import calibrate as calibrate
     from beir_hybrid.collection import Collection as Collection
     from beir_hybrid.collection import CollectionWriter as CollectionWriter
     from beir_hybrid.collection import View as View
@@ -73,6 +75,7 @@ if TYPE_CHECKING:
     from beir_hybrid.results.mteb import read_mteb as read_mteb
     from beir_hybrid.results.mteb import write_mteb as write_mteb
     from beir_hybrid.results.results import Results as Results
+    from beir_hybrid.retrieval.merge_runs import merge as merge
     from beir_hybrid.retrieval.runs import read_run as read_run
     from beir_hybrid.retrieval.runs import write_run as write_run
     from beir_hybrid.sources import Dataset as Dataset
@@ -86,6 +89,7 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "BatchAuditCallback": "batches.audit_callback",
+    "Calibration": "calibration",
     "BlipMatcher": "evaluation.rerankers.blip",
     "ClipScore": "evaluation.clip_score",
     "Collection": "collection",
@@ -120,6 +124,7 @@ _MODULES = {
     "build_index": "pyserini.index",
     "compute_clip_score": "evaluation.clip_score",
     "code_switch": "pairs.code_switching",
+    "calibrate": "calibration",
     "compare": "results.compare",
     "datasets": "sources",
     "encode": "encoding",
@@ -131,6 +136,7 @@ _MODULES = {
     "join_pairs": "pairs.joining",
     "leaderboard": "report.site",
     "load": "sources",
+    "merge": "retrieval.merge_runs",
     "open_index": "pyserini.dense",
     "pairs_from_bitext": "pairs.reading",
     "pairs_from_collection": "pairs.reading",

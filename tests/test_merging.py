@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 
-from beir_hybrid.errors import BadOption, UnknownName
+from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.retrieval import RankedPassages, RankRequest, rank
+from beir_hybrid.retrieval.merge_runs import merge
 from beir_hybrid.retrieval.merging import MERGE_METHODS, MergeMethod, parse_merge_method
+from beir_hybrid.retrieval.runs import Run, make_run_rows
 from beir_hybrid.retrieval.sharded import rank_sharded
 from tests.rankings import Languages, assert_same_ranking, make_request, make_scorer
 
@@ -71,7 +73,7 @@ def check(
 
 @pytest.mark.parametrize("spec", SPECS)
 @pytest.mark.parametrize("values", ["gaussian", "integers", "near"])
-@pytest.mark.parametrize("k", [0, 7, 60])
+@pytest.mark.parametrize("k", [0, 7])
 def test_merged_pools(spec: str, values: str, k: int) -> None:
     draw = np.random.default_rng(len(spec) + k)
     # Sizes that divide 5040, so that the places of a quota are exact.
@@ -101,5 +103,66 @@ def test_merged_pools(spec: str, values: str, k: int) -> None:
     assert ranked.top.keys() == plain.top.keys()
     for name in ranked.top.keys() - {""}:
         assert np.array_equal(ranked.top[name].rows, plain.top[name].rows)
-    for size in (1, 13, 57):
-        assert_same_ranking(rank_sharded(scorer, request, shard_size=size), ranked)
+    assert_same_ranking(rank_sharded(scorer, request, shard_size=13), ranked)
+
+
+def test_runs_are_merged_by_hand() -> None:
+    german = {"q": {"de:1": 9.0, "de:2": 8.0, "de:3": 4.0}}
+    english = {"q": {"en:1": 0.9, "en:2": 0.1}, "r": {"en:3": 0.5}}
+    # The means of the two best are 8.5 and .5.
+    local = merge([german, english], "local:k=2")
+    assert local["q"] == pytest.approx(
+        {"de:1": 0.5, "en:1": 0.4, "en:2": -0.4, "de:2": -0.5, "de:3": -4.5}
+    )
+    assert list(local["q"]) == ["de:1", "en:1", "en:2", "de:2", "de:3"]
+    assert local["r"] == {"en:3": 0.0}
+    assert merge([german, english], "min-max:k=2")["q"] == pytest.approx(
+        {"en:1": 1.0, "de:1": 1.0, "en:2": 0.0, "de:2": 0.0, "de:3": -4.0}
+    )
+    turns = merge([german, english], "round-robin", depth=4)["q"]
+    assert list(turns) == ["de:1", "en:1", "de:2", "en:2"]
+    assert list(turns.values()) == pytest.approx([1, 1 / 2, 1 / 3, 1 / 4])
+    # Thirds and halves: 1/3 de:1, 1/2 en:1, 2/3 de:2, then 1 of both, de:3 by its score.
+    assert list(merge([german, english], "quota")["q"]) == ["de:1", "en:1", "de:2", "de:3", "en:2"]
+    # A passage in both runs: 1/61 + 1/62 before 1/61.
+    both = [{"q": {"a": 2.0, "b": 1.0}}, {"q": {"b": 5.0, "c": 1.0}}]
+    fused = merge(both, "rrf")["q"]
+    assert list(fused) == ["b", "a", "c"]
+    assert list(fused.values()) == pytest.approx([1 / 62 + 1 / 61, 1 / 61, 1 / 62])
+
+
+@pytest.mark.parametrize("name", ["local:k=3", "round-robin", "zscore:k=9"])
+def test_merged_runs_equal_ranked_pools(name: str) -> None:
+    """The best passages that `rank` merges are those of merged runs of each language."""
+    draw = np.random.default_rng(3)
+    queries, passages = (draw.standard_normal((n, 5)).astype(np.float32) for n in (6, 40))
+    languages = {"de": range(20), "en": range(20, 40)}
+    ids = [f"p{n:02}" for n in draw.permutation(40)]
+    id_order = np.argsort(np.argsort(ids)).astype(np.int32)
+    golds = (np.arange(6), np.arange(6))
+    options = {"k": 9, "collects_languages": True}
+    request = make_request(golds, languages, id_order, method=parse_merge_method(name), **options)
+    ranked = rank(make_scorer(queries, passages), request)
+    names = [f"q{n}" for n in range(6)]
+    runs = [
+        {query: dict(hits) for query, hits in make_run_rows(ranked.top[lang], names, ids)}
+        for lang in languages
+    ]
+    merged = merge(runs, name, depth=9)
+    for query, hits in make_run_rows(ranked.top[""], names, ids):
+        assert list(merged[query].items()) == hits
+
+
+@pytest.mark.parametrize(
+    ("runs", "method", "message"),
+    [
+        ([{"q": {"a": 1.0}}], "local", "at least two runs, not 1"),
+        ([{}, {}], "local", "the runs are empty"),
+        ([{"q": {"a": 1.0}}, {"q": {"b": float("nan")}}], "local", "no finite float32"),
+        ([{}, {}], "locl", "no merge method 'locl'; did you mean 'local'"),
+        ([{}, {}], "local:k=0", "k is 0"),
+    ],
+)
+def test_runs_that_cannot_be_merged(runs: list[Run], method: str, message: str) -> None:
+    with pytest.raises(BeirHybridError, match=message):
+        merge(runs, method)

@@ -33,6 +33,7 @@ ROOMS = [
     "sources",
     "encoding",
     "retrieval",
+    "calibration",
     "measures",
     "results",
     "evaluation",

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from beir_hybrid.cli.ablate import ablate
+from beir_hybrid.cli.calibrate import calibrate, merge
 from beir_hybrid.cli.datasets import datasets
 from beir_hybrid.cli.encode import encode
 from beir_hybrid.cli.evaluate import evaluate
@@ -43,7 +44,9 @@ app.add_typer(datasets, name="datasets")
 app.command()(flatten_options(encode))
 app.command()(flatten_options(evaluate))
 app.command()(flatten_options(bm25))
+app.command()(flatten_options(calibrate))
 app.command()(fuse)
+app.command()(merge)
 app.command()(flatten_options(search))
 app.command(context_settings=EXTRA)(flatten_options(train))
 app.command(context_settings=EXTRA)(flatten_options(ablate))

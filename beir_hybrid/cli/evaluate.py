@@ -57,6 +57,14 @@ class RankingOptions:
         ),
     ] = None
     engine: Engine = "local"
+    calibration: Annotated[
+        str | None,
+        typer.Option(
+            help="Take language bias out: a folder of `beir-hybrid calibrate`, or a method such as "
+            "mean-language+local:k=3, fitted to the dataset itself.",
+            metavar="DIR or METHOD",
+        ),
+    ] = None
 
     def make_arguments(self) -> dict[str, Any]:
         """Return arguments of `bh.evaluate`."""

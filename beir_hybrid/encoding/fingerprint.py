@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Container, Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,37 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
 _LIBRARIES = ("sentence-transformers", "transformers", "torch")
+# Facts about an encoder that do not change the meaning of its vectors.
+_IRRELEVANT_FACTS = {
+    "versions",
+    "device",
+    "dtype",
+    "max_length",
+    "max_seq_length",
+    "transformers_version",
+}
+
+
+def list_differences(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
+    """Return the facts in which two fingerprints differ, but for those that change no meaning.
+
+    >>> list_differences({"weights": "a", "device": "cpu"}, {"weights": "b", "device": "cuda"})
+    ['weights']
+    """
+    first_facts = to_json_facts(first, _IRRELEVANT_FACTS)
+    second_facts = to_json_facts(second, _IRRELEVANT_FACTS)
+    keys = {**first_facts, **second_facts}
+    return [key for key in keys if first_facts.get(key) != second_facts.get(key)]
+
+
+def to_json_facts(value: Any, ignore: Container[str] = ()) -> Any:
+    """Convert nested facts to JSON types, without the keys to ignore at any depth."""
+    if isinstance(value, Mapping):
+        keys = [key for key in value if key not in ignore]
+        return {str(key): to_json_facts(value[key], ignore) for key in keys}
+    if isinstance(value, list | tuple):
+        return [to_json_facts(entry, ignore) for entry in value]
+    return value
 
 
 def describe_model(model: Any) -> dict[str, Any]:

@@ -5,8 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
+from beir_hybrid.calibration import Calibration, as_calibration
+from beir_hybrid.calibration.methods import CalibrationMethod
 from beir_hybrid.collection import Collection
 from beir_hybrid.errors import BadOption
+from beir_hybrid.results.request import resolve_path
 
 
 def check_collection(collection: object) -> Collection:
@@ -31,17 +34,23 @@ class ComputeOptions:
         The folder for embeddings and scores of pairs; the cache where it is None.
     engine
         Where to compute: ``local``, or ``ray``.
+    calibration
+        What takes language bias out of vectors and scores; a method is fitted to the collection.
+    calibration_name
+        Its folder or method, if that is how it was given.
     encoder
         Options of the encoder, by name; see `EncoderOptions`.
     """
 
     store: Path | None = None
     engine: str = "local"
+    calibration: Calibration | CalibrationMethod | None = None
+    calibration_name: str | None = None
     encoder: Mapping[str, object] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, options: Mapping[str, object]) -> Self:
-        """Read keyword arguments; all but ``store`` and ``engine`` are options of the encoder.
+        """Read keyword arguments; all but the three of this class are options of the encoder.
 
         None stands for the default.
         """
@@ -49,8 +58,13 @@ class ComputeOptions:
         store, engine = encoder.pop("store", None), encoder.pop("engine", None)
         if store is not None and not isinstance(store, str | Path):
             raise BadOption(f"store is {store!r}; it must be a folder")
+        calibration = encoder.pop("calibration", None)
         return cls(
             store=None if store is None else Path(store),
             engine="local" if engine is None else str(engine),
+            calibration=as_calibration(calibration),
+            calibration_name=(
+                resolve_path(calibration) if isinstance(calibration, str | Path) else None
+            ),
             encoder=encoder,
         )

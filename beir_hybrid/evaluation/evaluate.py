@@ -90,8 +90,9 @@ def evaluate(
         read are evaluated.
     options
         ``store``, the folder for embeddings (the cache by default); ``engine``, where to compute:
-        ``local``, or ``ray``, on the cluster of the environment's RAY_ADDRESS; and options of the
-        encoder, see `EncoderOptions`.
+        ``local``, or ``ray``, on the cluster of the environment's RAY_ADDRESS; ``calibration``, to
+        take language bias out: a `Calibration`, its folder, or a method such as ``local:k=3``,
+        which is fitted to this collection; and options of the encoder, see `EncoderOptions`.
 
     Examples
     --------
@@ -120,7 +121,9 @@ def evaluate(
             vectors = find_vectors(model, collection, compute, cluster, image_cure=cure)
         with stopwatch.timing("ranking and scoring"):
             rank = choose_ranker(cluster)
-            evaluation = VectorEvaluation(plan, judgements, run_writer, reranker, rank)
+            evaluation = VectorEvaluation(
+                plan, judgements, run_writer, reranker, rank, vectors.merge
+            )
             parts = evaluation.evaluate(vectors.queries, vectors.passages)
             table = build_table(collection, parts, plan.measures)
             pools = count_pool_languages(collection, (part.rankings for part in parts))
@@ -128,6 +131,7 @@ def evaluate(
     request = describe_request(
         collection, plan.measures, model, compute.encoder, settings=tuple(plan.kinds),
         depth=plan.depth, rerank=name_reranker(rerank), name=name or None,
+        calibration=compute.calibration_name,
     )  # fmt: skip
     timing = _describe_timing(request, stopwatch, compute, cluster, vectors, reranker)
     return Results(table, tuple(plan.measures), provenance, timing, pools=pools)

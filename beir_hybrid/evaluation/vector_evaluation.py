@@ -5,9 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from beir_hybrid.collection.judgements import Judgements, sort_ids
+from beir_hybrid.collection.judgements import SELF_MATCH, Judgements, sort_ids
 from beir_hybrid.collection.setting import IMAGE, SETTING_KINDS, KindName, Setting
 from beir_hybrid.encoding import Embeddings
+from beir_hybrid.errors import BadOption
 from beir_hybrid.evaluation.measured_rankings import (
     MeasuredRankings,
     build_qrels,
@@ -26,6 +27,7 @@ from beir_hybrid.evaluation.rerankers.reranker import Reranker
 from beir_hybrid.evaluation.run_writer import RunWriter
 from beir_hybrid.measures.ranked_judgements import Rankings
 from beir_hybrid.retrieval import DenseScorer, RankedPassages, RankRequest, TopPassages, rank
+from beir_hybrid.retrieval.merging import MergeMethod
 from beir_hybrid.retrieval.runs import make_run_rows
 from beir_hybrid.retrieval.scorer import Scorer
 
@@ -40,6 +42,8 @@ class VectorEvaluation:
         None where runs are not written and not reranked.
     rank
         The function that ranks, `rank` or one with the same arguments on a cluster.
+    merge
+        How the rankings of languages are merged into a pool; None compares scores as they are.
     """
 
     plan: EvaluationPlan
@@ -47,6 +51,7 @@ class VectorEvaluation:
     run_writer: RunWriter | None = None
     reranker: Reranker | None = None
     rank: Callable[[Scorer, RankRequest], RankedPassages] = rank
+    merge: MergeMethod | None = None
 
     def evaluate(self, queries: Embeddings, passages: Embeddings) -> list[MeasuredRankings]:
         """Return the measured rankings of all kinds of settings.
@@ -54,6 +59,8 @@ class VectorEvaluation:
         All queries are ranked at once or, where runs are collected, language by language: runs of
         all languages at once would fill the memory.
         """
+        if self.merge:
+            self._check_merge(self.merge)
         if self.run_writer:
             self.run_writer.clear()
         judgements, passage_ranges = self.judgements, self.judgements.passage_ranges
@@ -77,6 +84,7 @@ class VectorEvaluation:
                 k=depth + count_extra(selection) if depth else 0,
                 collects_languages=self.plan.collects_runs and not self.plan.has_only_pools,
                 image_language=IMAGE if IMAGE in passage_ranges else "",
+                method=self.merge,
             )
             ranks = self.rank(DenseScorer(queries.slice_rows(rows), passages), request)
             ranks = remove_queries(selection, ranks, rows.start, depth)
@@ -86,6 +94,20 @@ class VectorEvaluation:
                     parts.append(part)
         measure_across(parts, self.plan.measures)
         return parts
+
+    def _check_merge(self, method: MergeMethod) -> None:
+        """Raise `BadOption` for settings in which the rankings of languages cannot be merged."""
+        kinds = [SETTING_KINDS[kind] for kind in self.plan.kinds]
+        if any(kind.drops_other_golds for kind in kinds) or self.plan.has_images:
+            raise BadOption(
+                f"{method} merges all passages of texts; leave out settings of images and those "
+                "that drop passages, such as one-target"
+            )
+        if (self.judgements.relevance == SELF_MATCH).any():
+            raise BadOption(
+                f"{method} compares passages with the best of their language, and queries of "
+                f"{self.judgements.name} are passages themselves"
+            )
 
     def _list_query_ranges(self) -> list[range]:
         """Return the rows of queries that are ranked together."""

@@ -1,12 +1,15 @@
 """Vectors of a collection's queries and passages, of a model or of another tool."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 
+from beir_hybrid.calibration.fit import fit_calibration, number_groups, number_translations
+from beir_hybrid.calibration.methods import CalibrationMethod
+from beir_hybrid.calibration.statistics import LanguageVectors
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import join_titles
 from beir_hybrid.collection.setting import IMAGE
@@ -17,6 +20,7 @@ from beir_hybrid.encoding.engines import parallel_encoder
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.arguments import ComputeOptions
 from beir_hybrid.results.provenance import ModelProvenance
+from beir_hybrid.retrieval.merging import MergeMethod
 
 
 @dataclass(frozen=True)
@@ -27,12 +31,15 @@ class CollectionVectors:
     ----------
     stats
         How many texts and images were encoded, and not found in the store.
+    merge
+        How the rankings of languages are merged into a pool; None compares scores as they are.
     """
 
     queries: Embeddings
     passages: Embeddings
     model: ModelProvenance
     stats: EncodingStats = field(default_factory=EncodingStats)
+    merge: MergeMethod | None = None
 
 
 def find_vectors(
@@ -54,7 +61,8 @@ def find_vectors(
         encoded.
     """
     if not isinstance(model, CollectionVectors):
-        return _encode_collection(model, collection, options, cluster, image_cure)
+        encoded = _encode_collection(model, collection, options, cluster, image_cure)
+        return _calibrate_vectors(encoded, collection, options)
     if options.encoder:
         raise BadOption(f"options {sorted(options.encoder)} do not apply to vectors")
     for role, vectors, table in (
@@ -63,7 +71,54 @@ def find_vectors(
     ):
         if len(vectors) != len(table):
             raise BadData(f"{len(vectors)} vectors for {collection.name}'s {len(table)} {role}")
-    return model
+    return _calibrate_vectors(model, collection, options)
+
+
+def _calibrate_vectors(
+    vectors: CollectionVectors, collection: Collection, options: ComputeOptions
+) -> CollectionVectors:
+    """Take language bias out of vectors; a method without statistics is fitted to these vectors."""
+    calibration, model = options.calibration, vectors.model
+    if calibration is None:
+        return vectors
+    if model.calibration is not None:
+        raise BadOption(
+            f"the vectors of {model.name} are calibrated already, by {model.calibration['method']}"
+        )
+    query_ranges = {lang: collection.find_query_rows(lang) for lang in collection.codes}
+    passage_ranges = {lang: collection.find_passage_rows(lang) for lang in collection.codes}
+    if isinstance(calibration, CalibrationMethod):
+        calibration = fit_calibration(
+            calibration,
+            LanguageVectors(
+                vectors.passages,
+                _select_encoded(vectors.passages, passage_ranges),
+                number_translations(collection.passages["id"]),
+            ),
+            LanguageVectors(
+                vectors.queries,
+                _select_encoded(vectors.queries, query_ranges),
+                number_groups(collection.queries["group"]),
+            ),
+            fingerprint=model.fingerprint,
+            name=collection.name,
+        )
+    calibration.check_model(model.fingerprint, vectors.passages.dim, model.name)
+    correct = partial(calibration.correct, folder=options.store)
+    return replace(
+        vectors,
+        queries=correct(vectors.queries, query_ranges, "queries"),
+        passages=correct(vectors.passages, passage_ranges, "passages"),
+        model=replace(
+            model, name=f"{model.name} + {calibration}", calibration=calibration.describe()
+        ),
+        merge=calibration.method.merge,
+    )
+
+
+def _select_encoded(vectors: Embeddings, ranges: Mapping[str, range]) -> dict[str, range]:
+    """Return the rows of the languages that have vectors; images may have none."""
+    return {lang: rows for lang, rows in ranges.items() if rows.stop <= len(vectors)}
 
 
 def name_model(encoder: Encoder) -> str:

@@ -16,6 +16,7 @@ from beir_hybrid.collection.arrays import join_titles, to_arrow
 from beir_hybrid.collection.shards import find_rows
 from beir_hybrid.encoding import Encoder, as_encoder
 from beir_hybrid.encoding.embeddings import check_rows
+from beir_hybrid.encoding.fingerprint import list_differences
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.files import explain_read_errors
 from beir_hybrid.pyserini.faiss_files import read_faiss
@@ -27,20 +28,10 @@ from beir_hybrid.pyserini.manifest import (
     list_shards,
     read_fingerprint,
     read_manifest,
-    to_json_facts,
     verify_index_files,
 )
 from beir_hybrid.retrieval import TopPassages
 
-# Facts about an encoder that do not change the meaning of its vectors.
-_IRRELEVANT_FACTS = {
-    "versions",
-    "device",
-    "dtype",
-    "max_length",
-    "max_seq_length",
-    "transformers_version",
-}
 _SAMPLE_SIZE = 16  # vectors that are encoded anew to verify an index
 # The least cosine between a vector and its copy in an index.
 _MIN_COSINES = {"flat": 0.9999, "hnsw": 0.9999, "sq8": 0.99, "ivfpq": 0.5}
@@ -108,10 +99,8 @@ def open_index(
 
 def _check_model(folder: Path, manifest: IndexManifest, encoder: Encoder) -> None:
     """Raise `BadOption` if an index was built with another model."""
-    index_facts = to_json_facts(read_fingerprint(manifest) or {}, _IRRELEVANT_FACTS)
-    query_facts = to_json_facts(encoder.fingerprint, _IRRELEVANT_FACTS)
-    keys = {**index_facts, **query_facts}
-    if changes := [key for key in keys if index_facts.get(key) != query_facts.get(key)]:
+    index_facts = read_fingerprint(manifest) or {}
+    if changes := list_differences(index_facts, encoder.fingerprint):
         name = manifest["model"]["name"] if "model" in manifest else None
         raise BadOption(
             f"{folder} was built with {name}; the query encoder differs in its "

@@ -12,6 +12,7 @@ from beir_hybrid.collection import Collection, View
 from beir_hybrid.collection.arrays import join_titles
 from beir_hybrid.collection.shards import Problems, note_duplicates
 from beir_hybrid.encoding import Embeddings, Encoder, as_encoder, encode
+from beir_hybrid.encoding.fingerprint import to_json_facts
 from beir_hybrid.encoding.partition import check_texts_only
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.arguments import check_collection
@@ -30,7 +31,6 @@ from beir_hybrid.pyserini.manifest import (
     IndexRecipe,
     read_fingerprint,
     read_manifest,
-    to_json_facts,
     verify_index_files,
 )
 from beir_hybrid.records import to_record

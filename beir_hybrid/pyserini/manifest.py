@@ -1,6 +1,5 @@
 """Manifests of dense indexes: the model, collection and files that an index was made of."""
 
-from collections.abc import Collection as Container
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Required, TypedDict
@@ -125,13 +124,3 @@ def read_fingerprint(manifest: IndexRecipe) -> Mapping[str, object] | None:
     """Return the fingerprint of the model of an index, if its manifest has one."""
     model: Mapping[str, Any] = manifest.get("model", {})
     return model.get("fingerprint")
-
-
-def to_json_facts(value: Any, ignore: Container[str] = ()) -> Any:
-    """Convert nested facts to JSON types, without the keys to ignore at any depth."""
-    if isinstance(value, Mapping):
-        keys = [key for key in value if key not in ignore]
-        return {str(key): to_json_facts(value[key], ignore) for key in keys}
-    if isinstance(value, list | tuple):
-        return [to_json_facts(entry, ignore) for entry in value]
-    return value

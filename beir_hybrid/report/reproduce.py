@@ -124,9 +124,10 @@ def _find_searchable_kinds(results: Results) -> list[KindName]:
 
 
 def _is_searchable(results: Results) -> bool:
-    """Return whether Pyserini can rank alike: Pyserini has no reranker and reads no images."""
+    """Return whether Pyserini can rank alike: it has no reranker, calibration or images."""
     provenance = results.provenance
-    return provenance.reranker is None and provenance.collection.images is None
+    is_plain = provenance.reranker is None and provenance.model.calibration is None
+    return is_plain and provenance.collection.images is None
 
 
 def _build_model_commands(job: _Job, hits: int | None) -> list[Words]:
@@ -223,6 +224,13 @@ def _write_evaluation(
                 "one by its name or folder"
             )
         options["rerank"] = job.request.rerank
+    if job.results.provenance.model.calibration is not None:
+        if job.request.calibration is None:
+            raise BadOption(
+                f"{job.owner} are of a calibration that was given as an object; evaluate with its "
+                "folder or method"
+            )
+        options["calibration"] = job.request.calibration
     return [
         "evaluate",
         *_write_model(job),

@@ -25,12 +25,15 @@ class ModelProvenance:
         Everything that its vectors or scores depend on; ``kind`` says what sort of system it is.
     parameters
         How many there are, where the encoder counts them.
+    calibration
+        The method that took language bias out, and the data that it was fitted on.
     """
 
     name: str
     revision: str = ""
     fingerprint: Mapping[str, Any] = field(default_factory=dict)
     parameters: int | None = None
+    calibration: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)

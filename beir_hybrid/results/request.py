@@ -38,6 +38,8 @@ class Request:
         Of the encoder.
     name
         What to call the model, where the user says so.
+    calibration
+        The folder or method of a calibration.
     k1, b
         Of BM25.
     """
@@ -52,6 +54,7 @@ class Request:
     settings: tuple[str, ...] | None = None
     depth: int | None = None
     name: str | None = None
+    calibration: str | None = None
     k1: float | None = None
     b: float | None = None
 

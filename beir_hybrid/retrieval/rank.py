@@ -54,8 +54,8 @@ def build_ranked_passages(
         scores, places = unpack_keys(keys)
         lists[name] = TopPassages(places, scores)
     if method:
-        keys = [counts.top_keys[name] for name in request.languages if request.k]
-        merged = {POOL: merge_top(keys, sizes, method, request.k)} if keys else {}
+        by_language = [counts.top_keys[name] for name in request.languages if request.k]
+        merged = {POOL: merge_top(by_language, sizes, method, request.k)} if by_language else {}
         lists = merged | (_cut_lists(lists, request.k) if request.collects_languages else {})
     row_by_id_order = np.argsort(request.id_order) if lists else request.id_order
     top = {

@@ -1,0 +1,205 @@
+"""A calibration: statistics of a model's vectors by language, on disk and applied to vectors."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from beir_hybrid.calibration.correction import Correction
+from beir_hybrid.calibration.methods import CalibrationMethod, parse_method
+from beir_hybrid.encoding import Embeddings
+from beir_hybrid.encoding.fingerprint import list_differences
+from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.files import atomic_folder, explain_read_errors
+from beir_hybrid.integrity import read_sealed_json, record_files, verify_files, write_sealed_json
+from beir_hybrid.records import from_record, to_record
+
+logger = logging.getLogger(__name__)
+
+FORMAT = 1
+RECORD, ARRAYS = "calibration.json", "statistics.npz"
+_CURE = "make it again with beir-hybrid calibrate"
+
+
+@dataclass(frozen=True)
+class CalibrationData:
+    """The texts that a calibration was fitted on: a name, and numbers of texts by language."""
+
+    name: str
+    queries: dict[str, int] = field(default_factory=dict)
+    passages: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """A correction of language bias for one model.
+
+    Make one with `calibrate`, keep it with `save`, and give it to `evaluate`, `build_index` and
+    others. Vectors of a language without statistics are treated as the method says; a warning names
+    the language.
+
+    Attributes
+    ----------
+    corrections
+        By role, ``queries`` and ``passages``.
+    unit_length
+        Whether the model's vectors have unit length; corrected vectors then have it, too.
+    fingerprint
+        That of the model.
+    """
+
+    method: CalibrationMethod
+    corrections: Mapping[str, Correction] = field(default_factory=dict)
+    unit_length: bool = False
+    dim: int = 0
+    fingerprint: Mapping[str, Any] = field(default_factory=dict)
+    data: CalibrationData = field(default_factory=lambda: CalibrationData(""))
+
+    def __str__(self) -> str:
+        return str(self.method)
+
+    def check_model(self, fingerprint: Mapping[str, Any], dim: int, name: str) -> None:
+        """Raise `BadOption` if the calibration is of another model."""
+        if not self.corrections:
+            return
+        if dim != self.dim:
+            raise BadOption(
+                f"the calibration {self} is of vectors of {self.dim} dimensions, and {name}'s have "
+                f"{dim}: calibrate {name} itself"
+            )
+        if differences := list_differences(self.fingerprint, fingerprint):
+            raise BadOption(
+                f"the calibration {self} is of another model than {name}, which differs in its "
+                f"{' and '.join(differences)}: calibrate {name} itself"
+            )
+
+    def correct(
+        self,
+        vectors: Embeddings,
+        ranges: Mapping[str, range],
+        role: str,
+        folder: Path | None = None,
+    ) -> Embeddings:
+        """Return corrected vectors of a role, ``queries`` or ``passages``.
+
+        Parameters
+        ----------
+        ranges
+            The rows of each language.
+        folder
+            Where a temporary file may lie, if the vectors are too many for the memory.
+        """
+        correction = self.corrections.get(role)
+        if correction is None:
+            return vectors
+        languages = [lang for lang, rows in ranges.items() if len(rows)]
+        self._warn_of_missing(correction, languages, role)
+        return correction.correct_embeddings(
+            vectors, ranges, unit_length=self.unit_length, folder=folder
+        )
+
+    def correct_queries(self, vectors: np.ndarray, language: str | None) -> np.ndarray:
+        """Return corrected vectors of queries in one language, or in one that is not known."""
+        correction = self.corrections.get("queries")
+        if correction is None:
+            return vectors
+        self._warn_of_missing(correction, [language or "unknown"], "queries")
+        return correction.correct_rows(vectors, language or "", unit_length=self.unit_length)
+
+    def _warn_of_missing(self, correction: Correction, languages: list[str], role: str) -> None:
+        missing = [lang for lang in languages if lang not in correction.languages]
+        if missing and self.method.vectors:
+            logger.warning(
+                "the calibration %s has no statistics of %s in %s: a vector %s",
+                self, role, ", ".join(missing), self.method.vectors.fallback,
+            )  # fmt: skip
+
+    def describe(self) -> dict[str, Any]:
+        """Return the facts that results and indexes record."""
+        return {"method": str(self.method), "data": to_record(self.data)}
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the calibration into a new folder."""
+        folder = Path(folder)
+        if folder.exists():
+            raise BadOption(f"{folder} is there already; name a new folder or remove it")
+        arrays = {}
+        for role, correction in self.corrections.items():
+            arrays[f"{role}.offsets"] = correction.offsets
+            arrays[f"{role}.directions"] = correction.directions
+        with atomic_folder(folder) as temporary:
+            np.savez(temporary / ARRAYS, allow_pickle=False, **arrays)
+            record = {
+                "format": FORMAT,
+                "method": str(self.method),
+                "unit_length": self.unit_length,
+                "dim": self.dim,
+                "languages": {role: list(c.languages) for role, c in self.corrections.items()},
+                "fingerprint": dict(self.fingerprint),
+                "data": to_record(self.data),
+                "files": record_files(temporary, [ARRAYS]),
+            }
+            write_sealed_json(temporary / RECORD, record)
+        return folder
+
+    @classmethod
+    def load(cls, folder: str | Path) -> "Calibration":
+        """Read the calibration that `save` wrote; raise `BadData` if it is damaged."""
+        folder = Path(folder)
+        path = folder / RECORD
+        record = from_record(_Record, read_sealed_json(path, _CURE), str(path))
+        if record.format != FORMAT:
+            raise BadData(f"{path} has format {record.format}, not {FORMAT}; {_CURE}")
+        verify_files(folder, record.files, _CURE)
+        method = parse_method(record.method)
+        strength = method.vectors.alpha if method.vectors else 1.0
+        with (
+            explain_read_errors(folder / ARRAYS, "is no calibration"),
+            np.load(folder / ARRAYS, allow_pickle=False) as arrays,
+        ):
+            corrections = {
+                role: Correction(
+                    languages, arrays[f"{role}.offsets"], arrays[f"{role}.directions"], strength
+                )
+                for role, languages in record.languages.items()
+            }
+        return cls(
+            method, corrections, record.unit_length, record.dim, record.fingerprint, record.data
+        )
+
+
+@dataclass(frozen=True)
+class _Record:
+    """The contents of ``calibration.json``."""
+
+    format: int
+    method: str
+    unit_length: bool
+    dim: int
+    languages: dict[str, tuple[str, ...]]
+    fingerprint: dict[str, Any]
+    data: CalibrationData
+    files: dict[str, Any]
+
+
+def as_calibration(calibration: object) -> Calibration | CalibrationMethod | None:
+    """Return a calibration, that of a folder, or the method of a name.
+
+    A method that merges scores needs no statistics: it is a calibration of any model.
+    """
+    if calibration is None or isinstance(calibration, Calibration | CalibrationMethod):
+        return calibration
+    if isinstance(calibration, str | Path) and (Path(calibration) / RECORD).is_file():
+        return Calibration.load(calibration)
+    if not isinstance(calibration, str):
+        raise BadOption(
+            f"a calibration is one of bh.calibrate, its folder or a method such as mean-language, "
+            f"not {calibration!r}"
+        )
+    if "/" in calibration:
+        raise BadOption(f"{calibration} holds no calibration; beir-hybrid calibrate makes one")
+    method = parse_method(calibration)
+    return method if method.vectors else Calibration(method)

@@ -1,0 +1,90 @@
+"""Corrections of vectors: for each language a vector and directions that are taken out."""
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from beir_hybrid.encoding import Embeddings
+
+_MEMORY_BYTES = 1 << 30  # of corrected vectors; more of them go into a temporary file
+_BLOCK_ROWS = 8192
+
+
+@dataclass(frozen=True)
+class Correction:
+    """How the vectors of one role are corrected, language by language.
+
+    A vector v becomes v - offset - strength * D^T D v, where the rows of D are the directions of
+    its language; it is then brought to unit length, if the model's vectors have that.
+
+    Attributes
+    ----------
+    offsets
+        (languages + 1, dim) float32; the last is for languages without statistics.
+    directions
+        (languages + 1, k, dim) float32, orthonormal for each language.
+    """
+
+    languages: tuple[str, ...]
+    offsets: np.ndarray
+    directions: np.ndarray
+    strength: float = 1.0
+
+    def number_language(self, language: str) -> int:
+        """Return the row of a language, or the last one if it has no statistics."""
+        return self.languages.index(language) if language in self.languages else len(self.languages)
+
+    def correct_rows(
+        self, rows: np.ndarray, language: str, *, unit_length: bool, out: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Return corrected vectors, (n, dim) float32; the bits of a row depend on it alone."""
+        from beir_hybrid.calibration.kernels import correct_vectors
+
+        out = np.empty(rows.shape, np.float32) if out is None else out
+        number = self.number_language(language)
+        correct_vectors(
+            np.ascontiguousarray(rows, np.float32), self.offsets[number], self.directions[number],
+            self.strength, unit_length, out,
+        )  # fmt: skip
+        return out
+
+    def correct_embeddings(
+        self,
+        vectors: Embeddings,
+        ranges: Mapping[str, range],
+        *,
+        unit_length: bool,
+        folder: Path | None = None,
+    ) -> Embeddings:
+        """Return corrected vectors of all rows.
+
+        Parameters
+        ----------
+        ranges
+            The rows of each language.
+        folder
+            Where a temporary file may lie, if the vectors are too many for the memory.
+        """
+        shape = (len(vectors), vectors.dim)
+        corrected = _allocate(shape, folder)
+        for language, rows in ranges.items():
+            for start in range(rows.start, min(rows.stop, len(vectors)), _BLOCK_ROWS):
+                block = slice(start, min(start + _BLOCK_ROWS, rows.stop, len(vectors)))
+                self.correct_rows(
+                    vectors.take(block), language, unit_length=unit_length, out=corrected[block]
+                )
+        numbers = np.zeros(len(vectors), np.int32)
+        return Embeddings(
+            [corrected], numbers, np.arange(len(vectors), dtype=np.int32), vectors.truncated
+        )
+
+
+def _allocate(shape: tuple[int, int], folder: Path | None) -> np.ndarray:
+    """Return an array in memory or, if it is large, in a file that disappears with it."""
+    if 4 * shape[0] * shape[1] <= _MEMORY_BYTES:
+        return np.empty(shape, np.float32)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        return np.memmap(file, np.float32, "w+", shape=shape)

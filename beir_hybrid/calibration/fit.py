@@ -1,0 +1,193 @@
+"""Fit calibrations: statistics of the vectors of each language, from texts or a collection."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from beir_hybrid.calibration.calibration import Calibration, CalibrationData
+from beir_hybrid.calibration.methods import CalibrationMethod, parse_method
+from beir_hybrid.calibration.statistics import LanguageVectors
+from beir_hybrid.collection import Collection
+from beir_hybrid.collection.arrays import join_titles
+from beir_hybrid.encoding import Embeddings, Encoder, as_encoder, encode
+from beir_hybrid.encoding.encoder import Role
+from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.text import plural
+
+logger = logging.getLogger(__name__)
+
+Texts = Mapping[str, Sequence[str]]  # by language
+FEW_TEXTS = 50  # fewer of a language make uncertain statistics
+_NEAR_ONE = 1e-3  # how far the length of a unit vector may be from 1, in half precision
+_SAMPLE = 1000  # vectors whose lengths are looked at
+
+
+def calibrate(
+    model: object,
+    data: Collection | Texts,
+    method: str | CalibrationMethod = "mean-language",
+    *,
+    queries: Texts | None = None,
+    name: str = "",
+    store: str | Path | None = None,
+    **options: object,
+) -> Calibration:
+    """Fit a calibration, which takes language bias out of a model's vectors and scores.
+
+    Parameters
+    ----------
+    model
+        As for `evaluate`: a hub name, a folder, a ``SentenceTransformer``, an `Encoder`, ...
+    data
+        A collection, whose passages and queries are taken, or texts by language. Fit on other data
+        than those that you evaluate on, unless the corpus is what you will serve.
+    method
+        A method for vectors, one that merges scores, or both, such as ``mean-language+local:k=3``;
+        see `parse_method`.
+    queries
+        Queries by language, for texts. Without queries, their vectors are corrected by the
+        statistics of passages.
+    name
+        What to call the data in records; by default the name of the collection.
+    store
+        The folder for vectors; the cache by default.
+    options
+        Of the encoder; see `EncoderOptions`.
+
+    Examples
+    --------
+    >>> import beir_hybrid as bh
+    >>> dev = bh.load("mlqa-r")  # doctest: +SKIP
+    >>> calibration = bh.calibrate("intfloat/multilingual-e5-small", dev)  # doctest: +SKIP
+    >>> calibration.save("e5-calibration")  # doctest: +SKIP
+    """
+    calibration_method = parse_method(method)
+    if calibration_method.vectors is None:
+        return Calibration(calibration_method)
+    encoder = as_encoder(model, **options)
+    folder = None if store is None else Path(store)
+    if isinstance(data, Collection):
+        if queries is not None:
+            raise BadOption("queries go with texts; a collection has its own")
+        passages = _encode_passages(encoder, data, folder)
+        query_vectors = _encode_queries(encoder, data, folder)
+    else:
+        passages = _encode_texts(encoder, data, "passages", folder)
+        query_vectors = _encode_texts(encoder, queries or {}, "queries", folder)
+    return fit_calibration(
+        calibration_method,
+        passages,
+        query_vectors,
+        fingerprint=encoder.fingerprint,
+        name=name or (data.name if isinstance(data, Collection) else "texts"),
+    )
+
+
+def fit_calibration(
+    method: CalibrationMethod,
+    passages: LanguageVectors,
+    queries: LanguageVectors,
+    *,
+    fingerprint: Mapping[str, object],
+    name: str,
+) -> Calibration:
+    """Fit a calibration to vectors; queries may have none."""
+    if method.vectors is None:
+        return Calibration(method)
+    roles = {"passages": passages, "queries": queries if queries.languages else passages}
+    _check_counts(roles["passages"], "passages")
+    if queries.languages:
+        _check_counts(queries, "queries")
+    elif "queries" in method.vectors.roles:
+        logger.warning(
+            "there are no queries to calibrate on: their vectors are corrected by the statistics "
+            "of passages"
+        )
+    return Calibration(
+        method,
+        {role: method.vectors.fit_correction(roles[role]) for role in method.vectors.roles},
+        unit_length=_have_unit_length(passages.vectors),
+        dim=passages.vectors.dim,
+        fingerprint=dict(fingerprint),
+        data=CalibrationData(name, queries.counts, passages.counts),
+    )
+
+
+def _check_counts(vectors: LanguageVectors, role: str) -> None:
+    """Raise `BadData` without enough texts, and warn where statistics are uncertain."""
+    if not vectors.languages:
+        raise BadData(f"there are no {role} to calibrate on")
+    if single := [lang for lang, count in vectors.counts.items() if count < 2]:  # noqa: PLR2004
+        raise BadData(f"{', '.join(single)} has 1 text among the {role}: statistics need several")
+    for language, count in vectors.counts.items():
+        if count < FEW_TEXTS:
+            logger.warning(
+                "the statistics of %s in %s come from %s: take %d or more",
+                role, language, plural(count, "texts"), FEW_TEXTS,
+            )  # fmt: skip
+    if len(vectors.languages) == 1:
+        logger.warning(
+            "all %s are in %s: there is no language bias to take out", role, vectors.languages[0]
+        )
+
+
+def _have_unit_length(vectors: Embeddings) -> bool:
+    """Return whether the vectors of a sample have unit length."""
+    rows = vectors.take(slice(0, _SAMPLE)).astype(np.float64)
+    return bool((np.abs(np.linalg.norm(rows, axis=1) - 1) < _NEAR_ONE).all())
+
+
+def number_translations(ids: pa.ChunkedArray) -> np.ndarray:
+    """Return equal numbers for passages that are translations: their ids differ in the language."""
+    import pyarrow.compute as pc
+
+    names = pc.replace_substring_regex(ids, r"^[^:]*:", "").combine_chunks()
+    indices: np.ndarray = names.dictionary_encode().indices.to_numpy(zero_copy_only=False)
+    return indices
+
+
+def number_groups(groups: pa.ChunkedArray) -> np.ndarray:
+    """Return equal numbers for queries of one group, which translate each other."""
+    indices: np.ndarray = (
+        groups.combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
+    )
+    return indices
+
+
+def _encode_passages(encoder: Encoder, data: Collection, folder: Path | None) -> LanguageVectors:
+    table = data.view().passages
+    vectors = encode(encoder, join_titles(table), "passages", folder=folder)
+    ranges = {lang: data.find_passage_rows(lang) for lang in data.languages}
+    return LanguageVectors(vectors, ranges, number_translations(table["id"]))
+
+
+def _encode_queries(encoder: Encoder, data: Collection, folder: Path | None) -> LanguageVectors:
+    ranges = {lang: data.find_query_rows(lang) for lang in data.languages}
+    n_queries = max((rows.stop for rows in ranges.values()), default=0)
+    texts = data.queries["text"].slice(0, n_queries)
+    vectors = encode(encoder, texts, "queries", folder=folder)
+    return LanguageVectors(vectors, ranges, number_groups(data.queries["group"]))
+
+
+def _encode_texts(
+    encoder: Encoder, texts: Texts, role: Role, folder: Path | None
+) -> LanguageVectors:
+    """Encode texts by language; those at the same place translate each other if all are alike."""
+    ranges: dict[str, range] = {}
+    column: list[str] = []
+    for language, entries in texts.items():
+        if isinstance(entries, str):
+            raise BadOption(f"the texts in {language} are one text; give a list of them")
+        ranges[language] = range(len(column), len(column) + len(entries))
+        column += entries
+    sizes = {len(rows) for rows in ranges.values()}
+    keys = None
+    if len(sizes) == 1:
+        keys = np.tile(np.arange(sizes.pop()), len(ranges))
+    if not column:
+        return LanguageVectors(Embeddings([], np.empty(0, np.int32), np.empty(0, np.int32)), ranges)
+    vectors = encode(encoder, pa.chunked_array([column], pa.string()), role, folder=folder)
+    return LanguageVectors(vectors, ranges, keys)

@@ -1,0 +1,74 @@
+"""Statistics of the vectors of each language: numbers, means, second moments, pairs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from beir_hybrid.encoding import Embeddings
+
+_BLOCK_ROWS = 8192  # vectors that are in memory at once
+
+
+@dataclass(frozen=True)
+class LanguageVectors:
+    """The vectors of one role, with the rows of each language.
+
+    Attributes
+    ----------
+    keys
+        For each row the number of the text that it translates; equal keys in two languages are
+        translations of each other. None where translations are not known.
+    """
+
+    vectors: Embeddings
+    ranges: Mapping[str, range]
+    keys: np.ndarray | None = None
+
+    @cached_property
+    def languages(self) -> tuple[str, ...]:
+        """The languages that have vectors."""
+        return tuple(lang for lang, rows in self.ranges.items() if len(rows))
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """How many vectors each language has."""
+        return {lang: len(self.ranges[lang]) for lang in self.languages}
+
+    @cached_property
+    def means(self) -> np.ndarray:
+        """The mean vector of each language, (languages, dim) float64."""
+        return np.stack([self._average(self._list_rows(lang)) for lang in self.languages])
+
+    def moments(self, language: str) -> np.ndarray:
+        """Return the mean of v v^T over the vectors of a language, (dim, dim) float64."""
+        total = np.zeros((self.vectors.dim, self.vectors.dim))
+        rows = self._list_rows(language)
+        for start in range(0, len(rows), _BLOCK_ROWS):
+            block = self.vectors.take(rows[start : start + _BLOCK_ROWS]).astype(np.float64)
+            total += block.T @ block
+        return total / max(1, len(rows))
+
+    def find_pair_shift(self, language: str, source: str) -> tuple[np.ndarray, int]:
+        """Return the mean difference of translations, (dim,) float64, and how many there are."""
+        rows, source_rows = self._list_rows(language), self._list_rows(source)
+        if self.keys is None:
+            return np.zeros(self.vectors.dim), 0
+        _, at, source_at = np.intersect1d(
+            self.keys[rows], self.keys[source_rows], return_indices=True
+        )
+        difference = self._average(rows[at]) - self._average(source_rows[source_at])
+        return difference, len(at)
+
+    def _list_rows(self, language: str) -> np.ndarray:
+        return np.arange(self.ranges[language].start, self.ranges[language].stop)
+
+    def _average(self, rows: np.ndarray) -> np.ndarray:
+        """Return the mean vector of some rows, (dim,) float64."""
+        total = np.zeros(self.vectors.dim)
+        for start in range(0, len(rows), _BLOCK_ROWS):
+            total += self.vectors.take(rows[start : start + _BLOCK_ROWS]).sum(
+                axis=0, dtype=np.float64
+            )
+        return total / max(1, len(rows))

@@ -1,0 +1,91 @@
+"""The commands that take language bias out: calibrate a model, merge runs of several languages."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from beir_hybrid.cli.flatten import Group, list_changes
+from beir_hybrid.cli.options import Dataset, LoadOptions, Model, set_offline
+from beir_hybrid.cli.printing import echo
+from beir_hybrid.encoding.options import EncoderOptions
+from beir_hybrid.files import check_writable
+
+Method = Annotated[
+    str,
+    typer.Option(
+        help="A method for vectors (centre, mean-language, shift:to=en, lir:k=1, subspace:r=10), "
+        "one that merges languages by scores (local:k=3, zscore, min-max, round-robin, quota), or "
+        "both: mean-language+local:k=3.",
+        metavar="METHOD",
+    ),
+]
+CalibrationFolder = Annotated[
+    Path, typer.Option("--output", help="The folder for the calibration.", metavar="DIR")
+]
+RunFiles = Annotated[
+    list[Path],
+    typer.Argument(help="TREC runs, each with passages of one language.", metavar="RUN"),
+]
+MergeMethodName = Annotated[
+    str,
+    typer.Option(
+        "--method", help="local:k=3, zscore, min-max, round-robin, rrf or quota.", metavar="METHOD"
+    ),
+]
+RunOutput = Annotated[Path, typer.Option("--output", help="The file for the run.", metavar="FILE")]
+MergedDepth = Annotated[int, typer.Option("--depth", help="Passages to keep for each query.")]
+
+
+def calibrate(
+    model: Model,
+    dataset: Dataset,
+    output: CalibrationFolder,
+    load: LoadOptions,
+    encoder: Annotated[EncoderOptions, Group("The model")],
+    method: Method = "mean-language",
+) -> None:
+    """Fit a correction of language bias to a model, for `evaluate --calibration`.
+
+    Statistics of each language are taken from a dataset's queries and passages. Nothing is trained.
+
+    Examples
+    --------
+    `beir-hybrid calibrate intfloat/multilingual-e5-small --dataset mlqa-r --output e5-mean`
+
+    `beir-hybrid evaluate intfloat/multilingual-e5-small --dataset xquad-r --calibration e5-mean`
+    """
+    from beir_hybrid.calibration import calibrate as fit_calibration
+    from beir_hybrid.calibration.methods import parse_method
+
+    parse_method(method)
+    check_writable(output)
+    set_offline(load.offline)
+    collection = load.load(dataset)
+    calibration = fit_calibration(model, collection, method, **list_changes(encoder))
+    calibration.save(output)
+    sizes = calibration.data.passages
+    fewest = f", {min(sizes.values()):,} passages or more in each" if sizes else ""
+    echo(f"{calibration}: {len(sizes)} languages of {collection.name}{fewest}; saved in {output}")
+
+
+def merge(
+    runs: RunFiles,
+    output: RunOutput,
+    method: MergeMethodName = "local:k=3",
+    depth: MergedDepth = 1000,
+) -> None:
+    """Merge runs of several languages into one run of their pool, whatever system made them.
+
+    Examples
+    --------
+    `beir-hybrid merge bm25/runs/en-de.trec bm25/runs/en-en.trec --output en-all.trec`
+
+    `beir-hybrid evaluate --run en-all.trec --dataset xquad-r`
+    """
+    from beir_hybrid.retrieval.merge_runs import merge as merge_rankings
+    from beir_hybrid.retrieval.runs import write_run
+
+    run = merge_rankings(runs, method, depth=depth)
+    write_run(output, run)
+    echo(f"{len(run):,} queries in {output}")

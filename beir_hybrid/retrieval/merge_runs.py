@@ -1,0 +1,108 @@
+"""Merge runs of several languages, of any system, into one run of their pool."""
+
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from beir_hybrid.checks import check_positive
+from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.retrieval.merging import MergeMethod, parse_merge_method, scale_scores
+from beir_hybrid.retrieval.runs import Run, read_run
+
+_RRF_K = 60  # as in Cormack, Clarke and Büttcher, SIGIR 2009
+_Ranking = list[tuple[str, float]]  # ids and scores, best first
+
+
+def merge(
+    runs: Sequence[Run | str | Path], method: str | MergeMethod = "local", *, depth: int = 1000
+) -> Run:
+    """Merge the rankings of several languages into one run, without one drowning the others.
+
+    Parameters
+    ----------
+    runs
+        Runs, or files of runs, at least two, each with passages of one language. A query may be in
+        some of them; a passage that is in several counts where it is best.
+    method
+        ``local:k=3`` (the score less the mean of the 3 best in the run), ``zscore``, ``min-max``,
+        ``round-robin``, ``rrf`` (the sum of 1 / (60 + rank)) or ``quota`` (places in proportion to
+        the lengths of the rankings).
+    depth
+        How many passages to keep of each query.
+
+    Examples
+    --------
+    >>> german, english = {"q": {"de:1": 9.0, "de:2": 8.5}}, {"q": {"en:1": 0.9, "en:2": 0.1}}
+    >>> list(merge([german, english], "round-robin")["q"])
+    ['de:1', 'en:1', 'de:2', 'en:2']
+    >>> list(merge([german, english], "local:k=1")["q"])
+    ['en:1', 'de:1', 'de:2', 'en:2']
+    """
+    merge_method = parse_merge_method(method)
+    check_positive(depth=depth)
+    if len(runs) < 2:  # noqa: PLR2004 - a pool has several
+        raise BadOption(f"merging takes at least two runs, not {len(runs)}")
+    tables = [read_run(run) if isinstance(run, str | Path) else run for run in runs]
+    queries = dict.fromkeys(query for table in tables for query in table)
+    if not queries:
+        raise BadData("the runs are empty: there is nothing to merge")
+    return {
+        query: _merge_rankings(
+            [_sort_documents(table[query]) for table in tables if table.get(query)],
+            merge_method,
+            depth,
+        )
+        for query in queries
+    }
+
+
+def _sort_documents(documents: dict[str, float]) -> _Ranking:
+    """Return documents in trec_eval's order: by score as float32, ties by descending id."""
+    with np.errstate(over="ignore"):
+        scores = np.array(list(documents.values()), np.float32)
+    if not np.isfinite(scores).all():
+        raise BadData("a run holds a score that is no finite float32 number")
+    pairs = zip(documents, scores.tolist(), strict=True)
+    return sorted(pairs, key=lambda pair: (pair[1], pair[0]), reverse=True)
+
+
+def _merge_rankings(rankings: list[_Ranking], method: MergeMethod, depth: int) -> dict[str, float]:
+    scores: dict[str, float] = {}
+    if method.name == "rrf":
+        for ranking in rankings:
+            for rank, (document, _) in enumerate(ranking, start=1):
+                scores[document] = scores.get(document, 0.0) + 1 / (_RRF_K + rank)
+    elif method.fit_scale is not None:
+        for ranking in rankings:
+            for document, score in _scale_ranking(ranking, method):
+                scores[document] = max(score, scores.get(document, score))
+    else:
+        for place, document in enumerate(_take_turns(rankings, method), start=1):
+            scores.setdefault(document, 1 / place)
+    return dict(_sort_documents(scores)[:depth])
+
+
+def _scale_ranking(ranking: _Ranking, method: MergeMethod) -> Iterator[tuple[str, float]]:
+    """Yield documents with comparable scores."""
+    if method.fit_scale is None:
+        raise ValueError(f"{method} uses no scores")
+    scores = np.array([[score for _, score in ranking]], np.float32)
+    scale = method.fit_scale(scores[:, : method.k].astype(np.float64))
+    comparable = scale_scores(scores, scale.shift[:, None], scale.factor[:, None])[0]
+    for (document, _), score in zip(ranking, comparable.tolist(), strict=True):
+        yield document, score
+
+
+def _take_turns(rankings: list[_Ranking], method: MergeMethod) -> list[str]:
+    """Return documents in the order of their turns; of equal turns the higher score is first."""
+    weights = method.weigh_sizes(np.array([len(ranking) for ranking in rankings])).tolist()
+    entries = [
+        (Fraction(rank, int(weight)), -score, document)
+        for ranking, weight in zip(rankings, weights, strict=True)
+        for rank, (document, score) in enumerate(ranking, start=1)
+    ]
+    # Sorted by id first: of equal turns and scores the later id is first.
+    entries.sort(key=lambda entry: entry[2], reverse=True)
+    return [document for _, _, document in sorted(entries, key=lambda entry: entry[:2])]

@@ -1,0 +1,345 @@
+"""Calibrations take out what their formulas say, and evaluations rank what they leave."""
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ir_measures import AP
+
+import beir_hybrid as bh
+from beir_hybrid.calibration.methods import VECTOR_METHODS, parse_method
+from beir_hybrid.errors import BadData, BadOption, UnknownName
+from tests.test_cli_evaluate import RunCli, model_folder, run_cli
+
+__all__ = ["model_folder", "run_cli"]
+
+LANGS = ("de", "en", "th")
+DIM = 8
+SPECS = [
+    "centre", "mean-language", "shift", "shift:to=th", "lir", "lir:k=2", "subspace", "subspace:r=1",
+    "mean-language:alpha=0.5", "centre:on=queries", "lir:alpha=0.25,on=passages",
+]  # fmt: skip
+
+
+class LanguageEncoder(bh.Encoder):
+    """Vectors with a part for the language, which the first letters of a text name."""
+
+    def __init__(self, seed: int = 0, *, normalize: bool = True) -> None:
+        self.seed, self.unit = seed, normalize
+        self.fingerprint = {"kind": "language", "seed": seed, "unit": normalize}
+        self.name = "language"
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        rows = []
+        for text in texts:
+            language, _, words = text.partition(" ")
+            draw = np.random.default_rng([self.seed, *words.split()[0].encode()])
+            content = draw.standard_normal(DIM)
+            noise = np.random.default_rng([*text.encode()]).standard_normal(DIM)
+            accent = np.random.default_rng([*language.encode()]).standard_normal(DIM)
+            rows.append(content + 0.5 * noise + 2 * accent)
+        vectors = np.array(rows)
+        if self.unit:
+            vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        return vectors.astype(np.float32)
+
+    encode_queries = encode_passages = encode
+
+
+@pytest.fixture(scope="module")
+def collection(tmp_path_factory: pytest.TempPathFactory) -> bh.Collection:
+    """Return 60 passages in three languages and queries in two of them."""
+    path = tmp_path_factory.mktemp("data") / "test.jsonl"
+    rows: list[dict[str, object]] = []
+    for number in range(60):
+        texts = {lang: f"{lang} w{number} passage" for lang in LANGS}
+        rows.append({"passage": f"p{number}", "text": texts})
+        queries = {lang: f"{lang} w{number} query" for lang in ("de", "en")}
+        rows.append({"query": f"q{number}", "text": queries, "relevant": [f"p{number}"]})
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return bh.read_jsonl(path)
+
+
+def correct_by_formula(spec: str, vectors: np.ndarray, langs: np.ndarray, role: str) -> np.ndarray:
+    """Return what a method leaves of vectors: its definition, in float64."""
+    method = parse_method(spec).vectors
+    assert method is not None
+    if role not in method.roles:
+        return vectors
+    vectors = vectors.astype(np.float64)
+    means = {lang: vectors[langs == lang].mean(axis=0) for lang in dict.fromkeys(langs.tolist())}
+    grand_mean = np.mean(list(means.values()), axis=0)
+    corrected = vectors.copy()
+    for lang, mean in means.items():
+        rows = langs == lang
+        if method.name == "centre":
+            change = np.tile(mean, (rows.sum(), 1))
+        elif method.name == "mean-language":
+            change = np.tile(mean - grand_mean, (rows.sum(), 1))
+        elif method.name == "shift":
+            change = np.tile(mean - means[method.options["to"]], (rows.sum(), 1))
+        else:
+            source = vectors[rows]
+            n = int(method.options.get("k", method.options.get("r", 0)))
+            if method.name == "subspace":
+                source = np.array(list(means.values())) - grand_mean
+                n = min(n, len(means) - 1)
+            directions = np.linalg.svd(source, full_matrices=False)[2][:n]
+            change = vectors[rows] @ directions.T @ directions
+        corrected[rows] -= method.alpha * change
+    return corrected / np.linalg.norm(corrected, axis=1, keepdims=True)
+
+
+def encode_roles(
+    collection: bh.Collection, encoder: bh.Encoder
+) -> dict[str, tuple[np.ndarray, ...]]:
+    """Return vectors and languages by role."""
+    return {
+        role: (
+            encoder.encode_passages(table["text"].to_pylist()),
+            np.array([key.partition(":")[0] for key in table["id"].to_pylist()]),
+        )
+        for role, table in (("queries", collection.queries), ("passages", collection.passages))
+    }
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_corrected_vectors_are_those_of_the_formula(collection: bh.Collection, spec: str) -> None:
+    from beir_hybrid.encoding import Embeddings
+
+    encoder = LanguageEncoder()
+    calibration = bh.calibrate(encoder, collection, spec)
+    for role, (vectors, langs) in encode_roles(collection, encoder).items():
+        ranges = {
+            lang: range(np.flatnonzero(langs == lang)[0], np.flatnonzero(langs == lang)[-1] + 1)
+            for lang in dict.fromkeys(langs.tolist())
+        }
+        corrected = calibration.correct(Embeddings.from_array(vectors), ranges, role)
+        expected = correct_by_formula(spec, vectors, langs, role)
+        np.testing.assert_allclose(corrected.take(slice(None)), expected, atol=3e-6)
+        if role == "queries":
+            german = calibration.correct_queries(
+                vectors[ranges["de"].start : ranges["de"].stop], "de"
+            )
+            start = ranges["de"].start
+            assert np.array_equal(german, corrected.take(slice(start, start + len(german))))
+
+
+@pytest.mark.parametrize("spec", ["mean-language", "local:k=3", "mean-language+local:k=3",
+                                  "zscore:k=60", "centre+round-robin", "lir:k=1+quota"])  # fmt: skip
+def test_evaluation_ranks_what_is_left(collection: bh.Collection, spec: str) -> None:
+    """Average precision of the pool by brute force: vectors, scores, a sort."""
+    encoder = LanguageEncoder()
+    results = bh.evaluate(encoder, collection, measures=[AP], calibration=spec)
+    roles = encode_roles(collection, encoder)
+    method = parse_method(spec)
+    if method.vectors:
+        roles = {
+            role: (correct_by_formula(str(method.vectors), vectors, langs, role), langs)
+            for role, (vectors, langs) in roles.items()
+        }
+    (queries, _), (passages, langs) = roles["queries"], roles["passages"]
+    values = []
+    for query, query_id in zip(queries, collection.queries["id"].to_pylist(), strict=True):
+        scores = passages @ query
+        order = rank_pool(method, scores, langs)
+        number = query_id.rpartition("q")[2]
+        ids = np.array(collection.passages["id"].to_pylist())[order]
+        places = [n for n, key in enumerate(ids, start=1) if key.partition(":p")[2] == number]
+        values.append(np.mean([(n + 1) / place for n, place in enumerate(places)]))
+    rows = results.per_query().filter(np.array(results.per_query()["kind"].to_pylist()) == "multi")
+    assert np.mean(values) == pytest.approx(np.mean(rows["AP"].to_pylist()), abs=1e-9)
+    assert results.provenance.model.calibration is not None
+    assert results.provenance.model.calibration["method"] == spec
+    plain = bh.evaluate(encoder, collection, measures=[AP])
+    if not method.vectors:  # the order within a language is the same
+        for kind in ("mono", "cross"):
+            assert results.summary()[kind][AP] == plain.summary()[kind][AP]
+
+
+def rank_pool(method: object, scores: np.ndarray, langs: np.ndarray) -> np.ndarray:
+    """Return the order of the pool by a method that merges."""
+    merge = method.merge  # type: ignore[attr-defined]
+    if merge is None:
+        return np.argsort(-scores, kind="stable")
+    keys = np.empty(len(scores))
+    for lang in LANGS:
+        rows = langs == lang
+        part = scores[rows]
+        best = np.sort(part)[::-1]
+        if merge.name == "local":
+            keys[rows] = part - best[:3].mean()
+        elif merge.name == "zscore":
+            keys[rows] = (part - best.mean()) / best.std()
+        else:  # languages are of one size, so that quotas are turns
+            keys[rows] = -(1 + np.argsort(np.argsort(-part)))
+    return np.lexsort((-scores, -keys))
+
+
+def test_a_saved_calibration_is_the_same(collection: bh.Collection, tmp_path: Path) -> None:
+    encoder = LanguageEncoder()
+    calibration = bh.calibrate(encoder, collection, "lir:k=2,alpha=0.7+local:k=5")
+    calibration.save(tmp_path / "saved")
+    loaded = bh.Calibration.load(tmp_path / "saved")
+    assert str(loaded) == "lir:k=2,alpha=0.7+local:k=5"
+    assert loaded.data.passages == dict.fromkeys(LANGS, 60)
+    assert loaded.data.queries == {"de": 60, "en": 60}
+    results = [
+        bh.evaluate(encoder, collection, measures=[AP], calibration=form)
+        for form in (calibration, loaded, str(tmp_path / "saved"))
+    ]
+    assert results[0].per_query().equals(results[1].per_query())
+    assert results[0].per_query().equals(results[2].per_query())
+    assert results[0].provenance == results[1].provenance == results[2].provenance
+    with pytest.raises(BadOption, match="is there already"):
+        calibration.save(tmp_path / "saved")
+    arrays = tmp_path / "saved" / "statistics.npz"
+    data = bytearray(arrays.read_bytes())
+    data[len(data) // 2] ^= 1
+    arrays.write_bytes(bytes(data))
+    with pytest.raises(BadData, match=r"statistics.npz is damaged"):
+        bh.Calibration.load(tmp_path / "saved")
+
+
+def test_another_model_is_refused(collection: bh.Collection) -> None:
+    calibration = bh.calibrate(LanguageEncoder(), collection)
+    with pytest.raises(BadOption, match=r"is of another model than language, .* its seed"):
+        bh.evaluate(LanguageEncoder(1), collection, measures=[AP], calibration=calibration)
+
+
+def test_vectors_of_any_length_keep_it(collection: bh.Collection) -> None:
+    encoder = LanguageEncoder(normalize=False)
+    calibration = bh.calibrate(encoder, collection, "centre")
+    assert not calibration.unit_length
+    vectors = encoder.encode_queries(["de w1 query"])
+    mean = np.mean(encoder.encode_queries([f"de w{n} query" for n in range(60)]), axis=0)
+    corrected = calibration.correct_queries(vectors, "de")
+    np.testing.assert_allclose(corrected[0], vectors[0] - mean, atol=1e-5)
+
+
+@pytest.mark.parametrize("spec", list(VECTOR_METHODS))
+def test_a_language_without_statistics(
+    collection: bh.Collection, spec: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    encoder = LanguageEncoder()
+    calibration = bh.calibrate(encoder, collection, spec + (":on=both" if spec == "shift" else ""))
+    vectors = encoder.encode_queries(["fr w1 query"])
+    corrected = calibration.correct_queries(vectors, "fr")
+    assert "no statistics of queries in fr" in caplog.text
+    assert np.allclose(corrected, vectors, atol=1e-6) == (spec in ("mean-language", "shift", "lir"))
+
+
+def test_few_texts(caplog: pytest.LogCaptureFixture) -> None:
+    encoder = LanguageEncoder()
+    texts = {lang: [f"{lang} w{n}" for n in range(5)] for lang in LANGS}
+    calibration = bh.calibrate(encoder, texts, "shift:to=de,on=both")
+    assert "statistics of passages in de come from 5 texts" in caplog.text
+    assert "corrected by the statistics of passages" in caplog.text
+    assert calibration.data == type(calibration.data)("texts", {}, dict.fromkeys(LANGS, 5))
+    with pytest.raises(BadData, match="th has 1 text"):
+        bh.calibrate(encoder, texts | {"th": ["th w1"]})
+    with pytest.raises(BadData, match="there are no passages"):
+        bh.calibrate(encoder, {})
+    with pytest.raises(BadOption, match="give a list"):
+        bh.calibrate(encoder, {"de": "one text", "en": ["one"]})
+    caplog.clear()
+    with caplog.at_level(logging.WARNING):
+        bh.calibrate(encoder, {"de": texts["de"]})
+    assert "there is no language bias to take out" in caplog.text
+
+
+def test_shift_needs_translations(collection: bh.Collection) -> None:
+    encoder = LanguageEncoder()
+    with pytest.raises(BadOption, match="shift:to=xx: there are no texts in xx"):
+        bh.calibrate(encoder, collection, "shift:to=xx")
+    texts = {"de": ["de w1", "de w2"], "en": ["en w1", "en w2", "en w3"]}
+    with pytest.raises(BadData, match="needs parallel texts"):
+        bh.calibrate(encoder, texts, "shift")
+
+
+@pytest.mark.parametrize(
+    ("spec", "error", "message"),
+    [
+        ("center", UnknownName, "no calibration method 'center'; did you mean 'centre'"),
+        ("lir:k=0", BadOption, "k is 0"),
+        ("lir:q=1", BadOption, "lir has no option 'q'; there are k, alpha, on"),
+        ("centre:alpha=2", BadOption, "alpha is 2"),
+        ("centre:on=both sides", UnknownName, "no side to correct 'both sides'"),
+        ("centre+lir", BadOption, "both change vectors"),
+        ("local+zscore", BadOption, "both merge languages"),
+        ("local:k=x", BadOption, "k is 'x'"),
+        ("round-robin:k=2", BadOption, "round-robin has no option 'k'; it has none"),
+        ("local:k", BadOption, "an option of local:k is NAME=VALUE, not 'k'"),
+    ],
+)
+def test_bad_methods(spec: str, error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=message.replace("(", r"\(")):
+        parse_method(spec)
+
+
+def test_settings_that_drop_passages_are_not_merged(collection: bh.Collection) -> None:
+    with pytest.raises(BadOption, match="leave out settings"):
+        bh.evaluate(
+            LanguageEncoder(), collection, calibration="local", settings="one-target", measures=[AP]
+        )
+
+
+def test_a_pool_of_one_language_is_ranked_as_it_was(tmp_path: Path) -> None:
+    """A larger k than the language has passages takes all of them."""
+    rows = [{"passage": f"p{n}", "text": {"de": f"de w{n} passage"}} for n in range(4)]
+    query = {"query": "q", "text": {"de": "de w1 query"}, "relevant": ["p1", "p3"]}
+    path = tmp_path / "one.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in [*rows, query]))
+    collection = bh.read_jsonl(path)
+    plain = bh.evaluate(LanguageEncoder(), collection, measures=[AP])
+    local = bh.evaluate(LanguageEncoder(), collection, measures=[AP], calibration="local:k=9")
+    assert local.summary() == plain.summary()
+
+
+def test_command_line(
+    tmp_path: Path,
+    run_cli: RunCli,
+    model_folder: Path,
+) -> None:
+    data = tmp_path / "data.jsonl"
+    rows: list[dict[str, object]] = []
+    for n in range(60):
+        texts = {lang: f"w{n} w{n + at}" for at, lang in enumerate(LANGS)}
+        rows.append({"passage": f"p{n}", "text": texts})
+        rows.append({"query": f"q{n}", "text": texts, "relevant": [f"p{n}"]})
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    dataset = ("--dataset", "jsonl", "-o", f"path={data}")
+    outcome = run_cli("calibrate", model_folder, *dataset, "--output", tmp_path / "mean",
+                      "--method", "mean-language+local:k=2")  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    assert "mean-language+local:k=2: 3 languages of data, 60 passages or more" in outcome.out
+    outcome = run_cli("evaluate", model_folder, *dataset, "--calibration", tmp_path / "mean",
+                      "--measures", "AP", "--output", tmp_path / "one", "--runs")  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    one = bh.Results.load(tmp_path / "one")
+    assert one.model.endswith("units + mean-language+local:k=2")
+    two = bh.evaluate(
+        model_folder, bh.load("jsonl", path=data), measures=[AP],
+        calibration=bh.Calibration.load(tmp_path / "mean"),
+    )  # fmt: skip
+    assert one.per_query().equals(two.per_query())
+    # The run of the pool has the values of the exact ranks, and so has a merge of its languages.
+    runs = tmp_path / "one" / "runs"
+    again = bh.evaluate_runs([runs / "de-all.trec"], bh.load("jsonl", path=data), measures=[AP])
+    expected = [
+        row["AP"]
+        for row in one.per_query().to_pylist()
+        if row["kind"] == "multi" and row["query"].startswith("de:")
+    ]
+    assert again.per_query()["AP"].to_pylist() == pytest.approx(expected)
+    files = [runs / f"de-{lang}.trec" for lang in LANGS]
+    outcome = run_cli("merge", *files, "--method", "local:k=2", "--output", tmp_path / "all.trec")
+    assert outcome.code == 0, outcome.err
+    assert bh.read_run(tmp_path / "all.trec") == bh.read_run(runs / "de-all.trec")
+    [line] = [line for line in bh.reproduce_commands(one) if "evaluate" in line]
+    assert f"--calibration {tmp_path / 'mean'}" in line
+    with pytest.raises(BadOption, match="of a calibration that was given as an object"):
+        bh.reproduce_commands(two)
