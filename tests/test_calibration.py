@@ -128,8 +128,17 @@ def test_corrected_vectors_are_those_of_the_formula(collection: bh.Collection, s
             assert np.array_equal(german, corrected.take(slice(start, start + len(german))))
 
 
-@pytest.mark.parametrize("spec", ["mean-language", "local:k=3", "mean-language+local:k=3",
-                                  "zscore:k=60", "centre+round-robin", "lir:k=1+quota"])  # fmt: skip
+@pytest.mark.parametrize(
+    "spec",
+    [
+        "mean-language",
+        "local:k=3",
+        "mean-language+local:k=3",
+        "zscore:k=60",
+        "centre+round-robin",
+        "lir:k=1+quota",
+    ],
+)
 def test_evaluation_ranks_what_is_left(collection: bh.Collection, spec: str) -> None:
     """Average precision of the pool by brute force: vectors, scores, a sort."""
     encoder = LanguageEncoder()

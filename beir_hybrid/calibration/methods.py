@@ -120,8 +120,8 @@ def _fit_lir(vectors: LanguageVectors, options: dict[str, Any]) -> Correction:
         np.linalg.eigh(vectors.moments(language))[1][:, ::-1][:, :k].T
         for language in vectors.languages
     ]
-    none = np.zeros((k, vectors.vectors.dim))
-    return _build(vectors, directions=np.stack([*directions, none]))
+    no_directions = np.zeros((k, vectors.vectors.dim))
+    return _build(vectors, directions=np.stack([*directions, no_directions]))
 
 
 def _fit_subspace(vectors: LanguageVectors, options: dict[str, Any]) -> Correction:

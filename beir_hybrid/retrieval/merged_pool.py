@@ -44,8 +44,9 @@ def find_thresholds(
     """
     from beir_hybrid.retrieval.merging_kernels import invert_scale
 
-    own = queries, languages
-    targets = scale_scores(scores, scale.shift[own], scale.factor[own])
+    targets = scale_scores(
+        scores, scale.shift[queries, languages], scale.factor[queries, languages]
+    )
     low, high = (np.empty((len(scores), scale.shift.shape[1]), np.float32) for _ in range(2))
     invert_scale(targets, queries, scale.shift, scale.factor, low, high)
     return low, high
@@ -106,8 +107,8 @@ def merge_top(
             )
             for number, (scores, places) in enumerate(map(unpack_keys, lists))
         ]
-        merged = np.sort(np.concatenate(columns, axis=1), axis=1)[:, ::-1][:, :k]
-        scores, places = unpack_keys(np.ascontiguousarray(merged))
+        pool_keys = np.sort(np.concatenate(columns, axis=1), axis=1)[:, ::-1][:, :k]
+        scores, places = unpack_keys(np.ascontiguousarray(pool_keys))
         return TopPassages(places, scores)
     weights = method.weigh_sizes(sizes).astype(np.float64)
     turns = np.concatenate(

@@ -3,7 +3,8 @@
 import numpy as np
 
 from beir_hybrid.progress import progress_bar
-from beir_hybrid.retrieval.count import GoldScores, RankCounts, count_passages, score_golds
+from beir_hybrid.retrieval.count import RankCounts, count_passages, score_golds
+from beir_hybrid.retrieval.gold_scores import GoldScores
 from beir_hybrid.retrieval.merged_pool import interleave_ranks, merge_top
 from beir_hybrid.retrieval.request import RankRequest
 from beir_hybrid.retrieval.results import POOL, GoldRanks, RankedPassages, TopPassages
@@ -55,8 +56,8 @@ def build_ranked_passages(
         lists[name] = TopPassages(places, scores)
     if method:
         by_language = [counts.top_keys[name] for name in request.languages if request.k]
-        merged = {POOL: merge_top(by_language, sizes, method, request.k)} if by_language else {}
-        lists = merged | (_cut_lists(lists, request.k) if request.collects_languages else {})
+        pool = {POOL: merge_top(by_language, sizes, method, request.k)} if by_language else {}
+        lists = pool | (_cut_lists(lists, request.k) if request.collects_languages else {})
     row_by_id_order = np.argsort(request.id_order) if lists else request.id_order
     top = {
         name: TopPassages(row_by_id_order[best.rows], best.scores) for name, best in lists.items()

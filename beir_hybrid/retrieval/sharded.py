@@ -14,7 +14,8 @@ import numpy as np
 from beir_hybrid.checks import check_positive
 from beir_hybrid.encoding.cluster import Cluster
 from beir_hybrid.progress import progress_bar
-from beir_hybrid.retrieval.count import GoldScores, RankCounts, count_passages, score_golds
+from beir_hybrid.retrieval.count import RankCounts, count_passages, score_golds
+from beir_hybrid.retrieval.gold_scores import GoldScores
 from beir_hybrid.retrieval.rank import build_ranked_passages, rank
 from beir_hybrid.retrieval.request import BLOCK_PASSAGES, RankRequest
 from beir_hybrid.retrieval.results import RankedPassages
