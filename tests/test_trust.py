@@ -75,6 +75,8 @@ PROMISES = {
     "Downloaded files": "test_download.test_a_damaged_file_in_the_cache_is_fetched_again "
     "test_download.test_a_wrong_file_in_the_mirror_is_an_error_and_stays",
     "Cached collections": "test_failures.test_a_damaged_collection_is_built_anew",
+    "Exports": "test_folder.test_a_damaged_export_is_refused",
+    "Cached pairs": "test_pairs.test_a_damaged_cache_is_rebuilt",
     "Stored vectors": "test_store.test_a_damaged_shard_is_redone_and_no_other",
     "Indexes": "test_index.test_a_damaged_index_is_refused",
     "Results": "test_results.test_damaged_and_missing_files "
@@ -88,6 +90,7 @@ PROMISES = {
     "Kills.": "test_results.test_processes_that_save_at_once_and_are_killed_leave_one_whole "
     "test_store.test_killed_anywhere_it_goes_on_at_the_next_shard "
     "test_failures.test_a_second_run_removes_the_remnants_of_a_killed_export "
+    "test_folder.test_an_export_killed_after_its_last_step_succeeds_again "
     "test_resume_training.test_killed_process_is_resumed",
     "Full disks.": "test_failures.test_building_on_a_full_disk_leaves_nothing "
     "test_store.test_a_full_disk_is_one_line_and_leaves_what_was_whole",
@@ -95,6 +98,7 @@ PROMISES = {
     "test_store.test_two_processes_share_the_work "
     "test_download.test_two_processes_fetch_once",
     "Other systems.": "test_trust.test_results_of_another_system_are_not_replaced "
+    "test_trust.test_results_with_another_calibration_are_not_replaced "
     "test_trust.test_results_with_another_reranker_are_not_replaced "
     "test_leaderboard.test_folders_of_the_user_are_not_replaced "
     "test_train.test_a_finished_training_is_not_repeated "
@@ -562,6 +566,24 @@ def test_results_of_another_system_are_not_replaced(
     # Other measures of the same system replace the old ones.
     assert run_cli(*line[:-4], "--measures", "RR", "--output", out, "--name", "one").code == 0
     assert [str(measure) for measure in bh.Results.load(out).measures] == ["RR"]
+
+
+def test_results_with_another_calibration_are_not_replaced(
+    model_folder: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    data = ["--dataset", "jsonl", "-o", f"path={write_data(tmp_path / 'data', ['de', 'en'])}"]
+    line = ["evaluate", model_folder, *data, "--measures", "AP", "--output", tmp_path / "out"]
+    calibration = ["--calibration", "mean-language"]
+    for _ in range(2):
+        outcome = run_cli(*line, *calibration)
+        assert outcome.code == 0, outcome.err
+    for words in ([], ["--name", bh.Results.load(tmp_path / "out").model]):
+        outcome = run_cli(*line, *words)
+        assert (outcome.code, outcome.out) == (2, "")
+        assert "name another folder" in outcome.err
+    outcome = run_cli(*line, "--calibration", "mean-language+local:k=3")
+    assert outcome.code == 2
+    assert "holds results of" in outcome.err
 
 
 def test_results_with_another_reranker_are_not_replaced(

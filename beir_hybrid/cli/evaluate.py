@@ -150,15 +150,20 @@ def _load_model(model: str, options: Mapping[str, object]) -> object:
     return as_encoder(model, **options)
 
 
-def _describe_system(system: Any, name: str, ranking: RankingOptions) -> tuple[str, dict[str, Any]]:
-    """Return a system's name in results, and the facts by which it differs from others."""
+def _describe_system(
+    system: Any, name: str, ranking: RankingOptions
+) -> tuple[str | None, dict[str, Any]]:
+    """Return a system's name in results, if it is known, and facts by which it differs."""
     from beir_hybrid.evaluation.vectors import CollectionVectors, name_model
 
     if isinstance(system, CollectionVectors):
         default_name, fingerprint = system.model.name, system.model.fingerprint
     else:
         default_name, fingerprint = name_model(system), system.fingerprint
-    return name or default_name, {**fingerprint, "reranks": ranking.rerank is not None}
+    is_calibrated = ranking.calibration is not None
+    facts = {"is calibrated": is_calibrated, "reranks": ranking.rerank is not None}
+    # The calibration names itself in the default name, once it is fitted.
+    return name or (None if is_calibrated else default_name), {**fingerprint, **facts}
 
 
 def _check_sources(

@@ -116,7 +116,9 @@ class ResultsOptions:
 
         return self.output is not None and (self.output / RESULTS).exists()
 
-    def check_system(self, name: str, facts: Mapping[str, object], data: "Collection") -> None:
+    def check_system(
+        self, name: str | None, facts: Mapping[str, object], data: "Collection"
+    ) -> None:
         """Raise an error, before all work, if the folder holds results of another system."""
         if self.output is not None:
             from beir_hybrid.results.replacement import check_same_system

@@ -18,13 +18,13 @@ Facts = Mapping[str, object]
 _IRRELEVANT_FACTS = ("versions", "device", "pyserini", "anserini", "lucene", "java")
 
 
-def check_same_system(folder: Path, name: str, facts: Facts, collection: Collection) -> None:
+def check_same_system(folder: Path, name: str | None, facts: Facts, collection: Collection) -> None:
     """Raise `BadOption` if a folder holds results of another system or on another collection.
 
     Parameters
     ----------
     name, facts
-        Of the new results: the model's name, and what is known of its fingerprint already.
+        Of the new results: the model's name, if it is known already, and the facts that are.
     """
     _check(folder, name, facts, describe_collection(collection))
 
@@ -36,16 +36,18 @@ def check_replaceable(folder: Path, results: Results) -> None:
 
 
 def list_facts(provenance: Provenance) -> dict[str, object]:
-    """Return the facts by which systems differ: the fingerprint and the reranker."""
-    reranker = provenance.reranker
+    """Return the facts by which systems differ: fingerprint, calibration and reranker."""
+    reranker, calibration = provenance.reranker, provenance.model.calibration
     return {
         **provenance.model.fingerprint,
+        "is calibrated": calibration is not None,
+        "calibration": calibration,
         "reranks": reranker is not None,
         "reranker": reranker and [reranker.name, reranker.depth, reranker.fingerprint],
     }
 
 
-def _check(folder: Path, name: str, facts: Facts, collection: CollectionProvenance) -> None:
+def _check(folder: Path, name: str | None, facts: Facts, collection: CollectionProvenance) -> None:
     if not (folder / RESULTS).exists():
         return
     try:
@@ -54,12 +56,12 @@ def _check(folder: Path, name: str, facts: Facts, collection: CollectionProvenan
         raise BadData(f"{error}; {_CURE}") from error
     saved_facts = list_facts(saved)
     differences = [fact for fact in facts if _is_other(saved_facts.get(fact), facts[fact])]
-    if saved.model.name != name:
+    if name is not None and saved.model.name != name:
         difference = f"{saved.model.name!r}, not of {name!r}"
     elif _is_other(to_record(saved.collection.identity), to_record(collection.identity)):
-        difference = f"{name!r} on other data"
+        difference = f"{saved.model.name!r} on other data"
     elif names := [fact for fact in differences if fact not in _IRRELEVANT_FACTS]:
-        difference = f"{name!r} with another {' and '.join(names[:3])}"
+        difference = f"{saved.model.name!r} with another {' and '.join(names[:3])}"
     else:
         return
     raise BadOption(f"{folder} holds results of {difference}; {_CURE}")
