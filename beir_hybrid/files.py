@@ -146,6 +146,8 @@ def atomic_file(path: Path) -> Iterator[Path]:
     to be the new one. Temporary files that killed runs left of `path` are removed.
     """
     with explain_write_errors(path):
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise NotWritable(f"cannot write {path}: it is a device or a pipe; name another place")
         path.parent.mkdir(parents=True, exist_ok=True)
         _remove_dead_remnants(path)
         temporary, lock = _create_temporary(path)
@@ -223,11 +225,18 @@ def file_lock(path: Path) -> Iterator[None]:
 
 
 def _name_lock(path: Path) -> Path:
-    return path.with_name(f".{path.name}.lock")
+    return _name_neighbour(path, "lock")
 
 
 def _name_temporary(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    return _name_neighbour(path, f"{secrets.token_hex(4)}.tmp")
+
+
+def _name_neighbour(path: Path, ending: str) -> Path:
+    """Return the path of a hidden file beside `path`, which the root and ``.`` have none of."""
+    if not path.name:
+        raise NotWritable(f"cannot write {path}: it has no name; name a file or folder below")
+    return path.with_name(f".{path.name}.{ending}")
 
 
 def _create_temporary(path: Path) -> tuple[Path, int]:

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from beir_hybrid.errors import Unreachable
+from beir_hybrid.errors import BadOption, Unreachable
 from beir_hybrid.files import atomic_file, cache_folder, explain_write_errors, file_lock
 from beir_hybrid.network import (
     BACK_OFF,
@@ -99,9 +99,13 @@ def find_commit(repository: str, revision: str) -> str:
 def find_cached_commit(name: str, revision: str | None = None) -> str:
     """Return the commit at which the hub's own cache holds a model, or an empty text."""
     from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
 
     for file in ("modules.json", "config.json"):
-        path = try_to_load_from_cache(name, file, revision=revision or "main")
+        try:
+            path = try_to_load_from_cache(name, file, revision=revision or "main")
+        except HFValidationError as error:
+            raise BadOption(f"no model can be called {name!r:.80}: {error}") from error
         if isinstance(path, str):  # .../snapshots/COMMIT/FILE
             return Path(path).parent.name
     return ""

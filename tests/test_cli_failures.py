@@ -44,6 +44,11 @@ def run_failing(monkeypatch: pytest.MonkeyPatch, error: Exception, *options: str
         (OSError(28, "No space left on device"), "OSError: No space left on device", 2),
         (RuntimeError("I/O error (os error 28)"), "OSError: No space left on device", 2),
         (MemoryError(), "MemoryError: there is not enough memory", 2),
+        (
+            ImportError("libtorch.so: failed to map segment from shared object"),
+            "ImportError: there is not enough memory",
+            2,
+        ),
         (ValueError("one\n\x1b[31mtwo"), r"ValueError: one \x1b[31mtwo; this is a fault", 1),
     ],
 )
@@ -59,6 +64,14 @@ def test_any_error_is_one_line(
     assert output.out == ""
     assert output.err.startswith(line)
     assert output.err.count("\n") == 1
+
+
+def test_words_that_are_not_utf_8_are_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # The byte 255 of a command line, as Python passes it on.
+    assert run_failing(monkeypatch, KeyError("x"), "-o", "path=\udcff") == 2
+    assert capsys.readouterr().err.startswith(r"BadOption: 'path=\udcff' is not UTF-8; rename")
 
 
 def test_debug_shows_the_traceback(

@@ -17,8 +17,8 @@ import pytest
 import beir_hybrid as bh
 from beir_hybrid.collection.cache import load_or_build
 from beir_hybrid.download import Remote, fetch
-from beir_hybrid.errors import NotWritable
-from beir_hybrid.files import atomic_folder
+from beir_hybrid.errors import BadOption, NotWritable
+from beir_hybrid.files import atomic_file, atomic_folder
 from tests.http_server import serve_files
 
 PAGE = 4096  # what a tmpfs hands out at a time
@@ -368,6 +368,17 @@ def test_a_damaged_collection_is_built_anew(
     caplog.clear()
     assert is_source(bh.read_jsonl(source))
     assert caplog.text == ""
+
+
+def test_devices_and_nameless_places_are_no_files_to_replace(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(NotWritable, match="pipe: it is a device or a pipe; name another place"):
+        bh.write_run(tmp_path / "pipe", {"q": {"d": 1.0}})
+    with pytest.raises(NotWritable, match=r"cannot write \.: it has no name"), atomic_file(Path()):
+        pass
+    with pytest.raises(BadOption, match=r"a run is a file, and '\.' is the name of none"):
+        bh.write_run(".", {"q": {"d": 1.0}})
+    assert (tmp_path / "pipe").is_fifo()
 
 
 def test_a_folder_where_a_file_has_to_be(tmp_path: Path) -> None:

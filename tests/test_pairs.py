@@ -337,8 +337,10 @@ def test_unreadable_files(tmp_path: Path) -> None:
     (tmp_path / "some.csv").touch()
     with pytest.raises(BadOption, match="must end in"):
         read_pairs(tmp_path / "some.csv")
-    with pytest.raises(BadData, match="none is no file, folder or dataset to be had"):
+    with pytest.raises(BadData, match="none' is no file, folder or dataset to be had"):
         read_pairs(tmp_path / "none")
+    with pytest.raises(BadData, match="'' is no file, folder or dataset to be had"):
+        read_pairs("")
     (tmp_path / "half.jsonl").write_text('{"query": {"de": "a"}, "pos')
     with pytest.raises(BadData, match=r"half\.jsonl"):
         read_pairs(tmp_path / "half.jsonl")

@@ -13,7 +13,12 @@ from beir_hybrid.cli.calibrate import calibrate, merge
 from beir_hybrid.cli.datasets import datasets
 from beir_hybrid.cli.encode import encode
 from beir_hybrid.cli.evaluate import evaluate
-from beir_hybrid.cli.failures import describe_failure, finish_stdout, prepare_stdout
+from beir_hybrid.cli.failures import (
+    check_encoding,
+    describe_failure,
+    finish_stdout,
+    prepare_stdout,
+)
 from beir_hybrid.cli.flatten import flatten_options
 from beir_hybrid.cli.index import index, pyserini, topics
 from beir_hybrid.cli.leaderboard import leaderboard
@@ -88,6 +93,7 @@ def main() -> None:
     prepare_stdout()
     line = ""
     try:
+        check_encoding(arguments)
         code = app(arguments, prog_name="beir-hybrid", standalone_mode=False) or 0
     except BrokenPipeError:  # the reader of stdout has gone
         code = 1

@@ -6,17 +6,20 @@ What a user can put right has exit code 2, anything else 1.
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import cast
 
 import typer
 
-from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.errors import BadOption, BeirHybridError
 
 # The error of typer for a line that it cannot parse, for which it has no public name.
 UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
 # The errors of libraries in Rust hold the number of the system's error in their text alone.
 _SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
+
+# What the linker, torch and faiss say where memory ends.
+_NO_MEMORY = re.compile("failed to map segment|allocate memory|bad_alloc")
 
 
 def describe_failure(error: BaseException) -> tuple[str, int]:
@@ -36,7 +39,7 @@ def describe_failure(error: BaseException) -> tuple[str, int]:
             return "", 2
         if error.ctx:
             message = f"{message} See {error.ctx.command_path} --help"
-    elif isinstance(error, MemoryError):
+    elif isinstance(error, MemoryError) or _NO_MEMORY.search(message):
         message = "there is not enough memory"
     elif not isinstance(error, BeirHybridError):
         system_error = _find_system_error(error)
@@ -75,6 +78,15 @@ def _describe_system_error(error: OSError) -> str:
     except OSError:
         return "the working directory is gone; change to one that exists"
     return reason
+
+
+def check_encoding(arguments: Iterable[str]) -> None:
+    """Raise `BadOption` for a word of the command line that is not UTF-8: no file could hold it."""
+    for argument in arguments:
+        try:
+            argument.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise BadOption(f"{argument!r:.80} is not UTF-8; rename the file or folder") from error
 
 
 def prepare_stdout() -> None:

@@ -55,9 +55,9 @@ def read_bitext_groups(paths: Mapping[str, Path]) -> Iterator[object]:
 def load_hub_groups(name: str, split: str, revision: str | None) -> "Dataset":
     """Return a dataset of the hub, or of a folder that `datasets` reads."""
     from datasets import load_dataset
-    from datasets.exceptions import DatasetsError
 
     try:
         return load_dataset(name, split=split, revision=revision)
-    except (DatasetsError, OSError, ValueError) as error:
-        raise BadData(f"{name} is no file, folder or dataset to be had: {error}") from error
+    except Exception as error:  # its readers of formats raise anything
+        reason = f"{str(error) or repr(error):.300}"
+        raise BadData(f"{name!r:.80} is no file, folder or dataset to be had: {reason}") from error

@@ -106,13 +106,14 @@ def write_run(
 
 def name_checksum_file(path: Path) -> Path:
     """Return the path of the file with the checksum of a run, as ``xxh128sum -c`` reads it."""
+    if not path.name:
+        raise BadOption(f"a run is a file, and {str(path)!r} is the name of none")
     return path.with_name(f".{path.name}.xxh3")
 
 
 def verify_run(path: Path) -> None:
     """Raise `BadData` if a run is not what `write_run` wrote; those of others have no checksum."""
-    with explain_read_errors(path, "is no run"):
-        checksum_file = name_checksum_file(path)  # raises for a path without a name
+    checksum_file = name_checksum_file(path)
     with explain_read_errors(checksum_file, "is no checksum"):
         if not checksum_file.exists():
             return
