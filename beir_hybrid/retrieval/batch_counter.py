@@ -26,7 +26,17 @@ class BatchCounter:
         self.gold_scores = golds.select(self.golds, queries.start)
         self.batch = scorer.open_batch(queries, bound)
         self.margin = self.batch.margin
-        self.batch_golds = _split_by_language(self.gold_scores, len(queries), request)
+        if request.compares_scores:
+            self.batch_golds = [
+                _split_by_language(
+                    self.gold_scores.select(self.gold_scores.languages == number),
+                    len(queries),
+                    request,
+                )[number]
+                for number in range(len(request.languages))
+            ]
+        else:
+            self.batch_golds = _split_by_language(self.gold_scores, len(queries), request)
         n_golds = len(self.gold_scores.queries)
         self.in_language, self.in_pool, self.in_images = (
             np.zeros((n_golds, 3), np.int64) for _ in range(3)
@@ -51,12 +61,15 @@ class BatchCounter:
         scored_block = self.batch.score_block(block)
         if self.keeps_scores:
             self.scored_blocks[block] = scored_block
-        counts = np.zeros_like(self.in_pool)
+        is_language = self.gold_scores.languages == number
+        counts = np.zeros((len(self.batch_golds[number].low), 3), np.int64)
         id_order = self.request.id_order[block.start : block.stop]
         scored_block.count_above(self.batch_golds[number], id_order, counts)
-        (self.in_images if is_image else self.in_pool)[:] += counts
-        is_language = self.gold_scores.languages == number
-        self.in_language[is_language] += counts[is_language]
+        if self.request.compares_scores:  # the pool is counted later
+            self.in_language[is_language] += counts
+        else:
+            (self.in_images if is_image else self.in_pool)[:] += counts
+            self.in_language[is_language] += counts[is_language]
         if self.request.takes_turns:
             self.in_each[:, number] += counts
         pools = {POOL_WITH_IMAGES, name} if is_image else {POOL, POOL_WITH_IMAGES, name}

@@ -29,7 +29,7 @@ class GoldScores:
         low, high = find_thresholds(self.scores, self.queries, self.languages, scale)
         return replace(self, low=low, high=high)
 
-    def select(self, golds: slice, first_query: int) -> "GoldScores":
+    def select(self, golds: slice | np.ndarray, first_query: int = 0) -> "GoldScores":
         """Return some golds, whose queries are counted from `first_query`."""
         columns = {field.name: getattr(self, field.name)[golds] for field in fields(self)}
         return replace(self, **columns | {"queries": columns["queries"] - first_query})

@@ -16,6 +16,7 @@ import numpy as np
 from beir_hybrid.retrieval.scorer import BatchGolds
 from beir_hybrid.retrieval.top_candidates import CHUNK, TopCandidates
 
+FEW = 8  # a number of largest values that is found fastest in one pass
 LANES = 32  # sums of a score: enough for vector instructions to run at full speed
 
 
@@ -142,7 +143,8 @@ def collect_candidates(
                 n_new += np.uint32(row[c] >= bars[i])
             if n_new == 0 or sizes[i] > capacity:
                 continue
-            if sizes[i] + n_new > capacity:
+            is_first_bar = bars[i] == -np.inf and sizes[i] >= k
+            if is_first_bar or sizes[i] + n_new > capacity:
                 bars[i] = _kth_largest(scores[i, : sizes[i]].copy(), k) - 2 * margin[i]
                 sizes[i] = _drop_below(bars[i], scores[i], rows[i], sizes[i])
                 if sizes[i] > capacity - CHUNK:
@@ -178,6 +180,8 @@ def _drop_below(bar: np.float32, scores: np.ndarray, rows: np.ndarray, size: int
 @nb.njit(nogil=True, cache=True)
 def _kth_largest(values: np.ndarray, k: int) -> np.float32:
     """Return the k-th largest value (Hoare's selection); changes the order of `values`."""
+    if k <= FEW:
+        return _kth_largest_of_few(values, k)
     low, high, target = 0, len(values) - 1, k - 1
     while low < high:
         pivot = values[(low + high) // 2]
@@ -198,6 +202,20 @@ def _kth_largest(values: np.ndarray, k: int) -> np.float32:
         else:
             break
     return values[target]
+
+
+@nb.njit(nogil=True, cache=True)
+def _kth_largest_of_few(values: np.ndarray, k: int) -> np.float32:
+    """Return the k-th largest value; keeps the k largest so far in their order."""
+    largest = np.full(k, -np.inf, dtype=np.float32)
+    for value in values:
+        if value > largest[k - 1]:
+            place = k - 1
+            while place and largest[place - 1] < value:
+                largest[place] = largest[place - 1]
+                place -= 1
+            largest[place] = value
+    return largest[k - 1]
 
 
 @nb.njit(nogil=True, cache=True)
