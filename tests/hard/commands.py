@@ -19,7 +19,7 @@ _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.hard.preloaded"])
 # Durations and dates differ from run to run; all other bytes have to be equal.
 _VARIABLE_NAMES = {"timing.json", "training_args.bin"}
-_DURATION = re.compile(rb'"seconds": [0-9.]+')
+_DURATION = re.compile(rb'"seconds": [0-9.]+|^ "checksum": "[0-9a-f]+"', re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,10 @@ COMMANDS = [
         f"ablate IN/model {_TRAINER} --test IN/test.jsonl --strategy x-y --strategy hybrid "
         "--seed 1 --output OUT/ablation",
         "accelerate",
+    ),
+    Command("calibrate", f"calibrate IN/model {_DATA} --output OUT/calibration"),
+    Command(
+        "merge", "merge IN/one/runs/de-de.trec IN/one/runs/de-en.trec --output OUT/merged.trec"
     ),
     Command("topics", f"topics IN/model {_DATA} --output OUT/topics"),
     Command("leaderboard", "leaderboard IN/one IN/two --output OUT/site", "jinja2"),
@@ -120,11 +124,17 @@ def kill(process: ForkServerProcess) -> None:
 def read_digests(*folders: Path) -> dict[str, str]:
     """Return a digest of each file that is the same in every run, by its path."""
     return {
-        str(path.relative_to(folder)): sha256(_DURATION.sub(b"", path.read_bytes())).hexdigest()
+        str(path.relative_to(folder)): sha256(_read_lasting(path)).hexdigest()
         for folder in folders
         for path in sorted(folder.rglob("*"))
         if path.is_file() and not _is_variable(path)
     }
+
+
+def _read_lasting(path: Path) -> bytes:
+    """Return the bytes of a file; of a training's record without its duration and checksum."""
+    content = path.read_bytes()
+    return _DURATION.sub(b"", content) if path.name == "training.json" else content
 
 
 def _is_variable(path: Path) -> bool:
