@@ -189,6 +189,18 @@ def search_lucene(folder: Path) -> object:
         return [(rows.tolist(), scores.tolist()) for rows, scores in hits]
 
 
+def write_calibration(folder: Path) -> None:
+    bh.calibrate(TrigramEncoder(), make_parallel_collection()).save(folder / "out")
+    shutil.rmtree(folder / "cache")
+
+
+def read_calibration(folder: Path) -> object:
+    calibration = bh.Calibration.load(folder / "out")
+    arrays = [(role, correction.offsets.tolist(), correction.directions.tolist())
+              for role, correction in calibration.corrections.items()]  # fmt: skip
+    return arrays, calibration.describe(), calibration.fingerprint, calibration.unit_length
+
+
 STORES = {
     "collection": Store(load_passages, lambda folder: list_rows(load_passages(folder))),
     "export": Store(
@@ -203,6 +215,7 @@ STORES = {
     "Lucene index": Store(search_lucene, search_lucene),
     "results": Store(write_results, read_results, optional="timing.json"),
     "runs": Store(write_runs, read_runs),
+    "calibration": Store(write_calibration, read_calibration),
     "pairs": Store(read_pairs, read_pairs),
     "model": Store(train_whole, train, 10, 60),
     "checkpoints": Store(train_halfway, train, 10, 60),
