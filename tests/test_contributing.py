@@ -39,7 +39,7 @@ def test_things_are_added_as_the_page_says(tmp_path: Path) -> None:
                 places.append(place[1].removeprefix("beir_hybrid/").partition("/")[0])
             else:
                 used.append(block)
-    assert set(places) == {"sources", "batches", "measures", "encoding", "report"}
+    assert set(places) == {"sources", "batches", "measures", "retrieval", "encoding", "report"}
     done = subprocess.run(
         [sys.executable, "-c", "\n".join(block.code for block in used)],
         cwd=tmp_path,
