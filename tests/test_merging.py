@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from beir_hybrid.errors import BeirHybridError
-from beir_hybrid.retrieval import RankedPassages, RankRequest, rank
+from beir_hybrid.retrieval import RankedPassages, RankRequest, batch_counter, rank
 from beir_hybrid.retrieval.merge_runs import merge
 from beir_hybrid.retrieval.merging import MERGE_METHODS, MergeMethod, parse_merge_method
 from beir_hybrid.retrieval.runs import Run, make_run_rows
@@ -166,3 +166,21 @@ def test_merged_runs_equal_ranked_pools(name: str) -> None:
 def test_runs_that_cannot_be_merged(runs: list[Run], method: str, message: str) -> None:
     with pytest.raises(BeirHybridError, match=message):
         merge(runs, method)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0], ids=["all scores again", "some chunks again"])
+def test_pools_that_are_too_large_to_keep_their_scores(
+    share: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second count gives the same, whether scores were kept or are computed again."""
+    draw = np.random.default_rng(8)
+    queries, passages = (draw.standard_normal((n, 9)).astype(np.float32) for n in (40, 3000))
+    passages[1500:, 0] += 1
+    golds = (np.repeat(np.arange(40), 5), draw.integers(0, 3000, 200))
+    languages = {"de": range(1500), "en": range(1500, 3000)}
+    id_order = draw.permutation(3000).astype(np.int32)
+    request = make_request(golds, languages, id_order, method=parse_merge_method("local"), k=5)
+    expected = rank(make_scorer(queries, passages), request)
+    monkeypatch.setattr(batch_counter, "_KEPT_SCORES", 0)
+    monkeypatch.setattr(batch_counter, "_FEW_CHUNKS", share)
+    assert_same_ranking(rank(make_scorer(queries, passages), request), expected)

@@ -136,6 +136,9 @@ def collect_candidates(
     scores, rows, sizes, bars = candidates
     capacity = scores.shape[1]
     for i in range(fast.shape[0]):
+        if k <= FEW and sizes[i] <= capacity:
+            kth = _find_kth_of_both(scores[i, : sizes[i]], fast[i], k)
+            bars[i] = max(bars[i], kth - 2 * margin[i])
         for start in range(0, fast.shape[1], CHUNK):
             row = fast[i, start : start + CHUNK]
             n_new = np.uint32(0)
@@ -154,6 +157,20 @@ def collect_candidates(
                 if row[c] >= bars[i]:
                     scores[i, sizes[i]], rows[i, sizes[i]] = row[c], first_row + start + c
                     sizes[i] += 1
+
+
+@nb.njit(nogil=True, cache=True, fastmath={"nnan", "nsz"})  # so that it becomes vector code
+def find_chunk_maxima(scores: np.ndarray) -> np.ndarray:
+    """Return the largest score of each chunk of a block, (n, chunks) float32."""
+    n_chunks = (scores.shape[1] + CHUNK - 1) // CHUNK
+    maxima = np.empty((scores.shape[0], n_chunks), dtype=np.float32)
+    for i in range(scores.shape[0]):
+        for chunk in range(n_chunks):
+            largest = np.float32(-np.inf)
+            for score in scores[i, chunk * CHUNK : (chunk + 1) * CHUNK]:
+                largest = max(largest, score)
+            maxima[i, chunk] = largest
+    return maxima
 
 
 @nb.njit(nogil=True, cache=True)
@@ -180,8 +197,6 @@ def _drop_below(bar: np.float32, scores: np.ndarray, rows: np.ndarray, size: int
 @nb.njit(nogil=True, cache=True)
 def _kth_largest(values: np.ndarray, k: int) -> np.float32:
     """Return the k-th largest value (Hoare's selection); changes the order of `values`."""
-    if k <= FEW:
-        return _kth_largest_of_few(values, k)
     low, high, target = 0, len(values) - 1, k - 1
     while low < high:
         pivot = values[(low + high) // 2]
@@ -204,17 +219,31 @@ def _kth_largest(values: np.ndarray, k: int) -> np.float32:
     return values[target]
 
 
+@nb.njit(nogil=True, cache=True, inline="always")
+def _insert(value: np.float32, largest: np.ndarray) -> None:
+    """Insert a value into the largest so far, which descend, if it is among them."""
+    place = len(largest) - 1
+    if value > largest[place]:
+        while place and largest[place - 1] < value:
+            largest[place] = largest[place - 1]
+            place -= 1
+        largest[place] = value
+
+
 @nb.njit(nogil=True, cache=True)
-def _kth_largest_of_few(values: np.ndarray, k: int) -> np.float32:
-    """Return the k-th largest value; keeps the k largest so far in their order."""
+def _find_kth_of_both(first: np.ndarray, second: np.ndarray, k: int) -> np.float32:
+    """Return the k-th largest value of two arrays, for a small k; -inf if there are fewer."""
     largest = np.full(k, -np.inf, dtype=np.float32)
-    for value in values:
-        if value > largest[k - 1]:
-            place = k - 1
-            while place and largest[place - 1] < value:
-                largest[place] = largest[place - 1]
-                place -= 1
-            largest[place] = value
+    for value in first:
+        _insert(value, largest)
+    for start in range(0, len(second), CHUNK):
+        part = second[start : start + CHUNK]
+        bar, n_above = largest[k - 1], np.uint32(0)
+        for c in range(part.shape[0]):
+            n_above += np.uint32(part[c] > bar)
+        if n_above:
+            for value in part:
+                _insert(value, largest)
     return largest[k - 1]
 
 

@@ -138,7 +138,9 @@ def _read_lasting(path: Path) -> bytes:
 
 
 def _is_variable(path: Path) -> bool:
-    """Return whether a file differs from run to run: it has dates, or is the trainer's own."""
+    """Return whether a file differs from run to run: it has dates, or is another program's own."""
+    if "lucene" in path.parts:
+        return True
     is_checkpoint_card = path.name == "README.md" and path.parent.name.startswith("checkpoint-")
     return path.name in _VARIABLE_NAMES or path.suffix == ".lock" or is_checkpoint_card
 
