@@ -169,6 +169,24 @@ def test_brute_force_on_whole_rankings_and_runs(tmp_path: Path) -> None:
     assert external.pool_languages() == pool
 
 
+@pytest.mark.parametrize("calibration", ["centre", "local:k=3", "round-robin"])
+def test_calibrated_rankings_are_counted_as_their_runs(calibration: str, tmp_path: Path) -> None:
+    collection = make_parallel_collection()
+    encoder: Any = TrigramEncoder()
+    plain = bh.evaluate(encoder, collection, measures=[AP], settings="multi")
+    calibrated = bh.evaluate(
+        encoder,
+        collection,
+        measures=[AP],
+        settings="multi",
+        runs=tmp_path,
+        calibration=calibration,
+    )
+    assert calibrated.pool_languages() != plain.pool_languages()
+    external = bh.evaluate_runs(sorted(tmp_path.glob("*.trec")), collection, measures=[AP])
+    assert external.pool_languages() == calibrated.pool_languages()
+
+
 def test_intervals_are_those_of_the_bootstrap() -> None:
     collection = make_parallel_collection()
     encoder: Any = TrigramEncoder()
