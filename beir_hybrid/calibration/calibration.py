@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,10 @@ class CalibrationData:
     name: str
     queries: dict[str, int] = field(default_factory=dict)
     passages: dict[str, int] = field(default_factory=dict)
+
+
+class _CalibrationExists(Exception):  # noqa: N818 - a signal, no error
+    """The folder has this calibration already."""
 
 
 @dataclass(frozen=True)
@@ -122,28 +127,34 @@ class Calibration:
         return {"method": str(self.method), "data": to_record(self.data)}
 
     def save(self, folder: str | Path) -> Path:
-        """Write the calibration into a new folder."""
+        """Write the calibration into a new folder, or leave an equal one as it is."""
         folder = Path(folder)
-        if folder.exists():
-            raise BadOption(f"{folder} is there already; name a new folder or remove it")
+        with suppress(_CalibrationExists), atomic_folder(folder) as temporary:
+            self._write_files(temporary)
+            if folder.exists():
+                path = folder / RECORD
+                if path.is_file() and path.read_bytes() == (temporary / RECORD).read_bytes():
+                    raise _CalibrationExists
+                raise BadOption(f"{folder} is there already; name a new folder or remove it")
+        return folder
+
+    def _write_files(self, folder: Path) -> None:
         arrays = {}
         for role, correction in self.corrections.items():
             arrays[f"{role}.offsets"] = correction.offsets
             arrays[f"{role}.directions"] = correction.directions
-        with atomic_folder(folder) as temporary:
-            np.savez(temporary / ARRAYS, allow_pickle=False, **arrays)
-            record = {
-                "format": FORMAT,
-                "method": str(self.method),
-                "unit_length": self.unit_length,
-                "dim": self.dim,
-                "languages": {role: list(c.languages) for role, c in self.corrections.items()},
-                "fingerprint": dict(self.fingerprint),
-                "data": to_record(self.data),
-                "files": record_files(temporary, [ARRAYS]),
-            }
-            write_sealed_json(temporary / RECORD, record)
-        return folder
+        np.savez(folder / ARRAYS, allow_pickle=False, **arrays)
+        record = {
+            "format": FORMAT,
+            "method": str(self.method),
+            "unit_length": self.unit_length,
+            "dim": self.dim,
+            "languages": {role: list(c.languages) for role, c in self.corrections.items()},
+            "fingerprint": dict(self.fingerprint),
+            "data": to_record(self.data),
+            "files": record_files(folder, [ARRAYS]),
+        }
+        write_sealed_json(folder / RECORD, record)
 
     @classmethod
     def load(cls, folder: str | Path) -> "Calibration":
