@@ -180,3 +180,15 @@ def test_the_model_is_unchanged() -> None:
     weights = copy.deepcopy(model.state_dict())
     HybridEvaluator(make_collection(), measures=[AP])(model)
     assert all(torch.equal(weights[name], value) for name, value in model.state_dict().items())
+
+
+def test_a_calibration_is_fitted_in_each_call() -> None:
+    collection, model = make_collection(), static_model()
+    expected = evaluate(model, collection, measures=MEASURES, calibration="centre").summary()
+    evaluator = HybridEvaluator(collection, measures=MEASURES, calibration="centre")
+    values = evaluator(model)
+    assert values["small_multi_AP"] == pytest.approx(expected["multi"][AP].mean)
+    assert values != HybridEvaluator(collection, measures=MEASURES)(model)
+    assert evaluator.get_config_dict()["calibration"] == "centre"
+    with pytest.raises(BadOption, match="no calibration method 'center'"):
+        HybridEvaluator(collection, calibration="center")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import xxhash
 
 from beir_hybrid.calibration.correction import Correction
 from beir_hybrid.calibration.methods import CalibrationMethod, parse_method
@@ -44,7 +45,7 @@ class Calibration:
 
     Make one with `calibrate`, keep it with `save`, and give it to `evaluate`, `build_index` and
     others. Vectors of a language without statistics are treated as the method says; a warning names
-    the language.
+    the language, once.
 
     Attributes
     ----------
@@ -62,6 +63,9 @@ class Calibration:
     dim: int = 0
     fingerprint: Mapping[str, Any] = field(default_factory=dict)
     data: CalibrationData = field(default_factory=lambda: CalibrationData(""))
+    _warned_languages: set[tuple[str, str]] = field(
+        default_factory=set, init=False, repr=False, compare=False
+    )
 
     def __str__(self) -> str:
         return str(self.method)
@@ -115,7 +119,12 @@ class Calibration:
         return correction.correct_rows(vectors, language or "", unit_length=self.unit_length)
 
     def _warn_of_missing(self, correction: Correction, languages: list[str], role: str) -> None:
-        missing = [lang for lang in languages if lang not in correction.languages]
+        missing = [
+            lang
+            for lang in languages
+            if lang not in correction.languages and (role, lang) not in self._warned_languages
+        ]
+        self._warned_languages.update((role, lang) for lang in missing)
         if missing and self.method.vectors:
             logger.warning(
                 "the calibration %s has no statistics of %s in %s: a vector %s",
@@ -125,6 +134,15 @@ class Calibration:
     def describe(self) -> dict[str, Any]:
         """Return the facts that results and indexes record."""
         return {"method": str(self.method), "data": to_record(self.data)}
+
+    def compute_checksum(self) -> str:
+        """Return a checksum of the statistics, by which calibrations of one method differ."""
+        digest = xxhash.xxh3_128()
+        for role, correction in sorted(self.corrections.items()):
+            digest.update(f"{role} {correction.languages} {self.unit_length}".encode())
+            digest.update(np.ascontiguousarray(correction.offsets).data)
+            digest.update(np.ascontiguousarray(correction.directions).data)
+        return digest.hexdigest()
 
     def save(self, folder: str | Path) -> Path:
         """Write the calibration into a new folder, or leave an equal one as it is."""
@@ -177,6 +195,11 @@ class Calibration:
                 )
                 for role, languages in record.languages.items()
             }
+        for role, correction in corrections.items():
+            if role not in ("queries", "passages") or not correction.fits(record.dim):
+                raise BadData(
+                    f"{folder / ARRAYS} is not what {RECORD} beside it describes; {_CURE}"
+                )
         return cls(
             method, corrections, record.unit_length, record.dim, record.fingerprint, record.data
         )

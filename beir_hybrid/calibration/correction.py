@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from beir_hybrid.encoding import Embeddings
+from beir_hybrid.errors import BadOption
 
 _MEMORY_BYTES = 1 << 30  # of corrected vectors; more of them go into a temporary file
 _BLOCK_ROWS = 8192
@@ -33,6 +34,17 @@ class Correction:
     directions: np.ndarray
     strength: float = 1.0
 
+    def fits(self, dim: int) -> bool:
+        """Return whether the arrays are finite and have the shapes for vectors of `dim` numbers.
+
+        The compiled correction does not look again.
+        """
+        n, k = len(self.languages) + 1, self.directions.shape[1:2]
+        return all(
+            array.shape == shape and array.dtype == np.float32 and bool(np.isfinite(array).all())
+            for array, shape in ((self.offsets, (n, dim)), (self.directions, (n, *k, dim)))
+        )
+
     def number_language(self, language: str) -> int:
         """Return the row of a language, or the last one if it has no statistics."""
         return self.languages.index(language) if language in self.languages else len(self.languages)
@@ -44,6 +56,11 @@ class Correction:
         from beir_hybrid.calibration.kernels import correct_vectors
 
         out = np.empty(rows.shape, np.float32) if out is None else out
+        if rows.shape[1] != self.offsets.shape[1]:
+            raise BadOption(
+                f"a calibration of {self.offsets.shape[1]} dimensions does not fit vectors of "
+                f"{rows.shape[1]}: calibrate their model"
+            )
         number = self.number_language(language)
         correct_vectors(
             np.ascontiguousarray(rows, np.float32), self.offsets[number], self.directions[number],

@@ -73,7 +73,7 @@ def calibrate(
         if queries is not None:
             raise BadOption("queries go with texts; a collection has its own")
         passages = _encode_passages(encoder, data, folder)
-        query_vectors = _encode_queries(encoder, data, folder)
+        query_vectors = encode_queries(encoder, data, folder)
     else:
         passages = _encode_texts(encoder, data, "passages", folder)
         query_vectors = _encode_texts(encoder, queries or {}, "queries", folder)
@@ -164,7 +164,8 @@ def _encode_passages(encoder: Encoder, data: Collection, folder: Path | None) ->
     return LanguageVectors(vectors, ranges, number_translations(table["id"]))
 
 
-def _encode_queries(encoder: Encoder, data: Collection, folder: Path | None) -> LanguageVectors:
+def encode_queries(encoder: Encoder, data: Collection, folder: Path | None) -> LanguageVectors:
+    """Encode the queries of a collection that are texts."""
     ranges = {lang: data.find_query_rows(lang) for lang in data.languages}
     n_queries = max((rows.stop for rows in ranges.values()), default=0)
     texts = data.queries["text"].slice(0, n_queries)

@@ -21,6 +21,15 @@ if TYPE_CHECKING:
     from beir_hybrid.collection import Collection
     from beir_hybrid.pyserini.manifest import IndexManifest
 
+QueryCalibration = Annotated[
+    str | None,
+    typer.Option(
+        "--calibration",
+        help="Take language bias out of the encoded queries: the index that they are for, or the "
+        "folder of its calibration.",
+        metavar="DIR",
+    ),
+]
 Folder = Annotated[Path, typer.Option("--output", help="The folder to make.", metavar="DIR")]
 
 
@@ -37,6 +46,14 @@ class IndexOptions:
         str, typer.Option("--type", help="flat, sq8, hnsw or ivfpq.", metavar="TYPE")
     ] = "flat"
     shards: Annotated[int, typer.Option(help="Number of indexes to split the passages into.")] = 1
+    calibration: Annotated[
+        str | None,
+        typer.Option(
+            help="Take language bias out: a folder of `beir-hybrid calibrate`, or a method such as "
+            "mean-language+local:k=3, fitted to these passages and the dataset's queries.",
+            metavar="DIR or METHOD",
+        ),
+    ] = None
     verify: Annotated[
         Path | None,
         typer.Option(
@@ -88,6 +105,7 @@ def index(
         kind=cast("IndexKind", index.kind),
         languages=split_commas(index.passages),
         shards=index.shards,
+        calibration=index.calibration,
         **list_changes(encoder),
     )
     parts = [folder] if index.shards == 1 else sorted(folder.glob("shard-*"))
@@ -109,7 +127,9 @@ def _verify_index(
 def _echo_manifests(folder: Path, state: str, manifests: "Sequence[IndexManifest]") -> None:
     count, first = sum(manifest["passages"] for manifest in manifests), manifests[0]
     shards = f"{len(manifests)} shards of " if len(manifests) > 1 else ""
-    echo(f"{folder} {state}: {shards}{first['kind']}, {count:,} vectors x {first['dim']}")
+    calibration = f", {first['calibration']['method']}" if "calibration" in first else ""
+    size = f"{count:,} vectors x {first['dim']}"
+    echo(f"{folder} {state}: {shards}{first['kind']}, {size}{calibration}")
 
 
 def topics(
@@ -118,6 +138,7 @@ def topics(
     output: Folder,
     model: OptionalModel = None,
     load: LoadOptions,
+    calibration: QueryCalibration = None,
     encoder: Annotated[EncoderOptions, Group("The model")],
 ) -> None:
     """Write a dataset's queries for Pyserini's --topics; with MODEL for --encoded-queries, too.
@@ -133,7 +154,8 @@ def topics(
         name = next(iter(arguments)).replace("_", "-")
         raise BadOption(f"--{name} is an option of a model; name MODEL")
     check_topics_folder(output)
-    for path in write_topics(load.load(dataset), output, model, **arguments):
+    collection = load.load(dataset)
+    for path in write_topics(collection, output, model, calibration=calibration, **arguments):
         echo(str(path))
 
 

@@ -44,9 +44,16 @@ class BM25Options:
 
 
 @dataclass(frozen=True)
-class QueryModelOptions:
-    """A model for the query that is not the one named in the index."""
+class QueryOptions:
+    """The language of the query, and a model that is not the one named in the index."""
 
+    query_lang: Annotated[
+        str | None,
+        typer.Option(
+            help="The language of the query, for a calibrated index; detected by default.",
+            metavar="LANG",
+        ),
+    ] = None
     model: Annotated[
         str | None, typer.Option("--model", help="Another copy of the model.", metavar="MODEL")
     ] = None
@@ -144,7 +151,7 @@ def search(
     k: HitCount = 10,
     dataset: IndexedDataset = "",
     load: Annotated[LoadOptions, Group(without=("languages",))],
-    query_model: QueryModelOptions,
+    query_options: QueryOptions,
     as_json: Json = False,
 ) -> None:
     """Show the best passages of a dense index for a query.
@@ -168,16 +175,22 @@ def search(
         index,
         query,
         language=lang,
+        query_language=query_options.query_lang,
         k=k,
         collection=collection,
-        model=query_model.model,
-        force=query_model.force,
-        trust_remote_code=query_model.trust_remote_code or None,
+        model=query_options.model,
+        force=query_options.force,
+        trust_remote_code=query_options.trust_remote_code or None,
     )
     if as_json:
         print_json(asdict(hits))
     else:
         _print_hits(hits, lang)
+        if hits.query_language and not query_options.query_lang:
+            from beir_hybrid.languages import name_language
+
+            language = name_language(hits.query_language)
+            echo(f"the query was taken for {language}; --query-lang names another language")
 
 
 def _print_hits(results: "SearchResults", lang: str | None) -> None:

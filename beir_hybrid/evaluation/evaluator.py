@@ -8,6 +8,7 @@ from typing import Any
 from ir_measures import Measure
 from sentence_transformers.base.evaluation import BaseEvaluator
 
+from beir_hybrid.calibration.methods import CalibrationMethod, parse_method
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.setting import SETTING_KINDS, KindName
 from beir_hybrid.encoding.options import check_option_names
@@ -32,6 +33,9 @@ class HybridEvaluator(BaseEvaluator):
         As for `evaluate`.
     primary
         The value that selects the best checkpoint, such as ``multi_AP``; the first by default.
+    calibration
+        A method that takes language bias out, such as ``mean-language``; it is fitted to the
+        collection in each call, for the model changes.
     name
         The prefix of the values' names; the collection's name by default.
     options
@@ -54,9 +58,11 @@ class HybridEvaluator(BaseEvaluator):
         settings: SettingNames | None = None,
         primary: str | None = None,
         name: str = "",
+        calibration: str | CalibrationMethod | None = None,
         **options: object,
     ) -> None:
         check_option_names(options)
+        self.calibration = None if calibration is None else parse_method(calibration)
         super().__init__()  # type: ignore[no-untyped-call] # untyped in sentence-transformers
         self.collection = collection
         self.options: dict[str, Any] = options
@@ -94,6 +100,7 @@ class HybridEvaluator(BaseEvaluator):
                 measures=self.measures,
                 settings=self.kinds,
                 store=store,
+                calibration=self.calibration,
                 **self.options,
             )
         if output_path is not None:
@@ -116,7 +123,8 @@ class HybridEvaluator(BaseEvaluator):
 
     def get_config_dict(self) -> dict[str, Any]:
         """Return the facts that the model card shows of the evaluator."""
-        return {"collection": self.collection.name, "settings": list(self.kinds)}
+        facts = {"collection": self.collection.name, "settings": list(self.kinds)}
+        return facts | ({"calibration": str(self.calibration)} if self.calibration else {})
 
 
 def _explain_no_values(measures: Iterable[Measure]) -> BadOption:

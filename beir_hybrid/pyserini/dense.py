@@ -1,25 +1,41 @@
 """Dense indexes: open one for the queries of its model, search it, and verify its files.
 
-The folder of an index holds ``index`` (faiss), ``docid`` (an id a line) and ``manifest.json``.
+The folder of an index holds ``index`` (faiss), ``docid`` (an id a line), ``manifest.json`` and, if
+its vectors are calibrated, the folder ``calibration``.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
+from beir_hybrid.calibration import Calibration
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import join_titles, to_arrow
 from beir_hybrid.collection.shards import find_rows
-from beir_hybrid.encoding import Encoder, as_encoder
+from beir_hybrid.encoding import Embeddings, Encoder, as_encoder
 from beir_hybrid.encoding.embeddings import check_rows
 from beir_hybrid.encoding.fingerprint import list_differences
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.files import explain_read_errors
 from beir_hybrid.pyserini.faiss_files import read_faiss
+from beir_hybrid.pyserini.index_calibration import (
+    correct_queries,
+    find_calibration,
+    find_query_languages,
+    load_index_calibration,
+)
+from beir_hybrid.pyserini.language_search import (
+    Hits,
+    find_language_rows,
+    list_hits,
+    merge_hits,
+    search_rows,
+)
 from beir_hybrid.pyserini.manifest import (
     DOCID,
     INDEX,
@@ -31,23 +47,39 @@ from beir_hybrid.pyserini.manifest import (
     verify_index_files,
 )
 from beir_hybrid.retrieval import TopPassages
+from beir_hybrid.retrieval.merging import MergeMethod
 
 _SAMPLE_SIZE = 16  # vectors that are encoded anew to verify an index
 # The least cosine between a vector and its copy in an index.
 _MIN_COSINES = {"flat": 0.9999, "hnsw": 0.9999, "sq8": 0.99, "ivfpq": 0.5}
 
-Hits = list[tuple[str, float]]  # ids and scores of passages, best first
-
 
 @dataclass(frozen=True, eq=False)
 class DenseIndex:
-    """An open index and the encoder of its queries."""
+    """An open index and the encoder of its queries.
+
+    Attributes
+    ----------
+    calibration
+        What takes language bias out of queries and rankings; None if the index has none.
+    """
 
     folder: Path
     faiss: Any
     ids: list[str]
     manifest: IndexManifest
     encoder: Encoder
+    calibration: Calibration | None = None
+
+    @property
+    def merge(self) -> MergeMethod | None:
+        """How the rankings of languages are merged; None compares scores as they are."""
+        return self.calibration.method.merge if self.calibration else None
+
+    @cached_property
+    def language_rows(self) -> dict[str, range]:
+        """The rows of the passages of each language."""
+        return find_language_rows(self.ids, str(self.folder / DOCID))
 
     def find_nearest(self, vectors: np.ndarray, k: int) -> TopPassages:
         """Return the k best rows and their scores for (n, dim) queries; -1 past the last row."""
@@ -55,21 +87,62 @@ class DenseIndex:
         return TopPassages(rows, scores)
 
     def search_vectors(self, vectors: np.ndarray, k: int) -> list[Hits]:
-        """Return the ids and scores of the k best passages for each of (n, dim) queries."""
-        best, ids = self.find_nearest(vectors, min(k, len(self.ids))), self.ids
+        """Return the ids and scores of the k best passages for each of (n, dim) queries.
+
+        Vectors are those of `encode_queries`. If the calibration merges languages, each is searched
+        by itself, and scores are the comparable ones.
+        """
+        if self.merge is None:
+            return list_hits(self.find_nearest(vectors, min(k, len(self.ids))), self.ids)
+        method, depth = self.merge, max(k, self.merge.k)
+        sizes = {language: len(rows) for language, rows in self.language_rows.items()}
+        columns = [self.search_language(vectors, depth, language) for language in sizes]
         return [
-            [(ids[row], score) for row, score in zip(rows, scores, strict=True) if row >= 0]
-            for rows, scores in zip(best.rows.tolist(), best.scores.tolist(), strict=True)
+            merge_hits(dict(zip(sizes, hits, strict=True)), sizes, method, k)
+            for hits in zip(*columns, strict=True)
         ]
 
-    def search(self, queries: Sequence[str], k: int = 10) -> list[Hits]:
-        """Return the ids and scores of the k best passages for each query."""
+    def search_language(self, vectors: np.ndarray, k: int, language: str) -> list[Hits]:
+        """Return the ids and scores of the k best passages in a language for each query."""
+        if language not in self.language_rows:
+            return [[] for _ in vectors]
+        rows, kind = self.language_rows[language], self.manifest["kind"]
+        vectors = np.ascontiguousarray(vectors, np.float32)
+        return list_hits(search_rows(self.faiss, kind, vectors, k, rows), self.ids)
+
+    def encode_queries(self, queries: Sequence[str], languages: Sequence[str | None]) -> np.ndarray:
+        """Return the vectors of queries, corrected by the language of each, (n, dim) float32."""
         vectors = self.encoder.encode_queries(queries)
-        return self.search_vectors(check_rows(vectors, len(queries), self.faiss.d), k)
+        vectors = check_rows(vectors, len(queries), self.faiss.d)
+        return correct_queries(vectors, languages, self.calibration)
+
+    def search(
+        self,
+        queries: Sequence[str],
+        k: int = 10,
+        *,
+        query_language: str | Sequence[str | None] | None = None,
+    ) -> list[Hits]:
+        """Return the ids and scores of the k best passages for each query.
+
+        Parameters
+        ----------
+        query_language
+            The language of the queries, or of each of them, by which a calibrated index corrects
+            their vectors. By default it is detected, which takes the extra ``detect``; queries in a
+            language without statistics are treated as a warning says.
+        """
+        languages = find_query_languages(queries, query_language, self.calibration)
+        return self.search_vectors(self.encode_queries(queries, languages), k)
 
 
 def open_index(
-    folder: str | Path, model: object, *, force: bool = False, **options: object
+    folder: str | Path,
+    model: object,
+    *,
+    calibration: object = None,
+    force: bool = False,
+    **options: object,
 ) -> DenseIndex:
     """Open an index and the model for its queries.
 
@@ -79,6 +152,9 @@ def open_index(
     ----------
     model, options
         The query encoder, as in `build_index`.
+    calibration
+        For an index that has none: one that merges languages (``local:k=3``) or corrects queries
+        alone.
     force
         Accept another model than the index was built with.
 
@@ -93,8 +169,26 @@ def open_index(
     if not force:
         _check_model(folder, manifest, encoder)
     verify_index_files(folder, manifest)
+    own_calibration = load_index_calibration(folder, manifest)
+    if calibration is not None:
+        own_calibration = _choose_calibration(folder, own_calibration, calibration, encoder)
     files = _read_files(folder, manifest)
-    return DenseIndex(folder, files.faiss, files.ids, manifest, encoder)
+    return DenseIndex(folder, files.faiss, files.ids, manifest, encoder, own_calibration)
+
+
+def _choose_calibration(
+    folder: Path, own_calibration: Calibration | None, calibration: object, encoder: Encoder
+) -> Calibration | None:
+    """Return the calibration for a search; raise `BadOption` if passages lack or have another."""
+    if own_calibration is not None:
+        raise BadOption(f"{folder} is calibrated already, by {own_calibration}")
+    choice = find_calibration(calibration, encoder, merges=True)
+    if choice and "passages" in choice.corrections:
+        raise BadOption(
+            f"{choice} corrects passages, and those of {folder} are stored as they were: build the "
+            "index with the calibration"
+        )
+    return choice
 
 
 def _check_model(folder: Path, manifest: IndexManifest, encoder: Encoder) -> None:
@@ -174,6 +268,11 @@ def _compare_vectors(index: _IndexFiles, encoder: Encoder, collection: Collectio
         raise BadData(f"{folder} holds {missing_id!r}, which {collection.name} lacks")
     texts = join_titles(documents.take(to_arrow(rows))).to_pylist()
     vectors = encoder.encode_passages(texts)
+    if calibration := load_index_calibration(folder, index.manifest):
+        sample_ids = [ids[number] for number in sample]
+        ranges = find_language_rows(sample_ids, str(folder / DOCID))
+        calibrated = calibration.correct(Embeddings.from_array(vectors), ranges, "passages")
+        vectors = calibrated.take(slice(None))
     if kind == "ivfpq":
         index.faiss.make_direct_map()
     for number, vector in zip(sample.tolist(), vectors, strict=True):

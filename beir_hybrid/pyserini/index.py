@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from beir_hybrid.calibration import Calibration, as_calibration
 from beir_hybrid.collection import Collection, View
 from beir_hybrid.collection.arrays import join_titles
 from beir_hybrid.collection.shards import Problems, note_duplicates
@@ -24,11 +25,18 @@ from beir_hybrid.pyserini.faiss_files import (
     check_index_size,
     write_faiss,
 )
+from beir_hybrid.pyserini.index_calibration import (
+    calibrate_passages,
+    check_calibration,
+    describe_calibration,
+)
 from beir_hybrid.pyserini.manifest import (
+    CALIBRATION,
     DOCID,
     INDEX,
     MANIFEST,
     IndexRecipe,
+    list_files,
     read_fingerprint,
     read_manifest,
     verify_index_files,
@@ -52,6 +60,7 @@ def build_index(
     languages: str | Iterable[str] | None = None,
     shards: int = 1,
     store: str | Path | None = None,
+    calibration: object = None,
     **options: object,
 ) -> Path:
     """Encode a collection's passages and write an index for Pyserini's searches.
@@ -76,6 +85,11 @@ def build_index(
         output, each of which can be opened by itself.
     store
         The folder for embeddings; the cache by default.
+    calibration
+        What takes language bias out: a `Calibration`, its folder, or a method such as
+        ``mean-language+local:k=3``. A method is fitted to the passages of the index and the
+        collection's queries. Vectors are stored corrected. The calibration stands in the folder
+        ``calibration`` of the index, where `QueryEncoder` and `write_topics` find it.
     options
         Of the encoder; see `EncoderOptions`.
 
@@ -93,21 +107,22 @@ def build_index(
     rows_by_folder = _plan_shards(Path(output), len(documents), shards)
     for rows in rows_by_folder.values():
         check_index_size(kind, len(rows))
-    encoder = as_encoder(model, **options)
+    encoder, correction = as_encoder(model, **options), as_calibration(calibration)
+    check_calibration(correction, encoder)
     recipe = _describe_recipe(encoder, options, view, kind)
-    missing_recipes = {}
-    for number, folder in enumerate(rows_by_folder):
-        shard_recipe = recipe | {"shard": {"number": number, "of": len(rows_by_folder)}}
-        if not _has_index(folder, shard_recipe):
-            missing_recipes[folder] = shard_recipe
+    if correction is not None:
+        recipe["calibration"] = describe_calibration(correction)
+    missing_recipes = _list_missing(rows_by_folder, recipe)
     if not missing_recipes:
         return Path(output)
     store_folder = Path(store) if store is not None else None
     vectors = encode(encoder, join_titles(documents), "passages", folder=store_folder)
+    if correction is not None:
+        vectors, correction = calibrate_passages(correction, vectors, view, encoder, store_folder)
     for folder, shard_recipe in missing_recipes.items():
         rows = rows_by_folder[folder]
         ids = documents["id"].slice(rows.start, len(rows))
-        write_index(vectors.slice_rows(rows), ids, folder, kind, shard_recipe)
+        write_index(vectors.slice_rows(rows), ids, folder, kind, shard_recipe, correction)
     return Path(output)
 
 
@@ -121,12 +136,13 @@ def write_index(
     folder: Path,
     kind: IndexKind = "flat",
     recipe: IndexRecipe | None = None,
+    calibration: Calibration | None = None,
 ) -> None:
     """Write the folder of an index, completely or not at all.
 
-    `recipe` goes into the manifest.
+    `recipe` goes into the manifest; the calibration that corrected the vectors, into a folder.
     """
-    recipe = recipe or {"kind": kind}
+    recipe = {**(recipe or {"kind": kind})}
     with suppress(_IndexExists), atomic_folder(folder) as temporary:
         if _has_index(folder, recipe):
             raise _IndexExists
@@ -135,13 +151,17 @@ def write_index(
             for start in range(0, len(ids), _BATCH_SIZE):
                 batch = ids.slice(start, _BATCH_SIZE).to_pylist()
                 file.write("".join(f"{passage_id}\n" for passage_id in batch))
+        if calibration is not None:
+            calibration.save(temporary / CALIBRATION)
+            record = recipe.get("calibration") or describe_calibration(calibration)
+            recipe["calibration"] = {**record, "data": to_record(calibration.data)}
         manifest = {
             **recipe,
             "passages": len(vectors),
             "dim": vectors.dim,
             "faiss": parameters,
             "versions": list_versions(),
-            "files": record_files(temporary, (INDEX, DOCID)),
+            "files": record_files(temporary, list_files(recipe)),
         }
         (temporary / MANIFEST).write_text(format_sealed_json(manifest), "utf-8")
 
@@ -196,6 +216,16 @@ def _describe_recipe(
     }
 
 
+def _list_missing(folders: Iterable[Path], recipe: IndexRecipe) -> dict[Path, IndexRecipe]:
+    """Return the folders that hold no index yet, with the recipe of each shard."""
+    shards = list(folders)
+    recipes: dict[Path, IndexRecipe] = {
+        folder: {**recipe, "shard": {"number": number, "of": len(shards)}}
+        for number, folder in enumerate(shards)
+    }
+    return {folder: shard for folder, shard in recipes.items() if not _has_index(folder, shard)}
+
+
 def _has_index(folder: Path, recipe: IndexRecipe) -> bool:
     """Return whether a folder holds the index of a recipe.
 
@@ -217,4 +247,9 @@ def _has_index(folder: Path, recipe: IndexRecipe) -> bool:
 def _identify(manifest: IndexRecipe) -> dict[str, object]:
     """Return the facts by which indexes differ; the same model may have several names."""
     keys = ("format", "kind", "collection", "languages", "shard")
-    return {key: manifest.get(key) for key in keys} | {"model": read_fingerprint(manifest)}
+    correction = manifest.get("calibration", {})
+    return {
+        **{key: manifest.get(key) for key in keys},
+        "model": read_fingerprint(manifest),
+        "calibration": [correction.get("method"), correction.get("statistics")],
+    }

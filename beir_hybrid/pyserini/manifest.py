@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Required, TypedDict
 
+from beir_hybrid.calibration.calibration import ARRAYS, RECORD
 from beir_hybrid.errors import BadData
 from beir_hybrid.integrity import FileRecord, read_sealed_json, verify_files
 from beir_hybrid.records import from_record
@@ -11,6 +12,9 @@ from beir_hybrid.records import from_record
 _CURE = "build the index anew"
 _OTHER_FOLDER = "name a folder that `beir-hybrid index` made, or one of its shards"
 INDEX, DOCID, MANIFEST = "index", "docid", "manifest.json"  # the files of an index
+CALIBRATION = "calibration"  # the folder of its calibration, if it has one
+CALIBRATION_FILES = (f"{CALIBRATION}/{RECORD}", f"{CALIBRATION}/{ARRAYS}")
+OWN_STATISTICS = "own"  # of the passages of the index, and the queries of its collection
 
 
 class ModelRecord(TypedDict):
@@ -43,6 +47,17 @@ class DatasetRecord(TypedDict):
     options: dict[str, str]
 
 
+class CalibrationRecord(TypedDict, total=False):
+    """The calibration of an index.
+
+    ``statistics`` is their checksum, or `OWN_STATISTICS`; ``data`` says what they were fitted on.
+    """
+
+    method: Required[str]
+    statistics: Required[str]
+    data: dict[str, Any]
+
+
 class IndexRecipe(TypedDict, total=False):
     """The facts that determine an index: equal recipes make equal indexes."""
 
@@ -52,6 +67,7 @@ class IndexRecipe(TypedDict, total=False):
     collection: CollectionRecord
     dataset: DatasetRecord | None
     languages: list[str]
+    calibration: CalibrationRecord
     shard: dict[str, int]
 
 
@@ -71,22 +87,27 @@ def read_manifest(folder: str | Path) -> IndexManifest:
     try:
         record = read_sealed_json(path, _OTHER_FOLDER)
         manifest = from_record(IndexManifest, record, str(path))
-        sizes = {name: manifest["files"][name]["bytes"] for name in (INDEX, DOCID)}
+        sizes = {name: manifest["files"][name]["bytes"] for name in list_files(manifest)}
     except KeyError as error:
         raise BadData(f"{path} lists no file {error}; {_OTHER_FOLDER}") from error
     for name, size in sizes.items():
-        file = path.with_name(name)
+        file = path.parent / name
         if not file.is_file() or file.stat().st_size != size:
             raise BadData(f"{file} is missing or cut short; build the index anew")
     return manifest
 
 
+def list_files(recipe: IndexRecipe) -> tuple[str, ...]:
+    """Return the names of the files of an index, but for the manifest."""
+    return (INDEX, DOCID, *(CALIBRATION_FILES if "calibration" in recipe else ()))
+
+
 def verify_index_files(folder: Path, manifest: IndexManifest, *, anew: bool = False) -> None:
-    """Raise `BadData` unless vectors and ids have the checksums of the manifest.
+    """Raise `BadData` unless vectors, ids and calibration have the checksums of the manifest.
 
     Files that this process has verified before are not read again, unless `anew`.
     """
-    records = {name: manifest["files"][name] for name in (INDEX, DOCID)}
+    records = {name: manifest["files"][name] for name in list_files(manifest)}
     verify_files(folder, records, _CURE, anew=anew)
 
 
@@ -117,7 +138,8 @@ def list_shards(folder: str | Path) -> list[Path]:
 def _list_common_facts(manifest: IndexManifest) -> list[object]:
     """Return the facts in which the shards of one index agree."""
     facts = [manifest.get(key) for key in ("kind", "dim", "collection", "languages")]
-    return [*facts, read_fingerprint(manifest), manifest.get("shard", {}).get("of")]
+    shard_count = manifest.get("shard", {}).get("of")
+    return [*facts, manifest.get("calibration"), read_fingerprint(manifest), shard_count]
 
 
 def read_fingerprint(manifest: IndexRecipe) -> Mapping[str, object] | None:

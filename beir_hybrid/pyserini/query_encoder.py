@@ -6,6 +6,8 @@ import numpy as np
 
 from beir_hybrid.encoding import as_encoder
 from beir_hybrid.encoding.embeddings import check_rows
+from beir_hybrid.languages import normalise
+from beir_hybrid.pyserini.index_calibration import correct_queries, find_calibration
 
 
 class QueryEncoder:
@@ -18,6 +20,11 @@ class QueryEncoder:
     ----------
     model
         As for `evaluate`: a hub name, a folder, a ``SentenceTransformer``, an `Encoder`, ...
+    calibration
+        What the index was calibrated with: a `Calibration`, its folder, or the index itself.
+    language
+        The language of all queries, by which a calibration corrects them. Queries of an unknown
+        language are treated as its method says, and a warning says how.
     options
         Of the encoder; see `EncoderOptions`.
 
@@ -30,8 +37,17 @@ class QueryEncoder:
     >>> FaissSearcher("e5-index", encoder).search("Who ruled Normandy?")  # doctest: +SKIP
     """
 
-    def __init__(self, model: object, **options: object) -> None:
+    def __init__(
+        self,
+        model: object,
+        *,
+        calibration: object = None,
+        language: str | None = None,
+        **options: object,
+    ) -> None:
         self.encoder = as_encoder(model, **options)
+        self.calibration = find_calibration(calibration, self.encoder)
+        self.language = None if language is None else normalise(language)
 
     def encode(self, query: str, **_topic_fields: object) -> np.ndarray:
         """Return the vector of a query, (dim,) float32; other fields of a topic are ignored."""
@@ -44,4 +60,5 @@ class QueryEncoder:
         )
 
     def _encode_texts(self, texts: list[str]) -> np.ndarray:
-        return check_rows(self.encoder.encode_queries(texts), len(texts)).astype(np.float32)
+        vectors = check_rows(self.encoder.encode_queries(texts), len(texts)).astype(np.float32)
+        return correct_queries(vectors, [self.language] * len(texts), self.calibration)

@@ -1,9 +1,12 @@
 """Search of a dense index for one query, with texts and gold marks, for people to look at."""
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +20,9 @@ from beir_hybrid.encoding import Encoder, as_encoder
 from beir_hybrid.encoding.options import TRUST, read_recorded_options
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.languages import choose_languages
-from beir_hybrid.pyserini.dense import DenseIndex, Hits, open_index
+from beir_hybrid.pyserini.dense import DenseIndex, open_index
+from beir_hybrid.pyserini.index_calibration import find_query_languages
+from beir_hybrid.pyserini.language_search import Hits, merge_hits, sort_hits
 from beir_hybrid.pyserini.manifest import MANIFEST, IndexManifest, list_shards, read_manifest
 from beir_hybrid.sources import load_recorded
 
@@ -43,10 +48,14 @@ class SearchResults:
     relevant
         How many passages of the collection are relevant to the query, of the language of the search
         if it is limited to one; ``None`` if the collection does not have the query.
+    query_language
+        The language of the query, where a calibrated index corrects its vector; ``None`` if that
+        did not matter, or is not known.
     """
 
     hits: list[SearchHit]
     relevant: int | None
+    query_language: str | None = None
 
 
 def search_index(
@@ -54,6 +63,7 @@ def search_index(
     query: str,
     *,
     language: str | None = None,
+    query_language: str | None = None,
     k: int = 10,
     collection: Collection | None = None,
     model: object = None,
@@ -66,6 +76,9 @@ def search_index(
     ----------
     language
         The language of passages to look for; all by default.
+    query_language
+        The language of the query, by which a calibrated index corrects its vector; by default it is
+        detected, as `DenseIndex.search` says.
     collection
         What the index was built from; by default the dataset that the index names is loaded.
     model, options
@@ -88,12 +101,11 @@ def search_index(
         encoder = _load_encoder(folder, manifest, options)
     else:
         encoder = as_encoder(model, **options)
-    hits: Hits = []
-    for shard in shards:
-        index = open_index(shard, encoder, force=force)
-        hits += _search_shard(index, query, language, k)
-        hits = sorted(hits, key=lambda hit: (hit[1], hit[0]), reverse=True)[:k]
-    return _describe_hits(folder, hits, collection, _find_relevant(collection, query, language))
+    indexes = (open_index(shard, encoder, force=force) for shard in shards)
+    search = _search_shards(indexes, query, query_language, language, k)
+    relevant_rows = _find_relevant(collection, query, language)
+    results = _describe_hits(folder, search.hits, collection, relevant_rows)
+    return replace(results, query_language=search.query_language)
 
 
 def _load_encoder(folder: Path, manifest: IndexManifest, options: Mapping[str, object]) -> Encoder:
@@ -145,17 +157,44 @@ def _load_collection(folder: Path, manifest: IndexManifest) -> Collection:
     return collection
 
 
-def _search_shard(index: DenseIndex, query: str, language: str | None, k: int) -> Hits:
-    """Return the k best passages of an index, of one language if that is not None."""
-    depth = min(k, len(index.ids))
-    while True:
-        (hits,) = index.search([query], depth)
-        if language is not None:
-            hits = [hit for hit in hits if hit[0].startswith(f"{language}:")]
-        # No kind of index can search one language: the depth grows until there are enough hits.
-        if len(hits) >= k or depth == len(index.ids):
-            return hits[:k]
-        depth = min(4 * depth, len(index.ids))
+class _QueryHits(NamedTuple):
+    """The best passages for a query, and its language if its vector depends on that."""
+
+    hits: Hits
+    query_language: str | None
+
+
+def _search_shards(
+    indexes: Iterable[DenseIndex],
+    query: str,
+    query_language: str | None,
+    language: str | None,
+    k: int,
+) -> _QueryHits:
+    """Return the k best passages of several indexes, of one language if that is not None."""
+    shards = iter(indexes)  # one at a time is in memory
+    index = next(shards)
+    codes = find_query_languages([query], query_language, index.calibration)
+    vectors = index.encode_queries([query], codes)
+    method = index.merge if language is None else None
+    depth = max(k, method.k) if method else k
+    hits_by_language: dict[str, Hits] = {}
+    sizes: Counter[str] = Counter()
+    for shard in chain([index], shards):
+        if method is None and language is None:
+            shard_hits = {"": shard.search_vectors(vectors, k)[0]}
+        else:
+            languages = [language] if language else list(shard.language_rows)
+            shard_hits = {
+                code: shard.search_language(vectors, depth, code)[0] for code in languages
+            }
+            sizes.update({code: len(rows) for code, rows in shard.language_rows.items()})
+        for code, hits in shard_hits.items():
+            hits_by_language[code] = sort_hits(hits_by_language.get(code, []) + hits, depth)
+    if method:
+        return _QueryHits(merge_hits(hits_by_language, sizes, method, k), codes[0])
+    (best,) = hits_by_language.values()
+    return _QueryHits(best, codes[0])
 
 
 def _describe_hits(

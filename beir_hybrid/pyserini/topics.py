@@ -12,13 +12,14 @@ import pyarrow as pa
 
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.setting import ALL
-from beir_hybrid.encoding import Encoder, as_encoder, encode
+from beir_hybrid.encoding import as_encoder, encode
 from beir_hybrid.encoding.partition import check_texts_only
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.arguments import check_collection
 from beir_hybrid.files import atomic_folder
 from beir_hybrid.languages import choose_languages
 from beir_hybrid.pyserini.faiss_files import check_index_path
+from beir_hybrid.pyserini.index_calibration import correct_queries, find_calibration
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -41,6 +42,7 @@ def write_topics(
     *,
     languages: str | Iterable[str] | None = None,
     store: str | Path | None = None,
+    calibration: object = None,
     **options: object,
 ) -> list[Path]:
     """Write ``LANG.tsv`` for each query language, and with a model ``encoded/embedding.pkl``.
@@ -58,6 +60,9 @@ def write_topics(
         The query languages; all by default.
     store
         The folder for embeddings; the cache by default.
+    calibration
+        What the index was calibrated with: a `Calibration`, its folder, or the index itself.
+        Encoded queries are corrected by their languages.
     options
         Of the encoder; see `EncoderOptions`.
 
@@ -93,8 +98,15 @@ def write_topics(
         files[f"{ALL}.tsv"] = all_topics
     frame = None
     if model is not None:
+        encoder = as_encoder(model, **options)
+        correction = find_calibration(calibration, encoder)
         texts = pa.concat_tables(tables[lang] for lang in topics)["text"]
-        frame = _encode_topics(texts, all_topics, as_encoder(model, **options), store)
+        vectors = encode(encoder, texts, "queries", folder=None if store is None else Path(store))
+        codes = [lang for lang, entries in topics.items() for _ in entries]
+        rows = correct_queries(vectors.take(slice(None)), codes, correction)
+        frame = _make_frame(all_topics, rows)
+    elif calibration is not None:
+        raise BadOption("a calibration corrects encoded queries; name the model that encodes them")
     return [folder / name for name in _write_files(folder, files, frame)]
 
 
@@ -145,14 +157,10 @@ def _list_topics(queries: pa.Table) -> list[Topic]:
     return topics
 
 
-def _encode_topics(
-    texts: pa.ChunkedArray, topics: list[Topic], encoder: Encoder, store: str | Path | None
-) -> "DataFrame":
+def _make_frame(topics: list[Topic], vectors: np.ndarray) -> "DataFrame":
     """Return the data frame in which Pyserini looks up vectors by the text of a topic."""
     import pandas as pd
 
-    folder = Path(store) if store is not None else None
-    vectors = encode(encoder, texts, "queries", folder=folder).take(slice(None))
     _warn_of_ambiguous_texts(topics, vectors)
     return pd.DataFrame(
         {
@@ -166,14 +174,15 @@ def _encode_topics(
 def _warn_of_ambiguous_texts(topics: list[Topic], vectors: np.ndarray) -> None:
     """Warn of queries that Pyserini will search with the vector of another query.
 
-    It looks vectors up by text and takes the last one. Such queries differ in white space alone.
+    It looks vectors up by text and takes the last one. Such queries differ in white space alone or,
+    if they are calibrated, in their language alone.
     """
     last_topic = {text: number for number, (_, text) in enumerate(topics)}
     for number, (query_id, text) in enumerate(topics):
         if not np.allclose(vectors[number], vectors[last_topic[text]], rtol=0, atol=1e-6):
             logger.warning(
-                "topics cannot tell %r from %r, which differs in white space alone: Pyserini "
-                "will search for the latter twice",
+                "topics cannot tell %r from %r, which differs in white space or language alone: "
+                "Pyserini will search for the latter twice",
                 query_id,
                 topics[last_topic[text]][0],
             )
