@@ -94,6 +94,35 @@ def test_the_printed_commands_make_equal_results(
     assert not (tmp_path / "gone").exists()
 
 
+@pytest.mark.parametrize("is_saved", [False, True])
+def test_calibrated_results_are_searched(
+    folder: Path, tmp_path: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, is_saved: bool
+) -> None:
+    """The method is fitted to the whole dataset, whatever the language of an index."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: object) -> str:
+        process = run_cli(*arguments)
+        assert process.code == 0, process.err
+        return process.out
+
+    data = ("--dataset", "jsonl", *write_path(folder, "two"))
+    calibration = "mean-language:alpha=0.5"
+    if is_saved:
+        call("calibrate", folder / "model", *data, "--output", "saved", "--method", calibration)
+        calibration = "saved"
+    call("evaluate", folder / "model", *data, "--calibration", calibration, "--output", "first")
+    printed = [shlex.split(line)[1:] for line in call("reproduce", "first").splitlines()]
+    words = ["datasets", *["calibrate"] * (not is_saved), *["index"] * 3, "topics"]
+    assert [line[0] for line in printed[: len(words)]] == words
+    for line in printed:
+        call(*line)
+    first, again = (bh.Results.load(tmp_path / name) for name in ("first", "reproduced/results"))
+    for kind, row in first.summary().items():
+        for measure, expected in row.items():
+            assert again.summary()[kind][measure].mean == pytest.approx(expected.mean, abs=1e-9)
+
+
 def test_each_language_and_the_pool_get_an_index(folder: Path) -> None:
     collection = bh.load("jsonl", path=folder / "three.jsonl")
     results = bh.evaluate(

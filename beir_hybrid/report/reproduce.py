@@ -2,11 +2,11 @@
 # mypy: allow-untyped-calls
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from ir_measures import Measure
 
+from beir_hybrid.calibration.methods import parse_method
 from beir_hybrid.checks import check_positive_or_none
 from beir_hybrid.collection.setting import ALL, KindName
 from beir_hybrid.encoding.options import TRUST, read_recorded_options
@@ -19,8 +19,8 @@ from beir_hybrid.report.command_words import (
     write_option,
     write_options,
 )
+from beir_hybrid.report.reproduction_job import Job, open_job
 from beir_hybrid.report.run_depth import choose_hits, has_equal_value
-from beir_hybrid.results.request import DatasetRequest, Request
 from beir_hybrid.results.results import Results
 
 FOLDER = "reproduced"
@@ -29,21 +29,6 @@ _BATCH_SIZE = 64  # queries that Pyserini searches at once
 _TRUST_NOTE = [
     "#", "code that comes with the model ran; if you trust it, add --trust-remote-code"
 ]  # fmt: skip
-
-
-@dataclass(frozen=True)
-class _Job:
-    """Results to reproduce, the request behind them, and the folder for new files."""
-
-    results: Results
-    request: Request
-    dataset: DatasetRequest
-    folder: Path
-
-    @property
-    def owner(self) -> str:
-        """The subject of error messages."""
-        return _name_results(self.results)
 
 
 def reproduce_commands(
@@ -83,7 +68,7 @@ def reproduce_commands(
     if not isinstance(results, Results):
         results = Results.load(results)
     check_positive_or_none(hits=hits)
-    job = _open_job(results, Path(folder))
+    job = open_job(results, Path(folder))
     system = str(results.provenance.model.fingerprint.get("kind"))
     if hits is not None and (system in _BUILDERS or not _find_searchable_kinds(results)):
         raise BadOption(
@@ -97,25 +82,6 @@ def reproduce_commands(
     return [join_words(words) for words in [*trust, fetch, *commands]]
 
 
-def _open_job(results: Results, folder: Path) -> _Job:
-    request = results.timing.request
-    if request is None:
-        raise BadOption(
-            f"{_name_results(results)} do not say how model and data were named: timing.json is "
-            "missing or of an earlier version; evaluate again"
-        )
-    if request.dataset is None:
-        raise BadOption(
-            f"{_name_results(results)} are on a collection that was given as an object; evaluate "
-            "on one that bh.load or --dataset names, such as jsonl"
-        )
-    return _Job(results, request, request.dataset, folder)
-
-
-def _name_results(results: Results) -> str:
-    return f"these results ({results.model!r} on {results.collection!r})"
-
-
 def _find_searchable_kinds(results: Results) -> list[KindName]:
     """Return the kinds of settings whose rankings Pyserini can produce."""
     if not _is_searchable(results):
@@ -124,13 +90,13 @@ def _find_searchable_kinds(results: Results) -> list[KindName]:
 
 
 def _is_searchable(results: Results) -> bool:
-    """Return whether Pyserini can rank alike: it has no reranker, calibration or images."""
-    provenance = results.provenance
-    is_plain = provenance.reranker is None and provenance.model.calibration is None
-    return is_plain and provenance.collection.images is None
+    """Return whether Pyserini can rank alike: it has no reranker or images, merges no languages."""
+    provenance, calibration = results.provenance, results.provenance.model.calibration
+    merges = calibration is not None and parse_method(calibration["method"]).merge is not None
+    return provenance.reranker is None and not merges and provenance.collection.images is None
 
 
-def _build_model_commands(job: _Job, hits: int | None) -> list[Words]:
+def _build_model_commands(job: Job, hits: int | None) -> list[Words]:
     if job.request.model is None:
         raise BadOption(
             f"{job.owner} are of a model that was given as an object, or of vectors; evaluate a "
@@ -148,7 +114,7 @@ def _build_model_commands(job: _Job, hits: int | None) -> list[Words]:
     return commands
 
 
-def _build_search_commands(job: _Job, kinds: Sequence[KindName], hits: int) -> list[Words]:
+def _build_search_commands(job: Job, kinds: Sequence[KindName], hits: int) -> list[Words]:
     """Let Pyserini search, and our own search rank for measures that need longer runs."""
     measures = [
         measure for measure in job.results.measures if has_equal_value(measure, job.results, hits)
@@ -164,13 +130,22 @@ def _build_search_commands(job: _Job, kinds: Sequence[KindName], hits: int) -> l
     return commands
 
 
-def _write_searches(job: _Job, hits: int, measures: Iterable[Measure]) -> list[Words]:
+def _write_searches(job: Job, hits: int, measures: Iterable[Measure]) -> list[Words]:
     """Return the commands that index, search and evaluate runs, by language and for the pool."""
     encoder = [
         *_write_model(job),
         *write_option("dataset", job.dataset.name),
         *write_dataset_options(job.dataset),
     ]
+    calibration, calibrations = job.find_calibration(), []
+    if calibration is not None and "/" not in calibration:
+        # A method is fitted to the whole dataset, as `evaluate` does.
+        output = write_option("output", job.folder / "calibration")
+        method = write_option("method", calibration)
+        calibrations.append(["calibrate", *encoder, *method, *output])
+        calibration = str(job.folder / "calibration")
+    if calibration is not None:
+        encoder += write_option("calibration", calibration)
     indexes, searches, runs = [], [], []
     for passages, topics in _list_topics(job.results).items():
         index = job.folder / "indexes" / passages
@@ -190,7 +165,8 @@ def _write_searches(job: _Job, hits: int, measures: Iterable[Measure]) -> list[W
             }
             searches.append(["pyserini", "--", _SEARCH, *write_options(options)])
     topics_command = ["topics", *encoder, *write_option("output", job.folder / "topics")]
-    return [*indexes, topics_command, *searches, _write_run_evaluation(job, runs, measures)]
+    evaluation = _write_run_evaluation(job, runs, measures)
+    return [*calibrations, *indexes, topics_command, *searches, evaluation]
 
 
 def _list_topics(results: Results) -> dict[str, list[str]]:
@@ -207,7 +183,7 @@ def _list_topics(results: Results) -> dict[str, list[str]]:
 
 
 def _write_evaluation(
-    job: _Job,
+    job: Job,
     output: str,
     kinds: Iterable[KindName],
     measures: Iterable[Measure] | None = None,
@@ -224,13 +200,8 @@ def _write_evaluation(
                 "one by its name or folder"
             )
         options["rerank"] = job.request.rerank
-    if job.results.provenance.model.calibration is not None:
-        if job.request.calibration is None:
-            raise BadOption(
-                f"{job.owner} are of a calibration that was given as an object; evaluate with its "
-                "folder or method"
-            )
-        options["calibration"] = job.request.calibration
+    if (calibration := job.find_calibration()) is not None:
+        options["calibration"] = calibration
     return [
         "evaluate",
         *_write_model(job),
@@ -241,7 +212,7 @@ def _write_evaluation(
 
 
 def _write_run_evaluation(
-    job: _Job, runs: Iterable[str | Path], measures: Iterable[Measure]
+    job: Job, runs: Iterable[str | Path], measures: Iterable[Measure]
 ) -> Words:
     return [
         "evaluate",
@@ -251,11 +222,11 @@ def _write_run_evaluation(
     ]
 
 
-def _build_run_commands(job: _Job) -> list[Words]:
+def _build_run_commands(job: Job) -> list[Words]:
     return [_write_run_evaluation(job, job.request.runs or (), job.results.measures)]
 
 
-def _build_bm25_commands(job: _Job) -> list[Words]:
+def _build_bm25_commands(job: Job) -> list[Words]:
     fingerprint, runs = job.results.provenance.model.fingerprint, job.results.provenance.runs
     options = {
         "settings": ",".join(job.results.kinds),
@@ -269,13 +240,13 @@ def _build_bm25_commands(job: _Job) -> list[Words]:
 
 
 # By the kind of the fingerprint; all other systems are models.
-_BUILDERS: dict[str, Callable[[_Job], list[Words]]] = {
+_BUILDERS: dict[str, Callable[[Job], list[Words]]] = {
     "runs": _build_run_commands,
     "bm25": _build_bm25_commands,
 }
 
 
-def _write_shared_options(job: _Job, output: str, measures: Iterable[Measure]) -> Words:
+def _write_shared_options(job: Job, output: str, measures: Iterable[Measure]) -> Words:
     """Return the options of every command that computes measures."""
     return [
         *write_option("dataset", job.dataset.name),
@@ -285,7 +256,7 @@ def _write_shared_options(job: _Job, output: str, measures: Iterable[Measure]) -
     ]
 
 
-def _write_model(job: _Job) -> Words:
+def _write_model(job: Job) -> Words:
     """Return a model and its options; a model of the hub is pinned to the commit that was used."""
     options = read_recorded_options(job.request.options or {}, job.owner)
     if job.request.hub and (commit := job.results.provenance.model.revision):
