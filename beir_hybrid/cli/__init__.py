@@ -99,7 +99,7 @@ def main() -> None:
         code = 1
     except Exception as error:  # noqa: BLE001 - the last net
         if debug:
-            echo(traceback.format_exc(), err=True)
+            echo(traceback.format_exc().rstrip(), err=True)
         line, code = describe_failure(error)
     complaint = finish_stdout()
     if complaint and not line:
