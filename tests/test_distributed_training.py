@@ -57,6 +57,8 @@ def two_process_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     run_in_two_processes(
         {"folder": str(folder / "whole")},
         {"folder": str(folder / "gathered"), "gather": True},
+        {"folder": str(folder / "centred"), "centre": 0.9},
+        {"folder": str(folder / "centred-gathered"), "centre": 0.9, "gather": True},
         {"folder": stopped, "stop": 8},  # of 5 steps an epoch
     )
     output = run_in_two_processes(
@@ -115,6 +117,31 @@ def test_two_processes_share_the_plan(two_process_runs: Path, gather: bool) -> N
                     columns, torch.tensor(line["labels"])
                 )
                 assert line["loss"] == pytest.approx(loss.item(), abs=1e-5)
+
+
+@pytest.mark.parametrize("gather", [False, True])
+def test_two_processes_take_out_the_means_of_both(two_process_runs: Path, gather: bool) -> None:
+    ranks = read_lines(two_process_runs / ("centred-gathered" if gather else "centred"), 2)
+    loss = HybridContrastiveLoss(None, centre=0.9)
+    for step in zip(*ranks, strict=True):
+        batches = [
+            ([torch.tensor(column) for column in line["vectors"]], torch.tensor(line["labels"]))
+            for line in step
+        ]
+        loss.eval()  # the means are those of the steps before
+        values = [loss.compute_loss_from_embeddings(*batch).item() for batch in batches]
+        loss.train()
+        joint = [
+            torch.cat(columns) for columns in zip(*(batch[0] for batch in batches), strict=True)
+        ]
+        labels = torch.cat([batch[1] for batch in batches])
+        joint_value = loss.compute_loss_from_embeddings(joint, labels).item()
+        recorded = [line["loss"] for line in step]
+        if gather:
+            assert np.mean(recorded) == pytest.approx(joint_value, abs=1e-5)
+        else:
+            assert recorded == pytest.approx(values, abs=1e-5)
+    assert len({language for _, language, _ in loss.language_means.values}) == 3
 
 
 def test_two_processes_resume_in_the_second_epoch(two_process_runs: Path) -> None:

@@ -230,6 +230,7 @@ def test_rows_have_images_or_texts(flag_pairs: ParallelPairs) -> None:
     assert row["positive"].getpixel((3, 20)) == COLOURS["blue"][2]
     path = flag_pairs.data.table["path.image"][1].as_py()
     assert row["label"][0] == hash_text(checksum(Path(path)))
+    assert row["label"][-1] == hash_text("image")
     assert flag_pairs[1]["positive"].size == (32, 32)  # a plain index shows the image
     plain = flag_pairs.select([1, 2])
     assert plain[0]["positive"].getpixel((3, 20)) == COLOURS["blue"][2]

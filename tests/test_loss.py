@@ -229,7 +229,9 @@ def test_invalid_options(options: Any, message: str) -> None:
 
 def test_invalid_labels_and_columns() -> None:
     loss = HybridContrastiveLoss(None)
-    for labels in (LABELS[:, :1], LABELS[:5], torch.tensor([[1, 1, -2, 3]] * 5 + [[1, 1, 1, 3]])):
+    mixed = [[1, 1, -2, 3]] * 5 + [[1, 1, 1, 3]]
+    languages = [[1, 1, -3, 5, 5]] * 5 + [[1, 1, 1, 5, 5]]
+    for labels in (LABELS[:, :1], LABELS[:5], torch.tensor(mixed), torch.tensor(languages)):
         with pytest.raises(BadData, match=r"labels of shape .* do not fit 6 rows: they name the"):
             loss.compute_loss_from_embeddings(make_vectors(3), labels)
     with pytest.raises(BadData, match=r"needs queries and passages, not 1 column"):

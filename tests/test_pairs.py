@@ -70,11 +70,15 @@ def test_rows_by_hand() -> None:
     assert pairs.decode_row(int(code)) == SampledRow(0, "en", "th")
     (row,) = pairs.__getitems__([int(code)])
     ada, thai, year = hash_text("Ada."), hash_text("เอดา"), hash_text("1843")
-    assert row == {"anchor": "Who?", "positive": "เอดา", "label": [thai, ada, ada, thai]}
+    de, en, th = map(hash_text, pairs.languages)
+    golds = [ada, ada, thai]
+    assert row == {"anchor": "Who?", "positive": "เอดา", "label": [thai, *golds, -3, en, th]}
     assert list(row) == pairs.column_names == list(pairs.features)
     # A plain index is the first language that has both, or else the first of each.
-    assert pairs[0] == {"anchor": "Wer?", "positive": "Ada.", "label": [ada, ada, ada, thai]}
-    assert pairs[-1] == {"anchor": "เมื่อไร", "positive": "1843", "label": [year, -1, -1, year]}
+    assert pairs[0] == {"anchor": "Wer?", "positive": "Ada.", "label": [ada, *golds, -3, de, de]}
+    assert pairs[-1] == {
+        "anchor": "เมื่อไร", "positive": "1843", "label": [year, -1, -1, year, -3, th, th],
+    }  # fmt: skip
     assert pairs["anchor"] == ["Wer?", "เมื่อไร"]
     assert pairs[:1]["positive"] == ["Ada."]
     with pytest.raises(IndexError, match="20 is no number of these 2 groups in 3 languages"):
@@ -89,9 +93,9 @@ def test_hard_negatives() -> None:
         ("Bob.", "Cy."),
         ("Bob.", "Bob."),  # repeated
     ]
-    ada, thai = hash_text("Ada."), hash_text("เอดา")
-    assert rows[0]["label"] == [ada, ada, ada, thai, -2, hash_text("Bob."), hash_text("Cy.")]
-    assert rows[1]["label"] == [ada, ada, ada, thai, -2, hash_text("Bob."), hash_text("Bob.")]
+    ada, thai, bob, cy, de, en = map(hash_text, ("Ada.", "เอดา", "Bob.", "Cy.", "de", "en"))
+    assert rows[0]["label"] == [ada, ada, ada, thai, -2, bob, cy, -3, de, de]
+    assert rows[1]["label"] == [ada, ada, ada, thai, -2, bob, bob, -3, de, en]
 
 
 def test_translations() -> None:
@@ -99,6 +103,10 @@ def test_translations() -> None:
     places = np.array([(0, 0, 0), (0, 0, 1), (1, 2, 2), (1, 1, 2)])
     rows = pairs.__getitems__(pairs.encode_rows(*places.T).tolist())
     assert [row["translation"] for row in rows] == ["Who?", "Who?", "When?", "เมื่อไร"]
+    de, en, th = map(hash_text, pairs.languages)
+    assert [row["label"][4:] for row in rows] == [
+        [-3, de, de, en], [-3, de, en, en], [-3, th, th, en], [-3, en, th, th],
+    ]  # fmt: skip
     assert list(rows[0]) == pairs.column_names
     assert "translation" not in pairs_from_groups(GROUPS).column_names
 
@@ -142,7 +150,8 @@ def test_pairs_of_a_collection() -> None:
     de0, en0, en1 = hash_text("de0"), hash_text("en0"), hash_text("en1")
     assert (row["anchor"], row["positive"]) == ("frage", "en1")
     # What answers the query: by language in this group, and the rest.
-    assert row["label"] == [en1, -1, en1, *sorted([de0, en0], key=lambda x: x != de0)]
+    de, en = hash_text("de"), hash_text("en")
+    assert row["label"] == [en1, -1, en1, de0, en0, -3, de, en]
     assert pairs.groups.gold_hashes[0].tolist() == [de0, en0, en1, -1]
     subset = pairs_from_collection(collection, queries=["two"])
     assert subset[0]["anchor"] == "other"
@@ -167,7 +176,8 @@ def test_sources_are_joined() -> None:
     )
     pairs = join_pairs([first, second])
     assert (len(pairs), pairs.sources) == (3, (("first", 2), ("second", 1)))
-    assert pairs[2] == {**second[0], "label": [hash_text("1843"), -1, -1, hash_text("1843")]}
+    year, thai = hash_text("1843"), hash_text("th")
+    assert pairs[2] == {**second[0], "label": [year, -1, -1, year, -3, thai, thai]}
     with pytest.raises(BadData, match="two sources are called 'first'"):
         join_pairs([first, first])
     with pytest.raises(BadData, match=r"different numbers of hard negatives: \[0, 1\]"):
@@ -253,7 +263,7 @@ def test_languages_to_keep(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> 
         ("mine", read_pairs, path),
         ("mine", read_pairs, path),
     )
-    ada = hash_text("Ada.")
+    ada, en = hash_text("Ada."), hash_text("en")
     for name, factory, source in factories:
         make = partial(factory, source)
         caplog.clear()
@@ -261,7 +271,7 @@ def test_languages_to_keep(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> 
         assert [pairs.languages, len(pairs), len(pairs[2:]["anchor"])] == [("en", "th"), 3, 1]
         assert pairs[0] == {
             "anchor": "Who?", "positive": "Ada.", "negative_1": "Bob.",
-            "label": [ada, ada, hash_text("เอดา"), -2, hash_text("Bob.")],
+            "label": [ada, ada, hash_text("เอดา"), -2, hash_text("Bob."), -3, en, en],
         }  # fmt: skip
         assert not caplog.records
         # Of "b" the query is in English and the passage is not, as of "c".
@@ -354,7 +364,7 @@ def test_unreadable_files(tmp_path: Path) -> None:
 def test_selecting_groups_as_a_plain_dataset() -> None:
     pairs = pairs_from_groups(GROUPS)
     assert pairs.select([1]).to_list() == [pairs[1]]
-    assert np.array_equal([len(row["label"]) for row in pairs], [4, 4])
+    assert np.array_equal([len(row["label"]) for row in pairs], [7, 7])
 
 
 def test_selecting_columns() -> None:

@@ -215,6 +215,8 @@ def test_accelerate_trains_in_two_processes(tmp_path: Path) -> None:
         "--report-to",
         "none",
         "--gather",
+        "--centre",
+        "0.9",
     ]
     accelerate = ["accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
                   "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no",
@@ -238,7 +240,7 @@ def test_accelerate_trains_in_two_processes(tmp_path: Path) -> None:
     with pytest.raises(BadOption, match="another processes"):
         train(tmp_path / "start", bh.read_pairs(pairs), tmp_path / "out", max_steps=3,
               loss={"temperature": 0.05, "symmetric": False, "consistency": 0.0, "mask": True,
-                    "mini_batch_size": None, "gather_across_devices": True},
+                    "centre": 0.9, "mini_batch_size": None, "gather_across_devices": True},
               per_device_train_batch_size=4, use_cpu=True)  # fmt: skip
 
 
@@ -482,7 +484,7 @@ def test_train_on_the_command_line(
          "--lora takes KEY=VALUE"),
         (["train", start, "--config", config, "--output", tmp_path / "x", "--switch", 0.5],
          "--switch and --lexicon go together"),
-        (["train", start, "--config", tmp_path / "none.yaml"], "No such file"),
+        (["train", start, "--config", tmp_path / "none.yaml"], "there is no file"),
         (["train", start, "--config", config, "--output", tmp_path / "x", "--max-steps", "few"],
          "invalid int value: 'few'"),
         (["train", start, "--train", tmp_path / "no.jsonl", "--output", tmp_path / "x"],

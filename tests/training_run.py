@@ -65,7 +65,9 @@ def make_groups(n: int) -> list[dict[str, Any]]:
     ]
 
 
-def train_and_record(folder: str, *, stop: int = 0, resume: str = "", gather: bool = False) -> None:
+def train_and_record(
+    folder: str, *, stop: int = 0, resume: str = "", gather: bool = False, centre: float = 0.0
+) -> None:
     """Train for three epochs, or until a step, or from a checkpoint on."""
     args = SentenceTransformerTrainingArguments(
         f"{folder}/out",
@@ -89,7 +91,7 @@ def train_and_record(folder: str, *, stop: int = 0, resume: str = "", gather: bo
         model=model,
         args=args,
         train_dataset=bh.pairs_from_groups(make_groups(42)),
-        loss=RecordingLoss(model, path, gather_across_devices=gather),
+        loss=RecordingLoss(model, path, gather_across_devices=gather, centre=centre),
         callbacks=[Stop(stop)] if stop else [],
     )
     trainer.train(resume_from_checkpoint=f"{folder}/out/{resume}" if resume else None)

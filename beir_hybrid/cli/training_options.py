@@ -84,6 +84,13 @@ class LossOptions:
     mask: Annotated[
         bool, typer.Option(help="Exclude a query's other relevant passages from its negatives.")
     ] = True
+    centre: Annotated[
+        float,
+        typer.Option(
+            help="Take the running mean of each language out of the vectors, with this momentum "
+            "per row, such as 0.99; 0: leave it."
+        ),
+    ] = 0.0
     mini_batch_size: Annotated[
         int | None,
         typer.Option(help="Rows embedded at a time, which takes less memory (GradCache)."),

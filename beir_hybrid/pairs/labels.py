@@ -1,10 +1,13 @@
-"""Labels of rows: the passages of a query as numbers, alike for equal texts."""
+"""Labels of rows: a query's passages and the languages as numbers, alike for equal texts."""
 
 import numba as nb
 import numpy as np
 import pyarrow as pa
 
-NEGATIVES_MARK = -2  # in a row's label: the numbers of its hard negatives follow
+# In a row's label the numbers of its hard negatives follow this.
+NEGATIVES_MARK = -2
+# The languages of its query and passage follow this, and that of the query's translation.
+LANGUAGES_MARK = -3
 _START = np.uint64(0xCBF29CE484222325)
 _PRIME = np.uint64(0x100000001B3)
 

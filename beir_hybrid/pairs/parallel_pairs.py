@@ -44,9 +44,9 @@ class ParallelPairs(Dataset):  # type: ignore[misc] # datasets leaves its classe
     `encode_rows` makes is a group, a language for the query and one for the passage, and such
     numbers are what `HybridBatchSampler` draws. Rows have the columns ``anchor``, ``positive``,
     ``negative_1`` ... and ``label``: the number of the passage's text, those of the query's
-    passages in each language and of further ones (-1 where there is none), and, behind a -2, those
-    of the hard negatives. Equal texts have equal numbers, so a loss can tell which candidates are
-    no negatives.
+    passages in each language and of further ones (-1 where there is none), behind a -2 those of
+    the hard negatives, and behind a -3 those of the languages of query and passage. Equal texts
+    have equal numbers, so a loss can tell which candidates are no negatives.
 
     A passage may be an image: it is in one language more, ``image``, behind all others, its number
     is that of its file's content, and only strategies that are named for it draw it. The row has it

@@ -11,7 +11,7 @@ from beir_hybrid.encoding.images import open_unchanged_image
 from beir_hybrid.pairs.code_switching import CodeSwitch
 from beir_hybrid.pairs.group_table import GroupTable
 from beir_hybrid.pairs.images import IMAGE_PATH
-from beir_hybrid.pairs.labels import NEGATIVES_MARK, hash_texts
+from beir_hybrid.pairs.labels import LANGUAGES_MARK, NEGATIVES_MARK, hash_texts
 from beir_hybrid.pairs.row_codes import RowCodes, split_variant
 
 Row = dict[str, Any]
@@ -76,24 +76,38 @@ def make_rows(
         rows[i] = _switch_row(rows[i], switch, languages, int(codes[i]))
     if groups.has_images and has_images:
         _open_images(groups, rows, numbers, passage)
+    row_languages = [query, passage]
     if has_translations:
-        for row, *place in zip(rows, numbers, query, passage, strict=True):
-            row["translation"] = _find_translation(groups, *place)
-    for row, label in zip(rows, _make_labels(groups, numbers, passage, negatives), strict=True):
+        row_languages.append(_choose_translations(groups, numbers, query, passage))
+        translations = _take_texts(groups, "query", row_languages[-1], numbers)
+        for row, text in zip(rows, translations, strict=True):
+            row["translation"] = text
+    for row, label in zip(
+        rows, _make_labels(groups, numbers, row_languages, negatives), strict=True
+    ):
         row["label"] = label
     return rows
 
 
 def _make_labels(
-    groups: GroupTable, numbers: np.ndarray, languages: np.ndarray, negatives: list[list[str]]
+    groups: GroupTable,
+    numbers: np.ndarray,
+    languages: list[np.ndarray],
+    negatives: list[list[str]],
 ) -> list[list[int]]:
-    """Return, as hashes, each row's passage, all passages of its query, and hard negatives."""
+    """Return, as hashes, each row's passage, its query's passages, hard negatives, and languages.
+
+    `languages` are those of queries, passages and, if there are any, translations, by number.
+    """
     golds = groups.gold_hashes[numbers]
-    parts = [golds[np.arange(len(golds)), languages][:, None], golds]
+    parts = [golds[np.arange(len(golds)), languages[1]][:, None], golds]
     if groups.negatives:  # all at once: an Arrow array of each is slow
         texts = pa.chunked_array([[text for row in negatives for text in row]], pa.string())
         parts.append(np.full((len(golds), 1), NEGATIVES_MARK))
         parts.append(hash_texts(texts).reshape(-1, groups.negatives))
+    language_hashes = hash_texts(pa.chunked_array([groups.languages], pa.string()))
+    parts.append(np.full((len(golds), 1), LANGUAGES_MARK))
+    parts.append(language_hashes[np.stack(languages, axis=1)])
     labels: list[list[int]] = np.concatenate(parts, axis=1).tolist()
     return labels
 
@@ -139,13 +153,17 @@ def _take_negatives(
     ]
 
 
-def _find_translation(groups: GroupTable, group: int, query: int, passage: int) -> str:
-    """Return the query in the passage's language, or else in its next language."""
-    languages = np.flatnonzero(groups.has_query[group])
-    alternatives = languages[languages != query]
-    lang = query
-    if passage in alternatives:
-        lang = passage
-    elif len(alternatives):
-        lang = int(alternatives[np.searchsorted(alternatives, query) % len(alternatives)])
-    return str(groups.table[f"query.{groups.languages[lang]}"][group].as_py())
+def _choose_translations(
+    groups: GroupTable, numbers: np.ndarray, query: np.ndarray, passage: np.ndarray
+) -> np.ndarray:
+    """Return the languages of the queries' translations: the passage's, or else the next one."""
+    languages = query.copy()
+    for i, group in enumerate(numbers):
+        alternatives = np.flatnonzero(groups.has_query[group])
+        alternatives = alternatives[alternatives != query[i]]
+        if passage[i] in alternatives:
+            languages[i] = passage[i]
+        elif len(alternatives):
+            place = np.searchsorted(alternatives, query[i]) % len(alternatives)
+            languages[i] = alternatives[place]
+    return languages

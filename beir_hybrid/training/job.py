@@ -27,6 +27,7 @@ from beir_hybrid.training.checkpoints import (
 )
 from beir_hybrid.training.default_arguments import add_dev_arguments, list_machine_arguments
 from beir_hybrid.training.dev_set import Criterion, DevSet
+from beir_hybrid.training.language_means import LanguageMeansCallback
 from beir_hybrid.training.lora import add_lora, merge_lora, save_lora
 from beir_hybrid.training.loss import HybridContrastiveLoss
 from beir_hybrid.training.model_card import add_card_section, settle_card
@@ -173,7 +174,10 @@ class TrainingJob:
             raise BadOption(
                 "mini_batch_size: a StaticEmbedding has no batches to cut; leave it out"
             )
+        loss = HybridContrastiveLoss(model, **self.loss)
         callbacks: list[TrainerCallback] = [ChecksumCallback()]
+        if loss.centre:  # before the checksums
+            callbacks.insert(0, LanguageMeansCallback(loss.language_means))
         if self.dev is not None and self.dev.patience is not None:
             callbacks.append(EarlyStoppingCallback(self.dev.patience))
         has_dev_pairs = isinstance(self.criterion, ParallelPairs)
@@ -187,7 +191,7 @@ class TrainingJob:
             trainer = SentenceTransformerTrainer(
                 model=model,
                 args=args,
-                loss=HybridContrastiveLoss(model, **self.loss),
+                loss=loss,
                 callbacks=callbacks,
                 **datasets,
             )

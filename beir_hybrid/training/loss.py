@@ -11,9 +11,15 @@ from sentence_transformers.util.distributed import get_rank
 from torch import Tensor, nn
 from torch.nn import functional
 
-from beir_hybrid.checks import check_above_zero, check_not_negative, check_positive_or_none
+from beir_hybrid.checks import (
+    check_above_zero,
+    check_not_negative,
+    check_positive_or_none,
+    check_proper_fraction,
+)
 from beir_hybrid.errors import BadData
-from beir_hybrid.pairs.labels import NEGATIVES_MARK
+from beir_hybrid.training.batch_labels import BatchLabels, split_labels
+from beir_hybrid.training.language_means import ROLES, LanguageMeans
 
 logger = logging.getLogger(__name__)
 
@@ -31,9 +37,9 @@ class HybridContrastiveLoss(CachedLossMixin, nn.Module):
     negatives, and print no temperature; here they are, and it is 0.05). Relevant passages are
     recognised by the numbers in the column ``label`` of `ParallelPairs`: the number of the passage,
     those of the query's relevant passages (-1 where a language has none), then, behind a -2, those
-    of the row's hard negatives. A hard negative that occurs twice in a row counts once. Without
-    such a column nothing is masked. Similarities have at least single precision, whatever the model
-    computes in.
+    of the row's hard negatives, and, behind a -3, those of the languages of query and passage. A
+    hard negative that occurs twice in a row counts once. Without such a column nothing is masked.
+    Similarities have at least single precision, whatever the model computes in.
 
     Parameters
     ----------
@@ -44,6 +50,13 @@ class HybridContrastiveLoss(CachedLossMixin, nn.Module):
         be the query's translation t_i; see `ParallelPairs.with_translations`.
     mask
         Whether a query's relevant passages are excluded from its negatives.
+    centre
+        The momentum p, below 1, of means that are taken out of the vectors: for a query q in the
+        language l, brought to unit length, s is of ``q - m_l`` (images are a language of their
+        own). The mean m_l, without gradient, is that of the queries of l in batches before this
+        one, the last k of them with the weight ``1 - p^k``; passages have means of their own. In
+        evaluation the means stay as they are. The model is trained for use with a calibration
+        ``centre``. 0, the default, takes nothing out.
     mini_batch_size
         Embed this many rows at a time (GradCache): the same loss and gradients in less memory.
     gather_across_devices
@@ -72,6 +85,7 @@ class HybridContrastiveLoss(CachedLossMixin, nn.Module):
         symmetric: bool = False,
         consistency: float = 0.0,
         mask: bool = True,
+        centre: float = 0.0,
         mini_batch_size: int | None = None,
         gather_across_devices: bool = False,
     ) -> None:
@@ -79,8 +93,11 @@ class HybridContrastiveLoss(CachedLossMixin, nn.Module):
         check_above_zero(temperature=temperature)
         check_not_negative(consistency=consistency)
         check_positive_or_none(mini_batch_size=mini_batch_size)
+        if centre != 0:
+            check_proper_fraction(centre=centre)
         self.model, self.temperature, self.symmetric = model, temperature, symmetric
-        self.consistency, self.mask = consistency, mask
+        self.consistency, self.mask, self.centre = consistency, mask, centre
+        self.language_means = LanguageMeans(momentum=centre)
         self.uses_gradient_cache = mini_batch_size is not None
         self.mini_batch_size = mini_batch_size or 0
         self.gather_across_devices = gather_across_devices
@@ -118,7 +135,9 @@ class HybridContrastiveLoss(CachedLossMixin, nn.Module):
     def _sum_chunks(
         self, columns: list[Tensor], labels: Tensor | None, *, with_backward: bool
     ) -> Tensor:
-        numbers = self._check_labels(labels, columns)
+        parts = self._check_labels(labels, columns)
+        if self.centre:
+            columns = self._centre_columns(columns, parts)
         translations = columns.pop() if self.consistency else None
         if len(columns) < 2:  # noqa: PLR2004 - queries and passages
             raise BadData(f"the loss needs queries and passages, not {len(columns)} column(s)")
@@ -127,14 +146,18 @@ class HybridContrastiveLoss(CachedLossMixin, nn.Module):
         if self.gather_across_devices:
             documents = [all_gather_with_grad(column) for column in documents]
             queries = all_gather_with_grad(queries)
-            numbers = None if numbers is None else all_gather(numbers)
+            if parts is not None and labels is not None:
+                labels = all_gather(labels)
+                parts = split_labels(labels, len(labels))
+        if not self.mask:
+            parts = None
         offset = get_rank() * n if self.gather_across_devices else 0
         # Chunks have backward passes of their own, which need the graph before them until the end.
         step = self.mini_batch_size if with_backward else n
         total = queries.new_zeros(())
         for start in range(0, n, step):
             rows = torch.arange(start, min(start + step, n), device=queries.device)
-            losses = self._compute_row_losses(rows + offset, queries, documents, numbers)
+            losses = self._compute_row_losses(rows + offset, queries, documents, parts)
             if translations is not None:
                 anchors = queries[rows + offset]
                 losses = losses + self.consistency * (
@@ -148,18 +171,18 @@ class HybridContrastiveLoss(CachedLossMixin, nn.Module):
         return total
 
     def _compute_row_losses(
-        self, rows: Tensor, queries: Tensor, documents: list[Tensor], numbers: Tensor | None
+        self, rows: Tensor, queries: Tensor, documents: list[Tensor], labels: BatchLabels | None
     ) -> Tensor:
         """Return the losses of the queries in these rows, (rows,).
 
         `queries` and each of `documents` (passages, then a column for each hard negative) are
-        (batch, dim), `numbers` (batch, label).
+        (batch, dim).
         """
         candidates = torch.cat(documents)
         scores = queries[rows] @ candidates.T / self.temperature
         places = torch.arange(len(rows), device=rows.device)
-        if numbers is not None:
-            passages, golds, hard = self._split_labels(numbers, len(documents) - 1)
+        if labels is not None:
+            passages, golds, hard = labels.passages, labels.golds, labels.hard
             candidate_numbers = torch.cat([passages, *hard.T]) if len(documents) > 1 else passages
             masked = _find_golds(candidate_numbers, golds[rows])
             masked[:, len(passages) :] |= _find_repetitions(hard)
@@ -168,29 +191,44 @@ class HybridContrastiveLoss(CachedLossMixin, nn.Module):
         losses = torch.logsumexp(scores, dim=1) - scores[places, rows]
         if self.symmetric:
             back = documents[0][rows] @ queries.T / self.temperature
-            if numbers is not None:
+            if labels is not None:
                 masked = _find_golds(passages[rows], golds).T  # queries with this gold passage
                 masked[places, rows] = False
                 back = back.masked_fill(masked, -torch.inf)
             losses = (losses + torch.logsumexp(back, dim=1) - back[places, rows]) / 2
         return losses
 
-    def _check_labels(self, labels: Tensor | None, columns: list[Tensor]) -> Tensor | None:
-        """Return the labels, (rows, numbers), or None if nothing is to be masked."""
+    def _centre_columns(self, columns: list[Tensor], labels: BatchLabels | None) -> list[Tensor]:
+        """Return columns of unit vectors without the means of their languages, which they change.
+
+        Translations are queries.
+        """
+        if labels is None or labels.languages.shape[1] < 2 + bool(self.consistency):
+            raise BadData(
+                "centre needs labels that name the languages of a row's texts, as ParallelPairs has"
+            )
+        sides = [*range(2), *[1] * (len(columns) - 2)]  # hard negatives are passages
+        languages = [labels.languages[:, side] for side in sides]
+        if self.consistency:
+            sides[-1], languages[-1] = 0, labels.languages[:, -1]
+        centred_columns = self.language_means.centre_columns(
+            columns,
+            [ROLES[side] for side in sides],
+            languages,
+            # The trainer switches the model alone to evaluation.
+            is_training=self.training and getattr(self.model, "training", True),
+        )
+        return [_normalize_rows(column) for column in centred_columns]
+
+    def _check_labels(self, labels: Tensor | None, columns: list[Tensor]) -> BatchLabels | None:
+        """Return the parts of the labels, or None if they name no passages."""
         if labels is None or labels.dim() < 2:  # noqa: PLR2004
             if labels is not None and len(labels) and self.mask and not self._has_warned:
                 self._has_warned = True
                 logger.warning("labels name no passages: nothing is masked; see ParallelPairs")
             return None
-        n, marks = len(columns[0]), (labels[:1] == NEGATIVES_MARK).flatten().tolist()
-        place = marks.index(True) if True in marks else len(marks)
-        is_marked = (labels[:, place : place + 1] == NEGATIVES_MARK).all()
-        if len(labels) != n or place < 2 or not is_marked:  # noqa: PLR2004
-            raise BadData(
-                f"labels of shape {tuple(labels.shape)} do not fit {n} rows: they name the "
-                f"passage, the query's passages and, behind a {NEGATIVES_MARK}, the hard negatives"
-            )
-        n_hard = len(marks[place + 1 :])
+        parts = split_labels(labels, len(columns[0]))
+        n_hard = parts.hard.shape[1]
         n_columns = 2 + n_hard + bool(self.consistency)
         if len(columns) != n_columns:
             cure = (
@@ -202,13 +240,7 @@ class HybridContrastiveLoss(CachedLossMixin, nn.Module):
                 f"a batch has {len(columns)} columns of texts, and by its labels, with {n_hard} "
                 f"hard negatives, it should have {n_columns}; {cure}"
             )
-        return labels if self.mask else None
-
-    @staticmethod
-    def _split_labels(numbers: Tensor, n_hard: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Split labels into passages (rows,), golds (rows, languages), hard (rows, n_hard)."""
-        end = numbers.shape[1] - n_hard
-        return numbers[:, 0], numbers[:, 1 : end - bool(n_hard)], numbers[:, end:]
+        return parts
 
     def get_config_dict(self) -> dict[str, object]:
         """Return the parameters, for the model card."""
@@ -217,6 +249,7 @@ class HybridContrastiveLoss(CachedLossMixin, nn.Module):
             "symmetric": self.symmetric,
             "consistency": self.consistency,
             "mask": self.mask,
+            "centre": self.centre,
             "mini_batch_size": self.mini_batch_size or None,
             "gather_across_devices": self.gather_across_devices,
         }
