@@ -1,7 +1,7 @@
 """A table of the leaderboard: entries on one benchmark, with their values and ranks."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -12,6 +12,13 @@ from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.measures.base import BiasMeasure, Direction
 from beir_hybrid.report.columns import CellValue, Column, list_columns
 from beir_hybrid.report.entries import Benchmark, Entry
+from beir_hybrid.report.variants import (
+    Variant,
+    fill_gains,
+    find_variants,
+    group_variants,
+    make_gain_column,
+)
 from beir_hybrid.results.compare import rank_systems
 from beir_hybrid.results.estimate import Estimate
 from beir_hybrid.results.render import format_value
@@ -38,11 +45,14 @@ class Row:
 
     entry: Entry
     cells: tuple[Mapping[str, CellValue], ...]
+    variant: Variant | None = None
 
 
 @dataclass(frozen=True)
 class Board:
     """A table of the leaderboard: entries on one benchmark, best first.
+
+    The variants of a model stand below it, wherever the best of them belongs.
 
     Attributes
     ----------
@@ -69,7 +79,17 @@ class Board:
     @property
     def pool_kind(self) -> KindName:
         """The kind of settings whose pool holds all languages, so that a system may prefer some."""
-        return "image-pool" if self.benchmark.has_images else "multi"
+        return _get_pool_kind(self.benchmark)
+
+    @property
+    def groups(self) -> list[list[Row]]:
+        """The rows in groups: a model and its variants."""
+        groups: list[list[Row]] = []
+        for row in self.rows:
+            if row.variant is None:
+                groups.append([])
+            groups[-1].append(row)
+        return groups
 
     @property
     def chosen_columns(self) -> list[Column]:
@@ -82,10 +102,15 @@ class Board:
         columns = [column for column in self.chosen_columns if column.kind == self.kind]
         return columns[0] if columns else None
 
+    def list_variants(self, entry: Entry) -> list[Entry]:
+        """Return the variants of a model."""
+        return [row.entry for row in self.rows if row.variant and row.variant.model is entry]
+
     @property
     def systems(self) -> list[Entry]:
         """The entries with values query by query, best first."""
-        return [row.entry for row in self.rows if row.entry.results is not None]
+        systems = [row.entry for row in self.rows if row.entry.results is not None]
+        return _sort_entries(systems, self.main_measure, self.kind)
 
     @property
     def pairs(self) -> list[tuple[Entry, Entry]]:
@@ -104,15 +129,20 @@ def build_board(entries: Sequence[Entry]) -> Board:
     benchmark = entries[0].benchmark
     measures = _list_measures(entries)
     kind = _choose_kind(entries, measures[0])
-    entries = sorted(
-        entries, key=lambda entry: (-_sort_mean(entry.estimate(measures[0], kind)), entry.name)
-    )
+    entries = _sort_entries(entries, measures[0], kind)
+    variants = find_variants(entries, measures[0], _get_pool_kind(benchmark))
+    entries = [entry for group in group_variants(entries, variants) for entry in group]
     ranks, notes = _rank_entries(entries, measures, kind)
     columns = list_columns(entries)
     description = _RANK_DESCRIPTION.format(SETTING_KINDS[kind].label)
     rank_column = Column("Rank", columns[0].heading, description, direction="lower")
     table = [(rank_column, _fill_ranks(entries, measures, ranks))]
-    table += [(column, _fill_column(entries, column, measures)) for column in columns]
+    for column in columns:
+        table.append((column, _fill_column(entries, column, measures)))
+        if column.kind == _get_pool_kind(benchmark) and not column.measure:
+            table.append(
+                (make_gain_column(column), fill_gains(entries, column, measures, variants))
+            )
     table = [(column, cells) for column, cells in table if _has_text(cells)]
     rows = zip(*(cells for _, cells in table), strict=True)
     return Board(
@@ -120,8 +150,22 @@ def build_board(entries: Sequence[Entry]) -> Board:
         measures=measures,
         kind=kind,
         columns=tuple(column for column, _ in table),
-        rows=tuple(Row(entry, cells) for entry, cells in zip(entries, rows, strict=True)),
+        rows=tuple(
+            Row(entry, cells, variants.get(entry))
+            for entry, cells in zip(entries, rows, strict=True)
+        ),
         notes=tuple(notes),
+    )
+
+
+def _get_pool_kind(benchmark: Benchmark) -> KindName:
+    return "image-pool" if benchmark.has_images else "multi"
+
+
+def _sort_entries(entries: Iterable[Entry], measure: str, kind: KindName) -> list[Entry]:
+    """Return entries in the order of a measure, best first; those of a value by name."""
+    return sorted(
+        entries, key=lambda entry: (-_sort_mean(entry.estimate(measure, kind)), entry.name)
     )
 
 

@@ -12,7 +12,7 @@ from beir_hybrid.report.heat_maps import HeatMap, map_differences
 from beir_hybrid.report.model_page import list_pool_values
 from beir_hybrid.results.compare import Comparison, compare
 from beir_hybrid.results.estimate import Matrix
-from beir_hybrid.results.render import format_signed, format_value
+from beir_hybrid.results.render import format_bounds, format_signed, format_value
 
 _SAMPLES = 10_000  # of a test and of its interval
 _ALPHA = 0.05
@@ -82,7 +82,7 @@ def _make_line(comparison: Comparison) -> ComparisonLine:
         first=format_value(values.mean_a),
         second=format_value(values.mean_b),
         difference=format_signed(values.value),
-        interval=f"{format_signed(values.low)} to {format_signed(values.high)}",
+        interval=format_bounds(values.low, values.high),
         p=format_value(p) if p >= 0.0001 else "< .0001",  # noqa: PLR2004 - the last digit shown
         effect=f"{values.effect:+.2f}",
         verdict=_judge_difference(comparison),

@@ -115,6 +115,7 @@ def list_records(entries: Iterable[Entry]) -> list[dict[str, object]]:
             "parameters": entry.parameters,
             "texts a second": entry.speed,
             "recipe": entry.recipe or entry.origin[0] or None,
+            "calibration": entry.calibration or None,
             "summary": {
                 kind: {name: _record_estimate(estimate) for name, estimate in row.items()}
                 for kind, row in entry.summary.items()

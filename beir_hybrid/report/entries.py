@@ -55,6 +55,8 @@ class Entry:
         Means by measure and setting, where there are no `results`.
     speed
         Texts and images that were encoded a second.
+    calibration
+        The method that took language bias out; empty without one.
     origin
         Where a published row was published: a text and an address.
     """
@@ -70,6 +72,7 @@ class Entry:
     parameters: int | None = None
     speed: float | None = None
     recipe: str = ""
+    calibration: str = ""
     origin: tuple[str, str] = ("", "")
 
     def estimate(self, measure: str, kind: str) -> Estimate | None:

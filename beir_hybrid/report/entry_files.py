@@ -119,11 +119,17 @@ def _make_entry(results: Results, path: Path | None, local_files: bool) -> Entry
             parameters=parse_count(results.provenance.model.parameters),
             speed=_compute_speed(timing),
             recipe=describe_recipe(results, folder, local_files=local_files),
+            calibration=_name_calibration(results),
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise BadData(
             f"{folder or results}: these are no results of this version: {error!r}"
         ) from error
+
+
+def _name_calibration(results: Results) -> str:
+    calibration = results.provenance.model.calibration
+    return "" if calibration is None else make_visible(str(calibration.get("method", "")))
 
 
 def _make_benchmark(collection: CollectionProvenance, *, has_images: bool) -> Benchmark:

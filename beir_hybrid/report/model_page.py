@@ -28,6 +28,7 @@ from beir_hybrid.results.results import Results
 def list_facts(entry: Entry) -> list[tuple[str, str]]:
     """Return facts about a system, each with its name."""
     facts = [("evaluated on", entry.date), ("recipe", entry.recipe)]
+    facts.append(("calibration", entry.calibration))
     if entry.parameters:
         number = f"{shorten_number(entry.parameters)} ({entry.parameters:,})"
         facts.append(("parameters", number))

@@ -14,7 +14,7 @@ from beir_hybrid._version import __version__
 from beir_hybrid.errors import BadOption, MissingExtra
 from beir_hybrid.files import atomic_folder
 from beir_hybrid.report import plots
-from beir_hybrid.report.board import PAIRED_SYSTEMS
+from beir_hybrid.report.board import PAIRED_SYSTEMS, Row
 from beir_hybrid.report.comparison_page import compare_entries
 from beir_hybrid.report.downloads import find_runs_folder, list_records, write_downloads
 from beir_hybrid.report.entries import Benchmark, Entry
@@ -36,6 +36,7 @@ from beir_hybrid.report.page_tables import (
 )
 from beir_hybrid.report.templating import load_templates
 from beir_hybrid.report.top_passages import TOP
+from beir_hybrid.report.variants import build_variant_table
 from beir_hybrid.results.local_paths import PLACEHOLDER
 from beir_hybrid.results.render import list_notes
 
@@ -144,7 +145,7 @@ class Site:
         for section in self.sections:
             for row in section.board.rows:
                 if row.entry in self.slugs:
-                    self._write_model(folder, section, row.entry)
+                    self._write_model(folder, section, row)
             for link in section.pairs:
                 self._write_comparison(folder, section, link)
         context = {"sections": self.sections, "slugs": self.slugs, "limit": PAIRED_SYSTEMS}
@@ -159,7 +160,8 @@ class Site:
         text = json.dumps(stored, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
         _write_text(folder / DATA, text)
 
-    def _write_model(self, folder: Path, section: Section, entry: Entry) -> None:
+    def _write_model(self, folder: Path, section: Section, row: Row) -> None:
+        entry = row.entry
         slug, measure = self.slugs[entry], section.board.main_measure
         languages, bias = build_language_table(entry, measure), build_bias_table(entry)
         results = entry.results
@@ -173,6 +175,9 @@ class Site:
             "facts": list_facts(entry),
             "summary": build_summary_table(entry),
             "notes": list_notes(results) if results else [],
+            "variant": row.variant,
+            "variant_table": build_variant_table(row.variant) if row.variant else None,
+            "slugs": self.slugs,
             "links": [link for link in section.pairs if entry in (link.first, link.second)],
             "maps": build_heat_maps(entry, measure),
             "pool_maps": build_pool_maps(results) if results else [],

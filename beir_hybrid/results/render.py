@@ -53,6 +53,15 @@ def format_signed(difference: float) -> str:
     return f"{'+' if difference > 0 else '-'}{size}"
 
 
+def format_bounds(low: float, high: float) -> str:
+    """Format the bounds of a difference, with their signs.
+
+    >>> format_bounds(-0.0021, 0.0148)
+    '-.0021 to +.0148'
+    """
+    return f"{format_signed(low)} to {format_signed(high)}"
+
+
 def build_cells(
     results: "Results", show: Callable[[Estimate], str], *, images: bool | None = None
 ) -> tuple[list[str], list[list[str]]]:

@@ -122,7 +122,7 @@ def page(browser: Browser) -> Iterator[Page]:
 def read_systems(page: Page, table: str = "on-capitals") -> list[str]:
     """Return the names of the visible systems, in order."""
     names = page.locator(f"#{table}-table tbody tr:visible th .v")
-    return [name.strip() for name in names.all_inner_texts()]
+    return [" ".join(name.split()) for name in names.all_inner_texts()]
 
 
 def read_column(page: Page, title: str, table: str = "on-capitals") -> list[str]:

@@ -32,21 +32,26 @@ each(document, ".copy", (button) => {
   button.hidden = false;
 });
 
-/* sort a table by a column; rows without a value stay last */
+/* sort a table by a column; rows without a value stay last, variants below their model */
 const statusLine = document.getElementById("status");
 const sortKey = (cell) => cell.querySelector(".v:not([hidden])")?.dataset.sort ?? "";
 function sort(table, heading, direction) {
   const column = [...heading.parentElement.children].indexOf(heading);
   const isNumber = heading.dataset.type === "number";
   const sign = direction === "ascending" ? 1 : -1;
-  const rows = [...table.tBodies[0].rows];
-  const keys = new Map(rows.map((row) => [row, sortKey(row.cells[column])]));
-  rows.sort((first, second) => {
-    const [a, b] = [keys.get(first), keys.get(second)];
+  const compare = (a, b) => {
     if (a === "" || b === "") return (a === "") - (b === "");
     return sign * (isNumber ? a - b : a.localeCompare(b, "en"));
+  };
+  const groups = [...table.tBodies].map((body) => {
+    const rows = [...body.rows].map((row) => ({ row, key: sortKey(row.cells[column]) }));
+    const [model, ...variants] = rows;
+    variants.sort((first, second) => compare(first.key, second.key));
+    body.append(model.row, ...variants.map((variant) => variant.row));
+    return { body, key: rows.map((row) => row.key).sort(compare)[0] };
   });
-  table.tBodies[0].append(...rows);
+  groups.sort((first, second) => compare(first.key, second.key));
+  table.append(...groups.map((group) => group.body));
   each(table, "th[aria-sort]", (th) => th.removeAttribute("aria-sort"));
   heading.setAttribute("aria-sort", direction);
 }
