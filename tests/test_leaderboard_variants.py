@@ -25,7 +25,11 @@ from tests.leaderboard_fixtures import capitals, module_cache, read_rows
 
 __all__ = ["capitals", "module_cache"]
 
-KINDS: tuple[KindName, ...] = ("mono", "cross", "multi")  # a score method has no setting with one target
+KINDS: tuple[KindName, ...] = (
+    "mono",
+    "cross",
+    "multi",
+)  # a score method has no setting with one target
 METHOD = "round-robin"
 FAILURES = [("de", number) for number in range(6)]
 
