@@ -48,7 +48,7 @@ def read_folder(
     >>> import beir_hybrid as bh
     >>> corpus, qrels = {"en:1": {"text": "Here."}}, {"en:q:1": {"en:1": 1}}
     >>> collection = bh.from_beir(corpus, {"en:q:1": "Where?"}, qrels, name="tiny")
-    >>> read_folder(write_folder(collection, Path(mkdtemp()) / "tiny"))
+    >>> read_folder(bh.write_folder(collection, Path(mkdtemp()) / "tiny"))
     Collection('tiny', 1 language, 1 query, 1 passage)
     """
     folder = Path(folder)
