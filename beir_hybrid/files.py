@@ -132,7 +132,8 @@ def check_writable(path: Path) -> None:
     """Raise `NotWritable` if no file can be made at `path`; leave no trace."""
     with explain_write_errors(path):
         try:
-            folder = next(folder for folder in path.absolute().parents if folder.exists())
+            path = path.absolute()
+            folder = next(folder for folder in (*path.parents, path) if folder.exists())
             tempfile.TemporaryDirectory(prefix=".", dir=folder).cleanup()
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(path)) from error

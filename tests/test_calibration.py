@@ -353,3 +353,14 @@ def test_command_line(
     assert f"--calibration {tmp_path / 'mean'}" in line
     with pytest.raises(BadOption, match="of a calibration that was given as an object"):
         bh.reproduce_commands(two)
+
+
+def test_a_folder_with_the_name_of_a_method(
+    collection: bh.Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without its record it is no calibration, and not the method."""
+    monkeypatch.chdir(tmp_path)
+    bh.calibrate(LanguageEncoder(), collection).save("mean-language")
+    Path("mean-language/calibration.json").unlink()
+    with pytest.raises(BadOption, match="mean-language holds no calibration"):
+        bh.evaluate(LanguageEncoder(), collection, measures=[AP], calibration="mean-language")

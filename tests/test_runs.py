@@ -273,3 +273,12 @@ def test_other_views_keep_our_ids(
     path = write_run(tmp_path / "run", COLLECTION_RUN, "t", view=view)
     assert path.read_text() == "en:q:1 Q0 de:1 1 2.0 t\nen:q:1 Q0 de:de:2 2 1.0 t\n"
     assert read_run(path, view=view) == COLLECTION_RUN
+
+
+def test_a_run_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "run.trec", {"q": {"a": 1.0}})
+    with pytest.raises(BadData, match="no float32"):
+        write_run(path, {"q": {"a": float("nan")}})
+    path.write_text(path.read_text().replace("1.0", "2.0"))
+    with pytest.raises(BadData, match="checksum"):
+        read_run(path)

@@ -233,7 +233,7 @@ def as_calibration(calibration: object) -> Calibration | CalibrationMethod | Non
             f"a calibration is one of bh.calibrate, its folder or a method such as mean-language, "
             f"not {calibration!r}"
         )
-    if "/" in calibration:
+    if "/" in calibration or (Path(calibration) / ARRAYS).exists():
         raise BadOption(f"{calibration} holds no calibration; beir-hybrid calibrate makes one")
     method = parse_method(calibration)
     return method if method.vectors else Calibration(method)

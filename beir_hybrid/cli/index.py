@@ -4,6 +4,7 @@ import runpy
 import sys
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
@@ -177,11 +178,22 @@ def pyserini(context: typer.Context) -> None:
 
     if module.partition(".")[0] != "pyserini":
         raise BadOption(f"{module!r} is no module of Pyserini's, such as pyserini.search.faiss")
+    _verify_indexes(arguments)
     start_java()
     if not _is_runnable(module):
         raise BadOption(f"Pyserini has no module {module!r} that can be run")
     sys.argv = [module, *arguments]
     runpy.run_module(module, run_name="__main__", alter_sys=True)
+
+
+def _verify_indexes(arguments: list[str]) -> None:
+    """Raise `BadData` if an index of ours that Pyserini is to open is damaged."""
+    from beir_hybrid.pyserini.manifest import MANIFEST, read_manifest, verify_index_files
+
+    for name, value in pairwise([*arguments, ""]):
+        folder = Path(name.partition("=")[2] if name.startswith("--index=") else value)
+        if name.split("=")[0] == "--index" and (folder / MANIFEST).is_file():
+            verify_index_files(folder, read_manifest(folder))
 
 
 def _is_runnable(module: str) -> bool:

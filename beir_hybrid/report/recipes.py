@@ -42,7 +42,9 @@ def _list_records(results: Results, folder: Path | None, local_files: bool) -> I
     if local_files and request is not None and request.model and not request.hub:
         yield Path(request.model).parent / _RECORD
     if folder is not None and len(folder.absolute().parents) > 2:  # noqa: PLR2004 - results/NAME/RUN
-        yield folder.absolute().parents[2] / "runs" / folder.name / _RECORD
+        record = folder.absolute().parents[2] / "runs" / folder.name / _RECORD
+        if not any(path.is_symlink() for path in (record.parent, record.parent.parent)):
+            yield record
 
 
 def _describe_training(path: Path) -> str:

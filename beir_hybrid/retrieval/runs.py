@@ -90,7 +90,7 @@ def write_run(
     if tag.split() != [tag]:
         raise BadOption(f"the tag {tag!r} must be one word")
     written_ids: set[str] = set()
-    name_checksum_file(path).unlink(missing_ok=True)
+    name_checksum_file(path)  # raises for a path without a name
     with atomic_file(path) as temporary, _open_for_writing(temporary, path.suffix) as file:
         for query_id, documents in run.items() if isinstance(run, Mapping) else run:
             if query_id in written_ids:
@@ -99,6 +99,9 @@ def write_run(
             pairs = list(documents.items() if isinstance(documents, Mapping) else documents)
             lines = _format_lines(query_id, pairs, prefixes, tag)
             file.write("".join(lines).encode())
+        # Only now: a run that cannot be written leaves the old one with its checksum.
+        file.close()
+        name_checksum_file(path).unlink(missing_ok=True)
     with atomic_file(name_checksum_file(path)) as temporary:
         temporary.write_text(f"{compute_checksum(path)}  {path.name}\n", "utf-8")
     return path
