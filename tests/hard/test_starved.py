@@ -107,6 +107,8 @@ def run(
         "PYTHONPATH": str(ROOT),
         "XDG_CACHE_HOME": str(folder / "cache"),
         "OMP_NUM_THREADS": "1",
+        # Python would leave half of a compiled module where files have to be small.
+        "PYTHONDONTWRITEBYTECODE": "1",
         "PATH": os.environ["PATH"],
     }
     return subprocess.run(
