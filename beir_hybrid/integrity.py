@@ -32,6 +32,8 @@ class FileRecord(TypedDict):
 
 def compute_checksum(path: Path) -> str:
     """Return the hexadecimal XXH3 of a file's bytes."""
+    if path.exists() and not path.is_file():  # a pipe would be read for ever
+        raise BadData(f"{path} is no file")
     factory: Any = xxhash.xxh3_128  # which `hashlib` takes, and its types do not know
     with path.open("rb") as file:
         return hashlib.file_digest(file, factory).hexdigest()

@@ -1,6 +1,7 @@
 """Runs survive the way to a TREC file and back."""
 
 import gzip
+import os
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 from beir_hybrid import CollectionWriter, View
 from beir_hybrid.collection import open_collection
 from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.integrity import compute_checksum
 from beir_hybrid.retrieval import TopPassages
 from beir_hybrid.retrieval.runs import (
     Run,
@@ -282,3 +284,14 @@ def test_a_run_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None
     path.write_text(path.read_text().replace("1.0", "2.0"))
     with pytest.raises(BadData, match="checksum"):
         read_run(path)
+
+
+def test_a_pipe_is_no_checksum_and_no_table(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "run.trec", {"q": {"a": 1.0}})
+    checksum = tmp_path / ".run.trec.xxh3"
+    checksum.unlink()
+    os.mkfifo(checksum)
+    with pytest.raises(BadData, match="xxh3 is no file; remove it"):
+        read_run(path)
+    with pytest.raises(BadData, match="xxh3 is no file"):
+        compute_checksum(checksum)

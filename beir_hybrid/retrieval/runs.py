@@ -120,6 +120,8 @@ def verify_run(path: Path) -> None:
     with explain_read_errors(checksum_file, "is no checksum"):
         if not checksum_file.exists():
             return
+        if not checksum_file.is_file():  # a pipe would be read for ever
+            raise BadData(f"{checksum_file} is no file; remove it")
         checksum = checksum_file.read_text("utf-8").partition(" ")[0]
     with explain_read_errors(path, "is no run"):
         if compute_checksum(path) != checksum:
