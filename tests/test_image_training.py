@@ -27,7 +27,7 @@ from beir_hybrid.pairs.joining import join_pairs
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs
 from beir_hybrid.pairs.reading import pairs_from_groups, read_pairs
 from beir_hybrid.pairs.row_codes import SampledRow
-from beir_hybrid.training.towers import freeze_tower, match_attention_layers
+from beir_hybrid.training.towers import freeze_part, match_attention_layers
 from tests.models import static_model, tiny_clip, tiny_siglip, transformer_model
 from tests.test_pairs import hash_text
 from tests.test_resume_training import simulate_kill
@@ -548,7 +548,7 @@ def test_a_frozen_vision_tower(
     }
     with pytest.raises(BadOption, match="freeze is 'vision'; none of the model's parameters"):
         bh.train(static_model(), texts, tmp_path / "no", **options)
-    with pytest.raises(BadOption, match="no tower to freeze 'visoin'; did you mean 'vision'"):
+    with pytest.raises(BadOption, match="no part to freeze 'visoin'; did you mean 'vision'"):
         bh.train(clip_folder, flag_pairs, tmp_path / "no", tuning={"freeze": "visoin"})
 
 
@@ -622,7 +622,7 @@ def test_towers_of_each_architecture(tmp_path: Path, clip_folder: Path, kind: st
     body: Any = model.transformers_model
     tower = [body.vision_model] + ([] if kind == "siglip" else [body.visual_projection])
     vision_weights = {id(weight) for part in tower for weight in part.parameters()}
-    with freeze_tower(model, "vision"):
+    with freeze_part(model, "vision"):
         frozen_weights = {id(weight) for weight in model.parameters() if not weight.requires_grad}
         assert frozen_weights == vision_weights
     assert all(weight.requires_grad for weight in model.parameters())

@@ -59,6 +59,50 @@ def flatten_weights(model: SentenceTransformer) -> np.ndarray:
     return torch.cat([tensor.flatten() for tensor in model.state_dict().values()]).numpy()
 
 
+def test_texts_are_cut_in_training_only(tmp_path: Path) -> None:
+    pairs = bh.pairs_from_groups(make_groups(12))
+    options: dict[str, Any] = {"strategy": "x-x-mono", "max_steps": 2, **SMALL}
+    start = transformer_model(tmp_path / "parts")
+    own_length = start.max_seq_length
+    start.save_pretrained(str(tmp_path / "start"))
+    model = train(tmp_path / "start", pairs, tmp_path / "cut", encoder={"max_length": 3}, **options)
+    saved_model = SentenceTransformer(str(tmp_path / "cut" / "model"), device="cpu")
+    assert own_length is not None
+    assert own_length > 3
+    assert model.max_seq_length == saved_model.max_seq_length == own_length
+    # The same weights as of a model that reads no more itself.
+    start.max_seq_length = 3
+    short_model = train(start, pairs, tmp_path / "short", **options)
+    np.testing.assert_array_equal(flatten_weights(model), flatten_weights(short_model))
+    whole_model = train(tmp_path / "start", pairs, tmp_path / "whole", **options)
+    assert not np.array_equal(flatten_weights(model), flatten_weights(whole_model))
+    # The length belongs to the record, so that another one is not taken for finished.
+    with pytest.raises(BadOption, match="another model: max_length"):
+        train(tmp_path / "start", pairs, tmp_path / "cut", encoder={"max_length": 4}, **options)
+
+
+def test_a_frozen_vocabulary(tmp_path: Path) -> None:
+    start = transformer_model(tmp_path / "parts")
+    before = {name: weight.clone() for name, weight in start.state_dict().items()}
+    model = train(
+        start,
+        bh.pairs_from_groups(make_groups(12)),
+        tmp_path / "out",
+        strategy="x-x-mono",
+        max_steps=2,
+        tuning={"freeze": "vocabulary"},
+        **SMALL,
+    )
+    unchanged = {
+        name for name, weight in model.state_dict().items() if torch.equal(weight, before[name])
+    }
+    assert [name for name in unchanged if "word_embeddings" in name]
+    # Positions and layers are trained, and the pooler is not used.
+    assert all(
+        "word_embeddings" in name or "pooler" in name or "key.bias" in name for name in unchanged
+    )
+
+
 @pytest.mark.filterwarnings("error:'pin_memory'")  # on a machine without a GPU
 def test_train_writes_model_record_and_batches(tmp_path: Path) -> None:
     start = save_model(tmp_path / "start")

@@ -176,7 +176,9 @@ class TuningOptions:
     freeze: Annotated[
         str | None,
         typer.Option(
-            help="vision: freeze the vision tower (the encoder of images).", metavar="TOWER"
+            help="A part that is not trained: vision, the encoder of images; or vocabulary, the "
+            "vectors of tokens.",
+            metavar="PART",
         ),
     ] = None
 

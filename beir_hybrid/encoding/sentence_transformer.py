@@ -278,10 +278,16 @@ def apply_options(model: "SentenceTransformer", options: EncoderOptions) -> None
 
 def set_max_length(model: "SentenceTransformer", length: int) -> None:
     """Set the tokens to which a model truncates texts; raise `BadOption` for too many."""
+    check_max_length(model, length)
+    model.max_seq_length = length
+
+
+def check_max_length(model: "SentenceTransformer", length: int) -> None:
+    """Raise `BadOption` if a model cannot truncate texts to a number of tokens."""
     n_positions = count_positions(model)
     if n_positions is not None and length > n_positions:
         raise BadOption(f"max_length is {length}; the model reads at most {n_positions} tokens")
     try:
-        model.max_seq_length = length
+        model.max_seq_length = model.max_seq_length  # no change: a model without a limit raises
     except AttributeError as error:
         raise BadOption(f"max_length: a {type(model[0]).__name__} has no limit to set") from error

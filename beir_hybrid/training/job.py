@@ -42,7 +42,7 @@ from beir_hybrid.training.record import (
     summarize_training,
     write_record,
 )
-from beir_hybrid.training.towers import freeze_tower, text_preprocessing
+from beir_hybrid.training.towers import cut_texts, freeze_part, text_preprocessing
 from beir_hybrid.training.zero_gradients import ZeroGradientFilter
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Tuning(TypedDict, total=False):
     lora
         Options of peft's ``LoraConfig``, and ``layers``: train adapters alone.
     freeze
-        The tower that is kept as it is: ``"vision"``.
+        The part that is kept as it is: ``"vision"`` or ``"vocabulary"``.
     """
 
     lora: Mapping[str, Any] | None
@@ -86,6 +86,7 @@ class TrainingJob:
     tuning: Tuning
     dev: DevSet | None
     criterion: Criterion | None  # of `dev`
+    max_length: int | None  # of texts in training; None: the model's own
 
     def train(self, arguments: Mapping[str, object]) -> None:
         """Train with arguments of the trainer, unless the folder has the finished training."""
@@ -96,7 +97,7 @@ class TrainingJob:
         recipe = Recipe(
             self.encoder, self.pairs, self.strategy, loss=self.loss, lora=self.tuning.get("lora"),
             freeze=self.tuning.get("freeze"), dev=dev, arguments=arguments,
-            processes=args.world_size,
+            processes=args.world_size, max_length=self.max_length,
         ).to_json()  # fmt: skip
         is_writer = args.process_index == 0  # one of several processes writes
         lock: AbstractContextManager[None] = (
@@ -117,7 +118,7 @@ class TrainingJob:
         model = self.encoder.model
         if (lora := self.tuning.get("lora")) is not None:
             add_lora(model, lora)
-        with freeze_tower(model, self.tuning.get("freeze")), text_preprocessing(model):
+        with freeze_part(model, self.tuning.get("freeze")), text_preprocessing(model):
             self._fit(args, recipe)
 
     def _fit(
@@ -143,7 +144,8 @@ class TrainingJob:
         if checkpoint is not None and is_final_checkpoint(checkpoint):
             _load_finished_training(trainer, audit, checkpoint)
         else:
-            trainer.train(resume_from_checkpoint=checkpoint)
+            with cut_texts(model, self.max_length):
+                trainer.train(resume_from_checkpoint=checkpoint)
         if not trainer.state.global_step:
             raise BadData("there was no step to train; is max_steps or the number of epochs 0?")
         record = {

@@ -58,6 +58,8 @@ class Recipe:
         Of the trainer, as passed to `bh.train`.
     processes
         How many train together.
+    max_length
+        Where texts are cut in training; None for the model's own length.
     """
 
     encoder: SentenceTransformerEncoder
@@ -69,6 +71,7 @@ class Recipe:
     dev: Mapping[str, Any] | None
     arguments: Mapping[str, Any]
     processes: int
+    max_length: int | None
 
     def to_json(self) -> dict[str, Any]:
         """Return the recipe in the form of ``training.json``."""
@@ -83,7 +86,7 @@ class Recipe:
         recipe = {
             "model": {
                 "weights": hash_weights(self.encoder.model),
-                "max_length": str(self.encoder.model.max_seq_length),
+                "max_length": str(self.max_length or self.encoder.model.max_seq_length),
                 "prompts": self.encoder.prompts,
             },
             "pairs": describe_pairs(self.pairs),

@@ -1,4 +1,4 @@
-"""The text and vision towers of a model in training: freeze one, find its attention layers."""
+"""Parts of a model in training: freeze a tower or the vocabulary, find attention layers."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -7,31 +7,33 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from beir_hybrid.encoding.model_inputs import reads_images, text_settings, wrap_texts
+from beir_hybrid.encoding.sentence_transformer import set_max_length
 from beir_hybrid.errors import BadOption, lookup
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-# Patterns of parameter names: the parts of CLIP, SigLIP, AltCLIP, VisionTextDualEncoder and similar
-# models as transformers names them.
-TOWER_PATTERNS = {
+# Patterns of parameter names as transformers has them: the vision towers of CLIP, SigLIP, AltCLIP,
+# VisionTextDualEncoder and similar models; the vectors of tokens of BERT, XLM-R, T5, Qwen, CLIP.
+PART_PATTERNS = {
     "vision": r"(?:^|\.)(?:vision_model|vision_tower|visual|visual_projection)\.",
+    "vocabulary": r"(?:^|\.)(?:word_embeddings|embed_tokens|token_embedding|shared|wte)\.weight$",
 }
 # Query and value projections of attention, which LoRA adapts by default.
 _ATTENTION_MODULES = {"q", "q_lin", "q_proj", "query", "v", "v_lin", "v_proj", "value"}
 
 
 @contextmanager
-def freeze_tower(model: "SentenceTransformer", tower: str | None) -> Iterator[None]:
-    """Keep the weights of a tower from being trained; raise `BadOption` if the model has none."""
+def freeze_part(model: "SentenceTransformer", part: str | None) -> Iterator[None]:
+    """Keep the weights of a part from being trained; raise `BadOption` if the model has none."""
     weights = []
-    if tower is not None:
-        pattern = lookup("tower to freeze", tower, TOWER_PATTERNS)
+    if part is not None:
+        pattern = lookup("part to freeze", part, PART_PATTERNS)
         weights = [weight for name, weight in model.named_parameters() if re.search(pattern, name)]
         if not weights:
             raise BadOption(
-                f"freeze is {tower!r}; none of the model's parameters are of such a tower: their "
-                f"names have none of {pattern}"
+                f"freeze is {part!r}; none of the model's parameters are of this part: no name "
+                f"matches {pattern}"
             )
     states = [weight.requires_grad for weight in weights]
     try:
@@ -102,6 +104,20 @@ def _find_attention(model: "SentenceTransformer") -> dict[int, list[str]]:
         *parents, attribute = name.split(".")
         numbers = [int(part) for part in parents if part.isdecimal()]
         is_attention = attribute in _ATTENTION_MODULES and isinstance(module, torch.nn.Linear)
-        if numbers and is_attention and not re.search(TOWER_PATTERNS["vision"], name):
+        if numbers and is_attention and not re.search(PART_PATTERNS["vision"], name):
             modules.setdefault(numbers[0], []).append(name)
     return modules
+
+
+@contextmanager
+def cut_texts(model: "SentenceTransformer", max_length: int | None) -> Iterator[None]:
+    """Cut texts at a number of tokens within a block, if there is one; then as before."""
+    if max_length is None:
+        yield
+        return
+    own_length = model.max_seq_length
+    set_max_length(model, max_length)
+    try:
+        yield
+    finally:
+        model.max_seq_length = own_length

@@ -11,7 +11,7 @@ from beir_hybrid.batches.strategies import Strategy, parse_strategy
 from beir_hybrid.checks import check_finite, check_seed
 from beir_hybrid.collection import Collection
 from beir_hybrid.encoding.options import EncoderOptions
-from beir_hybrid.encoding.sentence_transformer import SentenceTransformerEncoder, set_max_length
+from beir_hybrid.encoding.sentence_transformer import SentenceTransformerEncoder, check_max_length
 from beir_hybrid.errors import BadOption, lookup
 from beir_hybrid.pairs.joining import join_pairs
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs
@@ -19,7 +19,7 @@ from beir_hybrid.training.dev_set import DevSet
 from beir_hybrid.training.job import TrainingJob, Tuning
 from beir_hybrid.training.loss import HybridContrastiveLoss
 from beir_hybrid.training.record import MODEL
-from beir_hybrid.training.towers import TOWER_PATTERNS
+from beir_hybrid.training.towers import PART_PATTERNS
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -83,13 +83,16 @@ def train(
         patience.
     encoder
         Options of `SentenceTransformerEncoder`: ``max_length``, ``preset``, ``query_prompt``,
-        ``passage_prompt``, ``revision``, ``device``, ``trust_remote_code``.
+        ``passage_prompt``, ``revision``, ``device``, ``trust_remote_code``. Texts are cut at
+        ``max_length`` tokens in training, and in evaluations during training; the saved model
+        reads texts of its own length as before.
     tuning
         Which weights are trained; by default all. ``{"lora": {"r": 16}}``, with options of peft's
         ``LoraConfig``, trains adapters alone and merges them in the end; `output` also gets them
         alone, in ``adapter``. In ``lora``, ``"layers": [0, 1]`` adapts the attention of these
         layers of the text tower, ``"layers": "all"`` of all. ``{"freeze": "vision"}`` keeps the
-        vision tower as it is.
+        vision tower as it is, ``{"freeze": "vocabulary"}`` the vectors of tokens, which are most
+        of the weights of a small multilingual model.
     arguments
         Of ``SentenceTransformerTrainingArguments``, such as ``num_train_epochs``. The learning rate
         is 3e-5 and the weight decay 0.01 by default, as in the paper. A ``hub_token`` reaches no
@@ -118,13 +121,13 @@ def train(
     max_length = EncoderOptions.parse(options).max_length  # raises for impossible values
     options.pop("max_length", None)
     start = SentenceTransformerEncoder(model, **options)
-    # As an option of the encoder, it would copy a model that is passed loaded.
     if max_length is not None:
-        set_max_length(start.model, max_length)
+        check_max_length(start.model, max_length)
     criterion = None if dev is None else dev.make_criterion(has_translations=has_translations)
     job = TrainingJob(
-        start, pairs, parse_strategy(strategy), Path(output), loss_options, tuning, dev, criterion
-    )
+        start, pairs, parse_strategy(strategy), Path(output), loss_options, tuning, dev, criterion,
+        max_length,
+    )  # fmt: skip
     with _hide_token(DEFAULT_ARGUMENTS | arguments) as plain_arguments:
         job.train(plain_arguments)
     loading = {name: options[name] for name in ("device", "trust_remote_code") if name in options}
@@ -161,7 +164,7 @@ def _check_options(loss: Mapping[str, object], tuning: Mapping[str, object]) -> 
     for name in tuning:
         lookup("option of the tuning", name, Tuning.__annotations__)
     if (freeze := tuning.get("freeze")) is not None:
-        lookup("tower to freeze", str(freeze), TOWER_PATTERNS)
+        lookup("part to freeze", str(freeze), PART_PATTERNS)
 
 
 def _check_arguments(arguments: Mapping[str, object], *, has_dev: bool) -> None:
