@@ -513,6 +513,7 @@ def test_an_experiment_runs_continues_and_reports(
         dev_steps=2 if name.startswith("paper") else 0, arm="A",
         baseline=declared.labels[0], candidates=tuple(declared.labels[1:2]) if has_seeds else (),
         max_length=16 if declared.max_length else None, published={},
+        calibrations=("mean-language+local:k=2",) if has_seeds else (),
     )  # fmt: skip
     model = None
     if declared.encoder != "static":
@@ -540,6 +541,11 @@ def test_an_experiment_runs_continues_and_reports(
     assert json.loads((output / "cost" / f"{labels[0]}-1.json").read_text())["resumed"]
     saved = report.SavedExperiment.load(experiment, output)
     text = report.write_report(saved, "command").read_text("utf-8")
+    if has_seeds:
+        assert text.count("| as it is | mean-language+local:k=2 |") == 4 * len(collections)
+        assert text.count("| what training adds to calibration |") == len(collections)
+        assert text.count("### Intervals by article") == len(collections)
+        text = re.sub(r"### With calibrations.*?(?=\n## |\Z)", "", text, flags=re.DOTALL)
     assert text.count("| untrained | ") == len(collections)
     deviation = r" ±[\d.]+" if has_seeds else ""
     for label in labels:

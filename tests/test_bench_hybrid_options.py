@@ -11,13 +11,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ir_measures import AP
 
 import beir_hybrid as bh
 from beir_hybrid.collection.setting import Setting
 from beir_hybrid.errors import BadOption
 from beir_hybrid.results.results import Results
-from benchmarks.hybrid import claims, report, run, tables
-from benchmarks.hybrid.article_split import ArticleSplit, choose_part
+from benchmarks.hybrid import article_intervals, calibration_report, claims, report, run, tables
+from benchmarks.hybrid.article_split import (
+    ArticleSplit,
+    choose_part,
+    find_titles,
+    number_articles,
+)
 from benchmarks.hybrid.experiment import Experiment, Ranks, Variant, read_experiment
 from benchmarks.hybrid.material import Material
 from benchmarks.hybrid.processes import ProcessBatchSampler
@@ -180,6 +186,46 @@ def test_options_reach_the_trainings_and_candidates_the_report(model: str, tmp_p
         changed = replace(experiment, candidates=candidates)
         text = report.write_selection(report.SavedExperiment.load(changed, tmp_path))
         assert re.findall(r"The chosen variant is (\w+): ", text) == list(candidates)
+
+
+def test_tuning_length_and_calibrations_of_a_transformer(tmp_path: Path) -> None:
+    pytest.importorskip("accelerate", reason=TRAINER)
+    from sentence_transformers import SentenceTransformer
+
+    folder = tmp_path / "tiny"
+    transformer_model(tmp_path / "parts").save_pretrained(str(folder))
+    experiment = make_experiment(
+        Variant("whole", "x-y"),
+        Variant("frozen", "x-y", tuning={"freeze": "vocabulary"}, bf16=True),
+        encoder=str(folder), max_length=5, calibrations=("centre", "local:k=2"),
+    )  # fmt: skip
+    split, output = ArticleSplit.from_collection(build_many_articles()), tmp_path / "out"
+    run.run_experiment(experiment, output, split=split)
+    recipes = {label: read_recipe(output, label) for label in ("whole", "frozen")}
+    assert [recipes[label]["freeze"] for label in recipes] == [None, "vocabulary"]
+    assert [recipes[label]["arguments"]["bf16"] for label in recipes] == [False, True]
+    assert recipes["frozen"]["model"]["max_length"] == "5"
+    # It is evaluated at the model's own length.
+    frozen_model = SentenceTransformer(str(output / "runs" / "frozen-1" / "model"), device="cpu")
+    assert frozen_model.max_seq_length == 16
+    results = {
+        path.name: Results.load(path) for path in (output / "results" / "mlqa-r-dev").iterdir()
+    }
+    assert set(results) == {
+        f"{label}{method}-{seed}"
+        for label, seed in (("untrained", 0), ("whole", 1), ("frozen", 1))
+        for method in ("", "+centre", "+local:k=2")
+    }
+    # Scores alone change with local, and nothing of it in one language; vectors change with centre.
+    means = {name: result.summary()["mono"][AP].mean for name, result in results.items()}
+    assert means["whole+local:k=2-1"] == means["whole-1"]
+    assert results["whole+local:k=2-1"].kinds == ("mono", "cross", "multi")
+    model = str(output / "runs" / "whole-1" / "model")
+    collection = Material(experiment, split).load_collection("mlqa-r-dev", "sentence")
+    again = bh.evaluate(model, collection, measures="AP", settings="multi", calibration="centre")
+    assert (
+        results["whole+centre-1"].summary()["multi"][AP].mean == again.summary()["multi"][AP].mean
+    )
 
 
 def test_evaluation_in_bfloat16(tmp_path: Path) -> None:
@@ -434,3 +480,69 @@ def test_queries_are_rows_of_the_table_of_one_target() -> None:
     assert rows == [
         ("", "de", "en"), ("de", ".2000", ".3000"), ("en", ".4000", ".6000"),
     ]  # fmt: skip
+
+
+def test_what_training_adds_to_a_calibration() -> None:
+    queries = np.arange(4) / 100
+    plain = {"untrained": make_results("untrained", {0: queries + 0.1})}
+    plain["hybrid"] = make_results("hybrid", {1: queries + 0.2, 2: queries + 0.4})
+    calibrated = {
+        "untrained": make_results("untrained+centre", {0: queries + 0.15}),
+        "hybrid": make_results("hybrid+centre", {1: queries + 0.3, 2: queries + 0.6}),
+    }
+    results = {"": plain, "centre": calibrated}
+    gains = {
+        question: columns[0].difference
+        for question, columns in calibration_report.compare_gains(results, "hybrid", "centre")
+    }
+    assert gains == pytest.approx(
+        {
+            "what training gives": 0.2,  # .3 on average over seeds, less .1
+            "what calibration gives": 0.05,
+            "calibration less training": -0.15,
+            "what training adds to calibration": 0.3,  # .45 less .15
+            "what calibration adds to training": 0.15,
+        }
+    )
+    [first, *_] = calibration_report.compare_gains(results, "hybrid", "centre")
+    # Over seeds: .1 and .3 more than the untrained model, whose values are the same for each seed.
+    assert first[1][0].seed_low == pytest.approx(0.2 - 12.706 * 0.1, abs=1e-3)
+    assert not list(calibration_report.compare_gains({"": plain}, "hybrid", "centre"))
+
+
+def test_a_calibration_is_chosen_with_the_baseline_on_dev_articles() -> None:
+    by_method = {
+        method: {"hybrid": make_results(f"hybrid+{method}", {1: np.full(4, value)})}
+        for method, value in (("", 0.9), ("centre", 0.2), ("local:k=3", 0.3))
+    }
+    assert calibration_report.choose_method(by_method, "hybrid") == "local:k=3"
+    assert calibration_report.choose_method({"": by_method[""]}, "hybrid") == ""
+
+
+def test_intervals_by_article_resample_all_queries_of_one() -> None:
+    # Four queries of two articles, whose queries have the same value: no resample is between.
+    results = {
+        label: make_results(label, {1: np.array([low, low, high, high])})
+        for label, low, high in (("hybrid", 0.2, 0.4), ("x-y", 0.1, 0.2))
+    }
+    text = article_intervals.write_article_intervals(results, "hybrid", np.array([0, 0, 1, 1]))
+    assert "2 articles are resampled" in text
+    # Averages of two articles out of two: .2, .3 or .4; differences of -.1, -.15 or -.2.
+    assert re.search(r"^\| hybrid \| \[\.2000, \.4000\] \|", text, re.MULTILINE)
+    assert re.search(
+        r"^\| x-y \| \[\.1000, \.2000\]; -\.1500 \[-\.2000, -\.1000\] \|", text, re.MULTILINE
+    )
+
+
+def test_articles_of_groups_are_in_the_order_of_ids() -> None:
+    collection = build_many_articles()
+    numbers = number_articles(collection)
+    titles = find_titles(collection)
+    groups = sorted(titles)
+    assert len(numbers) == len(groups)
+    for i, one in enumerate(groups):
+        for j, other in enumerate(groups):
+            if set(titles[one]) & set(titles[other]):
+                assert numbers[i] == numbers[j]
+    split = ArticleSplit.from_collection(collection)
+    assert len(set(numbers.tolist())) == len(split.names)

@@ -11,6 +11,8 @@ from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from beir_hybrid.errors import BadData, lookup
 
 if TYPE_CHECKING:
@@ -79,7 +81,7 @@ class ArticleSplit:
     @classmethod
     def from_collection(cls, collection: "Collection") -> "ArticleSplit":
         """Split a collection that has titles, and check that the parts share nothing."""
-        titles_by_group = _find_titles(collection)
+        titles_by_group = find_titles(collection)
         split = cls(collection, connect_titles(titles_by_group), titles_by_group)
         split.check()
         return split
@@ -165,6 +167,15 @@ class ArticleSplit:
         return [(row["text"], row["lang"]) for row in rows]
 
 
+def number_articles(collection: "Collection") -> np.ndarray:
+    """Return the number of each group's article, groups of queries in the order of their ids."""
+    titles = find_titles(collection)
+    names = connect_titles(titles)
+    articles = [names[titles[group][0]] for group in sorted(titles)]
+    numbers = {name: number for number, name in enumerate(sorted(set(articles)))}
+    return np.array([numbers[article] for article in articles])
+
+
 def load_mlqa_r(passage_text: str = "sentence") -> ArticleSplit:
     """Return MLQA-R, split by article."""
     import beir_hybrid as bh
@@ -201,7 +212,7 @@ def _read_judgements(collection: "Collection") -> list[dict[str, Any]]:
     return [row | {"group": groups[row["query_id"]]} for row in view.qrels.to_pylist()]
 
 
-def _find_titles(collection: "Collection") -> dict[str, list[Title]]:
+def find_titles(collection: "Collection") -> dict[str, list[Title]]:
     """Return the titles of the passages that answer each group of queries."""
     table = collection.passages
     columns = (table[name].to_pylist() for name in ("id", "lang", "title"))

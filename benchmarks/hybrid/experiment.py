@@ -6,6 +6,7 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from beir_hybrid.calibration.methods import parse_method
 from beir_hybrid.errors import BadData, lookup
 
 if TYPE_CHECKING:
@@ -65,6 +66,10 @@ class Variant:
         A stage before; the steps of both stages add up to the experiment's.
     ranks
         Train with batches of several processes instead of `bh.train`'s.
+    tuning
+        Which weights are trained, as `bh.train` takes it; the experiment's if empty.
+    bf16
+        Whether products are computed in bfloat16; as in the experiment if None.
     steps, learning_rate
         The experiment's if 0.
     """
@@ -76,6 +81,8 @@ class Variant:
     passage_text: str = "sentence"
     first: Stage | None = None
     ranks: Ranks | None = None
+    tuning: Mapping[str, Any] = field(default_factory=dict)
+    bf16: bool | None = None
     steps: int = 0
     learning_rate: float = 0.0
 
@@ -113,6 +120,11 @@ class Experiment:
         Evaluate on ``mlqa-r-dev`` every so many steps, for learning curves; never if 0.
     bf16
         Whether products are computed in bfloat16, in training and evaluation; weights are not.
+    tuning
+        Which weights are trained, as `bh.train` takes it.
+    calibrations
+        Methods of `bh.calibrate`: each model is evaluated as it is and with each of them, fitted to
+        the evaluated collection.
     published
         Labels, and the rows of ``beir_hybrid/report/published.toml`` to show beside them.
     candidates
@@ -136,18 +148,25 @@ class Experiment:
     collections: tuple[str, ...]
     variants: tuple[Variant, ...]
     baseline: str = "hybrid"
-    max_length: int | None = None
+    max_length: int | None = None  # in training
     preset: str | None = None
     weight_decay: float = 0.01
     loss: Mapping[str, Any] = field(default_factory=dict)
     dev_steps: int = 0
     bf16: bool = False
+    tuning: Mapping[str, Any] = field(default_factory=dict)
+    calibrations: tuple[str, ...] = ()
     published: Mapping[str, str] = field(default_factory=dict)
     candidates: tuple[str, ...] = ()
     disclosure: str = ""
     expected_order: Mapping[str, Mapping[str, Sequence[Sequence[str]]]] = field(
         default_factory=dict
     )
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The calibrations that each model is evaluated with; the empty one is none."""
+        return ("", *self.calibrations)
 
     @property
     def labels(self) -> list[str]:
@@ -178,6 +197,8 @@ def _check_labels(experiment: Experiment, place: str) -> None:
     lookup(f"baseline in {place}", experiment.baseline, labels)
     for label in [*experiment.published, *experiment.candidates, *_list_expected(experiment)]:
         lookup(f"label in {place}", label, labels)
+    for method in experiment.calibrations:
+        parse_method(method)
     for name, values in (
         ("label", experiment.labels),
         ("seed", experiment.seeds),
@@ -239,3 +260,12 @@ def _parse_value(key: str, value: object, place: str) -> object:
     if key == "ranks":
         return _build(Ranks, value, place)
     return tuple(value) if isinstance(value, list) else value
+
+
+def join_method(label: str, method: str) -> str:
+    """Return the label of a variant with a calibration.
+
+    >>> join_method("hybrid", "local:k=3"), join_method("hybrid", "")
+    ('hybrid+local:k=3', 'hybrid')
+    """
+    return f"{label}+{method}" if method else label

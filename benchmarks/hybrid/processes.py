@@ -15,6 +15,7 @@ import numpy as np
 import beir_hybrid as bh
 from beir_hybrid.errors import BadOption
 from beir_hybrid.files import atomic_folder
+from beir_hybrid.training.towers import cut_texts
 from benchmarks.hybrid.experiment import Ranks
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def train_with_processes(
     ranks: Ranks,
     loss: dict[str, Any],
     encoder: Mapping[str, Any],
+    tuning: Mapping[str, Any],
     **arguments: Any,
 ) -> "SentenceTransformer":
     """Train with sentence-transformers' trainer, save to ``folder/model`` and return the model.
@@ -71,6 +73,8 @@ def train_with_processes(
     ----------
     encoder
         As `bh.train` takes it: ``max_length``, and no preset.
+    tuning
+        Must be empty: all weights are trained.
     arguments
         Of the trainer; the batch size is that of all processes.
     """
@@ -80,14 +84,13 @@ def train_with_processes(
         SentenceTransformerTrainingArguments,
     )
 
-    if encoder.get("preset"):
-        raise BadOption(f"preset is {encoder['preset']!r}; training with ranks takes none")
+    for name, value in (("preset", encoder.get("preset")), ("tuning", tuning)):
+        if value:
+            raise BadOption(f"{name} is {value!r}; training with ranks takes none")
     model_folder = folder / "model"
     if model_folder.is_dir():
         return SentenceTransformer(str(model_folder), device="cpu")
     model = SentenceTransformer(start_model, device="cpu")
-    if max_length := encoder.get("max_length"):
-        model.max_seq_length = max_length
     training_arguments = SentenceTransformerTrainingArguments(
         str(folder / "checkpoints"),
         batch_sampler=partial(ProcessBatchSampler, strategy=strategy, ranks=ranks),
@@ -98,7 +101,8 @@ def train_with_processes(
     trainer = SentenceTransformerTrainer(
         model, training_arguments, train_dataset=pairs, loss=objective
     )
-    trainer.train()
+    with cut_texts(model, encoder.get("max_length")):
+        trainer.train()
     with atomic_folder(model_folder) as temporary:
         model.save_pretrained(str(temporary))
     return model

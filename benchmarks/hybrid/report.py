@@ -11,10 +11,18 @@ from itertools import pairwise, product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from beir_hybrid.errors import BadData
 from beir_hybrid.files import atomic_file
+from benchmarks.hybrid.article_intervals import write_article_intervals
+from benchmarks.hybrid.calibration_report import (
+    choose_method,
+    write_calibrations,
+    write_gains,
+)
 from benchmarks.hybrid.claims import NOT_TESTABLE, RULE, describe_difference, judge_claims
-from benchmarks.hybrid.experiment import ARMS, Experiment
+from benchmarks.hybrid.experiment import ARMS, Experiment, join_method
 from benchmarks.hybrid.figures import plot_alpha, plot_variants, save_figure
 from benchmarks.hybrid.run import NOTES, UNTRAINED
 from benchmarks.hybrid.selection import SELECTION_RULE, choose_candidate, decide_replacement
@@ -74,6 +82,27 @@ class SavedExperiment:
             for name, row in variants.items()
         }
 
+    @cached_property
+    def dev_calibrations(self) -> dict[str, dict[str, VariantResults]]:
+        """The variants on the dev articles, by calibration and label."""
+        return self.load_calibrated(DEV) if DEV in self.experiment.collections else {}
+
+    def load_calibrated(self, name: str) -> dict[str, dict[str, VariantResults]]:
+        """Return the variants that have results on a collection, by calibration and label."""
+        experiment = self.experiment
+        rows = {UNTRAINED: (0,), **dict.fromkeys(experiment.labels, experiment.seeds)}
+        variants = {
+            method: {
+                label: VariantResults.load(self.output, name, join_method(label, method), seeds)
+                for label, seeds in rows.items()
+            }
+            for method in experiment.methods
+        }
+        return {
+            method: {label: variant for label, variant in row.items() if variant.seeds}
+            for method, row in variants.items()
+        }
+
     def find_runs(self, label: str) -> VariantRuns:
         """Return where the runs of a variant are."""
         return VariantRuns(self.output, label, self.experiment.seeds)
@@ -96,6 +125,12 @@ def write_report(saved: SavedExperiment, command: str) -> Path:
             parts.append(write_tests(results, experiment.baseline))
             parts.append(write_one_target(results[experiment.baseline]))
         parts += [write_language_groups(results), *_plot_collection(saved, name)]
+        if experiment.calibrations:
+            parts += _write_calibrated(saved, name)
+        if (
+            articles := saved.notes.get("articles", {}).get(name)
+        ) and experiment.baseline in results:
+            parts.append(write_article_intervals(results, experiment.baseline, np.array(articles)))
     parts += [write_order(saved), write_selection(saved), _write_claims(saved)]
     runs = [saved.find_runs(label) for label in experiment.labels]
     parts += [write_batch_table(runs), write_learning_curves(runs), write_costs(runs)]
@@ -103,6 +138,13 @@ def write_report(saved: SavedExperiment, command: str) -> Path:
     with atomic_file(path) as temporary:
         temporary.write_text("\n".join(part for part in parts if part), "utf-8")
     return path
+
+
+def _write_calibrated(saved: SavedExperiment, name: str) -> list[str]:
+    """Return the sections about calibrations on a collection."""
+    baseline, results = saved.experiment.baseline, saved.load_calibrated(name)
+    method = choose_method(saved.dev_calibrations, baseline)
+    return [write_calibrations(results), write_gains(results, baseline, method) if method else ""]
 
 
 def write_introduction(saved: SavedExperiment, command: str) -> str:

