@@ -10,8 +10,8 @@ import pytest
 
 from beir_hybrid import Collection, CollectionWriter, read_folder, write_folder
 from beir_hybrid.collection import Origin, open_collection
-from beir_hybrid.collection.collection import TitlePolicy
 from beir_hybrid.collection.store import describe_collection
+from beir_hybrid.collection.tables import TitlePolicy
 from beir_hybrid.collection.view import BeirTriple
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.integrity import write_sealed_json

@@ -4,7 +4,6 @@ import ast
 import resource
 import subprocess
 import sys
-from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from importlib import import_module
 from pathlib import Path
@@ -61,14 +60,14 @@ def list_modules() -> dict[str, Path]:
 MODULES = list_modules()
 
 
-def list_imports(source: str, *, for_types: bool = True) -> set[str]:
+def list_imports(source: str) -> set[str]:
     """Return the modules of the package that a source imports, wherever the imports stand.
 
     `from package import name` imports the module `package.name` if there is one, else `package`.
-    Imports that only type checkers see count if `for_types`.
+    Imports that only type checkers see count, too.
     """
     imports = set()
-    for node in walk(ast.parse(source), for_types=for_types):
+    for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             imports |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -76,15 +75,6 @@ def list_imports(source: str, *, for_types: bool = True) -> set[str]:
             names = [f"{node.module}.{alias.name}" for alias in node.names]
             imports |= {name if name in MODULES else f"{node.module}" for name in names}
     return imports & MODULES.keys()
-
-
-def walk(tree: ast.AST, *, for_types: bool) -> Iterator[ast.AST]:
-    """Yield the nodes of a tree, without ``if TYPE_CHECKING`` unless `for_types`."""
-    for node in ast.iter_child_nodes(tree):
-        is_for_types = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-        if for_types or not is_for_types:
-            yield node
-            yield from walk(node, for_types=for_types)
 
 
 def find_room(module: str) -> str:
@@ -101,12 +91,15 @@ def f():
     from beir_hybrid import load
     from beir_hybrid.cli import datasets
     import beir_hybrid.sources.spec
+if TYPE_CHECKING:
+    from beir_hybrid.text import plural
 """
     assert list_imports(source) == {
         "beir_hybrid",
         "beir_hybrid.errors",
         "beir_hybrid.cli.datasets",
         "beir_hybrid.sources.spec",
+        "beir_hybrid.text",
     }
 
 
@@ -134,10 +127,7 @@ def test_only_the_command_line_imports_extras() -> None:
 
 
 def test_no_imports_go_in_a_circle() -> None:
-    graph = {
-        module: list_imports(path.read_text(), for_types=False) - {module}
-        for module, path in MODULES.items()
-    }
+    graph = {module: list_imports(path.read_text()) - {module} for module, path in MODULES.items()}
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:

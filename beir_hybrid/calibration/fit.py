@@ -12,6 +12,7 @@ from beir_hybrid.calibration.methods import CalibrationMethod, parse_method
 from beir_hybrid.calibration.statistics import LanguageVectors
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import join_titles
+from beir_hybrid.collection.tables import CollectionTables
 from beir_hybrid.encoding import Embeddings, Encoder, as_encoder, encode
 from beir_hybrid.encoding.encoder import Role
 from beir_hybrid.errors import BadData, BadOption
@@ -164,7 +165,9 @@ def _encode_passages(encoder: Encoder, data: Collection, folder: Path | None) ->
     return LanguageVectors(vectors, ranges, number_translations(table["id"]))
 
 
-def encode_queries(encoder: Encoder, data: Collection, folder: Path | None) -> LanguageVectors:
+def encode_queries(
+    encoder: Encoder, data: CollectionTables, folder: Path | None
+) -> LanguageVectors:
     """Encode the queries of a collection that are texts."""
     ranges = {lang: data.find_query_rows(lang) for lang in data.languages}
     n_queries = max((rows.stop for rows in ranges.values()), default=0)

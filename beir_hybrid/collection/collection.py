@@ -1,35 +1,23 @@
 """Collections: queries, passages and judgements in several languages."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Any, Literal
 
-import pyarrow as pa
-
-from beir_hybrid.collection.arrays import (
-    to_numpy,
-)
+from beir_hybrid.collection.arrays import to_numpy
 from beir_hybrid.collection.judgements import Judgements
-from beir_hybrid.collection.origin import Origin
 from beir_hybrid.collection.setting import (
     ALL,
     IMAGE,
     MIXED,
     KindName,
     Setting,
-    language_sort_key,
     parse_kinds,
 )
+from beir_hybrid.collection.tables import CollectionTables
 from beir_hybrid.collection.view import View
-from beir_hybrid.languages import as_list, choose_languages
 from beir_hybrid.text import plural
 
-TitlePolicy = Literal["title+text", "text"]
 
-
-# Compared by identity: tables can be millions of rows long, and arrays have no truth value.
-@dataclass(frozen=True, eq=False)
-class Collection:
+class Collection(CollectionTables):
     """Queries, passages and judgements in several languages, each text stored once.
 
     Rows are Arrow tables, memory-mapped when they come from disk. They lie language by language
@@ -74,22 +62,6 @@ class Collection:
     ['de-de', 'en-en', 'de-en', 'en-de', 'de-all', 'en-all']
     """
 
-    name: str
-    languages: tuple[str, ...]
-    queries: pa.Table
-    passages: pa.Table
-    judgements: pa.Table
-    query_counts: dict[str, int]
-    passage_counts: dict[str, int]
-    licence: str = ""
-    citation: str = ""
-    provenance: tuple[Origin, ...] = ()
-    options: dict[str, Any] = field(default_factory=dict)
-    title_policy: TitlePolicy = "title+text"
-    original_ids: bool = False
-    caveat: str = ""
-    dataset: dict[str, Any] = field(default_factory=dict)
-
     def __repr__(self) -> str:
         """Return the name and the numbers of languages, images, queries and passages."""
         counts = {"languages": len(self.languages)}
@@ -99,39 +71,11 @@ class Collection:
         phrases = [plural(count, things) for things, count in counts.items()]
         return f"Collection({self.name!r}, {', '.join(phrases)})"
 
-    @property
-    def has_images(self) -> bool:
-        """Whether there are images."""
-        return IMAGE in self.query_counts or IMAGE in self.passage_counts
-
-    @property
-    def codes(self) -> tuple[str, ...]:
-        """The languages in the order of rows, and `IMAGE` last where there are images."""
-        return (*self.languages, *[IMAGE] * self.has_images)
-
-    def find_query_rows(self, code: str) -> range:
-        """Return the row numbers of the queries in a language, or of those that are images."""
-        return _find_range(self.query_counts, *self._parse_codes([code]))
-
-    def find_passage_rows(self, code: str) -> range:
-        """Return the row numbers of the passages in a language, or of those that are images."""
-        return _find_range(self.passage_counts, *self._parse_codes([code]))
-
-    @property
-    def query_ranges(self) -> dict[str, range]:
-        """The row numbers of the queries by language, in the order of `codes`."""
-        return {code: self.find_query_rows(code) for code in self.codes}
-
-    @property
-    def passage_ranges(self) -> dict[str, range]:
-        """The row numbers of the passages by language, in the order of `codes`."""
-        return {code: self.find_passage_rows(code) for code in self.codes}
-
     def view(
         self,
         query_languages: str | Iterable[str] | None = None,
         passage_languages: str | Iterable[str] | None = None,
-    ) -> "View":
+    ) -> View:
         """Return one evaluation setting: some languages' queries against some languages' passages.
 
         ``view("en", "en")`` is monolingual, ``view("en", "de")`` cross-lingual and ``view("en")``
@@ -140,9 +84,9 @@ class Collection:
         English captions, ``view("image")`` captions of all languages for images, and
         ``view("en", collection.codes)`` captions and images together.
         """
-        return View(self, self._parse_codes(query_languages), self._parse_codes(passage_languages))
+        return View(self, self.parse_codes(query_languages), self.parse_codes(passage_languages))
 
-    def view_setting(self, setting: Setting) -> "View":
+    def view_setting(self, setting: Setting) -> View:
         """Return the queries, passages and judgements of a setting."""
         sides = {ALL: self.languages, MIXED: self.codes}
         queries, passages = (
@@ -182,23 +126,3 @@ class Collection:
             query_ids=self.queries["id"],
             passage_ids=self.passages["id"],
         )
-
-    def _parse_codes(self, tags: str | Iterable[str] | None) -> tuple[str, ...]:
-        """Return the codes that language tags name, `IMAGE` last; all languages for None."""
-        if tags is None:
-            return self.languages
-        names = as_list(tags)
-        has_image = self.has_images and IMAGE in names
-        language_tags = [name for name in names if not (has_image and name == IMAGE)]
-        languages: tuple[str, ...] = ()
-        if language_tags or not has_image:
-            kind = f"language of {self.name}"
-            languages = choose_languages(kind, language_tags, self.languages)
-        return (*languages, *[IMAGE] * has_image)
-
-
-def _find_range(counts: dict[str, int], code: str) -> range:
-    """Return a language's rows; they lie in the order of codes, also where a language has none."""
-    position = language_sort_key(code)
-    start = sum(count for lang, count in counts.items() if language_sort_key(lang) < position)
-    return range(start, start + counts.get(code, 0))

@@ -8,7 +8,7 @@ from typing import Any, TypedDict
 
 import pyarrow as pa
 
-from beir_hybrid.collection.collection import Collection, TitlePolicy
+from beir_hybrid.collection.collection import Collection
 from beir_hybrid.collection.origin import Origin
 from beir_hybrid.collection.setting import IMAGE
 from beir_hybrid.collection.shards import (
@@ -17,6 +17,7 @@ from beir_hybrid.collection.shards import (
     QUERY_SCHEMA,
     read_shards,
 )
+from beir_hybrid.collection.tables import CollectionTables, TitlePolicy
 from beir_hybrid.errors import BadData
 from beir_hybrid.integrity import (
     FileRecord,
@@ -75,7 +76,7 @@ class _Manifest(TypedDict):
     warnings: list[str]
 
 
-def describe_collection(collection: Collection) -> dict[str, Any]:
+def describe_collection(collection: CollectionTables) -> dict[str, Any]:
     """Return the attributes of a collection beside its rows, for JSON."""
     description = {name: getattr(collection, name) for name in _FIELDS}
     return description | {"provenance": [asdict(origin) for origin in collection.provenance]}

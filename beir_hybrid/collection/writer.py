@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beir_hybrid.collection.collection import TitlePolicy
 from beir_hybrid.collection.origin import Origin
 from beir_hybrid.collection.setting import IMAGE, language_sort_key
 from beir_hybrid.collection.shards import (
@@ -27,6 +26,7 @@ from beir_hybrid.collection.shards import (
     read_shards,
 )
 from beir_hybrid.collection.store import JUDGEMENTS, Shard, write_manifest
+from beir_hybrid.collection.tables import TitlePolicy
 from beir_hybrid.errors import BadData
 from beir_hybrid.languages import normalise
 

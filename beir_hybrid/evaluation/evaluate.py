@@ -134,7 +134,7 @@ def evaluate(
         calibration=compute.calibration_name,
     )  # fmt: skip
     timing = _describe_timing(request, stopwatch, compute, cluster, vectors, reranker)
-    return Results(table, tuple(plan.measures), provenance, timing, pools=pools)
+    return Results(table, tuple(plan.measures), provenance, pools, timing=timing)
 
 
 def _suggest_text_settings(judgements: Judgements, plan: EvaluationPlan) -> str:

@@ -92,7 +92,7 @@ def evaluate_runs(
     )
     table = build_table(collection, parts, measure_list)
     pools = count_pool_languages(collection, (part.rankings for part in parts))
-    return Results(table, tuple(measure_list), provenance, build_timing(request), pools=pools)
+    return Results(table, tuple(measure_list), provenance, pools, timing=build_timing(request))
 
 
 def _evaluate_setting_runs(

@@ -137,7 +137,7 @@ def bm25(
     table = build_table(collection, parts, measure_list)
     pools = count_pool_languages(collection, (part.rankings for part in parts))
     timing = build_timing(request, stopwatch.seconds)
-    return Results(table, tuple(measure_list), provenance, timing, pools=pools)
+    return Results(table, tuple(measure_list), provenance, pools, timing=timing)
 
 
 def _check_plan(kinds: Sequence[KindName], measures: Sequence[Measure], depth: int) -> None:

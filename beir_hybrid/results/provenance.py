@@ -10,6 +10,7 @@ from beir_hybrid._version import __version__
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.origin import Origin
 from beir_hybrid.collection.setting import IMAGE
+from beir_hybrid.collection.tables import CollectionTables
 from beir_hybrid.records import ALL_OTHER_KEYS, json_key
 from beir_hybrid.results.machine import Machine, describe_machine, list_versions
 from beir_hybrid.results.request import Request
@@ -261,7 +262,7 @@ def build_timing(
     )
 
 
-def describe_collection(collection: Collection) -> CollectionProvenance:
+def describe_collection(collection: CollectionTables) -> CollectionProvenance:
     """Return the provenance of a collection."""
     counts = collection.passage_counts, collection.query_counts
     return CollectionProvenance(

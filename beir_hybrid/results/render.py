@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING
 from beir_hybrid.collection.setting import SETTING_KINDS, KindName
 from beir_hybrid.measures.base import BiasMeasure
 from beir_hybrid.results.estimate import Estimate
+from beir_hybrid.results.measurements import Measurements
 from beir_hybrid.results.pool_languages import TOP
 from beir_hybrid.results.provenance import RunsProvenance
 from beir_hybrid.text import escape_unprintable, plural
 
 if TYPE_CHECKING:
     from rich.console import Group
-
-    from beir_hybrid.results.results import Results
 
 
 _MOST_LANGUAGES = 12  # side by side in a terminal of 80 columns
@@ -63,7 +62,7 @@ def format_bounds(low: float, high: float) -> str:
 
 
 def build_cells(
-    results: "Results", show: Callable[[Estimate], str], *, images: bool | None = None
+    results: Measurements, show: Callable[[Estimate], str], *, images: bool | None = None
 ) -> tuple[list[str], list[list[str]]]:
     """Return the headings and rows of a table: measures by kinds of settings.
 
@@ -116,7 +115,7 @@ def _format_half_width(estimate: Estimate) -> str:
     return f"{format_value(estimate.mean)} ±{format_value(half_width)}"
 
 
-def list_notes(results: "Results") -> list[str]:
+def list_notes(results: Measurements) -> list[str]:
     """List notes that belong to the figures, such as a caveat or truncated texts."""
     notes = []
     if caveat := results.provenance.collection.caveat:
@@ -155,7 +154,7 @@ def _list_run_notes(runs: RunsProvenance) -> list[str]:
     return notes
 
 
-def _list_missing_values(results: "Results") -> list[str]:
+def _list_missing_values(results: Measurements) -> list[str]:
     """Return notes on measures that have no value, each with the reason."""
     summary = results.summary()
     empty = [m for m in results.measures if not any(m in row for row in summary.values())]
@@ -187,7 +186,7 @@ def _sort_kinds(kinds: Collection[str]) -> list[str]:
     return sorted(kinds, key=order.index)
 
 
-def describe_results(results: "Results") -> str:
+def describe_results(results: Measurements) -> str:
     """Return the line above the table: model, collection and its size."""
     collection = results.provenance.collection
     counts = {
@@ -201,7 +200,7 @@ def describe_results(results: "Results") -> str:
     return escape_unprintable(f"{results.model} on {results.collection}: {sizes}")
 
 
-def render_terminal(results: "Results") -> "Group":
+def render_terminal(results: Measurements) -> "Group":
     """Return a table for rich's console; cells that are too wide are folded, never cut."""
     from rich.console import Group
     from rich.table import Table
@@ -226,7 +225,7 @@ def render_terminal(results: "Results") -> "Group":
     return Group(Text(describe_results(results)), *tables, Text(note, style="dim italic"))
 
 
-def render_pools(results: "Results") -> "Group":
+def render_pools(results: Measurements) -> "Group":
     """Return tables of the languages of the first passages in pools, for rich's console.
 
     A cell has two lines: the share of a language, and how many times its share of the relevant
@@ -256,7 +255,7 @@ def render_pools(results: "Results") -> "Group":
     return Group(*parts)
 
 
-def render_html(results: "Results") -> str:
+def render_html(results: Measurements) -> str:
     """Return a table for a notebook."""
     headings, rows = build_cells(results, _format_interval)
     head = "".join(f"<th>{escape(heading)}</th>" for heading in headings)

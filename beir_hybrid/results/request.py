@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from beir_hybrid.collection import Collection
+from beir_hybrid.collection.tables import CollectionTables
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def describe_request(
     )
 
 
-def describe_dataset(collection: Collection) -> DatasetRequest | None:
+def describe_dataset(collection: CollectionTables) -> DatasetRequest | None:
     """Return the dataset behind a collection, or None if the collection was made otherwise."""
     if not collection.dataset:
         return None

@@ -2,15 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from beir_hybrid.errors import BadData
+from beir_hybrid.results.measurements import Measurements
 from beir_hybrid.results.values import average
-
-if TYPE_CHECKING:
-    from beir_hybrid.results.results import Results
 
 _RELATIVE, _ABSOLUTE = 1e-9, 1e-12  # tolerances of sums: machines add numbers up in several orders
 
@@ -22,7 +19,9 @@ class StoredSetting:
     values: Mapping[str, float]
 
 
-def check_stored_numbers(results: "Results", settings: Sequence[StoredSetting], place: str) -> None:
+def check_stored_numbers(
+    results: Measurements, settings: Sequence[StoredSetting], place: str
+) -> None:
     """Raise `BadData` where averages of kinds or settings are not those of the table of values."""
     for kind, row in results.summary().items():
         for measure, estimate in row.items():

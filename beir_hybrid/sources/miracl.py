@@ -17,9 +17,9 @@ from pyarrow import json as pa_json
 
 from beir_hybrid.collection import Collection, CollectionWriter, Origin
 from beir_hybrid.collection.cache import load_or_build
-from beir_hybrid.collection.collection import TitlePolicy
 from beir_hybrid.collection.lines import read_json_lines, require_text
 from beir_hybrid.collection.shards import BATCH_ROWS, PASSAGE_SCHEMA, Problems, ShardWriter
+from beir_hybrid.collection.tables import TitlePolicy
 from beir_hybrid.download import Remote, fetch
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.files import atomic_file, cache_folder, file_lock, sha256
