@@ -2,11 +2,11 @@
 # mypy: allow-untyped-calls
 # (ir_measures says that it is typed, and leaves most functions without types.)
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from ir_measures import DefaultPipeline, Measure
+from ir_measures import Measure
 
 from beir_hybrid.collection.judgements import Judgements
 from beir_hybrid.collection.setting import SETTING_KINDS, KindName
@@ -46,33 +46,19 @@ def measure_ranks(rankings: Rankings, measures: Sequence[Measure]) -> dict[Measu
     return values
 
 
-def measure_run(
-    measures: Sequence[Measure],
-    qrels: Mapping[str, Mapping[str, int]],
-    run: Mapping[str, Mapping[str, float]],
-) -> Iterator[tuple[Measure, int, float]]:
-    """Yield ir-measures' values for a run: the measure, the query's index in `qrels`, the value."""
-    # Some of ir-measures' providers accept only numbers as ids.
-    numbered_qrels, numbered_run = (
-        {str(n): dict(table.get(query, {})) for n, query in enumerate(qrels, start=1)}
-        for table in (qrels, run)
-    )
-    for metric in DefaultPipeline.iter_calc(measures, numbered_qrels, numbered_run):
-        yield metric.measure, int(metric.query_id) - 1, metric.value
-
-
 def build_qrels(rankings: Rankings, judgements: Judgements, query_ids: Sequence[str]) -> Qrels:
-    """Return the judgements of rankings in ir-measures' form, none below 0.
+    """Return the judgements of rankings in ir-measures' form, those below 0 included.
 
-    trec_eval's code cannot handle negative relevance, which has the same meaning for it as 0: it
-    may crash, and take the process with it.
+    To trec_eval these passages are in the pool and not judged, which ``infAP``, ``Bpref`` and
+    ``judged_only=True`` tell from judged passages that are not relevant. Its code may crash where a
+    query has no other judgement; here each query has a relevant passage.
     """
     qrels: Qrels = {query_id: {} for query_id in query_ids}
     passage_ids = judgements.list_passage_ids(rankings.passage_rows)
     query, relevances = rankings.judgements.query, rankings.judgements.relevance
     columns = zip(query.tolist(), passage_ids, relevances.tolist(), strict=True)
     for index, passage_id, relevance in columns:
-        qrels[query_ids[index]][passage_id] = max(relevance, 0)
+        qrels[query_ids[index]][passage_id] = relevance
     return qrels
 
 

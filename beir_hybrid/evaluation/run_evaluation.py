@@ -13,11 +13,11 @@ from beir_hybrid.evaluation.measured_rankings import (
     MeasuredRankings,
     Qrels,
     build_qrels,
-    measure_run,
 )
 from beir_hybrid.measures.base import BiasMeasure
 from beir_hybrid.measures.bias_evaluator import BiasEvaluator, sort_passages
 from beir_hybrid.measures.ranked_judgements import Rankings
+from beir_hybrid.measures.run_values import measure_run
 from beir_hybrid.results.pool_languages import TOP, list_pool_kinds
 from beir_hybrid.retrieval.runs import Run
 

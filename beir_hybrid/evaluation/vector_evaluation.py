@@ -14,7 +14,6 @@ from beir_hybrid.evaluation.measured_rankings import (
     build_qrels,
     measure_across,
     measure_ranks,
-    measure_run,
 )
 from beir_hybrid.evaluation.plan import EvaluationPlan
 from beir_hybrid.evaluation.rankings import (
@@ -26,6 +25,7 @@ from beir_hybrid.evaluation.rankings import (
 from beir_hybrid.evaluation.rerankers.reranker import Reranker
 from beir_hybrid.evaluation.run_writer import RunWriter
 from beir_hybrid.measures.ranked_judgements import Rankings
+from beir_hybrid.measures.run_values import measure_run
 from beir_hybrid.retrieval import DenseScorer, RankedPassages, RankRequest, TopPassages, rank
 from beir_hybrid.retrieval.merging import MergeMethod
 from beir_hybrid.retrieval.runs import make_run_rows
