@@ -33,7 +33,11 @@ def hub(tmp_path: Path) -> Iterator[Server]:
     static_model().save_pretrained(str(folder))
     names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
     facts = {"id": "org/tiny", "sha": COMMIT, "siblings": [{"rfilename": name} for name in names]}
-    files = {f"/org/tiny/resolve/{COMMIT}/{name}": (folder / name).read_bytes() for name in names}
+    files = {
+        f"/org/tiny/resolve/{revision}/{name}": (folder / name).read_bytes()
+        for revision in (COMMIT, "main")
+        for name in names
+    }
     for path in ("", "/revision/main", f"/revision/{COMMIT}"):
         files[f"/api/models/org/tiny{path}"] = json.dumps(facts).encode()
     with serve_files(files) as server:

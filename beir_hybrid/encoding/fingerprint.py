@@ -98,15 +98,40 @@ def to_plain_json(value: object) -> Any:
 
 
 def hash_weights(model: "Module") -> str:
-    """Hash names, shapes, types and bytes of all parameters and buffers."""
+    """Hash names, shapes, types and bytes of all parameters and buffers that outputs depend on."""
     import torch
 
-    digest = hashlib.sha256()
+    digest, unread = hashlib.sha256(), tuple(list_unread_modules(model))
     for name, tensor in sorted(model.state_dict().items()):
+        if name.startswith(unread):
+            continue
         digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
         # As bytes, because numpy has no bfloat16.
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
+
+
+def list_unread_modules(model: Any) -> list[str]:
+    """List the modules of a model whose outputs nothing reads: poolers of pooled token vectors.
+
+    Returns
+    -------
+        Prefixes of the names of their weights.
+    """
+    from sentence_transformers.base.modules import Transformer
+
+    return [
+        f"{prefix}.model.pooler."
+        for prefix, module in model.named_modules()
+        if isinstance(module, Transformer)
+        and hasattr(module.model, "pooler")
+        and all(_reads_tokens(settings) for settings in module.modality_config.values())
+    ]
+
+
+def _reads_tokens(settings: Any) -> bool:
+    """Return whether a transformer is read by its vectors of tokens."""
+    return bool(settings["method_output_name"] == "last_hidden_state")
 
 
 def hash_tokenizer(tokenizer: object) -> str:

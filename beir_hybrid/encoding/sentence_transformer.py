@@ -2,8 +2,7 @@
 
 import copy
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from beir_hybrid.encoding.encoder import Encoder, Role
+from beir_hybrid.encoding.families import check_family, check_object_family
 from beir_hybrid.encoding.fingerprint import describe_model
 from beir_hybrid.encoding.images import encode_image_batches
+from beir_hybrid.encoding.loading import load_model
+from beir_hybrid.encoding.model_files import ModelFiles
 from beir_hybrid.encoding.model_inputs import (
     count_positions,
     count_tokens,
@@ -23,10 +25,8 @@ from beir_hybrid.encoding.model_inputs import (
 )
 from beir_hybrid.encoding.options import EncoderOptions
 from beir_hybrid.encoding.presets import BY_MODEL, PRESETS, Preset
-from beir_hybrid.errors import BadData, BadOption, UnknownName, find_reason
-from beir_hybrid.hub import can_load_from_hub, find_cached_commit
+from beir_hybrid.errors import BadOption
 from beir_hybrid.network import is_offline
-from beir_hybrid.progress import hide_progress_bars
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -76,8 +76,12 @@ class SentenceTransformerEncoder(Encoder):
             self.name = str(model)
             if not Path(model).is_dir():
                 hub_preset = BY_MODEL.get(self.name, hub_preset)
-            self.model, self.revision = load_model(self.name, self.options)
+            files = ModelFiles.locate(self.name, self.options.revision, "sentence-transformers")
+            check_family(files, ("dense",))
+            self.model = load_model(SentenceTransformer, files, self.options)
+            self.revision = files.commit
         else:
+            check_object_family(model, ("dense",))
             raise BadOption(f"{MODEL_KINDS}; {model!r:.80} is none of them")
         apply_options(self.model, self.options)
         self.truncate_dim = self.options.truncate_dim or self.model.truncate_dim
@@ -209,54 +213,6 @@ def read_prompts(model: "SentenceTransformer") -> Preset:
     prompts = model.prompts or {}
     passage = next(filter(None, map(prompts.get, ("document", "passage", "corpus"))), "")
     return Preset(prompts.get("query") or "", passage)
-
-
-def load_model(name: str, options: EncoderOptions) -> "tuple[SentenceTransformer, str]":
-    """Load a model; return the model and, for one from the hub, its commit."""
-    from sentence_transformers import SentenceTransformer
-
-    revision = options.revision
-    _check_device(options.device)
-    is_on_hub = not Path(name).is_dir()
-    if not is_on_hub and revision is not None:
-        raise BadOption(f"revision is {revision!r}; it is of the hub, and {name} is a folder")
-    if is_on_hub:
-        if name.count("/") > 1 or name.startswith((".", "/", "~")):
-            raise UnknownName(f"there is no folder {name!r}, and a hub name has one slash")
-        # sentence-transformers' own models are known by their last names alone.
-        name = name if "/" in name else f"sentence-transformers/{name}"
-    arguments: dict[str, Any] = options.loading_arguments()
-    is_reachable = is_on_hub and can_load_from_hub(name, revision)
-    try:
-        # Weights that the files lack, such as those of a pooler that nothing reads, are random:
-        # with a fixed seed they are the same each time, and so is the fingerprint.
-        with hide_progress_bars(), _fixed_seed():
-            model = SentenceTransformer(name, local_files_only=not is_reachable, **arguments)
-    except Exception as error:  # libraries raise anything on damaged or hostile files
-        raise BadData(f"cannot load the model {name!r}: {find_reason(error)}") from error
-    return model, find_cached_commit(name, revision) if is_on_hub else ""
-
-
-@contextmanager
-def _fixed_seed() -> Iterator[None]:
-    """Seed torch's generator of the CPU for the block, and restore its state at the end."""
-    import torch
-
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(0)
-        yield
-
-
-def _check_device(device: str | None) -> None:
-    import torch
-
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        usable = f"cpu{' or cuda' if torch.cuda.is_available() else ''}"
-        raise BadOption(
-            f"device is {device!r}, which torch does not have here; leave it out, or say {usable}"
-        ) from error
 
 
 def apply_options(model: "SentenceTransformer", options: EncoderOptions) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -9,10 +10,17 @@ import numpy as np
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import join_titles, to_arrow
 from beir_hybrid.collection.setting import KindName
+from beir_hybrid.encoding.families import (
+    TransformerConfig,
+    check_family,
+    check_object_family,
+)
 from beir_hybrid.encoding.fingerprint import describe_model
+from beir_hybrid.encoding.loading import load_model
+from beir_hybrid.encoding.model_files import ModelFiles
 from beir_hybrid.encoding.model_inputs import find_long_texts
-from beir_hybrid.errors import BadData, find_reason
-from beir_hybrid.progress import hide_progress_bars
+from beir_hybrid.encoding.options import EncoderOptions
+from beir_hybrid.errors import BadData, BadOption
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder
@@ -36,6 +44,12 @@ class CrossEncoderScorer:
         if isinstance(model, CrossEncoder):
             self.name = type(model).__name__
             cross_encoder: Any = model
+        elif not isinstance(model, str | Path):
+            check_object_family(model, ("cross-encoder",))
+            raise BadOption(
+                f"a reranker is a name on the hub, a folder or a CrossEncoder; {model!r:.80} is "
+                "none of them"
+            )
         else:
             self.name = str(model)
             cross_encoder = _load_cross_encoder(self.name)
@@ -89,8 +103,17 @@ def _read_texts(pairs: Sequence[str]) -> list[tuple[str, str]]:
 def _load_cross_encoder(name: str) -> "CrossEncoder":
     from sentence_transformers import CrossEncoder
 
-    try:
-        with hide_progress_bars():
-            return CrossEncoder(name)
-    except Exception as error:  # libraries raise anything on damaged or hostile files
-        raise BadData(f"cannot load the cross-encoder {name!r}: {find_reason(error)}") from error
+    files = ModelFiles.locate(name, None, "cross-encoder")
+    if check_family(files, ("cross-encoder",)) is None:
+        _check_head(files)
+    return load_model(CrossEncoder, files, EncoderOptions(), "cross-encoder")
+
+
+def _check_head(files: ModelFiles) -> None:
+    """Raise `BadOption` for a transformer without a head that scores pairs."""
+    config = files.read("config.json", TransformerConfig)
+    if config and config.architectures and not config.find_head("ForCausalLM"):
+        raise BadOption(
+            f"{files.name} has no head that scores pairs (config.json has "
+            f"{', '.join(config.architectures)}): name a cross-encoder"
+        )

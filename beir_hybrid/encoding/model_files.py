@@ -1,0 +1,69 @@
+"""Find a model, in a folder or on the hub, and read its small files before it is loaded."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self, TypeVar
+
+from beir_hybrid.errors import BadData, BadOption, UnknownName, find_reason
+from beir_hybrid.hub import can_load_from_hub, find_cached_commit
+from beir_hybrid.records import from_record, read_json
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """The files of a model, in a folder or on the hub.
+
+    Attributes
+    ----------
+    name
+        The folder, or the name on the hub with its organisation.
+    is_reachable
+        Whether the hub is asked for files; otherwise its cache alone is read.
+    """
+
+    name: str
+    revision: str | None = None
+    is_on_hub: bool = False
+    is_reachable: bool = False
+
+    @classmethod
+    def locate(cls, name: str, revision: str | None, organization: str) -> Self:
+        """Find a model; raise an error if it is nowhere.
+
+        Parameters
+        ----------
+        organization
+            On the hub, of models that are known by their last names alone.
+        """
+        if Path(name).is_dir():
+            if revision is not None:
+                raise BadOption(
+                    f"revision is {revision!r}; it is of the hub, and {name} is a folder"
+                )
+            return cls(name)
+        if name.count("/") > 1 or name.startswith((".", "/", "~")):
+            raise UnknownName(f"there is no folder {name!r}, and a hub name has one slash")
+        name = name if "/" in name else f"{organization}/{name}"
+        return cls(name, revision, is_on_hub=True, is_reachable=can_load_from_hub(name, revision))
+
+    @property
+    def commit(self) -> str:
+        """The commit in the hub's cache; empty for a folder."""
+        return find_cached_commit(self.name, self.revision) if self.is_on_hub else ""
+
+    def read(self, file: str, record_type: type[T]) -> T | None:
+        """Read a JSON file as a record; return None if the model has no such file."""
+        from sentence_transformers.util import load_file_path
+
+        try:
+            path = load_file_path(
+                self.name, file, revision=self.revision, local_files_only=not self.is_reachable
+            )
+        except Exception as error:  # the hub's client raises many kinds
+            raise BadData(f"cannot read {file} of {self.name!r}: {find_reason(error)}") from error
+        if path is None:
+            return None
+        place = f"{file} of {self.name}"
+        return from_record(record_type, read_json(Path(path)), place)
