@@ -341,7 +341,7 @@ def test_conflicting_options(
 
 
 def test_dataset_is_required(run_cli: RunCli, model_folder: Path) -> None:
-    message = "Usage: Missing option '--dataset'. See beir-hybrid evaluate --help\n"
+    message = "BadOption: name a --dataset, or the --qrels of a --run\n"
     assert run_cli("evaluate", model_folder) == (2, "", message)
 
 

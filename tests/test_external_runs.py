@@ -2,6 +2,7 @@
 # mypy: allow-untyped-calls
 
 import gzip
+import json
 import math
 import shutil
 from collections.abc import Sequence
@@ -169,12 +170,35 @@ def test_ids_of_the_origin_in_files_named_after_settings(tmp_path: Path) -> None
         evaluate_runs(tmp_path / "sw-sw.gz", collection, measures=[AP, nDCG @ 10]), expected
     )
     shutil.copy(path, tmp_path / "other.trec")
-    with pytest.raises(BadData, match=r"other\.trec names 2 queries that are not there, first '3'"):
-        evaluate_runs(tmp_path / "other.trec", collection)
+    assert_equal(
+        evaluate_runs(tmp_path / "other.trec", collection, measures=[AP, nDCG @ 10]), expected
+    )
     # Ours serve under any name.
     (tmp_path / "other.trec").write_text("sw:q:3 Q0 sw:7#0 1 2.5 x\nsw:q:4 Q0 sw:7#2 1 2.5 x\n")
     results = evaluate_runs(tmp_path / "other.trec", collection, measures=[AP])
     assert results.summary()["mono"][AP].mean == (1 + 1 / 2) / 2
+
+
+def test_original_ids_of_two_languages_tell_nothing(tmp_path: Path) -> None:
+    languages = {"1": "de", "2": "en", "q": "en"}
+    collection = bh.from_beir(
+        {"1": {"text": "a"}, "2": {"text": "b"}}, {"q": "?"}, {"q": {"1": 1, "2": 1}}, languages
+    )
+    path = tmp_path / "mine"
+    path.write_text("q Q0 2 1 2.0 x\nq Q0 de:1 2 1.0 x\n")
+    results = evaluate_runs(path, collection, measures=[AP])
+    assert results.means(AP) == {Setting("multi", "en", "all"): 1.0}
+    folder = tmp_path / "beir"
+    (folder / "qrels").mkdir(parents=True)
+    rows = [{"_id": "1", "text": "x", "metadata": {"lang": lang}} for lang in ("de", "en")]
+    (folder / "corpus.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    (folder / "queries.jsonl").write_text('{"_id": "q", "text": "?", "metadata": {"lang": "en"}}')
+    rows.append({"_id": "2", "text": "y", "metadata": {"lang": "en"}})
+    (folder / "corpus.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    (folder / "qrels/test.tsv").write_text("q\t2\t1\n")
+    path.write_text("q Q0 1 1 2.0 x\n")
+    with pytest.raises(BadData, match="mine names 1 documents that are not there, first '1'"):
+        evaluate_runs(path, bh.read_folder(folder))
 
 
 def test_results_say_how_complete_the_runs_are(tmp_path: Path) -> None:
@@ -193,6 +217,23 @@ def test_results_say_how_complete_the_runs_are(tmp_path: Path) -> None:
         "the runs lack 1 of 2 queries, which counts as finding nothing: de 1 of 2",
     ]
     assert results.means(RR) == {Setting("mono", "de", "de"): 0.5}
+
+
+def test_queries_without_a_relevant_passage_are_ignored_and_counted(tmp_path: Path) -> None:
+    corpus = {f"{lang}:{i}": {"text": "x"} for lang in ("de", "en") for i in range(3)}
+    queries = {"de:q:1": "a", "de:q:2": "b", "de:q:3": "c"}
+    qrels = {"de:q:1": {"de:0": 1}, "de:q:2": {"en:1": 1}, "de:q:3": {"de:1": 0, "en:1": 1}}
+    collection = bh.from_beir(corpus, queries, qrels)
+    path = tmp_path / "de-de.trec"
+    topics = ("de:q:1", "de:q:2", "de:q:3", "301")
+    path.write_text("".join(f"{query} Q0 de:0 1 0.5 x\n" for query in topics))
+    results = evaluate_runs(path, collection, measures=[AP])
+    assert results.means(AP) == {Setting("mono", "de", "de"): 1.0}
+    assert results.provenance.runs is not None
+    assert results.provenance.runs.ignored == 3
+    assert list_notes(results)[1:] == [
+        "the runs hold 3 queries without a relevant passage here, which are ignored"
+    ]
 
 
 def test_queries_missing_in_a_run_count_as_biased(tmp_path: Path) -> None:

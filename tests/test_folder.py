@@ -227,8 +227,9 @@ def test_a_text_with_an_image_is_refused(tmp_path: Path, file: str) -> None:
     )
 
 
-NO_JUDGEMENT = "expected query, passage and a whole number between tabs, found "
-TREC = "; in TREC's qrels, leave the second of the four columns out"
+NO_JUDGEMENT = (
+    "expected query, passage and a whole number between tabs, or TREC's four columns; found "
+)
 
 
 @pytest.mark.parametrize(
@@ -240,8 +241,8 @@ TREC = "; in TREC's qrels, leave the second of the four columns out"
         ("x\ty\t1e3", "['x', 'y', '1e3']"),
         ("1\td3", "['1', 'd3']"),
         ("h", "['h']"),
-        ("1\t0\td3\t1", f"['1', '0', 'd3', '1']{TREC}"),
-        ("1 0 d3 1", f"['1 0 d3 1']{TREC}"),
+        ("1\t0\td3\thigh", "['1', '0', 'd3', 'high']"),
+        ("1 0 d3", "['1 0 d3']"),
     ],
 )
 def test_a_first_row_that_is_no_header_is_named(tmp_path: Path, first: str, complaint: str) -> None:
@@ -259,6 +260,23 @@ def test_a_header_may_have_any_names_or_be_missing(tmp_path: Path, first: str) -
     qrels = read_folder(folder, language="en").view("en", "en").to_beir()[2]
     first_judgement = {"en:q:1": {"en:d3": 2}} if first.startswith("1") else {}
     assert qrels == first_judgement | {"en:q:2": {"en:d3": 1}}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "1 0 d3 2\n2 0 d3 1\n",
+        "1\t0\td3\t2\r\n2\tQ0\t d3 \t1\r\n",
+        "\ufeff1 0 d3 2\n\n# the second\n2 0 d3 1",
+        f"\ufeff{H}# by hand\n1\td3\t2\n2\td3\t1\n",
+    ],
+)
+def test_qrels_as_trec_writes_them(tmp_path: Path, text: str) -> None:
+    folder = write_plain(tmp_path / "x", qrels=text)
+    collection = read_folder(folder, language="en")
+    judgements = collection.judgements.to_pylist()
+    assert [row["relevance"] for row in judgements] == [2, 1]
+    assert collection.queries["id"].to_pylist() == ["en:q:1", "en:q:2"]
 
 
 def test_a_query_may_have_the_name_of_the_header(tmp_path: Path) -> None:
@@ -354,7 +372,7 @@ def test_missing_and_unreadable_files_are_named(tmp_path: Path) -> None:
         read_folder(folder, "dev", language="en")
     assert str(error.value) == f"{folder} is no BEIR folder with split 'dev': it lacks dev.tsv"
     (folder / "qrels" / "test.tsv").write_bytes(H.encode() + b"\xff\t1\t1\n")
-    with pytest.raises(BadData, match=r"test\.tsv is no table with tabs in UTF-8: "):
+    with pytest.raises(BadData, match=r"test\.tsv line 2 is not UTF-8: "):
         read_folder(folder, language="en")
     for text, reason in {
         "{": " is not JSON",

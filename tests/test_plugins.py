@@ -62,7 +62,7 @@ print(",".join(bh.datasets()))
 """
 OURS = (
     "xquad-r,mlqa-r,miracl,beir-folder,jsonl,quickstart,"
-    "jsonl-image-text,multi30k,xtd10,xm3600,xflickrco,wit"
+    "jsonl-image-text,multi30k,xtd10,xm3600,xflickrco,wit,trec"
 )
 TEXT = "One\nTwo\nThree\n"
 
@@ -297,6 +297,10 @@ def test_every_listed_option_can_be_passed(tmp_path: Path, monkeypatch: pytest.M
         if name in paths:
             options["path"] = paths[name]
             assert beir_hybrid.load(name, **options).view().to_beir() == collection.view().to_beir()
+        elif name == "trec":
+            options["qrels"] = tmp_path / "folder" / "qrels" / "test.tsv"
+            languages = beir_hybrid.load(name, **options).languages
+            assert languages == collection.languages
         elif name == "jsonl-image-text":
             with pytest.raises(BadData, match=r" lacks captions\.jsonl, "):
                 beir_hybrid.load(name, path=tmp_path)
@@ -317,6 +321,7 @@ def test_every_listed_option_can_be_passed(tmp_path: Path, monkeypatch: pytest.M
         "xm3600": ["captions"],
         "xflickrco": [],
         "wit": ["captions"],
+        "trec": ["id_languages", "name", "qrels", "runs"],
     }
 
 

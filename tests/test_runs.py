@@ -136,6 +136,7 @@ def test_nothing_retrieved_is_no_error(tmp_path: Path) -> None:
         ([("q 1", [("d", 1.0)])], "query id 'q 1' is empty or holds white space"),
         ([("q", [("d\u00a0", 1.0)])], "document id 'd\\\\xa0' is empty or holds white space"),
         ([("q", [("", 1.0)])], "document id '' is empty"),
+        ([("#1", [("d", 1.0)])], "query id '#1' starts as comments do"),
         ([("q", [("d", float("nan"))])], "'d' has the score nan, no float32"),
         ([("q", [("c", 1.0), ("d", 1e39)])], r"'d' has the score 1e\+39, no float32"),
         ([("q", [("d", 1.0), ("e", 2.0), ("d", 1.0)])], "document 'd' twice for query 'q'"),
@@ -161,7 +162,7 @@ def test_a_tag_is_one_word(tmp_path: Path, tag: str) -> None:
     ("text", "message"),
     [
         ("q Q0 d 1 0.5 t\nq Q0 e 2 0.4\n", "line 2 has 5 columns; a run has 6"),
-        ("q Q0 d 1 0.5 my tag\n", "line 1 has 7 columns"),
+        ("q Q0 d 1 0.5\n", "line 1 has 5 columns"),
         ("\nq Q0 d 1 high t\n", "line 2: the score 'high' is no number"),
         ("q Q0 d 1 nan t\n", "line 1: the score 'nan' is no number"),
         ("q Q0 d 1 2 t\nq Q0 e 2 1 t\nq Q0 d 3 0 t\n", "line 3: document 'd' is there twice"),
@@ -221,10 +222,36 @@ def test_unknown_ids_are_counted_and_the_first_is_named(tmp_path: Path) -> None:
     message = r"run names 2 documents that are not there, first 'en:7' in line 1$"
     with pytest.raises(BadData, match=message):
         read_run(path, known_passages={"de:1"})
-    message = r"run names 1 queries that are not there, first 'q1' in line 4$"
+    message = r"run names 2 queries that are not there, first 'q2' in line 1$"
     with pytest.raises(BadData, match=message):
-        read_run(path, known_queries={"q2": "text"})
+        read_run(path, known_queries={"q3": "text"})
     assert read_run(path, known_passages=["de:1", "en:7", "en:10"], known_queries=RUN) == RUN
+
+
+def test_unknown_queries_are_ignored_with_a_warning(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_run(tmp_path / "run", {**RUN, "q3": {"odd": 1.0}})
+    assert read_run(path, known_queries={"q2"}, known_passages=RUN["q2"]) == {"q2": RUN["q2"]}
+    (message,) = caplog.messages
+    assert message.endswith(
+        "run names 2 queries that are not there, first 'q1' in line 4; they are ignored"
+    )
+
+
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_what_trec_eval_ignores_is_ignored(tmp_path: Path, mark: str) -> None:
+    lines = LINES.replace("mine\n", "mine and more 7\n")
+    (tmp_path / "run").write_text(f"{mark}# my best\n{lines}\n  # the end\n#", "utf-8")
+    assert read_run(tmp_path / "run") == RUN
+    (tmp_path / "run.gz").write_bytes(gzip.compress(f"{mark}{LINES}".encode()))
+    assert read_run(tmp_path / "run.gz") == RUN
+
+
+def test_a_run_in_utf_16_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run").write_text(LINES, "utf-16")
+    with pytest.raises(BadData, match="run is UTF-16; save it as UTF-8"):
+        read_run(tmp_path / "run")
 
 
 def make_view(folder: Path, passage_lang: str | None, *, original_ids: bool) -> View:

@@ -11,10 +11,10 @@ import typer
 
 from beir_hybrid.cli.flatten import Group, list_changes
 from beir_hybrid.cli.options import (
-    Dataset,
     Engine,
     LoadOptions,
     Measures,
+    OptionalDataset,
     OptionalModel,
     ResultsOptions,
     Settings,
@@ -25,6 +25,7 @@ from beir_hybrid.encoding.options import EncoderOptions
 from beir_hybrid.errors import BadOption
 
 if TYPE_CHECKING:
+    from beir_hybrid.collection import Collection
     from beir_hybrid.results.results import Results
 
 
@@ -82,6 +83,20 @@ class ExternalOptions:
         list[Path] | None,
         typer.Option(help="Evaluate a TREC run, not a model; may be repeated.", metavar="FILE"),
     ] = None
+    qrels: Annotated[
+        Path | None,
+        typer.Option(
+            help="Judge the runs by a file of TREC's qrels, with no dataset.", metavar="FILE"
+        ),
+    ] = None
+    id_languages: Annotated[
+        str | None,
+        typer.Option(
+            help="With --qrels, the language of all ids, or a file with an id and its language in "
+            "each line. Default: ids begin with their language, as in de:12-3.",
+            metavar="LANG or FILE",
+        ),
+    ] = None
     vectors: Annotated[
         Path | None,
         typer.Option(
@@ -93,7 +108,7 @@ class ExternalOptions:
 
 def evaluate(
     *,
-    dataset: Dataset,
+    dataset: OptionalDataset = None,
     model: OptionalModel = None,
     load: LoadOptions,
     ranking: RankingOptions,
@@ -113,6 +128,8 @@ def evaluate(
     `beir-hybrid evaluate my-model --dataset mlqa-r --languages de,en --measures "RR nDCG@10"`
 
     `beir-hybrid evaluate --run de-all.trec --dataset xquad-r`
+
+    `beir-hybrid evaluate --run mine.trec --qrels qrels.txt --measures "nDCG@10 RankDistance"`
     """
     from beir_hybrid.evaluation.evaluate import evaluate as evaluate_model
     from beir_hybrid.evaluation.external_runs import evaluate_runs
@@ -127,7 +144,7 @@ def evaluate(
     results.check()
     set_offline(load.offline)
     system: Any = _load_model(model, encoder_arguments) if model else None
-    collection = load.load(dataset)
+    collection = _load_collection(dataset, load, external)
     values: Results
     if external.run:
         values = evaluate_runs(external.run, collection, name=evaluation.name, **measures)
@@ -142,6 +159,28 @@ def evaluate(
                 system, collection, store=store, name=evaluation.name, **measures, **arguments
             )
     results.show(values)
+
+
+def _load_collection(
+    dataset: str | None, load: LoadOptions, external: ExternalOptions
+) -> "Collection":
+    """Load the dataset, or make a collection of the judgements and the runs themselves."""
+    if external.qrels is None:
+        if dataset is None:
+            raise BadOption("name a --dataset, or the --qrels of a --run")
+        if external.id_languages:
+            raise BadOption("--id-languages belongs to --qrels")
+        return load.load(dataset)
+    if dataset or not external.run:
+        raise BadOption("--qrels judges a --run, and takes no --dataset")
+    from beir_hybrid.sources import load as load_by_name
+
+    return load_by_name(
+        "trec",
+        qrels=external.qrels,
+        runs=tuple(map(str, external.run)),
+        id_languages=external.id_languages or "",
+    )
 
 
 def _load_model(model: str, options: Mapping[str, object]) -> object:

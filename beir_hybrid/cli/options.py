@@ -36,6 +36,12 @@ Dataset = Annotated[
         help="A dataset's name, such as xquad-r.", metavar="NAME", autocompletion=complete_dataset
     ),
 ]
+OptionalDataset = Annotated[
+    str | None,
+    typer.Option(
+        help="A dataset's name, such as xquad-r.", metavar="NAME", autocompletion=complete_dataset
+    ),
+]
 Model = Annotated[
     str, typer.Argument(help="A name on the Hugging Face Hub, or a folder.", metavar="MODEL")
 ]

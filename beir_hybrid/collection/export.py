@@ -11,8 +11,9 @@ from typing import Any, TextIO
 import pyarrow as pa
 
 from beir_hybrid.collection.collection import Collection
-from beir_hybrid.collection.folder import EXPORT_CURE, QRELS_HEADER, list_files
+from beir_hybrid.collection.folder import EXPORT_CURE, list_files
 from beir_hybrid.collection.judgements import SELF_MATCH
+from beir_hybrid.collection.qrels import QRELS_HEADER
 from beir_hybrid.collection.store import MANIFEST, describe_collection
 from beir_hybrid.collection.view import View
 from beir_hybrid.errors import BadData, BadOption, NotReadable

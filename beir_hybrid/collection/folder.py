@@ -1,6 +1,5 @@
 """Reading of folders in BEIR's layout, written by `write_folder` or by other programs."""
 
-import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,18 +8,17 @@ from beir_hybrid.collection.cache import load_or_build
 from beir_hybrid.collection.collection import Collection
 from beir_hybrid.collection.lines import read_json_lines, require_text
 from beir_hybrid.collection.origin import Origin
+from beir_hybrid.collection.qrels import make_judgement_error, read_qrels
 from beir_hybrid.collection.setting import IMAGE
 from beir_hybrid.collection.store import MANIFEST, parse_description
 from beir_hybrid.collection.writer import CollectionWriter
 from beir_hybrid.errors import BadData
-from beir_hybrid.files import explain_read_errors, is_file, sha256
+from beir_hybrid.files import is_file, sha256
 from beir_hybrid.integrity import FileRecord, read_sealed_json, verify_files
 from beir_hybrid.records import from_record
 
 # Whoever edits an export gives up its origin: without the description, its files are the origin.
 EXPORT_CURE = f"export it again, or remove {MANIFEST} if you edited it"
-QRELS_HEADER = ["query-id", "corpus-id", "score"]
-_TREC_COLUMNS = 4  # TREC's qrels have query, iteration, passage and relevance
 
 
 def list_files(split: str) -> list[str]:
@@ -100,7 +98,7 @@ class _FolderReader:
         self.ids: dict[tuple[str, str], str] = {}  # our id of each judged query and passage
 
     def read(self, corpus: Path, queries: Path, qrels: Path) -> None:
-        header, judgements = _read_qrels(qrels)
+        header, judgements = read_qrels(qrels)
         query_keys = dict.fromkeys(query for query, _, _ in judgements)
         passage_keys = dict.fromkeys(passage for _, passage, _ in judgements)
         for where, row, metadata in _read_rows(corpus):
@@ -116,7 +114,7 @@ class _FolderReader:
         for where, row, metadata in _read_rows(queries):
             key, text = require_text(row, "_id", where), require_text(row, "text", where)
             if header and key == header[0]:
-                raise _bad_judgement(f"{qrels} line 1", header)
+                raise make_judgement_error(f"{qrels} line 1", header)
             if key in query_keys:
                 lang = require_text(metadata, "lang", where, "") or self.language
                 local_key = self._strip_prefix(key, lang, "q:")
@@ -157,43 +155,3 @@ def _get_image(metadata: dict[str, object], lang: str | None, where: str) -> str
             "images and their captions as 'jsonl-image-text'"
         )
     return image
-
-
-def _read_qrels(path: Path) -> tuple[list[str], list[tuple[str, str, int]]]:
-    """Return the judgements, and the first row where that may be a header of unusual names."""
-    header: list[str] = []
-    judgements = []
-    with (
-        explain_read_errors(path, "is no table with tabs in UTF-8"),
-        path.open(encoding="utf-8", newline="") as file,
-    ):
-        rows = csv.reader(file, delimiter="\t")
-        for number, row in enumerate(rows, start=1):
-            try:
-                query, passage, relevance = row
-                judgements.append((query, passage, int(relevance)))
-            except ValueError as error:
-                if number > 1 or not _may_be_header(row):
-                    raise _bad_judgement(f"{path} line {number}", row) from error
-                if [name.lower() for name in row] != QRELS_HEADER:
-                    header = row
-    return header, judgements
-
-
-def _may_be_header(row: list[str]) -> bool:
-    if len(row) != len(QRELS_HEADER):
-        return False
-    try:
-        float(row[-1])
-    except ValueError:
-        return True
-    return False
-
-
-def _bad_judgement(where: str, row: list[str]) -> BadData:
-    message = (
-        f"{where}: expected query, passage and a whole number between tabs, found {row!s:.200}"
-    )
-    if _TREC_COLUMNS in (len(row), len(" ".join(row).split())):
-        message += "; in TREC's qrels, leave the second of the four columns out"
-    return BadData(message)

@@ -1,5 +1,6 @@
 """Files of JSON lines, plain or gzipped; every complaint names the file and the line."""
 
+import codecs
 import gzip
 import zlib
 from collections.abc import Iterator
@@ -8,6 +9,8 @@ from pathlib import Path
 
 from beir_hybrid.errors import BadData, NotReadable
 from beir_hybrid.records import parse_json
+
+COMMENT = b"#"  # with which a line of TREC's files starts that is ignored
 
 
 def read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
@@ -18,12 +21,15 @@ def read_json_lines(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines of a file, plain or gzipped, and their numbers, from 1."""
+    """Yield the lines of a file, plain or gzipped, and their numbers, from 1.
+
+    A byte-order mark, with which some editors start a file, is no part of the first line.
+    """
     number = 0
     try:
         with _open(path) as file:
             for number, line in enumerate(file, start=1):
-                yield number, line
+                yield number, line if number > 1 else _remove_mark(line, path)
     except (FileNotFoundError, IsADirectoryError, ValueError) as error:  # ValueError: a NUL
         raise BadData(f"there is no file {path}") from error
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -41,6 +47,12 @@ def require_text(row: dict[str, object], key: str, where: str, default: str | No
         reason = "is missing" if value is None else f"is {value!r:.60}, not text"
         raise BadData(f"{where}: {key!r} {reason}")
     return value
+
+
+def _remove_mark(line: bytes, path: Path) -> bytes:
+    if line.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise BadData(f"{path} is UTF-16; save it as UTF-8")
+    return line.removeprefix(codecs.BOM_UTF8)
 
 
 def _open(path: Path) -> BufferedReader | gzip.GzipFile:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 from ir_measures import Measure
@@ -31,7 +32,7 @@ from beir_hybrid.results.provenance import (
 from beir_hybrid.results.request import describe_request
 from beir_hybrid.results.results import Results
 from beir_hybrid.results.table import build_table
-from beir_hybrid.retrieval.runs import Run, read_run
+from beir_hybrid.retrieval.runs import Run, read_run_file
 
 
 def evaluate_runs(
@@ -46,10 +47,11 @@ def evaluate_runs(
     A run with passages of one language is of ``mono`` or ``cross`` settings, a run with passages of
     several is of ``multi`` settings; it may hold queries of several languages. A file with the name
     of a setting (``en-de.trec``, ``en-all.trec``, ``en-image.trec``, ``en-mixed.trec``) is of that
-    setting and may hold the origin's own ids. A caption or image among its own passages is left
-    out. Queries that the run lacks count as ir-measures counts them, and as biased as can be;
-    results say how many they are, and the most passages that the run holds of a query, behind which
-    no measure looks.
+    setting. Files may hold the origin's own ids, where these tell what is meant. A caption or image
+    among its own passages is left out. Queries that the run lacks count as ir-measures counts them,
+    and as biased as can be; results say how many they are, how many queries of the run have no
+    relevant passage and are ignored, and the most passages that the run holds of a query, behind
+    which no measure looks.
 
     Parameters
     ----------
@@ -95,21 +97,30 @@ def evaluate_runs(
     return Results(table, tuple(measure_list), provenance, pools, timing=build_timing(request))
 
 
+class SettingRun(NamedTuple):
+    """The run of a setting, and how many queries of its file are unknown."""
+
+    setting: Setting
+    run: Run
+    ignored: int = 0
+
+
 def _evaluate_setting_runs(
-    setting_runs: Iterable[tuple[Setting, Run]],
+    setting_runs: Iterable[SettingRun],
     judgements: Judgements,
     measures: Sequence[Measure],
 ) -> tuple[list[MeasuredRankings], RunsProvenance]:
     """Return the measured rankings of all settings, and how complete the runs are."""
     parts: list[MeasuredRankings] = []
     counts: dict[str, tuple[int, int]] = {}  # by query language: missing queries, all queries
-    depth = 0
-    for setting, run in setting_runs:
+    depth = ignored_count = 0
+    for setting, run, ignored in setting_runs:
         rankings = build_empty_rankings(judgements, setting)
         parts.append(evaluate_setting_run(rankings, run, judgements, measures))
         missing, total = counts.get(setting.queries, (0, 0))
         query_ids = judgements.list_query_ids(rankings.query_rows)
         missing += len(set(query_ids) - run.keys())
+        ignored_count += ignored + len(run.keys() - set(query_ids))
         counts[setting.queries] = missing, total + len(query_ids)
         depth = max(depth, *map(len, run.values()))
     measure_across(parts, measures)
@@ -117,6 +128,7 @@ def _evaluate_setting_runs(
         queries=sum(total for _, total in counts.values()),
         missing=sum(missing for missing, _ in counts.values()),
         missing_by_language=counts,
+        ignored=ignored_count or None,
         depth=depth,
     )
     return parts, completeness
@@ -130,35 +142,39 @@ def _describe_system(files: Sequence[Path], name: str) -> ModelProvenance:
 
 def _read_setting_runs(
     files: Iterable[Path], collection: Collection, judgements: Judgements
-) -> Iterator[tuple[Setting, Run]]:
+) -> Iterator[SettingRun]:
     """Yield the settings of some files, each with its run."""
     settings: set[Setting] = set()
     for path in files:
         if not is_file(path):
             raise BadData(f"{path} is no file: a run is one in TREC's layout")
-        for setting, run in _read_file(path, collection, judgements):
-            if setting in settings:
-                raise BadData(f"{path}: there are two runs of {setting.name}")
-            settings.add(setting)
-            yield setting, run
+        for setting_run in _read_file(path, collection, judgements):
+            if setting_run.setting in settings:
+                raise BadData(f"{path}: there are two runs of {setting_run.setting.name}")
+            settings.add(setting_run.setting)
+            yield setting_run
 
 
-def _read_file(
-    path: Path, collection: Collection, judgements: Judgements
-) -> list[tuple[Setting, Run]]:
+def _read_file(path: Path, collection: Collection, judgements: Judgements) -> list[SettingRun]:
     """Read the runs of all settings in a file."""
     setting = _find_named_setting(path, judgements)
     if setting is None:
-        run = read_run(
+        query_ids = set(judgements.query_ids.to_pylist())
+        passage_ids = set(judgements.passage_ids.to_pylist())
+        has_aliases = collection.original_ids
+        file = read_run_file(
             path,
-            known_queries=set(judgements.query_ids.to_pylist()),
-            known_passages=set(judgements.passage_ids.to_pylist()),
+            known_queries=query_ids,
+            known_passages=passage_ids,
+            aliases=(_list_original_ids(query_ids, 2), _list_original_ids(passage_ids, 1))
+            if has_aliases
+            else ({}, {}),
         )
     else:
         passage_languages = {ALL: judgements.languages, MIXED: judgements.codes}.get(
             setting.passages, (setting.passages,)
         )
-        run = read_run(
+        file = read_run_file(
             path,
             view=collection.view_setting(setting),
             known_queries=_list_ids(
@@ -169,9 +185,12 @@ def _read_file(
                 [judgements.passage_ranges[lang] for lang in passage_languages],
             ),
         )
-    if not run:
+    if not file.run:
         raise BadData(f"{path} is empty: a run has a line for each query and document")
-    return [(setting, run)] if setting else _split_by_setting(run, judgements)
+    if setting:
+        return [SettingRun(setting, *file)]
+    setting_runs = _split_by_setting(file.run, judgements)
+    return [setting_runs[0]._replace(ignored=file.ignored), *setting_runs[1:]]
 
 
 def _find_named_setting(path: Path, judgements: Judgements) -> Setting | None:
@@ -186,7 +205,7 @@ def _find_named_setting(path: Path, judgements: Judgements) -> Setting | None:
     return {setting.name: setting for setting in settings}.get(stem)
 
 
-def _split_by_setting(run: Run, judgements: Judgements) -> list[tuple[Setting, Run]]:
+def _split_by_setting(run: Run, judgements: Judgements) -> list[SettingRun]:
     """Split a run by query language; its passages may be of one language or of a pool."""
     passage_languages: Sequence[str] = sorted(
         {passage_id.partition(":")[0] for scores in run.values() for passage_id in scores}
@@ -198,9 +217,20 @@ def _split_by_setting(run: Run, judgements: Judgements) -> list[tuple[Setting, R
     for query_id, scores in run.items():
         runs_by_language.setdefault(query_id.partition(":")[0], {})[query_id] = scores
     return [
-        (make_setting((lang,), passage_languages, judgements.languages), language_run)
+        SettingRun(make_setting((lang,), passage_languages, judgements.languages), language_run)
         for lang, language_run in runs_by_language.items()
     ]
+
+
+def _list_original_ids(ids: Iterable[str], prefixes: int) -> dict[str, str]:
+    """Return the ids by their origin's, which come behind prefixes; those of two are left out."""
+    ids_by_origin: dict[str, str] = {}
+    ambiguous_ids: set[str] = set()
+    for identity in ids:
+        original_id = identity.split(":", prefixes)[prefixes]
+        if ids_by_origin.setdefault(original_id, identity) != identity:
+            ambiguous_ids.add(original_id)
+    return {key: value for key, value in ids_by_origin.items() if key not in ambiguous_ids}
 
 
 def _list_ids(ids: pa.ChunkedArray, ranges: Iterable[range]) -> set[str]:

@@ -46,7 +46,7 @@ def read_bitext_groups(paths: Mapping[str, Path]) -> Iterator[object]:
                     "another goes on"
                 )
             try:
-                texts[lang] = line[1].decode("utf-8-sig" if number == 1 else "utf-8").strip("\r\n")
+                texts[lang] = line[1].decode("utf-8").strip("\r\n")
             except UnicodeDecodeError as error:
                 raise BadData(f"{path} line {number} is not UTF-8: {error}") from error
         yield {"query": texts, "positive": texts}

@@ -110,6 +110,8 @@ class RunsProvenance:
         By the queries' language: how many are missing, and of how many.
     unmatched
         How many rankings of BM25 are empty, because no passage shares a term with the query.
+    ignored
+        How many queries of the runs are left out, for they have no relevant passage here.
     depth
         The most passages that a run holds of a query.
     """
@@ -120,6 +122,7 @@ class RunsProvenance:
         default_factory=dict, metadata=json_key("missing by language", omit_empty=True)
     )
     unmatched: int | None = None
+    ignored: int | None = None
     depth: int = 0
 
 

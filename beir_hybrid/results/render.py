@@ -147,6 +147,11 @@ def _list_run_notes(runs: RunsProvenance) -> list[str]:
             f"the runs lack {runs.missing:,} of {plural(runs.queries, 'queries')}, which counts as "
             f"finding nothing{': ' * bool(languages)}{', '.join(languages)}"
         )
+    if runs.ignored:
+        notes.append(
+            f"the runs hold {plural(runs.ignored, 'queries')} without a relevant passage here, "
+            "which are ignored"
+        )
     if runs.unmatched:
         notes.append(
             f"{runs.unmatched:,} of {runs.queries:,} rankings are empty: no passage shares a term"

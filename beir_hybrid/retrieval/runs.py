@@ -1,26 +1,30 @@
 """TREC run files: the ranked documents of each query and their scores, written and read."""
 
 import gzip
-import math
+import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from io import BufferedWriter
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 
 from beir_hybrid.collection import View
 from beir_hybrid.collection.arrays import to_arrow
-from beir_hybrid.collection.lines import read_lines
+from beir_hybrid.collection.lines import COMMENT, read_lines
 from beir_hybrid.collection.view import Prefixes
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.files import atomic_file, explain_read_errors
 from beir_hybrid.integrity import compute_checksum
 from beir_hybrid.retrieval.results import TopPassages
+from beir_hybrid.retrieval.run_columns import IdColumn, parse_score
 
 Run = dict[str, dict[str, float]]  # query ids to document ids to scores
 RunRows = Iterable[tuple[str, Iterable[tuple[str, float]]]]
+
+logger = logging.getLogger(__name__)
 
 _N_COLUMNS = 6  # query, Q0, document, rank, score, tag
 _QUERY_CHUNK = 256  # queries whose documents' ids are looked up together
@@ -137,6 +141,8 @@ def _format_lines(
     """Yield the lines of one query."""
     query = query_id.removeprefix(prefixes.queries)
     _check_word("query", query)
+    if query.startswith(COMMENT.decode()):
+        raise BadData(f"the query id {query!r} starts as comments do: no run file takes it")
     for rank, (document_id, score) in enumerate(_sort_documents(query_id, pairs), start=1):
         document = document_id.removeprefix(prefixes.passages)
         _check_word("document", document)
@@ -177,6 +183,13 @@ def _open_for_writing(path: Path, suffix: str) -> Iterator[BufferedWriter | gzip
             yield archive
 
 
+class RunFile(NamedTuple):
+    """The run in a file, and how many queries of the file are left out as unknown."""
+
+    run: Run
+    ignored: int
+
+
 def read_run(
     path: str | Path,
     *,
@@ -186,11 +199,12 @@ def read_run(
 ) -> Run:
     """Read a TREC run file, plain or gzipped: each query's documents and their scores.
 
-    A run of `write_run` is compared with its checksum.
+    A run of `write_run` is compared with its checksum. As in trec_eval, lines that start with ``#``
+    are comments, and text behind the sixth column is ignored, as are the ranks.
 
-    Queries and documents are in the order of the file; its ranks are ignored, as trec_eval ignores
-    them. Scores are the numbers in the file, in double precision: those of `write_run` equal the
-    written ones as float32, and order documents as they did.
+    Queries and documents are in the order of the file. Scores are the numbers in the file, in
+    double precision: those of `write_run` equal the written ones as float32, and order documents
+    as they did.
 
     Parameters
     ----------
@@ -198,71 +212,47 @@ def read_run(
         The setting of the run: if its origin has ids of its own, the file may hold those, or the
         collection's if `known_passages` and `known_queries` tell them apart.
     known_passages, known_queries
-        All ids that the run may name (sets, or mappings with them as keys).
+        All ids there are (sets, or mappings with them as keys). Other queries are left out, with a
+        warning; another passage of a known query is an error, as is a run without known queries.
+    """
+    return read_run_file(path, view, known_passages, known_queries).run
+
+
+def read_run_file(
+    path: str | Path,
+    view: View | None = None,
+    known_passages: Collection[str] | None = None,
+    known_queries: Collection[str] | None = None,
+    aliases: tuple[Mapping[str, str], Mapping[str, str]] = ({}, {}),
+) -> RunFile:
+    """Read a run as `read_run` does, and count the queries that are left out.
+
+    `aliases` are other names of known queries and passages.
     """
     path, prefixes = Path(path), view.prefixes if view else Prefixes()
-    queries = _IdColumn("queries", prefixes.queries, known_queries)
-    documents = _IdColumn("documents", prefixes.passages, known_passages)
+    queries = IdColumn("queries", prefixes.queries, known_queries, aliases[0])
+    documents = IdColumn("documents", prefixes.passages, known_passages, aliases[1])
     verify_run(path)
     run: Run = {}
     for number, line in read_lines(path):
-        if line.isspace():
+        columns = line.split(maxsplit=_N_COLUMNS)
+        if not columns or columns[0].startswith(COMMENT):
             continue
         place = f"{path} line {number}"
-        columns = line.split()
-        if len(columns) != _N_COLUMNS:
+        if len(columns) < _N_COLUMNS:
             raise BadData(f"{place} has {len(columns)} columns; a run has {_N_COLUMNS}")
         query = queries.translate(columns[0], number, place)
+        if query in queries.unknown_ids:
+            continue
         document = documents.translate(columns[2], number, place)
-        score = _parse_score(columns[4], place)
+        score = parse_score(columns[4], place)
         scores = run.setdefault(query, {})
         if document in scores:
             raise BadData(f"{place}: document {document!r} is there twice for query {query!r}")
         scores[document] = score
-    for column in (queries, documents):
-        column.check_unknown_ids(path)
-    return run
-
-
-class _IdColumn:
-    """The ids in one column of a run file, translated to those of the collection."""
-
-    def __init__(self, kind: str, prefix: str, known_ids: Collection[str] | None) -> None:
-        self.kind, self.prefix, self.known_ids = kind, prefix, known_ids
-        self.ids: dict[bytes, str] = {}  # each id is held once
-        self.unknown_ids: dict[str, int] = {}  # and the first line of each
-
-    def translate(self, raw_id: bytes, number: int, place: str) -> str:
-        """Return the collection's id of an id in the file: with the prefix, unless unknown."""
-        if raw_id in self.ids:
-            return self.ids[raw_id]
-        try:
-            file_id = raw_id.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise BadData(f"{place} is not UTF-8: {error}") from error
-        own_id = self.prefix + file_id
-        if self.known_ids is not None and own_id not in self.known_ids:
-            own_id = file_id
-            if file_id not in self.known_ids:
-                self.unknown_ids[file_id] = number
-        self.ids[raw_id] = own_id
-        return own_id
-
-    def check_unknown_ids(self, path: Path) -> None:
-        """Raise `BadData` if the file has ids that are not among the known ones."""
-        if self.unknown_ids:
-            first_id, line = next(iter(self.unknown_ids.items()))
-            raise BadData(
-                f"{path} names {len(self.unknown_ids):,} {self.kind} that are not there, "
-                f"first {first_id!r} in line {line}"
-            )
-
-
-def _parse_score(raw_score: bytes, place: str) -> float:
-    try:
-        score = float(raw_score)
-    except ValueError:
-        score = math.nan
-    if math.isnan(score):
-        raise BadData(f"{place}: the score {raw_score.decode(errors='replace')!r} is no number")
-    return score
+    documents.check_unknown_ids(path)
+    if not run:
+        queries.check_unknown_ids(path)
+    elif queries.unknown_ids:
+        logger.warning("%s; they are ignored", queries.describe_unknown_ids(path))
+    return RunFile(run, len(queries.unknown_ids))
