@@ -126,11 +126,7 @@ class TrainingJob:
     ) -> None:
         """Train from the last checkpoint on, and save the model and the record."""
         model = self.encoder.model
-        # Prompts that the model has under other names would be used where ours are empty.
-        prompts = self.encoder.prompts
-        model.prompts = {
-            name: text for name, text in model.prompts.items() if name not in _PROMPT_NAMES
-        } | {"query": prompts["queries"], "document": prompts["passages"]}
+        _set_prompts(model, self.encoder.prompts)
         trainer = self._make_trainer(args)
         audit = BatchAuditCallback(trainer, self.output / BATCHES)
         origin = {"name": self.encoder.name, "revision": self.encoder.revision}
@@ -239,6 +235,12 @@ class TrainingJob:
             self.encoder.model.save_pretrained(str(folder))
             add_card_section(folder, recipe, audit)
             write_record(self.output, {**record, "files": record_model(folder)})
+
+
+def _set_prompts(model: "SentenceTransformer", prompts: Mapping[str, str]) -> None:
+    """Give a model these prompts, also where they are empty and it has some by another name."""
+    foreign = {name: text for name, text in model.prompts.items() if name not in _PROMPT_NAMES}
+    model.prompts = foreign | {"query": prompts["queries"], "document": prompts["passages"]}
 
 
 def _load_finished_training(
