@@ -42,7 +42,7 @@ from beir_hybrid.training.record import (
     summarize_training,
     write_record,
 )
-from beir_hybrid.training.towers import cut_texts, freeze_part, text_preprocessing
+from beir_hybrid.training.towers import cut_texts, freeze_part, set_prompts, text_preprocessing
 from beir_hybrid.training.zero_gradients import ZeroGradientFilter
 
 if TYPE_CHECKING:
@@ -56,7 +56,6 @@ T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 _QUERY_COLUMNS = ("anchor", "translation")
-_PROMPT_NAMES = ("query", "document", "passage", "corpus")
 
 
 class Tuning(TypedDict, total=False):
@@ -126,7 +125,7 @@ class TrainingJob:
     ) -> None:
         """Train from the last checkpoint on, and save the model and the record."""
         model = self.encoder.model
-        _set_prompts(model, self.encoder.prompts)
+        set_prompts(model, self.encoder.prompts)
         trainer = self._make_trainer(args)
         audit = BatchAuditCallback(trainer, self.output / BATCHES)
         origin = {"name": self.encoder.name, "revision": self.encoder.revision}
@@ -235,12 +234,6 @@ class TrainingJob:
             self.encoder.model.save_pretrained(str(folder))
             add_card_section(folder, recipe, audit)
             write_record(self.output, {**record, "files": record_model(folder)})
-
-
-def _set_prompts(model: "SentenceTransformer", prompts: Mapping[str, str]) -> None:
-    """Give a model these prompts, also where they are empty and it has some by another name."""
-    foreign = {name: text for name, text in model.prompts.items() if name not in _PROMPT_NAMES}
-    model.prompts = foreign | {"query": prompts["queries"], "document": prompts["passages"]}
 
 
 def _load_finished_training(

@@ -1,7 +1,7 @@
-"""Parts of a model in training: freeze a tower or the vocabulary, find attention layers."""
+"""Prepare a model for training: freeze a part, find attention layers, cut texts, set prompts."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -19,6 +19,7 @@ PART_PATTERNS = {
     "vision": r"(?:^|\.)(?:vision_model|vision_tower|visual|visual_projection)\.",
     "vocabulary": r"(?:^|\.)(?:word_embeddings|embed_tokens|token_embedding|shared|wte)\.weight$",
 }
+_PROMPT_NAMES = ("query", "document", "passage", "corpus")
 # Query and value projections of attention, which LoRA adapts by default.
 _ATTENTION_MODULES = {"q", "q_lin", "q_proj", "query", "v", "v_lin", "v_proj", "value"}
 
@@ -121,3 +122,9 @@ def cut_texts(model: "SentenceTransformer", max_length: int | None) -> Iterator[
         yield
     finally:
         model.max_seq_length = own_length
+
+
+def set_prompts(model: "SentenceTransformer", prompts: Mapping[str, str]) -> None:
+    """Give a model these prompts, also where they are empty and it has some by another name."""
+    foreign = {name: text for name, text in model.prompts.items() if name not in _PROMPT_NAMES}
+    model.prompts = foreign | {"query": prompts["queries"], "document": prompts["passages"]}
