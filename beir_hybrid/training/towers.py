@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+from beir_hybrid.encoding.encoder import Role
 from beir_hybrid.encoding.model_inputs import reads_images, text_settings, wrap_texts
 from beir_hybrid.encoding.sentence_transformer import set_max_length
 from beir_hybrid.errors import BadOption, lookup
@@ -124,7 +125,7 @@ def cut_texts(model: "SentenceTransformer", max_length: int | None) -> Iterator[
         model.max_seq_length = own_length
 
 
-def set_prompts(model: "SentenceTransformer", prompts: Mapping[str, str]) -> None:
+def set_prompts(model: "SentenceTransformer", prompts: Mapping[Role, str]) -> None:
     """Give a model these prompts, also where they are empty and it has some by another name."""
     foreign = {name: text for name, text in model.prompts.items() if name not in _PROMPT_NAMES}
     model.prompts = foreign | {"query": prompts["queries"], "document": prompts["passages"]}
