@@ -422,7 +422,7 @@ def test_unbiased_values() -> None:
     # Without a relevant passage in the query's language no share of it is the right one.
     russian = place_judgements("ru", "de:1 en:1 fr:1 fr:2", ORDER)
     assert math.isnan(compute_unbiased_value(SameLanguageShare @ 3, russian))
-    assert compute_value(SameLanguageShare @ 3, russian) == 0.0
+    assert math.isnan(compute_value(SameLanguageShare @ 3, russian))
     assert compute_unbiased_value(LanguageExposure @ 3, ranking) == 1.0
     assert compute_unbiased_value(PEER, ranking) == 1.0
     assert compute_unbiased_value(RankDistance, place_judgements("de", GOLDS, ORDER)) == 2.0
@@ -517,8 +517,10 @@ def preference_plainly(
 
 
 def share_plainly(
-    measure: BiasMeasure, _: list[str], ranks: dict[str, int], _end: int
+    measure: BiasMeasure, relevant: list[str], ranks: dict[str, int], _end: int
 ) -> float | None:
+    if not any(p.startswith("de") for p in relevant):
+        return None
     top = [p for p, rank in ranks.items() if rank <= measure["cutoff"]]
     return sum(p.startswith("de") for p in top) / len(top) if top else 1.0
 
@@ -704,7 +706,8 @@ def test_languages_may_come_from_a_mapping() -> None:
     measures = [LanguagePreference(langs=swapped), (SameLanguageShare @ 1)(rel=1)]
     values = ir_measures.calc_aggregate(measures, qrels, run)
     assert values == {LanguagePreference: 1.0, (SameLanguageShare @ 1)(rel=1): 1.0}
-    values = ir_measures.calc_aggregate([(SameLanguageShare @ 1)(langs={"de:1": "en"})], qrels, run)
+    crossed = {"de:1": "en", "en:1": "de"}
+    values = ir_measures.calc_aggregate([(SameLanguageShare @ 1)(langs=crossed)], qrels, run)
     assert list(values.values()) == [0.0]
 
 
@@ -739,7 +742,7 @@ def test_invalid_measures_are_refused(measure: BiasMeasure, message: str) -> Non
 
 def test_missing_top_languages_and_small_pools_are_refused() -> None:
     ranking = replace(
-        place_judgements("de", "", "de:1 en:1"),
+        place_judgements("de", "de:1", "de:1 en:1"),
         ranking_length=np.array([1000]),
         pool_size=np.array([13014]),
     )

@@ -110,6 +110,17 @@ class Judgements:
         return tuple(self.passage_ranges)
 
     @property
+    def is_same_language(self) -> np.ndarray:
+        """Whether each judgement's passage is in the language of its query; (judgements,) bool."""
+        is_same: np.ndarray = self.query_language == self.passage_language
+        return is_same
+
+    @property
+    def text_languages(self) -> tuple[str, ...]:
+        """The languages that passages are in: a pool of one is none."""
+        return tuple(lang for lang in self.languages if self.passage_ranges[lang])
+
+    @property
     def targets(self) -> list[str]:
         """The values that `Setting.passages` may have; targets are numbered in this order."""
         return list_targets(self.codes)
@@ -166,8 +177,7 @@ class Judgements:
             kind = SETTING_KINDS[name]
             rows = self.match_sides(kind) & (self.relevance > 0)
             if kind.same_language is not None:
-                is_same = self.query_language == self.passage_language
-                rows &= is_same == kind.same_language
+                rows &= self.is_same_language == kind.same_language
             query, target = self.query_language[rows], self.number_targets(kind)[rows]
             pairs = np.unique(np.stack([query, target], axis=1), axis=0).tolist()
             settings += [Setting(name, codes[query], targets[target]) for query, target in pairs]
@@ -184,7 +194,12 @@ class Judgements:
         chosen_kinds = parse_kinds(names)
         for kind in chosen_kinds:
             if ("multi" if kind == "one-target" else kind) not in kinds:
-                raise BadOption(f"{self.name} has no {kind} settings; it has {', '.join(kinds)}")
+                reason = ""
+                if kind in ("multi", "one-target") and len(self.text_languages) == 1:
+                    reason = f": its texts are in one language, {self.text_languages[0]}"
+                raise BadOption(
+                    f"{self.name} has no {kind} settings{reason}; it has {', '.join(kinds)}"
+                )
         return chosen_kinds
 
     def _find_kinds(self) -> list[KindName]:
@@ -192,9 +207,8 @@ class Judgements:
         if not is_gold.any():
             raise BadData(f"{self.name} has no query with a relevant passage")
         golds = {name: self.match_sides(kind) & is_gold for name, kind in SETTING_KINDS.items()}
-        is_same = self.query_language == self.passage_language
-        has_pool = len(self.languages) > 1
-        has_texts = any(self.passage_ranges[lang] for lang in self.languages)
+        is_same = self.is_same_language
+        has_pool, has_texts = len(self.text_languages) > 1, bool(self.text_languages)
         exists: dict[KindName, bool] = {
             "mono": bool((golds["mono"] & is_same).any()),
             "cross": bool((golds["cross"] & ~is_same).any()),

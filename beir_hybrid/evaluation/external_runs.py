@@ -202,7 +202,10 @@ def _find_named_setting(path: Path, judgements: Judgements) -> Setting | None:
         for passage_languages in [*((lang,) for lang in codes), languages, codes]
     ]
     stem = Path(path.name.removesuffix(".gz")).stem
-    return {setting.name: setting for setting in settings}.get(stem)
+    setting = {setting.name: setting for setting in settings}.get(stem)
+    if setting and setting.kind == "multi" and len(judgements.text_languages) == 1:
+        return make_setting((setting.queries,), judgements.text_languages, languages)
+    return setting
 
 
 def _split_by_setting(run: Run, judgements: Judgements) -> list[SettingRun]:

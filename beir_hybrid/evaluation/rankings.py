@@ -12,6 +12,7 @@ from beir_hybrid.collection.judgements import SELF_MATCH, Judgements, number_lan
 from beir_hybrid.collection.setting import ALL, IMAGE, MIXED, SETTING_KINDS, Setting, SettingKind
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.measures.ranked_judgements import RankedJudgements, Rankings
+from beir_hybrid.results.pool_languages import list_pool_kinds
 from beir_hybrid.retrieval import GoldRanks, RankedPassages, TopPassages
 from beir_hybrid.retrieval.results import POOL, POOL_WITH_IMAGES
 
@@ -87,15 +88,14 @@ def build_rankings(
     )
     is_included = np.isin(pair, pair[candidates.relevance > 0]) & ~is_itself
     if kind.same_language is not None:
-        is_same = candidates.query_language == candidates.passage_language
-        is_included &= is_same == kind.same_language
+        is_included &= candidates.is_same_language == kind.same_language
     order = np.flatnonzero(is_included)[np.argsort(pair[is_included], kind="stable")]
     distinct, ranking = np.unique(pair[order], return_inverse=True)
     first = order[np.searchsorted(ranking, np.arange(len(distinct)))]
     query_rows, targets = candidates.query[first], target[first]
     itself_counts = _count_values(np.sort(ranking_code[is_itself]), ranking_code[first])
     pool_sizes = _count_pools(candidates, kind, query_rows, targets) - itself_counts
-    ranked_judgements = RankedJudgements(
+    table = RankedJudgements(
         query=ranking,
         relevance=candidates.relevance[order],
         rank=rank[order],
@@ -108,7 +108,8 @@ def build_rankings(
         top_languages=_list_top_languages(candidates, kind, ranks, query_rows - first_row),
         image_number=len(candidates.languages) if candidates.has_images else -1,
     )
-    return Rankings(kind.name, query_rows, targets, candidates.passage[order], ranked_judgements)
+    has_tie = _find_ties(candidates, kind, ranks, np.flatnonzero(has_sides)[order])
+    return Rankings(kind.name, query_rows, targets, candidates.passage[order], table, has_tie)
 
 
 def build_empty_rankings(judgements: Judgements, setting: Setting) -> Rankings:
@@ -138,6 +139,20 @@ def _select_ranks(kind: SettingKind, ranks: RankedPassages) -> tuple[np.ndarray,
     ranks_by_pool = {"": ranks.language_ranks, ALL: ranks.pool_ranks, MIXED: ranks.mixed_ranks}
     gold_ranks = ranks_by_pool[ALL if kind.drops_other_golds else kind.pool]
     return gold_ranks.rank("desc"), gold_ranks.rank("asc")
+
+
+def _find_ties(
+    candidates: Judgements, kind: SettingKind, ranks: RankedPassages, rows: np.ndarray
+) -> np.ndarray | None:
+    """Return whether passages of a pool, by rows of `ranks`, tie with others; None elsewhere.
+
+    It is unknown where queries are passages themselves: the other one may be the query.
+    """
+    if not list_pool_kinds([kind.name]) or (candidates.relevance == SELF_MATCH).any():
+        return None
+    gold_ranks = ranks.mixed_ranks if kind.pool == MIXED else ranks.pool_ranks
+    has_tie: np.ndarray = gold_ranks.tied_later + gold_ranks.tied_earlier > 0
+    return has_tie[rows]
 
 
 def _rank_candidates(

@@ -2,6 +2,8 @@
 # mypy: allow-untyped-calls
 # (ir_measures says that it is typed, and leaves most functions without types.)
 
+import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -54,6 +56,7 @@ def evaluate_setting_run(
         rankings = _add_ranks(rankings, run, judgements, query_ids)
     if list_pool_kinds([rankings.kind]):
         rankings = _add_top_languages(rankings, run, judgements.codes, query_ids)
+        rankings = _add_ties(rankings, run, judgements, query_ids)
     return MeasuredRankings(rankings, values)
 
 
@@ -112,6 +115,24 @@ def _add_top_languages(
         best = sort_passages(query_id, run.get(query_id, {}), TOP)
         top[row, : len(best)] = [numbers[identity.partition(":")[0]] for identity in best]
     return replace(rankings, judgements=replace(rankings.judgements, top_languages=top))
+
+
+def _add_ties(
+    rankings: Rankings, run: Run, judgements: Judgements, query_ids: Sequence[str]
+) -> Rankings:
+    """Return rankings with the judged passages that have the score of another one, as float32."""
+    runs = [run.get(query_id, {}) for query_id in query_ids]
+    with np.errstate(over="ignore"):
+        columns = [np.array([*scores.values()], np.float64).astype(np.float32) for scores in runs]
+    scores = [
+        dict(zip(query_run, column.tolist(), strict=True))
+        for query_run, column in zip(runs, columns, strict=True)
+    ]
+    counts = [Counter(query_scores.values()) for query_scores in scores]
+    passage_ids = judgements.list_passage_ids(rankings.passage_rows)
+    pairs = zip(rankings.judgements.query.tolist(), passage_ids, strict=True)
+    has_tie = [counts[query][scores[query].get(passage, math.nan)] > 1 for query, passage in pairs]
+    return replace(rankings, has_tie=np.array(has_tie, bool))
 
 
 def _add_ranks(

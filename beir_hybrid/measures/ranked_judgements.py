@@ -80,6 +80,8 @@ class Rankings:
         The passages of each ranking, by number of `Judgements.targets`.
     passage_rows
         The collection's row of each judgement's passage.
+    has_tie
+        Whether each judgement's passage has the score of another one; None where it is unknown.
     """
 
     kind: "KindName"
@@ -87,15 +89,18 @@ class Rankings:
     targets: np.ndarray  # (n,) int64
     passage_rows: np.ndarray  # (judgements,) int64
     judgements: RankedJudgements
+    has_tie: np.ndarray | None = None  # (judgements,) bool
 
     def select(self, is_selected: np.ndarray) -> "Rankings":
         """Return the rankings of a mask; (n,) bool."""
+        rows = is_selected[self.judgements.query]
         return Rankings(
             kind=self.kind,
             query_rows=self.query_rows[is_selected],
             targets=self.targets[is_selected],
-            passage_rows=self.passage_rows[is_selected[self.judgements.query]],
+            passage_rows=self.passage_rows[rows],
             judgements=self.judgements.select(is_selected),
+            has_tie=None if self.has_tie is None else self.has_tie[rows],
         )
 
 

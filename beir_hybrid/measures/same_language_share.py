@@ -29,8 +29,9 @@ class _SameLanguageShare(BiasMeasure):
     Neither high nor low is better: the share of the query's language among the relevant passages
     is unbiased (``rel`` says which are relevant, for that alone).
 
-    Relevant passages do not enter the value, so an unretrieved one costs nothing. A query that the
-    run lacks counts 1. An image is in no language, and has no value as a query.
+    An unretrieved passage costs nothing. A query that the run lacks counts 1. Queries without a
+    relevant passage in their language have neither a value nor an unbiased one, nor have images,
+    which are in none.
 
     Compare Roy, Constant, Al-Rfou, Barua, Phillips and Yang, "LAReQA: Language-Agnostic Answer
     Retrieval from a Multilingual Pool", EMNLP 2020, on same-language bias.
@@ -58,7 +59,7 @@ class _SameLanguageShare(BiasMeasure):
         top, counts = cut_top_languages(self, judgements)
         n_own = (top == judgements.query_language[:, None]).sum(axis=1)
         share = divide(n_own, counts, otherwise=1.0)
-        return np.where(is_image_query(judgements), np.nan, share)
+        return np.where(np.isnan(self._compute_unbiased(judgements)), np.nan, share)
 
     def _compute_unbiased(self, judgements: RankedJudgements) -> np.ndarray:
         rows = find_relevant(self, judgements)

@@ -6,7 +6,7 @@ passages stands its share among the relevant ones.
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -30,7 +30,8 @@ class PoolLanguages:
 
     An estimate's `mean` is the share among the first `depth` passages, averaged over queries, and
     its `unbiased` the share among the relevant passages, averaged likewise. The row ``all`` is the
-    mean over query languages. Queries for which nothing is retrieved are left out.
+    mean over query languages. Queries for which nothing is retrieved are left out. `ties` counts
+    the queries with a relevant passage that has the score of another one: ids decide their order.
 
     Examples
     --------
@@ -41,6 +42,7 @@ class PoolLanguages:
 
     depth: int
     estimates: Mapping[str, Mapping[str, Estimate]]  # by query language and passage language
+    ties: int | None = None
 
     def __getitem__(self, languages: tuple[str, str]) -> Estimate:
         """Return the estimate of a query language, or ``all``, and a passage language."""
@@ -103,8 +105,20 @@ def count_pool_languages(
         ):
             shares = _list_shares(collection, rankings, has_passages)
             languages = [code for code, has in zip(codes, has_passages, strict=True) if has]
-            pools[kind] = _estimate_shares(shares, collection.codes, languages)
+            pool = _estimate_shares(shares, collection.codes, languages)
+            pools[kind] = replace(pool, ties=_count_ties(rankings))
     return pools
+
+
+def _count_ties(parts: Iterable[Rankings]) -> int | None:
+    """Count the rankings in which a relevant passage is tied; None where ties are unknown."""
+    count = 0
+    for part in parts:
+        if part.has_tie is None:
+            return None
+        is_tied = part.has_tie & (part.judgements.relevance > 0)
+        count += len(np.unique(part.judgements.query[is_tied]))
+    return count
 
 
 @dataclass(frozen=True, eq=False)

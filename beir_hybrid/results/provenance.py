@@ -49,6 +49,8 @@ class CollectionProvenance:
         Whether the origin had ids of its own.
     caveat
         Why figures on it cannot be compared with published ones; empty if they can.
+    passage_language
+        The language of all passages, where queries are in several languages.
     images
         How many there are, where there are any.
     """
@@ -62,6 +64,7 @@ class CollectionProvenance:
     caveat: str = ""
     origins: tuple[Origin, ...] = field(default=(), metadata=json_key("provenance"))
     languages: tuple[str, ...] = ()
+    passage_language: str | None = None
     images: int | None = field(default=None, metadata=json_key("pictures"))
     queries: int = 0
     passages: int = 0
@@ -268,6 +271,9 @@ def build_timing(
 def describe_collection(collection: CollectionTables) -> CollectionProvenance:
     """Return the provenance of a collection."""
     counts = collection.passage_counts, collection.query_counts
+    languages = tuple(collection.languages)
+    text_languages = [lang for lang in languages if collection.passage_counts.get(lang)]
+    has_one = len(text_languages) == 1 < len(languages)
     return CollectionProvenance(
         name=collection.name,
         licence=collection.licence,
@@ -277,7 +283,8 @@ def describe_collection(collection: CollectionTables) -> CollectionProvenance:
         original_ids=collection.original_ids,
         caveat=collection.caveat,
         origins=collection.provenance,
-        languages=tuple(collection.languages),
+        languages=languages,
+        passage_language=text_languages[0] if has_one else None,
         images=max(count.get(IMAGE, 0) for count in counts) or None,
         queries=len(collection.queries),
         passages=len(collection.passages),

@@ -126,6 +126,14 @@ def list_notes(results: Measurements) -> list[str]:
         notes.append(f"{texts} are longer than the model reads, and were cut")
     if runs := results.provenance.runs:
         notes += _list_run_notes(runs)
+    if language := results.provenance.collection.passage_language:
+        notes.append(f"all passages are in one language, {language}: no language bias to measure")
+    for kind, pool in results.pools.items():
+        if pool.ties:
+            notes.append(
+                f"{kind}: for {plural(pool.ties, 'queries')} a relevant passage has the score of "
+                "another one, and ids decide their order"
+            )
     if results.lacks_pools:
         notes.append(
             f"the languages of the first {TOP} passages are not counted: these results are older "

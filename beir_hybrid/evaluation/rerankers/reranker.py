@@ -86,7 +86,8 @@ class Reranker:
             rank_ascending=np.where(is_reranked, ascending[pair_index] + 1, judgements.rank),
             top_languages=top_languages,
         )
-        return replace(rankings, judgements=judgements), TopPassages(rows, scores)
+        reranked = replace(rankings, judgements=judgements, has_tie=None)
+        return reranked, TopPassages(rows, scores)
 
 
 def _order_by_score(
