@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 from sentence_transformers import CrossEncoder, MultiVectorEncoder, SparseEncoder
-from sentence_transformers.base.modules import Dense, Normalize, Transformer
+from sentence_transformers.base.modules import Dense, Normalize, Router, Transformer
 from sentence_transformers.multi_vector_encoder.modules import MultiVectorMask
-from sentence_transformers.sparse_encoder.modules import SpladePooling
+from sentence_transformers.sparse_encoder.modules import SparseStaticEmbedding, SpladePooling
 
 from tests.models import transformer_model
 
@@ -54,3 +54,16 @@ def save_body(folder: Path, architecture: str, seed: int, **config: Any) -> None
     torch.manual_seed(seed)
     settings = transformers.AutoConfig.from_pretrained(folder, initializer_range=0.6, **config)
     getattr(transformers, architecture)(settings).save_pretrained(folder)
+
+
+def make_inference_free(folder: Path, seed: int = 5) -> SparseEncoder:
+    """Return a SPLADE whose queries are their words, each with a weight of its own."""
+    document = make_sparse(folder, seed)
+    modules: list[Any] = [*document]
+    words = SparseStaticEmbedding(modules[0].tokenizer)
+    torch.manual_seed(seed)
+    words.weight.data.uniform_(0.5, 2)
+    special = torch.tensor(modules[0].tokenizer.all_special_ids)
+    words.weight.data[special] = 0
+    router = Router.for_query_document(query_modules=[words], document_modules=modules)
+    return SparseEncoder(modules=[router], device="cpu")

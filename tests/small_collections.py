@@ -1,9 +1,13 @@
 """Small collections for tests."""
 
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
+import numpy as np
+
 from beir_hybrid.collection import Collection, CollectionWriter, open_collection
+from beir_hybrid.collection.beir_dicts import from_beir
 
 Fill = Callable[[CollectionWriter], object]
 
@@ -31,3 +35,22 @@ def collect(folder: Path, fill: Fill, title_policy: str = "title+text") -> Colle
     fill(writer)
     writer.finish(title_policy="text" if title_policy == "text" else "title+text")
     return open_collection(folder)
+
+
+def make_word_collection() -> Collection:
+    """Make queries and passages of words of `tests.models` in three languages; passages repeat."""
+    draw = np.random.default_rng(4)
+
+    def draw_text(n: int) -> str:
+        return " ".join(f"w{word}" for word in draw.integers(0, 40, n))
+
+    corpus, queries, qrels = {}, {}, {}
+    for lang, size in (("de", 30), ("en", 24), ("th", 9)):
+        for number in range(size):
+            corpus[f"{lang}:{number}"] = {"text": draw_text(int(draw.integers(1, 12)))}
+        corpus[f"{lang}:{size - 1}"] = corpus["de:0"]
+    for number, lang in product(range(5), ("de", "en", "th")):
+        queries[f"{lang}:q:{number}"] = draw_text(3)
+        qrels[f"{lang}:q:{number}"] = {f"{other}:{number}": 1 for other in ("de", "en", "th")}
+        qrels[f"{lang}:q:{number}"][f"en:{number + 8}"] = 2
+    return from_beir(corpus, queries, qrels, name="words")

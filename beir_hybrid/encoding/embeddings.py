@@ -2,32 +2,21 @@
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from beir_hybrid.encoding.stored_rows import BadRows, StoredRows
 from beir_hybrid.errors import BadData
 
 
 @dataclass(frozen=True)
-class Embeddings:
-    """Rows of vectors; equal texts share one vector, and the bytes stay on disk.
+class Embeddings(StoredRows[np.ndarray]):
+    """Rows of dense vectors; equal texts share one vector, and the bytes stay on disk.
 
-    Attributes
-    ----------
-    shards
-        Arrays of shape (n, dim), memory-mapped if they come from the store.
-    shard_numbers, shard_rows
-        For each row: which array its vector is in, and the row in that array.
-    truncated
-        How many distinct texts the model truncated; None if that is not known.
+    `shards` are arrays of shape (n, dim).
     """
-
-    shards: Sequence[np.ndarray]
-    shard_numbers: np.ndarray  # (n_rows,) int32
-    shard_rows: np.ndarray  # (n_rows,) int32
-    truncated: int | None = None
 
     @classmethod
     def from_array(cls, rows: np.ndarray) -> "Embeddings":
@@ -52,20 +41,10 @@ class Embeddings:
             None if None in counts else sum(filter(None, counts)),
         )
 
-    def __len__(self) -> int:
-        return len(self.shard_numbers)
-
     @property
     def dim(self) -> int:
         """The number of dimensions of a vector."""
         return int(self.shards[0].shape[1]) if len(self.shards) else 0
-
-    def slice_rows(self, rows: range) -> "Embeddings":
-        """Return adjacent rows."""
-        part = slice(rows.start, rows.stop)
-        return replace(
-            self, shard_numbers=self.shard_numbers[part], shard_rows=self.shard_rows[part]
-        )
 
     def take(self, rows: np.ndarray | slice) -> np.ndarray:
         """Return rows as float32, (n, dim): a view if they are adjacent in one shard."""
@@ -94,14 +73,6 @@ class _SequenceChain(Sequence[np.ndarray]):
     def __getitem__(self, number: Any) -> Any:
         i = bisect_right(self._starts, number, hi=len(self._sequences)) - 1
         return self._sequences[i][number - self._starts[i]]
-
-
-class BadRows(BadData):
-    """Vectors that cannot be used; `row` is the first of them."""
-
-    def __init__(self, message: str, row: int = 0) -> None:
-        super().__init__(message)
-        self.row = row
 
 
 def check_rows(rows: np.ndarray, n: int, dim: int = 0) -> np.ndarray:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, TypeGuard
 
 import numpy as np
 
+from beir_hybrid.encoding.families import Family
 from beir_hybrid.errors import BadOption
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ class Encoder(ABC):
     concurrent_texts
         How many texts the encoder works on at once when several threads call it; 0 if one thread
         is to call it.
+    family
+        ``"dense"``, or ``"sparse"``: vectors are then sparse matrices of scipy, (n, terms), with no
+        negative weight.
     normalize
         Whether vectors have unit length; None if that is not known.
     load_request
@@ -61,6 +65,7 @@ class Encoder(ABC):
 
     revision: str = ""
     concurrent_texts: int = 0
+    family: Family = "dense"
     normalize: bool | None = None
     load_request: tuple[str | Path, Mapping[str, object]] | None = None
 
@@ -118,7 +123,7 @@ class EncoderWrapper(Encoder):
 
     def __init__(self, encoder: Encoder) -> None:
         self.encoder = encoder
-        self.name, self.revision = encoder.name, encoder.revision
+        self.name, self.revision, self.family = encoder.name, encoder.revision, encoder.family
         self.concurrent_texts = encoder.concurrent_texts
 
     @cached_property
@@ -194,6 +199,7 @@ class EncoderAdapter(Encoder):
         self.n_parameters = count if isinstance(count, int) else None
         self.concurrent_texts = getattr(model, "concurrent_texts", 0)
         self.normalize = getattr(model, "normalize", None)
+        self.family = getattr(model, "family", "dense")
         weights: Mapping[str, np.ndarray]
         weights = getattr(getattr(model, "model", None), "state_dict", dict)()
         self.weight_bytes = sum(tensor.nbytes for tensor in weights.values())
@@ -237,4 +243,13 @@ def check_reads_images(encoder: Encoder, cure: str = "") -> None:
         raise BadOption(
             f"{encoder.name} reads no images; name a model of texts and images, such as CLIP or "
             f"SigLIP{cure}"
+        )
+
+
+def check_is_dense(encoder: Encoder) -> None:
+    """Raise `BadOption` for an encoder whose vectors are not dense."""
+    if encoder.family != "dense":
+        raise BadOption(
+            f"{encoder.name} is a {encoder.family} model, which can be evaluated, and this takes a "
+            "dense one: name a model with a vector a text"
         )

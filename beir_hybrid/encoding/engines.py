@@ -13,6 +13,7 @@ import numpy as np
 
 from beir_hybrid.encoding.cluster import Cluster
 from beir_hybrid.encoding.encoder import Encoder, EncoderWrapper, Role
+from beir_hybrid.encoding.layouts import LAYOUTS
 from beir_hybrid.encoding.sentence_transformer import SentenceTransformerEncoder
 from beir_hybrid.errors import BadData, BadOption, lookup
 
@@ -127,11 +128,11 @@ class RayEncoder(EncoderWrapper):
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
         """Return the vectors of queries."""
-        return np.concatenate(self._map_pieces("encode_queries", texts))
+        return LAYOUTS[self.family].stack(self._map_pieces("encode_queries", texts))
 
     def encode_passages(self, texts: Sequence[str]) -> np.ndarray:
         """Return the vectors of passages."""
-        return np.concatenate(self._map_pieces("encode_passages", texts))
+        return LAYOUTS[self.family].stack(self._map_pieces("encode_passages", texts))
 
     @property
     def reads_images(self) -> bool:

@@ -126,12 +126,19 @@ def check_family(files: ModelFiles, families: tuple[Family, ...]) -> Family | No
     return evidence.family if evidence else None
 
 
-def check_object_family(model: object, families: tuple[Family, ...]) -> None:
-    """Raise `BadOption` for an object of a class of sentence-transformers in no such family."""
-    for class_name in (kind.__name__ for kind in type(model).__mro__):
-        family = _CLASSES.get(class_name)
-        if family and family not in families:
-            raise _refuse_family(f"this {type(model).__name__}", family, "", families)
+def check_object_family(model: object, families: tuple[Family, ...]) -> Family | None:
+    """Return the family of an object of sentence-transformers, None for any other object.
+
+    Raises
+    ------
+    BadOption
+        If it is none of some families.
+    """
+    names = [kind.__name__ for kind in type(model).__mro__]
+    family = next((_CLASSES[name] for name in names if name in _CLASSES), None)
+    if family and family not in families:
+        raise _refuse_family(f"this {type(model).__name__}", family, "", families)
+    return family
 
 
 def _refuse_family(

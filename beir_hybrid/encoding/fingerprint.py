@@ -77,6 +77,9 @@ def _read_config(module: object) -> Any:
     transformer_config = getattr(getattr(module, "model", None), "config", None)
     if transformer_config is not None and hasattr(transformer_config, "to_diff_dict"):
         config = config | {"transformer": transformer_config.to_diff_dict()}
+    # A SPLADE's pooling learns its dimensions from the first text that it sees.
+    if type(module).__name__ == "SpladePooling":
+        config = {name: value for name, value in config.items() if name != "embedding_dimension"}
     return to_plain_json(config)
 
 

@@ -19,11 +19,14 @@ class ModelFiles:
     ----------
     name
         The folder, or the name on the hub with its organisation.
+    label
+        The model as the user names it.
     is_reachable
         Whether the hub is asked for files; otherwise its cache alone is read.
     """
 
     name: str
+    label: str
     revision: str | None = None
     is_on_hub: bool = False
     is_reachable: bool = False
@@ -42,11 +45,12 @@ class ModelFiles:
                 raise BadOption(
                     f"revision is {revision!r}; it is of the hub, and {name} is a folder"
                 )
-            return cls(name)
+            return cls(name, name)
         if name.count("/") > 1 or name.startswith((".", "/", "~")):
             raise UnknownName(f"there is no folder {name!r}, and a hub name has one slash")
-        name = name if "/" in name else f"{organization}/{name}"
-        return cls(name, revision, is_on_hub=True, is_reachable=can_load_from_hub(name, revision))
+        full_name = name if "/" in name else f"{organization}/{name}"
+        is_reachable = can_load_from_hub(full_name, revision)
+        return cls(full_name, name, revision, is_on_hub=True, is_reachable=is_reachable)
 
     @property
     def commit(self) -> str:

@@ -6,10 +6,18 @@ from pathlib import Path
 from typing import Any
 
 from beir_hybrid.encoding.encoder import Encoder, EncoderAdapter, is_encoder_like
+from beir_hybrid.encoding.families import Family, check_family, check_object_family
+from beir_hybrid.encoding.model_encoder import ModelEncoder
 from beir_hybrid.encoding.mteb_models import MtebEncoder
-from beir_hybrid.encoding.options import check_option_names
+from beir_hybrid.encoding.options import EncoderOptions, check_option_names
 from beir_hybrid.encoding.sentence_transformer import SentenceTransformerEncoder
+from beir_hybrid.encoding.sparse_model import SparseModelEncoder
 from beir_hybrid.errors import BadOption
+
+_ENCODERS: dict[Family, type[ModelEncoder]] = {
+    "dense": SentenceTransformerEncoder,
+    "sparse": SparseModelEncoder,
+}
 
 
 def as_encoder(model: object, **options: object) -> Encoder:
@@ -18,8 +26,8 @@ def as_encoder(model: object, **options: object) -> Encoder:
     Parameters
     ----------
     model
-        A hub name, a folder, a ``SentenceTransformer``, an mteb model, an `Encoder`, or any object
-        with ``fingerprint``, ``encode_queries`` and ``encode_passages``.
+        A hub name, a folder, a ``SentenceTransformer``, a ``SparseEncoder``, an mteb model, an
+        `Encoder`, or any object with ``fingerprint``, ``encode_queries`` and ``encode_passages``.
     options
         Fields of `EncoderOptions`; None stands for the default.
     """
@@ -33,11 +41,12 @@ def as_encoder(model: object, **options: object) -> Encoder:
     if hasattr(model, "mteb_model_meta"):
         return _wrap_mteb_model(model, values)
     check_option_names(options)
-    name_or_model: Any = model  # anything else is refused
-    encoder = SentenceTransformerEncoder(name_or_model, **values)
     if isinstance(model, str | Path):
+        files = ModelEncoder.locate(model, EncoderOptions.parse(options))
+        encoder = _ENCODERS[check_family(files, tuple(_ENCODERS)) or "dense"](files, **values)
         encoder.load_request = model, values
-    return encoder
+        return encoder
+    return _ENCODERS[check_object_family(model, tuple(_ENCODERS)) or "dense"](model, **values)
 
 
 def _wrap_mteb_model(model: Any, options: Mapping[str, Any]) -> MtebEncoder:

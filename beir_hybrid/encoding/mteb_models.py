@@ -10,7 +10,8 @@ import numpy as np
 from beir_hybrid.checks import check_positive
 from beir_hybrid.encoding.encoder import Encoder, Role
 from beir_hybrid.encoding.model_inputs import find_long_texts
-from beir_hybrid.encoding.sentence_transformer import SentenceTransformerEncoder, read_prompts
+from beir_hybrid.encoding.model_settings import read_prompts
+from beir_hybrid.encoding.sentence_transformer import SentenceTransformerEncoder
 from beir_hybrid.errors import BadOption, MissingExtra
 
 if TYPE_CHECKING:

@@ -24,6 +24,7 @@ from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import join_titles
 from beir_hybrid.encoding.distinct_texts import DistinctTexts
 from beir_hybrid.encoding.encoder import Encoder, Role
+from beir_hybrid.encoding.layouts import LAYOUTS
 from beir_hybrid.encoding.shard_writer import ShardWriter
 from beir_hybrid.encoding.shards import Shards
 from beir_hybrid.encoding.store import (
@@ -81,7 +82,7 @@ def encode_part(
         _save_part_count(work, part.total)
         numbers = work.numbers[work.assign_parts(part.total) == part.number - 1]
         shard_size = choose_shard_size(len(work.distinct), part.total)
-        shards = Shards(work.space)
+        shards = Shards(work.space, LAYOUTS[encoder.family])
         writer = ShardWriter(encoder, work.role, work.space, work.distinct, shards)
         encode_missing(writer, numbers, shard_size, stats)
         n_texts += len(numbers)
@@ -96,7 +97,10 @@ def check_parts(encoder: Encoder, collection: Collection, *, folder: Path | None
     n_texts, n_missing = 0, 0
     missing_parts: set[Part] = set()
     for work in _list_work(encoder, collection, folder):
-        is_missing = Shards(work.space).find(work.distinct.keys[work.numbers])[0] < 0
+        is_missing = (
+            Shards(work.space, LAYOUTS[encoder.family]).find(work.distinct.keys[work.numbers])[0]
+            < 0
+        )
         total = _read_part_count(work)
         indexes = np.unique(work.assign_parts(total)[is_missing]).tolist()
         missing_parts |= {Part(index + 1, total) for index in indexes}

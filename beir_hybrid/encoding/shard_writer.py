@@ -5,15 +5,15 @@ import time
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from beir_hybrid.encoding.distinct_texts import DistinctTexts
-from beir_hybrid.encoding.embeddings import BadRows, check_rows
 from beir_hybrid.encoding.encoder import Encoder, Role
 from beir_hybrid.encoding.images import decode_batches
 from beir_hybrid.encoding.shards import NOTE_SUFFIX, Shards, read_shard, save_array
+from beir_hybrid.encoding.stored_rows import BadRows
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.files import file_lock
 from beir_hybrid.integrity import record_files, write_sealed_json
@@ -43,14 +43,15 @@ class ShardWriter:
         name = hashlib.sha256(keys.tobytes()).hexdigest()[:16]
         note = self.space / f"{name}.{NOTE_SUFFIX}"
         with file_lock(self.space / name):
-            if read_shard(note):  # another process was faster
+            if read_shard(note, self.shards.layout):  # another process was faster
                 return ShardReport(note, 0, 0.0)
             texts = self.texts.take_texts(numbers)
             start = time.perf_counter()
             is_image = self.role == "images"
             vectors = self._encode_images(texts, numbers) if is_image else self._encode_texts(texts)
             seconds = time.perf_counter() - start
-            arrays = {f"{name}.keys.npy": keys, f"{name}.vectors.npy": vectors}
+            parts = {"keys": keys, **self.shards.layout.split(vectors)}
+            arrays = {f"{name}.{part}.npy": array for part, array in parts.items()}
             for file, array in arrays.items():
                 save_array(self.space / file, array)
             truncated = [] if is_image else self.encoder.find_truncated(texts, self.role)
@@ -58,7 +59,7 @@ class ShardWriter:
             write_sealed_json(note, {"rows": len(texts), "cut": truncated, "files": files})
         return ShardReport(note, len(texts), seconds)
 
-    def _encode_texts(self, texts: list[str]) -> np.ndarray:
+    def _encode_texts(self, texts: list[str]) -> Any:
         encoder = self.encoder
         encode = encoder.encode_queries if self.role == "queries" else encoder.encode_passages
         return self._check(encode(texts), texts, self.shards.dim)
@@ -78,10 +79,10 @@ class ShardWriter:
                 start, dim = stop, rows[0].shape[1]
         return np.concatenate(rows)
 
-    def _check(self, rows: np.ndarray, inputs: list[str], dim: int) -> np.ndarray:
+    def _check(self, rows: object, inputs: list[str], dim: int) -> Any:
         """Return the rows, or raise `BadData` that names the text or image of the first bad one."""
         try:
-            return check_rows(rows, len(inputs), dim)
+            return self.shards.layout.check(rows, len(inputs), dim)
         except BadRows as error:
             bad_input = inputs[error.row]
             # A text is shortened; a path is of use only in full.

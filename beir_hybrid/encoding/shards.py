@@ -5,13 +5,14 @@ checksums, which is written last.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 
 from beir_hybrid.encoding.distinct_texts import KEY
+from beir_hybrid.encoding.layouts import Layout
 from beir_hybrid.errors import BadData
 from beir_hybrid.files import atomic_file, explain_read_errors
 from beir_hybrid.integrity import FileRecord, read_sealed_json, verify_files
@@ -23,14 +24,15 @@ NOTE_SUFFIX = "note.json"
 _CURE = "its texts are encoded again"
 
 
-class Shards(Sequence[np.ndarray]):
+class Shards(Sequence[Any]):
     """The undamaged shards of a space: which texts they hold and where.
 
-    As a sequence, the arrays of their vectors; a file is open only while somebody holds its array.
+    As a sequence, their vectors as the layout joins them; files are open only while somebody holds
+    their arrays.
     """
 
-    def __init__(self, space: Path) -> None:
-        self.dim = 0
+    def __init__(self, space: Path, layout: Layout) -> None:
+        self.dim, self.layout = 0, layout
         self._shards: list[Shard] = []
         for note in sorted(space.glob(f"*.{NOTE_SUFFIX}")):
             self.add(note)
@@ -39,13 +41,11 @@ class Shards(Sequence[np.ndarray]):
         return len(self._shards)
 
     def __getitem__(self, number: Any) -> Any:
-        path = self._shards[number].vector_path
-        with explain_read_errors(path, "is no array of vectors"):
-            return np.load(path, mmap_mode="r", allow_pickle=False)
+        return self.layout.join(_load_arrays(self._shards[number].vector_paths))
 
     def add(self, note: Path) -> None:
         """Add the shard of a note; remove a damaged one from disk."""
-        shard = read_shard(note)
+        shard = read_shard(note, self.layout)
         if shard is not None:
             self._shards.append(shard)
             self.dim = shard.dim
@@ -81,7 +81,7 @@ class Shards(Sequence[np.ndarray]):
 class Shard(NamedTuple):
     """The parts of a shard; `truncated_rows` is None if the encoder does not find them."""
 
-    vector_path: Path
+    vector_paths: dict[str, Path]  # by part of the layout
     keys: np.ndarray  # (n,) KEY
     truncated_rows: np.ndarray | None  # (any,) int32
     dim: int
@@ -95,7 +95,7 @@ def save_array(path: Path, array: np.ndarray) -> None:
         file.write(contiguous.view(np.uint8).data)
 
 
-def read_shard(note: Path) -> Shard | None:
+def read_shard(note: Path, layout: Layout) -> Shard | None:
     """Return the shard of a note; None if there is none or a damaged one, which is removed.
 
     Nothing is removed where the system refuses to read: that raises `NotReadable`.
@@ -103,24 +103,36 @@ def read_shard(note: Path) -> Shard | None:
     if not note.is_file():
         return None
     try:
-        return _read_sound_shard(note)
+        return _read_sound_shard(note, layout)
     except BadData as error:
         logger.warning("%s", error)
         note.unlink(missing_ok=True)
         return None
 
 
-def _read_sound_shard(note: Path) -> Shard:
+def _read_sound_shard(note: Path, layout: Layout) -> Shard:
     """Return the shard of a note, or raise `BadData`."""
-    names = {part: note.name.replace(NOTE_SUFFIX, f"{part}.npy") for part in ("vectors", "keys")}
+    paths = {
+        part: note.with_name(note.name.replace(NOTE_SUFFIX, f"{part}.npy"))
+        for part in (*layout.parts, "keys")
+    }
     entries = from_record(_Note, read_sealed_json(note, _CURE), str(note))
     with explain_read_errors(note, "is no note of arrays"):
-        verify_files(note.parent, {name: entries["files"][name] for name in names.values()}, _CURE)
-        keys = np.load(note.with_name(names["keys"]), allow_pickle=False).view(KEY)
-        vector_path = note.with_name(names["vectors"])
-        vectors = np.load(vector_path, mmap_mode="r", allow_pickle=False)
+        files = {path.name: entries["files"][path.name] for path in paths.values()}
+        verify_files(note.parent, files, _CURE)
+        keys = np.load(paths.pop("keys"), allow_pickle=False).view(KEY)
         truncated = None if entries["cut"] is None else np.array(entries["cut"], dtype=np.int32)
-        return Shard(vector_path, keys, truncated, int(vectors.shape[1]))
+        dim = int(layout.join(_load_arrays(paths)).shape[1])
+        return Shard(paths, keys, truncated, dim)
+
+
+def _load_arrays(paths: Mapping[str, Path]) -> dict[str, np.ndarray]:
+    """Map arrays into memory, by part of the layout."""
+    arrays = {}
+    for part, path in paths.items():
+        with explain_read_errors(path, "is no array of vectors"):
+            arrays[part] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return arrays
 
 
 class _Note(TypedDict):

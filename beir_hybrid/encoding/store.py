@@ -15,17 +15,25 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 
 from beir_hybrid.encoding.distinct_texts import DistinctTexts
 from beir_hybrid.encoding.embeddings import Embeddings
-from beir_hybrid.encoding.encoder import Encoder, EncoderLike, Role, check_reads_images
+from beir_hybrid.encoding.encoder import (
+    Encoder,
+    EncoderLike,
+    Role,
+    check_is_dense,
+    check_reads_images,
+)
+from beir_hybrid.encoding.layouts import LAYOUTS
 from beir_hybrid.encoding.models import as_encoder
 from beir_hybrid.encoding.shard_writer import ShardReport, ShardWriter
 from beir_hybrid.encoding.shards import Shards
+from beir_hybrid.encoding.stored_rows import StoredRows
 from beir_hybrid.errors import BadData
 from beir_hybrid.files import atomic_file, cache_folder
 from beir_hybrid.progress import progress_bar
@@ -98,12 +106,28 @@ def encode(
     [[3.0, 1.0], [5.0, 1.0], [3.0, 1.0]]
     """
     encoder = as_encoder(encoder)
+    check_is_dense(encoder)
+    rows = encode_rows(encoder, texts, role, folder=folder, stats=stats, paths=paths)
+    return cast("Embeddings", rows)
+
+
+def encode_rows(
+    encoder: Encoder,
+    texts: Sequence[str] | pa.ChunkedArray,
+    role: Role,
+    *,
+    folder: Path | None = None,
+    stats: EncodingStats | None = None,
+    paths: Sequence[str] | pa.ChunkedArray | None = None,
+) -> StoredRows[Any]:
+    """Return the vectors of texts as `encode` does, by a model of any family."""
     distinct = DistinctTexts.from_column(texts, paths)
     n = len(distinct)
     if role == "images" and n:
         check_reads_images(encoder)
+    layout = LAYOUTS[encoder.family]
     space = open_space(encoder, role, folder)
-    writer = ShardWriter(encoder, role, space, distinct, Shards(space))
+    writer = ShardWriter(encoder, role, space, distinct, Shards(space, layout))
     encode_missing(writer, np.arange(n), choose_shard_size(n), stats)
     shard_numbers, shard_rows = writer.shards.find(distinct.keys)
     if (shard_numbers < 0).any():
@@ -115,7 +139,7 @@ def encode(
         else:
             stats.truncated += truncated
     numbers = distinct.numbers
-    return Embeddings(writer.shards, shard_numbers[numbers], shard_rows[numbers], truncated)
+    return layout.rows(writer.shards, shard_numbers[numbers], shard_rows[numbers], truncated)
 
 
 def choose_shard_size(n: int, parts: int = 1) -> int:
@@ -162,6 +186,8 @@ def open_space(encoder: Encoder, role: Role, folder: Path | None = None) -> Path
     entries = dict(encoder.fingerprint)
     prompts: Any = entries.pop("prompts", None)
     has_prompt = prompts and role != "images"
+    if encoder.family != "dense":
+        entries["family"] = encoder.family
     entries |= {"format": FORMAT} | ({"prompt": prompts[role]} if has_prompt else {"role": role})
     text = _dump_fingerprint(entries, encoder.name)
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]

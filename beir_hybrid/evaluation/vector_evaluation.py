@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from beir_hybrid.collection.judgements import SELF_MATCH, Judgements, sort_ids
 from beir_hybrid.collection.setting import IMAGE, SETTING_KINDS, KindName, Setting
-from beir_hybrid.encoding import Embeddings
+from beir_hybrid.encoding.stored_rows import StoredRows
 from beir_hybrid.errors import BadOption
 from beir_hybrid.evaluation.measured_rankings import (
     MeasuredRankings,
@@ -26,10 +27,11 @@ from beir_hybrid.evaluation.rerankers.reranker import Reranker
 from beir_hybrid.evaluation.run_writer import RunWriter
 from beir_hybrid.measures.ranked_judgements import Rankings
 from beir_hybrid.measures.run_values import measure_run
-from beir_hybrid.retrieval import DenseScorer, RankedPassages, RankRequest, TopPassages, rank
+from beir_hybrid.retrieval import RankedPassages, RankRequest, TopPassages, rank
 from beir_hybrid.retrieval.merging import MergeMethod
 from beir_hybrid.retrieval.runs import make_run_rows
 from beir_hybrid.retrieval.scorer import Scorer
+from beir_hybrid.retrieval.scorers import make_scorer
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,9 @@ class VectorEvaluation:
     rank: Callable[[Scorer, RankRequest], RankedPassages] = rank
     merge: MergeMethod | None = None
 
-    def evaluate(self, queries: Embeddings, passages: Embeddings) -> list[MeasuredRankings]:
+    def evaluate(
+        self, queries: StoredRows[Any], passages: StoredRows[Any]
+    ) -> list[MeasuredRankings]:
         """Return the measured rankings of all kinds of settings.
 
         All queries are ranked at once or, where runs are collected, language by language: runs of
@@ -86,7 +90,7 @@ class VectorEvaluation:
                 image_language=IMAGE if IMAGE in passage_ranges else "",
                 method=self.merge,
             )
-            ranks = self.rank(DenseScorer(queries.slice_rows(rows), passages), request)
+            ranks = self.rank(make_scorer(queries.slice_rows(rows), passages), request)
             ranks = remove_queries(selection, ranks, rows.start, depth)
             for kind in self.plan.kinds:
                 part = self._measure_kind(selection, kind, ranks, rows.start, id_order)

@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from beir_hybrid.calibration.fit import fit_calibration, number_groups, number_translations
@@ -13,13 +15,16 @@ from beir_hybrid.calibration.statistics import LanguageVectors
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import join_titles
 from beir_hybrid.collection.setting import IMAGE
-from beir_hybrid.encoding import Embeddings, EncodingStats, as_encoder, encode
+from beir_hybrid.encoding import Embeddings, EncodingStats, as_encoder
 from beir_hybrid.encoding.cluster import Cluster
 from beir_hybrid.encoding.encoder import Encoder, Role, check_reads_images
 from beir_hybrid.encoding.engines import parallel_encoder
+from beir_hybrid.encoding.sparse_embeddings import SparseEmbeddings
+from beir_hybrid.encoding.store import encode_rows
+from beir_hybrid.encoding.stored_rows import StoredRows
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.arguments import ComputeOptions
-from beir_hybrid.results.provenance import ModelProvenance
+from beir_hybrid.results.provenance import ModelProvenance, TermCounts
 from beir_hybrid.retrieval.merging import MergeMethod
 
 
@@ -35,8 +40,8 @@ class CollectionVectors:
         How the rankings of languages are merged into a pool; None compares scores as they are.
     """
 
-    queries: Embeddings
-    passages: Embeddings
+    queries: StoredRows[Any]
+    passages: StoredRows[Any]
     model: ModelProvenance
     stats: EncodingStats = field(default_factory=EncodingStats)
     merge: MergeMethod | None = None
@@ -81,6 +86,12 @@ def _calibrate_vectors(
     calibration, model = options.calibration, vectors.model
     if calibration is None:
         return vectors
+    queries, passages = vectors.queries, vectors.passages
+    if not isinstance(queries, Embeddings) or not isinstance(passages, Embeddings):
+        raise BadOption(
+            f"a calibration corrects dense vectors, and {model.name} is no dense model: leave the "
+            "calibration out"
+        )
     if model.calibration is not None:
         raise BadOption(
             f"the vectors of {model.name} are calibrated already, by {model.calibration['method']}"
@@ -90,25 +101,19 @@ def _calibrate_vectors(
     if isinstance(calibration, CalibrationMethod):
         calibration = fit_calibration(
             calibration,
-            LanguageVectors(
-                vectors.passages,
-                _select_encoded(vectors.passages, passage_ranges),
-                number_translations(collection.passages["id"]),
+            _group_by_language(
+                passages, passage_ranges, number_translations(collection.passages["id"])
             ),
-            LanguageVectors(
-                vectors.queries,
-                _select_encoded(vectors.queries, query_ranges),
-                number_groups(collection.queries["group"]),
-            ),
+            _group_by_language(queries, query_ranges, number_groups(collection.queries["group"])),
             fingerprint=model.fingerprint,
             name=collection.name,
         )
-    calibration.check_model(model.fingerprint, vectors.passages.dim, model.name)
+    calibration.check_model(model.fingerprint, passages.dim, model.name)
     correct = partial(calibration.correct, folder=options.store)
     return replace(
         vectors,
-        queries=correct(vectors.queries, query_ranges, "queries"),
-        passages=correct(vectors.passages, passage_ranges, "passages"),
+        queries=correct(queries, query_ranges, "queries"),
+        passages=correct(passages, passage_ranges, "passages"),
         model=replace(
             model, name=f"{model.name} + {calibration}", calibration=calibration.describe()
         ),
@@ -116,9 +121,12 @@ def _calibrate_vectors(
     )
 
 
-def _select_encoded(vectors: Embeddings, ranges: Mapping[str, range]) -> dict[str, range]:
-    """Return the rows of the languages that have vectors; images may have none."""
-    return {lang: rows for lang, rows in ranges.items() if rows.stop <= len(vectors)}
+def _group_by_language(
+    vectors: Embeddings, ranges: Mapping[str, range], translations: np.ndarray
+) -> LanguageVectors:
+    """Return the vectors of the languages that have some; images may have none."""
+    ranges = {lang: rows for lang, rows in ranges.items() if rows.stop <= len(vectors)}
+    return LanguageVectors(vectors, ranges, translations)
 
 
 def name_model(encoder: Encoder) -> str:
@@ -143,7 +151,7 @@ def _encode_collection(
         has_images = image_cure is not None
         if image_cure is not None:
             check_reads_images(encoder, image_cure)  # fails at once if the model reads no images
-        encode_column = partial(encode, encoder, folder=options.store, stats=stats)
+        encode_column = partial(encode_rows, encoder, folder=options.store, stats=stats)
         texts = join_titles(collection.view().passages)
         images = collection.passages.slice(len(texts)) if has_images else None
         passages = _encode_texts_and_images(encode_column, texts, "passages", images)
@@ -156,18 +164,26 @@ def _encode_collection(
             revision=encoder.revision,
             fingerprint=dict(encoder.fingerprint),
             parameters=model_encoder.n_parameters,
+            terms=_count_terms(queries, passages),
         )
     return CollectionVectors(queries, passages, provenance, stats)
 
 
 def _encode_texts_and_images(
-    encode_column: Callable[..., Embeddings],
+    encode_column: Callable[..., Any],
     texts: pa.ChunkedArray,
     role: Role,
     images: pa.Table | None,
-) -> Embeddings:
+) -> Any:
     """Encode texts and, behind these, the images of a table, if there are any."""
     if images is None or not len(images):
         return encode_column(texts, role)
     image_vectors = encode_column(images["text"], "images", paths=images["image"])
     return Embeddings.concatenate([encode_column(texts, role), image_vectors])
+
+
+def _count_terms(queries: object, passages: object) -> TermCounts | None:
+    """Return how many terms sparse queries and passages have; None for other vectors."""
+    if isinstance(queries, SparseEmbeddings) and isinstance(passages, SparseEmbeddings):
+        return TermCounts(queries.count_terms(), passages.count_terms())
+    return None

@@ -17,6 +17,14 @@ from beir_hybrid.results.request import Request
 
 
 @dataclass(frozen=True)
+class TermCounts:
+    """How many terms of a query and a passage have a weight, on average."""
+
+    queries: float
+    passages: float
+
+
+@dataclass(frozen=True)
 class ModelProvenance:
     """A model, or another system whose rankings were evaluated.
 
@@ -28,6 +36,8 @@ class ModelProvenance:
         How many there are, where the encoder counts them.
     calibration
         The method that took language bias out, and the data that it was fitted on.
+    terms
+        Of a sparse model.
     """
 
     name: str
@@ -35,6 +45,7 @@ class ModelProvenance:
     fingerprint: Mapping[str, Any] = field(default_factory=dict)
     parameters: int | None = None
     calibration: Mapping[str, Any] | None = None
+    terms: TermCounts | None = None
 
 
 @dataclass(frozen=True)

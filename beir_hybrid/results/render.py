@@ -124,6 +124,11 @@ def list_notes(results: Measurements) -> list[str]:
     if any(counts.values()):
         texts = " and ".join(f"{count:,} {kind}" for kind, count in counts.items() if count)
         notes.append(f"{texts} are longer than the model reads, and were cut")
+    if terms := results.provenance.model.terms:
+        notes.append(
+            f"{terms.queries:,.1f} terms of a query and {terms.passages:,.1f} of a passage have a "
+            "weight, on average"
+        )
     if runs := results.provenance.runs:
         notes += _list_run_notes(runs)
     if language := results.provenance.collection.passage_language:

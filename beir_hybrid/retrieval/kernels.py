@@ -114,14 +114,27 @@ def count_exact_above(
 ) -> None:
     """Add to `counts` as `count_dense_above` does, where the block's scores are exact."""
     for i in range(scores.shape[0]):
-        for gold in range(golds.bounds[i], golds.bounds[i + 1]):
-            low, high, gold_order = golds.low[gold], golds.high[gold], golds.id_order[gold]
-            for k in range(scores.shape[1]):
-                if scores[i, k] > high:
-                    counts[gold, 0] += 1
-                elif scores[i, k] >= low:
-                    counts[gold, 1] += id_order[k] > gold_order
-                    counts[gold, 2] += id_order[k] < gold_order
+        for start in range(0, scores.shape[1], CHUNK):
+            row, order = scores[i, start : start + CHUNK], id_order[start : start + CHUNK]
+            for gold in range(golds.bounds[i], golds.bounds[i + 1]):
+                low, high, gold_order = golds.low[gold], golds.high[gold], golds.id_order[gold]
+                # Unsigned 32-bit sums of comparisons compile to vector instructions.
+                n_above = np.uint32(0)
+                n_near = np.uint32(0)
+                for k in range(row.shape[0]):
+                    n_above += np.uint32(row[k] > high)
+                    n_near += np.uint32(row[k] >= low)
+                counts[gold, 0] += n_above
+                if n_near == n_above:
+                    continue
+                n_later = np.uint32(0)
+                n_earlier = np.uint32(0)
+                for k in range(row.shape[0]):
+                    is_tied = (row[k] >= low) & (row[k] <= high)
+                    n_later += np.uint32(is_tied & (order[k] > gold_order))
+                    n_earlier += np.uint32(is_tied & (order[k] < gold_order))
+                counts[gold, 1] += n_later
+                counts[gold, 2] += n_earlier
 
 
 @nb.njit(nogil=True, cache=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from beir_hybrid.encoding.encoder import Role
 from beir_hybrid.encoding.model_inputs import reads_images, text_settings, wrap_texts
-from beir_hybrid.encoding.sentence_transformer import set_max_length
+from beir_hybrid.encoding.model_settings import set_max_length
 from beir_hybrid.errors import BadOption, lookup
 
 if TYPE_CHECKING:

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from beir_hybrid.batches.strategies import Strategy, parse_strategy
 from beir_hybrid.checks import check_finite, check_seed
 from beir_hybrid.collection import Collection
+from beir_hybrid.encoding.model_settings import check_max_length
 from beir_hybrid.encoding.options import EncoderOptions
-from beir_hybrid.encoding.sentence_transformer import SentenceTransformerEncoder, check_max_length
+from beir_hybrid.encoding.sentence_transformer import SentenceTransformerEncoder
 from beir_hybrid.errors import BadOption, lookup
 from beir_hybrid.pairs.joining import join_pairs
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs

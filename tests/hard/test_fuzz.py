@@ -27,6 +27,7 @@ from beir_hybrid.cli.printing import to_json
 from beir_hybrid.cli.trainer_arguments import read_config
 from beir_hybrid.cli.training_options import _parse_yaml_values
 from beir_hybrid.collection import open_collection
+from beir_hybrid.encoding.layouts import LAYOUTS
 from beir_hybrid.encoding.shards import read_shard
 from beir_hybrid.encoding.store import encode
 from beir_hybrid.errors import BeirHybridError
@@ -180,7 +181,9 @@ SPECIMENS = {
     "ids of vectors": Specimen(
         "queries.txt", WORDS, lambda folder: read_vectors(folder, capitals())
     ),
-    "note of a shard": Specimen("*.json", JSON, lambda f: [*map(read_shard, f.rglob("*.json"))]),
+    "note of a shard": Specimen(
+        "*.json", JSON, lambda f: [read_shard(note, LAYOUTS["dense"]) for note in f.rglob("*.json")]
+    ),
     "training": Specimen("training.json", JSON, read_training),
     "state": Specimen("checkpoints/checkpoint-2/trainer_state.json", JSON, read_training),
     "checksums": Specimen("checkpoints/checkpoint-2/checksums.json", JSON, read_training),

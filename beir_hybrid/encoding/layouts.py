@@ -1,0 +1,65 @@
+"""How the vectors of each family are kept in arrays on disk, and how they are read again."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.sparse import vstack
+
+from beir_hybrid.encoding.embeddings import Embeddings, check_rows
+from beir_hybrid.encoding.families import Family
+from beir_hybrid.encoding.sparse_embeddings import (
+    SparseEmbeddings,
+    check_sparse_rows,
+    join_matrix,
+    split_matrix,
+)
+from beir_hybrid.encoding.stored_rows import StoredRows
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The arrays of a family's vectors.
+
+    Attributes
+    ----------
+    parts
+        The names of the arrays, which are those of their files.
+    rows
+        The class of many rows in several shards.
+    check
+        Returns what an encoder made of n texts as a shard; raises `BadRows` unless it has n rows
+        and, if that is not 0, so many dimensions.
+    stack
+        Puts outputs of an encoder behind each other.
+    split, join
+        Turn a shard into its arrays, and back.
+    """
+
+    parts: tuple[str, ...]
+    rows: type[StoredRows[Any]]
+    check: Callable[[Any, int, int], Any]
+    stack: Callable[[Sequence[Any]], Any]
+    split: Callable[[Any], Mapping[str, np.ndarray]]
+    join: Callable[[Mapping[str, np.ndarray]], Any]
+
+
+LAYOUTS: dict[Family, Layout] = {
+    "dense": Layout(
+        parts=("vectors",),
+        rows=Embeddings,
+        check=check_rows,
+        stack=np.concatenate,
+        split=lambda vectors: {"vectors": vectors},
+        join=lambda arrays: arrays["vectors"],
+    ),
+    "sparse": Layout(
+        parts=("weights", "terms", "bounds", "shape"),
+        rows=SparseEmbeddings,
+        check=check_sparse_rows,
+        stack=lambda matrices: vstack(matrices, format="csr"),
+        split=split_matrix,
+        join=join_matrix,
+    ),
+}

@@ -1,0 +1,149 @@
+"""What encoders of sentence-transformers' models of every family have in common."""
+
+import copy
+import os
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+
+from beir_hybrid.encoding.encoder import Encoder, Role
+from beir_hybrid.encoding.families import check_family, check_object_family
+from beir_hybrid.encoding.fingerprint import describe_model
+from beir_hybrid.encoding.loading import load_model
+from beir_hybrid.encoding.model_files import ModelFiles
+from beir_hybrid.encoding.model_inputs import count_tokens, find_long_texts
+from beir_hybrid.encoding.model_settings import apply_options, choose_prompts, read_prompts
+from beir_hybrid.encoding.options import EncoderOptions
+from beir_hybrid.encoding.presets import BY_MODEL, Preset
+from beir_hybrid.errors import BadOption
+from beir_hybrid.network import is_offline
+
+MODEL_KINDS = (
+    "a model is a name on the hub, a folder, a SentenceTransformer, a model of mteb's, or an "
+    "object with fingerprint, encode_queries and encode_passages"
+)
+
+
+class ModelEncoder(Encoder):
+    """A model of sentence-transformers as an `Encoder`.
+
+    A subclass sets `CLASS_NAME`, the model's class, and encodes its texts.
+
+    Parameters
+    ----------
+    model
+        A name on the hub, a folder, its files, or a loaded model, whose name here is that of its
+        class: it may have been trained since it was loaded.
+    options
+        Fields of `EncoderOptions`.
+    """
+
+    CLASS_NAME: ClassVar[str]
+    KIND: ClassVar[str]  # in fingerprints
+
+    def __init__(self, model: object, **options: object) -> None:
+        if is_offline():  # before the hub's client is imported, which reads this once
+            os.environ["HF_HUB_OFFLINE"] = "1"
+        import sentence_transformers
+
+        model_class: Any = getattr(sentence_transformers, self.CLASS_NAME)
+        self.options = EncoderOptions.parse(options)
+        self.name, self.revision, hub_preset = type(model).__name__, "", Preset()
+        self.may_change_device = isinstance(model, str | Path | ModelFiles)
+        self.may_change_device &= self.options.device is None
+        self.pool: Any = None  # sentence-transformers' processes on several devices, if running
+        if isinstance(model, model_class):
+            self.model = self._copy_where_changed(model)
+        elif isinstance(model, str | Path | ModelFiles):
+            files = model if isinstance(model, ModelFiles) else self.locate(model, self.options)
+            check_family(files, (self.family,))
+            self.name = files.label
+            hub_preset = BY_MODEL.get(self.name, hub_preset) if files.is_on_hub else hub_preset
+            self.model = load_model(model_class, files, self.options)
+            self.revision = files.commit
+        else:
+            check_object_family(model, (self.family,))
+            raise BadOption(f"{MODEL_KINDS}; {model!r:.80} is none of them")
+        apply_options(self.model, self.options)
+        self.batch_size = self.options.batch_size
+        self.prompts = choose_prompts(self.options, read_prompts(self.model), hub_preset)
+
+    @staticmethod
+    def locate(name: str | Path, options: EncoderOptions) -> ModelFiles:
+        """Find the files of a model."""
+        return ModelFiles.locate(str(name), options.revision, "sentence-transformers")
+
+    def _copy_where_changed(self, model: Any) -> Any:
+        """Return a loaded model, or a copy where options change it: others may hold it too."""
+        arguments = self.options.loading_arguments()
+        if names := [name for name, value in arguments.items() if value]:
+            raise BadOption(f"{names[0]} is for models by name; this one is loaded already")
+        is_changed = self.options.dtype or self.options.max_length is not None
+        return copy.deepcopy(model) if is_changed else model
+
+    @abstractmethod
+    def encode_queries(self, texts: Sequence[str]) -> Any:
+        """Return the vectors of queries."""
+
+    @abstractmethod
+    def encode_passages(self, texts: Sequence[str]) -> Any:
+        """Return the vectors of passages."""
+
+    def list_batches(self, texts: Sequence[str], role: Role) -> list[np.ndarray]:
+        """Return the indexes of the texts of each batch, about equal in numbers of tokens.
+
+        sentence-transformers sorts by characters, and pads a fifth more.
+        """
+        counts = count_tokens(self.model, texts, self.prompts[role])
+        order = np.arange(len(texts)) if counts is None else np.argsort(-counts, kind="stable")
+        starts = range(0, len(order), self.batch_size)
+        return [order[start : start + self.batch_size] for start in starts]
+
+    def find_truncated(self, texts: Sequence[str], role: Role) -> list[int] | None:
+        """Return the indexes of the texts that are longer than the model reads."""
+        return find_long_texts(self.model, texts, self.prompts[role])
+
+    def copy_to_cpu(self) -> Self:
+        """Return an encoder with the weights on the CPU, which makes its fingerprint anew."""
+        portable = copy.copy(self)
+        portable.__dict__.pop("fingerprint", None)
+        if self.model.device.type != "cpu":
+            portable.model = copy.deepcopy(self.model).to("cpu")
+        return portable
+
+    def move_to(self, device: str) -> None:
+        """Put the weights on a device."""
+        self.model.to(device)
+
+    @cached_property
+    def n_parameters(self) -> int:
+        """The number of parameters of the model."""
+        return sum(weights.numel() for weights in self.model.parameters())
+
+    @cached_property
+    def weight_bytes(self) -> int:
+        """Memory that the weights take."""
+        return sum(tensor.nbytes for tensor in self.model.state_dict().values())
+
+    @property
+    @abstractmethod
+    def vector_facts(self) -> Mapping[str, object]:
+        """Settings, beside the model's, on which vectors depend."""
+
+    @cached_property
+    def fingerprint(self) -> Mapping[str, object]:
+        """Weights, tokenizer, modules, prompts, length, arithmetic, device and versions.
+
+        The batch size is not among them: padding changes the last bits of a vector, but so does
+        which texts share its batch, and that depends on what the store holds already.
+        """
+        return {
+            "kind": self.KIND,
+            **describe_model(self.model),
+            "prompts": dict(self.prompts),
+            **self.vector_facts,
+        }
