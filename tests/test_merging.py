@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from beir_hybrid.errors import BeirHybridError
-from beir_hybrid.retrieval import RankedPassages, RankRequest, batch_counter, rank
+from beir_hybrid.retrieval import RankedPassages, RankRequest, batch_counter, count, rank
 from beir_hybrid.retrieval.merge_runs import merge
 from beir_hybrid.retrieval.merging import MERGE_METHODS, MergeMethod, parse_merge_method
 from beir_hybrid.retrieval.runs import Run, make_run_rows
@@ -181,6 +181,6 @@ def test_pools_that_are_too_large_to_keep_their_scores(
     id_order = draw.permutation(3000).astype(np.int32)
     request = make_request(golds, languages, id_order, method=parse_merge_method("local"), k=5)
     expected = rank(make_scorer(queries, passages), request)
-    monkeypatch.setattr(batch_counter, "_KEPT_SCORES", 0)
+    monkeypatch.setattr(count, "_KEPT_SCORES", 0)
     monkeypatch.setattr(batch_counter, "_FEW_CHUNKS", share)
     assert_same_ranking(rank(make_scorer(queries, passages), request), expected)

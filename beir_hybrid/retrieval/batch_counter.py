@@ -1,6 +1,7 @@
 """Count passages and collect candidates for a batch of queries, block by block."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from threading import Event
 
 import numpy as np
@@ -12,78 +13,87 @@ from beir_hybrid.retrieval.scorer import BatchGolds, ScoreBlock, Scorer
 from beir_hybrid.retrieval.top_candidates import CHUNK, TopCandidates
 from beir_hybrid.retrieval.top_keys import pack_keys
 
-_KEPT_SCORES = 1 << 24  # scores of a batch that are kept for a second count, not computed again
 _FEW_CHUNKS = 0.04  # of all: computing them exactly is faster than all of them again
 
 
 class BatchCounter:
-    """Counts and candidates of a batch of queries, block by block."""
+    """Counts and candidates of a batch of queries, block by block.
+
+    Parameters
+    ----------
+    memory
+        For all scores of the batch, (queries * passages,) float32 or larger, if they are to be
+        kept for a second count; else they are computed again.
+    """
 
     def __init__(
-        self, scorer: Scorer, golds: GoldScores, request: RankRequest, queries: range, bound: float
+        self,
+        scorer: Scorer,
+        golds: GoldScores,
+        request: RankRequest,
+        queries: range,
+        bound: float,
+        memory: np.ndarray | None = None,
     ) -> None:
-        self.request, self.queries = request, queries
+        self.request, self.queries, self.memory = request, queries, memory
         self.golds = slice(*np.searchsorted(golds.queries, [queries.start, queries.stop]).tolist())
         self.gold_scores = golds.select(self.golds, queries.start)
         self.batch = scorer.open_batch(queries, bound)
         self.margin = self.batch.margin
-        if request.compares_scores:
-            self.batch_golds = [
-                _split_by_language(
-                    self.gold_scores.select(self.gold_scores.languages == number),
-                    len(queries),
-                    request,
-                )[number]
-                for number in range(len(request.languages))
-            ]
-        else:
-            self.batch_golds = _split_by_language(self.gold_scores, len(queries), request)
-        n_golds = len(self.gold_scores.queries)
+        self.batch_golds = _split_by_language(self.gold_scores, len(queries), request)
+        n_golds, n_languages = len(self.gold_scores.queries), len(request.languages)
+        self.golds_by_language = [
+            np.flatnonzero(self.gold_scores.languages == number) for number in range(n_languages)
+        ]
         self.in_language, self.in_pool, self.in_images = (
             np.zeros((n_golds, 3), np.int64) for _ in range(3)
         )
-        self.in_each = np.zeros((n_golds, len(request.languages) * request.takes_turns, 3), int)
-        self.depths = {
-            name: min(request.depth, len(rows)) for name, rows in request.list_pools().items()
-        }
-        n_scores = len(queries) * scorer.n_passages
-        self.keeps_scores = request.compares_scores and n_scores <= _KEPT_SCORES
-        self.keeps_maxima = request.compares_scores and not self.keeps_scores
+        self.in_each = np.zeros((n_golds, n_languages * request.takes_turns, 3), int)
+        self.pools = request.list_pools()
+        self.keeps_maxima = request.compares_scores and memory is None
         self.scored_blocks: dict[range, ScoreBlock] = {}
         self.maxima: dict[range, np.ndarray] = {}  # of chunks, by block
-        self.candidates = {
-            name: TopCandidates.allocate(len(queries), k) for name, k in self.depths.items()
-        }
+        self.candidates: dict[str, TopCandidates] = {}  # of pools that are not finished
+        self.free_candidates: list[TopCandidates] = []
 
     def add_block(self, block: range) -> None:
         """Count and collect over one block of passages, all of one language."""
-        from beir_hybrid.retrieval.kernels import collect_candidates, find_chunk_maxima
+        from beir_hybrid.retrieval.candidate_kernels import collect_candidates
+        from beir_hybrid.retrieval.kernels import find_chunk_maxima
 
         number, name = self.request.find_language(block)
         is_image = name == self.request.image_language
-        scored_block = self.batch.score_block(block)
-        if self.keeps_scores:
+        if self.memory is None:
+            scored_block = self.batch.score_block(block)
+        else:
+            part = slice(block.start * len(self.queries), block.stop * len(self.queries))
+            scored_block = self.batch.score_block(block, self.memory[part])
             self.scored_blocks[block] = scored_block
         if self.keeps_maxima:
             self.maxima[block] = find_chunk_maxima(scored_block.scores)
-        is_language = self.gold_scores.languages == number
-        counts = np.zeros((len(self.batch_golds[number].low), 3), np.int64)
-        id_order = self.request.id_order[block.start : block.stop]
-        scored_block.count_above(self.batch_golds[number], id_order, counts)
-        if self.request.compares_scores:  # the pool is counted later
-            self.in_language[is_language] += counts
-        else:
+        if not self.request.compares_scores:
+            counts = self._count_block(block, scored_block, self.batch_golds[number])
             (self.in_images if is_image else self.in_pool)[:] += counts
-            self.in_language[is_language] += counts[is_language]
-        if self.request.takes_turns:
-            self.in_each[:, number] += counts
+            in_language = self.golds_by_language[number]
+            self.in_language[in_language] += counts[in_language]
+            if self.request.takes_turns:
+                self.in_each[:, number] += counts
         pools = {POOL_WITH_IMAGES, name} if is_image else {POOL, POOL_WITH_IMAGES, name}
-        for pool in pools & self.candidates.keys():
-            candidates, k = self.candidates[pool], self.depths[pool]
+        for pool in pools & self.pools.keys():
+            k = min(self.request.depth, len(self.pools[pool]))
+            if pool not in self.candidates:
+                self.candidates[pool] = self._allocate_candidates()
+            candidates = self.candidates[pool]
             collect_candidates(scored_block.scores, block.start, self.margin, k, candidates)
 
-    def recount_pool(self, top_keys: Mapping[str, np.ndarray], is_stopped: Event) -> np.ndarray:
-        """Return counts over all passages by comparable scores, (golds, 3).
+    def _count_block(self, block: range, scores: ScoreBlock, golds: BatchGolds) -> np.ndarray:
+        """Return counts over a block of passages, (golds, 3)."""
+        counts = np.zeros((len(golds.low), 3), np.int64)
+        scores.count_above(golds, self.request.id_order[block.start : block.stop], counts)
+        return counts
+
+    def count_comparable(self, top_keys: Mapping[str, np.ndarray], is_stopped: Event) -> None:
+        """Count over all passages by comparable scores, once the best of each language are known.
 
         Parameters
         ----------
@@ -94,19 +104,27 @@ class BatchCounter:
         lists = [top_keys[name][rows] for name in self.request.languages]
         golds = self.gold_scores.set_thresholds(self.request.fit_scales(lists))
         batch_golds = _split_by_language(golds, len(self.queries), self.request)
-        counts = np.zeros_like(self.in_pool)
         chunks = self._find_needed_chunks(batch_golds)
+        # Among the passages of a gold's language the order stays, but rounding may add ties.
+        has_more_ties = golds.find_more_ties()
         for block in self.request.list_blocks():
             if is_stopped.is_set():
                 break
             number, _ = self.request.find_language(block)
-            if chunks is not None:
-                self._count_chunks(block, chunks[block], batch_golds[number], counts)
-                continue
-            scored_block = self.scored_blocks.pop(block, None) or self.batch.score_block(block)
-            id_order = self.request.id_order[block.start : block.stop]
-            scored_block.count_above(batch_golds[number], id_order, counts)
-        return counts
+            if chunks is None:
+                scores = self.scored_blocks.pop(block, None) or self.batch.score_block(block)
+                count = partial(self._count_block, block, scores)
+            else:
+                count = partial(self._count_chunks, block, chunks[block])
+            counts = count(batch_golds[number])
+            self.in_pool += counts
+            in_language = self.golds_by_language[number]
+            again = in_language[has_more_ties[in_language]]
+            if len(again):
+                plain = self.gold_scores.select(again)
+                [plain_golds, *_] = _split_by_language(plain, len(self.queries), self.request)
+                counts[again] = count(plain_golds)
+            self.in_language[in_language] += counts[in_language]
 
     def _find_needed_chunks(
         self, batch_golds: Sequence[BatchGolds]
@@ -128,13 +146,11 @@ class BatchCounter:
         n_needed = sum(int(chunks.sum()) for chunks in chunk_masks.values())
         return chunk_masks if n_needed <= _FEW_CHUNKS * n_chunks else None
 
-    def _count_chunks(
-        self, block: range, chunks: np.ndarray, golds: BatchGolds, counts: np.ndarray
-    ) -> None:
-        """Count the passages of some chunks of a block for each query, by exact scores."""
+    def _count_chunks(self, block: range, chunks: np.ndarray, golds: BatchGolds) -> np.ndarray:
+        """Return counts over some chunks of a block for each query, (golds, 3), by exact scores."""
         from beir_hybrid.retrieval.kernels import count_exact_above
 
-        id_order = self.request.id_order
+        id_order, counts = self.request.id_order, np.zeros((len(golds.low), 3), np.int64)
         for query in np.flatnonzero(chunks.any(axis=1)).tolist():
             part = slice(golds.bounds[query], golds.bounds[query + 1])
             query_golds = BatchGolds(
@@ -148,34 +164,47 @@ class BatchCounter:
                 count_exact_above(
                     scores, id_order[rows.start : rows.stop], query_golds, counts[part]
                 )
+        return counts
 
-    def finish_pool(self, name: str, keys: np.ndarray) -> None:
+    def finish_pools(self, stop: int, top_keys: Mapping[str, np.ndarray]) -> None:
+        """Write the keys of the best of the pools whose last passage is before `stop`."""
+        for name in list(self.candidates):
+            if self.pools[name].stop <= stop:
+                candidates = self.candidates.pop(name)
+                self._write_best(name, candidates, top_keys[name])
+                self.free_candidates.append(candidates)
+
+    def _allocate_candidates(self) -> TopCandidates:
+        if self.free_candidates:
+            return self.free_candidates.pop().empty()
+        return TopCandidates.allocate(len(self.queries), self.request.depth)
+
+    def _write_best(self, name: str, candidates: TopCandidates, keys: np.ndarray) -> None:
         """Score the candidates of a pool exactly, and write the keys of the best of all queries."""
-        from beir_hybrid.retrieval.kernels import prune_candidates
+        from beir_hybrid.retrieval.candidate_kernels import (
+            fill_keys,
+            list_candidates,
+            prune_candidates,
+        )
 
-        candidates, k, first = self.candidates[name], self.depths[name], self.queries.start
+        k, first = keys.shape[1], self.queries.start
         prune_candidates(k, self.margin, candidates)
         sizes, rows = candidates.sizes, candidates.rows
         overfull = np.flatnonzero(sizes > rows.shape[1])  # too many scores are close together
         sizes[overfull] = 0
-        is_candidate = np.arange(sizes.max(initial=0)) < sizes[:, None]
-        rows = rows[:, : is_candidate.shape[1]]
-        query = np.repeat(np.arange(len(sizes)), sizes)
-        batch_keys = np.full(is_candidate.shape, np.iinfo(np.int64).min)
-        scores = self.batch.score_pairs(query, rows[is_candidate])
-        batch_keys[is_candidate] = pack_keys(scores, self.request.id_order[rows[is_candidate]])
+        queries, passages = list_candidates(sizes, rows)
+        scores = self.batch.score_pairs(queries, passages)
+        batch_keys = np.empty((len(sizes), sizes.max(initial=k)), np.int64)
+        fill_keys(scores.view(np.int32), passages, self.request.id_order, sizes, batch_keys)
         batch_keys.sort(axis=1)
-        filled = np.flatnonzero(sizes)
-        if len(filled):
-            keys[first + filled] = batch_keys[filled, ::-1][:, :k]
+        keys[first : first + len(sizes)] = batch_keys[:, ::-1][:, :k]
         if len(overfull):
-            keys[first + overfull] = self._find_top_keys(overfull, name)
+            keys[first + overfull] = self._find_top_keys(overfull, self.pools[name], k)
 
-    def _find_top_keys(self, queries: np.ndarray, name: str) -> np.ndarray:
+    def _find_top_keys(self, queries: np.ndarray, passages: range, k: int) -> np.ndarray:
         """Return the k largest keys of some queries, from the exact scores of all passages."""
-        k = self.depths[name]
         top_keys = [np.empty(0, np.int64) for _ in queries]
-        for block in split_into_blocks(self.request.list_pools()[name]):
+        for block in split_into_blocks(passages):
             id_order = self.request.id_order[block.start : block.stop]
             for i, query in enumerate(queries.tolist()):
                 block_keys = pack_keys(self.batch.score_all(query, block), id_order)

@@ -19,6 +19,8 @@ from beir_hybrid.retrieval.request import RankRequest
 from beir_hybrid.retrieval.scorer import Scorer
 
 BATCH_QUERIES = 512  # queries that a thread scores against all passages
+_KEPT_SCORES = 1 << 23  # scores that a thread keeps for a second count
+_FEWEST_QUERIES = 64  # a smaller batch would be slower than a second product
 
 
 @dataclass(frozen=True)
@@ -52,15 +54,13 @@ class RankCounts:
         )
 
     def write_batch(self, counter: BatchCounter) -> None:
-        """Write what was counted and collected for a batch of queries."""
+        """Write what was counted for a batch of queries."""
         self.in_language[counter.golds] = counter.in_language
         self.in_pool[counter.golds] = counter.in_pool
         if self.in_images is not None:
             self.in_images[counter.golds] = counter.in_images
         if self.in_each is not None:
             self.in_each[counter.golds] = counter.in_each
-        for name, keys in self.top_keys.items():
-            counter.finish_pool(name, keys)
 
 
 def score_golds(scorer: Scorer, request: RankRequest) -> GoldScores:
@@ -88,26 +88,47 @@ def count_passages(
     """
     n_queries = scorer.n_queries
     counts = RankCounts.allocate(len(golds.queries), n_queries, request)
-    starts = range(0, n_queries, BATCH_QUERIES)
-    batches = [range(start, min(start + BATCH_QUERIES, n_queries)) for start in starts]
-    with _worker_threads(threads or _count_cores()) as (workers, is_stopped):
+    threads = threads or _count_cores()
+    batch_size, free_memory = _plan_batches(scorer, request, threads)
+    starts = range(0, n_queries, batch_size)
+    batches = [range(start, min(start + batch_size, n_queries)) for start in starts]
+    with _worker_threads(threads) as (workers, is_stopped):
         # The maximum by numpy, which unlike Python's `max` keeps a NaN.
         bounds = workers.map(scorer.bound_passages, request.list_blocks())
         bound = float(np.max(list(bounds), initial=0.0))
 
         def count_batch(queries: range) -> None:
-            counter = BatchCounter(scorer, golds, request, queries, bound)
+            memory = free_memory.pop() if free_memory else None
+            counter = BatchCounter(scorer, golds, request, queries, bound, memory)
             for block in request.list_blocks():
                 if is_stopped.is_set():
                     return
                 counter.add_block(block)
+                counter.finish_pools(block.stop, counts.top_keys)
                 advance(len(queries) * len(block))
-            counts.write_batch(counter)
             if request.compares_scores:
-                counts.in_pool[counter.golds] = counter.recount_pool(counts.top_keys, is_stopped)
+                counter.count_comparable(counts.top_keys, is_stopped)
+            counts.write_batch(counter)
+            if memory is not None:
+                free_memory.append(memory)
 
         list(workers.map(count_batch, batches))
     return counts
+
+
+def _plan_batches(
+    scorer: Scorer, request: RankRequest, threads: int
+) -> tuple[int, list[np.ndarray]]:
+    """Return how many queries a batch has, and each thread's memory for scores that are kept.
+
+    Scores are kept, for a pool that is merged by comparable scores, if the passages are so few that
+    they fit; then the batches are smaller. Else there is no memory.
+    """
+    batch_size = min(BATCH_QUERIES, _KEPT_SCORES // max(1, scorer.n_passages))
+    if not request.compares_scores or batch_size < _FEWEST_QUERIES:
+        return BATCH_QUERIES, []
+    n_scores = min(batch_size, scorer.n_queries) * scorer.n_passages
+    return batch_size, [np.empty(n_scores, np.float32) for _ in range(threads)]
 
 
 @contextmanager

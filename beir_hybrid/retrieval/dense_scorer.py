@@ -108,10 +108,10 @@ class _DenseBatch:
     passages: Embeddings
     device: str
 
-    def score_block(self, passages: range) -> "_DenseBlock":
+    def score_block(self, passages: range, memory: np.ndarray | None = None) -> "_DenseBlock":
         """Multiply the batch with a block of passages."""
         vectors = self.passages.take(slice(passages.start, passages.stop))
-        return _DenseBlock(_multiply(self.vectors, vectors, self.device), self, vectors)
+        return _DenseBlock(_multiply(self.vectors, vectors, self.device, memory), self, vectors)
 
     def score_pairs(self, queries: np.ndarray, passages: np.ndarray) -> np.ndarray:
         """Return exact scores of pairs of a query of the batch and a passage."""
@@ -153,7 +153,7 @@ def _dot_rows(
     scores = np.empty(len(query_rows), np.float32)
     numbers = passages.shard_numbers[passage_rows]
     shard_rows = passages.shard_rows[passage_rows]
-    for number in np.unique(numbers):
+    for number in np.flatnonzero(np.bincount(numbers)).tolist():
         in_shard = np.flatnonzero(numbers == number)
         vectors, rows = np.asarray(passages.shards[number]), shard_rows[in_shard]
         if vectors.dtype != np.float32:
@@ -163,10 +163,14 @@ def _dot_rows(
     return scores
 
 
-def _multiply(queries: np.ndarray, passages: np.ndarray, device: str) -> np.ndarray:
+def _multiply(
+    queries: np.ndarray, passages: np.ndarray, device: str, memory: np.ndarray | None
+) -> np.ndarray:
     """Return the product of two matrices of vectors, float32, computed on a device."""
     if device == "cpu":
-        return queries @ passages.T
+        shape = len(queries), len(passages)
+        out = None if memory is None else memory.reshape(shape)
+        return np.matmul(queries, passages.T, out=out)
     import torch
 
     product = torch.from_numpy(queries).to(device) @ torch.from_numpy(passages).to(device).T

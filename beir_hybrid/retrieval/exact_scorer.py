@@ -73,8 +73,9 @@ class _ExactBatch:
         """Zeros: scores are exact."""
         return np.zeros(len(self.queries), np.float32)
 
-    def score_block(self, passages: range) -> "_ExactBlock":
+    def score_block(self, passages: range, memory: np.ndarray | None = None) -> "_ExactBlock":
         """Score all queries of the batch against a block of passages."""
+        del memory
         return _ExactBlock(self.scorer.score_rows(self.queries, passages))
 
     def score_pairs(self, queries: np.ndarray, passages: np.ndarray) -> np.ndarray:

@@ -29,6 +29,15 @@ class GoldScores:
         low, high = find_thresholds(self.scores, self.queries, self.languages, scale)
         return replace(self, low=low, high=high)
 
+    def find_more_ties(self) -> np.ndarray:
+        """Return for which golds other scores of their own language tie, (golds,) bool."""
+        low, high = (
+            np.take_along_axis(bounds, self.languages[:, None], axis=1)[:, 0]
+            for bounds in (self.low, self.high)
+        )
+        has_more: np.ndarray = (low != self.scores) | (high != self.scores)
+        return has_more
+
     def select(self, golds: slice | np.ndarray, first_query: int = 0) -> "GoldScores":
         """Return some golds, whose queries are counted from `first_query`."""
         columns = {field.name: getattr(self, field.name)[golds] for field in fields(self)}

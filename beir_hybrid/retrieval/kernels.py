@@ -14,9 +14,8 @@ import numba as nb
 import numpy as np
 
 from beir_hybrid.retrieval.scorer import BatchGolds
-from beir_hybrid.retrieval.top_candidates import CHUNK, TopCandidates
+from beir_hybrid.retrieval.top_candidates import CHUNK
 
-FEW = 8  # a number of largest values that is found fastest in one pass
 LANES = 32  # sums of a score: enough for vector instructions to run at full speed
 
 
@@ -83,12 +82,12 @@ def count_dense_above(
             for gold in range(bounds[i], bounds[i + 1]):
                 high = golds.high[gold] + margin[i]
                 low = golds.low[gold] - margin[i]
-                # Unsigned 32-bit sums of comparisons compile to vector instructions.
+                # Sums of 32 bits compile to the fastest vector instructions.
                 n_above = np.uint32(0)
                 n_near = np.uint32(0)
                 for k in range(row.shape[0]):
-                    n_above += np.uint32(row[k] > high)
-                    n_near += np.uint32(row[k] >= low)
+                    n_above = np.uint32(n_above + np.uint32(row[k] > high))
+                    n_near = np.uint32(n_near + np.uint32(row[k] >= low))
                 counts[gold, 0] += n_above
                 if n_near == n_above:
                     continue
@@ -137,41 +136,6 @@ def count_exact_above(
                 counts[gold, 2] += n_earlier
 
 
-@nb.njit(nogil=True, cache=True)
-def collect_candidates(
-    fast: np.ndarray,
-    first_row: int,  # the row number of the block's first passage
-    margin: np.ndarray,  # (n,) float32
-    k: int,
-    candidates: TopCandidates,
-) -> None:
-    """Add the passages of the block that may be among the k best of each query."""
-    scores, rows, sizes, bars = candidates
-    capacity = scores.shape[1]
-    for i in range(fast.shape[0]):
-        if k <= FEW and sizes[i] <= capacity:
-            kth = _find_kth_of_both(scores[i, : sizes[i]], fast[i], k)
-            bars[i] = max(bars[i], kth - 2 * margin[i])
-        for start in range(0, fast.shape[1], CHUNK):
-            row = fast[i, start : start + CHUNK]
-            n_new = np.uint32(0)
-            for c in range(row.shape[0]):
-                n_new += np.uint32(row[c] >= bars[i])
-            if n_new == 0 or sizes[i] > capacity:
-                continue
-            is_first_bar = bars[i] == -np.inf and sizes[i] >= k
-            if is_first_bar or sizes[i] + n_new > capacity:
-                bars[i] = _kth_largest(scores[i, : sizes[i]].copy(), k) - 2 * margin[i]
-                sizes[i] = _drop_below(bars[i], scores[i], rows[i], sizes[i])
-                if sizes[i] > capacity - CHUNK:
-                    sizes[i] = capacity + 1
-                    continue
-            for c in range(row.shape[0]):
-                if row[c] >= bars[i]:
-                    scores[i, sizes[i]], rows[i, sizes[i]] = row[c], first_row + start + c
-                    sizes[i] += 1
-
-
 @nb.njit(nogil=True, cache=True, fastmath={"nnan", "nsz"})  # so that it becomes vector code
 def find_chunk_maxima(scores: np.ndarray) -> np.ndarray:
     """Return the largest score of each chunk of a block, (n, chunks) float32."""
@@ -184,80 +148,6 @@ def find_chunk_maxima(scores: np.ndarray) -> np.ndarray:
                 largest = max(largest, score)
             maxima[i, chunk] = largest
     return maxima
-
-
-@nb.njit(nogil=True, cache=True)
-def prune_candidates(k: int, margin: np.ndarray, candidates: TopCandidates) -> None:
-    """Drop the candidates that cannot be among the k best, after the last block."""
-    scores, rows, sizes, _ = candidates
-    for i in range(len(sizes)):
-        if k < sizes[i] <= scores.shape[1]:
-            bar = _kth_largest(scores[i, : sizes[i]].copy(), k) - 2 * margin[i]
-            sizes[i] = _drop_below(bar, scores[i], rows[i], sizes[i])
-
-
-@nb.njit(nogil=True, cache=True)
-def _drop_below(bar: np.float32, scores: np.ndarray, rows: np.ndarray, size: int) -> int:
-    """Move the entries from `bar` on to the front; return how many there are."""
-    new_size = 0
-    for c in range(size):
-        if scores[c] >= bar:
-            scores[new_size], rows[new_size] = scores[c], rows[c]
-            new_size += 1
-    return new_size
-
-
-@nb.njit(nogil=True, cache=True)
-def _kth_largest(values: np.ndarray, k: int) -> np.float32:
-    """Return the k-th largest value (Hoare's selection); changes the order of `values`."""
-    low, high, target = 0, len(values) - 1, k - 1
-    while low < high:
-        pivot = values[(low + high) // 2]
-        left, right = low, high
-        while left <= right:
-            while values[left] > pivot:
-                left += 1
-            while values[right] < pivot:
-                right -= 1
-            if left <= right:
-                values[left], values[right] = values[right], values[left]
-                left += 1
-                right -= 1
-        if target <= right:
-            high = right
-        elif target >= left:
-            low = left
-        else:
-            break
-    return values[target]
-
-
-@nb.njit(nogil=True, cache=True, inline="always")
-def _insert(value: np.float32, largest: np.ndarray) -> None:
-    """Insert a value into the largest so far, which descend, if it is among them."""
-    place = len(largest) - 1
-    if value > largest[place]:
-        while place and largest[place - 1] < value:
-            largest[place] = largest[place - 1]
-            place -= 1
-        largest[place] = value
-
-
-@nb.njit(nogil=True, cache=True)
-def _find_kth_of_both(first: np.ndarray, second: np.ndarray, k: int) -> np.float32:
-    """Return the k-th largest value of two arrays, for a small k; -inf if there are fewer."""
-    largest = np.full(k, -np.inf, dtype=np.float32)
-    for value in first:
-        _insert(value, largest)
-    for start in range(0, len(second), CHUNK):
-        part = second[start : start + CHUNK]
-        bar, n_above = largest[k - 1], np.uint32(0)
-        for c in range(part.shape[0]):
-            n_above += np.uint32(part[c] > bar)
-        if n_above:
-            for value in part:
-                _insert(value, largest)
-    return largest[k - 1]
 
 
 @nb.njit(nogil=True, cache=True)

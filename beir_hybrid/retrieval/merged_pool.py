@@ -6,7 +6,7 @@ import numpy as np
 
 from beir_hybrid.retrieval.merging import MergeMethod, Scale, scale_scores
 from beir_hybrid.retrieval.results import GoldRanks, TopPassages
-from beir_hybrid.retrieval.top_keys import pack_keys, unpack_keys
+from beir_hybrid.retrieval.top_keys import pack_keys, unpack_keys, unpack_scores
 
 
 def fit_scales(lists: Sequence[np.ndarray], method: MergeMethod) -> Scale:
@@ -19,7 +19,7 @@ def fit_scales(lists: Sequence[np.ndarray], method: MergeMethod) -> Scale:
     """
     if method.fit_scale is None:
         raise ValueError(f"{method} uses no scores")
-    scores = [unpack_keys(keys[:, : method.k])[0].astype(np.float64) for keys in lists]
+    scores = [unpack_scores(keys[:, : method.k]).astype(np.float64) for keys in lists]
     scales = [method.fit_scale(np.ascontiguousarray(columns)) for columns in scores]
     return Scale(
         np.stack([scale.shift for scale in scales], axis=1),

@@ -50,8 +50,14 @@ class QueryBatch(Protocol):
     def margin(self) -> np.ndarray:
         """The largest error of the scores of a block, for each query, (queries,) float32."""
 
-    def score_block(self, passages: range) -> ScoreBlock:
-        """Score all queries of the batch against a block of passages."""
+    def score_block(self, passages: range, memory: np.ndarray | None = None) -> ScoreBlock:
+        """Score all queries of the batch against a block of passages.
+
+        Parameters
+        ----------
+        memory
+            Where the scores may be written to, (queries * passages,) float32.
+        """
 
     def score_pairs(self, queries: np.ndarray, passages: np.ndarray) -> np.ndarray:
         """Return exact scores, (n,) float32, of pairs of a query of the batch and a passage."""

@@ -9,7 +9,10 @@ CHUNK = 128
 
 
 class TopCandidates(NamedTuple):
-    """Passages that may be among the k best of each query of a batch, as the kernels fill them."""
+    """Passages that may be among the k best of each query of a batch, as the kernels fill them.
+
+    `empty` makes them ready for other passages in the same memory.
+    """
 
     scores: np.ndarray  # (n, capacity) float32, approximate
     rows: np.ndarray  # (n, capacity) int32: their passages
@@ -18,11 +21,17 @@ class TopCandidates(NamedTuple):
 
     @classmethod
     def allocate(cls, n: int, k: int) -> "TopCandidates":
-        """Return candidates for n queries, empty at first."""
+        """Return empty candidates for n queries."""
         capacity = 2 * k + 4 * CHUNK
         return cls(
             np.empty((n, capacity), np.float32),
             np.empty((n, capacity), np.int32),
-            np.zeros(n, np.int64),
-            np.full(n, -np.inf, np.float32),
-        )
+            np.empty(n, np.int64),
+            np.empty(n, np.float32),
+        ).empty()
+
+    def empty(self) -> "TopCandidates":
+        """Remove all candidates."""
+        self.sizes.fill(0)
+        self.bars.fill(-np.inf)
+        return self

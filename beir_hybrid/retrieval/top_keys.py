@@ -10,7 +10,12 @@ def pack_keys(scores: np.ndarray, id_order: np.ndarray) -> np.ndarray:
 
 def unpack_keys(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the scores and the places of ids from which `pack_keys` made keys."""
-    return _sortable_bits((keys >> 32).astype(np.int32)).view(np.float32), keys & 0xFFFFFFFF
+    return unpack_scores(keys), keys & 0xFFFFFFFF
+
+
+def unpack_scores(keys: np.ndarray) -> np.ndarray:
+    """Return the scores from which `pack_keys` made keys."""
+    return _sortable_bits((keys >> 32).astype(np.int32)).view(np.float32)
 
 
 def _sortable_bits(bits: np.ndarray) -> np.ndarray:
