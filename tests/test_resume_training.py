@@ -198,6 +198,30 @@ def test_a_damaged_model_is_not_called_trained(tmp_path: Path) -> None:
     np.testing.assert_array_equal(train_checkpointed(tmp_path / "out"), uninterrupted)
 
 
+def test_a_damaged_model_is_not_loaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    train_checkpointed(tmp_path / "out")
+    model, record = tmp_path / "out" / "model", tmp_path / "out" / "training.json"
+    (tmp_path / "link").symlink_to(model)
+    bh.SentenceTransformerEncoder(model)
+    zero_page(model / "model.safetensors")
+    cure = "train again, or remove training.json if you changed the model yourself"
+    message = f"model.safetensors is damaged: its checksum is another; {cure}"
+    monkeypatch.chdir(tmp_path / "out")
+    for name in (model, str(model), "model", tmp_path / "link"):
+        with pytest.raises(BadData, match=message):
+            bh.SentenceTransformerEncoder(name)
+    files = json.loads(record.read_text())
+    for text in ("{", record.read_text().replace('"steps"', '"stepz"'), json.dumps({"recipe": {}})):
+        record.write_text(text)
+        with pytest.raises(BadData, match=r"training\.json (is|has)"):
+            bh.SentenceTransformerEncoder(model)
+    # The record of another program says nothing, and neither does a missing one.
+    record.write_text(json.dumps({"files": files["files"]}))
+    bh.SentenceTransformerEncoder(model)
+    record.unlink()
+    bh.SentenceTransformerEncoder(model)
+
+
 def test_lines_of_batches_are_drawn_anew(tmp_path: Path) -> None:
     train_checkpointed(tmp_path / "out")
     lines = (tmp_path / "out" / "batches.jsonl").read_text()

@@ -59,7 +59,7 @@ def train(
     `beir-hybrid train my-model --bitext de=news.de,en=news.en --strategy x-y --output out`
     """
     from beir_hybrid.batches.strategies import parse_strategy
-    from beir_hybrid.training.record import MODEL
+    from beir_hybrid.encoding.trained_models import MODEL
     from beir_hybrid.training.train import train as train_model
 
     check_needed(model, {})

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeVar
 
+from beir_hybrid.encoding.trained_models import verify_trained_model
 from beir_hybrid.errors import BadData, BadOption, UnknownName, find_reason
 from beir_hybrid.hub import can_load_from_hub, find_cached_commit
 from beir_hybrid.records import from_record, read_json
@@ -45,6 +46,7 @@ class ModelFiles:
                 raise BadOption(
                     f"revision is {revision!r}; it is of the hub, and {name} is a folder"
                 )
+            verify_trained_model(Path(name))
             return cls(name, name)
         if name.count("/") > 1 or name.startswith((".", "/", "~")):
             raise UnknownName(f"there is no folder {name!r}, and a hub name has one slash")

@@ -203,8 +203,9 @@ class _Demonstration:
 
     def train_and_evaluate(self, strategy: str, begin_stage: Callable[[str], None]) -> Results:
         """Train and evaluate an encoder with a strategy, or load its saved results."""
+        from beir_hybrid.encoding.trained_models import MODEL
         from beir_hybrid.evaluation.evaluate import evaluate
-        from beir_hybrid.training.record import MODEL, hash_collection
+        from beir_hybrid.training.record import hash_collection
 
         begin_stage(f"training {strategy}")
         place = self.folder / RESULTS / strategy
@@ -253,8 +254,8 @@ class _Demonstration:
 
     def build_index(self, strategy: str) -> None:
         """Index the test passages with the encoder of a strategy."""
+        from beir_hybrid.encoding.trained_models import MODEL
         from beir_hybrid.pyserini.index import build_index
-        from beir_hybrid.training.record import MODEL
 
         build_index(
             self.folder / MODELS / strategy / MODEL, self.test, self.folder / INDEX,

@@ -4,13 +4,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from beir_hybrid.encoding.trained_models import RECORD
 from beir_hybrid.integrity import read_sealed_json
 from beir_hybrid.records import from_record
 from beir_hybrid.report.plain_files import is_plain_file
 from beir_hybrid.results.local_paths import hide_path
 from beir_hybrid.results.results import Results
-
-_RECORD = "training.json"  # of `bh.train`, beside the model; `bh.ablate` writes it under runs
 
 
 def describe_recipe(results: Results, folder: Path | None, *, local_files: bool = False) -> str:
@@ -37,12 +36,15 @@ def describe_recipe(results: Results, folder: Path | None, *, local_files: bool 
 
 
 def _list_records(results: Results, folder: Path | None, local_files: bool) -> Iterator[Path]:
-    """Yield where the record of the model's training may be."""
+    """Yield where the record of the model's training may be.
+
+    `bh.train` writes it beside the model, `bh.ablate` under runs.
+    """
     request = results.timing.request
     if local_files and request is not None and request.model and not request.hub:
-        yield Path(request.model).parent / _RECORD
+        yield Path(request.model).parent / RECORD
     if folder is not None and len(folder.absolute().parents) > 2:  # noqa: PLR2004 - results/NAME/RUN
-        record = folder.absolute().parents[2] / "runs" / folder.name / _RECORD
+        record = folder.absolute().parents[2] / "runs" / folder.name / RECORD
         if not any(path.is_symlink() for path in (record.parent, record.parent.parent)):
             yield record
 

@@ -14,6 +14,7 @@ from beir_hybrid.batches.sampler import HybridBatchSampler
 from beir_hybrid.batches.strategies import Strategy
 from beir_hybrid.encoding.model_inputs import reads_images
 from beir_hybrid.encoding.sentence_transformer import SentenceTransformerEncoder
+from beir_hybrid.encoding.trained_models import MODEL
 from beir_hybrid.errors import BadData, BadOption, BeirHybridError, MissingExtra, NotWritable
 from beir_hybrid.evaluation.evaluator import HybridEvaluator
 from beir_hybrid.files import atomic_folder, explain_write_errors, file_lock
@@ -35,7 +36,6 @@ from beir_hybrid.training.record import (
     ADAPTER,
     BATCHES,
     CHECKPOINTS,
-    MODEL,
     Recipe,
     is_finished,
     record_model,

@@ -15,6 +15,7 @@ from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import to_numpy
 from beir_hybrid.encoding.fingerprint import hash_weights
 from beir_hybrid.encoding.sentence_transformer import SentenceTransformerEncoder
+from beir_hybrid.encoding.trained_models import MODEL, RECORD
 from beir_hybrid.errors import BadOption
 from beir_hybrid.integrity import (
     FileRecord,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformerTrainer
 
 _LIBRARIES = ("sentence-transformers", "transformers", "torch", "accelerate", "datasets")
-MODEL, RECORD, BATCHES, CHECKPOINTS = "model", "training.json", "batches.jsonl", "checkpoints"
+BATCHES, CHECKPOINTS = "batches.jsonl", "checkpoints"
 ADAPTER = "adapter"  # the LoRA weights in peft's format, beside the model they are merged into
 # Counts up when the batches of a seed change: a training is not resumed with other batches.
 SAMPLER_VERSION = 2

@@ -13,13 +13,13 @@ from beir_hybrid.collection import Collection
 from beir_hybrid.encoding.model_settings import check_max_length
 from beir_hybrid.encoding.options import EncoderOptions
 from beir_hybrid.encoding.sentence_transformer import SentenceTransformerEncoder
+from beir_hybrid.encoding.trained_models import MODEL
 from beir_hybrid.errors import BadOption, lookup
 from beir_hybrid.pairs.joining import join_pairs
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs
 from beir_hybrid.training.dev_set import DevSet
 from beir_hybrid.training.job import TrainingJob, Tuning
 from beir_hybrid.training.loss import HybridContrastiveLoss
-from beir_hybrid.training.record import MODEL
 from beir_hybrid.training.towers import PART_PATTERNS
 
 if TYPE_CHECKING:

@@ -1,0 +1,26 @@
+"""Models that `bh.train` saved, and the checksums that the record of their training has."""
+
+from pathlib import Path
+
+from beir_hybrid.files import is_file
+from beir_hybrid.integrity import CHECKSUM, FileRecord, read_sealed_json, verify_files
+from beir_hybrid.records import from_record, read_json
+
+MODEL, RECORD = "model", "training.json"  # a folder and a file beside each other
+_CURE = f"train again, or remove {RECORD} if you changed the model yourself"
+
+
+def verify_trained_model(folder: Path) -> None:
+    """Raise `BadData` unless a model of `bh.train` is what was saved, the first time in a process.
+
+    Other models have no checksums, nor has a model that was copied without its record.
+    """
+    folder = folder.resolve()
+    path = folder.parent / RECORD
+    if folder.name != MODEL or not is_file(path):
+        return
+    record = read_json(path)
+    if isinstance(record, dict) and record.keys().isdisjoint((CHECKSUM, "recipe")):
+        return  # the record of another program
+    files = read_sealed_json(path, _CURE).get("files", {})
+    verify_files(folder, from_record(dict[str, FileRecord], files, f"{path}: files"), _CURE)
