@@ -16,6 +16,10 @@ from beir_hybrid.collection.view import BeirTriple
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.integrity import write_sealed_json
 
+CURE = (
+    "export it again, or, if you edited it, remove collection.json and its name in the first line "
+    "of queries.jsonl"
+)
 H = "query-id\tcorpus-id\tscore\n"
 ODD = ['say"so"', '"', "日本#1", "a:b", "it's,2", "<b>", "q"]
 
@@ -377,7 +381,7 @@ def test_missing_and_unreadable_files_are_named(tmp_path: Path) -> None:
     for text, reason in {
         "{": " is not JSON",
         "[]": r" is \[\]; it must be a mapping",
-        "{}": " has no checksum: .*; export it again, or remove collection.json if you edited it",
+        "{}": f" has no checksum: .*; {CURE}",
     }.items():
         (folder / "collection.json").write_text(text, "utf-8")
         with pytest.raises(BadData, match=rf"collection\.json{reason}"):
@@ -399,11 +403,32 @@ def test_a_damaged_export_is_refused(tmp_path: Path, name: str) -> None:
     out = write_folder(make_tiny(tmp_path / "c"), tmp_path / "out")
     path = out / name
     path.write_bytes(path.read_bytes().replace(b"2", b"3", 1))
-    cure = "export it again, or remove collection.json if you edited it"
-    with pytest.raises(BadData, match=rf"{name} is damaged: its checksum is another; {cure}"):
+    with pytest.raises(BadData, match=rf"{name} is damaged: its checksum is another; {CURE}"):
         read_folder(out)
-    (out / "collection.json").unlink()
+
+
+def test_an_export_without_its_description_is_damaged(tmp_path: Path) -> None:
+    collection = make_tiny(tmp_path / "c", "text")
+    out = write_folder(collection, tmp_path / "out")
+    manifest, queries = out / "collection.json", out / "queries.jsonl"
+    manifest.unlink()
+    # Read as a stranger's, it would have other ids, titles and provenance.
+    with pytest.raises(BadData) as error:
+        read_folder(out)
+    assert str(error.value) == f"{out} lacks its collection.json; {CURE}"
+    # Whoever edits it follows the cure.
+    first, *rest = queries.read_text("utf-8").split("\n")
+    row = json.loads(first)
+    assert row["metadata"].pop("description") == "collection.json"
+    assert not any("collection.json" in line for line in rest)
+    queries.write_text("\n".join([json.dumps(row), *rest]), "utf-8")
     assert read_folder(out).provenance[0].file == str(out / "corpus.jsonl")
+
+
+def test_a_stranger_may_describe_queries(tmp_path: Path) -> None:
+    queries = [{"_id": "1", "text": "Who?", "metadata": {"description": "asks for a name"}}]
+    folder = write_plain(tmp_path / "x", queries=queries, qrels=H + "1\td3\t1\n")
+    assert read_folder(folder, language="en").queries["id"].to_pylist() == ["en:q:1"]
 
 
 def test_an_export_killed_after_its_last_step_succeeds_again(tmp_path: Path) -> None:

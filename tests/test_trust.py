@@ -75,14 +75,16 @@ PROMISES = {
     "Downloaded files": "test_download.test_a_damaged_file_in_the_cache_is_fetched_again "
     "test_download.test_a_wrong_file_in_the_mirror_is_an_error_and_stays",
     "Cached collections": "test_failures.test_a_damaged_collection_is_built_anew",
-    "Exports": "test_folder.test_a_damaged_export_is_refused",
+    "Exports": "test_folder.test_a_damaged_export_is_refused "
+    "test_folder.test_an_export_without_its_description_is_damaged",
     "Cached pairs": "test_pairs.test_a_damaged_cache_is_rebuilt",
     "Stored vectors": "test_store.test_a_damaged_shard_is_redone_and_no_other",
     "Indexes": "test_index.test_a_damaged_index_is_refused",
     "Results": "test_results.test_damaged_and_missing_files "
     "test_results.test_damaged_records_are_refused",
     "Runs": "test_runs.test_a_run_of_ours_is_compared_with_its_checksum",
-    "Trained models": "test_resume_training.test_a_damaged_model_is_not_called_trained",
+    "Trained models": "test_resume_training.test_a_damaged_model_is_not_called_trained "
+    "test_resume_training.test_a_damaged_model_is_not_loaded",
     "Checkpoints": "test_resume_training."
     "test_training_goes_on_from_the_checkpoint_before_a_damaged_one",
     "Refused files.": "test_integrity.test_vectors_that_cannot_be_read_are_not_removed "

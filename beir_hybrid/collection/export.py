@@ -11,7 +11,7 @@ from typing import Any, TextIO
 import pyarrow as pa
 
 from beir_hybrid.collection.collection import Collection
-from beir_hybrid.collection.folder import EXPORT_CURE, list_files
+from beir_hybrid.collection.folder import DESCRIPTION_KEY, EXPORT_CURE, list_files
 from beir_hybrid.collection.judgements import SELF_MATCH
 from beir_hybrid.collection.qrels import QRELS_HEADER
 from beir_hybrid.collection.store import MANIFEST, describe_collection
@@ -27,7 +27,8 @@ def write_folder(data: Collection | View, folder: str | Path, split: str = "test
     """Write a folder in BEIR's layout: ``corpus.jsonl``, ``queries.jsonl``, ``qrels/SPLIT.tsv``.
 
     Language, group, image and a title that models do not read stand under ``metadata``, and the
-    other attributes of the collection in ``collection.json``. Where the origin had ids of its own
+    other attributes of the collection in ``collection.json``, which the first query names: without
+    it, the folder is damaged. Where the origin had ids of its own
     and the view has one language on either side, those ids are written; otherwise ours are, which
     are unique over all languages. A judgement of relevance -2147483648 says that the passage is the
     query itself, which is not relevant to it.
@@ -101,8 +102,10 @@ def _write_corpus(view: View, path: Path) -> None:
 def _write_queries(view: View, path: Path) -> None:
     prefix = view.prefixes.queries
     with path.open("w", encoding="utf-8") as file:
-        for row in _iterate_rows(view.queries):
+        for number, row in enumerate(_iterate_rows(view.queries)):
             metadata = {"lang": row["lang"], "group": row["group"]}
+            if number == 0:
+                metadata[DESCRIPTION_KEY] = MANIFEST
             if row.get("image") is not None:
                 metadata["image"] = row["image"]
             key = row["id"].removeprefix(prefix)

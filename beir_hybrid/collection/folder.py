@@ -18,7 +18,12 @@ from beir_hybrid.integrity import FileRecord, read_sealed_json, verify_files
 from beir_hybrid.records import from_record
 
 # Whoever edits an export gives up its origin: without the description, its files are the origin.
-EXPORT_CURE = f"export it again, or remove {MANIFEST} if you edited it"
+EXPORT_CURE = (
+    f"export it again, or, if you edited it, remove {MANIFEST} and its name in the first line of "
+    "queries.jsonl"
+)
+# In the metadata of an export's first query: its description has to be there.
+DESCRIPTION_KEY = "description"
 
 
 def list_files(split: str) -> list[str]:
@@ -73,7 +78,8 @@ def read_folder(
 
     def build(writer: CollectionWriter) -> None:
         has_our_ids = description.get("ids") == "ours"
-        _FolderReader(writer, language, has_our_ids=has_our_ids).read(*files)
+        reader = _FolderReader(writer, language, has_our_ids=has_our_ids)
+        reader.read(*files, is_described=bool(description))
         writer.finish(**{key: value for key, value in attributes.items() if key != "name"})
 
     has_images = bool(description.get("images"))
@@ -97,7 +103,7 @@ class _FolderReader:
         self.writer, self.language, self.has_our_ids = writer, language, has_our_ids
         self.ids: dict[tuple[str, str], str] = {}  # our id of each judged query and passage
 
-    def read(self, corpus: Path, queries: Path, qrels: Path) -> None:
+    def read(self, corpus: Path, queries: Path, qrels: Path, *, is_described: bool) -> None:
         header, judgements = read_qrels(qrels)
         query_keys = dict.fromkeys(query for query, _, _ in judgements)
         passage_keys = dict.fromkeys(passage for _, passage, _ in judgements)
@@ -112,6 +118,8 @@ class _FolderReader:
             if key in passage_keys:
                 self._remember("passages", key, identity, where)
         for where, row, metadata in _read_rows(queries):
+            if metadata.get(DESCRIPTION_KEY) == MANIFEST and not is_described:
+                raise BadData(f"{queries.parent} lacks its {MANIFEST}; {EXPORT_CURE}")
             key, text = require_text(row, "_id", where), require_text(row, "text", where)
             if header and key == header[0]:
                 raise make_judgement_error(f"{qrels} line 1", header)

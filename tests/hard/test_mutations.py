@@ -206,7 +206,6 @@ STORES = {
     "export": Store(
         lambda folder: bh.write_folder(make_parallel_collection(), folder / "out"),
         lambda folder: list_rows(bh.read_folder(folder / "out")),
-        optional="out/collection.json",
     ),
     "vectors": Store(encode_texts, encode_texts),
     "flat index": make_index_store("flat"),
