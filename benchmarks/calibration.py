@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from beir_hybrid.extras.e5_small import write_e5_small
 from beir_hybrid.text import plural
 from benchmarks.measure import list_versions, print_table
-from benchmarks.models.e5_small import write_e5_small
 
 E5, MINILM = "multilingual-e5-small, 4-bit weights", "all-MiniLM-L6-v2"
 Reference = Mapping[str, tuple[str, ...]]

@@ -3,9 +3,9 @@
 import tempfile
 from pathlib import Path
 
+from beir_hybrid.extras.e5_small import write_e5_small
 from benchmarks.calibration import E5, MINILM, print_methods
 from benchmarks.measure import list_versions
-from benchmarks.models.e5_small import write_e5_small
 
 
 def main() -> None:

