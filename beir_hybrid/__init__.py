@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     from beir_hybrid.sources import Dataset as Dataset
     from beir_hybrid.sources import datasets as datasets
     from beir_hybrid.sources import load as load
+    from beir_hybrid.sources.squad import read_squad as read_squad
     from beir_hybrid.training.dev_set import DevSet as DevSet
     from beir_hybrid.training.job import Tuning as Tuning
     from beir_hybrid.training.loss import HybridContrastiveLoss as HybridContrastiveLoss
@@ -147,6 +148,7 @@ _MODULES = {
     "read_jsonl": "collection",
     "read_mteb": "results.mteb",
     "read_pairs": "pairs.reading",
+    "read_squad": "sources.squad",
     "read_run": "retrieval.runs",
     "read_vectors": "evaluation.external_vectors",
     "reproduce_commands": "report.reproduce",

@@ -127,7 +127,8 @@ def test_only_our_log_is_shown(debug: list[str], log: str) -> None:
 
 DATASETS = [  # by the names of their modules
     *["multi30k", "xtd10", "jsonl-image-text", "xm3600", "xflickrco", "wit"],
-    *["xquad-r", "mlqa-r", "miracl", "quickstart", "trec", "beir-folder", "jsonl"],
+    *["xquad-r", "mlqa-r", "miracl", "quickstart", "squad", "trec", "beir-folder"],
+    *["jsonl", "xquad"],
 ]
 
 
@@ -158,7 +159,7 @@ def test_tables_in_a_pipe_are_not_folded() -> None:
     assert [line.split()[0] for line in lines] == DATASETS
     assert max(map(len, lines)) > 80
     summary = "your own parallel queries and passages, a file of JSON lines"
-    assert lines[-1].rstrip().split(maxsplit=3) == ["jsonl", "your", "own", summary]
+    assert lines[-2].rstrip().split(maxsplit=3) == ["jsonl", "your", "own", summary]
 
 
 @pytest.mark.parametrize(

@@ -62,7 +62,7 @@ print(",".join(bh.datasets()))
 """
 OURS = (
     "xquad-r,mlqa-r,miracl,beir-folder,jsonl,quickstart,"
-    "jsonl-image-text,multi30k,xtd10,xm3600,xflickrco,wit,trec"
+    "jsonl-image-text,multi30k,xtd10,xm3600,xflickrco,wit,squad,trec,xquad"
 )
 TEXT = "One\nTwo\nThree\n"
 
@@ -297,6 +297,9 @@ def test_every_listed_option_can_be_passed(tmp_path: Path, monkeypatch: pytest.M
         if name in paths:
             options["path"] = paths[name]
             assert beir_hybrid.load(name, **options).view().to_beir() == collection.view().to_beir()
+        elif name == "squad":
+            with pytest.raises(BadOption, match="no file is named"):
+                beir_hybrid.load(name, **options | {"files": ()})
         elif name == "trec":
             options["qrels"] = tmp_path / "folder" / "qrels" / "test.tsv"
             languages = beir_hybrid.load(name, **options).languages
@@ -321,6 +324,8 @@ def test_every_listed_option_can_be_passed(tmp_path: Path, monkeypatch: pytest.M
         "xm3600": ["captions"],
         "xflickrco": [],
         "wit": ["captions"],
+        "squad": ["files", "licence", "name", "on_bad", "title_policy", "unit"],
+        "xquad": [],
         "trec": ["id_languages", "name", "qrels", "runs"],
     }
 

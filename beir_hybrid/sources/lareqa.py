@@ -5,18 +5,16 @@ included. The gold of a question is the first sentence in which its answer start
 question share their id, so that each has a gold in every language of the question.
 """
 
-import json
-from collections.abc import Iterator
 from functools import partial
-from operator import index
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from beir_hybrid.collection import Collection, CollectionWriter, Origin
 from beir_hybrid.collection.cache import load_or_build
 from beir_hybrid.download import Remote, fetch
 from beir_hybrid.errors import BadData
 from beir_hybrid.sources.spec import Dataset, announce
+from beir_hybrid.sources.squad import Question, read_paragraphs
 
 PassageText = Literal["sentence", "sentence+context"]
 _ORIGIN = "https://raw.githubusercontent.com/google-research-datasets/lareqa"
@@ -90,32 +88,15 @@ def load(
     return load_or_build(name, recipe, build)
 
 
-class _Paragraph(NamedTuple):
-    """A paragraph of Wikipedia with its sentences and questions.
-
-    Attributes
-    ----------
-    where
-        The file and number of the paragraph, for messages.
-    breaks
-        The offsets at which each sentence starts and ends.
-    questions
-        The id and text of each question, and the offsets at which its answers start.
-    """
-
-    where: str
-    title: str
-    context: str
-    breaks: list[tuple[int, int]]
-    questions: list[tuple[str, str, list[int]]]
-
-
 def convert(files: dict[str, Path], writer: CollectionWriter, passage_text: PassageText) -> None:
     """Write the questions, sentences and golds of files in several languages."""
     golds: dict[str, list[str]] = {}
     queries: list[tuple[str, str]] = []
     for lang, path in files.items():
-        for number, paragraph in enumerate(_read_paragraphs(path)):
+        for number, paragraph in enumerate(read_paragraphs(path)):
+            if paragraph.title is None or paragraph.breaks is None:
+                reason = "there is no title, or no sentence_breaks"
+                raise BadData(f"{paragraph.where} is not SQuAD-shaped JSON: {reason}")
             ids = []
             for position, (start, end) in enumerate(paragraph.breaks):
                 text = paragraph.context[start:end]
@@ -125,54 +106,28 @@ def convert(files: dict[str, Path], writer: CollectionWriter, passage_text: Pass
                     text = f"{text} {paragraph.context}"
                 key = f"{number}-{position}"
                 ids.append(writer.add_passage(lang, key, paragraph.title, text))
-            for key, text, answers in paragraph.questions:
-                sentence = _find_sentence(key, answers, paragraph)
-                golds.setdefault(key, []).append(ids[sentence])
-                queries.append((writer.add_query(lang, key, text, key), key))
+            for question in paragraph.questions:
+                sentence = _find_sentence(question, paragraph.breaks, paragraph.where)
+                golds.setdefault(question.key, []).append(ids[sentence])
+                query = writer.add_query(lang, question.key, question.text, question.key)
+                queries.append((query, question.key))
     for query, key in queries:
         for passage in golds[key]:
             writer.add_judgement(query, passage)
 
 
-def _read_paragraphs(path: Path) -> Iterator[_Paragraph]:
-    where, number = str(path), 0
-    try:
-        for article in json.loads(path.read_bytes())["data"]:
-            for paragraph in article["paragraphs"]:
-                where, number = f"{path}, paragraph {number}", number + 1
-                yield _Paragraph(
-                    where,
-                    _require_text(article["title"]),
-                    _require_text(paragraph["context"]),
-                    [(index(start), index(end)) for start, end in paragraph["sentence_breaks"]],
-                    [
-                        (
-                            _require_text(question["id"]),
-                            _require_text(question["question"]),
-                            [index(answer["answer_start"]) for answer in question["answers"]],
-                        )
-                        for question in paragraph["qas"]
-                    ],
-                )
-    except (ValueError, KeyError, TypeError) as error:
-        raise BadData(f"{where} is not SQuAD-shaped JSON: {error!r}") from error
-
-
-def _require_text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{value!r:.60} is not text")
-    return value
-
-
-def _find_sentence(key: str, answers: list[int], paragraph: _Paragraph) -> int:
+def _find_sentence(question: Question, breaks: list[tuple[int, int]], where: str) -> int:
     """Return the number of the sentence that a question's answer starts in."""
-    if len(answers) != 1:
-        raise BadData(f"{paragraph.where}: question {key!r} has {len(answers)} answers, not one")
-    for sentence, (start, end) in enumerate(paragraph.breaks):
-        if start <= answers[0] < end:
+    if len(question.answers) != 1:
+        raise BadData(
+            f"{where}: question {question.key!r} has {len(question.answers)} answers, not one"
+        )
+    answer = question.answers[0]
+    for sentence, (start, end) in enumerate(breaks):
+        if start <= answer < end:
             return sentence
     raise BadData(
-        f"{paragraph.where}: the answer to {key!r}, at {answers[0]}, is outside every sentence"
+        f"{where}: the answer to {question.key!r}, at {answer}, is outside every sentence"
     )
 
 

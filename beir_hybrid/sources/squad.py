@@ -1,0 +1,252 @@
+"""Files of SQuAD's shape, one a language: questions that their id joins, paragraphs or sentences.
+
+XQuAD, MLQA, translations of SQuAD and LAReQA's files have this shape; the latter also say where
+sentences begin and end. Translations of a question share their id, so that each has a gold in
+every language of the question.
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from operator import index
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from beir_hybrid.collection import Collection, CollectionWriter, Origin
+from beir_hybrid.collection.cache import load_or_build
+from beir_hybrid.collection.tables import TitlePolicy
+from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.files import is_file, sha256
+from beir_hybrid.sources.bad_rows import BadRows, OnBad
+from beir_hybrid.sources.spec import Dataset
+
+Unit = Literal["paragraph", "sentence"]
+
+
+class Question(NamedTuple):
+    """A question, and the offsets in the paragraph at which its answers start."""
+
+    key: str
+    text: str
+    answers: list[int]
+
+
+class Paragraph(NamedTuple):
+    """A paragraph with its sentences and questions.
+
+    Attributes
+    ----------
+    where
+        The file and number of the paragraph, for messages.
+    breaks
+        The offsets at which each sentence starts and ends; None where the file has none.
+    """
+
+    where: str
+    title: str | None
+    context: str
+    breaks: list[tuple[int, int]] | None
+    questions: list[Question]
+
+
+def read_squad(
+    files: Mapping[str, str | Path],
+    *,
+    unit: Unit = "paragraph",
+    title_policy: TitlePolicy = "text",
+    on_bad: OnBad = "refuse",
+    name: str = "squad",
+    licence: str = "",
+) -> Collection:
+    """Read a collection from files of SQuAD's shape, by language.
+
+    Parameters
+    ----------
+    unit
+        Whether a passage is a whole paragraph, or a sentence, for which files need
+        ``sentence_breaks``; the gold is the sentence in which an answer starts.
+    title_policy
+        Whether models read the title of an article before its paragraphs.
+    on_bad
+        ``"drop"`` leaves out paragraphs without text, questions without text or answer, questions
+        whose answer is in no sentence, and questions whose id is there twice in a language; the
+        collection records how many.
+
+    Examples
+    --------
+    >>> from tempfile import mkdtemp
+    >>> folder, files = Path(mkdtemp()), {}
+    >>> for lang, context, text in (("de", "Hier.", "Wo?"), ("en", "Here.", "Where?")):
+    ...     question = {"id": "1", "question": text, "answers": [{"answer_start": 0}]}
+    ...     article = {"title": "", "paragraphs": [{"context": context, "qas": [question]}]}
+    ...     files[lang] = folder / f"{lang}.json"
+    ...     _ = files[lang].write_text(json.dumps({"data": [article]}))
+    >>> read_squad(files).view("de").to_beir()[2]
+    {'de:q:1': {'de:0': 1, 'en:0': 1}}
+    """
+    if not files:
+        raise BadOption("no file is named: files map languages to paths")
+    paths = {lang: Path(path) for lang, path in files.items()}
+    for path in paths.values():
+        if not is_file(path):
+            raise BadData(f"there is no file {path}")
+    origins = [Origin(str(path.resolve()), sha256(path), "", lang) for lang, path in paths.items()]
+    options = {"unit": unit, "on_bad": on_bad}
+    recipe = {
+        "squad": [[lang, origin.sha256] for lang, origin in zip(paths, origins, strict=True)],
+        "paths": [origin.file for origin in origins],
+        "options": {**options, "title_policy": title_policy, "name": name, "licence": licence},
+    }
+
+    def build(writer: CollectionWriter) -> None:
+        bad_rows = BadRows(on_bad)
+        convert_squad(paths, writer, unit, bad_rows)
+        writer.finish(
+            licence=licence,
+            provenance=origins,
+            options=options | bad_rows.record(writer),
+            title_policy=title_policy,
+        )
+
+    return load_or_build(name, recipe, build)
+
+
+def convert_squad(
+    files: Mapping[str, Path], writer: CollectionWriter, unit: Unit, bad_rows: BadRows
+) -> None:
+    """Write the questions, passages and golds of files in several languages."""
+    golds: dict[str, list[str]] = {}
+    queries: list[tuple[str, str]] = []
+    for lang, path in files.items():
+        question_keys: set[str] = set()
+        for number, paragraph in enumerate(read_paragraphs(path)):
+            spans = _list_spans(paragraph, unit)
+            if not paragraph.context.strip():
+                bad_rows.note("paragraphs without text", paragraph.where)
+                continue
+            ids = []
+            for position, (start, end) in enumerate(spans):
+                key = f"{number}-{position}" if unit == "sentence" else f"{number}"
+                text = paragraph.context[start:end]
+                title = paragraph.title or ""
+                ids.append(writer.add_passage(lang, key, title, text) if text.strip() else "")
+            for question in paragraph.questions:
+                passages = _find_golds(question, spans, ids)
+                if problem := _find_problem(question, passages, question_keys):
+                    bad_rows.note(problem, f"{paragraph.where}: question {question.key!r}")
+                    continue
+                question_keys.add(question.key)
+                golds.setdefault(question.key, []).extend(passages)
+                queries.append(
+                    (
+                        writer.add_query(lang, question.key, question.text, question.key),
+                        question.key,
+                    )
+                )
+    for query, key in queries:
+        for passage in golds[key]:
+            writer.add_judgement(query, passage)
+
+
+def _list_spans(paragraph: Paragraph, unit: Unit) -> list[tuple[int, int]]:
+    """Return the offsets at which each passage of a paragraph starts and ends."""
+    if unit == "paragraph":
+        return [(0, len(paragraph.context))]
+    if paragraph.breaks is None:
+        raise BadData(f"{paragraph.where} has no sentence_breaks; take unit='paragraph'")
+    return paragraph.breaks
+
+
+def _find_golds(
+    question: Question, spans: list[tuple[int, int]], ids: list[str]
+) -> dict[str, None]:
+    """Return the passages in which answers of a question start, each once."""
+    return {
+        identity: None
+        for answer in question.answers
+        for (start, end), identity in zip(spans, ids, strict=True)
+        if start <= answer < end and identity
+    }
+
+
+def _find_problem(
+    question: Question, passages: Mapping[str, None], question_keys: set[str]
+) -> str | None:
+    if not question.text.strip():
+        return "questions without text"
+    if not question.answers:
+        return "questions without an answer"
+    if not passages:
+        return "questions whose answer is in no passage"
+    if question.key in question_keys:
+        return "questions whose id is there twice"
+    return None
+
+
+def read_paragraphs(path: Path) -> Iterator[Paragraph]:
+    """Yield the paragraphs of a file; raise `BadData` for a file of another shape."""
+    where, number = str(path), 0
+    try:
+        for article in json.loads(path.read_bytes())["data"]:
+            for paragraph in article["paragraphs"]:
+                where, number = f"{path}, paragraph {number}", number + 1
+                yield _parse_paragraph(article, paragraph, where)
+    except (ValueError, KeyError, TypeError) as error:
+        raise BadData(f"{where} is not SQuAD-shaped JSON: {error!r}") from error
+
+
+def _parse_paragraph(article: Any, paragraph: Any, where: str) -> Paragraph:
+    title, breaks = article.get("title"), paragraph.get("sentence_breaks")
+    return Paragraph(
+        where,
+        None if title is None else _require_text(title),
+        _require_text(paragraph["context"]),
+        None if breaks is None else [(index(start), index(end)) for start, end in breaks],
+        [
+            Question(
+                _require_text(question["id"]),
+                _require_text(question["question"]),
+                [index(answer["answer_start"]) for answer in question["answers"]],
+            )
+            for question in paragraph["qas"]
+        ],
+    )
+
+
+def _require_text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r:.60} is not text")
+    return value
+
+
+def _load_squad(
+    languages: tuple[str, ...] | None = None,
+    *,
+    files: tuple[str, ...],
+    unit: Unit = "paragraph",
+    title_policy: TitlePolicy = "text",
+    on_bad: OnBad = "refuse",
+    name: str = "squad",
+    licence: str = "",
+) -> Collection:
+    """Load `files`, each written ``LANG=FILE``."""
+    if languages is not None:
+        raise BadOption("squad loads every file that is named, each as LANG=FILE")
+    table: dict[str, str] = {}
+    for text in files:
+        lang, equals, path = text.partition("=")
+        if not equals:
+            raise BadOption(f"files are LANG=FILE, with commas between, not {text!r}")
+        if lang in table:
+            raise BadOption(f"files name {lang!r} twice")
+        table[lang] = path
+    return read_squad(
+        table, unit=unit, title_policy=title_policy, on_bad=on_bad, name=name, licence=licence
+    )
+
+
+SQUAD = Dataset(
+    name="squad",
+    summary="your own files of SQuAD's shape, one a language, joined by the ids of questions",
+    load=_load_squad,
+    licence="your own",
+)
