@@ -58,6 +58,21 @@ def _normalise_text(tag: str) -> str:
     return str(language.language)
 
 
+def normalise_variant(tag: str) -> str:
+    """Return the code of the language that `tag` names, with script and region if they matter.
+
+    >>> [normalise_variant(tag) for tag in ("zho_Hant", "zh-tw", "sr-Latn", "eng-Latn", "de")]
+    ['zh-Hant', 'zh-TW', 'sr-Latn', 'en', 'de']
+    """
+    code = normalise(tag)
+    try:
+        standard = langcodes.standardize_tag(tag.strip().replace("_", "-"), macro=True)
+    except ValueError:
+        return code
+    language = langcodes.Language.get(standard)
+    return "-".join([code, *filter(None, (language.script, language.territory))])
+
+
 def normalise_all(tags: str | Iterable[str]) -> tuple[str, ...]:
     """Return the code of each tag, in their order and without repetition."""
     return tuple(dict.fromkeys(normalise(tag) for tag in as_list(tags)))
@@ -73,9 +88,10 @@ def choose_languages(kind: str, tags: str | Iterable[str], codes: Iterable[str])
     choice: dict[str, None] = {}
     for tag in as_list(tags):
         try:
-            code = normalise(tag)
+            names = normalise_variant(tag), normalise(tag)
         except BadData:
-            code = ""
+            names = "", ""
+        code = names[0] if names[0] in codes else names[1]
         if code not in codes:
             raise UnknownName(f"no {kind} is {tag!r}; there are {_suggest_languages(tag, codes)}")
         choice[code] = None
@@ -87,10 +103,10 @@ def choose_languages(kind: str, tags: str | Iterable[str], codes: Iterable[str])
 def name_language(code: str) -> str:
     """Return the English name of a language code.
 
-    >>> name_language("th")
-    'Thai'
+    >>> name_language("th"), name_language("zh-Hant")
+    ('Thai', 'Chinese (Traditional)')
     """
-    return str(langcodes.Language.get(code).language_name("en"))
+    return str(langcodes.Language.get(code).display_name("en"))
 
 
 def as_list(tags: str | Iterable[str]) -> list[str]:

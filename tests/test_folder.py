@@ -352,7 +352,7 @@ def test_a_setting_names_the_files_of_its_languages(tmp_path: Path) -> None:
         ),
         (
             {"corpus": [{"_id": "d3", "text": "A"}] * 2, "qrels": H + "1\td3\t1\n"},
-            "x: 1 passage ids occur more than once, first 'en:d3'",
+            "x: 1 passage ids occur more than once, first 'en:d3' in {}/corpus.jsonl lines 1 and 2",
         ),
     ],
 )
@@ -366,8 +366,10 @@ def test_bad_folders_are_named(change: dict[str, Any], message: str, tmp_path: P
 def test_rows_without_language_are_counted(tmp_path: Path) -> None:
     with pytest.raises(BadData) as error:
         read_folder(write_plain(tmp_path / "x"))
-    message = "3 passages without language, first 'd\"1'; 2 queries without language, first '1'"
-    assert str(error.value) == f"x: {message}"
+    assert str(error.value) == (
+        f"x: 3 passages without language, first 'd\"1' in {tmp_path}/x/corpus.jsonl line 1; "
+        f"2 queries without language, first '1' in {tmp_path}/x/queries.jsonl line 1"
+    )
 
 
 def test_missing_and_unreadable_files_are_named(tmp_path: Path) -> None:

@@ -9,9 +9,11 @@ from typing import Any
 
 import pytest
 
+import beir_hybrid as bh
 from beir_hybrid import read_jsonl
 from beir_hybrid.collection import Origin
 from beir_hybrid.errors import BadData
+from tests.hash_encoder import HashEncoder
 
 ROWS: list[dict[str, Any]] = [
     {"query": "q1", "text": {"en": "Where?", "deu": "Wo?"}, "relevant": ["p1"]},
@@ -259,4 +261,59 @@ def test_inconsistent_lines_are_named(tmp_path: Path, line: str, message: str) -
     path.write_text(f"{QUERY}\n{PASSAGE}\n{line}\n", "utf-8")
     with pytest.raises(BadData) as error:
         read_jsonl(path)
-    assert str(error.value) == f"mine: {message}"
+    assert str(error.value) == f"mine: {message} in {path} line 3"
+
+
+def test_an_id_that_is_there_twice_is_named_with_both_lines(tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_text(f"{QUERY}\n{PASSAGE}\n\n{PASSAGE}\n", "utf-8")
+    with pytest.raises(BadData, match=r"first '..:p' in .*mine\.jsonl lines 2 and 4$"):
+        read_jsonl(path)
+
+
+TAIWAN = (
+    '{"passage": "p", "text": {"zh": "是", "zh-TW": "是的", "sr-Latn": "Da", "sr-Cyrl": "Да"}}\n'
+    '{"query": "q", "text": {"zho_Hant_TW": "嗎", "sr": "Li?"}, "relevant": ["p"]}\n'
+)
+
+
+def test_codes_that_fall_together_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_text(TAIWAN, "utf-8")
+    with pytest.raises(BadData) as error:
+        read_jsonl(path)
+    assert str(error.value) == (
+        f"mine: 2 passage ids occur more than once, first 'sr:p' in {path} line 1; "
+        "'sr' stands for 'sr' and 'sr-Cyrl' and 'sr-Latn', "
+        "'zh' stands for 'zh' and 'zh-Hant-TW' and 'zh-TW': variants=True keeps them apart"
+    )
+
+
+def test_scripts_and_regions_are_kept_apart_on_request(tmp_path: Path) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_text(TAIWAN, "utf-8")
+    collection = bh.load("jsonl", path=str(path), variants="yes")
+    assert collection.languages == (
+        *("sr", "sr-Cyrl", "sr-Latn"),
+        *("zh", "zh-Hant-TW", "zh-TW"),
+    )
+    assert collection.view("zh-hant-tw", "zh_TW").to_beir()[2] == {"zh-Hant-TW:q:q": {"zh-TW:p": 1}}
+    assert collection.view("srp-Latn").to_beir()[1] == {}
+    results = bh.evaluate(HashEncoder(), collection, measures=["AP", bh.RankDistance])
+    assert [setting.name for setting in results.settings if setting.kind == "mono"] == []
+    assert len(results.means(bh.RankDistance)) == 2
+
+
+def test_codes_that_fall_together_without_harm_are_warned_of(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "mine.jsonl"
+    path.write_text(
+        '{"passage": "p", "text": {"zh-CN": "是"}}\n'
+        '{"query": "q", "text": {"zh": "吗"}, "relevant": ["p"]}\n',
+        "utf-8",
+    )
+    assert read_jsonl(path).languages == ("zh",)
+    assert caplog.messages == [
+        "mine: 'zh' stands for 'zh' and 'zh-CN': variants=True keeps them apart"
+    ]

@@ -277,8 +277,12 @@ def test_languages_to_keep(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> 
         # Of "b" the query is in English and the passage is not, as of "c".
         subset = make(languages=["en", "de"])
         assert (subset.languages, len(subset)) == (("de", "en"), 1)
-        (record,) = caplog.records
-        assert record.getMessage() == f"{name}: {message.replace('1', '2')} 'b'"
+        unused, record = sorted(caplog.messages)
+        assert record == f"{name}: {message.replace('1', '2')} 'b'"
+        assert unused.endswith(
+            "groups have hard negatives that are left out; negatives=1 (or more) uses them, "
+            "first in group 'a'"
+        )
         with pytest.raises(BadOption, match=r"no language of the groups is 'fr'; there are .*de"):
             make(languages=["de", "fr"])
     folders = {folder.name for folder in (tmp_path / "cache" / "pairs").glob("[!.]*")}

@@ -110,9 +110,7 @@ def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
         read_squad({"en": tmp_path / "gone"})
     with pytest.raises(BadOption, match="no file is named"):
         read_squad({})
-    with pytest.raises(
-        BadOption, match=r"files are LANG=FILE, with commas between, not "
-    ):
+    with pytest.raises(BadOption, match=r"files are LANG=FILE, with commas between, not "):
         bh.load("squad", files="en.json")
     with pytest.raises(BadOption, match="files name 'en' twice"):
         bh.load("squad", files="en=a,en=b")

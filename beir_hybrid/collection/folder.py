@@ -1,12 +1,13 @@
 """Reading of folders in BEIR's layout, written by `write_folder` or by other programs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from beir_hybrid.collection.cache import load_or_build
 from beir_hybrid.collection.collection import Collection
-from beir_hybrid.collection.lines import read_json_lines, require_text
+from beir_hybrid.collection.lines import name_lines, read_json_lines, read_lines, require_text
 from beir_hybrid.collection.origin import Origin
 from beir_hybrid.collection.qrels import make_judgement_error, read_qrels
 from beir_hybrid.collection.setting import IMAGE
@@ -32,7 +33,12 @@ def list_files(split: str) -> list[str]:
 
 
 def read_folder(
-    folder: str | Path, split: str = "test", *, language: str | None = None, name: str = ""
+    folder: str | Path,
+    split: str = "test",
+    *,
+    language: str | None = None,
+    name: str = "",
+    variants: bool = False,
 ) -> Collection:
     """Read a folder in BEIR's layout, written by `write_folder` or by other programs.
 
@@ -44,6 +50,8 @@ def read_folder(
         The language of rows whose ``metadata`` names none.
     name
         The name of the collection; by default the name that it was written under, or the folder's.
+    variants
+        Whether scripts and regions are languages of their own, such as ``zh-Hans`` and ``zh-Hant``.
 
     Examples
     --------
@@ -74,9 +82,11 @@ def read_folder(
         "language": language,
         "name": collection_name,
         "paths": [] if description else paths,
+        **({"variants": True} if variants else {}),
     }
 
     def build(writer: CollectionWriter) -> None:
+        writer.keeps_variants, writer.find_place = variants, partial(_find_lines, files)
         has_our_ids = description.get("ids") == "ours"
         reader = _FolderReader(writer, language, has_our_ids=has_our_ids)
         reader.read(*files, is_described=bool(description))
@@ -92,6 +102,20 @@ def _read_description(manifest: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         return {}, {"original_ids": True}
     description = read_sealed_json(manifest, EXPORT_CURE)
     return description, parse_description(description, str(manifest))
+
+
+def _find_lines(files: Sequence[Path], identity: str) -> str:
+    """Return the lines of a folder's files in which a query or passage is, or is judged."""
+    corpus, queries, qrels = files
+    local_id = identity.partition(":")[2]
+    is_query = local_id.startswith("q:")
+    keys = {identity, local_id.removeprefix("q:")}
+    for path in (queries, corpus) if is_query else (corpus, queries):
+        numbers = [number for number, row in read_json_lines(path) if row.get("_id") in keys]
+        if numbers:
+            return name_lines(path, numbers)
+    rows = enumerate(read_lines(qrels), start=1)
+    return name_lines(qrels, [n for n, (_, line) in rows if keys & {*line.decode().split()}])
 
 
 class _FolderReader:

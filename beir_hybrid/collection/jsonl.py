@@ -1,23 +1,27 @@
 """Parallel queries and passages of one's own, read from a file of JSON lines."""
 
+from functools import partial
 from pathlib import Path
 
 from beir_hybrid.collection.cache import load_or_build
 from beir_hybrid.collection.collection import Collection
-from beir_hybrid.collection.lines import read_json_lines, require_text
+from beir_hybrid.collection.lines import name_lines, read_json_lines, require_text
 from beir_hybrid.collection.origin import Origin
 from beir_hybrid.collection.writer import CollectionWriter
 from beir_hybrid.errors import BadData
 from beir_hybrid.files import is_file, sha256
 
 
-def read_jsonl(path: str | Path, *, name: str = "", licence: str = "") -> Collection:
+def read_jsonl(
+    path: str | Path, *, name: str = "", licence: str = "", variants: bool = False
+) -> Collection:
     """Read a parallel collection from a file of JSON lines; ``docs/jsonl.md`` has the format.
 
     A passage is ``{"passage": "p1", "text": {"en": "...", "de": "..."}}``, with a ``"title"`` of
     the same shape if it has one. A query is ``{"query": "q1", "text": {"en": "..."},
     "relevant": ["p1"]}``; a relevant passage is relevant in every language. Any text may be missing
-    in any language, and passages may come after the queries that name them.
+    in any language, and passages may come after the queries that name them. With `variants`,
+    scripts and regions are languages of their own, such as ``zh-Hans`` and ``zh-Hant``.
 
     Examples
     --------
@@ -34,13 +38,37 @@ def read_jsonl(path: str | Path, *, name: str = "", licence: str = "") -> Collec
         raise BadData(f"there is no file {path}")
     name = name or path.name.removesuffix(".gz").removesuffix(".jsonl")
     origin = Origin(str(path.resolve()), sha256(path))
-    recipe = {"jsonl": origin.sha256, "name": name, "licence": licence, "path": origin.file}
+    recipe: dict[str, object] = {
+        "jsonl": origin.sha256,
+        "name": name,
+        "licence": licence,
+        "path": origin.file,
+    }
+    recipe |= {"variants": True} if variants else {}
 
     def build(writer: CollectionWriter) -> None:
+        writer.keeps_variants, writer.find_place = variants, partial(_find_lines, path)
         _add_lines(path, writer)
         writer.finish(licence=licence, provenance=[origin])
 
     return load_or_build(name, recipe, build)
+
+
+def _find_lines(path: Path, identity: str) -> str:
+    """Return the lines of a file that have a query or passage, or else name it as relevant."""
+    local_id = identity.partition(":")[2]
+    rows = list(read_json_lines(path))
+    for key in (identity, local_id, local_id.removeprefix("q:")):
+        numbers = [n for n, row in rows if key in (row.get("query"), row.get("passage"))]
+        numbers = numbers or [n for n, row in rows if _is_relevant(row, key)]
+        if numbers:
+            return name_lines(path, numbers)
+    return ""
+
+
+def _is_relevant(row: dict[str, object], key: str) -> bool:
+    relevant = row.get("relevant")
+    return isinstance(relevant, list | dict) and key in relevant
 
 
 def _add_lines(path: Path, writer: CollectionWriter) -> None:

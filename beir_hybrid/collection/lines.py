@@ -3,7 +3,7 @@
 import codecs
 import gzip
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from io import BufferedReader
 from pathlib import Path
 
@@ -36,6 +36,18 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
         raise BadData(f"{path} is truncated or no gzip file, after line {number}") from error
     except OSError as error:
         raise NotReadable(f"cannot read {path}: {error.strerror}") from error
+
+
+def name_lines(path: Path, numbers: Iterable[int]) -> str:
+    """Return how a message names lines of a file, two at most; empty without lines.
+
+    >>> name_lines(Path("faq.jsonl"), [3, 9, 12])
+    'faq.jsonl lines 3 and 9'
+    """
+    first, second, *_ = [*sorted(set(numbers)), 0, 0]
+    if not first:
+        return ""
+    return f"{path} lines {first} and {second}" if second else f"{path} line {first}"
 
 
 def require_text(row: dict[str, object], key: str, where: str, default: str | None = None) -> str:

@@ -3,7 +3,7 @@
 Files are read memory-mapped, so that a collection may be larger than memory.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,14 +67,16 @@ class Problems:
         if count := pc.sum(is_offender).as_py():
             self.note(complaint, ids[pc.index(is_offender, value=True).as_py()].as_py(), count)
 
-    def raise_if_any(self, name: str) -> None:
-        """Raise `BadData` with all complaints, if there are any."""
+    def raise_if_any(
+        self, name: str, find_place: Callable[[str], str] = lambda _: "", hint: str = ""
+    ) -> None:
+        """Raise `BadData` with all complaints, the place of each, and a hint, if there are any."""
         if self.complaints:
-            phrases = [
-                f"{count:,} {complaint}, first {first!r}"
-                for complaint, (first, count) in self.complaints.items()
-            ]
-            raise BadData(f"{name}: {'; '.join(phrases)}")
+            phrases = []
+            for complaint, (first, count) in self.complaints.items():
+                place = find_place(first)
+                phrases.append(f"{count:,} {complaint}, first {first!r}{place and f' in {place}'}")
+            raise BadData(f"{name}: {'; '.join([*phrases, *([hint] if hint else [])])}")
 
 
 class ShardWriter:

@@ -1,14 +1,21 @@
 """A writer of collections: rows come in any order, and lie checked and by language on disk."""
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from beir_hybrid.collection.judgement_rows import (
+    MISSING,
+    JudgementRows,
+    find_distinct,
+    find_judged_rows,
+    sort_judgements,
+)
 from beir_hybrid.collection.origin import Origin
 from beir_hybrid.collection.setting import IMAGE, language_sort_key
 from beir_hybrid.collection.shards import (
@@ -28,10 +35,9 @@ from beir_hybrid.collection.shards import (
 from beir_hybrid.collection.store import JUDGEMENTS, Shard, write_manifest
 from beir_hybrid.collection.tables import TitlePolicy
 from beir_hybrid.errors import BadData
-from beir_hybrid.languages import normalise
+from beir_hybrid.languages import normalise, normalise_variant
 
 _RELEVANCE_LIMIT = 1 << 31
-_MISSING = "{} that judgements name and the collection lacks"
 
 
 class CollectionWriter:
@@ -54,6 +60,10 @@ class CollectionWriter:
     def __init__(self, folder: Path, name: str, *, has_images: bool = False) -> None:
         self.folder, self.name, self._has_images = folder, name, has_images
         self.warnings: list[str] = []  # logged whenever the collection is opened
+        self.keeps_variants = False  # whether zh-Hans and zh-Hant, say, are two languages
+        # Where a file has a query or passage, for messages; it is asked once, when all is lost.
+        self.find_place: Callable[[str], str] = lambda _: ""
+        self._codes: dict[str, str] = {}  # of language tags
         self._problems = Problems()
         self._schemas = {
             "queries": IMAGE_QUERY_SCHEMA if has_images else QUERY_SCHEMA,
@@ -110,7 +120,7 @@ class CollectionWriter:
         if not self._judgement_tables:
             return
         judgements = pa.concat_tables(self._judgement_tables)
-        keys, places = _find_distinct(judgements["passage"])
+        keys, places = find_distinct(judgements["passage"])
         self._judgement_tables = []
         has_passage = np.zeros(len(keys), dtype=bool)
         for shard in self._list_shards("passages"):
@@ -126,7 +136,7 @@ class CollectionWriter:
     def note_missing(self, kind: str, keys: Iterable[str]) -> None:
         """Complain of judged ``queries`` or ``passages`` that have no row."""
         for key in keys:
-            self._problems.note(_MISSING.format(kind), key)
+            self._problems.note(MISSING.format(kind), key)
 
     def add_passage_file(self, lang: str, path: Path, rows: int) -> None:
         """Add a file of passages that a `ShardWriter` wrote and checked earlier."""
@@ -152,7 +162,10 @@ class CollectionWriter:
         note_duplicates(passages["id"], "passage", self._problems)
         if title_policy == "text":
             _note_titles_only(passages, self._problems)
-        self._problems.raise_if_any(self.name)
+        variants = self._describe_variants()
+        self._problems.raise_if_any(self.name, self.find_place, variants)
+        if variants:
+            self.warnings.append(f"{self.name}: {variants}")
         for kind, files in shards.items():
             if not files:
                 raise BadData(f"{self.name}: there are no {kind}")
@@ -183,7 +196,7 @@ class CollectionWriter:
     def _get_writer(self, kind: str, lang: str | None, key: str) -> ShardWriter | None:
         """Return the writer of a language; for other tags, note a problem and return None."""
         try:
-            code = IMAGE if self._has_images and lang == IMAGE else normalise(lang or "")
+            code = self._codes.get(lang or "") or self._find_code(lang or "")
         except BadData:
             reason = f"with unknown language {lang!r}" if lang else "without language"
             self._problems.note(f"{kind} {reason}", key)
@@ -194,6 +207,28 @@ class CollectionWriter:
             writer = ShardWriter(path, self._schemas[kind], code, self._problems)
             self._writers[kind, code] = writer
         return writer
+
+    def _find_code(self, tag: str) -> str:
+        """Return the code of a language tag, and remember it."""
+        if self._has_images and tag == IMAGE:
+            code = IMAGE
+        else:
+            code = normalise_variant(tag) if self.keeps_variants else normalise(tag)
+        self._codes[tag] = code
+        return code
+
+    def _describe_variants(self) -> str:
+        """Return which tags of different scripts and regions have become one code."""
+        variants: dict[str, set[str]] = {}
+        for tag, code in self._codes.items():
+            if code != IMAGE:
+                variants.setdefault(code, set()).add(normalise_variant(tag))
+        phrases = [
+            f"{code!r} stands for {' and '.join(map(repr, sorted(tags)))}"
+            for code, tags in sorted(variants.items())
+            if len(tags) > 1
+        ]
+        return f"{', '.join(phrases)}: variants=True keeps them apart" if phrases else ""
 
     def _list_shards(self, kind: str) -> list[Shard]:
         shards = [
@@ -220,47 +255,18 @@ class CollectionWriter:
         if not self._judgement_tables:
             raise BadData(f"{self.name}: there are no judgements")
         table = pa.concat_tables(self._judgement_tables)
-        judgements = _JudgementRows(
-            _find_judged_rows(table["query"], query_ids, "queries", self._problems),
-            _find_judged_rows(table["passage"], passage_ids, "passages", self._problems),
+        judgements = JudgementRows(
+            find_judged_rows(table["query"], query_ids, "queries", self._problems),
+            find_judged_rows(table["passage"], passage_ids, "passages", self._problems),
             table["relevance"].to_numpy(),
         )
-        columns = _sort_judgements(judgements, query_ids, self._problems)
-        self._problems.raise_if_any(self.name)
+        columns = sort_judgements(judgements, query_ids, self._problems)
+        self._problems.raise_if_any(self.name, self.find_place)
         with (
             (self.folder / JUDGEMENTS).open("wb") as file,
             pa.ipc.new_file(file, JUDGEMENT_SCHEMA) as writer,
         ):
             writer.write_table(pa.table(list(columns), schema=JUDGEMENT_SCHEMA))
-
-
-class _JudgementRows(NamedTuple):
-    """Judgements by row number, -1 for an id without a row."""
-
-    query: np.ndarray  # (judgements,) int64
-    passage: np.ndarray  # (judgements,) int64
-    relevance: np.ndarray  # (judgements,) int
-
-
-def _sort_judgements(
-    judgements: _JudgementRows, query_ids: pa.ChunkedArray, problems: Problems
-) -> _JudgementRows:
-    """Sort judgements by query and passage; note queries without a gold and judgements twice."""
-    query, passage, relevance = judgements
-    has_gold = np.zeros(len(query_ids), dtype=bool)
-    has_gold[query[(relevance > 0) & (query >= 0)]] = True
-    if not has_gold.all():
-        rows = np.flatnonzero(~has_gold)
-        first = query_ids[int(rows[0])].as_py()
-        problems.note("queries without a relevant passage", first, len(rows))
-    order = np.lexsort((passage, query))
-    order = order[(query[order] >= 0) & (passage[order] >= 0)]
-    query, passage, relevance = query[order], passage[order], relevance[order]
-    duplicates = np.flatnonzero((np.diff(query) == 0) & (np.diff(passage) == 0))
-    if len(duplicates):
-        first = query_ids[int(query[duplicates[0]])].as_py()
-        problems.note("judgements given twice", first, len(duplicates))
-    return _JudgementRows(query, passage, relevance.astype(np.int32))
 
 
 def _note_titles_only(passages: pa.Table, problems: Problems) -> None:
@@ -272,23 +278,3 @@ def _note_titles_only(passages: pa.Table, problems: Problems) -> None:
             is_title_only = pc.and_(is_title_only, is_blank(batch["image"]))
         complaint = "passages with a title, which is not read, and no text"
         problems.note_rows(complaint, is_title_only, batch["id"])
-
-
-def _find_judged_rows(
-    judged_ids: pa.ChunkedArray, ids: pa.ChunkedArray, kind: str, problems: Problems
-) -> np.ndarray:
-    """Return the row number of each judged id, noting the ids that have no row."""
-    distinct, places = _find_distinct(judged_ids)
-    rows = find_rows(ids, distinct)
-    missing = np.flatnonzero(rows < 0)
-    if len(missing):
-        problems.note(_MISSING.format(kind), distinct[int(missing[0])].as_py(), len(missing))
-    return np.asarray(rows[places])
-
-
-def _find_distinct(texts: pa.ChunkedArray) -> tuple[pa.Array, np.ndarray]:
-    """Return the distinct texts in order of occurrence, and each text's place in that order."""
-    encoded = pc.dictionary_encode(texts).combine_chunks()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.chunk(0)
-    return encoded.dictionary, encoded.indices.to_numpy(zero_copy_only=False)

@@ -18,6 +18,7 @@ Group = Mapping[str, object]
 _TABLE_ROWS = 1 << 15  # groups a table
 _PROBLEMS = {  # in messages, behind a count
     "blank": "blank texts are taken for missing translations",
+    "unused": "groups have hard negatives that are left out; negatives=1 (or more) uses them",
     "same": "hard negatives are passages of their query, and are left out",
     "none": "groups are left out, without query or passage in these languages",
     "odd": "images are converted to plain colours, or to one of their frames",
@@ -158,6 +159,7 @@ class GroupParser:
     ) -> dict[str, list[str]]:
         """Return hard negatives by language, without those that are passages of the query."""
         if not self.negatives:
+            self._count("unused", int(bool(value)), place)
             return {}
         if isinstance(value, list) and self.language:
             value = {self.language: value}

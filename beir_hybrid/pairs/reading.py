@@ -48,7 +48,8 @@ def pairs_from_groups(
         each; ``id`` and ``negative`` may be left out, and not every text is in every language.
         ``"image": path`` beside or instead of ``positive`` is an image that answers the query.
     negatives
-        How many hard negatives a row has; every group must have one at least.
+        How many hard negatives a row has; every group must have one at least. With 0, those of
+        groups are left out, with a warning.
     language
         The language of plain texts, where ``query`` and ``positive`` are no mappings.
     languages
@@ -111,7 +112,7 @@ def read_pairs(
         dataset = load_hub_groups(str(path), split, revision)
         groups, identity = dataset, dataset._fingerprint  # noqa: SLF001 - it has no public name
     parser = GroupParser(name, negatives, language, languages)
-    recipe = f"3 {identity} {negatives} {language} {sorted(parser.languages or ())}"
+    recipe = f"4 {identity} {negatives} {language} {sorted(parser.languages or ())}"
     return build_pairs(cache_tables(recipe, groups, parser, file.parent), negatives, name)
 
 

@@ -111,5 +111,5 @@ ANALYZERS: dict[str, Analyzer] = {"en": ENGLISH} | {
 
 
 def find_analyzer(language: str) -> Analyzer:
-    """Return the analyzer for passages in a language and their queries."""
-    return ANALYZERS.get(language, NEUTRAL)
+    """Return the analyzer for passages in a language, whatever its script and region."""
+    return ANALYZERS.get(language.partition("-")[0], NEUTRAL)

@@ -14,9 +14,10 @@ def _load_beir_folder(
     split: str = "test",
     language: str | None = None,
     name: str = "",
+    variants: bool = False,
 ) -> Collection:
     _refuse_languages("beir-folder", languages)
-    return read_folder(path, split, language=language, name=name)
+    return read_folder(path, split, language=language, name=name, variants=variants)
 
 
 def _load_jsonl(
@@ -25,9 +26,10 @@ def _load_jsonl(
     path: str | Path,
     name: str = "",
     licence: str = "",
+    variants: bool = False,
 ) -> Collection:
     _refuse_languages("jsonl", languages)
-    return read_jsonl(path, name=name, licence=licence)
+    return read_jsonl(path, name=name, licence=licence, variants=variants)
 
 
 def _refuse_languages(name: str, languages: tuple[str, ...] | None) -> None:
