@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 import beir_hybrid as bh
-from beir_hybrid.results.provenance import Timing
+from beir_hybrid.results.timing import Timing
 
 
 def build_texts(

@@ -12,16 +12,14 @@ from beir_hybrid.collection.origin import Origin
 from beir_hybrid.errors import BadData
 from beir_hybrid.records import from_record, to_record
 from beir_hybrid.results.provenance import (
-    ClusterSize,
     ModelProvenance,
     Provenance,
     RerankerProvenance,
     RunsProvenance,
-    Timing,
     build_provenance,
-    build_timing,
 )
 from beir_hybrid.results.request import Request, describe_request
+from beir_hybrid.results.timing import ClusterSize, Timing, build_timing
 
 ORIGIN = {"file": "d.jsonl", "sha256": "312a", "revision": "", "lang": ""}
 COLLECTION = {

@@ -12,7 +12,7 @@ import pytest
 
 import beir_hybrid as bh
 from beir_hybrid.errors import BadOption
-from beir_hybrid.results.provenance import Timing
+from beir_hybrid.results.timing import Timing
 from tests.models import static_model
 from tests.sealed_files import rewrite
 from tests.test_cli_evaluate import RunCli, run_cli

@@ -28,9 +28,10 @@ from beir_hybrid.measures.peer import PEER
 from beir_hybrid.measures.rank_distance import RankDistance
 from beir_hybrid.measures.ranked_judgements import RankedJudgements
 from beir_hybrid.measures.same_language_share import SameLanguageShare
-from beir_hybrid.results.provenance import ModelProvenance, Timing
+from beir_hybrid.results.provenance import ModelProvenance
 from beir_hybrid.results.render import format_value, list_notes, render_html, render_terminal
 from beir_hybrid.results.results import Results
+from beir_hybrid.results.timing import Timing
 from tests.sealed_files import rewrite
 
 

@@ -21,8 +21,8 @@ from beir_hybrid.errors import BadData, BadOption, UnknownName
 from beir_hybrid.integrity import format_sealed_json, read_sealed_json
 from beir_hybrid.pyserini.index import build_index
 from beir_hybrid.pyserini.search import search_index
-from beir_hybrid.results.provenance import Timing
 from beir_hybrid.results.request import DatasetRequest, Request, describe_dataset
+from beir_hybrid.results.timing import Timing
 from beir_hybrid.text import find_control_characters
 from beir_hybrid.training.job import TrainingJob
 from tests.boards import build_capitals, evaluate_system

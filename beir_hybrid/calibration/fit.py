@@ -141,19 +141,28 @@ def _have_unit_length(vectors: Embeddings) -> bool:
     return bool((np.abs(np.linalg.norm(rows, axis=1) - 1) < _NEAR_ONE).all())
 
 
-def number_translations(ids: pa.ChunkedArray) -> np.ndarray:
-    """Return equal numbers for passages that are translations: their ids differ in the language."""
+def group_passages(
+    passages: Embeddings, ranges: Mapping[str, range], ids: pa.ChunkedArray
+) -> LanguageVectors:
+    """Group passages by language; they translate each other where ids differ in the language."""
     import pyarrow.compute as pc
 
-    names = pc.replace_substring_regex(ids, r"^[^:]*:", "").combine_chunks()
-    indices: np.ndarray = names.dictionary_encode().indices.to_numpy(zero_copy_only=False)
-    return indices
+    return LanguageVectors(
+        passages, ranges, _number(pc.replace_substring_regex(ids, "^[^:]*:", ""))
+    )
 
 
-def number_groups(groups: pa.ChunkedArray) -> np.ndarray:
-    """Return equal numbers for queries of one group, which translate each other."""
+def group_queries(
+    queries: Embeddings, ranges: Mapping[str, range], groups: pa.ChunkedArray
+) -> LanguageVectors:
+    """Group queries by language; those of one group translate each other."""
+    return LanguageVectors(queries, ranges, _number(groups))
+
+
+def _number(names: pa.ChunkedArray) -> np.ndarray:
+    """Return equal numbers for equal names."""
     indices: np.ndarray = (
-        groups.combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
+        names.combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
     )
     return indices
 
@@ -162,7 +171,7 @@ def _encode_passages(encoder: Encoder, data: Collection, folder: Path | None) ->
     table = data.view().passages
     vectors = encode(encoder, join_titles(table), "passages", folder=folder)
     ranges = {lang: data.find_passage_rows(lang) for lang in data.languages}
-    return LanguageVectors(vectors, ranges, number_translations(table["id"]))
+    return group_passages(vectors, ranges, table["id"])
 
 
 def encode_queries(
@@ -173,7 +182,7 @@ def encode_queries(
     n_queries = max((rows.stop for rows in ranges.values()), default=0)
     texts = data.queries["text"].slice(0, n_queries)
     vectors = encode(encoder, texts, "queries", folder=folder)
-    return LanguageVectors(vectors, ranges, number_groups(data.queries["group"]))
+    return group_queries(vectors, ranges, data.queries["group"])
 
 
 def _encode_texts(

@@ -125,4 +125,5 @@ class Collection(CollectionTables):
             passage_ranges=self.passage_ranges,
             query_ids=self.queries["id"],
             passage_ids=self.passages["id"],
+            query_groups=self.queries["group"],
         )

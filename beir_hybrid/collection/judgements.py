@@ -38,6 +38,8 @@ class Judgements:
         The rows of each language's queries and passages, `IMAGE` last.
     query_ids, passage_ids
         The ids of all queries and passages, by row.
+    query_groups
+        The ids of the groups of all queries, by row.
     query, passage
         Rows of the collection's two tables; `query` ascends.
     query_language, passage_language
@@ -52,6 +54,7 @@ class Judgements:
     passage_ranges: dict[str, range]
     query_ids: pa.ChunkedArray
     passage_ids: pa.ChunkedArray
+    query_groups: pa.ChunkedArray
     query: np.ndarray  # (judgements,) int64
     passage: np.ndarray  # (judgements,) int64
     relevance: np.ndarray  # (judgements,) int64
@@ -70,6 +73,7 @@ class Judgements:
         passage_ranges: dict[str, range],
         query_ids: pa.ChunkedArray,
         passage_ids: pa.ChunkedArray,
+        query_groups: pa.ChunkedArray,
     ) -> "Judgements":
         """Make judgements of the columns ``query``, ``passage`` and ``relevance``."""
         query, passage, relevance = columns
@@ -91,6 +95,7 @@ class Judgements:
             passage_ranges=passage_ranges,
             query_ids=query_ids,
             passage_ids=passage_ids,
+            query_groups=query_groups,
             query=query,
             passage=passage,
             relevance=relevance,

@@ -10,6 +10,7 @@ from beir_hybrid.collection.setting import SETTING_KINDS
 from beir_hybrid.encoding.cluster import Cluster
 from beir_hybrid.encoding.engines import open_cluster
 from beir_hybrid.evaluation.arguments import ComputeOptions, check_collection
+from beir_hybrid.evaluation.build_results import build_results
 from beir_hybrid.evaluation.default_measures import default_measures
 from beir_hybrid.evaluation.measured_rankings import MeasuredRankings, average_unbiased
 from beir_hybrid.evaluation.plan import (
@@ -26,20 +27,14 @@ from beir_hybrid.evaluation.rerankers.selection import (
 )
 from beir_hybrid.evaluation.run_writer import RunWriter
 from beir_hybrid.evaluation.stopwatch import Stopwatch
+from beir_hybrid.evaluation.vector_calibration import calibrate_vectors
 from beir_hybrid.evaluation.vector_evaluation import VectorEvaluation
 from beir_hybrid.evaluation.vectors import CollectionVectors, find_vectors
 from beir_hybrid.measures.parsing import MeasureNames, parse_measures
-from beir_hybrid.results.pool_languages import count_pool_languages
-from beir_hybrid.results.provenance import (
-    ClusterSize,
-    Provenance,
-    Timing,
-    build_provenance,
-    build_timing,
-)
+from beir_hybrid.results.provenance import Provenance, build_provenance
 from beir_hybrid.results.request import Request, describe_request
 from beir_hybrid.results.results import Results
-from beir_hybrid.results.table import build_table
+from beir_hybrid.results.timing import ClusterSize, Timing, build_timing
 from beir_hybrid.retrieval.sharded import choose_ranker
 
 
@@ -101,7 +96,6 @@ def evaluate(
     >>> results = bh.evaluate("intfloat/multilingual-e5-small", collection)  # doctest: +SKIP
     >>> results.summary()["mono"][AP].mean  # doctest: +SKIP
     """
-    # 43 lines: the steps of an evaluation in order, most of which share their variables.
     judgements = check_collection(collection).resolve()
     measure_list = None if measures is None else parse_measures(measures)
     kinds = choose_kinds(judgements, settings)
@@ -119,22 +113,25 @@ def evaluate(
         with stopwatch.timing("encoding"):
             cure = _suggest_text_settings(judgements, plan) if plan.has_images else None
             vectors = find_vectors(model, collection, compute, cluster, image_cure=cure)
+            if compute.calibration:
+                vectors = calibrate_vectors(
+                    vectors, judgements, compute.calibration, folder=compute.store
+                )
         with stopwatch.timing("ranking and scoring"):
             rank = choose_ranker(cluster)
             evaluation = VectorEvaluation(
                 plan, judgements, run_writer, reranker, rank, vectors.merge
             )
             parts = evaluation.evaluate(vectors.queries, vectors.passages)
-            table = build_table(collection, parts, plan.measures)
-            pools = count_pool_languages(collection, (part.rankings for part in parts))
-    provenance = _describe_evaluation(collection, vectors, parts, plan, reranker, name)
+            provenance = _describe_evaluation(collection, vectors, parts, plan, reranker, name)
+            results = build_results(judgements, parts, plan.measures, provenance)
     request = describe_request(
         collection, plan.measures, model, compute.encoder, settings=tuple(plan.kinds),
         depth=plan.depth, rerank=name_reranker(rerank), name=name or None,
         calibration=compute.calibration_name,
     )  # fmt: skip
     timing = _describe_timing(request, stopwatch, compute, cluster, vectors, reranker)
-    return Results(table, tuple(plan.measures), provenance, pools, timing=timing)
+    return replace(results, timing=timing)
 
 
 def _suggest_text_settings(judgements: Judgements, plan: EvaluationPlan) -> str:

@@ -12,6 +12,7 @@ from beir_hybrid.collection.judgements import Judgements
 from beir_hybrid.collection.setting import ALL, IMAGE, MIXED, Setting, make_setting
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.arguments import check_collection
+from beir_hybrid.evaluation.build_results import build_results
 from beir_hybrid.evaluation.default_measures import default_measures
 from beir_hybrid.evaluation.measured_rankings import (
     MeasuredRankings,
@@ -22,16 +23,10 @@ from beir_hybrid.evaluation.rankings import build_empty_rankings
 from beir_hybrid.evaluation.run_evaluation import evaluate_setting_run
 from beir_hybrid.files import is_file, sha256
 from beir_hybrid.measures.parsing import MeasureNames, parse_measures
-from beir_hybrid.results.pool_languages import count_pool_languages
-from beir_hybrid.results.provenance import (
-    ModelProvenance,
-    RunsProvenance,
-    build_provenance,
-    build_timing,
-)
+from beir_hybrid.results.provenance import ModelProvenance, RunsProvenance, build_provenance
 from beir_hybrid.results.request import describe_request
 from beir_hybrid.results.results import Results
-from beir_hybrid.results.table import build_table
+from beir_hybrid.results.timing import build_timing
 from beir_hybrid.retrieval.runs import Run, read_run_file
 
 
@@ -92,9 +87,7 @@ def evaluate_runs(
         runs=tuple(str(path.resolve()) for path in files),
         name=name or None,
     )
-    table = build_table(collection, parts, measure_list)
-    pools = count_pool_languages(collection, (part.rankings for part in parts))
-    return Results(table, tuple(measure_list), provenance, pools, timing=build_timing(request))
+    return build_results(judgements, parts, measure_list, provenance, build_timing(request))
 
 
 class SettingRun(NamedTuple):

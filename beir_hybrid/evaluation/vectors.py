@@ -1,17 +1,13 @@
 """Vectors of a collection's queries and passages, of a model or of another tool."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
-from beir_hybrid.calibration.fit import fit_calibration, number_groups, number_translations
-from beir_hybrid.calibration.methods import CalibrationMethod
-from beir_hybrid.calibration.statistics import LanguageVectors
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import join_titles
 from beir_hybrid.collection.setting import IMAGE
@@ -66,8 +62,7 @@ def find_vectors(
         encoded.
     """
     if not isinstance(model, CollectionVectors):
-        encoded = _encode_collection(model, collection, options, cluster, image_cure)
-        return _calibrate_vectors(encoded, collection, options)
+        return _encode_collection(model, collection, options, cluster, image_cure)
     if options.encoder:
         raise BadOption(f"options {sorted(options.encoder)} do not apply to vectors")
     for role, vectors, table in (
@@ -76,57 +71,7 @@ def find_vectors(
     ):
         if len(vectors) != len(table):
             raise BadData(f"{len(vectors)} vectors for {collection.name}'s {len(table)} {role}")
-    return _calibrate_vectors(model, collection, options)
-
-
-def _calibrate_vectors(
-    vectors: CollectionVectors, collection: Collection, options: ComputeOptions
-) -> CollectionVectors:
-    """Take language bias out of vectors; a method without statistics is fitted to these vectors."""
-    calibration, model = options.calibration, vectors.model
-    if calibration is None:
-        return vectors
-    queries, passages = vectors.queries, vectors.passages
-    if not isinstance(queries, Embeddings) or not isinstance(passages, Embeddings):
-        raise BadOption(
-            f"a calibration corrects dense vectors, and {model.name} is no dense model: leave the "
-            "calibration out"
-        )
-    if model.calibration is not None:
-        raise BadOption(
-            f"the vectors of {model.name} are calibrated already, by {model.calibration['method']}"
-        )
-    query_ranges = {lang: collection.find_query_rows(lang) for lang in collection.codes}
-    passage_ranges = {lang: collection.find_passage_rows(lang) for lang in collection.codes}
-    if isinstance(calibration, CalibrationMethod):
-        calibration = fit_calibration(
-            calibration,
-            _group_by_language(
-                passages, passage_ranges, number_translations(collection.passages["id"])
-            ),
-            _group_by_language(queries, query_ranges, number_groups(collection.queries["group"])),
-            fingerprint=model.fingerprint,
-            name=collection.name,
-        )
-    calibration.check_model(model.fingerprint, passages.dim, model.name)
-    correct = partial(calibration.correct, folder=options.store)
-    return replace(
-        vectors,
-        queries=correct(queries, query_ranges, "queries"),
-        passages=correct(passages, passage_ranges, "passages"),
-        model=replace(
-            model, name=f"{model.name} + {calibration}", calibration=calibration.describe()
-        ),
-        merge=calibration.method.merge,
-    )
-
-
-def _group_by_language(
-    vectors: Embeddings, ranges: Mapping[str, range], translations: np.ndarray
-) -> LanguageVectors:
-    """Return the vectors of the languages that have some; images may have none."""
-    ranges = {lang: rows for lang, rows in ranges.items() if rows.stop <= len(vectors)}
-    return LanguageVectors(vectors, ranges, translations)
+    return model
 
 
 def name_model(encoder: Encoder) -> str:

@@ -21,6 +21,7 @@ from beir_hybrid.collection.setting import SETTING_KINDS, KindName, Setting
 from beir_hybrid.encoding.partition import check_texts_only
 from beir_hybrid.errors import BadOption, lookup
 from beir_hybrid.evaluation.arguments import check_collection
+from beir_hybrid.evaluation.build_results import build_results
 from beir_hybrid.evaluation.default_measures import default_measures
 from beir_hybrid.evaluation.measured_rankings import (
     MeasuredRankings,
@@ -39,16 +40,10 @@ from beir_hybrid.pyserini.analyzers import NEUTRAL, find_analyzer
 from beir_hybrid.pyserini.java import start_java
 from beir_hybrid.pyserini.lucene import build_lucene_index, list_java_versions
 from beir_hybrid.pyserini.lucene_search import BM25Searcher, open_searcher
-from beir_hybrid.results.pool_languages import count_pool_languages
-from beir_hybrid.results.provenance import (
-    ModelProvenance,
-    RunsProvenance,
-    build_provenance,
-    build_timing,
-)
+from beir_hybrid.results.provenance import ModelProvenance, RunsProvenance, build_provenance
 from beir_hybrid.results.request import describe_request
 from beir_hybrid.results.results import Results
-from beir_hybrid.results.table import build_table
+from beir_hybrid.results.timing import build_timing
 from beir_hybrid.retrieval.runs import Run
 
 NAME = "BM25"  # in results, by default
@@ -134,10 +129,8 @@ def bm25(
         collection, measure_list, settings=tuple(kinds), depth=int(depth),
         name=None if name == NAME else name, **asdict(bm25_parameters),
     )  # fmt: skip
-    table = build_table(collection, parts, measure_list)
-    pools = count_pool_languages(collection, (part.rankings for part in parts))
     timing = build_timing(request, stopwatch.seconds)
-    return Results(table, tuple(measure_list), provenance, pools, timing=timing)
+    return build_results(judgements, parts, measure_list, provenance, timing)
 
 
 def _check_plan(kinds: Sequence[KindName], measures: Sequence[Measure], depth: int) -> None:

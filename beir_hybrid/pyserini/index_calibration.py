@@ -8,9 +8,8 @@ import numpy as np
 
 from beir_hybrid.calibration import Calibration, as_calibration
 from beir_hybrid.calibration.detection import detect_languages
-from beir_hybrid.calibration.fit import encode_queries, fit_calibration, number_translations
+from beir_hybrid.calibration.fit import encode_queries, fit_calibration, group_passages
 from beir_hybrid.calibration.methods import CalibrationMethod
-from beir_hybrid.calibration.statistics import LanguageVectors
 from beir_hybrid.collection import View
 from beir_hybrid.encoding import Embeddings, Encoder
 from beir_hybrid.errors import BadOption
@@ -66,7 +65,7 @@ def calibrate_passages(
     if isinstance(calibration, CalibrationMethod):
         calibration = fit_calibration(
             calibration,
-            LanguageVectors(vectors, ranges, number_translations(view.passages["id"])),
+            group_passages(vectors, ranges, view.passages["id"]),
             encode_queries(encoder, view.collection, folder),
             fingerprint=encoder.fingerprint,
             name=view.collection.name,

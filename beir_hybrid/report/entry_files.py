@@ -14,9 +14,10 @@ from beir_hybrid.report.page_names import add_number
 from beir_hybrid.report.plain_files import is_link, is_plain_file
 from beir_hybrid.report.recipes import describe_recipe
 from beir_hybrid.results.local_paths import hide_path
-from beir_hybrid.results.provenance import CollectionProvenance, Timing
+from beir_hybrid.results.provenance import CollectionProvenance
 from beir_hybrid.results.results import Results
 from beir_hybrid.results.storage import NEW_TABLE, PER_QUERY, RESULTS, TIMING
+from beir_hybrid.results.timing import Timing
 from beir_hybrid.text import escape_unprintable
 
 ResultsOrPath = str | Path | Results

@@ -12,8 +12,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import take_distinct, to_numpy
+from beir_hybrid.collection.judgements import Judgements
 from beir_hybrid.collection.setting import ALL, SETTING_KINDS, KindName
 from beir_hybrid.errors import BadData, lookup
 from beir_hybrid.measures.arrays import divide
@@ -92,20 +92,20 @@ def list_pool_kinds(kinds: Iterable[KindName]) -> list[KindName]:
 
 
 def count_pool_languages(
-    collection: Collection, parts: Iterable[Rankings]
+    judgements: Judgements, parts: Iterable[Rankings]
 ) -> dict[KindName, PoolLanguages]:
     """Count the languages of the first passages in each kind of pool with several languages."""
     parts, pools = list(parts), {}
     for kind in list_pool_kinds(SETTING_KINDS):
         rankings = [part for part in parts if part.kind == kind]
-        codes = collection.codes if SETTING_KINDS[kind].image_passages else collection.languages
-        has_passages = np.array([collection.passage_counts.get(code, 0) > 0 for code in codes])
+        codes = judgements.codes if SETTING_KINDS[kind].image_passages else judgements.languages
+        has_passages = np.array([bool(judgements.passage_ranges[code]) for code in codes])
         if has_passages.sum() > 1 and any(
             (part.judgements.top_languages >= 0).any() for part in rankings
         ):
-            shares = _list_shares(collection, rankings, has_passages)
+            shares = _list_shares(rankings, judgements.query_groups, has_passages)
             languages = [code for code, has in zip(codes, has_passages, strict=True) if has]
-            pool = _estimate_shares(shares, collection.codes, languages)
+            pool = _estimate_shares(shares, judgements.codes, languages)
             pools[kind] = replace(pool, ties=_count_ties(rankings))
     return pools
 
@@ -132,12 +132,14 @@ class _Shares:
 
 
 def _list_shares(
-    collection: Collection, parts: Sequence[Rankings], has_passages: np.ndarray
+    parts: Sequence[Rankings], query_groups: pa.ChunkedArray, has_passages: np.ndarray
 ) -> _Shares:
     """Return the shares of all queries with a first passage.
 
     Parameters
     ----------
+    query_groups
+        By row of a query, the id of its group.
     has_passages
         By number of a language, whether there are passages in it; (codes,) bool.
     """
@@ -157,7 +159,7 @@ def _list_shares(
     query_rows, language, top, relevant = map(np.concatenate, zip(*columns, strict=True))
     return _Shares(
         language=language,
-        group=_number_groups(collection, query_rows),
+        group=_number_groups(take_distinct(query_groups, query_rows)),
         top=top / top.sum(axis=1, keepdims=True),
         relevant=relevant / relevant.sum(axis=1, keepdims=True),
     )
@@ -172,9 +174,9 @@ def _count_cells(
     return counts.reshape(shape)[:, has_passages]
 
 
-def _number_groups(collection: Collection, query_rows: np.ndarray) -> np.ndarray:
-    """Return the number of each query's group, in the order of their ids; (n,) int64."""
-    groups = pc.dictionary_encode(take_distinct(collection.queries["group"], query_rows))
+def _number_groups(ids: pa.ChunkedArray) -> np.ndarray:
+    """Return the number of each group in the order of their ids; (n,) int64."""
+    groups = pc.dictionary_encode(ids)
     column = groups.combine_chunks() if isinstance(groups, pa.ChunkedArray) else groups
     _, number = np.unique(column.dictionary.to_pylist(), return_inverse=True)
     return number[to_numpy(pa.chunked_array([column.indices]))]

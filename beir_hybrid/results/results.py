@@ -13,7 +13,7 @@ from beir_hybrid.records import from_record, to_record
 from beir_hybrid.results.estimate import Estimate
 from beir_hybrid.results.measurements import Measurements
 from beir_hybrid.results.pool_languages import PoolLanguages, check_pools
-from beir_hybrid.results.provenance import Provenance, Timing
+from beir_hybrid.results.provenance import Provenance
 from beir_hybrid.results.render import render_html
 from beir_hybrid.results.storage import (
     PER_QUERY,
@@ -26,6 +26,7 @@ from beir_hybrid.results.storage import (
 )
 from beir_hybrid.results.stored_numbers import StoredSetting, check_stored_numbers
 from beir_hybrid.results.table import check_table
+from beir_hybrid.results.timing import Timing
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from ir_measures import Measure
 
-from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import to_arrow, to_numpy
-from beir_hybrid.collection.setting import SETTING_KINDS, Setting, list_targets
+from beir_hybrid.collection.judgements import Judgements
+from beir_hybrid.collection.setting import SETTING_KINDS, Setting
 from beir_hybrid.errors import BadData
 from beir_hybrid.measures.ranked_judgements import Rankings
 
@@ -21,7 +21,7 @@ _TEXTS = pa.dictionary(pa.int32(), pa.string())  # the type of all columns witho
 
 
 def build_table(
-    collection: Collection,
+    judgements: Judgements,
     parts: Sequence[tuple[Rankings, Mapping[Measure, np.ndarray]]],
     measures: Sequence[Measure],
 ) -> pa.Table:
@@ -37,7 +37,7 @@ def build_table(
     target = np.concatenate([part.targets for part, _ in parts])
     query_row = np.concatenate([part.query_rows for part, _ in parts])
     order = np.lexsort((query_row, target, query_language, kind))
-    targets = pa.array(list_targets(collection.codes))
+    targets = pa.array(judgements.targets)
     columns = {
         name: pa.DictionaryArray.from_arrays(to_arrow(codes[order].astype(np.int32)), names)
         for name, codes, names in (
@@ -46,7 +46,7 @@ def build_table(
             ("passages", target, targets),
         )
     }
-    columns |= _build_query_columns(collection, query_row[order])
+    columns |= _build_query_columns(judgements, query_row[order])
     for measure in measures:
         column = np.concatenate(
             [
@@ -61,14 +61,13 @@ def build_table(
 
 
 def _build_query_columns(
-    collection: Collection, query_rows: np.ndarray
+    judgements: Judgements, query_rows: np.ndarray
 ) -> dict[str, pa.DictionaryArray]:
     """Return the columns of query ids and groups."""
     distinct, place = np.unique(query_rows, return_inverse=True)
-    rows = collection.queries.take(to_arrow(distinct))
     columns = {}
-    for name, source in (("query", "id"), (GROUP, "group")):
-        texts = pc.dictionary_encode(rows[source].combine_chunks())
+    for name, column in (("query", judgements.query_ids), (GROUP, judgements.query_groups)):
+        texts = pc.dictionary_encode(column.take(to_arrow(distinct)).combine_chunks())
         codes = to_numpy(pa.chunked_array([texts.indices]))[place].astype(np.int32)
         columns[name] = pa.DictionaryArray.from_arrays(to_arrow(codes), texts.dictionary)
     return columns

@@ -1,0 +1,26 @@
+"""Builds results from measured rankings, for models, BM25 and runs of other tools alike."""
+
+from collections.abc import Sequence
+
+from ir_measures import Measure
+
+from beir_hybrid.collection.judgements import Judgements
+from beir_hybrid.evaluation.measured_rankings import MeasuredRankings
+from beir_hybrid.results.pool_languages import count_pool_languages
+from beir_hybrid.results.provenance import Provenance
+from beir_hybrid.results.results import Results
+from beir_hybrid.results.table import build_table
+from beir_hybrid.results.timing import Timing
+
+
+def build_results(
+    judgements: Judgements,
+    parts: Sequence[MeasuredRankings],
+    measures: Sequence[Measure],
+    provenance: Provenance,
+    timing: Timing | None = None,
+) -> Results:
+    """Build results from the measured rankings of all settings."""
+    table = build_table(judgements, parts, measures)
+    pools = count_pool_languages(judgements, (part.rankings for part in parts))
+    return Results(table, tuple(measures), provenance, pools, timing=timing or Timing())
