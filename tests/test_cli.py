@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -240,3 +241,22 @@ def test_export_fetches_only_the_languages_of_both_sides(tmp_path: Path) -> None
     }
     origins = json.loads((tmp_path / "out" / "collection.json").read_text("utf-8"))["provenance"]
     assert {origin["file"].rsplit("/")[-1] for origin in origins} == {"en.json", "de.json"}
+
+
+def test_the_version() -> None:
+    outcome = run_program("--version")
+    assert (outcome.returncode, outcome.stdout) == (0, f"beir-hybrid {version('beir-hybrid')}\n")
+
+
+def test_languages_are_repeated_or_with_commas(jsonl_file: Path, tmp_path: Path) -> None:
+    texts = []
+    for languages in (["en,tr"], ["en", "tr"]):
+        options = [word for code in languages for word in ("--passages", code)]
+        folder = tmp_path / "-".join(languages)
+        outcome = run_program(
+            "datasets", "export", "jsonl", folder, *options, "-o", f"path={jsonl_file}"
+        )
+        assert (outcome.returncode, outcome.stderr) == (0, "")
+        texts.append((folder / "corpus.jsonl").read_text("utf-8"))
+    assert texts[0] == texts[1]
+    assert [json.loads(line)["_id"] for line in texts[0].splitlines()] == ["en:p", "tr:p"]

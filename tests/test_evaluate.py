@@ -392,7 +392,9 @@ def test_the_order_of_kinds_settings_and_queries() -> None:
     [
         (["R"], "no measure R: it needs a cutoff, as in R@10"),
         (["SameLanguageShare"], "SameLanguageShare needs a cutoff"),
-        (["nDGC@10"], "no measure nDGC@10"),
+        (["nDGC@10"], "no measure nDGC@10: did you mean nDCG?"),
+        (["rankdistanc"], "no measure rankdistanc: did you mean RankDistance?"),
+        (["xyz@3"], "no measure xyz@3: ir-measures has none"),
         (["AP; import os"], "no measure AP; import os"),
         ([], "no measure is named"),
     ],

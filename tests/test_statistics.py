@@ -73,6 +73,16 @@ def test_an_interval_of_two_groups_by_hand() -> None:
     assert shares == pytest.approx([0.25, 0.5, 0.25], abs=0.025)
 
 
+def test_the_same_difference_in_all_groups_has_no_finite_effect() -> None:
+    zeros = make_values(*((group, 0, 0.0) for group in range(4)))
+    ones = make_values(*((group, 0, 1.0) for group in range(4)))
+    difference = compare_values(zeros, ones)
+    assert (difference.value, difference.low, difference.high) == (-1, -1, -1)
+    assert difference.effect == -np.inf
+    assert compare_values(ones, zeros).effect == np.inf
+    assert compare_values(ones, ones).effect == 0
+
+
 def test_one_group_has_no_spread() -> None:
     values = make_values((3, 0, 0.25), (3, 1, 0.5), (3, 1, 1.0))
     assert estimate_interval(values) == (0.5, 0.5)
@@ -228,11 +238,11 @@ def test_systems_that_differ_by_rounding_do_not_differ() -> None:
     assert compare_values(values, again, test="t").p == 1
 
 
-def test_equal_differences_have_no_effect_size() -> None:
+def test_equal_differences_have_an_infinite_effect_size() -> None:
     a, b = make_single_setting(*np.arange(1, 31) / 10), make_single_setting(*np.arange(30) / 10)
     difference = compare_values(a, b, samples=999)
     assert difference.value == pytest.approx(0.1)
-    assert difference.effect == 0
+    assert difference.effect == np.inf
     assert difference.p == 1 / 1000  # no flip of 30 questions was as far: only the +1 is left
     assert compare_values(a, b, test="t").p == 0
 

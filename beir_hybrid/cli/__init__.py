@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from beir_hybrid._version import __version__
 from beir_hybrid.cli.ablate import ablate
 from beir_hybrid.cli.calibrate import calibrate, merge
 from beir_hybrid.cli.datasets import datasets
@@ -64,13 +65,26 @@ app.command()(compare)
 app.command()(plot)
 
 
+def print_version(is_wanted: bool) -> None:
+    """Print the version, and end."""
+    if is_wanted:
+        echo(f"beir-hybrid {__version__}")
+        raise typer.Exit
+
+
 @app.callback(help=SUMMARY)
 def common(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=print_version, is_eager=True, help="Show the version."),
+    ] = False,
     debug: Annotated[
         bool, typer.Option("--debug", help="Show tracebacks and details; anywhere on the line.")
     ] = False,
 ) -> None:
     """Set up the log of the program."""
+    del version  # its callback has printed it
     # Only our own log: other libraries' is not shown.
     logger = logging.getLogger("beir_hybrid")
     logger.setLevel(logging.DEBUG if debug else logging.WARNING)

@@ -44,8 +44,11 @@ class TestOptions:
         ),
     ] = None
     test_languages: Annotated[
-        str | None,
-        typer.Option(help="Languages to evaluate on, with commas between; all by default."),
+        list[str] | None,
+        typer.Option(
+            help="Languages to evaluate on, with commas between or repeated; all by default.",
+            metavar="CODES",
+        ),
     ] = None
     settings: Settings = None
 

@@ -12,6 +12,24 @@ from beir_hybrid.cli.printing import Json, echo, print_json, print_table
 if TYPE_CHECKING:
     from beir_hybrid.sources import Dataset
 
+QueryLanguages = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Query languages, with commas between or repeated, and 'image' for images; all by "
+        "default.",
+        metavar="CODES",
+    ),
+]
+PassageLanguages = Annotated[
+    list[str] | None, typer.Option(help="Passage languages; all by default.", metavar="CODES")
+]
+ExportLanguages = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Languages to load; by default those of both sides, or all.", metavar="CODES"
+    ),
+]
+
 datasets = typer.Typer(
     help="List, fetch and export the datasets.", no_args_is_help=True, rich_markup_mode="markdown"
 )
@@ -119,17 +137,10 @@ def export(
     folder: Annotated[
         Path, typer.Argument(help="The folder to write; it must not exist yet.", metavar="FOLDER")
     ],
-    queries: Annotated[
-        str | None,
-        typer.Option(
-            help="Query languages, with commas between, and 'image' for images; all by default."
-        ),
-    ] = None,
-    passages: Annotated[str | None, typer.Option(help="Passage languages; all by default.")] = None,
+    queries: QueryLanguages = None,
+    passages: PassageLanguages = None,
     split: Annotated[str, typer.Option(help="The name of the qrels file.")] = "test",
-    languages: Annotated[
-        str | None, typer.Option(help="Languages to load; by default those of both sides, or all.")
-    ] = None,
+    languages: ExportLanguages = None,
     load: Annotated[LoadOptions, Group(without=("languages",))],
 ) -> None:
     """Write a dataset, or one setting of it, as a folder that BEIR's own loader reads.

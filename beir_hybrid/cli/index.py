@@ -39,8 +39,8 @@ class IndexOptions:
     """The index to write, or the one to check."""
 
     passages: Annotated[
-        str | None,
-        typer.Option(help="Passage languages to index; all by default.", metavar="LANGS"),
+        list[str] | None,
+        typer.Option(help="Passage languages to index; all by default.", metavar="CODES"),
     ] = None
     output: Annotated[Path | None, typer.Option(help="The folder to make.", metavar="DIR")] = None
     kind: Annotated[

@@ -62,7 +62,11 @@ Settings = Annotated[
 ]
 Measures = Annotated[
     list[str] | None,
-    typer.Option(help="ir-measures' names, with spaces or commas between.", metavar="NAMES"),
+    typer.Option(
+        help="ir-measures' names or trec_eval's, such as nDCG@10 or ndcg_cut_10, with spaces or "
+        "commas between. Default: AP, recall and the measures of language bias.",
+        metavar="NAMES",
+    ),
 ]
 
 
@@ -71,7 +75,11 @@ class LoadOptions:
     """How a dataset is loaded."""
 
     languages: Annotated[
-        str | None, typer.Option(help="Languages to load, with commas between; all by default.")
+        list[str] | None,
+        typer.Option(
+            help="Languages to load, with commas between or repeated; all by default.",
+            metavar="CODES",
+        ),
     ] = None
     option: Annotated[
         list[str] | None,
@@ -164,9 +172,16 @@ def set_offline(offline: bool) -> None:
         os.environ["BEIR_HYBRID_OFFLINE"] = "1"
 
 
-def split_commas(text: str | None) -> list[str] | None:
-    """Return the words between commas, or None for None."""
-    return None if text is None else [word for word in text.split(",") if word]
+def split_commas(texts: list[str] | None) -> list[str] | None:
+    """Return the words between commas of an option that may be repeated, or None for None.
+
+    >>> split_commas(["en,de", "zh"])
+    ['en', 'de', 'zh']
+    """
+    if texts is None:
+        return None
+    words = [word.strip() for text in texts for word in text.split(",")]
+    return list(dict.fromkeys(word for word in words if word))
 
 
 def parse_measure_names(names: list[str] | None) -> dict[str, Any]:

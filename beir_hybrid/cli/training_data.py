@@ -86,7 +86,7 @@ class DataOptions:
         )
 
 
-def load_test_collection(name: str, languages: str | None, *, offline: bool) -> "Collection":
+def load_test_collection(name: str, languages: list[str] | None, *, offline: bool) -> "Collection":
     """Load a dataset by name, a JSONL file of the user, or a folder of images with captions."""
     from beir_hybrid.sources import datasets
 

@@ -125,7 +125,11 @@ class DevOptions:
         ),
     ] = None
     dev_languages: Annotated[
-        str | None, typer.Option(help="Languages of --dev or --dev-pairs, with commas between.")
+        list[str] | None,
+        typer.Option(
+            help="Languages of --dev or --dev-pairs, with commas between or repeated.",
+            metavar="CODES",
+        ),
     ] = None
     primary: Annotated[
         str | None, typer.Option(help="The value to choose by, such as multi_AP.")

@@ -2,9 +2,11 @@
 # mypy: allow-untyped-calls
 # (ir_measures says that it is typed, and leaves most functions without types.)
 
+import re
 from collections.abc import Iterable
+from difflib import get_close_matches
 
-from ir_measures import DefaultPipeline, Measure, parse_measure
+from ir_measures import DefaultPipeline, Measure, measures, parse_measure
 
 from beir_hybrid.errors import BadData, BadOption, BeirHybridError, MissingExtra
 from beir_hybrid.measures.base import BiasMeasure
@@ -15,7 +17,16 @@ MeasureNames = str | Measure | Iterable[Measure | str]  # one or several, as peo
 # The errors that ir-measures raises for impossible measures, and for other objects.
 _INVALID = (ValueError, NameError, SyntaxError, TypeError, AssertionError, AttributeError)
 
+_NOT_FOUND = "measure not found: "  # as ir-measures begins its message
 _LONGEST_NAME = 200  # letters of a measure in a file
+
+# trec_eval's names of measures, without the cutoff behind an underscore.
+_TREC_EVAL_NAMES = {
+    "map": "AP", "map_cut": "AP", "gm_map": "GM_MAP", "ndcg_cut": "nDCG", "recall": "R",
+    "recip_rank": "RR", "bpref": "Bpref", "infap": "infAP", "rprec": "Rprec", "mrr": "RR",
+    "set_p": "SetP", "set_recall": "SetR", "set_f": "SetF", "num_ret": "NumRet",
+    "num_rel": "NumRel", "num_rel_ret": "NumRelRet", "num_q": "NumQ",
+}  # fmt: skip
 
 # Plain words for ir-measures' messages, by a part of the message; the first match counts.
 _EXPLANATIONS = {
@@ -32,12 +43,15 @@ _EXPLANATIONS = {
 def parse_measures(measures: MeasureNames) -> list[Measure]:
     """Return the measures, each once, if all of them can be computed.
 
-    A text may name several, separated by spaces or commas.
+    A text may name several, separated by spaces or commas. Names are ir-measures', in any case, or
+    trec_eval's.
 
     Examples
     --------
     >>> parse_measures("AP nDCG@10, AP")
     [AP, nDCG@10]
+    >>> parse_measures("map ndcg@10 ndcg_cut_10 recip_rank P_5 rankdistance num_rel_ret")
+    [AP, nDCG@10, RR, P@5, RankDistance, NumRet(rel=1)]
     >>> parse_measures("R@0")
     Traceback (most recent call last):
     ...
@@ -58,7 +72,7 @@ def parse_measures(measures: MeasureNames) -> list[Measure]:
 def _parse_one(name: Measure | str) -> Measure:
     label = f"{name!s:.80}"
     try:
-        measure = parse_measure(name) if isinstance(name, str) else name
+        measure = parse_measure(_spell_measure(name)) if isinstance(name, str) else name
         measure.validate_params()
         is_supported = isinstance(measure, BiasMeasure) or DefaultPipeline.supports(measure)
     except _INVALID as error:
@@ -71,6 +85,24 @@ def _parse_one(name: Measure | str) -> Measure:
     if not is_supported:
         raise _explain_missing_provider(measure, label)
     return measure
+
+
+def _spell_measure(name: str) -> str:
+    """Return ir-measures' spelling of a name in another case, or of trec_eval's name."""
+    words = re.fullmatch(r"(?P<name>[A-Za-z_]+?)(?:_(?P<cutoff>\d+))?(?P<rest>[@(].*)?", name)
+    if words is None:
+        return name
+    word = words["name"].casefold()
+    spelling = _list_names().get(_TREC_EVAL_NAMES.get(word, word).casefold(), words["name"])
+    cutoff = f"@{words['cutoff']}" if words["cutoff"] else ""
+    return f"{spelling}{words['rest'] or ''}{cutoff}"
+
+
+def _list_names() -> dict[str, str]:
+    """Return ir-measures' names, ours among them, by their letters in lower case."""
+    names = {name.casefold(): name for name in measures.registry}  # with other spellings
+    main_names = [str(measure.NAME) for measure in measures.registry.values()]
+    return names | {name.casefold(): name for name in main_names}
 
 
 def parse_stored_measure(name: str, place: str) -> Measure:
@@ -91,6 +123,11 @@ def parse_stored_measure(name: str, place: str) -> Measure:
 
 
 def _explain(reason: str) -> str:
+    if reason.startswith(_NOT_FOUND):
+        names = _list_names()
+        word = reason.removeprefix(_NOT_FOUND).casefold()
+        similar = get_close_matches(word, names, n=1)
+        return f"did you mean {names[similar[0]]}?" if similar else "ir-measures has none"
     return next((text for part, text in _EXPLANATIONS.items() if part in reason), reason)
 
 

@@ -12,7 +12,7 @@ from beir_hybrid.report.heat_maps import HeatMap, map_differences
 from beir_hybrid.report.model_page import list_pool_values
 from beir_hybrid.results.compare import Comparison, compare
 from beir_hybrid.results.estimate import Matrix
-from beir_hybrid.results.render import format_bounds, format_signed, format_value
+from beir_hybrid.results.render import format_bounds, format_effect, format_signed, format_value
 
 _SAMPLES = 10_000  # of a test and of its interval
 _ALPHA = 0.05
@@ -84,7 +84,7 @@ def _make_line(comparison: Comparison) -> ComparisonLine:
         difference=format_signed(values.value),
         interval=format_bounds(values.low, values.high),
         p=format_value(p) if p >= 0.0001 else "< .0001",  # noqa: PLR2004 - the last digit shown
-        effect=f"{values.effect:+.2f}",
+        effect=format_effect(values.effect),
         verdict=_judge_difference(comparison),
         is_significant=p <= _ALPHA,
     )

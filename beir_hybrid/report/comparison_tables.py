@@ -1,5 +1,6 @@
 """The tables of a comparison: all systems, then each system less the baseline."""
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -8,7 +9,7 @@ from ir_measures import Measure
 from beir_hybrid.collection.setting import SETTING_KINDS, KindName, Setting
 from beir_hybrid.measures.base import is_higher_better
 from beir_hybrid.report.system_comparison import ALPHA, BaselineDifference, SystemComparison
-from beir_hybrid.results.render import format_signed, format_value
+from beir_hybrid.results.render import format_effect, format_signed, format_value
 from beir_hybrid.text import escape_unprintable
 
 _TESTS = {"randomisation": "randomisation test over queries", "t": "t test over queries"}
@@ -96,7 +97,7 @@ def _build_row(row: BaselineDifference) -> list[TableCell]:
         TableCell(format_signed(values.value)),
         TableCell(f"[{format_signed(values.low)}, {format_signed(values.high)}]"),
         TableCell("<.0001" if p < 0.00005 else format_value(p), is_significant=p <= ALPHA),  # noqa: PLR2004 - would show as 0
-        TableCell(f"{values.effect:+.2f}"),
+        TableCell(format_effect(values.effect)),
     ]
 
 
@@ -122,7 +123,8 @@ def list_comparison_records(comparison: SystemComparison) -> list[Record]:
             "kind": kind, "queries": queries, "passages": passages,
             "mean": values.mean_a, "baseline_mean": values.mean_b,
             "difference": values.value, "low": values.low, "high": values.high,
-            "p": values.p, "p_holm": row.p_holm, "effect": values.effect,
+            "p": values.p, "p_holm": row.p_holm,
+            "effect": values.effect if math.isfinite(values.effect) else None,
             "questions": values.n_groups,
             "rank": ranks.get(system), "baseline_rank": ranks.get(comparison.baseline),
         })  # fmt: skip

@@ -40,6 +40,15 @@ def format_ratio(ratio: float) -> str:
     return "" if math.isnan(ratio) else f"{ratio:.1f}x"
 
 
+def format_effect(effect: float) -> str:
+    """Format an effect size, which is infinite where every query has the same difference.
+
+    >>> format_effect(-0.251), format_effect(float("inf"))
+    ('-0.25', '+∞')
+    """
+    return f"{effect:+.2f}" if math.isfinite(effect) else f"{'-' if effect < 0 else '+'}∞"
+
+
 def format_signed(difference: float) -> str:
     """Format a difference with its sign, or without a sign if the digits are all 0.
 

@@ -4,6 +4,7 @@ Groups of queries that translate each other are resampled, flipped and counted a
 `beir_hybrid.results.values`.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
@@ -107,7 +108,7 @@ def compare_values(
     - ``p`` by ``"t"``: Student's t test of d_q against 0. Where all d_q are alike, p is 0, or 1 if
       they are 0.
     - ``effect``: Cohen's d_z, the mean of d_q over their standard deviation (divided by Q - 1);
-      0 when all d_q are alike, one group included.
+      infinite when all d_q are alike but not 0, and 0 for one group.
 
     One group tells nothing: its p is 1. Differences as small as rounding errors count as 0.
 
@@ -125,10 +126,18 @@ def compare_values(
     low, high = _estimate_interval(sums, samples, confidence, seed, weights)
     mean_a, mean_b = average(a, macro), average(b, macro)
     p = compute_p(delta[:, None], samples, seed)[0]
-    effect = 0.0 if is_constant(delta) else delta.mean() / delta.std(ddof=1)
     return Difference(
-        mean_a, mean_b, mean_a - mean_b, low, high, float(p), float(effect), len(delta)
+        mean_a, mean_b, mean_a - mean_b, low, high, float(p), _compute_effect(delta), len(delta)
     )
+
+
+def _compute_effect(delta: np.ndarray) -> float:
+    """Return Cohen's d_z of differences; infinite where all groups have the same one."""
+    if not is_constant(delta):
+        return float(delta.mean() / delta.std(ddof=1))
+    if len(delta) == 1 or not delta.any():
+        return 0.0
+    return math.copysign(math.inf, delta[0])
 
 
 def adjust_p_values(p_values: "np.ndarray | list[float]") -> np.ndarray:
