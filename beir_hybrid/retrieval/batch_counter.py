@@ -48,7 +48,7 @@ class BatchCounter:
         self.in_language, self.in_pool, self.in_images = (
             np.zeros((n_golds, 3), np.int64) for _ in range(3)
         )
-        self.in_each = np.zeros((n_golds, n_languages * request.takes_turns, 3), int)
+        self.in_each = np.zeros((n_golds, n_languages * request.takes_turns), np.int64)
         self.pools = request.list_pools()
         self.keeps_maxima = request.compares_scores and memory is None
         self.scored_blocks: dict[range, ScoreBlock] = {}
@@ -77,7 +77,7 @@ class BatchCounter:
             in_language = self.golds_by_language[number]
             self.in_language[in_language] += counts[in_language]
             if self.request.takes_turns:
-                self.in_each[:, number] += counts
+                self.in_each[:, number] += counts[:, 0] + counts[:, 1]
         pools = {POOL_WITH_IMAGES, name} if is_image else {POOL, POOL_WITH_IMAGES, name}
         for pool in pools & self.pools.keys():
             k = min(self.request.depth, len(self.pools[pool]))
@@ -98,10 +98,9 @@ class BatchCounter:
         Parameters
         ----------
         top_keys
-            Those of each language, finished for the queries of this batch.
+            Those of each language for the queries of this batch, finished.
         """
-        rows = slice(self.queries.start, self.queries.stop)
-        lists = [top_keys[name][rows] for name in self.request.languages]
+        lists = [top_keys[name] for name in self.request.languages]
         golds = self.gold_scores.set_thresholds(self.request.fit_scales(lists))
         batch_golds = _split_by_language(golds, len(self.queries), self.request)
         chunks = self._find_needed_chunks(batch_golds)
@@ -167,7 +166,13 @@ class BatchCounter:
         return counts
 
     def finish_pools(self, stop: int, top_keys: Mapping[str, np.ndarray]) -> None:
-        """Write the keys of the best of the pools whose last passage is before `stop`."""
+        """Write the keys of the best of the pools whose last passage is before `stop`.
+
+        Parameters
+        ----------
+        top_keys
+            By pool, for the queries of this batch.
+        """
         for name in list(self.candidates):
             if self.pools[name].stop <= stop:
                 candidates = self.candidates.pop(name)
@@ -180,14 +185,14 @@ class BatchCounter:
         return TopCandidates.allocate(len(self.queries), self.request.depth)
 
     def _write_best(self, name: str, candidates: TopCandidates, keys: np.ndarray) -> None:
-        """Score the candidates of a pool exactly, and write the keys of the best of all queries."""
+        """Score the candidates of a pool exactly, and write the keys of the best."""
         from beir_hybrid.retrieval.candidate_kernels import (
             fill_keys,
             list_candidates,
             prune_candidates,
         )
 
-        k, first = keys.shape[1], self.queries.start
+        k = keys.shape[1]
         prune_candidates(k, self.margin, candidates)
         sizes, rows = candidates.sizes, candidates.rows
         overfull = np.flatnonzero(sizes > rows.shape[1])  # too many scores are close together
@@ -197,9 +202,9 @@ class BatchCounter:
         batch_keys = np.empty((len(sizes), sizes.max(initial=k)), np.int64)
         fill_keys(scores.view(np.int32), passages, self.request.id_order, sizes, batch_keys)
         batch_keys.sort(axis=1)
-        keys[first : first + len(sizes)] = batch_keys[:, ::-1][:, :k]
+        keys[:] = batch_keys[:, ::-1][:, :k]
         if len(overfull):
-            keys[first + overfull] = self._find_top_keys(overfull, self.pools[name], k)
+            keys[overfull] = self._find_top_keys(overfull, self.pools[name], k)
 
     def _find_top_keys(self, queries: np.ndarray, passages: range, k: int) -> np.ndarray:
         """Return the k largest keys of some queries, from the exact scores of all passages."""

@@ -33,18 +33,15 @@ class RankCounts:
     in_language: np.ndarray
     in_pool: np.ndarray
     in_images: np.ndarray | None  # None if the request has no images
-    top_keys: dict[str, np.ndarray]  # (n_queries, k) int64, descending; see `unpack_keys`
-    in_each: np.ndarray | None = None  # (golds, languages, 3), where languages take turns
+    top_keys: dict[str, np.ndarray]  # (n_queries, k) int64, descending; none if they are not wanted
+    in_each: np.ndarray | None = None  # (golds, languages): passages above, if these take turns
 
     @classmethod
     def allocate(cls, n_golds: int, n_queries: int, request: RankRequest) -> "RankCounts":
         """Return counts of nothing, and keys to be written."""
         in_language, in_pool, in_images = (np.zeros((n_golds, 3), np.int64) for _ in range(3))
-        in_each = np.zeros((n_golds, len(request.languages), 3), np.int64)
-        top_keys = {
-            name: np.empty((n_queries, min(request.depth, len(rows))), np.int64)
-            for name, rows in request.list_pools().items()
-        }
+        in_each = np.zeros((n_golds, len(request.languages)), np.int64)
+        top_keys = _allocate_keys(request, n_queries) if request.k else {}
         return cls(
             in_language,
             in_pool,
@@ -100,20 +97,31 @@ def count_passages(
         def count_batch(queries: range) -> None:
             memory = free_memory.pop() if free_memory else None
             counter = BatchCounter(scorer, golds, request, queries, bound, memory)
+            part = slice(queries.start, queries.stop)
+            top_keys = {name: keys[part] for name, keys in counts.top_keys.items()}
+            top_keys = top_keys or _allocate_keys(request, len(queries))
             for block in request.list_blocks():
                 if is_stopped.is_set():
                     return
                 counter.add_block(block)
-                counter.finish_pools(block.stop, counts.top_keys)
+                counter.finish_pools(block.stop, top_keys)
                 advance(len(queries) * len(block))
             if request.compares_scores:
-                counter.count_comparable(counts.top_keys, is_stopped)
+                counter.count_comparable(top_keys, is_stopped)
             counts.write_batch(counter)
             if memory is not None:
                 free_memory.append(memory)
 
         list(workers.map(count_batch, batches))
     return counts
+
+
+def _allocate_keys(request: RankRequest, n_queries: int) -> dict[str, np.ndarray]:
+    """Return keys of the best passages by pool, (n_queries, depth) int64, to be written."""
+    return {
+        name: np.empty((n_queries, min(request.depth, len(rows))), np.int64)
+        for name, rows in request.list_pools().items()
+    }
 
 
 def _plan_batches(

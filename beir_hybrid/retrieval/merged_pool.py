@@ -8,6 +8,8 @@ from beir_hybrid.retrieval.merging import MergeMethod, Scale, scale_scores
 from beir_hybrid.retrieval.results import GoldRanks, TopPassages
 from beir_hybrid.retrieval.top_keys import pack_keys, unpack_keys, unpack_scores
 
+_BLOCK_GOLDS = 1 << 14  # golds whose counts in each language are in memory several times
+
 
 def fit_scales(lists: Sequence[np.ndarray], method: MergeMethod) -> Scale:
     """Return the scales of queries and languages, (queries, languages).
@@ -63,15 +65,25 @@ def interleave_ranks(
     Parameters
     ----------
     counts
-        (golds, languages, 3) as `RankCounts` has them, for each language.
+        How many passages of each language rank above a gold, (golds, languages).
     languages
         The number of each gold's language.
     sizes
         How many passages each language has.
     """
-    n_better = counts[:, :, 0] + counts[:, :, 1]
-    own_rank = 1 + n_better[np.arange(len(languages)), languages]
     weights = method.weigh_sizes(sizes)
+    n_before = np.empty(len(counts), np.int64)
+    for start in range(0, len(counts), _BLOCK_GOLDS):
+        part = slice(start, start + _BLOCK_GOLDS)
+        n_before[part] = _count_before(counts[part], languages[part], sizes, weights)
+    return GoldRanks(n_before, np.zeros_like(n_before), np.zeros_like(n_before))
+
+
+def _count_before(
+    n_better: np.ndarray, languages: np.ndarray, sizes: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
+    """Return how many passages of all languages are before each gold, (golds,)."""
+    own_rank = 1 + n_better[np.arange(len(languages)), languages]
     own_weight = weights[languages]
     # Of language l, passages at ranks below own_rank * w_l / own_weight are earlier.
     products = own_rank[:, None] * weights
@@ -80,8 +92,8 @@ def interleave_ranks(
     wins_tie = (rest == 0) & (same_rank <= sizes) & (n_better >= same_rank)
     before = n_earlier + wins_tie
     before[np.arange(len(languages)), languages] = own_rank - 1
-    n_before = before.sum(axis=1)
-    return GoldRanks(n_before, np.zeros_like(n_before), np.zeros_like(n_before))
+    n_before: np.ndarray = before.sum(axis=1)
+    return n_before
 
 
 def merge_top(

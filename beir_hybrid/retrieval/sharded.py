@@ -109,7 +109,7 @@ def _count_shards(
     no_counts = np.zeros((len(golds.queries), 3), np.int64)
     in_each = None
     if request.takes_turns:
-        in_each = np.zeros((len(golds.queries), len(request.languages), 3), np.int64)
+        in_each = np.zeros((len(golds.queries), len(request.languages)), np.int64)
     total = RankCounts(no_counts, no_counts, None, {}, in_each)
     shard_rows = (range(start, min(start + shard_size, n)) for start in range(0, n, shard_size))
     # Drawn one by one, so that each shard gets the bars of those before it.
