@@ -91,8 +91,11 @@ def choose_languages(kind: str, tags: str | Iterable[str], codes: Iterable[str])
             names = normalise_variant(tag), normalise(tag)
         except BadData:
             names = "", ""
-        code = names[0] if names[0] in codes else names[1]
-        if code not in codes:
+        scripts = [code for code in codes if code.partition("-")[0] == tag.lower()]
+        # A language of one script alone needs no script.
+        matches = [*(name for name in names if name in codes), *scripts[: len(scripts) == 1]]
+        code = matches[0] if matches else ""
+        if not code:
             raise UnknownName(f"no {kind} is {tag!r}; there are {_suggest_languages(tag, codes)}")
         choice[code] = None
     if not choice:

@@ -127,7 +127,7 @@ def test_only_our_log_is_shown(debug: list[str], log: str) -> None:
 
 
 DATASETS = [  # by the names of their modules
-    *["multi30k", "xtd10", "jsonl-image-text", "xm3600", "xflickrco", "wit"],
+    *["belebele", "multi30k", "xtd10", "jsonl-image-text", "xm3600", "xflickrco", "wit"],
     *["xquad-r", "mlqa-r", "miracl", "quickstart", "squad", "trec", "beir-folder"],
     *["jsonl", "xquad"],
 ]

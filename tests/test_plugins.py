@@ -62,7 +62,7 @@ print(",".join(bh.datasets()))
 """
 OURS = (
     "xquad-r,mlqa-r,miracl,beir-folder,jsonl,quickstart,"
-    "jsonl-image-text,multi30k,xtd10,xm3600,xflickrco,wit,squad,trec,xquad"
+    "jsonl-image-text,multi30k,xtd10,xm3600,xflickrco,wit,belebele,squad,trec,xquad"
 )
 TEXT = "One\nTwo\nThree\n"
 
@@ -326,6 +326,7 @@ def test_every_listed_option_can_be_passed(tmp_path: Path, monkeypatch: pytest.M
         "wit": ["captions"],
         "squad": ["files", "licence", "name", "on_bad", "title_policy", "unit"],
         "xquad": [],
+        "belebele": ["on_bad"],
         "trec": ["id_languages", "name", "qrels", "runs"],
     }
 

@@ -59,7 +59,7 @@ class CollectionProvenance:
     caveat
         Why figures on it cannot be compared with published ones; empty if they can.
     passage_language
-        The language of all passages, where queries are in several languages.
+        That of all passages, where queries are in several.
     images
         How many there are, where there are any.
     """
@@ -215,8 +215,7 @@ def describe_collection(collection: CollectionTables) -> CollectionProvenance:
     """Return the provenance of a collection."""
     counts = collection.passage_counts, collection.query_counts
     languages = tuple(collection.languages)
-    text_languages = [lang for lang in languages if collection.passage_counts.get(lang)]
-    has_one = len(text_languages) == 1 < len(languages)
+    text_languages = [lang for lang in languages if counts[0].get(lang)]
     return CollectionProvenance(
         name=collection.name,
         licence=collection.licence,
@@ -227,7 +226,7 @@ def describe_collection(collection: CollectionTables) -> CollectionProvenance:
         caveat=collection.caveat,
         origins=collection.provenance,
         languages=languages,
-        passage_language=text_languages[0] if has_one else None,
+        passage_language=text_languages[0] if len(text_languages) == 1 < len(languages) else None,
         images=max(count.get(IMAGE, 0) for count in counts) or None,
         queries=len(collection.queries),
         passages=len(collection.passages),
