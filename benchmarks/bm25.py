@@ -6,16 +6,14 @@ Each dataset is indexed and searched by a fresh process without existing indexes
 
 import json
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measure import MIB, list_versions, print_table, run_child
+from benchmarks.measure import MIB, evaluate_in_child, list_versions, print_table
 
 DATASETS = ("xquad-r", "mlqa-r")
-WIDTH = 100
 
 
 def main() -> None:
@@ -27,17 +25,7 @@ def main() -> None:
 
 def show(dataset: str, *languages: str) -> None:
     """Evaluate BM25 on one dataset, and print the tables of ``beir-hybrid bm25``."""
-    from rich.console import Console
-
-    from beir_hybrid.results.render import list_notes, render_terminal
-    from beir_hybrid.results.results import Results
-
-    with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as folder:
-        run = run_child("bm25", "evaluate", folder, dataset, *languages)
-        results = Results.load(Path(folder) / "results")
-    Console(width=WIDTH, file=sys.stdout).print(render_terminal(results))
-    for note in list_notes(results):
-        print(f"note: {note}")
+    results, usage = evaluate_in_child("bm25", dataset, *languages)
     facts = results.provenance.model.fingerprint
     print(f"k1 {facts['k1']}, b {facts['b']}; Anserini {facts['anserini']}, Java {facts['java']}")
     print(f"analyzers: {_format_analyzers(facts['analyzers'])}")
@@ -46,9 +34,9 @@ def show(dataset: str, *languages: str) -> None:
         f"in the pool: {pool_analyzer}, that is, words in lower case, Chinese signs in pairs, Thai "
         "ones in threes\n"
     )
-    seconds = run.result["seconds"] | {"all, with Java's start": run.result["total"]}
+    seconds = usage.result["seconds"] | {"all, with Java's start": usage.result["total"]}
     print_table(("", "seconds"), *((step, f"{value:.1f}") for step, value in seconds.items()))
-    print(f"\nOne run, largest resident set {run.peak / MIB:,.0f} MiB.\n")
+    print(f"\nOne run, largest resident set {usage.peak / MIB:,.0f} MiB.\n")
 
 
 def _format_analyzers(analyzers: Mapping[str, str]) -> str:

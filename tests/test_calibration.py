@@ -12,6 +12,7 @@ from ir_measures import AP
 import beir_hybrid as bh
 from beir_hybrid.calibration.methods import VECTOR_METHODS, parse_method
 from beir_hybrid.errors import BadData, BadOption, UnknownName
+from tests.small_collections import write_parallel_words
 from tests.test_cli_evaluate import RunCli, model_folder, run_cli
 
 __all__ = ["model_folder", "run_cli"]
@@ -314,13 +315,7 @@ def test_command_line(
     run_cli: RunCli,
     model_folder: Path,
 ) -> None:
-    data = tmp_path / "data.jsonl"
-    rows: list[dict[str, object]] = []
-    for n in range(60):
-        texts = {lang: f"w{n} w{n + at}" for at, lang in enumerate(LANGS)}
-        rows.append({"passage": f"p{n}", "text": texts})
-        rows.append({"query": f"q{n}", "text": texts, "relevant": [f"p{n}"]})
-    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    data = write_parallel_words(tmp_path / "data.jsonl", LANGS)
     dataset = ("--dataset", "jsonl", "-o", f"path={data}")
     outcome = run_cli("calibrate", model_folder, *dataset, "--output", tmp_path / "mean",
                       "--method", "mean-language+local:k=2")  # fmt: skip

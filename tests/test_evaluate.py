@@ -13,7 +13,7 @@ import pytest
 from ir_measures import AP, RR, Bpref, Judged, Measure, P, R, Rprec, Success, nDCG
 
 import beir_hybrid as bh
-from beir_hybrid.collection import Collection
+from beir_hybrid.collection import Collection, View
 from beir_hybrid.collection.setting import KindName, Setting
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.evaluate import evaluate
@@ -147,6 +147,12 @@ def make_parallel_collection(n: int = 12, seed: int = 0) -> Collection:
     return bh.from_beir(corpus, queries, qrels, groups=groups, name="small")
 
 
+def list_grades(view: View) -> dict[str, dict[str, int]]:
+    """Return the judgements of a view as ir-measures reads them, none below 0."""
+    qrels = view.to_beir()[2]
+    return {query: {p: max(g, 0) for p, g in grades.items()} for query, grades in qrels.items()}
+
+
 def test_values_in_every_setting_equal_ir_measures_on_whole_rankings() -> None:
     collection = make_parallel_collection()
     results = evaluate(
@@ -155,12 +161,8 @@ def test_values_in_every_setting_equal_ir_measures_on_whole_rankings() -> None:
     kinds = [setting.kind for setting in results.settings]
     assert {kind: kinds.count(kind) for kind in kinds} == {"mono": 3, "cross": 6, "multi": 3}
     for setting in results.settings:
-        target = None if setting.passages == "all" else setting.passages
-        view = collection.view(setting.queries, target)
-        _, _, qrels = view.to_beir()
-        qrels = {
-            query: {p: max(g, 0) for p, g in grades.items()} for query, grades in qrels.items()
-        }
+        view = collection.view_setting(setting)
+        qrels = list_grades(view)
         run = rank_all_passages(collection, view.query_rows.tolist(), view.passage_languages)
         bias_measures = BIAS if setting.kind == "multi" else []
         assert_equals_ir_measures(
@@ -232,12 +234,8 @@ def test_measures_of_runs_equal_ir_measures_on_the_written_runs(tmp_path: Path) 
     )
     assert len(list((tmp_path / "runs").glob("*.trec"))) == 12
     for setting in results.settings:
-        target = None if setting.passages == "all" else setting.passages
-        view = collection.view(setting.queries, target)
-        _, _, qrels = view.to_beir()
-        qrels = {
-            query: {p: max(g, 0) for p, g in grades.items()} for query, grades in qrels.items()
-        }
+        view = collection.view_setting(setting)
+        qrels = list_grades(view)
         full_run = rank_all_passages(collection, view.query_rows.tolist(), view.passage_languages)
         run = {
             query: dict(sorted(scores.items(), key=lambda pair: (pair[1], pair[0]))[:-8:-1])

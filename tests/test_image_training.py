@@ -222,7 +222,7 @@ def test_batches_of_each_strategy(flag_pairs: ParallelPairs, name: str, kinds: s
 def test_rows_have_images_or_texts(flag_pairs: ParallelPairs) -> None:
     de, image = flag_pairs.languages.index("de"), flag_pairs.languages.index("image")
     row, text = flag_pairs.__getitems__(
-        [int(flag_pairs.encode_rows(1, de, image)), int(flag_pairs.encode_rows(1, de, 1))]
+        [int(flag_pairs.row_codes.encode(1, de, image)), int(flag_pairs.row_codes.encode(1, de, 1))]
     )
     assert (row["anchor"], text["positive"]) == ("rot auf blau", "red over blue")
     assert row["positive"].mode == "RGB"
@@ -339,9 +339,9 @@ def test_other_captions_of_an_image_are_masked(tmp_path: Path) -> None:
     order = pairs.data.table["id"].to_pylist()
     de, en = 0, 1
     codes = [
-        pairs.encode_rows(order.index("twin#0"), de, en),  # Rot wie Blut -> red or scarlet
-        pairs.encode_rows(order.index("b#0"), de, en),  # Blau -> blue
-        pairs.encode_rows(order.index("a#1"), en, de),  # scarlet -> Rot or Rot wie Blut
+        pairs.row_codes.encode(order.index("twin#0"), de, en),  # Rot wie Blut -> red or scarlet
+        pairs.row_codes.encode(order.index("b#0"), de, en),  # Blau -> blue
+        pairs.row_codes.encode(order.index("a#1"), en, de),  # scarlet -> Rot or Rot wie Blut
     ]
     rows = pairs.__getitems__([int(code) for code in codes])
     assert rows[0]["positive"] in ("red", "scarlet")

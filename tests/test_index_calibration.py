@@ -1,6 +1,5 @@
 """Calibrated indexes, and the queries for them, rank as calibrated evaluations do."""
 
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -27,6 +26,7 @@ from beir_hybrid.pyserini.topics import write_topics
 from beir_hybrid.retrieval.runs import Run
 from tests.hash_encoder import flip_bit
 from tests.sealed_files import rewrite
+from tests.small_collections import write_parallel_words
 from tests.test_calibration import LANGS, LanguageEncoder, collection
 from tests.test_cli_evaluate import RunCli, model_folder, run_cli
 
@@ -362,13 +362,7 @@ def test_the_language_of_a_query_is_detected(
 
 
 def test_commands(tmp_path: Path, run_cli: RunCli, model_folder: Path) -> None:
-    data = tmp_path / "data.jsonl"
-    rows: list[dict[str, object]] = []
-    for n in range(60):
-        texts = {lang: f"w{n} w{n + at}" for at, lang in enumerate(LANGS)}
-        rows.append({"passage": f"p{n}", "text": texts})
-        rows.append({"query": f"q{n}", "text": texts, "relevant": [f"p{n}"]})
-    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    data = write_parallel_words(tmp_path / "data.jsonl", LANGS)
     dataset = ("--dataset", "jsonl", "-o", f"path={data}")
     index = tmp_path / "index"
     outcome = run_cli("index", model_folder, *dataset, "--output", index, "--shards", 2,

@@ -66,7 +66,7 @@ def test_hashes_of_texts() -> None:
 def test_rows_by_hand() -> None:
     pairs = pairs_from_groups(GROUPS)
     assert (len(pairs), pairs.languages) == (2, ("de", "en", "th"))
-    code = pairs.encode_rows(0, 1, 2)  # Who?, and the Thai answer
+    code = pairs.row_codes.encode(0, 1, 2)  # Who?, and the Thai answer
     assert pairs.decode_row(int(code)) == SampledRow(0, "en", "th")
     (row,) = pairs.__getitems__([int(code)])
     ada, thai, year = hash_text("Ada."), hash_text("เอดา"), hash_text("1843")
@@ -88,7 +88,9 @@ def test_rows_by_hand() -> None:
 def test_hard_negatives() -> None:
     pairs = pairs_from_groups(GROUPS, negatives=2)
     assert pairs.column_names == ["anchor", "positive", "negative_1", "negative_2", "label"]
-    rows = pairs.__getitems__([int(pairs.encode_rows(0, 0, 0)), int(pairs.encode_rows(0, 0, 1))])
+    rows = pairs.__getitems__(
+        [int(pairs.row_codes.encode(0, 0, 0)), int(pairs.row_codes.encode(0, 0, 1))]
+    )
     assert [(row["negative_1"], row["negative_2"]) for row in rows] == [
         ("Bob.", "Cy."),
         ("Bob.", "Bob."),  # repeated
@@ -101,7 +103,7 @@ def test_hard_negatives() -> None:
 def test_translations() -> None:
     pairs = pairs_from_groups(GROUPS).with_translations()
     places = np.array([(0, 0, 0), (0, 0, 1), (1, 2, 2), (1, 1, 2)])
-    rows = pairs.__getitems__(pairs.encode_rows(*places.T).tolist())
+    rows = pairs.__getitems__(pairs.row_codes.encode(*places.T).tolist())
     assert [row["translation"] for row in rows] == ["Who?", "Who?", "When?", "เมื่อไร"]
     de, en, th = map(hash_text, pairs.languages)
     assert [row["label"][4:] for row in rows] == [
@@ -126,7 +128,7 @@ def test_reading_files(kind: str, tmp_path: Path) -> None:
         pairs = read_pairs(path, negatives=1)
         expected = pairs_from_groups(GROUPS, negatives=1)
         assert pairs.languages == expected.languages
-        codes = [int(pairs.encode_rows(0, q, p)) for q in range(2) for p in range(3)]
+        codes = [int(pairs.row_codes.encode(0, q, p)) for q in range(2) for p in range(3)]
         assert pairs.__getitems__(codes) == expected.__getitems__(codes)
         assert pairs.sources == (("groups", 2),)
     assert len(list((tmp_path / "cache" / "pairs").glob("[!.]*"))) == 1
@@ -146,7 +148,7 @@ def test_pairs_of_a_collection() -> None:
     # Two English passages answer "one": a group for each, of which the second is English alone.
     assert pairs.groups.has_query.tolist() == [[True, True], [True, True], [False, True]]
     assert pairs.groups.has_passage.tolist() == [[True, True], [False, True], [False, True]]
-    row = pairs.__getitems__([int(pairs.encode_rows(1, 0, 1))])[0]
+    row = pairs.__getitems__([int(pairs.row_codes.encode(1, 0, 1))])[0]
     de0, en0, en1 = hash_text("de0"), hash_text("en0"), hash_text("en1")
     assert (row["anchor"], row["positive"]) == ("frage", "en1")
     # What answers the query: by language in this group, and the rest.
@@ -161,7 +163,7 @@ def test_pairs_of_a_collection() -> None:
 
 def test_bitext_and_monolingual_pairs() -> None:
     pairs = pairs_from_bitext({"de": ["eins", "zwei"], "en": ["one", None]})
-    assert pairs.__getitems__([int(pairs.encode_rows(0, 0, 1))])[0]["positive"] == "one"
+    assert pairs.__getitems__([int(pairs.row_codes.encode(0, 0, 1))])[0]["positive"] == "one"
     assert pairs.groups.has_query.tolist() == [[True, True], [True, False]]
     with pytest.raises(BadData, match=r"as many lines each, these have \{'de': 1, 'en': 2\}"):
         pairs_from_bitext({"de": ["x"], "en": ["x", "y"]})
@@ -379,7 +381,7 @@ def test_selecting_columns() -> None:
     assert (len(subset), subset.shape, list(subset.features)) == (2500, (2500, 1), ["positive"])
     assert subset[2499] == {"positive": "p2499"}
     assert subset.select([3, 2400]).to_list() == [{"positive": "p3"}, {"positive": "p2400"}]
-    assert subset.__getitems__([int(pairs.encode_rows(7, 0, 0))]) == [{"positive": "p7"}]
+    assert subset.__getitems__([int(pairs.row_codes.encode(7, 0, 0))]) == [{"positive": "p7"}]
     assert pairs.column_names == ["anchor", "positive", "label"]
     with pytest.raises(BadOption, match="no column 'negative'"):
         pairs.select_columns(["negative"])
@@ -393,7 +395,7 @@ def test_shape_and_indexing_are_those_of_rows() -> None:
     assert (pairs.shape, pairs.num_rows, pairs.num_columns) == ((2, 4), 2, 4)
     assert pairs.to_list() == [pairs[0], pairs[1]]
     assert pairs[[-1, 0]]["anchor"] == ["เมื่อไร", "Wer?"]
-    for place in (2, -3, int(pairs.encode_rows(0, 0, 0))):
+    for place in (2, -3, int(pairs.row_codes.encode(0, 0, 0))):
         with pytest.raises(IndexError, match=f"there is no group {place}: there are 2"):
             pairs[place]
         with pytest.raises(IndexError, match=f"there is no group {place}"):

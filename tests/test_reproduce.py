@@ -3,6 +3,7 @@
 import json
 import random
 import shlex
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -59,17 +60,24 @@ def write_path(folder: Path, name: str = "three") -> list[str]:
     return ["-o", f"path={folder / name}.jsonl"]
 
 
-def test_the_printed_commands_make_equal_results(
-    folder: Path, tmp_path: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Runs hold whole rankings here."""
+Call = Callable[..., str]
+
+
+@pytest.fixture
+def call(tmp_path: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> Call:
+    """Return a function that runs a command in `tmp_path`, and returns its output."""
     monkeypatch.chdir(tmp_path)
 
-    def call(*arguments: object) -> str:
+    def run_soundly(*arguments: object) -> str:
         process = run_cli(*arguments)
         assert process.code == 0, process.err
         return process.out
 
+    return run_soundly
+
+
+def test_the_printed_commands_make_equal_results(folder: Path, tmp_path: Path, call: Call) -> None:
+    """Runs hold whole rankings here."""
     call("evaluate", folder / "model", "--dataset", "jsonl", *write_path(folder, "two"), "--name",
          HOSTILE, "--query-prompt=-w1 ", "--passage-prompt", "--no-normalize", "--no-normalize",
          "--output", "first")  # fmt: skip
@@ -96,16 +104,9 @@ def test_the_printed_commands_make_equal_results(
 
 @pytest.mark.parametrize("is_saved", [False, True])
 def test_calibrated_results_are_searched(
-    folder: Path, tmp_path: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch, is_saved: bool
+    folder: Path, tmp_path: Path, call: Call, is_saved: bool
 ) -> None:
     """The method is fitted to the whole dataset, whatever the language of an index."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments: object) -> str:
-        process = run_cli(*arguments)
-        assert process.code == 0, process.err
-        return process.out
-
     data = ("--dataset", "jsonl", *write_path(folder, "two"))
     calibration = "mean-language:alpha=0.5"
     if is_saved:

@@ -194,7 +194,7 @@ class Epoch:
 
     def _make_batch(self, supply: Supply, slot: int, groups: np.ndarray) -> Batch:
         query, passage = supply.slots.draw_languages(slot, groups, self.rng)
-        codes = self.pairs.encode_rows(groups, query, passage, self.variant)
+        codes = self.pairs.row_codes.encode(groups, query, passage, self.variant)
         return Batch(supply.slots.kind.name, supply.source, codes)
 
 

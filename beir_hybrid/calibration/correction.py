@@ -76,15 +76,7 @@ class Correction:
         unit_length: bool,
         folder: Path | None = None,
     ) -> Embeddings:
-        """Return corrected vectors of all rows.
-
-        Parameters
-        ----------
-        ranges
-            The rows of each language.
-        folder
-            Where a temporary file may lie, if the vectors are too many for the memory.
-        """
+        """Return corrected vectors of all rows; arguments are as for `Calibration.correct`."""
         shape = (len(vectors), vectors.dim)
         corrected = _allocate(shape, folder)
         for language, rows in ranges.items():

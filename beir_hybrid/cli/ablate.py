@@ -5,14 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from beir_hybrid.cli.options import Settings, complete_dataset
+from beir_hybrid.cli.options import Settings, TrainedModel, complete_dataset
 from beir_hybrid.cli.printing import Json, echo, print_json, print_table, to_json
 from beir_hybrid.cli.train import STRATEGY_HELP, complete_strategy
 from beir_hybrid.cli.trainer_arguments import Config, parse_trainer_arguments
 from beir_hybrid.cli.training_data import load_test_collection
 from beir_hybrid.cli.training_options import (
     OutputFolder,
-    TrainedModel,
     TrainingOptions,
     check_needed,
 )

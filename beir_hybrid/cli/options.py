@@ -24,30 +24,18 @@ def complete_dataset() -> list[str]:
     return list(datasets())
 
 
+_DATASET_HELP = "A dataset's name, such as xquad-r."
+_MODEL_HELP = "A name on the Hugging Face Hub, or a folder."
+_DATASET = typer.Option(help=_DATASET_HELP, metavar="NAME", autocompletion=complete_dataset)
+_MODEL = typer.Argument(help=_MODEL_HELP, metavar="MODEL")
 DatasetName = Annotated[
-    str,
-    typer.Argument(
-        help="A dataset's name, such as xquad-r.", metavar="NAME", autocompletion=complete_dataset
-    ),
+    str, typer.Argument(help=_DATASET_HELP, metavar="NAME", autocompletion=complete_dataset)
 ]
-Dataset = Annotated[
-    str,
-    typer.Option(
-        help="A dataset's name, such as xquad-r.", metavar="NAME", autocompletion=complete_dataset
-    ),
-]
-OptionalDataset = Annotated[
-    str | None,
-    typer.Option(
-        help="A dataset's name, such as xquad-r.", metavar="NAME", autocompletion=complete_dataset
-    ),
-]
-Model = Annotated[
-    str, typer.Argument(help="A name on the Hugging Face Hub, or a folder.", metavar="MODEL")
-]
-OptionalModel = Annotated[
-    str | None, typer.Argument(help="A name on the Hugging Face Hub, or a folder.", metavar="MODEL")
-]
+Dataset = Annotated[str, _DATASET]
+OptionalDataset = Annotated[str | None, _DATASET]
+Model = Annotated[str, _MODEL]
+OptionalModel = Annotated[str | None, _MODEL]
+TrainedModel = Annotated[str, typer.Argument(help=_MODEL_HELP, metavar="MODEL", show_default=False)]
 Engine = Annotated[
     str, typer.Option(help="Where to compute: local, or ray, on a Ray cluster.", metavar="NAME")
 ]

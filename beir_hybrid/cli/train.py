@@ -4,11 +4,11 @@ from typing import Annotated
 
 import typer
 
+from beir_hybrid.cli.options import TrainedModel
 from beir_hybrid.cli.printing import echo
 from beir_hybrid.cli.trainer_arguments import Config, parse_trainer_arguments
 from beir_hybrid.cli.training_options import (
     OutputFolder,
-    TrainedModel,
     TrainingOptions,
     check_needed,
 )

@@ -24,12 +24,6 @@ _NO_TRAINING_OPTIONS = tuple(
     option.name for option in fields(EncoderOptions) if not option.metadata.get("training")
 )
 
-TrainedModel = Annotated[
-    str,
-    typer.Argument(
-        help="A name on the Hugging Face Hub, or a folder.", metavar="MODEL", show_default=False
-    ),
-]
 OutputFolder = Annotated[
     Path | None,
     typer.Option(

@@ -143,16 +143,10 @@ class ParallelPairs(Dataset):  # type: ignore[misc] # datasets leaves its classe
         types = {"label": List(Value("int64"))} | ({"positive": Image()} if self.has_images else {})
         return Features({name: types.get(name, Value("string")) for name in self.column_names})
 
-    def encode_rows(
-        self,
-        groups: np.ndarray | int,
-        query_languages: np.ndarray | int,
-        passage_languages: np.ndarray | int,
-        variant: int = 0,
-    ) -> np.ndarray:
-        """Return the numbers of rows by those of groups and languages; see `register_variant`."""
-        codes = RowCodes(len(self), len(self.languages))
-        return codes.encode(groups, query_languages, passage_languages, variant)
+    @property
+    def row_codes(self) -> RowCodes:
+        """The numbers of rows by those of groups and languages."""
+        return RowCodes(len(self), len(self.languages))
 
     def decode_row(self, code: int) -> SampledRow:
         """Return the group and the languages of a row by its number."""

@@ -39,11 +39,16 @@ class ChecksumCallback(TrainerCallback):
         from accelerate import PartialState
 
         PartialState().wait_for_everyone()
-        folder = Path(str(args.output_dir), f"checkpoint-{state.global_step}")
+        folder = name_checkpoint(args, state)
         if state.is_world_process_zero and folder.is_dir():
             paths = sorted(path for path in folder.rglob("*") if path.is_file())
             names = [str(path.relative_to(folder)) for path in paths if path.name != CHECKSUMS]
             write_sealed_json(folder / CHECKSUMS, {"files": record_files(folder, names)})
+
+
+def name_checkpoint(args: TrainingArguments, state: TrainerState) -> Path:
+    """Return the folder of the checkpoint of the current step."""
+    return Path(str(args.output_dir), f"checkpoint-{state.global_step}")
 
 
 def find_sound_checkpoint(folder: Path, *, needs_best: bool) -> str | None:

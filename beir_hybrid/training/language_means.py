@@ -14,6 +14,7 @@ from transformers.training_args import TrainingArguments
 
 from beir_hybrid.errors import BadData
 from beir_hybrid.files import atomic_file, explain_read_errors
+from beir_hybrid.training.checkpoints import name_checkpoint
 
 MEANS = "language_means.safetensors"  # in a checkpoint
 Role = Literal["queries", "passages"]
@@ -130,7 +131,7 @@ class LanguageMeansCallback(TrainerCallback):
     ) -> None:
         """Load the means of the checkpoint."""
         if state.global_step:
-            self.means.load(_find_checkpoint(args, state) / MEANS)
+            self.means.load(name_checkpoint(args, state) / MEANS)
 
     def on_save(
         self,
@@ -141,11 +142,7 @@ class LanguageMeansCallback(TrainerCallback):
     ) -> None:
         """Save the means in the first of the processes, which have the same."""
         if state.is_world_process_zero:
-            self.means.save(_find_checkpoint(args, state) / MEANS)
-
-
-def _find_checkpoint(args: TrainingArguments, state: TrainerState) -> Path:
-    return Path(str(args.output_dir), f"checkpoint-{state.global_step}")
+            self.means.save(name_checkpoint(args, state) / MEANS)
 
 
 def _add_over_processes(
