@@ -12,6 +12,7 @@ from beir_hybrid._version import __version__
 from beir_hybrid.cli.ablate import ablate
 from beir_hybrid.cli.calibrate import calibrate, merge
 from beir_hybrid.cli.datasets import datasets
+from beir_hybrid.cli.doctor import doctor
 from beir_hybrid.cli.encode import encode
 from beir_hybrid.cli.evaluate import evaluate
 from beir_hybrid.cli.failures import (
@@ -63,6 +64,7 @@ app.command()(reproduce)
 app.command()(leaderboard)
 app.command()(compare)
 app.command()(plot)
+app.command()(doctor)
 
 
 def print_version(is_wanted: bool) -> None:
