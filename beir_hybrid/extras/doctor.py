@@ -122,8 +122,8 @@ def _measure_cache() -> Finding:
     folder = cache_folder()
     sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
     free = shutil.disk_usage(_find_existing(folder)).free
-    used = f"{sum(sizes) / 1e6:,.0f} MB in {len(sizes):,} files"
-    value = f"{folder}, {used}, {free / 1e9:,.0f} GB free"
+    content = f"{sum(sizes) / 1e6:,.0f} MB in {len(sizes):,} files"
+    value = f"{folder}, {content}, {free / 1e9:,.0f} GB free"
     return Finding("cache", value)
 
 
