@@ -140,7 +140,7 @@ def _convert_to_rgb(image: "Image.Image") -> "tuple[Image.Image, tuple[str, ...]
 
 
 def _find_turn(image: "Image.Image") -> "tuple[Image.Transpose | None, bool]":
-    """Return how the EXIF data want the image turned, and whether they can be read."""
+    """Read the turn that the EXIF data ask for, and whether they can be read."""
     from PIL.Image import Transpose
 
     try:

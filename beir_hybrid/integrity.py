@@ -97,7 +97,7 @@ def format_sealed_json(record: Mapping[str, Any]) -> str:
 
 
 def read_sealed_json(path: Path, cure: str) -> dict[str, Any]:
-    """Return what `write_sealed_json` wrote; raise `BadData` for anything else.
+    """Read a JSON file with its own checksum; raise `BadData` if it is damaged or has none.
 
     Parameters
     ----------

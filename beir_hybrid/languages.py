@@ -79,7 +79,7 @@ def normalise_all(tags: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def choose_languages(kind: str, tags: str | Iterable[str], codes: Iterable[str]) -> tuple[str, ...]:
-    """Return those of `codes` that the tags name, or raise `UnknownName` with suggestions.
+    """Choose the codes that language tags name, or raise `UnknownName` with suggestions.
 
     >>> choose_languages("language", "eng-Latn", ["de", "en"])
     ('en',)

@@ -193,7 +193,7 @@ def count_overlap(first: str, second: str) -> int:
 
 
 class Letters:
-    """An encoder that counts letters in texts and reads one pixel of a picture."""
+    """An encoder that counts letters in texts and reads one pixel of an image."""
 
     name = "letters"
     fingerprint: Mapping[str, Any] = {"kind": "letters"}
@@ -256,7 +256,7 @@ def make_cross_encoder() -> Any:
 
 
 def make_matcher() -> Any:
-    """Return a matcher without weights, that compares a caption with a picture's checksum."""
+    """Return a matcher without weights, that compares a caption with an image's checksum."""
 
     def start(self: Any) -> None:
         self.model_name = self.name = "checksums"

@@ -51,7 +51,7 @@ def transformer_model(folder: Any, seed: int = 7, limit: int = 16) -> SentenceTr
 
 
 def tiny_clip(folder: Path, seed: int = 7, dim: int = 16, side: int = 32) -> Path:
-    """Save a CLIP that reads pictures and any text, a token a byte and at most 77; return its path.
+    """Save a CLIP that reads images and any text, a token a byte and at most 77; return its path.
 
     ``SentenceTransformer(str(path))`` loads it, as ``transformers.AutoModel`` does.
     """

@@ -25,7 +25,7 @@ class Batch:
 
     kind: str
     source: int
-    codes: np.ndarray  # (rows,) int64; see `ParallelPairs.encode_rows`
+    codes: np.ndarray  # (rows,) int64; see `ParallelPairs.row_codes`
 
 
 class Epoch:

@@ -118,7 +118,7 @@ def count_groups(groups: np.ndarray, columns: SlotColumns, allotment: Allotment)
 
 @nb.njit(nogil=True, cache=True)
 def find_eligible(columns: SlotColumns) -> np.ndarray:
-    """Return which groups fit any slot, (groups,) bool."""
+    """Mark the groups that fit any slot, (groups,) bool."""
     is_eligible = np.zeros(len(columns.has_query), np.bool_)
     for group in range(len(is_eligible)):
         for slot in range(len(columns.query)):

@@ -132,7 +132,7 @@ class HybridBatchSampler(DefaultBatchSampler):
         super().set_epoch(int(epoch))
 
     def __len__(self) -> int:
-        """Return how many batches an epoch has, over all processes; all have as many."""
+        """Return the number of batches of an epoch, over all processes; all have as many."""
         return self._count_batches(0) * self.world_size
 
     def __iter__(self) -> Iterator[list[int]]:
@@ -174,7 +174,7 @@ class HybridBatchSampler(DefaultBatchSampler):
         return self._epoch_batches[1]
 
     def _count_batches(self, number: int) -> int:
-        """Return how many batches a pass over the groups has."""
+        """Return the number of batches of a pass over the groups."""
         if number not in self._pass_lengths:
             self._draw_pass(number)
         return self._pass_lengths[number]
@@ -266,7 +266,7 @@ def _measure_coverage(pairs: ParallelPairs, switch: CodeSwitch | None) -> float 
 
 
 def _get_world_size() -> int:
-    """Return how many processes train."""
+    """Return the number of processes that train."""
     import torch.distributed
 
     if torch.distributed.is_available() and torch.distributed.is_initialized():

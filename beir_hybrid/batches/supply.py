@@ -66,7 +66,7 @@ class Supply:
         self.deferred: dict[int, np.ndarray] = {}
 
     def find_open(self, least: int) -> np.ndarray:
-        """Return which slots have at least so many groups, (slots,) bool."""
+        """Mark the slots with at least so many groups, (slots,) bool."""
         return np.asarray((self.remaining >= least) & ~self.is_exhausted)
 
     def get_queue(self, slot: int) -> GroupQueue:

@@ -39,7 +39,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def name_lines(path: Path, numbers: Iterable[int]) -> str:
-    """Return how a message names lines of a file, two at most; empty without lines.
+    """Name lines of a file for a message, two at most; return nothing without lines.
 
     >>> name_lines(Path("faq.jsonl"), [3, 9, 12])
     'faq.jsonl lines 3 and 9'

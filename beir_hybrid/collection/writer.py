@@ -218,7 +218,7 @@ class CollectionWriter:
         return code
 
     def _describe_variants(self) -> str:
-        """Return which tags of different scripts and regions have become one code."""
+        """Name the tags of different scripts and regions that have become one code."""
         variants: dict[str, set[str]] = {}
         for tag, code in self._codes.items():
             if code != IMAGE:

@@ -25,7 +25,7 @@ def wrap_texts(model: object, texts: Sequence[str]) -> list[str | dict[str, str]
 
 
 def text_settings(model: Any) -> dict[str, Any]:
-    """Return how a model of texts and images needs its texts truncated and padded.
+    """Find the truncation and padding of texts that a model of texts and images needs.
 
     These are ``processing_kwargs["text"]`` of sentence-transformers. SigLIP was trained on texts
     padded to its full length and reads the padding: padded to the longest text of a batch, its
@@ -79,7 +79,7 @@ def find_long_texts(
 
 
 def count_tokens(model: Any, texts: Sequence[str], prompt: str = "") -> np.ndarray | None:
-    """Return how many tokens of each text a model reads; None if that is not known."""
+    """Count the tokens that a model reads of each text; None if that is not known."""
     tokenizer = find_tokenizer(model)
     if not texts or not hasattr(tokenizer, "pad_token"):
         return None
@@ -89,13 +89,13 @@ def count_tokens(model: Any, texts: Sequence[str], prompt: str = "") -> np.ndarr
 
 
 def _token_limit(model: Any) -> int | None:
-    """Return how many tokens of a text a model reads; None if there is no limit."""
+    """Return the number of tokens that a model reads of a text; None if there is no limit."""
     settings: Mapping[str, Any] = text_settings(model)
     return settings.get("max_length") or finite_limit(model.max_seq_length)
 
 
 def count_positions(model: Any) -> int | None:
-    """Return how many tokens a transformer has positions for; None if that is not known."""
+    """Return the number of positions of a transformer; None if that is not known."""
     transformer = model.transformers_model
     config: Any = getattr(transformer, "config", None)
     if hasattr(config, "get_text_config"):

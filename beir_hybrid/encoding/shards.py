@@ -68,7 +68,7 @@ class Shards(Sequence[Any]):
         return shard_numbers, shard_rows
 
     def count_truncated(self, shard_numbers: np.ndarray, shard_rows: np.ndarray) -> int | None:
-        """Return how many texts the model truncated; None if that is not known of all."""
+        """Count the texts that the model truncated; None if that is not known of all."""
         total = 0
         for number in np.unique(shard_numbers):
             truncated_rows = self._shards[number].truncated_rows

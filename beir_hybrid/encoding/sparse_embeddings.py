@@ -38,7 +38,7 @@ class SparseEmbeddings(StoredRows[csr_array]):
         return csr_array(vstack(matrices, format="csr")[np.argsort(places)])
 
     def count_terms(self) -> float:
-        """Return how many terms of a row have a weight, on average."""
+        """Count the terms with a weight in a row, on average."""
         counts = [
             np.diff(self.shards[number].indptr)[shard_rows].sum()
             for number, _, shard_rows in self.locate(slice(None))

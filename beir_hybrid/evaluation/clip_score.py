@@ -91,9 +91,9 @@ def compute_clip_score(
     Examples
     --------
     >>> import beir_hybrid as bh
-    >>> collection = bh.load("jsonl-image-text", path="pictures")  # doctest: +SKIP
+    >>> collection = bh.load("jsonl-image-text", path="photos")  # doctest: +SKIP
     >>> bh.compute_clip_score("sentence-transformers/clip-ViT-B-32", collection)  # doctest: +SKIP
-    ClipScore(de 0.6127, en 0.7482; 'pictures' as 'sentence-transformers/clip-ViT-B-32' sees it)
+    ClipScore(de 0.6127, en 0.7482; 'photos' as 'sentence-transformers/clip-ViT-B-32' sees it)
     """
     judgements = check_collection(collection).resolve()
     judgements = judgements.select(judgements.relevance > 0)
@@ -216,7 +216,7 @@ def _compute_cosines(
 def _score_references(
     query: np.ndarray, scores: np.ndarray, reference_query: np.ndarray, cosine: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return which queries have a reference, (n,) bool, and RefCLIPScore of these."""
+    """Mark the queries with a reference, (n,) bool, and compute RefCLIPScore of these."""
     distinct, best_cosine = _find_best_cosines(reference_query, cosine)
     has_reference = np.isin(query, distinct)
     nearest = best_cosine[np.searchsorted(distinct, query[has_reference])]

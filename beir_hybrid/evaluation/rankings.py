@@ -25,7 +25,7 @@ def find_best(ranks: RankedPassages, target: str) -> TopPassages | None:
 
 
 def count_extra(judgements: Judgements) -> int:
-    """Return how many more passages than wanted to collect, for a query may be among its own."""
+    """Count the passages to collect beside those of a run: a query may be among its own."""
     queries = judgements.query[judgements.relevance == SELF_MATCH]
     return int(np.unique(queries, return_counts=True)[1].max(initial=0))
 
@@ -220,7 +220,7 @@ def _list_top_languages(
 
 
 def _count_values(ascending: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Return how often each value occurs in an ascending array."""
+    """Count how often each value occurs in an ascending array."""
     counts: np.ndarray = np.searchsorted(ascending, values, side="right")
     return counts - np.searchsorted(ascending, values)
 

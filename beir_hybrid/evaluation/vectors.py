@@ -128,7 +128,7 @@ def _encode_texts_and_images(
 
 
 def _count_terms(queries: object, passages: object) -> TermCounts | None:
-    """Return how many terms sparse queries and passages have; None for other vectors."""
+    """Count the terms of sparse queries and passages, on average; None for other vectors."""
     if isinstance(queries, SparseEmbeddings) and isinstance(passages, SparseEmbeddings):
         return TermCounts(queries.count_terms(), passages.count_terms())
     return None

@@ -132,7 +132,7 @@ def _number_targets(
 
 
 def _expect_random_spread(n_languages: np.ndarray, pool_size: np.ndarray) -> np.ndarray:
-    """Return how far apart the first and last of independent random ranks are on average."""
+    """Return the mean distance of the first and the last of independent random ranks."""
     spread = np.zeros(len(n_languages))
     for n, end in {*zip(n_languages.tolist(), pool_size.tolist(), strict=True)}:
         largest = end - ((np.arange(1, end) / end) ** n).sum()

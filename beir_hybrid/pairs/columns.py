@@ -12,7 +12,7 @@ from beir_hybrid.pairs.images import IMAGE_PATH
 
 
 def find_present(texts: pa.ChunkedArray) -> np.ndarray:
-    """Return which texts are present, that is not null; (n,) bool."""
+    """Mark the texts that are not null, (n,) bool."""
     present = [
         np.unpackbits(np.frombuffer(pc.is_valid(chunk).buffers()[1], np.uint8), bitorder="little")[
             : len(chunk)

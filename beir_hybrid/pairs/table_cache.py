@@ -35,7 +35,7 @@ class _Facts:
     files: dict[str, FileRecord]
     counts: dict[str, int]  # of problems in the groups, see `GroupParser`
     first: dict[str, str]
-    pictures: str  # see `fingerprint_images`
+    images: str  # see `fingerprint_images`
 
 
 def cache_tables(
@@ -86,7 +86,7 @@ def _build(
         files=record_files(building, [path.name for path in paths]),
         counts=dict(parser.counts),
         first=dict(parser.first),
-        pictures=fingerprint_images(map(map_table, paths), folder),
+        images=fingerprint_images(map(map_table, paths), folder),
     )
     (building / _FACTS_FILE).write_text(format_sealed_json(asdict(facts)), "utf-8")
     return facts
@@ -103,12 +103,12 @@ def _read_facts(tables_folder: Path, folder: Path | None) -> _Facts | None:
     except BadData as error:
         logger.warning("%s", error)
         return None
-    if facts.pictures:
+    if facts.images:
         tables = (map_table(tables_folder / name) for name in sorted(facts.files))
         try:
-            pictures = fingerprint_images(tables, folder)
+            images = fingerprint_images(tables, folder)
         except OSError:  # an image is missing
             return None
-        if facts.pictures != pictures:
+        if facts.images != images:
             return None
     return facts

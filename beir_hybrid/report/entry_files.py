@@ -154,7 +154,7 @@ def _make_benchmark(collection: CollectionProvenance, *, has_images: bool) -> Be
 
 
 def _compute_speed(timing: Timing) -> float | None:
-    """Return how many texts and images a second were encoded, if any were."""
+    """Return the number of texts and images encoded a second, if any were."""
     count = (timing.encoded_texts or 0) + (timing.encoded_images or 0)
     seconds = timing.seconds.get("encoding", 0)
     return count / seconds if count and seconds else None

@@ -78,7 +78,7 @@ def _average_values(values: Sequence[float]) -> str:
 
 
 def build_bias_table(entry: Entry) -> TextTable | None:
-    """Return how far each query language is preferred, with the unbiased values in the last row."""
+    """Return the preference for each query language, with the unbiased values in the last row."""
     measures = [str(measure) for measure in _list_preference_measures(entry)]
     if not measures:
         return None

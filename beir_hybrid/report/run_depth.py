@@ -12,7 +12,7 @@ _RANK_PROVIDER = RankProvider()
 
 
 def choose_hits(results: Results) -> int:
-    """Return how many passages a run needs, or fewer if such runs would be too large."""
+    """Choose the number of passages of a run: all, or fewer if such runs would be too large."""
     collection = results.provenance.collection
     cutoffs = [measure.params.get("cutoff", 1) for measure in results.measures]
     hits = int(max(results.provenance.depth or 0, *cutoffs))

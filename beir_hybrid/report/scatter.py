@@ -124,7 +124,7 @@ def _find_estimate(results: Results, measure: Measure | str, kind: KindName) -> 
 
 
 def describe_direction(measure: Measure | str) -> str:
-    """Return which values of a measure are better, such as ``lower is better``."""
+    """Describe the direction of a measure, such as ``lower is better``."""
     if isinstance(measure, str):
         measure = parse_measure(measure)
     return DIRECTIONS[measure.DIRECTION if isinstance(measure, BiasMeasure) else "higher"]

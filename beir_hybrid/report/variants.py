@@ -135,7 +135,7 @@ def fill_gains(
 
 
 def build_variant_table(variant: Variant) -> TextTable:
-    """Return what a calibration changes: measures with it and without, and their differences."""
+    """List measures with a calibration, without it, and their differences."""
     rows = tuple(
         (
             f"{measure}, {SETTING_KINDS[kind].label}",

@@ -56,7 +56,7 @@ class PoolLanguages:
         return tuple(self.estimates[ALL])
 
     def ratio(self, query: str, passage: str) -> float:
-        """Return how many times its share of the relevant a language has; NaN if that is 0."""
+        """Divide a language's share by its share of the relevant passages; NaN if that is 0."""
         estimate = self[query, passage]
         return estimate.mean / estimate.unbiased if estimate.unbiased else np.nan
 
@@ -83,7 +83,7 @@ def check_pools(pools: Mapping[KindName, PoolLanguages], place: str) -> None:
 
 
 def list_pool_kinds(kinds: Iterable[KindName]) -> list[KindName]:
-    """Return those kinds of settings whose pools hold all passages of several languages."""
+    """Select the kinds of settings whose pools hold all passages of several languages."""
     return [
         kind
         for kind in kinds

@@ -128,7 +128,7 @@ class BatchCounter:
     def _find_needed_chunks(
         self, batch_golds: Sequence[BatchGolds]
     ) -> dict[range, np.ndarray] | None:
-        """Return which chunks of each block may hold passages that rank above or tie with a gold.
+        """Mark the chunks of each block that may hold passages above a gold or tied with it.
 
         Returns
         -------

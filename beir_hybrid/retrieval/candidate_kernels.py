@@ -58,13 +58,13 @@ def collect_candidates(
 
 @nb.njit(nogil=True, cache=True, inline="always")
 def _count_spare(k: int) -> int:
-    """Return how many candidates more than k are so few that a higher bar is no use."""
+    """Return the number of candidates beyond k up to which a higher bar is no use."""
     return k // 4 + 4
 
 
 @nb.njit(nogil=True, cache=True, inline="always")
 def _count_from(bar: np.float32, values: np.ndarray) -> int:
-    """Return how many values are at least `bar`."""
+    """Count the values that are at least `bar`."""
     total = np.uint32(0)  # see `count_dense_above`
     for c in range(values.shape[0]):
         total = np.uint32(total + np.uint32(values[c] >= bar))

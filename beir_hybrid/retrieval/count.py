@@ -127,7 +127,7 @@ def _allocate_keys(request: RankRequest, n_queries: int) -> dict[str, np.ndarray
 def _plan_batches(
     scorer: Scorer, request: RankRequest, threads: int
 ) -> tuple[int, list[np.ndarray]]:
-    """Return how many queries a batch has, and each thread's memory for scores that are kept.
+    """Choose the queries of a batch, and the memory of each thread for scores.
 
     Scores are kept, for a pool that is merged by comparable scores, if the passages are so few that
     they fit; then the batches are smaller. Else there is no memory.

@@ -32,7 +32,7 @@ def fit_scales(lists: Sequence[np.ndarray], method: MergeMethod) -> Scale:
 def find_thresholds(
     scores: np.ndarray, queries: np.ndarray, languages: np.ndarray, scale: Scale
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return which scores of each language tie with each gold once all are comparable.
+    """Find the scores of each language that tie with each gold once all are comparable.
 
     Parameters
     ----------
@@ -82,7 +82,7 @@ def interleave_ranks(
 def _count_before(
     n_better: np.ndarray, languages: np.ndarray, sizes: np.ndarray, weights: np.ndarray
 ) -> np.ndarray:
-    """Return how many passages of all languages are before each gold, (golds,)."""
+    """Count the passages of all languages before each gold, (golds,)."""
     own_rank = 1 + n_better[np.arange(len(languages)), languages]
     own_weight = weights[languages]
     # Of language l, passages at ranks below own_rank * w_l / own_weight are earlier.

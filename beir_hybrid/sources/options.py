@@ -63,7 +63,7 @@ def can_be_path(annotation: object) -> bool:
 
 
 def describe_option(option: inspect.Parameter) -> str:
-    """Return how an option is written on the command line, and its default.
+    """Show an option as it is written on the command line, with its default.
 
     >>> def load(*, path: str | Path, split: Literal["dev", "train"] = "dev", k: int | None = None):
     ...     pass

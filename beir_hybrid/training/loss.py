@@ -274,7 +274,7 @@ def _find_repetitions(hard: Tensor) -> Tensor:
 
 
 def _find_golds(numbers: Tensor, golds: Tensor) -> Tensor:
-    """Return which of `numbers` are golds of each row, (rows, numbers); -1 is no gold.
+    """Mark the passages that are golds of each row, (rows, numbers); -1 is no gold.
 
     `golds` is (rows, languages).
     """

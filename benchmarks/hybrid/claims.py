@@ -119,7 +119,7 @@ CLAIMS = (
 
 
 def compute_margin(difference: VariantDifference) -> float:
-    """Return how far two mAPs may differ and still count as equal."""
+    """Return the difference up to which two mAPs count as equal."""
     return min(MARGIN, PART * difference.mean)
 
 

@@ -104,7 +104,7 @@ class SavedExperiment:
         }
 
     def find_runs(self, label: str) -> VariantRuns:
-        """Return where the runs of a variant are."""
+        """Return the folders of the runs of a variant."""
         return VariantRuns(self.output, label, self.experiment.seeds)
 
     def list_variants(self, name: str) -> dict[str, VariantResults]:
@@ -164,7 +164,7 @@ def write_introduction(saved: SavedExperiment, command: str) -> str:
 
 
 def write_gaps(saved: SavedExperiment) -> str:
-    """Return which variants and seeds lack results and why, and the coverage of the lexicon."""
+    """Name variants and seeds without results, with reasons, and the coverage of the lexicon."""
     lines = list(_list_gaps(saved))
     text = "Not in the tables:\n\n" + "\n".join(lines) + "\n" if lines else ""
     if "coverage" in saved.notes:
@@ -229,7 +229,7 @@ def write_order(saved: SavedExperiment) -> str:
 
 
 def find_inversions(ranks: Sequence[Sequence[VariantResults]], column: str) -> str:
-    """Return which variants of neighbouring ranks, best first, have the opposite order here."""
+    """Name the variants of neighbouring ranks, best first, that have the opposite order here."""
     inversions = []
     for upper, lower in pairwise(ranks):
         for better, worse in product(upper, lower):
