@@ -2,7 +2,7 @@
 
 import logging
 import pkgutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
@@ -10,12 +10,15 @@ from pathlib import Path
 
 from beir_hybrid.collection import Collection
 from beir_hybrid.errors import BadData, lookup
+from beir_hybrid.sources.mteb_tasks import find_task
 from beir_hybrid.sources.options import check_recorded_options
 from beir_hybrid.sources.spec import Dataset
 
 logger = logging.getLogger(__name__)
 
 ENTRY_POINTS = "beir_hybrid.datasets"
+# Tables of other tools, by the word before the colon of a dataset's name.
+_CATALOGUES: dict[str, Callable[[str], Dataset]] = {"mteb": find_task}
 
 
 @cache
@@ -42,6 +45,9 @@ def datasets() -> dict[str, Dataset]:
 
 def find_dataset(name: str) -> Dataset:
     """Return a dataset by its name; of other packages, only that of the dataset is imported."""
+    catalogue, colon, rest = name.partition(":")
+    if colon:
+        return lookup("catalogue of datasets", catalogue, _CATALOGUES)(rest)
     if name in _import_ours():
         return _import_ours()[name]
     lookup("dataset", name, {**_import_ours(), **_list_entry_points()})
@@ -56,9 +62,10 @@ def load(
     Parameters
     ----------
     name
-        ``xquad-r``, ``mlqa-r``, ``miracl``, ``beir-folder``, ``jsonl``, ``quickstart``; with images
-        ``jsonl-image-text``, ``multi30k``, ``xtd10``, ``xm3600``, ``xflickrco``, ``wit``; or that
-        of an installed package.
+        ``xquad-r``, ``mlqa-r``, ``xquad``, ``belebele``, ``miracl``, ``beir-folder``, ``jsonl``,
+        ``squad``, ``trec``, ``quickstart``; with images ``jsonl-image-text``, ``multi30k``,
+        ``xtd10``, ``xm3600``, ``xflickrco``, ``wit``; ``mteb:TASK`` for a retrieval task of mteb;
+        or that of an installed package.
     languages
         The languages to load, as language tags of any form; all by default.
     options

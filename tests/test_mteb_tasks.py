@@ -1,0 +1,172 @@
+"""Retrieval tasks of mteb become collections, with the values that mteb has for them."""
+# mypy: disable-error-code="misc, no-untyped-call"
+
+from typing import Any
+
+import mteb
+import numpy as np
+import pytest
+from mteb.abstasks.retrieval import AbsTaskRetrieval
+from mteb.get_tasks import _TASKS_REGISTRY
+
+import beir_hybrid as bh
+from beir_hybrid.errors import BadData, BadOption, UnknownName, Unreachable
+from beir_hybrid.sources import find_dataset
+
+PASSAGES = {
+    "deu": {"D0": "aab", "D1": "bbc", "D2": "ccd", "D3": "dda"},
+    "eng": {"D0": "aac", "D1": "bbd", "D2": "cca", "D 3": "ddb"},
+}
+QUERIES = {"deu": {"1": "ab", "2": "bc"}, "eng": {"1": "ac", "2": "bd", "3": "cb"}}
+RELEVANT = {
+    "deu": {"1": {"D0": 1, "D3": 0}, "2": {"D1": 1, "D2": 2}},
+    "eng": {"1": {"D2": 1}, "2": {"D 3": 1}, "3": {"D1": 1, "D2": 1}},
+}
+
+
+class LettersRetrieval(AbsTaskRetrieval):
+    """A task with two monolingual subsets and one whose passages are German."""
+
+    metadata = mteb.get_task("XQuADRetrieval").metadata.model_copy(
+        update={
+            "name": "LettersRetrieval",
+            "eval_langs": {
+                "de": ["deu-Latn"], "en": ["eng-Latn"], "de-en": ["deu-Latn", "eng-Latn"]
+            },
+            "eval_splits": ["test"],
+            "dataset": {"path": "letters", "revision": "7"},
+        }
+    )  # fmt: skip
+
+    def load_data(self, num_proc: int | None = None, **_: Any) -> None:  # noqa: ARG002
+        """Fill in the rows as older tasks of mteb do."""
+        sides = {"de": ("deu", "deu"), "en": ("eng", "eng"), "de-en": ("deu", "eng")}
+        relevant = {"de": RELEVANT["deu"], "en": RELEVANT["eng"], "de-en": {"1": {"D0": 1}}}
+        subsets = {subset: sides[subset] for subset in self.hf_subsets}
+        self.corpus = {
+            name: {"test": {key: {"text": text} for key, text in PASSAGES[side[0]].items()}}
+            for name, side in subsets.items()
+        }
+        self.queries = {
+            name: {"test": {key: QUERIES[side[1]][key] for key in relevant[name]}}
+            for name, side in subsets.items()
+        }
+        self.relevant_docs = {name: {"test": relevant[name]} for name in subsets}
+        self.data_loaded = True
+
+
+class LetterCounts:
+    """An encoder whose vectors count letters."""
+
+    fingerprint = {"kind": "letter counts"}  # noqa: RUF012
+
+    def encode_queries(self, texts: list[str]) -> np.ndarray:
+        counts = [[text.count(letter) for letter in "abcd"] for text in texts]
+        vectors = np.array(counts, np.float32)
+        normalised: np.ndarray = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        return normalised
+
+    encode_passages = encode_queries
+
+
+@pytest.fixture(autouse=True)
+def letters(monkeypatch: pytest.MonkeyPatch, own_cache: Any) -> None:
+    assert own_cache
+    monkeypatch.setitem(_TASKS_REGISTRY, "LettersRetrieval", LettersRetrieval)
+
+
+def test_subsets_make_settings_and_share_rows() -> None:
+    collection = bh.load("mteb:LettersRetrieval")
+    assert collection.languages == ("de", "en")
+    assert collection.query_counts == {"de": 2, "en": 3}
+    assert collection.passage_counts == {"de": 4, "en": 4}
+    assert [setting.name for setting in collection.list_settings()] == [
+        "de-de", "en-en", "en-de", "de-all", "en-all"
+    ]  # fmt: skip
+    assert collection.view("en", "de").to_beir()[2] == {"en:q:1": {"de:D0": 1}}
+    assert "en:D%203" in collection.passages["id"].to_pylist()
+    assert collection.provenance[0].revision == "7"
+    assert collection.options["mteb"] == mteb.__version__
+    german = bh.load("mteb:LettersRetrieval", ["deu"])
+    assert (german.languages, len(german.queries)) == (("de",), 2)
+
+
+def test_parallel_queries_share_relevant_passages() -> None:
+    collection = bh.load("mteb:LettersRetrieval", parallel=True)
+    assert collection.view().to_beir()[2] == {
+        "de:q:1": {"de:D0": 1, "de:D3": 0, "en:D2": 1},
+        "de:q:2": {"de:D1": 1, "de:D2": 2, "en:D%203": 1},
+        "en:q:1": {"de:D0": 1, "de:D3": 0, "en:D2": 1},
+        "en:q:2": {"de:D1": 1, "de:D2": 2, "en:D%203": 1},
+        "en:q:3": {"en:D1": 1, "en:D2": 1},
+    }
+    assert set(collection.queries["group"].to_pylist()) == {"1", "2", "3"}
+
+
+def test_values_are_those_of_mtebs_own_evaluation() -> None:
+    from mteb.models import ModelMeta
+
+    class Model:
+        mteb_model_meta = ModelMeta.create_empty({"name": "tests/letters", "revision": "1"})
+
+        def encode(self, inputs: Any, **_: Any) -> np.ndarray:
+            return LetterCounts().encode_queries([t for batch in inputs for t in batch["text"]])
+
+        def similarity(self, first: Any, second: Any) -> Any:
+            import torch
+
+            return torch.as_tensor(np.asarray(first) @ np.asarray(second).T)
+
+        similarity_pairwise = similarity
+
+    results = mteb.evaluate(Model(), LettersRetrieval(), cache=None, overwrite_strategy="always")
+    scores = results.task_results[0].scores["test"]
+    expected = {row["hf_subset"]: row["ndcg_at_10"] for row in scores}
+    means = bh.evaluate(LetterCounts(), bh.load("mteb:LettersRetrieval"), measures="nDCG@10").means(
+        "nDCG@10"
+    )
+    values = {setting.name: value for setting, value in means.items()}
+    names = {"de": "de-de", "en": "en-en", "de-en": "en-de"}  # mteb names passages first
+    assert {subset: values[names[subset]] for subset in expected} == pytest.approx(
+        expected, abs=1e-5
+    )
+
+
+def test_bad_rows_are_refused_or_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(PASSAGES["deu"], "D1", " ")
+    with pytest.raises(BadData, match="de, passage 'D1' is one of the passages without text"):
+        bh.load("mteb:LettersRetrieval", ["de"])
+    monkeypatch.setitem(RELEVANT["deu"], "2", {"D1": 1})
+    collection = bh.load("mteb:LettersRetrieval", ["de"], on_bad="drop")
+    assert collection.options["dropped"] == {
+        "passages without text": 1,
+        "judgements of passages that are not there": 1,
+        "queries without a relevant passage": 1,
+    }
+
+
+def test_names_that_are_none() -> None:
+    with pytest.raises(UnknownName, match="no task of mteb 'XQuADRetrieva'; did you mean 'XQuAD"):
+        bh.load("mteb:XQuADRetrieva")
+    with pytest.raises(BadOption, match="mteb:STS12 is no retrieval of texts, but STS"):
+        find_dataset("mteb:STS12")
+    with pytest.raises(UnknownName, match="no catalogue of datasets 'mtep'; did you mean 'mteb'"):
+        bh.load("mtep:XQuADRetrieval")
+    with pytest.raises(BadOption, match="mteb:LettersRetrieval has no split 'dev'; there are test"):
+        bh.load("mteb:LettersRetrieval", split="dev")
+
+
+def test_what_mteb_cannot_load_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_: object, **__: object) -> None:
+        raise ConnectionError("no route to the hub")
+
+    monkeypatch.setattr(LettersRetrieval, "load_data", fail)
+    with pytest.raises(Unreachable, match="mteb cannot load LettersRetrieval: no route to the hub"):
+        bh.load("mteb:LettersRetrieval")
+
+
+def test_variants_have_scripts_only_where_two_would_be_one() -> None:
+    assert "zh" in find_dataset("mteb:XQuADRetrieval").languages
+    languages = find_dataset("mteb:BelebeleRetrieval").languages
+    assert len(languages) == 122
+    assert {"zh-Hans", "zh-Hant", "ar", "ar-Latn"} <= {*languages}
