@@ -120,6 +120,24 @@ def test_evaluate_prints_a_table_and_saves_results(
     assert not (out / "runs").exists()
 
 
+def test_files_and_folders_in_place_of_a_dataset(
+    run_cli: RunCli, model_folder: Path, data_options: list[str], tmp_path: Path
+) -> None:
+    path = data_options[-1].removeprefix("path=")
+    folder = tmp_path / "folder"
+    exported = run_cli("datasets", "export", path, folder, "--queries", "en", "--passages", "de")
+    assert (exported.code, exported.err) == (0, "")
+    tables = [
+        run_cli("evaluate", model_folder, "--dataset", name, "--name", "x").out
+        for name in (path, folder)
+    ]
+    assert tables[0] == run_cli("evaluate", model_folder, *data_options, "--name", "x").out
+    assert "2 languages, 2 queries, 2 passages, 1 setting" in tables[1]
+    missing = run_cli("evaluate", model_folder, "--dataset", tmp_path / "none.jsonl")
+    assert missing.code == 2
+    assert missing.err.startswith("UnknownName: no dataset")
+
+
 def test_provenance_of_results(
     run_cli: RunCli, model_folder: Path, data_options: list[str], tmp_path: Path
 ) -> None:
@@ -182,7 +200,7 @@ def test_a_note_names_measures_without_values(
         "note: no value of Bpref in one-target: it needs a run to look at"
     )
     assert (
-        "note:"
+        "no value of"
         not in run_cli("evaluate", model_folder, *data_options, "--measures", "AP Bpref").out
     )
 

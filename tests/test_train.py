@@ -237,6 +237,24 @@ def test_empty_prompts_stay_empty(tmp_path: Path) -> None:
     assert bh.SentenceTransformerEncoder(trained_model).prompts == {"queries": "", "passages": ""}
 
 
+def test_a_collection_is_training_data(tmp_path: Path, run_cli: RunCli) -> None:  # noqa: F811
+    rows = make_groups(12)
+    faq, groups = tmp_path / "faq.jsonl", tmp_path / "groups.jsonl"
+    lines = [{"passage": row["id"], "text": row["positive"]} for row in rows]
+    lines += [{"query": row["id"], "text": row["query"], "relevant": [row["id"]]} for row in rows]
+    faq.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    groups.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    start = save_model(tmp_path / "start")
+    options = ["--max-steps", 2, "--per-device-train-batch-size", 4, "--use-cpu", "--seed", 3]
+    weights = []
+    for path in (faq, groups):
+        out = tmp_path / path.stem
+        outcome = run_cli("train", start, "--train", path, "--output", out, *options)
+        assert outcome.code == 0, outcome.err
+        weights.append(flatten_weights(SentenceTransformer(str(out / "model"), device="cpu")))
+    np.testing.assert_array_equal(weights[0], weights[1])
+
+
 def test_accelerate_trains_in_two_processes(tmp_path: Path) -> None:
     pairs = tmp_path / "pairs.jsonl"
     pairs.write_text("".join(json.dumps(row) + "\n" for row in make_groups(42)))

@@ -149,13 +149,14 @@ def export(
     """
     from beir_hybrid.collection import write_folder
     from beir_hybrid.collection.setting import IMAGE
+    from beir_hybrid.sources import datasets as load_registry
     from beir_hybrid.sources import find_dataset
 
     query_languages, passage_languages = split_commas(queries), split_commas(passages)
     languages_to_load = split_commas(languages)
     # Other languages need not be fetched; the user's own files are read as a whole.
     is_limited = languages_to_load is None and query_languages and passage_languages
-    if is_limited and find_dataset(name).languages:
+    if is_limited and name in load_registry() and find_dataset(name).languages:
         sides = (*(query_languages or []), *(passage_languages or []))
         languages_to_load = [lang for lang in sides if lang != IMAGE] or None
     collection = load_dataset(name, languages_to_load, load.option, offline=load.offline)

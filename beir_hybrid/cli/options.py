@@ -10,7 +10,7 @@ import typer
 
 from beir_hybrid.cli.printing import Json, echo, print_results
 from beir_hybrid.errors import BadOption
-from beir_hybrid.files import check_writable
+from beir_hybrid.files import check_writable, is_file
 
 if TYPE_CHECKING:
     from beir_hybrid.collection import Collection
@@ -28,6 +28,7 @@ _DATASET_HELP = "A dataset's name, such as xquad-r."
 _MODEL_HELP = "A name on the Hugging Face Hub, or a folder."
 _DATASET = typer.Option(help=_DATASET_HELP, metavar="NAME", autocompletion=complete_dataset)
 _MODEL = typer.Argument(help=_MODEL_HELP, metavar="MODEL")
+_DATASET_HELP = "A dataset's name, such as xquad-r; or a file or folder of your own."
 DatasetName = Annotated[
     str, typer.Argument(help=_DATASET_HELP, metavar="NAME", autocompletion=complete_dataset)
 ]
@@ -141,17 +142,27 @@ class ResultsOptions:
 def load_dataset(
     name: str, languages: list[str] | None, option: list[str] | None, *, offline: bool
 ) -> "Collection":
-    """Load a dataset, with ``KEY=VALUE`` texts as its options."""
-    from beir_hybrid.sources import find_dataset
+    """Load a dataset by name, or a file or folder of the user; ``KEY=VALUE`` texts are options."""
+    from beir_hybrid.sources import datasets, find_dataset
 
     set_offline(offline)
     options: dict[str, str] = {}
+    if name not in datasets() and (layout := _find_layout(Path(name))):
+        name, options = layout, {"path": name}
     for text in option or []:
         key, equals, value = text.partition("=")
         if not equals:
             raise BadOption(f"--option takes KEY=VALUE, not {text!r}")
         options[key.replace("-", "_")] = value
     return find_dataset(name)(languages, **options)
+
+
+def _find_layout(path: Path) -> str | None:
+    """Return the dataset that reads a file or folder: JSON lines, BEIR's layout, or captions."""
+    if is_file(path):
+        return "jsonl"
+    layouts = {"corpus.jsonl": "beir-folder", "captions.jsonl": "jsonl-image-text"}
+    return next((layout for file, layout in layouts.items() if is_file(path / file)), None)
 
 
 def set_offline(offline: bool) -> None:

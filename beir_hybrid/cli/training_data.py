@@ -77,36 +77,37 @@ class DataOptions:
             return pairs_from_collection(
                 load_dataset(name, languages, load.option, offline=load.offline)
             )
-        if _has_captions(name):
+        if _has_captions(name) or _is_collection(name):
             if self.negatives:
-                raise BadOption("--negatives: images have no hard negatives")
-            return pairs_from_collection(_load_captions(name, languages, offline=load.offline))
+                raise BadOption(f"--negatives: {name} is a collection, without hard negatives")
+            return pairs_from_collection(load_dataset(name, languages, None, offline=load.offline))
         return read_pairs(
             name, negatives=self.negatives, language=self.language, languages=languages
         )
 
 
 def load_test_collection(name: str, languages: list[str] | None, *, offline: bool) -> "Collection":
-    """Load a dataset by name, a JSONL file of the user, or a folder of images with captions."""
-    from beir_hybrid.sources import datasets
-
-    if name not in datasets() and is_file(Path(name)):
-        if languages:
-            raise BadOption(f"{name} is evaluated in all its languages; leave them out")
-        return load_dataset("jsonl", None, [f"path={name}"], offline=offline)
-    if _has_captions(name):
-        return _load_captions(name, split_commas(languages), offline=offline)
+    """Load a dataset by name, or a file or folder of the user, to evaluate on."""
     return load_dataset(name, split_commas(languages), None, offline=offline)
+
+
+def _is_collection(name: str) -> bool:
+    """Return whether a file has lines with passages and queries, rather than groups for training.
+
+    The first line tells: a collection's has the texts of one passage or query.
+    """
+    from beir_hybrid.collection.lines import read_json_lines
+
+    if not name.endswith((".jsonl", ".jsonl.gz")) or not is_file(Path(name)):
+        return False
+    row = next((row for _, row in read_json_lines(Path(name))), {})
+    return "text" in row and ("passage" in row or "query" in row)
 
 
 def _has_captions(name: str) -> bool:
     from beir_hybrid.sources.image_folder import CAPTIONS
 
     return is_file(Path(name) / CAPTIONS)
-
-
-def _load_captions(folder: str, languages: list[str] | None, *, offline: bool) -> "Collection":
-    return load_dataset("jsonl-image-text", languages, [f"path={folder}"], offline=offline)
 
 
 def _parse_bitext(text: str) -> dict[str, str]:
