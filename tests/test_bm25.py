@@ -36,6 +36,7 @@ from beir_hybrid.results.render import list_notes
 from beir_hybrid.retrieval.runs import read_run
 from tests.disks import full_disk
 from tests.hash_encoder import ROOT
+from tests.leaderboard_fixtures import read_files
 from tests.numbered_collection import make_numbered_collection
 from tests.test_cli_evaluate import RunCli, data_options, run_cli  # noqa: F401 - fixtures
 from tests.test_external_runs import read_values
@@ -450,6 +451,19 @@ def test_the_bm25_command(run_cli: RunCli, data_options: list[str], tmp_path: Pa
         "multi": pytest.approx((((1.0 + 0.5) / 2) + (0.5 + 0.5) / 2) / 2),
     }
     assert len(list((out / "runs").glob("*.trec"))) == 6
+    stored = read_files(out)
+    for words, fact in (
+        (["--depth", "2"], "another depth"),
+        (["--settings", "mono"], "other settings"),
+        (["--k1", "2"], "another k1"),
+    ):
+        result = run_cli(
+            "bm25", *data_options, "--measures", "AP", "--output", out, "--runs", *words
+        )
+        assert (result.code, result.out) == (2, "")
+        assert f"{out} holds results of 'BM25' with {fact}; name another folder" in result.err
+        assert read_files(out) == stored
+    assert run_cli("bm25", *data_options, "--measures", "AP", "--output", out).code == 0
     result = run_cli("bm25", *data_options, "--runs")
     assert result == (2, "", "BadOption: --runs takes --output, the folder that runs go to\n")
     result = run_cli("bm25", *data_options, "--k1", "-1")

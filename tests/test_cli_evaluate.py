@@ -248,6 +248,8 @@ def test_runs_of_an_earlier_evaluation_are_replaced(
     run_cli("evaluate", model_folder, *data_options, "--output", runs.parent, "--runs")
     (runs / "en-fr.trec").write_text("1 Q0 p1 1 0.5 theirs\n", "utf-8")
     (runs / "notes.txt").write_text("mine", "utf-8")
+    for name in ("results.json", "per_query.parquet", "timing.json"):
+        (runs.parent / name).unlink()
     line = ["--output", runs.parent, "--runs", "--settings", "multi"]
     assert run_cli("evaluate", model_folder, *data_options, *line).code == 0
     file_names = {path.name for path in runs.iterdir()}

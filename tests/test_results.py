@@ -32,6 +32,7 @@ from beir_hybrid.results.provenance import ModelProvenance
 from beir_hybrid.results.render import format_value, list_notes, render_html, render_terminal
 from beir_hybrid.results.results import Results
 from beir_hybrid.results.timing import Timing
+from tests.leaderboard_fixtures import read_files
 from tests.sealed_files import rewrite
 
 
@@ -275,11 +276,52 @@ def test_a_save_cut_off_before_the_table_has_its_name(tmp_path: Path) -> None:
     model = ModelProvenance("x", fingerprint={"kind": object()})
     broken = replace(second, provenance=replace(second.provenance, model=model))
     with pytest.raises(TypeError, match="not JSON serializable"):
-        broken.save(folder)
+        broken.save(folder, replace=True)
     assert read_everything(Results.load(folder)) == read_everything(second)
     evaluate_small().save(folder)
     assert {path.name for path in folder.iterdir()} == stored.keys()
     assert read_everything(Results.load(folder)) == read_everything(evaluate_small())
+
+
+CURE = "; name another folder, or remove the results in this one"
+
+
+def test_results_of_another_evaluation_stay(tmp_path: Path) -> None:
+    results = evaluate_small()
+    folder = results.save(tmp_path / "mine")
+    stored = read_files(folder)
+    other_model = replace(results.provenance.model, name="other")
+    other_name = replace(results.provenance, model=other_model)
+    other_depth = replace(results.provenance, depth=5)
+    for other, difference in (
+        (replace(results, provenance=other_name), "of 'words', not of 'other'"),
+        (replace(results, provenance=other_depth), "of 'words' with another depth"),
+        (evaluate_small(settings="mono"), "of 'words' with other settings"),
+    ):
+        with pytest.raises(BadOption, match=f"mine holds results {difference}.*{CURE}"):
+            other.save(folder)
+        assert read_files(folder) == stored
+    # Other measures of the same evaluation replace the old ones, and so does whoever says so.
+    evaluate_small(measures=[R @ 1]).save(folder)
+    other.save(folder, replace=True)
+    assert Results.load(folder).kinds == ("mono",)
+
+
+@pytest.mark.parametrize("name", ["results.json", "per_query.parquet", "timing.json"])
+def test_files_of_others_stay(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / name).write_text('{"mine": 1}')
+    with pytest.raises((BadOption, BadData), match=f"{name} .*{CURE}"):
+        evaluate_small().save(folder)
+    assert read_files(folder) == {".results.lock": b"", name: b'{"mine": 1}'}
+
+
+def test_a_save_that_was_killed_at_first_is_made_good(tmp_path: Path) -> None:
+    folder = save_small(tmp_path / "mine")
+    (folder / "results.json").unlink()
+    (folder / "per_query.parquet").rename(folder / "results.coming.parquet")
+    assert evaluate_small().save(folder) == folder
 
 
 SAVE_AGAIN_AND_AGAIN = """

@@ -102,6 +102,9 @@ PROMISES = {
     "Other systems.": "test_trust.test_results_of_another_system_are_not_replaced "
     "test_trust.test_results_with_another_calibration_are_not_replaced "
     "test_trust.test_results_with_another_reranker_are_not_replaced "
+    "test_results.test_results_of_another_evaluation_stay "
+    "test_results.test_files_of_others_stay "
+    "test_bm25.test_the_bm25_command "
     "test_leaderboard.test_folders_of_the_user_are_not_replaced "
     "test_train.test_a_finished_training_is_not_repeated "
     "test_index.test_an_equal_index_is_left_and_another_is_refused",
@@ -547,8 +550,10 @@ def test_results_of_another_system_are_not_replaced(
     data = ["-o", f"path={write_data(tmp_path / 'other.jsonl', ['de', 'en'])}"]
     for words, message in (
         (["--name", "two", "--runs"], "holds results of 'one', not of 'two'; name another folder"),
-        (["--name", "one", "--query-prompt", "w2 "], "holds results of 'one' with another prompts"),
-        (["--name", "one", "--no-normalize"], "holds results of 'one' with another normalize"),
+        (["--name", "one", "--query-prompt", "w2 "], "holds results of 'one' with other prompts"),
+        (["--name", "one", "--no-normalize"], "holds results of 'one' with another normalization"),
+        (["--name", "one", "--depth", "7"], "holds results of 'one' with another depth; name"),
+        (["--name", "one", "--settings", "mono"], "holds results of 'one' with other settings"),
         (["--name", "one", *data], "holds results of 'one' on other data"),
     ):
         outcome = run_cli(*line, *words)
@@ -583,9 +588,10 @@ def test_results_with_another_calibration_are_not_replaced(
         outcome = run_cli(*line, *words)
         assert (outcome.code, outcome.out) == (2, "")
         assert "name another folder" in outcome.err
+    assert "with a calibration; name another folder" in outcome.err
     outcome = run_cli(*line, "--calibration", "mean-language+local:k=3")
-    assert outcome.code == 2
-    assert "holds results of" in outcome.err
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "with another calibration; name another folder" in outcome.err
 
 
 def test_results_with_another_reranker_are_not_replaced(
@@ -597,7 +603,14 @@ def test_results_with_another_reranker_are_not_replaced(
     assert run_cli(*line, *out).code == 0
     outcome = run_cli(*line, *out, "--rerank", tmp_path / "reranker")
     assert (outcome.code, outcome.out) == (2, "")
-    assert "with another reranks; name another folder" in outcome.err
+    assert "without a reranker; name another folder" in outcome.err
+    reranked = [*line, "--output", tmp_path / "reranked", "--rerank"]
+    for _ in range(2):
+        assert run_cli(*reranked, tmp_path / "reranker").code == 0
+    shutil.copytree(tmp_path / "reranker", tmp_path / "other")
+    outcome = run_cli(*reranked, tmp_path / "other")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "with another reranker; name another folder" in outcome.err
 
 
 @pytest.mark.parametrize("name", ["plain", "it's $(mine)"])

@@ -152,7 +152,8 @@ def evaluate(
         if external.vectors is not None:
             system = read_vectors(external.vectors, collection)
         if results.has_results:
-            results.check_system(*_describe_system(system, evaluation.name, ranking), collection)
+            name, facts = _describe_system(system, evaluation.name, ranking, collection)
+            results.check_system(name, facts, collection)
         # Without --resume vectors go to a temporary store, and the cache stays as it is.
         with nullcontext() if evaluation.resume else tempfile.TemporaryDirectory() as store:
             values = evaluate_model(
@@ -190,19 +191,31 @@ def _load_model(model: str, options: Mapping[str, object]) -> object:
 
 
 def _describe_system(
-    system: Any, name: str, ranking: RankingOptions
+    system: Any, name: str, ranking: RankingOptions, collection: "Collection"
 ) -> tuple[str | None, dict[str, Any]]:
-    """Return a system's name in results, if it is known, and facts by which it differs."""
+    """Return a system's name in results and facts in which others differ, as far as known."""
+    from beir_hybrid.calibration import as_calibration
+    from beir_hybrid.evaluation.plan import DEPTH, RERANKING_DEPTH, choose_kinds
     from beir_hybrid.evaluation.vectors import CollectionVectors, name_model
+    from beir_hybrid.results.replacement import list_request_facts
 
     if isinstance(system, CollectionVectors):
         default_name, fingerprint = system.model.name, system.model.fingerprint
     else:
         default_name, fingerprint = name_model(system), system.fingerprint
-    is_calibrated = ranking.calibration is not None
-    facts = {"is calibrated": is_calibrated, "reranks": ranking.rerank is not None}
+    settings, rerank = ranking.make_arguments().get("settings"), ranking.rerank
+    calibration = as_calibration(ranking.calibration)
+    facts = list_request_facts(
+        calibration=None if calibration is None else str(calibration),
+        reranker=rerank,
+        # A reranker may not read all settings of the collection.
+        kinds=choose_kinds(collection.resolve(), settings) if settings or not rerank else None,
+        depth=ranking.depth or (RERANKING_DEPTH if rerank else DEPTH),
+    )
+    if rerank and rerank.startswith("blip:"):
+        del facts["reranker"]  # results describe a matcher in more words
     # The calibration names itself in the default name, once it is fitted.
-    return name or (None if is_calibrated else default_name), {**fingerprint, **facts}
+    return name or (None if calibration else default_name), {**fingerprint, **facts}
 
 
 def _check_sources(

@@ -114,27 +114,27 @@ class ResultsOptions:
 
     @property
     def has_results(self) -> bool:
-        """Whether the folder holds results already, which new ones would replace."""
-        from beir_hybrid.results.storage import RESULTS
+        """Whether the folder holds files already, which those of new results would replace."""
+        from beir_hybrid.results.storage import PER_QUERY, RESULTS, TIMING
 
-        return self.output is not None and (self.output / RESULTS).exists()
+        folder = self.output
+        names = (RESULTS, PER_QUERY, TIMING)
+        return folder is not None and any((folder / name).exists() for name in names)
 
     def check_system(
         self, name: str | None, facts: Mapping[str, object], data: "Collection"
     ) -> None:
-        """Raise an error, before all work, if the folder holds results of another system."""
+        """Raise an error, before all work, if the folder's results may not be replaced."""
         if self.output is not None:
-            from beir_hybrid.results.replacement import check_same_system
+            from beir_hybrid.results.provenance import describe_collection
+            from beir_hybrid.results.replacement import check_replaceable
 
-            check_same_system(self.output, name, facts, data)
+            check_replaceable(self.output, name, facts, describe_collection(data))
 
     def show(self, results: "Results") -> None:
         """Print results, and save the results if there is a folder."""
         print_results(results, as_json=self.as_json)
         if self.output is not None:
-            from beir_hybrid.results.replacement import check_replaceable
-
-            check_replaceable(self.output, results)
             results.save(self.output)
             echo(f"saved in {self.output}")
 

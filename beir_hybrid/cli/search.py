@@ -102,10 +102,16 @@ def bm25(
     measures = parse_measure_names(ranking.measures)
     results.check()
     collection = load.load(dataset)
-    facts = {"kind": "bm25", "k1": ranking.k1, "b": ranking.b}
-    results.check_system(ranking.name, facts, collection)
+    from beir_hybrid.evaluation.plan import choose_kinds
     from beir_hybrid.pyserini.bm25 import bm25 as evaluate_bm25
+    from beir_hybrid.results.replacement import list_request_facts
 
+    settings = None if ranking.settings is None else " ".join(ranking.settings)
+    if results.has_results:
+        kinds = choose_kinds(collection.resolve(), settings)
+        facts = list_request_facts(kinds=kinds, depth=ranking.depth)
+        facts |= {"kind": "bm25", "k1": ranking.k1, "b": ranking.b}
+        results.check_system(ranking.name, facts, collection)
     results.show(
         evaluate_bm25(
             collection,
@@ -113,7 +119,7 @@ def bm25(
             b=ranking.b,
             depth=ranking.depth,
             name=ranking.name,
-            settings=None if ranking.settings is None else " ".join(ranking.settings),
+            settings=settings,
             runs=results.runs_folder,
             **measures,
         )

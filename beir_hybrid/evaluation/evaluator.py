@@ -104,7 +104,7 @@ class HybridEvaluator(BaseEvaluator):
                 **self.options,
             )
         if output_path is not None:
-            results.save(Path(output_path) / f"{self.name}-{epoch:g}-{steps}")
+            results.save(Path(output_path) / f"{self.name}-{epoch:g}-{steps}", replace=True)
         metrics = self.prefix_name_to_metrics(
             {
                 f"{kind}_{measure}": estimate.mean

@@ -1,70 +1,155 @@
-"""Results that new ones would replace: those of another system, or on other data, stay."""
+"""Results that new ones would replace: those of another system, settings or data stay."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
+from typing import Any
 
-from beir_hybrid.collection import Collection
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.records import to_record
-from beir_hybrid.results.provenance import CollectionProvenance, Provenance, describe_collection
-from beir_hybrid.results.results import Results
-from beir_hybrid.results.storage import RESULTS
+from beir_hybrid.records import from_record, to_record
+from beir_hybrid.results.provenance import CollectionProvenance, Provenance
+from beir_hybrid.results.storage import (
+    PER_QUERY,
+    RESULTS,
+    TIMING,
+    read_record,
+    read_table,
+    read_timing,
+)
 
-_CURE = "name another folder, or remove the results in this one"
+CURE = "name another folder, or remove the results in this one"
 Facts = Mapping[str, object]
 
 # The machine and its software, which may change between two evaluations of one system.
 _IRRELEVANT_FACTS = ("versions", "device", "pyserini", "anserini", "lucene", "java")
+_CALIBRATED, _RERANKED = "a calibration", "a reranker"  # facts that are true or false
+# Facts as messages name them, where that is not their own name.
+_NAMES = {
+    "normalize": "normalization",
+    "truncate_dim": "number of dimensions",
+    "max_length": "maximal length",
+    "dtype": "arithmetic",
+    "kind": "kind of system",
+}
+_PLURALS = ("files", "modules", "passages", "prompts", "queries", "settings", "weights")
+_SHOWN_FACTS = 3
 
 
-def check_same_system(folder: Path, name: str | None, facts: Facts, collection: Collection) -> None:
-    """Raise `BadOption` if a folder holds results of another system or on another collection.
+def check_replaceable(
+    folder: Path, name: str | None, facts: Facts, collection: CollectionProvenance
+) -> None:
+    """Raise an error if new results may not replace what a folder holds.
 
     Parameters
     ----------
     name, facts
-        Of the new results: the model's name, if it is known already, and the facts that are.
+        Of the new results: the system's name and those of `list_facts`, as far as they are known.
+    collection
+        Of the new results.
+
+    Raises
+    ------
+    BadOption
+        For results of another system, in other settings or on other data, and files of others.
+    BadData
+        For damaged results.
     """
-    _check(folder, name, facts, describe_collection(collection))
-
-
-def check_replaceable(folder: Path, results: Results) -> None:
-    """Raise `BadOption` if a folder holds results of another system than these results."""
-    provenance = results.provenance
-    _check(folder, results.model, list_facts(provenance), provenance.collection)
-
-
-def list_facts(provenance: Provenance) -> dict[str, object]:
-    """Return the facts by which systems differ: fingerprint, calibration and reranker."""
-    reranker, calibration = provenance.reranker, provenance.model.calibration
-    return {
-        **provenance.model.fingerprint,
-        "is calibrated": calibration is not None,
-        "calibration": calibration,
-        "reranks": reranker is not None,
-        "reranker": reranker and [reranker.name, reranker.depth, reranker.fingerprint],
-    }
-
-
-def _check(folder: Path, name: str | None, facts: Facts, collection: CollectionProvenance) -> None:
-    if not (folder / RESULTS).exists():
-        return
     try:
-        saved = Results.load(folder).provenance
+        if not (folder / RESULTS).exists():
+            _check_files(folder)
+            return
+        saved, kinds = _read_provenance(folder)
     except BadData as error:
-        raise BadData(f"{error}; {_CURE}") from error
-    saved_facts = list_facts(saved)
+        raise BadData(f"{error}; {CURE}") from error
+    saved_facts = list_facts(saved, kinds)
     differences = [fact for fact in facts if _is_other(saved_facts.get(fact), facts[fact])]
     if name is not None and saved.model.name != name:
         difference = f"{saved.model.name!r}, not of {name!r}"
     elif _is_other(to_record(saved.collection.identity), to_record(collection.identity)):
         difference = f"{saved.model.name!r} on other data"
     elif names := [fact for fact in differences if fact not in _IRRELEVANT_FACTS]:
-        difference = f"{saved.model.name!r} with another {' and '.join(names[:3])}"
+        difference = f"{saved.model.name!r} {_describe_differences(names, saved_facts)}"
     else:
         return
-    raise BadOption(f"{folder} holds results of {difference}; {_CURE}")
+    raise BadOption(f"{folder} holds results of {difference}; {CURE}")
+
+
+def list_facts(provenance: Provenance, kinds: Collection[str]) -> dict[str, object]:
+    """Return the facts in which evaluations differ: fingerprint, calibration, settings, depth, ...
+
+    Parameters
+    ----------
+    kinds
+        Of the settings.
+    """
+    reranker, calibration, runs = provenance.reranker, provenance.model.calibration, provenance.runs
+    return {
+        **provenance.model.fingerprint,
+        **list_request_facts(
+            calibration=calibration.get("method") if calibration else None,
+            reranker=reranker.name if reranker else None,
+            kinds=kinds,
+            depth=runs.depth if provenance.depth is None and runs else provenance.depth,
+        ),
+        "data of the calibration": calibration and calibration.get("data"),
+        "weights of the reranker": reranker and reranker.fingerprint,
+    }
+
+
+def list_request_facts(
+    *,
+    calibration: str | None = None,
+    reranker: str | None = None,
+    kinds: Collection[str] | None,
+    depth: int | None,
+) -> dict[str, object]:
+    """Return the facts that are known before an evaluation; without settings for no `kinds`.
+
+    Parameters
+    ----------
+    calibration, reranker
+        The method and the name.
+    """
+    facts = {
+        _CALIBRATED: calibration is not None,
+        _RERANKED: reranker is not None,
+        "calibration": calibration,
+        "reranker": reranker,
+        "depth": depth,
+    }
+    return facts | ({} if kinds is None else {"settings": sorted(set(kinds))})
+
+
+def _check_files(folder: Path) -> None:
+    """Raise `BadOption` for files of others in the place of those of results."""
+    table = folder / PER_QUERY
+    if table.exists():
+        raise BadOption(f"{table} is there, without the {RESULTS} that belongs to it; {CURE}")
+    try:
+        read_timing(folder)  # which a kill may have left alone
+    except BadData as error:
+        raise BadOption(f"{folder / TIMING} is there, and is none of results; {CURE}") from error
+
+
+def _read_provenance(folder: Path) -> tuple[Provenance, list[str]]:
+    """Read the provenance of results and their kinds of settings; raise `BadData` for damage."""
+    record, path = read_record(folder), str(folder / RESULTS)
+    read_table(folder, from_record(str, record.get("per_query"), f"{path}: per_query"))
+    settings = from_record(list[dict[str, Any]], record.get("settings"), f"{path}: settings")
+    kinds = [from_record(str, row.get("kind"), f"{path}: settings: kind") for row in settings]
+    return from_record(Provenance, record.get("about"), f"{path}: about"), kinds
+
+
+def _describe_differences(names: list[str], saved_facts: Facts) -> str:
+    """Describe saved results by the facts in which new ones differ."""
+    for fact in (_CALIBRATED, _RERANKED):
+        if fact in names:
+            return f"with {fact}" if saved_facts[fact] else f"without {fact}"
+    words = [
+        f"{'other' if name in _PLURALS else 'another'} {_NAMES.get(name, name.replace('_', ' '))}"
+        for name in names[:_SHOWN_FACTS]
+    ]
+    return f"with {' and '.join(words)}"
 
 
 def _is_other(saved: object, new: object) -> bool:

@@ -15,6 +15,7 @@ from beir_hybrid.results.measurements import Measurements
 from beir_hybrid.results.pool_languages import PoolLanguages, check_pools
 from beir_hybrid.results.provenance import Provenance
 from beir_hybrid.results.render import render_html
+from beir_hybrid.results.replacement import check_replaceable, list_facts
 from beir_hybrid.results.storage import (
     PER_QUERY,
     RESULTS,
@@ -74,11 +75,17 @@ class Results(Measurements):
         """
         return self.table
 
-    def save(self, folder: str | Path) -> Path:
+    def save(self, folder: str | Path, *, replace: bool = False) -> Path:
         """Write ``results.json``, ``per_query.parquet`` and ``timing.json`` into a folder.
 
         The first two have the same bytes whenever the values are the same. Killed at any moment,
         it leaves the old results whole, or these.
+
+        Parameters
+        ----------
+        replace
+            Replace whatever results the folder holds. By default those of another system, in other
+            settings or on other data are an error, and so are damaged ones.
         """
         folder = Path(folder)
         record = {
@@ -91,7 +98,13 @@ class Results(Measurements):
             "settings": list(self._record_settings()),
             "pools": to_record(self.pools),
         }
-        write_results(folder, record, to_record(self.timing), self.table)
+
+        def check() -> None:
+            if not replace:
+                facts = list_facts(self.provenance, self.kinds)
+                check_replaceable(folder, self.model, facts, self.provenance.collection)
+
+        write_results(folder, record, to_record(self.timing), self.table, check)
         return folder
 
     def _record_settings(self) -> Iterator[dict[str, Any]]:

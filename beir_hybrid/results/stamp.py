@@ -28,6 +28,6 @@ def save_stamped(results: Results, folder: Path, stamp: str) -> None:
     """Save results, and then their stamp; killed in between, it leaves none."""
     path = folder / _STAMP
     path.unlink(missing_ok=True)
-    results.save(folder)
+    results.save(folder, replace=True)
     with atomic_file(path) as temporary:
         temporary.write_text(stamp, "utf-8")

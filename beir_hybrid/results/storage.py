@@ -2,7 +2,7 @@
 # mypy: allow-untyped-calls
 # (pyarrow.parquet leaves functions without types.)
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -27,15 +27,26 @@ NEW_TABLE = "results.coming.parquet"  # the table's name until `RESULTS` has its
 
 
 def write_results(
-    folder: Path, record: Mapping[str, object], timing: Mapping[str, object], table: pa.Table
+    folder: Path,
+    record: Mapping[str, object],
+    timing: Mapping[str, object],
+    table: pa.Table,
+    check: Callable[[], None],
 ) -> None:
-    """Write the three files; killed at any moment, the old results or the new ones are whole."""
+    """Write the three files; killed at any moment, the old results or the new ones are whole.
+
+    Parameters
+    ----------
+    check
+        Raises an error if the files that are there have to stay; no other process writes then.
+    """
     import pyarrow.parquet as pq
 
     path, new_table = folder / RESULTS, folder / NEW_TABLE
     # The lock removes the temporary files of `RESULTS` and `NEW_TABLE` that a kill left.
     with file_lock(folder / "results"), explain_write_errors(path):
         _finish_save(folder)
+        check()
         with atomic_file(new_table) as temporary:
             pq.write_table(table, temporary, compression="zstd")
         write_sealed_json(folder / TIMING, timing)

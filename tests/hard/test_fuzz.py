@@ -399,7 +399,7 @@ def test_a_changed_table_of_results(specimens: Path, tmp_path: Path) -> None:
     @LIMITS
     @given(table=mutate_table(table))
     def read_changed(table: pa.Table) -> None:
-        write_results(folder, record, {}, table)
+        write_results(folder, record, {}, table, lambda: None)
         with suppress(BeirHybridError):
             read_results(folder)
 
