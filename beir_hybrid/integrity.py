@@ -33,7 +33,7 @@ class FileRecord(TypedDict):
 def compute_checksum(path: Path) -> str:
     """Return the hexadecimal XXH3 of a file's bytes."""
     if path.exists() and not path.is_file():  # a pipe would be read for ever
-        raise BadData(f"{path} is no file")
+        raise BadData(f"{path} is a folder, device or pipe")
     factory: Any = xxhash.xxh3_128  # which `hashlib` takes, and its types do not know
     with path.open("rb") as file:
         return hashlib.file_digest(file, factory).hexdigest()
@@ -70,7 +70,7 @@ def verify_files(
 
 
 def _verify_file(path: Path, record: FileRecord, *, anew: bool) -> None:
-    with explain_read_errors(path, "is no file"):
+    with explain_read_errors(path, "cannot be read"):
         state = path.stat()
         if state.st_size != record["bytes"]:
             reason = f"it has {state.st_size:,} bytes and should have {record['bytes']:,}"

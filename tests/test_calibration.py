@@ -2,8 +2,9 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,10 +13,11 @@ from ir_measures import AP
 import beir_hybrid as bh
 from beir_hybrid.calibration.methods import VECTOR_METHODS, parse_method
 from beir_hybrid.errors import BadData, BadOption, UnknownName
+from tests.sealed_files import rewrite
 from tests.small_collections import write_parallel_words
-from tests.test_cli_evaluate import RunCli, model_folder, run_cli
+from tests.test_cli_evaluate import RunCli, data_options, model_folder, run_cli
 
-__all__ = ["model_folder", "run_cli"]
+__all__ = ["data_options", "model_folder", "run_cli"]
 
 LANGS = ("de", "en", "th")
 DIM = 8
@@ -215,6 +217,53 @@ def test_a_saved_calibration_is_the_same(collection: bh.Collection, tmp_path: Pa
         bh.Calibration.load(tmp_path / "saved")
 
 
+def test_an_occupied_folder_is_refused_before_all_work(
+    tmp_path: Path, run_cli: RunCli, model_folder: Path, data_options: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    store = tmp_path / "cache" / "embeddings"
+    monkeypatch.setenv("BEIR_HYBRID_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "file").write_text("mine")
+    for name in ("mine", "file"):
+        outcome = run_cli("calibrate", model_folder, *data_options, "--output", tmp_path / name)
+        assert (outcome.code, outcome.out) == (2, "")
+        assert f"{name} is there already; name a new folder or remove it" in outcome.err
+    assert not store.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda it: it["languages"].update(queries=["de", "de", "th"]), "a language of queries tw"),
+        (lambda it: it.update(files={}), "has no checksum of statistics.npz"),
+        (lambda it: it.update(files={"statistics.npz": {}}), "files.statistics.npz.bytes is miss"),
+        (
+            lambda it: (it.update(unit_length=False), it["fingerprint"].update(normalize=True)),
+            "is of a model whose vectors have unit length",
+        ),
+    ],
+)
+def test_impossible_records_are_refused(
+    collection: bh.Collection, tmp_path: Path, change: Callable[[dict[str, Any]], object],
+    message: str,
+) -> None:  # fmt: skip
+    bh.calibrate(LanguageEncoder(), collection).save(tmp_path / "saved")
+    rewrite(tmp_path / "saved" / "calibration.json", change)
+    with pytest.raises(BadData, match=message):
+        bh.Calibration.load(tmp_path / "saved")
+
+
+def test_a_calibration_of_unit_vectors_corrects_no_others(
+    collection: bh.Collection, tmp_path: Path
+) -> None:
+    encoder = LanguageEncoder(normalize=False)
+    bh.calibrate(encoder, collection).save(tmp_path / "saved")
+    rewrite(tmp_path / "saved" / "calibration.json", lambda it: it.update(unit_length=True))
+    with pytest.raises(BadData, match="mean-language is for vectors of unit length; make it again"):
+        bh.evaluate(encoder, collection, measures=[AP], calibration=tmp_path / "saved")
+
+
 def test_another_model_is_refused(collection: bh.Collection) -> None:
     calibration = bh.calibrate(LanguageEncoder(), collection)
     with pytest.raises(BadOption, match=r"is of another model than language, .* its seed"):
@@ -321,6 +370,11 @@ def test_command_line(
                       "--method", "mean-language+local:k=2")  # fmt: skip
     assert outcome.code == 0, outcome.err
     assert "mean-language+local:k=2: 3 languages of data, 60 passages or more" in outcome.out
+    for method, code in (("mean-language+local:k=2", 0), ("centre", 2)):
+        outcome = run_cli("calibrate", model_folder, *dataset, "--output", tmp_path / "mean",
+                          "--method", method)  # fmt: skip
+        assert outcome.code == code
+    assert outcome.err.endswith("mean is there already; name a new folder or remove it\n")
     outcome = run_cli("evaluate", model_folder, *dataset, "--calibration", tmp_path / "mean",
                       "--measures", "AP", "--output", tmp_path / "one", "--runs")  # fmt: skip
     assert outcome.code == 0, outcome.err

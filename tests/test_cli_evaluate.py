@@ -383,7 +383,7 @@ def test_unknown_names_and_files(
     assert outcome == (
         2,
         "",
-        f"BadData: {missing_folder} is no file: a run is one in TREC's layout\n",
+        f"BadData: there is no file {missing_folder}; a run is one in TREC's layout\n",
     )
 
 

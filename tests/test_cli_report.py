@@ -112,6 +112,12 @@ def test_compare_writes_the_format_of_the_suffix(
     assert [sibling.name for sibling in path.parent.iterdir()] == [name]
     run_cli("compare", *pick_folders(result_folders), "--output", path, "--format", "markdown")
     assert path.read_text("utf-8").startswith("**3 systems")
+    for text in ("notes", "system,points\na,1\n", '{"collection": "mine"}', "3 systems of mine"):
+        path.write_text(text, "utf-8")
+        outcome = run_cli("compare", *pick_folders(result_folders), "--output", path)
+        message = f"{path} holds no comparison; name another file, or remove this one"
+        assert outcome == (2, "", f"BadOption: {message}\n")
+        assert path.read_text("utf-8") == text
 
 
 def test_systems_with_equal_names_are_named_by_folders(tmp_path: Path) -> None:

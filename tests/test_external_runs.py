@@ -309,7 +309,7 @@ def test_runs_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BadOption, match="no run is named"):
         evaluate_runs([], make_collection())
     for path in (tmp_path, tmp_path / "gone"):
-        with pytest.raises(BadData, match=f"{path} is no file"):
+        with pytest.raises(BadData, match=f"there is no file {path}; a run is"):
             evaluate_runs(path, make_collection())
 
 

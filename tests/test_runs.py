@@ -212,6 +212,29 @@ def test_a_run_of_ours_is_compared_with_its_checksum(tmp_path: Path) -> None:
     assert read_run(path) == RUN
 
 
+@pytest.mark.parametrize("name", ["run.trec", "run.gz"])
+def test_a_file_that_is_no_run_of_ours_is_not_replaced(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    open_file = gzip.open if name.endswith(".gz") else open
+    for text in ("notes\n", "q Q0 d 1 0.5 theirs\n", "my beir-hybrid\n"):
+        with open_file(path, "wt") as file:
+            file.write(text)
+        content = path.read_bytes()
+        message = f"{name} is no run of beir-hybrid's; name another file, or remove this one"
+        with pytest.raises(BadOption, match=message):
+            write_run(path, RUN)
+        assert path.read_bytes() == content
+        assert [file.name for file in tmp_path.iterdir()] == [name]
+    path.unlink()
+    write_run(path, RUN, "mine")
+    write_run(path, RUN)  # by its checksum
+    name_checksum_file(path).unlink()
+    write_run(path, RUN)  # by its tag, as after a kill
+    path.write_bytes(b"")
+    name_checksum_file(path).unlink()
+    assert read_run(write_run(path, RUN)) == RUN
+
+
 def test_columns_may_be_apart_by_tabs_and_ranks_do_not_count(tmp_path: Path) -> None:
     (tmp_path / "run").write_bytes(b"q\t0\td  9 1e-1 x\r\nq Q0 e 9 -inf x")
     assert read_run(tmp_path / "run") == {"q": {"d": 0.1, "e": -np.inf}}
@@ -318,7 +341,7 @@ def test_a_pipe_is_no_checksum_and_no_table(tmp_path: Path) -> None:
     checksum = tmp_path / ".run.trec.xxh3"
     checksum.unlink()
     os.mkfifo(checksum)
-    with pytest.raises(BadData, match="xxh3 is no file; remove it"):
+    with pytest.raises(BadData, match="xxh3 is a folder, device or pipe; remove it"):
         read_run(path)
-    with pytest.raises(BadData, match="xxh3 is no file"):
+    with pytest.raises(BadData, match="xxh3 is a folder, device or pipe"):
         compute_checksum(checksum)

@@ -68,14 +68,15 @@ def test_pyserini_reads_topics_and_vectors(tmp_path: Path) -> None:
     from pyserini.encode import QueryEncoder
     from pyserini.query_iterator import TopicsFormat, get_query_iterator
 
-    paths = write_topics(make_collection(list(TEXTS)), tmp_path, HashEncoder())
-    assert paths == [tmp_path / "en.tsv", tmp_path / "encoded" / "embedding.pkl"]
-    topics = get_query_iterator(str(tmp_path / "en.tsv"), TopicsFormat.DEFAULT)
+    out = tmp_path / "topics"
+    paths = write_topics(make_collection(list(TEXTS)), out, HashEncoder())
+    assert paths == [out / "en.tsv", out / "encoded" / "embedding.pkl"]
+    topics = get_query_iterator(str(out / "en.tsv"), TopicsFormat.DEFAULT)
     assert dict(topics) == {
         f"en:q:{number}": text if expected is None else expected
         for number, (text, expected) in enumerate(TEXTS.items())
     }
-    lookup = QueryEncoder(str(tmp_path / "encoded"))
+    lookup = QueryEncoder(str(out / "encoded"))
     topic_texts = dict(topics)
     for number, text in enumerate(TEXTS):
         vector_of_text = lookup.encode(topic_texts[f"en:q:{number}"])
@@ -120,26 +121,36 @@ def test_a_full_disk_leaves_no_files(tmp_path: Path) -> None:
     assert (first.name, last.name) == ("de.tsv", "embedding.pkl")
     sizes = [path.stat().st_size for path in paths]
     assert sizes[0] < sizes[1] < sizes[2] < sizes[3]  # de, en, all, vectors
-    (tmp_path / "there").mkdir()
-    write_topics(make_collection(["c"]), tmp_path / "there")
-    (tmp_path / "there" / "notes").write_text("mine")
-    files = read_files(tmp_path / "there")
     for size in (sizes[1] - 1, sizes[3] - 1):
-        for folder in (out, tmp_path / "there"):
-            with full_disk(size), pytest.raises(NotWritable) as error:
-                write_topics(collection, folder, LetterEncoder())
-            assert str(error.value) == (
-                f"cannot write {folder}: File too large; free some room, or name another place"
-            )
+        with full_disk(size), pytest.raises(NotWritable) as error:
+            write_topics(collection, out, LetterEncoder())
+        assert str(error.value) == (
+            f"cannot write {out}: File too large; free some room, or name another place"
+        )
         assert list(out.parent.iterdir()) == []
-        assert read_files(tmp_path / "there") == files
-    assert write_topics(collection, tmp_path / "there", LetterEncoder()) == [
-        tmp_path / "there" / name
-        for name in ("de.tsv", "en.tsv", "all.tsv", "encoded/embedding.pkl")
-    ]
-    expected = read_files(tmp_path / "whole")
-    assert read_files(tmp_path / "there") == {**expected, "notes": b"mine"}
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "out", "there", "whole"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["cache", "out", "whole"]
+
+
+def test_other_files_are_not_replaced(tmp_path: Path) -> None:
+    collection, out, encoder = make_collection(["a", "b"]), tmp_path / "out", LetterEncoder()
+    paths = write_topics(collection, out)
+    files = read_files(out)
+    message = f"{out} is there already; name a new folder or remove it"
+    for queries, model in ((["a", "c"], encoder), (["a", "b"], encoder), (["a"], None)):
+        with pytest.raises(BadOption, match=message):
+            write_topics(make_collection(queries), out, model)
+        assert read_files(out) == files
+        if queries == ["a", "c"]:
+            assert encoder.encoded_texts == []  # refused before all work
+    assert write_topics(collection, out) == paths  # as a rerun after a kill does
+    for path in (tmp_path / "file", tmp_path / "folder" / "notes"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("mine")
+    for folder in (tmp_path / "file", tmp_path / "folder"):
+        with pytest.raises(BadOption, match="is there already"):
+            write_topics(collection, folder)
+    assert (tmp_path / "file").read_text() == "mine"
+    assert read_files(tmp_path / "folder") == {"notes": b"mine"}
 
 
 SCRIPT = """

@@ -108,6 +108,12 @@ PROMISES = {
     "test_leaderboard.test_folders_of_the_user_are_not_replaced "
     "test_train.test_a_finished_training_is_not_repeated "
     "test_index.test_an_equal_index_is_left_and_another_is_refused",
+    "Other files.": "test_runs.test_a_file_that_is_no_run_of_ours_is_not_replaced "
+    "test_trust.test_runs_of_others_are_not_replaced "
+    "test_cli_report.test_compare_writes_the_format_of_the_suffix "
+    "test_folder.test_an_existing_target_is_left_alone "
+    "test_calibration.test_an_occupied_folder_is_refused_before_all_work "
+    "test_topics.test_other_files_are_not_replaced",
 }
 EVIL = """
 from pathlib import Path
@@ -611,6 +617,27 @@ def test_results_with_another_reranker_are_not_replaced(
     outcome = run_cli(*reranked, tmp_path / "other")
     assert (outcome.code, outcome.out) == (2, "")
     assert "with another reranker; name another folder" in outcome.err
+
+
+def test_runs_of_others_are_not_replaced(
+    model_folder: Path, data_options: list[str], tmp_path: Path, run_cli: RunCli
+) -> None:
+    folder = tmp_path / "out"
+    run = folder / "runs" / "en-de.trec"
+    run.parent.mkdir(parents=True)
+    run.write_text("q Q0 d 1 0.5 theirs\n")
+    line = [*data_options, "--measures", "AP", "--output", folder, "--runs"]
+    for words in (["evaluate", model_folder, *line], ["bm25", *line]):
+        outcome = run_cli(*words)
+        assert (outcome.code, outcome.out) == (2, "")
+        assert f"{run} is no run of beir-hybrid's; name another file" in outcome.err
+    one = bh.write_run(tmp_path / "one.trec", {"q": {"en:d": 1.0}})
+    two = bh.write_run(tmp_path / "two.trec", {"q": {"de:d": 1.0}})
+    for command in ("merge", "fuse"):
+        outcome = run_cli(command, one, two, "--output", run)
+        assert (outcome.code, outcome.out) == (2, "")
+        assert f"{run} is no run of beir-hybrid's; name another file" in outcome.err
+    assert read_files(folder) == {"runs/en-de.trec": b"q Q0 d 1 0.5 theirs\n"}
 
 
 @pytest.mark.parametrize("name", ["plain", "it's $(mine)"])

@@ -1,6 +1,7 @@
 """A calibration: statistics of a model's vectors by language, on disk and applied to vectors."""
 
 import logging
+import os
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -12,11 +13,18 @@ import xxhash
 
 from beir_hybrid.calibration.correction import Correction
 from beir_hybrid.calibration.methods import CalibrationMethod, parse_method
+from beir_hybrid.calibration.statistics import LENGTH_SAMPLE, have_unit_length
 from beir_hybrid.encoding import Embeddings
-from beir_hybrid.encoding.fingerprint import list_differences
+from beir_hybrid.encoding.fingerprint import list_differences, to_plain_json
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.files import atomic_folder, explain_read_errors
-from beir_hybrid.integrity import read_sealed_json, record_files, verify_files, write_sealed_json
+from beir_hybrid.integrity import (
+    FileRecord,
+    read_sealed_json,
+    record_files,
+    verify_files,
+    write_sealed_json,
+)
 from beir_hybrid.records import from_record, to_record
 
 logger = logging.getLogger(__name__)
@@ -104,6 +112,7 @@ class Calibration:
         correction = self.corrections.get(role)
         if correction is None:
             return vectors
+        self._check_length(vectors.take(slice(0, LENGTH_SAMPLE)))
         languages = [lang for lang, rows in ranges.items() if len(rows)]
         self._warn_of_missing(correction, languages, role)
         return correction.correct_embeddings(
@@ -115,8 +124,13 @@ class Calibration:
         correction = self.corrections.get("queries")
         if correction is None:
             return vectors
+        self._check_length(vectors)
         self._warn_of_missing(correction, [language or "unknown"], "queries")
         return correction.correct_rows(vectors, language or "", unit_length=self.unit_length)
+
+    def _check_length(self, vectors: np.ndarray) -> None:
+        if self.unit_length and not have_unit_length(vectors):
+            raise BadData(f"the calibration {self} is for vectors of unit length; {_CURE}")
 
     def _warn_of_missing(self, correction: Correction, languages: list[str], role: str) -> None:
         missing = [
@@ -149,11 +163,11 @@ class Calibration:
         folder = Path(folder)
         with suppress(_CalibrationExists), atomic_folder(folder) as temporary:
             self._write_files(temporary)
-            if folder.exists():
+            if os.path.lexists(folder):
                 path = folder / RECORD
-                if path.is_file() and path.read_bytes() == (temporary / RECORD).read_bytes():
-                    raise _CalibrationExists
-                raise BadOption(f"{folder} is there already; name a new folder or remove it")
+                if not path.is_file() or path.read_bytes() != (temporary / RECORD).read_bytes():
+                    raise _refuse_existing(folder)
+                raise _CalibrationExists
         return folder
 
     def _write_files(self, folder: Path) -> None:
@@ -180,8 +194,7 @@ class Calibration:
         folder = Path(folder)
         path = folder / RECORD
         record = from_record(_Record, read_sealed_json(path, _CURE), str(path))
-        if record.format != FORMAT:
-            raise BadData(f"{path} has format {record.format}, not {FORMAT}; {_CURE}")
+        record.check(str(path))
         verify_files(folder, record.files, _CURE)
         method = parse_method(record.method)
         strength = method.vectors.alpha if method.vectors else 1.0
@@ -205,6 +218,35 @@ class Calibration:
         )
 
 
+def check_calibration_folder(
+    folder: Path, method: CalibrationMethod, fingerprint: Mapping[str, Any], name: str
+) -> None:
+    """Raise `BadOption` if a folder holds something else than such a calibration, before all work.
+
+    Parameters
+    ----------
+    fingerprint, name
+        Of the model and the data; a method that merges scores has none.
+    """
+    if not os.path.lexists(folder):
+        return
+    try:
+        saved = Calibration.load(folder)
+    except BadData as error:
+        raise _refuse_existing(folder) from error
+    facts: list[object] = [str(method)]
+    saved_facts: list[object] = [str(saved.method)]
+    if method.vectors:
+        facts += [name, to_plain_json(fingerprint)]
+        saved_facts += [saved.data.name, saved.fingerprint]
+    if facts != saved_facts:
+        raise _refuse_existing(folder)
+
+
+def _refuse_existing(folder: Path) -> BadOption:
+    return BadOption(f"{folder} is there already; name a new folder or remove it")
+
+
 @dataclass(frozen=True)
 class _Record:
     """The contents of ``calibration.json``."""
@@ -216,7 +258,22 @@ class _Record:
     languages: dict[str, tuple[str, ...]]
     fingerprint: dict[str, Any]
     data: CalibrationData
-    files: dict[str, Any]
+    files: dict[str, FileRecord]
+
+    def check(self, place: str) -> None:
+        """Raise `BadData` for what no calibration can be, even with a checksum that fits."""
+        if self.format != FORMAT:
+            raise BadData(f"{place} has format {self.format}, not {FORMAT}; {_CURE}")
+        if [*self.files] != [ARRAYS]:
+            raise BadData(f"{place} has no checksum of {ARRAYS}; {_CURE}")
+        for role, languages in self.languages.items():
+            if len(set(languages)) < len(languages):
+                raise BadData(f"{place} names a language of {role} twice; {_CURE}")
+        if self.fingerprint.get("normalize") is True and not self.unit_length:
+            raise BadData(
+                f"{place} is of a model whose vectors have unit length, and says that they have "
+                f"not; {_CURE}"
+            )
 
 
 def as_calibration(calibration: object) -> Calibration | CalibrationMethod | None:

@@ -9,7 +9,11 @@ import pyarrow as pa
 
 from beir_hybrid.calibration.calibration import Calibration, CalibrationData
 from beir_hybrid.calibration.methods import CalibrationMethod, parse_method
-from beir_hybrid.calibration.statistics import LanguageVectors
+from beir_hybrid.calibration.statistics import (
+    LENGTH_SAMPLE,
+    LanguageVectors,
+    have_unit_length,
+)
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import join_titles
 from beir_hybrid.collection.tables import CollectionTables
@@ -22,8 +26,6 @@ logger = logging.getLogger(__name__)
 
 Texts = Mapping[str, Sequence[str]]  # by language
 FEW_TEXTS = 50  # fewer of a language make uncertain statistics
-_NEAR_ONE = 1e-3  # how far the length of a unit vector may be from 1, in half precision
-_SAMPLE = 1000  # vectors whose lengths are looked at
 
 
 def calibrate(
@@ -110,7 +112,7 @@ def fit_calibration(
     return Calibration(
         method,
         {role: method.vectors.fit_correction(roles[role]) for role in method.vectors.roles},
-        unit_length=_have_unit_length(passages.vectors),
+        unit_length=have_unit_length(passages.vectors.take(slice(0, LENGTH_SAMPLE))),
         dim=passages.vectors.dim,
         fingerprint=dict(fingerprint),
         data=CalibrationData(name, queries.counts, passages.counts),
@@ -133,12 +135,6 @@ def _check_counts(vectors: LanguageVectors, role: str) -> None:
         logger.warning(
             "all %s are in %s: there is no language bias to take out", role, vectors.languages[0]
         )
-
-
-def _have_unit_length(vectors: Embeddings) -> bool:
-    """Return whether the vectors of a sample have unit length."""
-    rows = vectors.take(slice(0, _SAMPLE)).astype(np.float64)
-    return bool((np.abs(np.linalg.norm(rows, axis=1) - 1) < _NEAR_ONE).all())
 
 
 def group_passages(

@@ -8,6 +8,8 @@ import numpy as np
 
 from beir_hybrid.encoding import Embeddings
 
+LENGTH_SAMPLE = 1000  # vectors whose lengths tell those of all
+_NEAR_ONE = 1e-3  # how far the length of a unit vector may be from 1, in half precision
 _BLOCK_ROWS = 8192  # vectors that are in memory at once
 
 
@@ -72,3 +74,9 @@ class LanguageVectors:
                 axis=0, dtype=np.float64
             )
         return total / max(1, len(rows))
+
+
+def have_unit_length(rows: np.ndarray) -> bool:
+    """Return whether vectors have unit length, apart from those of texts without any word."""
+    lengths = np.linalg.norm(rows.astype(np.float64), axis=1)
+    return bool((np.abs(lengths[lengths > 0] - 1) < _NEAR_ONE).all())

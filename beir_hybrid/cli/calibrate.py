@@ -56,13 +56,18 @@ def calibrate(
     `beir-hybrid evaluate intfloat/multilingual-e5-small --dataset xquad-r --calibration e5-mean`
     """
     from beir_hybrid.calibration import calibrate as fit_calibration
+    from beir_hybrid.calibration.calibration import check_calibration_folder
     from beir_hybrid.calibration.methods import parse_method
+    from beir_hybrid.encoding import as_encoder
 
-    parse_method(method)
+    calibration_method = parse_method(method)
     check_writable(output)
     set_offline(load.offline)
     collection = load.load(dataset)
-    calibration = fit_calibration(model, collection, method, **list_changes(encoder))
+    system = as_encoder(model, **list_changes(encoder)) if calibration_method.vectors else None
+    fingerprint = system.fingerprint if system else {}
+    check_calibration_folder(output, calibration_method, fingerprint, collection.name)
+    calibration = fit_calibration(system, collection, calibration_method)
     calibration.save(output)
     sizes = calibration.data.passages
     fewest = f", {min(sizes.values()):,} passages or more in each" if sizes else ""
@@ -84,8 +89,9 @@ def merge(
     `beir-hybrid evaluate --run en-all.trec --dataset xquad-r`
     """
     from beir_hybrid.retrieval.merge_runs import merge as merge_rankings
-    from beir_hybrid.retrieval.runs import write_run
+    from beir_hybrid.retrieval.runs import check_run_place, write_run
 
+    check_run_place(output)
     run = merge_rankings(runs, method, depth=depth)
     write_run(output, run)
     echo(f"{len(run):,} queries in {output}")

@@ -127,7 +127,8 @@ def compare(
     from beir_hybrid.report.formats import FORMATS, render_terminal
     from beir_hybrid.report.system_comparison import compare_systems
 
-    name = form or _find_format(output)
+    file_format = _find_format(output)
+    name = form or file_format
     write = lookup("format", name, FORMATS).write
     if as_json and form not in (None, "json") and output is None:
         raise BadOption(f"name --json or --format {form}, not both")
@@ -155,9 +156,14 @@ def compare(
 
 
 def _find_format(output: Path | None) -> str:
-    """Return the name of the format that a file's ending says; by default the table's."""
-    from beir_hybrid.report.formats import FORMATS
+    """Return the name of the format that a file's ending says; by default the table's.
 
+    Raises `BadOption` for a file of others.
+    """
+    from beir_hybrid.report.formats import FORMATS, check_table_file
+
+    if output is not None:
+        check_table_file(output)
     suffix = output.suffix.lower() if output else ""
     return next((name for name, form in FORMATS.items() if form.suffix == suffix), "table")
 

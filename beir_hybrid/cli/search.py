@@ -142,8 +142,9 @@ def fuse(
     `beir-hybrid evaluate --run en-de.trec --dataset xquad-r`
     """
     from beir_hybrid.pyserini.fusion import fuse as fuse_runs
-    from beir_hybrid.retrieval.runs import write_run
+    from beir_hybrid.retrieval.runs import check_run_place, write_run
 
+    check_run_place(output)
     run = fuse_runs(runs, method, alpha=alpha, depth=depth)
     write_run(output, run)
     echo(f"{len(run):,} queries in {output}")

@@ -108,7 +108,8 @@ def evaluate(
         measure_list, kinds, depth, is_reranked=scorer is not None, writes_runs=runs is not None
     )
     reranker = Reranker(scorer, collection, plan.depth, compute.store) if scorer else None
-    run_writer = None if runs is None else RunWriter(Path(runs), collection)
+    run_settings = judgements.list_settings(kinds)
+    run_writer = None if runs is None else RunWriter(Path(runs), collection, run_settings)
     with open_cluster(compute.engine) as cluster:
         with stopwatch.timing("encoding"):
             cure = _suggest_text_settings(judgements, plan) if plan.has_images else None

@@ -140,7 +140,7 @@ def _read_setting_runs(
     settings: set[Setting] = set()
     for path in files:
         if not is_file(path):
-            raise BadData(f"{path} is no file: a run is one in TREC's layout")
+            raise BadData(f"there is no file {path}; a run is one in TREC's layout")
         for setting_run in _read_file(path, collection, judgements):
             if setting_run.setting in settings:
                 raise BadData(f"{path}: there are two runs of {setting_run.setting.name}")

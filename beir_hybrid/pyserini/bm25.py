@@ -114,10 +114,11 @@ def bm25(
     )
     _check_plan(kinds, measure_list, depth)
     start_java()
-    run_writer = None if runs is None else RunWriter(Path(runs), collection)
+    all_settings = judgements.list_settings(kinds)
+    run_writer = None if runs is None else RunWriter(Path(runs), collection, all_settings)
     searches = [
         _SettingSearch(setting, build_empty_rankings(judgements, setting))
-        for setting in judgements.list_settings(kinds)
+        for setting in all_settings
     ]
     stopwatch = Stopwatch(dict.fromkeys(("indexing", "searching", "scoring"), 0.0))
     engine = _SearchEngine(collection, judgements, bm25_parameters, depth, store, stopwatch)

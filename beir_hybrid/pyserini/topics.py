@@ -1,9 +1,11 @@
 """Topics files and encoded queries that Pyserini reads, written from a collection's queries."""
 
 import logging
+import os
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,7 +52,7 @@ def write_topics(
     The former are for Pyserini's ``--topics``, and so is ``all.tsv`` with the queries of all
     languages, where there are several; the folder of the latter is for ``--encoded-queries`` and
     holds the queries of all these languages. Pyserini requires a pickle there; this library never
-    reads it.
+    reads it. A folder that is there already is left as it is, and refused if it lacks these files.
 
     Parameters
     ----------
@@ -93,10 +95,10 @@ def write_topics(
     if not topics:
         raise BadData(f"{collection.name} has no queries in {', '.join(query_languages)}")
     all_topics = [topic for language_topics in topics.values() for topic in language_topics]
-    files = {f"{lang}.tsv": language_topics for lang, language_topics in topics.items()}
+    files = {f"{lang}.tsv": _format_topics(entries) for lang, entries in topics.items()}
     if len(topics) > 1:
-        files[f"{ALL}.tsv"] = all_topics
-    frame = None
+        files[f"{ALL}.tsv"] = _format_topics(all_topics)
+    _check_files(folder, files)  # before all work
     if model is not None:
         encoder = as_encoder(model, **options)
         correction = find_calibration(calibration, encoder)
@@ -104,34 +106,46 @@ def write_topics(
         vectors = encode(encoder, texts, "queries", folder=None if store is None else Path(store))
         codes = [lang for lang, entries in topics.items() for _ in entries]
         rows = correct_queries(vectors.take(slice(None)), codes, correction)
-        frame = _make_frame(all_topics, rows)
+        files[f"{ENCODED}/{_PICKLE}"] = _format_frame(_make_frame(all_topics, rows))
     elif calibration is not None:
         raise BadOption("a calibration corrects encoded queries; name the model that encodes them")
-    return [folder / name for name in _write_files(folder, files, frame)]
+    _write_files(folder, files)
+    return [folder / name for name in files]
 
 
-class _FilesMoved(Exception):  # noqa: N818 - a signal, no error
-    """The files were moved into a folder that exists."""
+class _TopicsExist(Exception):  # noqa: N818 - a signal, no error
+    """The folder has these files already: a kill came just before that could be said."""
 
 
-def _write_files(
-    folder: Path, files: Mapping[str, list[Topic]], frame: "DataFrame | None"
-) -> list[str]:
-    """Write all files or, where the disk refuses one, none; return their names."""
-    names = [*files, *([f"{ENCODED}/{_PICKLE}"] if frame is not None else [])]
-    with suppress(_FilesMoved), atomic_folder(folder) as temporary:
-        for name, topics in files.items():
-            text = "".join(f"{query_id}\t{text}\n" for query_id, text in topics)
-            (temporary / name).write_text(text, "utf-8")
-        if frame is not None:
-            (temporary / ENCODED).mkdir()
-            frame.to_pickle(temporary / ENCODED / _PICKLE)
-        if folder.exists():  # other files in it stay
-            for name in names:
-                (folder / name).parent.mkdir(parents=True, exist_ok=True)
-                (temporary / name).replace(folder / name)
-            raise _FilesMoved
-    return names
+def _check_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Raise `BadOption` for a folder that is neither empty nor has just these files."""
+    if not os.path.lexists(folder) or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    for name, content in files.items():
+        if (folder / name).is_file() and (folder / name).read_bytes() == content:
+            continue
+        raise BadOption(f"{folder} is there already; name a new folder or remove it")
+
+
+def _write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write all files into a new folder or, where the disk refuses one, none."""
+    with suppress(_TopicsExist), atomic_folder(folder) as temporary:
+        for name, content in files.items():
+            (temporary / name).parent.mkdir(exist_ok=True)
+            (temporary / name).write_bytes(content)
+        _check_files(folder, files)
+        if (folder / next(iter(files))).exists():
+            raise _TopicsExist
+
+
+def _format_topics(topics: list[Topic]) -> bytes:
+    return "".join(f"{query_id}\t{text}\n" for query_id, text in topics).encode()
+
+
+def _format_frame(frame: "DataFrame") -> bytes:
+    file = BytesIO()
+    frame.to_pickle(file)
+    return file.getvalue()
 
 
 def check_topics_folder(folder: str | Path) -> None:

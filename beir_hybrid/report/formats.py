@@ -8,8 +8,10 @@ import io
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from beir_hybrid.errors import BadOption
 from beir_hybrid.report.comparison_tables import (
     RANK_NOTE,
     TableCell,
@@ -17,7 +19,7 @@ from beir_hybrid.report.comparison_tables import (
     build_tables,
     list_comparison_records,
 )
-from beir_hybrid.report.latex import write_latex
+from beir_hybrid.report.latex import PREAMBLE, write_latex
 from beir_hybrid.report.system_comparison import SystemComparison
 from beir_hybrid.text import make_cell
 
@@ -25,11 +27,21 @@ if TYPE_CHECKING:
     from rich.console import Group
 
 
+_BEGINNING_BYTES = 1 << 16  # of a file, to see what it is
+
+
 class Format(NamedTuple):
-    """A format: the ending of its files, and the function that writes a comparison as text."""
+    """A format: the ending of its files, the function that writes a comparison, and its beginning.
+
+    Attributes
+    ----------
+    beginning
+        A pattern that the text of every comparison begins with.
+    """
 
     suffix: str
     write: Callable[[SystemComparison], str]
+    beginning: str
 
 
 def render_terminal(comparison: SystemComparison) -> "Group":
@@ -113,9 +125,19 @@ def write_json(comparison: SystemComparison) -> str:
 
 
 FORMATS: dict[str, Format] = {
-    "table": Format(".txt", write_text),
-    "markdown": Format(".md", write_markdown),
-    "latex": Format(".tex", write_latex),
-    "csv": Format(".csv", write_csv),
-    "json": Format(".json", write_json),
+    "table": Format(".txt", write_text, r"\d+ systems on "),
+    "markdown": Format(".md", write_markdown, r"\*\*\d+ systems on "),
+    "latex": Format(".tex", write_latex, re.escape(PREAMBLE)),
+    "csv": Format(".csv", write_csv, "system,baseline,measure,kind,"),
+    "json": Format(".json", write_json, r'\{\n "collection": .*\n "baseline": '),
 }
+
+
+def check_table_file(path: Path) -> None:
+    """Raise `BadOption` if there is a file that holds no comparison, in whatever format."""
+    if not path.is_file():
+        return  # folders and devices are refused when they are written
+    with path.open("rb") as file:
+        text = file.read(_BEGINNING_BYTES).decode("utf-8", "replace")
+    if text and not any(re.match(form.beginning, text) for form in FORMATS.values()):
+        raise BadOption(f"{path} holds no comparison; name another file, or remove this one")

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from beir_hybrid.report.comparison_tables import TableCell, build_tables
 from beir_hybrid.report.system_comparison import SystemComparison
 
+PREAMBLE = r"% In the preamble: \usepackage{booktabs}"  # the first line of every comparison
 _ESCAPES = str.maketrans({
     "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}",
     "<": r"\textless{}", ">": r"\textgreater{}", "|": r"\textbar{}", '"': "''",
@@ -27,7 +28,7 @@ def escape_latex(text: str) -> str:
 
 def write_latex(comparison: SystemComparison) -> str:
     """Return tables to paste into a paper: booktabs, rank 1 in bold, daggers for significance."""
-    lines = [r"% In the preamble: \usepackage{booktabs}"]
+    lines = [PREAMBLE]
     for table in build_tables(comparison):
         caption = f"{table.title}. {' '.join(table.notes)}"
         if table.has_ranks:

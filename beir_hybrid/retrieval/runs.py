@@ -26,6 +26,7 @@ RunRows = Iterable[tuple[str, Iterable[tuple[str, float]]]]
 
 logger = logging.getLogger(__name__)
 
+TAG = "beir-hybrid"  # in the last column of our runs
 _N_COLUMNS = 6  # query, Q0, document, rank, score, tag
 _QUERY_CHUNK = 256  # queries whose documents' ids are looked up together
 
@@ -62,7 +63,7 @@ def make_run_rows(
 def write_run(
     path: str | Path,
     run: RunRows | Mapping[str, Mapping[str, float]],
-    tag: str = "beir-hybrid",
+    tag: str = TAG,
     *,
     view: View | None = None,
 ) -> Path:
@@ -70,7 +71,7 @@ def write_run(
 
     Documents are in trec_eval's order: by their scores as float32, ties by descending id. A score
     is the shortest decimal that reads back to the same float32. A hidden file beside it holds its
-    checksum, for `read_run`.
+    checksum, for `read_run`. A file that is no such run is not replaced.
 
     Parameters
     ----------
@@ -94,7 +95,7 @@ def write_run(
     if tag.split() != [tag]:
         raise BadOption(f"the tag {tag!r} must be one word")
     written_ids: set[str] = set()
-    name_checksum_file(path)  # raises for a path without a name
+    check_run_place(path, tag)
     with atomic_file(path) as temporary, _open_for_writing(temporary, path.suffix) as file:
         for query_id, documents in run.items() if isinstance(run, Mapping) else run:
             if query_id in written_ids:
@@ -111,6 +112,22 @@ def write_run(
     return path
 
 
+def check_run_place(path: Path, tag: str = TAG) -> None:
+    """Raise `BadOption` if a file is there that `write_run` did not write.
+
+    Its runs have a checksum beside them or, after a kill, their tag alone.
+    """
+    if name_checksum_file(path).exists() or not path.is_file() or not path.stat().st_size:
+        return  # folders and devices are refused when they are written
+    try:
+        columns = next((line.split() for _, line in read_lines(path)), [])
+    except BadData:
+        columns = []
+    if len(columns) == _N_COLUMNS and columns[-1] == tag.encode():
+        return
+    raise BadOption(f"{path} is no run of beir-hybrid's; name another file, or remove this one")
+
+
 def name_checksum_file(path: Path) -> Path:
     """Return the path of the file with the checksum of a run, as ``xxh128sum -c`` reads it."""
     if not path.name:
@@ -125,7 +142,7 @@ def verify_run(path: Path) -> None:
         if not checksum_file.exists():
             return
         if not checksum_file.is_file():  # a pipe would be read for ever
-            raise BadData(f"{checksum_file} is no file; remove it")
+            raise BadData(f"{checksum_file} is a folder, device or pipe; remove it")
         checksum = checksum_file.read_text("utf-8").partition(" ")[0]
     with explain_read_errors(path, "is no run"):
         if compute_checksum(path) != checksum:
