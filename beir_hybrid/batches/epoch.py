@@ -171,7 +171,7 @@ class Epoch:
         shares = np.array([self.shares[at % len(self.kinds)] for at, _ in open_slots])
         at, is_open = open_slots[_choose(shares, rng)]
         supply = self.supplies[at]
-        return supply, _choose(np.where(is_open, supply.slots.weights, 0), rng)
+        return supply, _choose(supply.slots.weights * is_open, rng)
 
     def _take_groups(self, supply: Supply, slot: int, least: int) -> np.ndarray | None:
         """Take `size` groups, or fewer if they run out; none if fewer than `least` go together."""
@@ -200,5 +200,5 @@ class Epoch:
 
 def _choose(weights: np.ndarray, rng: np.random.Generator) -> int:
     """Draw an index in proportion to weights."""
-    totals = np.cumsum(weights)
-    return int(np.searchsorted(totals, rng.random() * totals[-1], side="right"))
+    totals = weights.cumsum()
+    return int(totals.searchsorted(rng.random() * totals[-1], side="right"))

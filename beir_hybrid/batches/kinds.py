@@ -168,12 +168,10 @@ class KindSlots:
 
     def draw_languages(
         self, slot: int, groups: np.ndarray, rng: np.random.Generator
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return the languages of query and passage of each group of a batch, by number."""
+    ) -> tuple[np.ndarray | int, np.ndarray | int]:
+        """Return the languages of query and passage, by number: of each group, or of all."""
         if not self.kind.is_by_row:
-            columns = self.columns.query[slot], self.columns.passage[slot]
-            query, passage = (np.full(len(groups), column) for column in columns)
-            return query, passage
+            return int(self.columns.query[slot]), int(self.columns.passage[slot])
         has_query, has_passage, weights = self.pairs
         fits = has_query[groups][:, :, None] & has_passage[groups][:, None, :] & (weights > 0)
         total = np.cumsum((fits * weights).reshape(len(groups), -1), axis=1)

@@ -136,9 +136,10 @@ class HybridBatchSampler(DefaultBatchSampler):
         return self._count_batches(0) * self.world_size
 
     def __iter__(self) -> Iterator[list[int]]:
-        """Yield the numbers of each batch's rows; see `ParallelPairs.encode_rows`."""
+        """Yield the numbers of each batch's rows; see `ParallelPairs.row_codes`."""
         for batch in self._list_batches():
-            for part in np.array_split(batch.codes, self.world_size):
+            # Of several processes, batches are full: each has as many rows.
+            for part in batch.codes.reshape(self.world_size, -1):
                 first, *rest = part.tolist()
                 yield [_UnshiftableInt(first), *rest]
 

@@ -41,7 +41,7 @@ class ParallelPairs(Dataset):  # type: ignore[misc] # datasets leaves its classe
     """Groups of a query and its passage, each in some languages, as a `datasets.Dataset`.
 
     A plain index is a group, shown in the first language that it has both in; a number that
-    `encode_rows` makes is a group, a language for the query and one for the passage, and such
+    `row_codes` makes is a group, a language for the query and one for the passage, and such
     numbers are what `HybridBatchSampler` draws. Rows have the columns ``anchor``, ``positive``,
     ``negative_1`` ... and ``label``: the number of the passage's text, those of the query's
     passages in each language and of further ones (-1 where there is none), behind a -2 those of
@@ -168,7 +168,7 @@ class ParallelPairs(Dataset):  # type: ignore[misc] # datasets leaves its classe
         return join_variant(turn, self.code_switches.index(switch))
 
     def __getitems__(self, keys: Sequence[int]) -> list[Row]:
-        """Return the rows of numbers of `encode_rows`, or of plain indices."""
+        """Return the rows of numbers of `row_codes`, or of plain indices."""
         rows = make_rows(
             self.groups,
             keys,
