@@ -303,6 +303,9 @@ def test_the_table_in_a_terminal(tmp_path: Path) -> None:
         "        1.0x 1.0x",
         "all      67%  33%",
         "        1.2x 0.7x",
+        "queries in German: 83% of the first 10 passages are in German, and 58% of the",
+        "relevant ones; queries in English: 50% of the first 10 passages are in English,",
+        "and 50% of the relevant ones",
     ]
     pool = results.pool_languages()
     row = {f"l{number}": pool["all", "de"] for number in range(18)}
@@ -340,3 +343,24 @@ def test_the_heat_map_of_a_page(results_folder: Path, site: Path) -> None:
         "33.3%",
         f"{total.mean * 3:.1f}x",
     ]
+
+
+def test_the_preference_in_words() -> None:
+    def estimate(mean: float, unbiased: float) -> Estimate:
+        return Estimate(mean, mean, mean, mean, 1, unbiased)
+
+    rows = {
+        "de": {"de": estimate(0.91, 0.25), "en": estimate(0.09, 0.25), "th": estimate(0, 0.5)},
+        "en": {"de": estimate(0.61, 0.25), "en": estimate(0.39, 0.25), "th": estimate(0, 0.5)},
+        "th": {"de": estimate(0, 0.25), "en": estimate(0, 0.25), "th": estimate(1, 0.5)},
+    }
+    pool = PoolLanguages(10, rows | {"all": rows["de"]})
+    assert pool.describe() == (
+        "queries in German: 91% of the first 10 passages are in German, and 25% of the relevant "
+        "ones; queries in English: 39% of the first 10 passages are in English, and 25% of the "
+        "relevant ones"
+    )
+    without_golds = {"de": {"en": estimate(1, 1)}}
+    assert PoolLanguages(10, without_golds | {"all": without_golds["de"]}).describe() == ""
+    one = {"de": {"de": estimate(0.5, 0.5), "en": estimate(0.5, 0.5)}}
+    assert PoolLanguages(10, one | {"all": one["de"]}).describe().count("queries in") == 1

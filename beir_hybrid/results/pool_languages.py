@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 
 from beir_hybrid.collection.arrays import take_distinct, to_numpy
 from beir_hybrid.collection.judgements import Judgements
-from beir_hybrid.collection.setting import ALL, SETTING_KINDS, KindName
+from beir_hybrid.collection.setting import ALL, IMAGE, SETTING_KINDS, KindName
 from beir_hybrid.errors import BadData, lookup
+from beir_hybrid.languages import name_language
 from beir_hybrid.measures.arrays import divide
 from beir_hybrid.measures.ranked_judgements import Rankings
 from beir_hybrid.results.estimate import Estimate, Matrix
@@ -59,6 +60,29 @@ class PoolLanguages:
         """Divide a language's share by its share of the relevant passages; NaN if that is 0."""
         estimate = self[query, passage]
         return estimate.mean / estimate.unbiased if estimate.unbiased else np.nan
+
+    def describe(self) -> str:
+        """Say in words how much query languages prefer passages in their own language.
+
+        The two in which the preference is strongest and weakest are named; it is empty where no
+        language has both queries and relevant passages.
+        """
+        ratios = {
+            code: self.ratio(code, code)
+            for code in self.languages
+            if code != IMAGE and code in self.estimates and self[code, code].unbiased
+        }
+        if not ratios:
+            return ""
+        by_preference = sorted(ratios, key=ratios.__getitem__, reverse=True)
+        clauses = []
+        for code in dict.fromkeys((by_preference[0], by_preference[-1])):
+            name, estimate = name_language(code), self[code, code]
+            clauses.append(
+                f"queries in {name}: {estimate.mean:.0%} of the first {self.depth} passages are in "
+                f"{name}, and {estimate.unbiased:.0%} of the relevant ones"
+            )
+        return "; ".join(clauses)
 
     def shares(self) -> Matrix:
         """Return the shares by query language and passage language."""

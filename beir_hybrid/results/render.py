@@ -279,6 +279,7 @@ def render_pools(results: Measurements) -> "Group":
                 ]
                 table.add_row(query, *map(Text, cells))
             parts.append(table)
+        parts.append(Text(pool.describe()))
     return Group(*parts)
 
 
