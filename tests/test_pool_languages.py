@@ -313,8 +313,8 @@ def test_the_table_in_a_terminal(tmp_path: Path) -> None:
     text = StringIO()
     Console(file=text, width=80).print(render_pools(wide))
     lines = text.getvalue().splitlines()
-    assert [line.split()[1] for line in lines if line.startswith("queries")] == ["l0", "l12"]
-    assert sum(line.count("67%") for line in lines) == 36
+    assert [line.split()[1] for line in lines if line.startswith("queries ")] == ["l0", "l12", "in"]
+    assert sum(line.count("67%") for line in lines) == 36 + 1  # and once in words
 
 
 def test_json_has_every_estimate(tmp_path: Path) -> None:
