@@ -1,11 +1,12 @@
 """Runs are judged by TREC's qrels alone, with the values of ir-measures and of a collection."""
 # mypy: allow-untyped-calls
 
+from functools import partial
 from pathlib import Path
 
 import ir_measures
 import pytest
-from ir_measures import AP, infAP, nDCG
+from ir_measures import AP, RR, infAP, nDCG
 from typer.testing import CliRunner
 
 import beir_hybrid as bh
@@ -13,6 +14,7 @@ from beir_hybrid.cli import app
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.results.render import list_notes
 from beir_hybrid.sources.trec import CAVEAT
+from tests.word_encoder import WordCountEncoder
 
 QRELS = """\
 301 0 FR940202-2-00150 1
@@ -115,3 +117,53 @@ def test_files_that_do_not_fit(tmp_path: Path) -> None:
         bh.load("trec", qrels=qrels, id_languages="en")
     with pytest.raises(BadData, match=r"there is no file .*gone"):
         bh.load("trec", qrels=tmp_path / "gone")
+
+
+@pytest.mark.parametrize("grade", [0, -2])
+def test_queries_without_a_relevant_passage(tmp_path: Path, grade: int) -> None:
+    qrels, run, languages = write_files(tmp_path)
+    with qrels.open("a") as file:
+        file.write(f"303 0 FT911-3 {grade}\n304 0 FT911-3 0\n")
+    with languages.open("a") as file:
+        file.write("303 en\n304 en\n")
+    load = partial(bh.load, "trec", qrels=qrels, runs=str(run), id_languages=str(languages))
+    with pytest.raises(BadData, match="2 queries without a relevant passage, first 'en:q:303'"):
+        load()
+    measures = [AP, nDCG @ 3, infAP, RR @ 10, bh.RankDistance, bh.SameLanguageShare @ 3]
+    values = {}
+    for word in ("drop", "zero"):
+        collection = load(unanswered=word)
+        results = bh.evaluate_runs(run, collection, measures=measures)
+        values[word] = {m: next(iter(results.means(m).values())) for m in measures[:5]}
+        assert collection.options["unanswered"] == word
+    assert collection.query_counts == {"en": 4}
+    # 304 is not even in the run: ir-measures counts it as 0, too.
+    expected = ir_measures.calc_aggregate(
+        measures[:4],
+        [row for row in ir_measures.read_trec_qrels(str(qrels)) if row.relevance > -2],
+        ir_measures.read_trec_run(str(run)),
+    )
+    n_queries = 4 if grade == 0 else 3  # of ir-measures' average
+    for measure, value in expected.items():
+        assert values["zero"][measure] == pytest.approx(value * n_queries / 4, abs=1e-12)
+        assert values["drop"][measure] == pytest.approx(value * n_queries / 2, abs=1e-12)
+    assert values["zero"][bh.RankDistance] == values["drop"][bh.RankDistance]
+    table = results.per_query()
+    assert table["AP"].to_pylist()[2:] == [0, 0]
+    assert str(table["RankDistance"].to_pylist()[2:]) == "[nan, nan]"
+
+
+def test_unanswered_queries_of_an_encoder() -> None:
+    corpus = {f"{lang}:{n}": {"text": f"w{n}"} for lang in ("de", "en") for n in range(3)}
+    queries = {"de:q:1": "w1", "en:q:1": "w1", "en:q:2": "w2"}
+    qrels = {"de:q:1": {"de:1": 1, "en:1": 1}, "en:q:1": {"en:1": 1}, "en:q:2": {"en:2": 0}}
+    collection = bh.from_beir(corpus, queries, qrels, unanswered="zero")
+    measures = [AP, infAP, bh.RankDistance]
+    results = bh.evaluate(WordCountEncoder(), collection, measures=measures)
+    means = {setting.name: value for setting, value in results.means(AP).items()}
+    # en:q:2 is judged in English alone: 0 there and in the pool, and nowhere else.
+    assert means == {"de-de": 1, "de-en": 1, "en-en": 0.5, "de-all": 1, "en-all": 0.5}
+    inferred = {setting.name: value for setting, value in results.means(infAP).items()}
+    assert inferred["en-en"] == 0.5
+    distances = {setting.name: n for setting, n in results.means(bh.RankDistance).items()}
+    assert distances == {"de-all": 1}

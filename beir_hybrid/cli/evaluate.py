@@ -97,6 +97,13 @@ class ExternalOptions:
             metavar="LANG or FILE",
         ),
     ] = None
+    unanswered: Annotated[
+        str | None,
+        typer.Option(
+            help="With --qrels, queries without a relevant passage: zero (as trec_eval), or drop.",
+            metavar="WORD",
+        ),
+    ] = None
     vectors: Annotated[
         Path | None,
         typer.Option(
@@ -169,8 +176,9 @@ def _load_collection(
     if external.qrels is None:
         if dataset is None:
             raise BadOption("name a --dataset, or the --qrels of a --run")
-        if external.id_languages:
-            raise BadOption("--id-languages belongs to --qrels")
+        for name in ("id_languages", "unanswered"):
+            if getattr(external, name):
+                raise BadOption(f"--{name.replace('_', '-')} belongs to --qrels")
         return load.load(dataset)
     if dataset or not external.run:
         raise BadOption("--qrels judges a --run, and takes no --dataset")
@@ -181,6 +189,7 @@ def _load_collection(
         qrels=external.qrels,
         runs=tuple(map(str, external.run)),
         id_languages=external.id_languages or "",
+        unanswered=external.unanswered or "refuse",
     )
 
 

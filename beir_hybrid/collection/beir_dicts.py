@@ -4,12 +4,14 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from numbers import Real
+from typing import Any, Literal
 
 from beir_hybrid.collection.cache import load_or_build
 from beir_hybrid.collection.collection import Collection
 from beir_hybrid.collection.writer import CollectionWriter
 from beir_hybrid.errors import BadData
 
+Unanswered = Literal["refuse", "drop", "zero"]
 _MESSAGE_LENGTH = 60  # characters of a value that a message quotes
 
 
@@ -21,6 +23,7 @@ def from_beir(
     *,
     groups: Mapping[str, str] | None = None,
     name: str = "beir",
+    unanswered: Unanswered = "refuse",
 ) -> Collection:
     """Make a collection from the dicts that BEIR's loaders return.
 
@@ -36,6 +39,9 @@ def from_beir(
         The group of each query's id: queries of one group translate each other. A query that is
         missing here is a group of its own, so that statistics take translations for independent;
         `View.to_beir` does not return groups.
+    unanswered
+        What happens to queries all of whose judgements are below 1: they are refused, left out and
+        counted (``"drop"``), or count as 0, as trec_eval counts them (``"zero"``).
 
     Examples
     --------
@@ -45,13 +51,14 @@ def from_beir(
     >>> collection.view("en", "de").to_beir()[2]
     {'en:q:q1': {'de:d1': 1}}
     """
-    query_keys = [key for key in queries if qrels.get(key)]
     _check_types(corpus, queries, qrels, name)
+    query_keys, options = _choose_queries(queries, qrels, unanswered)
     language_of = _find_languages([*query_keys, *corpus], languages)
     has_prefixes = all(key.startswith(f"{lang}:") for key, lang in language_of.items())
     groups = groups or {}
 
     def build(writer: CollectionWriter) -> None:
+        writer.keeps_unanswered = unanswered == "zero"
         ids: dict[str, str] = {}
         for key, document in corpus.items():
             lang = language_of[key]
@@ -66,16 +73,44 @@ def from_beir(
                     writer.add_judgement(query, ids[passage], int(relevance))
                 else:
                     writer.note_missing("passages", [passage])
-        missing_queries = [key for key in qrels if qrels[key] and key not in queries]
-        writer.note_missing("queries", missing_queries)
-        writer.finish(original_ids=not has_prefixes)
+        writer.note_missing("queries", (key for key in qrels if qrels[key] and key not in queries))
+        for problem, count in options.get("dropped", {}).items():
+            writer.warnings.append(f"{name}: left out {count:,} {problem}")
+        writer.finish(original_ids=not has_prefixes, options=options)
 
-    recipe = {
-        "triple": _hash_dicts(corpus, {key: queries[key] for key in query_keys}, qrels),
+    judged_queries = {key: queries[key] for key in query_keys}
+    recipe = _make_recipe(corpus, judged_queries, qrels, language_of, groups)
+    return load_or_build(name, recipe | options, build)
+
+
+def _make_recipe(
+    corpus: Mapping[str, Mapping[str, str]],
+    queries: Mapping[str, str],
+    qrels: Mapping[str, Mapping[str, int]],
+    language_of: Mapping[str, str],
+    groups: Mapping[str, str],
+) -> dict[str, Any]:
+    """Return hashes of everything that the rows depend on."""
+    return {
+        "triple": _hash_dicts(corpus, queries, qrels),
         "languages": _hash_table(language_of),
         "groups": _hash_table(groups),
     }
-    return load_or_build(name, recipe, build)
+
+
+def _choose_queries(
+    queries: Mapping[str, str], qrels: Mapping[str, Mapping[str, int]], unanswered: Unanswered
+) -> tuple[list[str], dict[str, Any]]:
+    """Return the judged queries to load, and what is recorded of those without a gold."""
+    keys = [key for key in queries if qrels.get(key)]
+    if unanswered == "refuse":
+        return keys, {}
+    answered_keys = [key for key in keys if max(qrels[key].values()) > 0]
+    count = len(keys) - len(answered_keys)
+    options: dict[str, Any] = {"unanswered": unanswered}
+    if unanswered == "zero" or not count:
+        return keys, options
+    return answered_keys, {**options, "dropped": {"queries without a relevant passage": count}}
 
 
 def _hash_dicts(

@@ -19,17 +19,24 @@ class JudgementRows(NamedTuple):
     relevance: np.ndarray  # (judgements,) int
 
 
+def note_unanswered(
+    judgements: JudgementRows, query_ids: pa.ChunkedArray, problems: Problems
+) -> None:
+    """Note queries without a relevant passage."""
+    query, _, relevance = judgements
+    has_gold = np.zeros(len(query_ids), dtype=bool)
+    has_gold[query[(relevance > 0) & (query >= 0)]] = True
+    rows = np.flatnonzero(~has_gold)
+    if len(rows):
+        first = query_ids[int(rows[0])].as_py()
+        problems.note("queries without a relevant passage", first, len(rows))
+
+
 def sort_judgements(
     judgements: JudgementRows, query_ids: pa.ChunkedArray, problems: Problems
 ) -> JudgementRows:
-    """Sort judgements by query and passage; note queries without a gold and judgements twice."""
+    """Sort judgements by query and passage, and note judgements that are given twice."""
     query, passage, relevance = judgements
-    has_gold = np.zeros(len(query_ids), dtype=bool)
-    has_gold[query[(relevance > 0) & (query >= 0)]] = True
-    if not has_gold.all():
-        rows = np.flatnonzero(~has_gold)
-        first = query_ids[int(rows[0])].as_py()
-        problems.note("queries without a relevant passage", first, len(rows))
     order = np.lexsort((passage, query))
     order = order[(query[order] >= 0) & (passage[order] >= 0)]
     query, passage, relevance = query[order], passage[order], relevance[order]

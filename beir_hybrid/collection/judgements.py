@@ -27,8 +27,9 @@ _COLUMNS = ("query", "passage", "relevance", "query_language", "passage_language
 class Judgements:
     """The judgements of a collection by row number.
 
-    Judgements are sorted by query; queries without a relevant passage are left out. Judgements of
-    relevance `SELF_MATCH` are included, so that these passages are ranked.
+    Judgements are sorted by query. Those of relevance `SELF_MATCH` are included, so that these
+    passages are ranked. Queries without a relevant passage are there only on request: they count
+    as 0 where a passage is judged for them.
 
     Attributes
     ----------
@@ -77,8 +78,7 @@ class Judgements:
     ) -> "Judgements":
         """Make judgements of the columns ``query``, ``passage`` and ``relevance``."""
         query, passage, relevance = columns
-        rows = np.flatnonzero(np.isin(query, query[relevance > 0]))
-        order = rows[np.argsort(query[rows], kind="stable")]
+        order = np.argsort(query, kind="stable")
         query, passage = query[order], passage[order]
         relevance = relevance[order].astype(np.int64)
         query_language = number_languages(query, query_ranges)

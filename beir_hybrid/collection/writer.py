@@ -14,6 +14,7 @@ from beir_hybrid.collection.judgement_rows import (
     JudgementRows,
     find_distinct,
     find_judged_rows,
+    note_unanswered,
     sort_judgements,
 )
 from beir_hybrid.collection.origin import Origin
@@ -63,6 +64,7 @@ class CollectionWriter:
         self.keeps_variants = False  # whether zh-Hans and zh-Hant, say, are two languages
         # Where a file has a query or passage, for messages; it is asked once, when all is lost.
         self.find_place: Callable[[str], str] = lambda _: ""
+        self.keeps_unanswered = False  # whether there may be queries without a relevant passage
         self._codes: dict[str, str] = {}  # of language tags
         self._problems = Problems()
         self._schemas = {
@@ -260,6 +262,13 @@ class CollectionWriter:
             find_judged_rows(table["passage"], passage_ids, "passages", self._problems),
             table["relevance"].to_numpy(),
         )
+        problems = Problems() if self.keeps_unanswered else self._problems
+        note_unanswered(judgements, query_ids, problems)
+        self.warnings += [
+            f"{self.name}: {count:,} {complaint} count as 0, first {first!r}"
+            for complaint, (first, count) in problems.complaints.items()
+            if self.keeps_unanswered
+        ]
         columns = sort_judgements(judgements, query_ids, self._problems)
         self._problems.raise_if_any(self.name, self.find_place)
         with (

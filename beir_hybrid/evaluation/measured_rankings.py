@@ -50,8 +50,7 @@ def build_qrels(rankings: Rankings, judgements: Judgements, query_ids: Sequence[
     """Return the judgements of rankings in ir-measures' form, those below 0 included.
 
     To trec_eval these passages are in the pool and not judged, which ``infAP``, ``Bpref`` and
-    ``judged_only=True`` tell from judged passages that are not relevant. Its code may crash where a
-    query has no other judgement; here each query has a relevant passage.
+    ``judged_only=True`` tell from judged passages that are not relevant.
     """
     qrels: Qrels = {query_id: {} for query_id in query_ids}
     passage_ids = judgements.list_passage_ids(rankings.passage_rows)

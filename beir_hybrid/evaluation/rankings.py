@@ -86,7 +86,7 @@ def build_rankings(
         _rank_candidates(candidates, kind, judgement_ranks[has_sides], ranking_code, is_itself)
         for judgement_ranks in _select_ranks(kind, ranks)
     )
-    is_included = np.isin(pair, pair[candidates.relevance > 0]) & ~is_itself
+    is_included = _is_counted(judgements, candidates, pair) & ~is_itself
     if kind.same_language is not None:
         is_included &= candidates.is_same_language == kind.same_language
     order = np.flatnonzero(is_included)[np.argsort(pair[is_included], kind="stable")]
@@ -139,6 +139,13 @@ def _select_ranks(kind: SettingKind, ranks: RankedPassages) -> tuple[np.ndarray,
     ranks_by_pool = {"": ranks.language_ranks, ALL: ranks.pool_ranks, MIXED: ranks.mixed_ranks}
     gold_ranks = ranks_by_pool[ALL if kind.drops_other_golds else kind.pool]
     return gold_ranks.rank("desc"), gold_ranks.rank("asc")
+
+
+def _is_counted(judgements: Judgements, candidates: Judgements, pair: np.ndarray) -> np.ndarray:
+    """Return whether candidates' rankings have a gold, or their queries none at all."""
+    answered_queries = judgements.query[judgements.relevance > 0]
+    is_counted: np.ndarray = np.isin(pair, pair[candidates.relevance > 0])
+    return is_counted | ~np.isin(candidates.query, answered_queries)
 
 
 def _find_ties(

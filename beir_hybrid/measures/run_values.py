@@ -24,7 +24,17 @@ def measure_run(
     qrels: Mapping[str, Mapping[str, int]],
     run: Mapping[str, Mapping[str, float]],
 ) -> Iterator[tuple[Measure, int, float]]:
-    """Yield ir-measures' values for a run: the measure, the query's index in `qrels`, the value."""
+    """Yield ir-measures' values for a run: the measure, the query's index in `qrels`, the value.
+
+    Queries all of whose judgements are below 0 count as 0: trec_eval's code may crash on them.
+    """
+    for index, grades in enumerate(qrels.values()):
+        if max(grades.values(), default=0) < 0:
+            yield from ((measure, index, 0.0) for measure in measures)
+    qrels = {
+        query: grades if max(grades.values(), default=0) >= 0 else {}
+        for query, grades in qrels.items()
+    }
     # Some of ir-measures' providers accept only numbers as ids, and none a query without passages.
     numbered_qrels, numbered_run = (
         {str(n): dict(table[query]) for n, query in enumerate(qrels, start=1) if table.get(query)}

@@ -158,7 +158,7 @@ class _Shares:
 def _list_shares(
     parts: Sequence[Rankings], query_groups: pa.ChunkedArray, has_passages: np.ndarray
 ) -> _Shares:
-    """Return the shares of all queries with a first passage.
+    """Return the shares of all queries with a first passage and a relevant one.
 
     Parameters
     ----------
@@ -177,7 +177,7 @@ def _list_shares(
         relevant = _count_cells(
             judgements.query[is_gold], judgements.passage_language[is_gold], part, has_passages
         )
-        rows = np.flatnonzero(top.any(axis=1))
+        rows = np.flatnonzero(top.any(axis=1) & relevant.any(axis=1))
         languages = judgements.query_language[rows]
         columns.append((part.query_rows[rows], languages, top[rows], relevant[rows]))
     query_rows, language, top, relevant = map(np.concatenate, zip(*columns, strict=True))

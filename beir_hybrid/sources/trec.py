@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from beir_hybrid.collection import Collection, Origin
-from beir_hybrid.collection.beir_dicts import from_beir
+from beir_hybrid.collection.beir_dicts import Unanswered, from_beir
 from beir_hybrid.collection.lines import COMMENT, read_lines
 from beir_hybrid.collection.qrels import read_qrels
 from beir_hybrid.errors import BadData, BadOption
@@ -29,11 +29,13 @@ def load(
     runs: tuple[str, ...] = (),
     id_languages: str = "",
     name: str = "",
+    unanswered: Unanswered = "refuse",
 ) -> Collection:
     """Return the queries and passages that qrels and runs name, with their judgements.
 
     `id_languages` is the language of all ids, or a file that has an id and its language in each
-    line; by default ids begin with their language, as in ``de:12-3``.
+    line; by default ids begin with their language, as in ``de:12-3``. `from_beir` describes
+    `unanswered`.
     """
     if languages is not None:
         raise BadOption("trec loads every language of the files")
@@ -57,6 +59,7 @@ def load(
         judgements,
         _read_languages(id_languages, [*judgements, *passages]),
         name=name or qrels.name.split(".")[0],
+        unanswered=unanswered,
     )
     origins = tuple(Origin(str(path.resolve()), sha256(path)) for path in files)
     return replace(collection, provenance=origins, caveat=CAVEAT)
