@@ -189,8 +189,8 @@ def test_values_are_those_of_ir_measures_on_all_scores(folder: Path, tmp_path: P
     terms = results.provenance.model.terms
     assert terms is not None
     counts = (model.encode(collection.queries["text"].to_pylist()).to_dense() > 0).sum(dim=1)
-    assert terms.queries == pytest.approx(counts.float().mean().item())
-    assert f"{terms.queries:,.1f} terms of a query" in "".join(list_notes(results))
+    assert terms["queries"] == pytest.approx(counts.float().mean().item())
+    assert f"{terms['queries']:,.1f} terms of a query" in "".join(list_notes(results))
     results.save(tmp_path / "results")
     assert bh.Results.load(tmp_path / "results").provenance.model.terms == terms
     by_object = bh.evaluate(model, collection, measures=[AP], store=tmp_path)

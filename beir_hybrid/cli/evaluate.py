@@ -54,7 +54,9 @@ class RankingOptions:
     rerank: Annotated[
         str | None,
         typer.Option(
-            help="A cross-encoder, or blip:MODEL, that reorders the best passages.", metavar="MODEL"
+            help="A cross-encoder, late-interaction model or blip:MODEL that reorders the best "
+            "passages.",
+            metavar="MODEL",
         ),
     ] = None
     engine: Engine = "local"

@@ -43,8 +43,9 @@ class Encoder(ABC):
         How many texts the encoder works on at once when several threads call it; 0 if one thread
         is to call it.
     family
-        ``"dense"``, or ``"sparse"``: vectors are then sparse matrices of scipy, (n, terms), with no
-        negative weight.
+        ``"dense"``; or ``"sparse"``: vectors are then sparse matrices of scipy, (n, terms), with no
+        negative weight; or ``"late-interaction"``: an array of vectors of tokens for each text, in
+        a list.
     normalize
         Whether vectors have unit length; None if that is not known.
     load_request

@@ -16,6 +16,12 @@ from beir_hybrid.encoding.sparse_embeddings import (
     split_matrix,
 )
 from beir_hybrid.encoding.stored_rows import StoredRows
+from beir_hybrid.encoding.token_embeddings import (
+    TokenEmbeddings,
+    check_token_vectors,
+    join_vectors,
+    split_vectors,
+)
 
 
 @dataclass(frozen=True)
@@ -61,5 +67,13 @@ LAYOUTS: dict[Family, Layout] = {
         stack=lambda matrices: vstack(matrices, format="csr"),
         split=split_matrix,
         join=join_matrix,
+    ),
+    "late-interaction": Layout(
+        parts=("tokens", "bounds"),
+        rows=TokenEmbeddings,
+        check=check_token_vectors,
+        stack=lambda lists: [vectors for texts in lists for vectors in texts],
+        split=split_vectors,
+        join=join_vectors,
     ),
 }

@@ -7,6 +7,7 @@ from typing import Any
 
 from beir_hybrid.encoding.encoder import Encoder, EncoderAdapter, is_encoder_like
 from beir_hybrid.encoding.families import Family, check_family, check_object_family
+from beir_hybrid.encoding.late_model import LateInteractionEncoder
 from beir_hybrid.encoding.model_encoder import ModelEncoder
 from beir_hybrid.encoding.mteb_models import MtebEncoder
 from beir_hybrid.encoding.options import EncoderOptions, check_option_names
@@ -17,6 +18,7 @@ from beir_hybrid.errors import BadOption
 _ENCODERS: dict[Family, type[ModelEncoder]] = {
     "dense": SentenceTransformerEncoder,
     "sparse": SparseModelEncoder,
+    "late-interaction": LateInteractionEncoder,
 }
 
 
@@ -26,8 +28,9 @@ def as_encoder(model: object, **options: object) -> Encoder:
     Parameters
     ----------
     model
-        A hub name, a folder, a ``SentenceTransformer``, a ``SparseEncoder``, an mteb model, an
-        `Encoder`, or any object with ``fingerprint``, ``encode_queries`` and ``encode_passages``.
+        A hub name, a folder, a ``SentenceTransformer``, ``SparseEncoder`` or
+        ``MultiVectorEncoder``, an mteb model, an `Encoder`, or any object with ``fingerprint``,
+        ``encode_queries`` and ``encode_passages``.
     options
         Fields of `EncoderOptions`; None stands for the default.
     """

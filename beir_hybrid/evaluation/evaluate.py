@@ -79,8 +79,9 @@ def evaluate(
     depth
         How many passages a run keeps of each query: 1000, or 100 where they are reranked.
     rerank
-        A cross-encoder (its name or folder, or a ``CrossEncoder``) that puts the first `depth`
-        passages of each ranking into its own order; or, for images and captions, a `BlipMatcher` or
+        A cross-encoder or late-interaction model (its name or folder, a ``CrossEncoder`` or a
+        ``MultiVectorEncoder``) that puts the first `depth` passages of each ranking into its own
+        order; or, for images and captions, a `BlipMatcher` or
         `LxmertMatcher`, or ``blip:`` and a name or folder. Only the kinds of settings that it can
         read are evaluated.
     options
@@ -100,7 +101,7 @@ def evaluate(
     measure_list = None if measures is None else parse_measures(measures)
     kinds = choose_kinds(judgements, settings)
     compute, stopwatch = ComputeOptions.parse(options), Stopwatch()
-    scorer = None if rerank is None else open_pair_scorer(rerank, collection)
+    scorer = None if rerank is None else open_pair_scorer(rerank, collection, compute.store)
     if scorer:
         kinds = select_reranked_kinds(scorer, kinds, must_have_all=settings is not None)
     measure_list = measure_list or default_measures(judgements.has_images, kinds)

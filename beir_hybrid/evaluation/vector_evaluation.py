@@ -1,6 +1,6 @@
 """Evaluates vectors: ranks a collection's passages for its queries, and measures the rankings."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,7 +31,7 @@ from beir_hybrid.retrieval import RankedPassages, RankRequest, TopPassages, rank
 from beir_hybrid.retrieval.merging import MergeMethod
 from beir_hybrid.retrieval.runs import make_run_rows
 from beir_hybrid.retrieval.scorer import Scorer
-from beir_hybrid.retrieval.scorers import make_scorer
+from beir_hybrid.retrieval.scorers import announce_cost, make_scorer
 
 
 @dataclass(frozen=True)
@@ -74,22 +74,14 @@ class VectorEvaluation:
         passage_count = max((rows.stop for rows in passage_ranges.values()), default=0)
         id_order = sort_ids(judgements.passage_ids.slice(0, passage_count))
         passages = passages.slice_rows(range(passage_count))
+        announce_cost(make_scorer(queries, passages))
         parts: list[MeasuredRankings] = []
         for rows in self._list_query_ranges():
             selection = judgements.select_queries(rows)
             if not len(selection.query):
                 continue
             depth = max(self.plan.depth * self.plan.collects_runs, self.plan.top_size)
-            request = RankRequest(
-                gold_queries=selection.query - rows.start,
-                gold_passages=selection.passage,
-                languages=passage_ranges,
-                id_order=id_order,
-                k=depth + count_extra(selection) if depth else 0,
-                collects_languages=self.plan.collects_runs and not self.plan.has_only_pools,
-                image_language=IMAGE if IMAGE in passage_ranges else "",
-                method=self.merge,
-            )
+            request = self._make_request(selection, rows.start, passage_ranges, id_order, depth)
             ranks = self.rank(make_scorer(queries.slice_rows(rows), passages), request)
             ranks = remove_queries(selection, ranks, rows.start, depth)
             for kind in self.plan.kinds:
@@ -98,6 +90,26 @@ class VectorEvaluation:
                     parts.append(part)
         measure_across(parts, self.plan.measures)
         return parts
+
+    def _make_request(
+        self,
+        judgements: Judgements,
+        first_row: int,
+        passage_ranges: Mapping[str, range],
+        id_order: np.ndarray,
+        depth: int,
+    ) -> RankRequest:
+        """Return the request to rank the judged passages and collect the best ones."""
+        return RankRequest(
+            gold_queries=judgements.query - first_row,
+            gold_passages=judgements.passage,
+            languages=passage_ranges,
+            id_order=id_order,
+            k=depth + count_extra(judgements) if depth else 0,
+            collects_languages=self.plan.collects_runs and not self.plan.has_only_pools,
+            image_language=IMAGE if IMAGE in passage_ranges else "",
+            method=self.merge,
+        )
 
     def _check_merge(self, method: MergeMethod) -> None:
         """Raise `BadOption` for settings in which the rankings of languages cannot be merged."""

@@ -20,7 +20,7 @@ from beir_hybrid.encoding.store import encode_rows
 from beir_hybrid.encoding.stored_rows import StoredRows
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.arguments import ComputeOptions
-from beir_hybrid.results.provenance import ModelProvenance, TermCounts
+from beir_hybrid.results.provenance import ModelProvenance
 from beir_hybrid.retrieval.merging import MergeMethod
 
 
@@ -127,8 +127,8 @@ def _encode_texts_and_images(
     return Embeddings.concatenate([encode_column(texts, role), image_vectors])
 
 
-def _count_terms(queries: object, passages: object) -> TermCounts | None:
+def _count_terms(queries: object, passages: object) -> Mapping[str, float] | None:
     """Count the terms of sparse queries and passages, on average; None for other vectors."""
     if isinstance(queries, SparseEmbeddings) and isinstance(passages, SparseEmbeddings):
-        return TermCounts(queries.count_terms(), passages.count_terms())
+        return {"queries": queries.count_terms(), "passages": passages.count_terms()}
     return None

@@ -15,14 +15,6 @@ from beir_hybrid.results.machine import list_versions
 
 
 @dataclass(frozen=True)
-class TermCounts:
-    """How many terms of a query and a passage have a weight, on average."""
-
-    queries: float
-    passages: float
-
-
-@dataclass(frozen=True)
 class ModelProvenance:
     """A model, or another system whose rankings were evaluated.
 
@@ -35,7 +27,7 @@ class ModelProvenance:
     calibration
         The method that took language bias out, and the data that it was fitted on.
     terms
-        Of a sparse model.
+        How many terms of ``queries`` and ``passages`` of a sparse model have a weight, on average.
     """
 
     name: str
@@ -43,7 +35,7 @@ class ModelProvenance:
     fingerprint: Mapping[str, Any] = field(default_factory=dict)
     parameters: int | None = None
     calibration: Mapping[str, Any] | None = None
-    terms: TermCounts | None = None
+    terms: Mapping[str, float] | None = None
 
 
 @dataclass(frozen=True)

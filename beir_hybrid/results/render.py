@@ -135,8 +135,8 @@ def list_notes(results: Measurements) -> list[str]:
         notes.append(f"{texts} are longer than the model reads, and were cut")
     if terms := results.provenance.model.terms:
         notes.append(
-            f"{terms.queries:,.1f} terms of a query and {terms.passages:,.1f} of a passage have a "
-            "weight, on average"
+            f"{terms['queries']:,.1f} terms of a query and {terms['passages']:,.1f} of a passage "
+            "have a weight, on average"
         )
     if runs := results.provenance.runs:
         notes += _list_run_notes(runs)

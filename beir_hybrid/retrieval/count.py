@@ -85,7 +85,7 @@ def count_passages(
     """
     n_queries = scorer.n_queries
     counts = RankCounts.allocate(len(golds.queries), n_queries, request)
-    threads = threads or _count_cores()
+    threads = threads or count_cores()
     batch_size, free_memory = _plan_batches(scorer, request, threads)
     starts = range(0, n_queries, batch_size)
     batches = [range(start, min(start + batch_size, n_queries)) for start in starts]
@@ -156,5 +156,6 @@ def _worker_threads(threads: int) -> Iterator[tuple[ThreadPoolExecutor, Event]]:
             is_stopped.set()
 
 
-def _count_cores() -> int:
+def count_cores() -> int:
+    """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -10,8 +10,8 @@ from beir_hybrid.errors import BadData
 from beir_hybrid.retrieval.scorer import BatchGolds
 
 _PAIR_QUERIES = 512  # queries whose vectors are in memory while pairs are scored
-_UNIT_ROUNDOFF = 2.0**-24  # half the distance from 1 to the next float32
-_UNDERFLOW = 2.0**-126  # the largest error of a product if the processor takes smaller ones for 0
+UNIT_ROUNDOFF = 2.0**-24  # half the distance from 1 to the next float32
+UNDERFLOW = 2.0**-126  # the largest error of a product if the processor takes smaller ones for 0
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class DenseScorer:
             )
         # Errors of dim products and sums, whatever their order; 16 for the roundings here.
         n_roundings = self.queries.dim + 16
-        margin = (lengths * bound * _UNIT_ROUNDOFF + _UNDERFLOW) * n_roundings
+        margin = (lengths * bound * UNIT_ROUNDOFF + UNDERFLOW) * n_roundings
         device = self.device or _choose_device()
         return _DenseBatch(vectors, margin.astype(np.float32), self.passages, device)
 

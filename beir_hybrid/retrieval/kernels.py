@@ -20,7 +20,7 @@ LANES = 32  # sums of a score: enough for vector instructions to run at full spe
 
 
 @nb.njit(nogil=True, cache=True, inline="always")
-def _dot(a: np.ndarray, b: np.ndarray, sums: np.ndarray) -> np.float32:
+def dot(a: np.ndarray, b: np.ndarray, sums: np.ndarray) -> np.float32:
     """Return the score of two float32 vectors: `LANES` sums in float64, then theirs by halves."""
     n = a.shape[0]
     n_even = n - n % LANES
@@ -48,7 +48,7 @@ def dot_pairs(
     scores = np.empty(len(query_rows), dtype=np.float32)
     sums = np.empty(LANES)
     for i in range(len(query_rows)):
-        scores[i] = _dot(queries[query_rows[i]], passages[passage_rows[i]], sums)
+        scores[i] = dot(queries[query_rows[i]], passages[passage_rows[i]], sums)
     return scores
 
 
@@ -58,7 +58,7 @@ def dot_all(query: np.ndarray, block: np.ndarray) -> np.ndarray:
     scores = np.empty(len(block), dtype=np.float32)
     sums = np.empty(LANES)
     for k in range(len(block)):
-        scores[k] = _dot(query, block[k], sums)
+        scores[k] = dot(query, block[k], sums)
     return scores
 
 
@@ -96,7 +96,7 @@ def count_dense_above(
                     close[n_close] = start + k
                     n_close += (row[k] >= low) & (row[k] <= high)
                 for k in close[:n_close]:
-                    exact = _dot(queries[i], block[k], sums)
+                    exact = dot(queries[i], block[k], sums)
                     if exact > golds.high[gold]:
                         counts[gold, 0] += 1
                     elif exact >= golds.low[gold]:

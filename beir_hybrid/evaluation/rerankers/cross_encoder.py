@@ -1,6 +1,5 @@
 """Cross-encoders of sentence-transformers as scorers of a query and a passage."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -8,7 +7,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from beir_hybrid.collection import Collection
-from beir_hybrid.collection.arrays import join_titles, to_arrow
 from beir_hybrid.collection.setting import KindName
 from beir_hybrid.encoding.families import (
     TransformerConfig,
@@ -21,6 +19,7 @@ from beir_hybrid.encoding.model_files import ModelFiles
 from beir_hybrid.encoding.model_inputs import find_long_texts
 from beir_hybrid.encoding.options import EncoderOptions
 from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.evaluation.rerankers.text_pairs import make_text_pairs, read_text_pairs
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder
@@ -32,7 +31,7 @@ class CrossEncoderScorer:
     Parameters
     ----------
     model
-        A loaded ``CrossEncoder``, or a name on the hub or folder.
+        A loaded ``CrossEncoder``, or a name on the hub, a folder or its files.
     """
 
     setting_kinds: ClassVar[tuple[KindName, ...]] = ("mono", "cross", "multi")
@@ -44,15 +43,15 @@ class CrossEncoderScorer:
         if isinstance(model, CrossEncoder):
             self.name = type(model).__name__
             cross_encoder: Any = model
-        elif not isinstance(model, str | Path):
+        elif not isinstance(model, str | Path | ModelFiles):
             check_object_family(model, ("cross-encoder",))
             raise BadOption(
                 f"a reranker is a name on the hub, a folder or a CrossEncoder; {model!r:.80} is "
                 "none of them"
             )
         else:
-            self.name = str(model)
-            cross_encoder = _load_cross_encoder(self.name)
+            files = locate_reranker(model)
+            self.name, cross_encoder = files.label, _load_cross_encoder(files)
         self.model = cross_encoder  # untyped: its own types list every kind of input
         if self.model.num_labels != 1:
             raise BadData(
@@ -75,35 +74,30 @@ class CrossEncoderScorer:
         passage_rows: np.ndarray,
     ) -> list[str]:
         """Return the texts of query and passage of each pair, as JSON."""
-        query_texts = collection.queries["text"].take(to_arrow(query_rows)).to_pylist()
-        distinct, place = np.unique(passage_rows, return_inverse=True)
-        documents = collection.view().passages.take(to_arrow(distinct))
-        passage_texts = join_titles(documents).to_pylist()
-        return [
-            json.dumps([query_text, passage_texts[i]], ensure_ascii=False)
-            for query_text, i in zip(query_texts, place.tolist(), strict=True)
-        ]
+        return make_text_pairs(collection, query_rows, passage_rows)
 
     def score(self, pairs: Sequence[str]) -> np.ndarray:
         """Return the score of each pair, (n,) float32."""
         scores = self.model.predict(
-            _read_texts(pairs), batch_size=self.batch_size, show_progress_bar=False
+            read_text_pairs(pairs), batch_size=self.batch_size, show_progress_bar=False
         )
         return np.asarray(scores, np.float32)
 
     def find_truncated(self, pairs: Sequence[str]) -> list[int] | None:
         """Return the indexes of pairs that are longer than the model reads."""
-        return find_long_texts(self.model, _read_texts(pairs), self.prompt)
+        return find_long_texts(self.model, read_text_pairs(pairs), self.prompt)
 
 
-def _read_texts(pairs: Sequence[str]) -> list[tuple[str, str]]:
-    return [(query, passage) for query, passage in map(json.loads, pairs)]
+def locate_reranker(model: str | Path | ModelFiles) -> ModelFiles:
+    """Find the files of a reranker."""
+    if isinstance(model, ModelFiles):
+        return model
+    return ModelFiles.locate(str(model), None, "cross-encoder")
 
 
-def _load_cross_encoder(name: str) -> "CrossEncoder":
+def _load_cross_encoder(files: ModelFiles) -> "CrossEncoder":
     from sentence_transformers import CrossEncoder
 
-    files = ModelFiles.locate(name, None, "cross-encoder")
     if check_family(files, ("cross-encoder",)) is None:
         _check_head(files)
     return load_model(CrossEncoder, files, EncoderOptions(), "cross-encoder")

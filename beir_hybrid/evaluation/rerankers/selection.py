@@ -5,22 +5,40 @@ from pathlib import Path
 
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.setting import KindName
+from beir_hybrid.encoding.families import Family, check_family, check_object_family
 from beir_hybrid.encoding.pair_scorer import PairScorer
 from beir_hybrid.errors import BadOption
 from beir_hybrid.evaluation.rerankers.blip import BlipMatcher
-from beir_hybrid.evaluation.rerankers.cross_encoder import CrossEncoderScorer
+from beir_hybrid.evaluation.rerankers.cross_encoder import CrossEncoderScorer, locate_reranker
 from beir_hybrid.evaluation.rerankers.image_matcher import ImageMatcher
+from beir_hybrid.evaluation.rerankers.late_interaction import LateInteractionScorer
 from beir_hybrid.results.request import resolve_path
 
+_RERANKERS: tuple[Family, ...] = ("cross-encoder", "late-interaction")
 _BLIP_PREFIX = "blip:"  # of names of matchers
 
 
-def open_pair_scorer(model: object, collection: Collection) -> PairScorer:
-    """Return the scorer of a collection's pairs by a cross-encoder or matcher, or its name."""
+def open_pair_scorer(
+    model: object, collection: Collection, store: Path | None = None
+) -> PairScorer:
+    """Return the scorer of a collection's pairs by a reranker, or its name.
+
+    Parameters
+    ----------
+    store
+        The folder for vectors of tokens; the cache where it is None.
+    """
     if isinstance(model, str) and model.startswith(_BLIP_PREFIX):
         model = BlipMatcher(model.removeprefix(_BLIP_PREFIX))
     if isinstance(model, ImageMatcher):
         return model.bind(collection)
+    if isinstance(model, str | Path):
+        model = locate_reranker(model)
+        family = check_family(model, _RERANKERS)
+    else:
+        family = check_object_family(model, _RERANKERS)
+    if family == "late-interaction":
+        return LateInteractionScorer(model, store)
     return CrossEncoderScorer(model)
 
 

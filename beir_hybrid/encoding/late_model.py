@@ -1,0 +1,67 @@
+"""Late-interaction models of sentence-transformers, such as ColBERT, as encoders of tokens."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from beir_hybrid.encoding.encoder import Role
+from beir_hybrid.encoding.model_encoder import ModelEncoder
+from beir_hybrid.errors import BadOption
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from sentence_transformers import MultiVectorEncoder
+
+    from beir_hybrid.encoding.model_files import ModelFiles
+
+
+class LateInteractionEncoder(ModelEncoder):
+    """A ``MultiVectorEncoder`` of sentence-transformers as an `Encoder`.
+
+    A score is the sum, over the tokens of a query, of the largest inner product with a token of the
+    passage (MaxSim).
+    """
+
+    family = "late-interaction"
+    CLASS_NAME, KIND = "MultiVectorEncoder", "late-interaction"
+
+    def __init__(
+        self, model: "str | Path | ModelFiles | MultiVectorEncoder", **options: object
+    ) -> None:
+        super().__init__(model, **options)
+        if self.options.truncate_dim is not None:
+            raise BadOption(
+                f"truncate_dim cuts vectors of texts, and {self.name} is a late-interaction model"
+            )
+        self.normalize = self.options.normalize
+
+    def encode_queries(self, texts: Sequence[str]) -> Any:
+        """Return the vectors of each query's tokens, a list of arrays (tokens, dim)."""
+        return self._encode_texts(self.model.encode_query, texts, "queries")
+
+    def encode_passages(self, texts: Sequence[str]) -> Any:
+        """Return the vectors of each passage's tokens, a list of arrays (tokens, dim)."""
+        return self._encode_texts(self.model.encode_document, texts, "passages")
+
+    def _encode_texts(
+        self, encode: Callable[..., list[np.ndarray]], texts: Sequence[str], role: Role
+    ) -> list[np.ndarray]:
+        rows: dict[int, np.ndarray] = {}
+        for batch in self.list_batches(texts, role):
+            vectors = encode(
+                [texts[i] for i in batch],
+                prompt=self.prompts[role],
+                batch_size=self.batch_size,
+                show_progress_bar=False,
+                convert_to_numpy=True,
+                normalize_embeddings=bool(self.normalize),
+            )
+            rows.update(zip(batch.tolist(), vectors, strict=True))
+        return [rows[i] for i in range(len(texts))]
+
+    @property
+    def vector_facts(self) -> Mapping[str, object]:
+        """Whether vectors of tokens get unit length beside what the model does."""
+        return {"normalize": self.normalize}

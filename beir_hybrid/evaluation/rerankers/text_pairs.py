@@ -1,0 +1,28 @@
+"""Pairs of a query and a passage as texts, by which the store knows their scores."""
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+
+from beir_hybrid.collection import Collection
+from beir_hybrid.collection.arrays import join_titles, to_arrow
+
+
+def make_text_pairs(
+    collection: Collection, query_rows: np.ndarray, passage_rows: np.ndarray
+) -> list[str]:
+    """Return the texts of query and passage of each pair, as JSON."""
+    query_texts = collection.queries["text"].take(to_arrow(query_rows)).to_pylist()
+    distinct, place = np.unique(passage_rows, return_inverse=True)
+    documents = collection.view().passages.take(to_arrow(distinct))
+    passage_texts = join_titles(documents).to_pylist()
+    return [
+        json.dumps([query_text, passage_texts[i]], ensure_ascii=False)
+        for query_text, i in zip(query_texts, place.tolist(), strict=True)
+    ]
+
+
+def read_text_pairs(pairs: Sequence[str]) -> list[tuple[str, str]]:
+    """Return the texts of query and passage of each pair."""
+    return [(query, passage) for query, passage in map(json.loads, pairs)]
