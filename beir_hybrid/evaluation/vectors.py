@@ -1,6 +1,6 @@
 """Vectors of a collection's queries and passages, of a model or of another tool."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path

@@ -160,11 +160,12 @@ class _LateBatch:
     queries: TokenVectors
     margin: np.ndarray  # (queries,) float32
 
-    def score_block(self, passages: range) -> "_LateBlock":
+    def score_block(self, passages: range, memory: np.ndarray | None = None) -> "_LateBlock":
         """Score all queries of the batch against a block, a group of passages at a time."""
         from beir_hybrid.retrieval.late_kernels import add_maxima
 
-        scores = np.empty((len(self.margin), len(passages)), np.float32)
+        shape = len(self.margin), len(passages)
+        scores = np.empty(shape, np.float32) if memory is None else memory.reshape(shape)
         for group in self.scorer.split_block(passages):
             vectors = self.scorer.passages.take(slice(group.start, group.stop))
             columns = slice(group.start - passages.start, group.stop - passages.start)
