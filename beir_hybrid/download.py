@@ -3,8 +3,11 @@
 import logging
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -28,6 +31,8 @@ logger = logging.getLogger(__name__)
 ATTEMPTS = 5
 # A server that sends less in this time is given up, and asked again for the rest.
 SLOWEST_BYTES, PATIENCE = 1 << 16, 60.0  # seconds
+LONGEST_DOWNLOAD = 6 * 3600.0  # seconds, after which what came is kept
+MOST_REDIRECTS = 10
 
 
 @dataclass(frozen=True)
@@ -106,9 +111,9 @@ def _fill(remote: Remote, part: Path) -> None:
     import httpx
 
     url, cure = remote.url, advise_mirror(remote.place)
-    hooks = {"response": [_check_redirect]}
+    end = time.monotonic() + LONGEST_DOWNLOAD
     try:
-        client = httpx.Client(follow_redirects=True, timeout=30, event_hooks=hooks)
+        client = httpx.Client(timeout=30)
     except (ImportError, OSError, ValueError, httpx.InvalidURL) as error:
         raise Unreachable(f"cannot fetch {url}: {describe_failure(error)}; {cure}") from error
     with client:
@@ -116,7 +121,7 @@ def _fill(remote: Remote, part: Path) -> None:
             if attempt:
                 time.sleep(BACK_OFF * 2 ** (attempt - 1))
             try:
-                return _stream(client, remote, part)
+                return _stream(client, remote, part, end)
             except httpx.HTTPStatusError as error:
                 status = error.response.status_code
                 reason = f"the server answers {status} {error.response.reason_phrase}"
@@ -126,34 +131,37 @@ def _fill(remote: Remote, part: Path) -> None:
                     break
             except _TooSlow:
                 reason = f"the server sends less than {SLOWEST_BYTES:,} bytes in {PATIENCE:.0f} s"
+            except (_TooLong, httpx.InvalidURL) as error:
+                reason = describe_failure(error)
+                break
             except httpx.HTTPError as error:
                 reason = describe_failure(error)
             logger.info("%s: %s (attempt %d of %d)", url, reason, attempt + 1, ATTEMPTS)
     raise Unreachable(f"cannot fetch {url}: {reason}; {cure}")
 
 
-def _check_redirect(response: "httpx.Response") -> None:
-    """Raise `Unreachable` for a redirect to another scheme, except from http to https."""
-    if response.has_redirect_location:
-        origin, target = response.url, response.url.join(response.headers["Location"])
-        if target.scheme not in (origin.scheme, "https"):
-            raise Unreachable(
-                f"{origin} redirects to {target.scheme}, which is less safe: nothing was fetched"
-            )
-
-
 class _TooSlow(Exception):  # noqa: N818 - a signal, no error
     """The server sends so little that the file would never be whole."""
 
 
-def _stream(client: "httpx.Client", remote: Remote, part: Path) -> None:
-    """Append the missing bytes to `part`, or write all bytes if the server cannot resume."""
+class _TooLong(Exception):  # noqa: N818 - a signal, no error
+    """All attempts together have taken too long."""
+
+
+def _stream(client: "httpx.Client", remote: Remote, part: Path, end: float) -> None:
+    """Append the missing bytes to `part`, or write all bytes if the server cannot resume.
+
+    Parameters
+    ----------
+    end
+        When to give up, on the clock of `time.monotonic`.
+    """
     from beir_hybrid.progress import progress_bar
 
     url = remote.url
     size = part.stat().st_size if part.exists() else 0
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={size}-"} if size else {})
-    with client.stream("GET", url, headers=headers) as response:
+    with closing(_request_in_time(client, url, headers)) as response:
         response.raise_for_status()
         resumes = response.headers.get("Content-Range", "").startswith(f"bytes {size}-")
         length = response.headers.get("Content-Length", "")
@@ -167,9 +175,56 @@ def _stream(client: "httpx.Client", remote: Remote, part: Path) -> None:
             progress_bar(Path(urlsplit(url).path).name, total) as advance,
         ):
             advance(size)
-            for block in _limit(response.iter_raw(), remote, size):
+            for block in _limit(response.iter_raw(), remote, size, end):
                 file.write(block)
                 advance(len(block))
+
+
+def _request_in_time(client: "httpx.Client", url: str, headers: dict[str, str]) -> "httpx.Response":
+    """Ask for a file; raise `_TooSlow` unless the body begins soon.
+
+    A thread asks, for a client's own timeout begins anew with each byte of a header.
+    """
+    answers: SimpleQueue[httpx.Response | Exception] = SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answers.put(_request(client, url, headers))
+        except Exception as error:  # noqa: BLE001 - raised again below
+            answers.put(error)
+
+    Thread(target=ask, daemon=True).start()
+    try:
+        answer = answers.get(timeout=PATIENCE)
+    except Empty:
+        raise _TooSlow from None
+    if isinstance(answer, Exception):
+        raise answer
+    return answer
+
+
+def _request(client: "httpx.Client", url: str, headers: dict[str, str]) -> "httpx.Response":
+    """Ask for a file, and follow redirects; bodies of redirects are not read."""
+    for _ in range(MOST_REDIRECTS + 1):
+        response = client.send(client.build_request("GET", url, headers=headers), stream=True)
+        if not response.has_redirect_location:
+            return response
+        response.close()
+        url = _find_target(response)
+    raise Unreachable(f"{url} comes after {MOST_REDIRECTS} redirects: nothing was fetched")
+
+
+def _find_target(response: "httpx.Response") -> str:
+    """Return the address that a redirect leads to.
+
+    Raises `Unreachable` if its scheme is another one, except from http to https.
+    """
+    origin, target = response.url, response.url.join(response.headers["Location"])
+    if target.scheme not in (origin.scheme, "https"):
+        raise Unreachable(
+            f"{origin} redirects to {target.scheme}, which is less safe: nothing was fetched"
+        )
+    return str(target)
 
 
 def _check_size(remote: Remote, size: int) -> None:
@@ -179,19 +234,24 @@ def _check_size(remote: Remote, size: int) -> None:
         )
 
 
-def _limit(blocks: Iterator[bytes], remote: Remote, size: int) -> Iterator[bytes]:
+def _limit(blocks: Iterator[bytes], remote: Remote, size: int, end: float) -> Iterator[bytes]:
     """Yield the blocks of a file; raise where there are too many bytes, or too few for long.
 
     Parameters
     ----------
     size
         The bytes that are there already.
+    end
+        When to give up.
     """
     start_time, start_size = time.monotonic(), size
     for block in blocks:
         size += len(block)
         _check_size(remote, size)
         yield block
+        if time.monotonic() > end:
+            hours = LONGEST_DOWNLOAD / 3600
+            raise _TooLong(f"it took more than {hours:.0f} hours; fetch it again to go on")
         if time.monotonic() - start_time > PATIENCE:
             if size - start_size < SLOWEST_BYTES:
                 raise _TooSlow

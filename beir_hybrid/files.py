@@ -99,7 +99,7 @@ def explain_write_errors(path: Path, setting: str = "BEIR_HYBRID_CACHE") -> Iter
     except OSError as error:
         number = error.errno or 0
         concerns_path = number in _WRITE_ERRORS or (
-            number in _ACCESS_ERRORS and _is_about(error, path)
+            number in _ACCESS_ERRORS and _is_error_of(error, path)
         )
         if not concerns_path:
             raise
@@ -113,7 +113,7 @@ def explain_write_errors(path: Path, setting: str = "BEIR_HYBRID_CACHE") -> Iter
         raise NotWritable(f"cannot write {path}: {reason}; {cure}") from error
 
 
-def _is_about(error: OSError, path: Path) -> bool:
+def _is_error_of(error: OSError, path: Path) -> bool:
     """Return whether an error is about `path`, a file inside or beside, or a folder above."""
     if not isinstance(error.filename, str | bytes):
         return False

@@ -65,7 +65,7 @@ def verify_files(
     def verify(name: str) -> None:
         _verify_file(folder / name, records[name], anew=anew)
 
-    with _advise(cure), ThreadPoolExecutor() as pool:
+    with _add_cure(cure), ThreadPoolExecutor() as pool:
         list(pool.map(verify, records))
 
 
@@ -104,7 +104,7 @@ def read_sealed_json(path: Path, cure: str) -> dict[str, Any]:
     cure
         What to do about damage, for the message.
     """
-    with _advise(cure):
+    with _add_cure(cure):
         record = from_record(dict[str, Any], read_json(path), str(path))
         checksum = record.pop(CHECKSUM, None)
         if checksum is None:
@@ -115,7 +115,7 @@ def read_sealed_json(path: Path, cure: str) -> dict[str, Any]:
 
 
 @contextmanager
-def _advise(cure: str) -> Iterator[None]:
+def _add_cure(cure: str) -> Iterator[None]:
     """Add a cure to the message of `BadData`."""
     try:
         yield

@@ -14,6 +14,7 @@ from types import UnionType
 from typing import (
     Any,
     Literal,
+    NoReturn,
     TypeVar,
     Union,
     get_args,
@@ -153,9 +154,9 @@ def _read_dataclass(kind: Any, value: object, place: str) -> Any:
             values[declaration.name] = {name: record[name] for name in record if name not in keys}
         elif key in record:
             hint = hints[declaration.name]
-            values[declaration.name] = _read_value(hint, record[key], _enter(place, key))
+            values[declaration.name] = _read_value(hint, record[key], _join_place(place, key))
         elif _is_required(declaration):
-            raise BadData(f"{_enter(place, key)} is missing")
+            raise BadData(f"{_join_place(place, key)} is missing")
     return kind(**values)
 
 
@@ -171,10 +172,10 @@ def _is_required(declaration: Field[object]) -> bool:
 def _read_typed_dict(kind: Any, value: object, place: str) -> Any:
     record = _require(value, Mapping, "a mapping", place)
     if missing := sorted(kind.__required_keys__ - record.keys()):
-        raise BadData(f"{_enter(place, missing[0])} is missing")
+        raise BadData(f"{_join_place(place, missing[0])} is missing")
     hints = _find_hints(kind)
     return {
-        key: _read_value(hints[key], entry, _enter(place, key)) if key in hints else entry
+        key: _read_value(hints[key], entry, _join_place(place, key)) if key in hints else entry
         for key, entry in record.items()
     }
 
@@ -196,7 +197,7 @@ def _read_scalar(hint: Any, value: Any, place: str) -> Any:
     is_of_type = isinstance(value, types) and (hint is bool or not isinstance(value, bool))
     if is_of_type and not isinstance(value, str):  # the comparison is exact for large numbers, too
         is_of_type = abs(value) <= _LARGEST_INT if isinstance(value, int) else math.isfinite(value)
-    return value if is_of_type else _refuse(value, _NAMES[hint], place)
+    return value if is_of_type else _raise_bad_value(value, _NAMES[hint], place)
 
 
 def _read_union(kinds: tuple[Any, ...], value: Any, place: str) -> Any:
@@ -216,7 +217,7 @@ def _read_mapping(arguments: tuple[Any, ...], value: Any, place: str) -> Any:
     record = _require(value, Mapping, "a mapping", place)
     return {
         _read_value(arguments[0], key, f"a key of {place}"): _read_value(
-            arguments[1], entry, _enter(place, key)
+            arguments[1], entry, _join_place(place, key)
         )
         for key, entry in record.items()
     }
@@ -230,30 +231,34 @@ def _read_tuple(arguments: tuple[Any, ...], value: Any, place: str) -> Any:
     entries = _require_list(value, place)
     kinds = arguments[:1] * len(entries) if arguments[-1] is ... else arguments
     if len(kinds) != len(entries):
-        _refuse(value, f"a list of {len(kinds)}", place)
+        _raise_bad_value(value, f"a list of {len(kinds)}", place)
     pairs = zip(kinds, entries, strict=True)
     return tuple(_read_value(kind, entry, place) for kind, entry in pairs)
 
 
 def _read_literal(choices: tuple[Any, ...], value: Any, place: str) -> Any:
     is_choice = any(value == choice and type(value) is type(choice) for choice in choices)
-    return value if is_choice else _refuse(value, f"one of {', '.join(map(str, choices))}", place)
+    return (
+        value
+        if is_choice
+        else _raise_bad_value(value, f"one of {', '.join(map(str, choices))}", place)
+    )
 
 
-def _enter(place: str, key: str) -> str:
+def _join_place(place: str, key: str) -> str:
     """Return the place of a key: keys follow the file behind a colon, with points between."""
     return f"{place}{'.' if ': ' in place else ': '}{key:.60}"
 
 
 def _require(value: Any, kind: Any, name: str, place: str) -> Any:
-    return value if isinstance(value, kind) else _refuse(value, name, place)
+    return value if isinstance(value, kind) else _raise_bad_value(value, name, place)
 
 
 def _require_list(value: Any, place: str) -> Any:
     return _require(value, list | tuple, "a list", place)
 
 
-def _refuse(value: object, requirement: str, place: str) -> Any:
+def _raise_bad_value(value: object, requirement: str, place: str) -> NoReturn:
     raise BadData(f"{place} is {value!r:.60}; it must be {requirement}")
 
 

@@ -7,6 +7,7 @@ and the average length is a: ln(1 + (N - n + .5) / (n + .5)) * f / (f + k1 * (1 
 
 import json
 import math
+import resource
 import signal
 import subprocess
 import sys
@@ -21,12 +22,13 @@ from ir_measures import AP, RR, R
 
 import beir_hybrid as bh
 from beir_hybrid.collection import Collection
-from beir_hybrid.errors import BadData, BadOption, NotWritable, UnknownName
+from beir_hybrid.errors import BadData, BadOption, NotReadable, NotWritable, UnknownName
 from beir_hybrid.evaluation.default_measures import MEASURES
 from beir_hybrid.evaluation.external_runs import evaluate_runs
 from beir_hybrid.measures.base import BiasMeasure
 from beir_hybrid.measures.language_preference import LanguagePreference
 from beir_hybrid.measures.rank_distance import RankDistance
+from beir_hybrid.pyserini import lucene
 from beir_hybrid.pyserini.analyzers import find_analyzer
 from beir_hybrid.pyserini.bm25 import bm25
 from beir_hybrid.pyserini.java import start_java
@@ -375,6 +377,30 @@ def test_a_damaged_index_is_rebuilt(
     assert line.startswith(f"{index.folder} is damaged (")
     assert line.endswith("); it is made anew")
     assert message in line
+
+
+def test_an_index_that_cannot_be_read_is_not_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collection = make_collection(THREE, {"vi:q:1": "fish"})
+    index = build_lucene_index(collection, "vi", store=tmp_path)
+    files = read_files(index.folder)
+
+    def find_damage_with_few_files(folder: Path, passage_count: int) -> str:
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (1, limits[1]))
+        try:
+            return find_damage(folder, passage_count)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+    find_damage = lucene._find_damage  # noqa: SLF001 - the only place where files may be few
+    monkeypatch.setattr(lucene, "_find_damage", find_damage_with_few_files)
+    with pytest.raises(NotReadable, match=f"cannot read {index.folder}: .*Too many open files"):
+        build_lucene_index(collection, "vi", store=tmp_path)
+    assert read_files(index.folder) == files
+    monkeypatch.setattr(lucene, "_find_damage", find_damage)
+    assert build_lucene_index(collection, "vi", store=tmp_path).folder == index.folder
 
 
 def test_an_index_damaged_after_building_is_refused(tmp_path: Path) -> None:

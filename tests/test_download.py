@@ -1,13 +1,15 @@
 """Files with an address and a checksum: mirror, cache, resumed downloads, failing servers."""
 
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext, suppress
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
+from threading import Thread
 
 import httpx
 import pytest
@@ -397,7 +399,99 @@ def test_redirects_lead_to_no_less_safe_scheme(origin: str, target: str, is_safe
         301, headers={"Location": target}, request=httpx.Request("GET", origin)
     )
     with nullcontext() if is_safe else pytest.raises(Unreachable, match="redirects to"):
-        download._check_redirect(response)  # noqa: SLF001 - no server here speaks https
+        download._find_target(response)  # noqa: SLF001 - no server here speaks https
+
+
+def test_redirects_end(server: Server, remote: Remote, path: Path) -> None:
+    for number in range(10):
+        server.redirects[f"/{number}"] = f"/{number + 1}"
+    server.redirects["/10"] = "/a/b.bin"
+    assert fetch(replace(remote, url=f"{server.url}/1")).read_bytes() == DATA
+    server.requests.clear()
+    with pytest.raises(Unreachable, match="comes after 10 redirects: nothing was fetched"):
+        fetch(replace(remote, url=f"{server.url}/0"))
+    assert len(server.requests) == 11
+    assert not path.with_name("0").exists()
+
+
+@pytest.mark.parametrize("target", ["http://[::1", "http://a:port/", "http://\x7f/"])
+def test_a_redirect_to_an_invalid_address_is_one_line(
+    server: Server, remote: Remote, target: str
+) -> None:
+    server.redirects["/moved.bin"] = target
+    with pytest.raises(Unreachable, match=r"moved\.bin: Invalid URL in location header") as error:
+        fetch(replace(remote, url=f"{server.url}/moved.bin"))
+    assert "\n" not in str(error.value)
+
+
+def test_an_invalid_address_is_one_line() -> None:
+    with pytest.raises(Unreachable, match=r"cannot fetch http://a:port/b: "):
+        fetch(Remote("http://a:port/b", "0" * 64))
+
+
+def serve_raw(respond: Callable[[socket.socket], None]) -> tuple[str, socket.socket]:
+    """Answer each connection with a function; return the address and the socket to close."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def accept() -> None:
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                with connection, suppress(OSError):
+                    connection.recv(1 << 16)
+                    respond(connection)
+
+    Thread(target=accept, daemon=True).start()
+    return f"http://127.0.0.1:{listener.getsockname()[1]}/a.bin", listener
+
+
+def test_the_body_of_a_redirect_is_not_read(server: Server, remote: Remote) -> None:
+    byte_counts = []
+
+    def respond(connection: socket.socket) -> None:
+        head = f"HTTP/1.1 302 Found\r\nLocation: {remote.url}\r\nContent-Length: 999999999\r\n\r\n"
+        connection.sendall(head.encode())
+        byte_counts.append(0)
+        while True:
+            byte_counts[-1] += connection.send(bytes(1 << 16))
+
+    url, listener = serve_raw(respond)
+    with listener:
+        assert fetch(replace(remote, url=url)).read_bytes() == DATA
+    assert byte_counts[0] < 1 << 23  # what the system buffers
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("header", [b"X", b"X: y\r\n"])
+def test_headers_without_end_are_given_up(header: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "PATIENCE", 0.2)
+    monkeypatch.setattr(download, "ATTEMPTS", 2)
+
+    def respond(connection: socket.socket) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\n")
+        while True:
+            connection.sendall(header)
+            time.sleep(0.01)
+
+    url, listener = serve_raw(respond)
+    start = time.monotonic()
+    with listener, pytest.raises(Unreachable, match="the server sends less than"):
+        fetch(Remote(url, "0" * 64))
+    assert time.monotonic() - start < 10
+
+
+def test_a_download_has_an_end(
+    server: Server, remote: Remote, partial_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "LONGEST_DOWNLOAD", 0.05)
+    server.block, server.pause = 1 << 10, 0.02
+    with pytest.raises(Unreachable, match="it took more than 0 hours; fetch it again to go on"):
+        fetch(remote)
+    assert len(server.requests) == 1
+    assert 0 < partial_path.stat().st_size < len(DATA)
+    monkeypatch.setattr(download, "LONGEST_DOWNLOAD", 60)
+    server.pause = 0
+    assert fetch(remote).read_bytes() == DATA
 
 
 @pytest.mark.parametrize(("setting", "value", "reason"), WRONG_SETTINGS)

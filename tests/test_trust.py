@@ -1,13 +1,16 @@
 """What strangers made may be opened: the promises of docs/trust.md, one test for each."""
 
 import csv
+import inspect
 import json
 import os
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -67,10 +70,14 @@ PROMISES = {
     "test_trust.test_a_token_reaches_the_client_of_the_hub",
     "Pages load nothing.": "test_leaderboard.test_every_link_leads_to_a_file_and_nothing_is_loaded",
     "Checksums.": "test_download.test_a_wrong_checksum_names_the_file_and_both_checksums",
-    "Sizes.": "test_download.test_a_server_that_sends_too_much_is_cut_off",
-    "Speed.": "test_download.test_a_server_that_sends_a_byte_at_a_time_is_given_up",
+    "Sizes.": "test_download.test_a_server_that_sends_too_much_is_cut_off "
+    "test_download.test_the_body_of_a_redirect_is_not_read",
+    "Speed.": "test_download.test_a_server_that_sends_a_byte_at_a_time_is_given_up "
+    "test_download.test_headers_without_end_are_given_up "
+    "test_download.test_a_download_has_an_end",
     "Redirects.": "test_download.test_redirects_lead_to_no_less_safe_scheme "
-    "test_download.test_a_redirect_to_another_scheme_is_refused",
+    "test_download.test_a_redirect_to_another_scheme_is_refused "
+    "test_download.test_redirects_end",
     "Offline.": "test_download.test_offline_mode_uses_the_cache_alone",
     "Downloaded files": "test_download.test_a_damaged_file_in_the_cache_is_fetched_again "
     "test_download.test_a_wrong_file_in_the_mirror_is_an_error_and_stays",
@@ -83,12 +90,17 @@ PROMISES = {
     "Results": "test_results.test_damaged_and_missing_files "
     "test_results.test_damaged_records_are_refused",
     "Runs": "test_runs.test_a_run_of_ours_is_compared_with_its_checksum",
+    "Calibrations": "test_calibration.test_a_saved_calibration_is_the_same "
+    "test_calibration.test_impossible_records_are_refused "
+    "test_calibration.test_a_calibration_of_unit_vectors_corrects_no_others",
+    "Lucene indexes": "test_bm25.test_a_damaged_index_is_rebuilt",
     "Trained models": "test_resume_training.test_a_damaged_model_is_not_called_trained "
     "test_resume_training.test_a_damaged_model_is_not_loaded",
     "Checkpoints": "test_resume_training."
     "test_training_goes_on_from_the_checkpoint_before_a_damaged_one",
     "Refused files.": "test_integrity.test_vectors_that_cannot_be_read_are_not_removed "
-    "test_resume_training.test_no_checkpoint_is_removed_that_the_system_refuses_to_read",
+    "test_resume_training.test_no_checkpoint_is_removed_that_the_system_refuses_to_read "
+    "test_bm25.test_an_index_that_cannot_be_read_is_not_removed",
     "Kills.": "test_results.test_processes_that_save_at_once_and_are_killed_leave_one_whole "
     "test_store.test_killed_anywhere_it_goes_on_at_the_next_shard "
     "test_failures.test_a_second_run_removes_the_remnants_of_a_killed_export "
@@ -130,8 +142,27 @@ def test_every_promise_has_a_test() -> None:
     assert re.findall(r"^(?:- |\| )\*\*(.+?)\*\*", page, re.MULTILINE) == list(PROMISES)
     for names in PROMISES.values():
         for name in names.split():
-            module, _, function = name.partition(".")
-            assert callable(getattr(import_module(f"tests.{module}"), function)), name
+            module_name, _, function_name = name.partition(".")
+            module = import_module(f"tests.{module_name}")
+            function = getattr(module, function_name)
+            # pytest collects it, in this module, and runs it: nothing marks it to be skipped.
+            assert inspect.isfunction(function), name
+            assert (function.__module__, function.__name__[:5]) == (module.__name__, "test_"), name
+            assert has_checks(function), name
+            marks = [*getattr(function, "pytestmark", []), *list_marks(module)]
+            assert {mark.name for mark in marks} <= {"parametrize", "usefixtures"}, name
+
+
+def has_checks(function: Callable[..., object]) -> bool:
+    """Return whether a test asserts something, itself or through `pytest.raises`."""
+    source = inspect.getsource(function)
+    return bool(re.search(r"\bassert\b|pytest\.raises|\.testing\.assert", source))
+
+
+def list_marks(module: ModuleType) -> list[Any]:
+    """Return the marks of all tests of a module."""
+    marks = getattr(module, "pytestmark", [])
+    return marks if isinstance(marks, list) else [marks]
 
 
 @pytest.fixture

@@ -31,7 +31,9 @@ def describe_failure(error: BaseException) -> tuple[str, int]:
     "KeyError: 'x'; this is a fault of beir-hybrid: please report it, --debug shows more"
     """
     if isinstance(error, typer.Abort):
-        return "Aborted", 1
+        if error.__cause__ is None:  # the user has stopped a prompt
+            return "Aborted", 1
+        error = error.__cause__  # typer takes every EOFError for the end of its own input
     kind, message, code = type(error).__name__, str(error), 2
     if isinstance(error, UsageError):
         kind, message = "Usage", error.format_message()

@@ -23,7 +23,7 @@ from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import join_titles, to_arrow
 from beir_hybrid.collection.judgements import sort_ids
 from beir_hybrid.encoding.partition import check_texts_only
-from beir_hybrid.errors import NotWritable
+from beir_hybrid.errors import NotReadable, NotWritable
 from beir_hybrid.files import atomic_folder, cache_folder, explain_write_errors, file_lock
 from beir_hybrid.pyserini.analyzers import NEUTRAL, Analyzer, find_analyzer
 from beir_hybrid.pyserini.java import find_jar, start_java
@@ -32,6 +32,13 @@ logger = logging.getLogger(__name__)
 
 FORMAT = 1  # of indexes; to be changed together with the neutral analyzer
 ID_FIELD, TEXT_FIELD = "id", "contents"  # named as Anserini names them
+# Java's exceptions for a right that is missing, too many open files, a failing disk, no memory.
+_REFUSALS = (
+    "java.nio.file.AccessDeniedException",
+    "java.nio.file.FileSystemException",
+    "java.io.IOException",
+    "java.lang.OutOfMemoryError",
+)
 _BATCH_SIZE = 1 << 13  # passages that are held as Python objects
 
 
@@ -109,8 +116,17 @@ def describe_java_error(error: Any) -> str:
     return " ".join(str(error.innermessage or error.classname or error).split())
 
 
+def check_refusal(folder: Path, error: Any) -> None:
+    """Raise `NotReadable` for a Java exception of a system that refuses to read: no damage."""
+    if error.classname in _REFUSALS:
+        raise NotReadable(f"cannot read {folder}: {describe_java_error(error)}") from error
+
+
 def _find_damage(folder: Path, passage_count: int) -> str:
-    """Describe the damage of an index, by the checksums in its files; empty if intact."""
+    """Describe the damage of an index, by the checksums in its files; empty if intact.
+
+    Raises `NotReadable` where the system does not let the files be read.
+    """
     from jnius import JavaException
 
     try:
@@ -122,6 +138,7 @@ def _find_damage(folder: Path, passage_count: int) -> str:
         finally:
             reader.close()
     except JavaException as error:
+        check_refusal(folder, error)
         return describe_java_error(error)
     if document_count == passage_count:
         return ""

@@ -12,6 +12,7 @@ from beir_hybrid.errors import BadData
 from beir_hybrid.pyserini.lucene import (
     TEXT_FIELD,
     LuceneIndex,
+    check_refusal,
     describe_java_error,
     open_reader,
 )
@@ -80,6 +81,7 @@ def open_searcher(index: LuceneIndex, k1: float, b: float) -> Iterator[BM25Searc
 
 
 def _explain_failure(folder: Path, error: object) -> BadData:
+    check_refusal(folder, error)
     return BadData(
         f"{folder} cannot be searched: {describe_java_error(error)}; where it is damaged, remove "
         "it, and it is made anew"

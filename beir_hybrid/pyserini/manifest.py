@@ -82,7 +82,7 @@ class IndexManifest(IndexRecipe, total=False):
 
 
 def read_manifest(folder: str | Path) -> IndexManifest:
-    """Read the manifest of an index, and check the sizes of its files."""
+    """Read the manifest of an index; raise `BadData` where a file is missing or cut short."""
     path = Path(folder) / MANIFEST
     try:
         record = read_sealed_json(path, _OTHER_FOLDER)
