@@ -30,6 +30,7 @@ def put(place: re.Match[str], folder: Path) -> None:
 def test_things_are_added_as_the_page_says(tmp_path: Path) -> None:
     ours = ROOT / "beir_hybrid"
     shutil.copytree(ours, tmp_path / ours.name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
     used, places = [], []
     for block in read_blocks(ROOT / "CONTRIBUTING.md"):
         if block.language == "python":
@@ -49,6 +50,14 @@ def test_things_are_added_as_the_page_says(tmp_path: Path) -> None:
         text=True,
     )
     check_output("".join(block.expected for block in used), done.stdout)
+
+
+    for command in (["check"], ["format", "--check"]):
+        subprocess.run(
+            [sys.executable, "-m", "ruff", *command, "--no-cache", ours.name],
+            cwd=tmp_path,
+            check=True,
+        )
 
 
 def test_examples_are_short() -> None:
