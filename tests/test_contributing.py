@@ -51,7 +51,6 @@ def test_things_are_added_as_the_page_says(tmp_path: Path) -> None:
     )
     check_output("".join(block.expected for block in used), done.stdout)
 
-
     for command in (["check"], ["format", "--check"]):
         subprocess.run(
             [sys.executable, "-m", "ruff", *command, "--no-cache", ours.name],
