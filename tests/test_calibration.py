@@ -296,10 +296,10 @@ def test_few_texts(caplog: pytest.LogCaptureFixture) -> None:
     encoder = LanguageEncoder()
     texts = {lang: [f"{lang} w{n}" for n in range(5)] for lang in LANGS}
     calibration = bh.calibrate(encoder, texts, "shift:to=de,on=both")
-    assert "statistics of passages in de come from 5 texts" in caplog.text
+    assert "statistics of passages come from few texts (de 5, en 5, th 5): take 50" in caplog.text
     assert "corrected by the statistics of passages" in caplog.text
     assert calibration.data == type(calibration.data)("texts", {}, dict.fromkeys(LANGS, 5))
-    with pytest.raises(BadData, match="th has 1 text"):
+    with pytest.raises(BadData, match="one text among the passages in th: statistics"):
         bh.calibrate(encoder, texts | {"th": ["th w1"]})
     with pytest.raises(BadData, match="there are no passages"):
         bh.calibrate(encoder, {})
@@ -347,7 +347,9 @@ def test_settings_that_drop_passages_are_not_merged(collection: bh.Collection) -
         )
 
 
-def test_a_pool_of_one_language_is_ranked_as_it_was(tmp_path: Path) -> None:
+def test_a_pool_of_one_language_is_ranked_as_it_was(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """A larger k than the language has passages takes all of them."""
     rows = [{"passage": f"p{n}", "text": {"de": f"de w{n} passage"}} for n in range(4)]
     query = {"query": "q", "text": {"de": "de w1 query"}, "relevant": ["p1", "p3"]}
@@ -357,6 +359,7 @@ def test_a_pool_of_one_language_is_ranked_as_it_was(tmp_path: Path) -> None:
     plain = bh.evaluate(LanguageEncoder(), collection, measures=[AP])
     local = bh.evaluate(LanguageEncoder(), collection, measures=[AP], calibration="local:k=9")
     assert local.summary() == plain.summary()
+    assert caplog.messages == ["all passages are in de: local:k=9 merges nothing"]
 
 
 def test_command_line(

@@ -220,7 +220,9 @@ def test_query_encoders(collection: Collection, caplog: pytest.LogCaptureFixture
     assert np.allclose(other.encode_batch(texts), encoder.encode_queries(texts), atol=1e-6)
     other.encode(texts[0])
     _, message = caplog.messages
-    assert message.endswith("has no statistics of queries in unknown: a vector stays as it is")
+    assert message.endswith(
+        "has no statistics of queries in an unknown language: a vector stays as it is"
+    )
 
 
 def test_impossible_calibrations_are_refused(
@@ -337,7 +339,7 @@ def test_the_language_of_a_query_is_detected(
     assert not caplog.messages
     assert search(french).query_language is None
     fallback = "the calibration mean-language has no statistics of queries in {}: a vector stays as"
-    assert caplog.messages[0].startswith(fallback.format("unknown"))
+    assert caplog.messages[0].startswith(fallback.format("an unknown language"))
     caplog.clear()
     assert search(french, query_language="fr").query_language == "fr"
     assert caplog.messages[0].startswith(fallback.format("fr"))
@@ -351,7 +353,7 @@ def test_the_language_of_a_query_is_detected(
         _load_identifier.cache_clear()
     assert [message.partition(":")[0] for message in caplog.messages[:2]] == [
         "the language of a query is not detected",
-        "the calibration mean-language has no statistics of queries in unknown",
+        "the calibration mean-language has no statistics of queries in an unknown language",
     ]
     caplog.clear()
     plain = build_index(encoder, collection, tmp_path / "plain")

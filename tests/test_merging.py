@@ -106,6 +106,44 @@ def test_merged_pools(spec: str, values: str, k: int) -> None:
     assert_same_ranking(rank_sharded(scorer, request, shard_size=13), ranked)
 
 
+@pytest.mark.parametrize("spec", ["local:k=3", "min-max:k=100", "zscore:k=700"])
+@pytest.mark.parametrize("values", ["gaussian", "integers"])
+def test_merged_pools_of_several_batches_and_blocks(spec: str, values: str) -> None:
+    """Ranks are counts of comparable scores, computed here as whole matrices."""
+    draw = np.random.default_rng(11)
+    n_queries, n_passages, dim = 530, 6000, 6
+    languages = {"de": range(2500), "en": range(2500, 2900), "th": range(2900, 6000)}
+    queries, passages = (
+        (
+            draw.integers(-2, 3, (n, dim))
+            if values == "integers"
+            else draw.standard_normal((n, dim))
+        ).astype(np.float32)
+        for n in (n_queries, n_passages)
+    )
+    passages[:2500, 0] += 4
+    passages[draw.integers(0, n_passages, 900)] = passages[7]
+    golds = (np.arange(n_queries), draw.integers(0, n_passages, n_queries))
+    id_order = draw.permutation(n_passages).astype(np.int32)
+    method = parse_merge_method(spec)
+    ranked = rank(
+        make_scorer(queries, passages), make_request(golds, languages, id_order, method=method)
+    )
+    wide = passages.astype(np.float64)
+    for gold, (query, passage) in enumerate(zip(*golds, strict=True)):
+        scores = (wide @ queries[query].astype(np.float64)).astype(np.float32)
+        scores[(passages == passages[7]).all(axis=1)] = scores[7]
+        comparable = np.concatenate(
+            [scale_list(method, scores[rows]) for rows in languages.values()]
+        )
+        is_tie = (comparable == comparable[passage]) & (id_order > id_order[passage])
+        above = (comparable > comparable[passage]).sum()
+        assert ranked.pool_ranks.above[gold] == above
+        assert ranked.pool_ranks.tied_later[gold] == is_tie.sum()
+        [own] = [rows for rows in languages.values() if passage in rows]
+        assert ranked.language_ranks.above[gold] == (scores[own] > scores[passage]).sum()
+
+
 def test_runs_are_merged_by_hand() -> None:
     german = {"q": {"de:1": 9.0, "de:2": 8.0, "de:3": 4.0}}
     english = {"q": {"en:1": 0.9, "en:2": 0.1}, "r": {"en:3": 0.5}}

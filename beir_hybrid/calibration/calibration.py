@@ -110,10 +110,12 @@ class Calibration:
             Where a temporary file may lie, if the vectors are too many for the memory.
         """
         correction = self.corrections.get(role)
+        languages = [lang for lang, rows in ranges.items() if len(rows)]
+        if self.method.merge and role == "passages" and len(languages) == 1:
+            logger.warning("all passages are in %s: %s merges nothing", *languages, self)
         if correction is None:
             return vectors
         self._check_length(vectors.take(slice(0, LENGTH_SAMPLE)))
-        languages = [lang for lang, rows in ranges.items() if len(rows)]
         self._warn_of_missing(correction, languages, role)
         return correction.correct_embeddings(
             vectors, ranges, unit_length=self.unit_length, folder=folder
@@ -125,7 +127,7 @@ class Calibration:
         if correction is None:
             return vectors
         self._check_length(vectors)
-        self._warn_of_missing(correction, [language or "unknown"], "queries")
+        self._warn_of_missing(correction, [language or "an unknown language"], "queries")
         return correction.correct_rows(vectors, language or "", unit_length=self.unit_length)
 
     def _check_length(self, vectors: np.ndarray) -> None:

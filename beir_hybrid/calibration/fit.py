@@ -20,7 +20,6 @@ from beir_hybrid.collection.tables import CollectionTables
 from beir_hybrid.encoding import Embeddings, Encoder, as_encoder, encode
 from beir_hybrid.encoding.encoder import Role
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.text import plural
 
 logger = logging.getLogger(__name__)
 
@@ -124,13 +123,17 @@ def _check_counts(vectors: LanguageVectors, role: str) -> None:
     if not vectors.languages:
         raise BadData(f"there are no {role} to calibrate on")
     if single := [lang for lang, count in vectors.counts.items() if count < 2]:  # noqa: PLR2004
-        raise BadData(f"{', '.join(single)} has 1 text among the {role}: statistics need several")
-    for language, count in vectors.counts.items():
-        if count < FEW_TEXTS:
-            logger.warning(
-                "the statistics of %s in %s come from %s: take %d or more",
-                role, language, plural(count, "texts"), FEW_TEXTS,
-            )  # fmt: skip
+        raise BadData(
+            f"there is one text among the {role} in {', '.join(single)}: statistics need several"
+        )
+    small_counts = [
+        f"{lang} {count}" for lang, count in vectors.counts.items() if count < FEW_TEXTS
+    ]
+    if small_counts:
+        logger.warning(
+            "the statistics of %s come from few texts (%s): take %d or more of each language",
+            role, ", ".join(small_counts), FEW_TEXTS,
+        )  # fmt: skip
     if len(vectors.languages) == 1:
         logger.warning(
             "all %s are in %s: there is no language bias to take out", role, vectors.languages[0]

@@ -10,6 +10,7 @@ from beir_hybrid.cli.options import Dataset, LoadOptions, Model, set_offline
 from beir_hybrid.cli.printing import echo
 from beir_hybrid.encoding.options import EncoderOptions
 from beir_hybrid.files import check_writable
+from beir_hybrid.text import plural
 
 Method = Annotated[
     str,
@@ -71,7 +72,8 @@ def calibrate(
     calibration.save(output)
     sizes = calibration.data.passages
     fewest = f", {min(sizes.values()):,} passages or more in each" if sizes else ""
-    echo(f"{calibration}: {len(sizes)} languages of {collection.name}{fewest}; saved in {output}")
+    languages = plural(len(sizes), "languages")
+    echo(f"{calibration}: {languages} of {collection.name}{fewest}; saved in {output}")
 
 
 def merge(
