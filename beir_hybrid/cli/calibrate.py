@@ -52,7 +52,7 @@ def calibrate(
 
     Examples
     --------
-    `beir-hybrid calibrate intfloat/multilingual-e5-small --dataset mlqa-r --output e5-mean`
+    `beir-hybrid calibrate intfloat/multilingual-e5-small --dataset xquad-r --output e5-mean`
 
     `beir-hybrid evaluate intfloat/multilingual-e5-small --dataset xquad-r --calibration e5-mean`
     """
