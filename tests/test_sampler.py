@@ -128,7 +128,8 @@ def test_the_audit_adds_up_whatever_is_missing(
     assert Counter(f"{query}-{passage}" for _, query, passage in rows) == audit.rows
     # Without drop_last only those are left out that the strategy cannot use.
     if not drop:
-        mono, cross = name in ("x-x", "x-x-mono", "hybrid"), name in ("x-y", "x-y-batch", "hybrid")
+        mono = bool(KINDS[name] & {"mono", "mono-rows"})
+        cross = bool(KINDS[name] & {"cross", "cross-rows"})
         usable = sum(
             (mono and bool(query_langs & passage_langs))
             or (cross and any(q != p for q in query_langs for p in passage_langs))

@@ -136,10 +136,15 @@ def _show_measure(heading: str, kind: KindName, measure: Measure) -> Column:
         return Column(
             measure.label, heading, measure.sentence, kind, name, direction=measure.DIRECTION
         )
-    cutoff, setting = measure["cutoff"], SETTING_KINDS[kind]
-    place = "come first" if cutoff == 1 else f"are among the first {cutoff}"
-    description = f"share of the relevant passages that {place}, {setting.label}"
-    return Column(f"{measure} {setting.short_label}", heading, description, kind, str(measure))
+    setting, cutoff = SETTING_KINDS[kind], measure.params.get("cutoff")
+    description = f"mean {measure}"
+    if measure == R @ (cutoff or 1):
+        place = "come first" if cutoff == 1 else f"are among the first {cutoff}"
+        description = f"share of the relevant passages that {place}"
+    return Column(
+        f"{measure} {setting.short_label}", heading, f"{description}, {setting.label}", kind,
+        str(measure),
+    )  # fmt: skip
 
 
 _EFFECTIVENESS, _LANGUAGE_BIAS, _SYSTEM = "Effectiveness", "Language bias", "System"
