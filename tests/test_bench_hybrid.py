@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -531,11 +532,11 @@ def test_an_experiment_runs_continues_and_reports(
     run.run_experiment(experiment, output, model=model, split=split)
     changed = {path for path, new in list_files(output).items() if state.get(path) != new}
     assert changed <= {"experiment.json", "notes.json"}
-    # As a kill between evaluation and the record of the cost leaves it.
+    # As a kill between training and evaluation leaves it.
     (output / "cost" / f"{labels[0]}-1.json").unlink()
     results = output / "results" / "mlqa-r-test" / f"{labels[0]}-1"
     values = (results / "per_query.parquet").read_bytes()
-    (results / "results.json").unlink()
+    shutil.rmtree(results)
     run.run_experiment(experiment, output, model=model, split=split)
     assert (results / "per_query.parquet").read_bytes() == values
     assert json.loads((output / "cost" / f"{labels[0]}-1.json").read_text())["resumed"]

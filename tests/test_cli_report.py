@@ -407,7 +407,7 @@ def complete_line(shell_line: str) -> list[str]:
     [
         ("beir-hybrid comp", ["compare"]),
         ("beir-hybrid datasets show ml", ["mlqa-r"]),
-        ("beir-hybrid evaluate m --dataset xq", ["xquad-r"]),
+        ("beir-hybrid evaluate m --dataset xq", ["xquad-r", "xquad"]),
         ("beir-hybrid train m --train mir", ["miracl"]),
         ("beir-hybrid train m --strategy hy", ["hybrid", "hybrid-image"]),
         ("beir-hybrid ablate m --strategy x-x-", ["x-x-mono"]),
