@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from beir_hybrid.collection import read_jsonl as read_jsonl
     from beir_hybrid.collection import write_folder as write_folder
     from beir_hybrid.collection.beir_dicts import from_beir as from_beir
+    from beir_hybrid.curation.filtering import filter_pairs as filter_pairs
     from beir_hybrid.encoding import Encoder as Encoder
     from beir_hybrid.encoding import EncoderOptions as EncoderOptions
     from beir_hybrid.encoding import SentenceTransformerEncoder as SentenceTransformerEncoder
@@ -131,6 +132,7 @@ _MODULES = {
     "encode": "encoding",
     "evaluate": "evaluation.evaluate",
     "evaluate_runs": "evaluation.external_runs",
+    "filter_pairs": "curation.filtering",
     "from_beir": "collection.beir_dicts",
     "from_vision_text": "encoding.vision",
     "fuse": "pyserini.fusion",

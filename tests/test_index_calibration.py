@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import beir_hybrid as bh
-from beir_hybrid.calibration.detection import _load_identifier, detect_languages
+from beir_hybrid.calibration.detection import detect_languages, load_identifier
 from beir_hybrid.collection import Collection
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.integrity import record_file
@@ -345,12 +345,12 @@ def test_the_language_of_a_query_is_detected(
     assert caplog.messages[0].startswith(fallback.format("fr"))
     caplog.clear()
     monkeypatch.setitem(sys.modules, "py3langid.langid", None)
-    _load_identifier.cache_clear()
+    load_identifier.cache_clear()
     try:
         assert search(german).query_language is None
         assert search(german).hits == search(german).hits
     finally:
-        _load_identifier.cache_clear()
+        load_identifier.cache_clear()
     assert [message.partition(":")[0] for message in caplog.messages[:2]] == [
         "the language of a query is not detected",
         "the calibration mean-language has no statistics of queries in an unknown language",

@@ -37,6 +37,7 @@ ROOMS = [
     "results",
     "evaluation",
     "pairs",
+    "curation",
     "batches",
     "training",
     "pyserini",

@@ -20,7 +20,7 @@ def detect_languages(texts: Sequence[str], candidates: Sequence[str]) -> list[st
     >>> detect_languages(["Wo ist der Bahnhof?", "Where is the station?"], ["de", "en"])
     ['de', 'en']
     """
-    identifier = _load_identifier()
+    identifier = load_identifier()
     if identifier is None:
         return [None] * len(texts)
     return [_choose_language(identifier.rank(text), candidates) for text in texts]
@@ -38,7 +38,7 @@ def _choose_language(ranking: Sequence[tuple[str, float]], candidates: Sequence[
 
 
 @cache
-def _load_identifier() -> Any:
+def load_identifier() -> Any:
     """Return the identifier of languages, or None without py3langid."""
     try:
         from py3langid.langid import MODEL_FILE, LanguageIdentifier

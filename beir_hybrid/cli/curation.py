@@ -1,0 +1,140 @@
+"""The commands that make training groups better, each from a file of groups to another file."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from beir_hybrid.cli.flatten import Group, list_changes
+from beir_hybrid.cli.options import complete_dataset, load_dataset, set_offline, split_commas
+from beir_hybrid.cli.printing import Json, echo, print_json
+from beir_hybrid.encoding.options import EncoderOptions
+from beir_hybrid.errors import BadOption
+
+if TYPE_CHECKING:
+    from beir_hybrid.curation.steps import StepRecord
+
+Pairs = Annotated[
+    Path,
+    typer.Argument(help="A file of training groups: JSONL or Parquet.", metavar="PAIRS"),
+]
+GroupsOutput = Annotated[
+    Path, typer.Option("--output", help="The file of groups to write.", metavar="FILE.jsonl")
+]
+SourceLanguage = Annotated[
+    str, typer.Option("--from", help="The language that the others translate.", metavar="LANG")
+]
+Offline = Annotated[
+    bool, typer.Option("--offline", help="Use mirror and cache only, never the network.")
+]
+
+
+@dataclass(frozen=True)
+class RuleOptions:
+    """The rules of a filter."""
+
+    length_ratio: Annotated[
+        float,
+        typer.Option(
+            help="Texts may be so many times longer or shorter than is usual for the two "
+            "languages; 0: any."
+        ),
+    ] = 3.0
+    numbers: Annotated[
+        bool, typer.Option(help="Leave out translations with other numbers than their source.")
+    ] = True
+    identify: Annotated[
+        bool,
+        typer.Option("--identify", help="Leave out texts in another language; takes py3langid."),
+    ] = False
+    quantile: Annotated[
+        float,
+        typer.Option(help="With --model: the share of each pair of languages to leave out."),
+    ] = 0.1
+    test: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A dataset, file or folder whose texts must not be trained on; may be repeated.",
+            metavar="NAME",
+            autocompletion=complete_dataset,
+        ),
+    ] = None
+    ngram: Annotated[
+        int, typer.Option(help="So many words in a row that a test has too are contamination.")
+    ] = 13
+
+
+FilterModel = Annotated[
+    str | None,
+    typer.Option(help="An encoder that judges how similar translations are.", metavar="MODEL"),
+]
+
+
+def filter_groups(
+    pairs: Pairs,
+    output: GroupsOutput,
+    rules: RuleOptions,
+    encoder: Annotated[EncoderOptions, Group("The model")],
+    source: SourceLanguage = "en",
+    model: FilterModel = None,
+    offline: Offline = False,
+    as_json: Json = False,
+) -> None:
+    """Leave out bad translations, duplicates, and texts of test collections.
+
+    What is left out stands in FILE.dropped.jsonl with the reason, options and counts in
+    FILE.record.json.
+
+    Examples
+    --------
+    `beir-hybrid filter pairs.jsonl --output clean.jsonl --test xquad-r --test mlqa-r`
+
+    `beir-hybrid filter pairs.jsonl --output clean.jsonl --model my-model --quantile 0.05`
+    """
+    from beir_hybrid.curation.filtering import filter_pairs
+    from beir_hybrid.encoding import as_encoder
+
+    set_offline(offline)
+    changes = list_changes(encoder)
+    if changes and model is None:
+        name = next(iter(changes)).replace("_", "-")
+        raise BadOption(f"--{name} is an option of --model, which is not named")
+    tests = [
+        load_dataset(name, None, None, offline=offline) for name in split_commas(rules.test) or []
+    ]
+    options = {name: value for name, value in asdict(rules).items() if name != "test"}
+    record = filter_pairs(
+        pairs,
+        output,
+        model=None if model is None else as_encoder(model, **changes),
+        tests=tests,
+        source=source,
+        **options,
+    )
+    _show_record(record, output, as_json=as_json)
+
+
+def _show_record(record: "StepRecord", output: Path, *, as_json: bool) -> None:
+    """Print the counts of a step, indented by level."""
+    if as_json:
+        print_json(asdict(record))
+        return
+    for line in list_lines(record.counts):
+        echo(line)
+    echo(f"saved in {output}")
+
+
+def list_lines(counts: dict[str, object], indent: str = "") -> list[str]:
+    """Return the lines of nested counts.
+
+    >>> list_lines({"kept": 1200, "texts": {"empty": {"de": 1}}, "dropped": {}})
+    ['kept  1,200', 'texts', '  empty', '    de  1', 'dropped  none']
+    """
+    lines = []
+    for name, value in counts.items():
+        if isinstance(value, dict) and value:
+            lines += [f"{indent}{name}", *list_lines(value, f"{indent}  ")]
+        else:
+            lines.append(f"{indent}{name}  {format(value, ',') if value != {} else 'none'}")
+    return lines

@@ -1,0 +1,146 @@
+"""Groups of texts as rows of files: the same rows that `read_pairs` reads go in and come out."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal, TextIO
+
+from beir_hybrid.collection.lines import read_json_lines
+from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.files import is_file
+from beir_hybrid.languages import normalise
+from beir_hybrid.pairs.group_files import read_parquet_groups
+
+Part = Literal["query", "positive"]
+PARTS: tuple[Part, ...] = ("query", "positive")
+_JSONL = (".jsonl", ".gz")
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
+
+@dataclass(frozen=True)
+class TextGroup:
+    """A query with its passage, each in some languages.
+
+    Attributes
+    ----------
+    id
+        That of the row; its number, from 0, where it has none.
+    query, positive
+        Texts by language code.
+    extras
+        The other keys of the row, such as ``negative``, which stay as they are.
+    """
+
+    id: str
+    query: dict[str, str]
+    positive: dict[str, str]
+    extras: dict[str, Any] = field(default_factory=dict)
+
+    def get_texts(self, part: Part) -> dict[str, str]:
+        """Return the texts of queries or passages by language."""
+        return self.query if part == "query" else self.positive
+
+    @property
+    def languages(self) -> list[str]:
+        """The languages of queries and passages."""
+        return list(dict.fromkeys([*self.query, *self.positive]))
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether there is a query, and a passage or an image, in any language."""
+        return bool(self.query) and bool(self.positive or self.extras.get("image"))
+
+    def without_texts(self, texts: Iterable[tuple[Part, str]]) -> "TextGroup":
+        """Return the group without some of its texts, by part and language."""
+        dropped = set(texts)
+        query, positive = (
+            {k: v for k, v in self.get_texts(part).items() if (part, k) not in dropped}
+            for part in PARTS
+        )
+        return replace(self, query=query, positive=positive)
+
+    def to_row(self) -> dict[str, Any]:
+        """Return the row of a file."""
+        return {"id": self.id, "query": self.query, "positive": self.positive, **self.extras}
+
+
+def read_groups(path: Path, language: str | None = None) -> Iterator[TextGroup]:
+    """Yield the groups of a JSONL or Parquet file; errors name the line.
+
+    Parameters
+    ----------
+    language
+        The language of plain texts, where ``query`` and ``positive`` are no mappings.
+    """
+    if not is_file(path):
+        raise BadData(f"there is no file {path}")
+    if path.suffix in _JSONL:
+        rows: Iterable[tuple[int, object]] = read_json_lines(path)
+    elif path.suffix == ".parquet":
+        rows = enumerate(read_parquet_groups(path), start=1)
+    else:
+        raise BadOption(f"{path} must end in .jsonl, .jsonl.gz or .parquet")
+    for i, (number, row) in enumerate(rows):
+        yield parse_group(row, i, f"{path} line {number}", path.parent, language)
+
+
+def batch_groups(groups: Iterable[TextGroup], size: int) -> Iterator[tuple[TextGroup, ...]]:
+    """Yield groups in batches."""
+    iterator = iter(groups)
+    while batch := tuple(islice(iterator, size)):
+        yield batch
+
+
+def parse_group(
+    row: object, number: int, where: str, folder: Path, language: str | None = None
+) -> TextGroup:
+    """Parse a row of a file; raise `BadData` if it is no group."""
+    if not isinstance(row, Mapping):
+        raise BadData(f"{where} is {row!r:.40}, and maps nothing")
+    rest = dict(row)
+    group_id = rest.pop("id", None)
+    texts = {part: _parse_texts(rest, part, where, language) for part in PARTS}
+    if isinstance(rest.get("negative"), Mapping):
+        rest["negative"] = {normalise(lang): value for lang, value in rest["negative"].items()}
+    if isinstance(rest.get("image"), str):
+        rest["image"] = str(folder.joinpath(rest["image"]).absolute())
+    return TextGroup(str(number if group_id is None else group_id), **texts, extras=rest)
+
+
+def write_row(file: TextIO, row: Mapping[str, object]) -> None:
+    """Write a row as a line of JSON."""
+    file.write(_encode(row) + "\n")
+
+
+def _parse_texts(
+    row: dict[str, Any], part: Part, where: str, language: str | None
+) -> dict[str, str]:
+    """Take the texts of a part out of a row, by language code."""
+    if part not in row:
+        if part == "positive" and row.get("image"):
+            return {}
+        similar = get_close_matches(part, map(str, row), n=1)
+        hint = f"; {similar[0]!r} may be meant for it" if similar else ""
+        raise BadData(f"{where} has no {part!r}{hint}")
+    value = row.pop(part)
+    if isinstance(value, str) and language:
+        return {normalise(language): value}
+    if not isinstance(value, Mapping):
+        raise BadData(
+            f"{where}: {part!r} is {value!r:.40}; it must map languages to texts, or be a text "
+            "whose language --language names"
+        )
+    texts: dict[str, str] = {}
+    for lang, text in value.items():
+        if text is None:
+            continue
+        if not isinstance(text, str):
+            raise BadData(f"{where}: {part!r} in {lang!r} is {text!r:.40}, no text")
+        code = normalise(lang)
+        if code in texts:
+            raise BadData(f"{where}: {part!r} has {code!r} twice; leave one")
+        texts[code] = text
+    return texts
