@@ -4,6 +4,11 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import ProgressColumn, Task
 
 
 @contextmanager
@@ -12,7 +17,8 @@ def progress_bar(
 ) -> Iterator[Callable[[int], None]]:
     """Show a bar while the block runs, and give the function that advances the bar.
 
-    Nothing is shown unless stderr is a terminal.
+    The time that has passed moves every second, whatever the block does. Nothing is shown unless
+    stderr is a terminal.
     """
     if not sys.stderr.isatty():
         yield lambda _count: None
@@ -21,12 +27,39 @@ def progress_bar(
     from rich.console import Console
 
     amount = progress.DownloadColumn() if unit == "bytes" else progress.MofNCompleteColumn()
-    columns = (progress.TextColumn("{task.description}"), progress.BarColumn(), amount)
-    with progress.Progress(
-        *columns, progress.TimeRemainingColumn(), console=Console(stderr=True), transient=True
-    ) as bar:
+    columns = (
+        progress.SpinnerColumn(),
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(16),
+        amount,
+        progress.TimeElapsedColumn(),
+        _make_pace_column(unit),
+    )
+    with progress.Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(label, total=total)
         yield lambda count: bar.advance(task, count)
+
+
+def _make_pace_column(unit: str) -> "ProgressColumn":
+    from rich.progress import ProgressColumn
+    from rich.text import Text
+
+    class PaceColumn(ProgressColumn):
+        def render(self, task: "Task") -> Text:
+            return Text(_describe_pace(task, unit))
+
+    return PaceColumn()
+
+
+def _describe_pace(task: "Task", unit: str) -> str:
+    """Return a task's speed and the time that is left, such as ``12.5 texts/s, 0:01:04 left``."""
+    if not task.speed:
+        return ""
+    speed = task.speed / 1e6 if unit == "bytes" else task.speed
+    digits = 1 if speed < 100 else 0  # noqa: PLR2004 - three figures are enough
+    pace = f"{speed:,.{digits}f} {'MB' if unit == 'bytes' else unit}/s"
+    seconds = task.time_remaining
+    return pace if seconds is None else f"{pace}, {timedelta(seconds=int(seconds))} left"
 
 
 @contextmanager

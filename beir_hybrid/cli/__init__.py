@@ -17,6 +17,7 @@ from beir_hybrid.cli.doctor import doctor
 from beir_hybrid.cli.encode import encode
 from beir_hybrid.cli.evaluate import evaluate
 from beir_hybrid.cli.failures import (
+    Program,
     check_encoding,
     describe_failure,
     finish_stdout,
@@ -40,6 +41,7 @@ SUMMARY = (
 
 app = typer.Typer(
     name="beir-hybrid",
+    cls=Program,
     help=SUMMARY,
     no_args_is_help=True,
     add_completion=True,

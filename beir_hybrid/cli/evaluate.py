@@ -1,8 +1,8 @@
 """The command that evaluates a model, vectors or runs in every setting."""
 
 import tempfile
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -164,11 +164,20 @@ def evaluate(
             name, facts = _describe_system(system, evaluation.name, ranking, collection)
             results.check_system(name, facts, collection)
         # Without --resume vectors go to a temporary store, and the cache stays as it is.
-        with nullcontext() if evaluation.resume else tempfile.TemporaryDirectory() as store:
+        with nullcontext() if evaluation.resume else _temporary_store() as store:
             values = evaluate_model(
                 system, collection, store=store, name=evaluation.name, **measures, **arguments
             )
     results.show(values)
+
+
+@contextmanager
+def _temporary_store() -> Iterator[str]:
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            yield folder
+        except KeyboardInterrupt as error:
+            raise KeyboardInterrupt("nothing is kept, because of --no-resume") from error
 
 
 def _load_collection(

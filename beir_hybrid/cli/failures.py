@@ -1,15 +1,16 @@
 """Errors of commands as one readable line with an exit code, and a stdout that may be odd or full.
 
-What a user can put right has exit code 2, anything else 1.
+What a user can put right has exit code 2, Ctrl-C 130, anything else 1.
 """
 
 import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
-from typing import cast
+from typing import Any, cast
 
 import typer
+from typer.core import TyperGroup
 
 from beir_hybrid.errors import BadOption, BeirHybridError
 
@@ -18,8 +19,26 @@ UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
 # The errors of libraries in Rust hold the number of the system's error in their text alone.
 _SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
 
+_INTERRUPTED = 130  # what shells report after Ctrl-C
+
 # What the linker, torch and faiss say where memory ends.
 _NO_MEMORY = re.compile("failed to map segment|allocate memory|bad_alloc")
+
+
+class Stopped(Exception):  # noqa: N818 - no error
+    """The user has pressed Ctrl-C; the text says what is kept."""
+
+
+class Program(TyperGroup):
+    """The program, whose interrupts come as `Stopped`: typer would end without a word."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command of a line."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            message = "what was finished is kept; the same command goes on from there"
+            raise Stopped(str(error) or message) from error
 
 
 def describe_failure(error: BaseException) -> tuple[str, int]:
@@ -35,7 +54,9 @@ def describe_failure(error: BaseException) -> tuple[str, int]:
             return "Aborted", 1
         error = error.__cause__  # typer takes every EOFError for the end of its own input
     kind, message, code = type(error).__name__, str(error), 2
-    if isinstance(error, UsageError):
+    if isinstance(error, Stopped):
+        code = _INTERRUPTED
+    elif isinstance(error, UsageError):
         kind, message = "Usage", error.format_message()
         if not message:  # there were no arguments, so the help was printed
             return "", 2

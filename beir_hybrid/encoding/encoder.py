@@ -1,10 +1,10 @@
 """The interface of encoders: texts and images become vectors whose inner products are scores."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol, TypeGuard
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeGuard
 
 import numpy as np
 
@@ -97,6 +97,14 @@ class Encoder(ABC):
     @abstractmethod
     def encode_passages(self, texts: Sequence[str]) -> np.ndarray:
         """Return vectors, (n, dim)."""
+
+    def encode_batches(self, texts: Sequence[str], role: Role) -> Iterator[tuple[np.ndarray, Any]]:
+        """Yield the indexes of the texts of a batch, and their vectors, until all texts have some.
+
+        What has come is shown and, within seconds, on disk. By default all texts are one batch.
+        """
+        encode = self.encode_queries if role == "queries" else self.encode_passages
+        yield np.arange(len(texts)), encode(texts)
 
     @property
     def reads_images(self) -> bool:
@@ -221,6 +229,11 @@ class EncoderAdapter(Encoder):
     def encode_passages(self, texts: Sequence[str]) -> np.ndarray:
         """Return the object's vectors of passages."""
         return self.model.encode_passages(texts)
+
+    def encode_batches(self, texts: Sequence[str], role: Role) -> Iterator[tuple[np.ndarray, Any]]:
+        """Yield the object's batches, or one batch if it has no such method."""
+        encode_batches = getattr(self.model, "encode_batches", super().encode_batches)
+        yield from encode_batches(texts, role)
 
     @property
     def reads_images(self) -> bool:

@@ -128,11 +128,18 @@ class RayEncoder(EncoderWrapper):
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
         """Return the vectors of queries."""
-        return LAYOUTS[self.family].stack(self._map_pieces("encode_queries", texts))
+        return LAYOUTS[self.family].stack(list(self._map_pieces("encode_queries", texts)))
 
     def encode_passages(self, texts: Sequence[str]) -> np.ndarray:
         """Return the vectors of passages."""
-        return LAYOUTS[self.family].stack(self._map_pieces("encode_passages", texts))
+        return LAYOUTS[self.family].stack(list(self._map_pieces("encode_passages", texts)))
+
+    def encode_batches(self, texts: Sequence[str], role: Role) -> Iterator[tuple[np.ndarray, Any]]:
+        """Yield what each call to a machine returns."""
+        method = "encode_queries" if role == "queries" else "encode_passages"
+        for number, vectors in enumerate(self._map_pieces(method, texts)):
+            start = number * _CALL_TEXTS
+            yield np.arange(start, min(start + _CALL_TEXTS, len(texts))), vectors
 
     @property
     def reads_images(self) -> bool:
@@ -154,11 +161,11 @@ class RayEncoder(EncoderWrapper):
         """Begin no further calls."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def _map_pieces(self, method: str, texts: Sequence[str], *arguments: object) -> list[Any]:
+    def _map_pieces(self, method: str, texts: Sequence[str], *arguments: object) -> Iterator[Any]:
         starts = range(0, len(texts), _CALL_TEXTS)
         pieces = [list(texts[start : start + _CALL_TEXTS]) for start in starts]
         call = partial(self._call, method, expected=_sorted_json(self.fingerprint))
-        return list(self._threads.map(lambda piece: call(piece, *arguments), pieces))
+        return self._threads.map(lambda piece: call(piece, *arguments), pieces)
 
     def _call(self, name: str, *arguments: object, expected: str | None) -> Any:
         uses_gpu = self._cluster.gpus > 0

@@ -1,6 +1,6 @@
 """Late-interaction models of sentence-transformers, such as ColBERT, as encoders of tokens."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,29 +37,21 @@ class LateInteractionEncoder(ModelEncoder):
             )
         self.normalize = self.options.normalize
 
-    def encode_queries(self, texts: Sequence[str]) -> Any:
-        """Return the vectors of each query's tokens, a list of arrays (tokens, dim)."""
-        return self._encode_texts(self.model.encode_query, texts, "queries")
-
-    def encode_passages(self, texts: Sequence[str]) -> Any:
-        """Return the vectors of each passage's tokens, a list of arrays (tokens, dim)."""
-        return self._encode_texts(self.model.encode_document, texts, "passages")
-
-    def _encode_texts(
-        self, encode: Callable[..., list[np.ndarray]], texts: Sequence[str], role: Role
-    ) -> list[np.ndarray]:
-        rows: dict[int, np.ndarray] = {}
-        for batch in self.list_batches(texts, role):
-            vectors = encode(
-                [texts[i] for i in batch],
-                prompt=self.prompts[role],
-                batch_size=self.batch_size,
-                show_progress_bar=False,
-                convert_to_numpy=True,
-                normalize_embeddings=bool(self.normalize),
-            )
-            rows.update(zip(batch.tolist(), vectors, strict=True))
-        return [rows[i] for i in range(len(texts))]
+    def _encode_batch(self, texts: list[str], role: Role) -> list[np.ndarray]:
+        """Return the vectors of each text's tokens, a list of arrays (tokens, dim)."""
+        if not texts:
+            return []
+        is_query = role == "queries"
+        encode: Any = self.model.encode_query if is_query else self.model.encode_document
+        vectors: list[np.ndarray] = encode(
+            texts,
+            prompt=self.prompts[role],
+            batch_size=self.batch_size,
+            show_progress_bar=False,
+            convert_to_numpy=True,
+            normalize_embeddings=bool(self.normalize),
+        )
+        return vectors
 
     @property
     def vector_facts(self) -> Mapping[str, object]:

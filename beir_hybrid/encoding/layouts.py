@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.sparse import vstack
+from scipy.sparse import csr_array, vstack
 
 from beir_hybrid.encoding.embeddings import Embeddings, check_rows
 from beir_hybrid.encoding.families import Family
@@ -39,6 +39,8 @@ class Layout:
         and, if that is not 0, so many dimensions.
     stack
         Puts outputs of an encoder behind each other.
+    take
+        Picks texts by their places.
     split, join
         Turn a shard into its arrays, and back.
     """
@@ -47,8 +49,16 @@ class Layout:
     rows: type[StoredRows[Any]]
     check: Callable[[Any, int, int], Any]
     stack: Callable[[Sequence[Any]], Any]
+    take: Callable[[Any, np.ndarray], Any]
     split: Callable[[Any], Mapping[str, np.ndarray]]
     join: Callable[[Mapping[str, np.ndarray]], Any]
+
+    def merge(self, batches: Sequence[tuple[np.ndarray, Any]]) -> Any:
+        """Put batches, each with the places of its texts, into the order of these places."""
+        places = np.concatenate([places for places, _ in batches])
+        vectors = batches[0][1] if len(batches) == 1 else self.stack([rows for _, rows in batches])
+        is_sorted = (places[:-1] < places[1:]).all()
+        return vectors if is_sorted else self.take(vectors, np.argsort(places))
 
 
 LAYOUTS: dict[Family, Layout] = {
@@ -57,6 +67,7 @@ LAYOUTS: dict[Family, Layout] = {
         rows=Embeddings,
         check=check_rows,
         stack=np.concatenate,
+        take=lambda vectors, places: vectors[places],
         split=lambda vectors: {"vectors": vectors},
         join=lambda arrays: arrays["vectors"],
     ),
@@ -64,7 +75,8 @@ LAYOUTS: dict[Family, Layout] = {
         parts=("weights", "terms", "bounds", "shape"),
         rows=SparseEmbeddings,
         check=check_sparse_rows,
-        stack=lambda matrices: vstack(matrices, format="csr"),
+        stack=lambda matrices: csr_array(vstack(matrices, format="csr")),
+        take=lambda matrix, places: csr_array(matrix[places]),
         split=split_matrix,
         join=join_matrix,
     ),
@@ -73,6 +85,7 @@ LAYOUTS: dict[Family, Layout] = {
         rows=TokenEmbeddings,
         check=check_token_vectors,
         stack=lambda lists: [vectors for texts in lists for vectors in texts],
+        take=lambda vectors, places: [vectors[place] for place in places],
         split=split_vectors,
         join=join_vectors,
     ),

@@ -3,7 +3,7 @@
 import copy
 import os
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -13,6 +13,7 @@ import numpy as np
 from beir_hybrid.encoding.encoder import Encoder, Role
 from beir_hybrid.encoding.families import check_family, check_object_family
 from beir_hybrid.encoding.fingerprint import describe_model
+from beir_hybrid.encoding.layouts import LAYOUTS
 from beir_hybrid.encoding.loading import load_model
 from beir_hybrid.encoding.model_files import ModelFiles
 from beir_hybrid.encoding.model_inputs import count_tokens, find_long_texts
@@ -85,13 +86,22 @@ class ModelEncoder(Encoder):
         is_changed = self.options.dtype or self.options.max_length is not None
         return copy.deepcopy(model) if is_changed else model
 
-    @abstractmethod
     def encode_queries(self, texts: Sequence[str]) -> Any:
         """Return the vectors of queries."""
+        return LAYOUTS[self.family].merge(list(self.encode_batches(texts, "queries")))
 
-    @abstractmethod
     def encode_passages(self, texts: Sequence[str]) -> Any:
         """Return the vectors of passages."""
+        return LAYOUTS[self.family].merge(list(self.encode_batches(texts, "passages")))
+
+    def encode_batches(self, texts: Sequence[str], role: Role) -> Iterator[tuple[np.ndarray, Any]]:
+        """Yield the indexes and vectors of batches of about equal numbers of tokens."""
+        for batch in self.list_batches(texts, role) or [np.arange(0)]:
+            yield batch, self._encode_batch([texts[i] for i in batch], role)
+
+    @abstractmethod
+    def _encode_batch(self, texts: list[str], role: Role) -> Any:
+        """Return the vectors of a batch."""
 
     def list_batches(self, texts: Sequence[str], role: Role) -> list[np.ndarray]:
         """Return the indexes of the texts of each batch, about equal in numbers of tokens.

@@ -1,6 +1,6 @@
 """Dense models of sentence-transformers as encoders: from the hub, a folder, or loaded already."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,14 +52,6 @@ class SentenceTransformerEncoder(ModelEncoder):
         normalize = self.options.normalize
         self.normalize: bool = similarity != "dot" if normalize is None else normalize
 
-    def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
-        """Return the vectors of queries."""
-        return self._encode_texts(self.model.encode_query, texts, "queries")
-
-    def encode_passages(self, texts: Sequence[str]) -> np.ndarray:
-        """Return the vectors of passages."""
-        return self._encode_texts(self.model.encode_document, texts, "passages")
-
     @property
     def reads_images(self) -> bool:
         """Whether the model reads images beside texts."""
@@ -88,21 +80,17 @@ class SentenceTransformerEncoder(ModelEncoder):
             "truncate_dim": self.truncate_dim,
         }
 
-    def _encode_texts(
-        self, encode: Callable[..., np.ndarray], texts: Sequence[str], role: Role
-    ) -> np.ndarray:
+    def list_batches(self, texts: Sequence[str], role: Role) -> list[np.ndarray]:
+        """Return the indexes of the texts of each batch; all at once for several devices."""
+        return [np.arange(len(texts))] if self.pool else super().list_batches(texts, role)
+
+    def _encode_batch(self, texts: list[str], role: Role) -> np.ndarray:
+        is_query = role == "queries"
+        encode: Any = self.model.encode_query if is_query else self.model.encode_document
         arguments = self._encode_arguments(self.prompts[role])
         if settings := text_settings(self.model):
             arguments["processing_kwargs"] = {"text": settings}
-        inputs = wrap_texts(self.model, texts)
-        if self.pool or not texts:
-            return encode(inputs, pool=self.pool, **arguments)
-        batches = self.list_batches(texts, role)
-        sorted_rows = np.concatenate(
-            [encode([inputs[i] for i in batch], **arguments) for batch in batches]
-        )
-        rows = np.empty_like(sorted_rows)
-        rows[np.concatenate(batches)] = sorted_rows
+        rows: np.ndarray = encode(wrap_texts(self.model, texts), pool=self.pool, **arguments)
         return rows
 
     @property

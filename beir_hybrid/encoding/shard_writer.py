@@ -2,6 +2,7 @@
 
 import hashlib
 import time
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from beir_hybrid.encoding.distinct_texts import DistinctTexts
+from beir_hybrid.encoding.drafts import Draft
 from beir_hybrid.encoding.encoder import Encoder, Role
 from beir_hybrid.encoding.images import decode_batches
 from beir_hybrid.encoding.shards import NOTE_SUFFIX, Shards, read_shard, save_array
@@ -37,47 +39,73 @@ class ShardWriter:
     texts: DistinctTexts
     shards: Shards  # of the space, for their dimensions
 
-    def write(self, numbers: np.ndarray) -> ShardReport:
-        """Encode distinct texts, by their numbers, and write one shard of vectors."""
+    def write(self, numbers: np.ndarray, advance: Callable[[int], None]) -> ShardReport:
+        """Encode distinct texts, by their numbers, and write one shard of vectors.
+
+        `advance` is told of the number of texts whenever some have their vectors. A draft keeps
+        them where this is interrupted or killed.
+        """
         keys = self.texts.keys[numbers]
         name = hashlib.sha256(keys.tobytes()).hexdigest()[:16]
         note = self.space / f"{name}.{NOTE_SUFFIX}"
         with file_lock(self.space / name):
             if read_shard(note, self.shards.layout):  # another process was faster
+                advance(len(keys))
                 return ShardReport(note, 0, 0.0)
             texts = self.texts.take_texts(numbers)
+            draft = Draft(self.space / name, self.shards.layout, len(texts), self.shards.dim)
+            n_missing = len(draft.list_missing_rows())
+            advance(len(texts) - n_missing)
             start = time.perf_counter()
-            is_image = self.role == "images"
-            vectors = self._encode_images(texts, numbers) if is_image else self._encode_texts(texts)
+            try:
+                for rows, vectors in self._encode(texts, numbers, draft):
+                    draft.add(rows, vectors)
+                    advance(len(rows))
+            except KeyboardInterrupt:
+                draft.save()
+                raise
+            vectors = draft.merge()
             seconds = time.perf_counter() - start
             parts = {"keys": keys, **self.shards.layout.split(vectors)}
             arrays = {f"{name}.{part}.npy": array for part, array in parts.items()}
             for file, array in arrays.items():
                 save_array(self.space / file, array)
-            truncated = [] if is_image else self.encoder.find_truncated(texts, self.role)
+            truncated = (
+                [] if self.role == "images" else self.encoder.find_truncated(texts, self.role)
+            )
             files = record_files(self.space, arrays)
             write_sealed_json(note, {"rows": len(texts), "cut": truncated, "files": files})
-        return ShardReport(note, len(texts), seconds)
+            draft.remove()
+        return ShardReport(note, n_missing, seconds)
 
-    def _encode_texts(self, texts: list[str]) -> Any:
-        encoder = self.encoder
-        encode = encoder.encode_queries if self.role == "queries" else encoder.encode_passages
-        return self._check(encode(texts), texts, self.shards.dim)
+    def _encode(
+        self, texts: list[str], numbers: np.ndarray, draft: Draft
+    ) -> Iterator[tuple[np.ndarray, Any]]:
+        """Yield batches of the rows that a draft lacks: which rows, and their vectors."""
+        rows = draft.list_missing_rows()
+        inputs = [texts[row] for row in rows]
+        if not inputs:  # all had their vectors when a run was killed
+            return
+        if self.role == "images":
+            if self.texts.paths is None:
+                raise BadOption("to encode images takes the paths of their files: give paths")
+            paths = self.texts.paths.take(self.texts.first_rows[numbers[rows]]).to_pylist()
+            batches, inputs = self._encode_images(inputs, paths), paths
+        else:
+            batches = self.encoder.encode_batches(inputs, self.role)
+        for indexes, vectors in batches:
+            yield rows[indexes], self._check(vectors, [inputs[i] for i in indexes], draft.dim)
 
-    def _encode_images(self, keys: list[str], numbers: np.ndarray) -> np.ndarray:
-        """Return the vectors of images, with only a batch of images in memory."""
-        if self.texts.paths is None:
-            raise BadOption("to encode images takes the paths of their files: give paths")
-        paths = self.texts.paths.take(self.texts.first_rows[numbers]).to_pylist()
-        start, dim = 0, self.shards.dim
-        rows: list[np.ndarray] = []
+    def _encode_images(
+        self, keys: list[str], paths: list[str]
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield the indexes of images and their vectors, with only a batch of images in memory."""
+        start = 0
         with closing(decode_batches(keys, paths)) as batches:
             for images in batches:
-                stop = start + len(images)
-                vectors = self.encoder.encode_images(images)
-                rows.append(self._check(vectors, paths[start:stop], dim))
-                start, dim = stop, rows[0].shape[1]
-        return np.concatenate(rows)
+                indexes = np.arange(start, start + len(images))
+                yield indexes, self.encoder.encode_images(images)
+                start += len(images)
 
     def _check(self, rows: object, inputs: list[str], dim: int) -> Any:
         """Return the rows, or raise `BadData` that names the text or image of the first bad one."""

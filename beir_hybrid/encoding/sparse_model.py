@@ -1,10 +1,10 @@
 """Sparse models of sentence-transformers, such as SPLADE, as encoders: weights of terms."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.sparse import csr_array, diags_array, vstack
+from scipy.sparse import csr_array, diags_array
 
 from beir_hybrid.encoding.encoder import Role
 from beir_hybrid.encoding.model_encoder import ModelEncoder
@@ -43,29 +43,20 @@ class SparseModelEncoder(ModelEncoder):
         normalize = self.options.normalize
         self.normalize: bool = similarity == "cosine" if normalize is None else normalize
 
-    def encode_queries(self, texts: Sequence[str]) -> Any:
-        """Return the terms of queries with their weights, (n, terms)."""
-        return self._encode_texts(self.model.encode_query, texts, "queries")
-
-    def encode_passages(self, texts: Sequence[str]) -> Any:
-        """Return the terms of passages with their weights, (n, terms)."""
-        return self._encode_texts(self.model.encode_document, texts, "passages")
-
-    def _encode_texts(self, encode: Callable[..., Any], texts: Sequence[str], role: Role) -> Any:
-        batches = self.list_batches(texts, role)
-        if not batches:
+    def _encode_batch(self, texts: list[str], role: Role) -> Any:
+        """Return the terms of texts with their weights, (n, terms)."""
+        if not texts:
             return csr_array((0, 0), dtype=np.float32)
-        matrices = []
-        for batch in batches:
-            vectors = encode(
-                [texts[i] for i in batch],
-                prompt=self.prompts[role],
-                batch_size=self.batch_size,
-                show_progress_bar=False,
-                convert_to_sparse_tensor=False,  # sentence-transformers takes those row by row
-            )
-            matrices.append(csr_array(vectors.float().cpu().numpy()))
-        matrix = csr_array(vstack(matrices, format="csr")[np.argsort(np.concatenate(batches))])
+        is_query = role == "queries"
+        encode: Any = self.model.encode_query if is_query else self.model.encode_document
+        vectors = encode(
+            texts,
+            prompt=self.prompts[role],
+            batch_size=self.batch_size,
+            show_progress_bar=False,
+            convert_to_sparse_tensor=False,  # sentence-transformers takes those row by row
+        )
+        matrix = csr_array(vectors.float().cpu().numpy())
         return _give_unit_length(matrix) if self.normalize else matrix
 
     @property

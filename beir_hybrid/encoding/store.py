@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -156,14 +157,36 @@ def encode_missing(
     pieces = [missing[start : start + shard_size] for start in range(0, len(missing), shard_size)]
     unit = "images" if role == "images" else "texts"
     with (
-        progress_bar(f"encoding {role}", len(missing), unit=unit) as advance,
+        _explain_interrupts(role, len(missing)) as count,
+        progress_bar(f"encoding {role}", len(missing), unit=unit) as move_bar,
         _shard_threads(writer.encoder, shard_size) as (n_threads, map_calls),
     ):
-        for piece, report in zip(pieces, map_calls(writer.write, pieces), strict=True):
+
+        def advance(n_texts: int) -> None:
+            count(n_texts)
+            move_bar(n_texts)
+
+        for report in map_calls(partial(writer.write, advance=advance), pieces):
             shards.add(report.note)
-            advance(len(piece))
             if stats is not None:
                 stats.add(role, report.n_encoded, report.seconds / n_threads)
+
+
+@contextmanager
+def _explain_interrupts(role: Role, total: int) -> Iterator[Callable[[int], None]]:
+    """Let an interrupt of the block say how many texts are encoded; give a function that counts."""
+    n = 0
+
+    def count(n_texts: int) -> None:
+        nonlocal n
+        n += n_texts
+
+    try:
+        yield count
+    except KeyboardInterrupt as error:
+        raise KeyboardInterrupt(
+            f"{n:,} of {total:,} {role} are encoded and kept; the same command goes on from there"
+        ) from error
 
 
 _Map = Callable[[Callable[[np.ndarray], ShardReport], Iterable[np.ndarray]], Iterator[ShardReport]]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -9,8 +10,8 @@ from beir_hybrid.encoding.stored_rows import BadRows, StoredRows
 
 
 @dataclass(frozen=True)
-class TokenVectors:
-    """The vectors of the tokens of several texts.
+class TokenVectors(Sequence[np.ndarray]):
+    """The vectors of the tokens of several texts; as a sequence, an array of each text.
 
     Attributes
     ----------
@@ -23,10 +24,16 @@ class TokenVectors:
     tokens: np.ndarray
     bounds: np.ndarray
 
+    def __len__(self) -> int:
+        return len(self.bounds) - 1
+
+    def __getitem__(self, number: Any) -> Any:
+        return self.tokens[self.bounds[number] : self.bounds[number + 1]]
+
     @property
     def shape(self) -> tuple[int, int]:
         """The number of texts, and of the dimensions of a token's vector."""
-        return len(self.bounds) - 1, self.tokens.shape[1]
+        return len(self), self.tokens.shape[1]
 
     @classmethod
     def join(cls, texts: Sequence[np.ndarray], dim: int) -> "TokenVectors":
