@@ -10,6 +10,7 @@ import typer
 
 from beir_hybrid._version import __version__
 from beir_hybrid.cli.ablate import ablate
+from beir_hybrid.cli.cache import cache
 from beir_hybrid.cli.calibrate import calibrate, merge
 from beir_hybrid.cli.curation import filter_groups
 from beir_hybrid.cli.datasets import datasets
@@ -68,6 +69,7 @@ app.command()(reproduce)
 app.command()(leaderboard)
 app.command()(compare)
 app.command()(plot)
+app.add_typer(cache, name="cache")
 app.command()(doctor)
 
 

@@ -216,8 +216,9 @@ def open_space(encoder: Encoder, role: Role, folder: Path | None = None) -> Path
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     space = (folder or cache_folder() / "embeddings") / digest
     if not (space / _MANIFEST).is_file():
+        manifest = {"name": encoder.name} | entries  # the name is for people alone
         with atomic_file(space / _MANIFEST) as temporary:
-            temporary.write_text(text, "utf-8")
+            temporary.write_text(_dump_fingerprint(manifest, encoder.name), "utf-8")
     return space
 
 
