@@ -66,7 +66,7 @@ from tests.letter_encoder import LetterEncoder
 pytestmark = pytest.mark.hard
 
 LIMITS = settings(
-    max_examples=choose_count(40, 7000),
+    max_examples=choose_count(40, 5000),
     deadline=None,
     database=None,
     derandomize=not IS_LONG,
