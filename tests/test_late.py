@@ -267,7 +267,7 @@ def test_other_dimensions_are_refused(tmp_path: Path) -> None:
 
 
 def test_what_needs_dense_vectors_says_so(folder: Path, tmp_path: Path) -> None:
-    with pytest.raises(BadOption, match=r"truncate_dim .*is a late-interaction model"):
+    with pytest.raises(BadOption, match=r"truncate_dim does .*, a late-interaction model"):
         as_encoder(str(folder), truncate_dim=4)
     with pytest.raises(BadOption, match=r"is a late-interaction model, .* this takes a dense one"):
         bh.build_index(str(folder), make_word_collection(), tmp_path / "index")

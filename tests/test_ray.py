@@ -30,6 +30,7 @@ from tests.cluster_encoders import (
     UnpicklableEncoder,
     UnstableEncoder,
 )
+from tests.families import make_late, make_sparse
 from tests.hash_encoder import (
     ROOT,
     SHARD_TEXTS,
@@ -41,6 +42,8 @@ from tests.hash_encoder import (
 from tests.models import static_model, transformer_model
 from tests.numbered_collection import make_numbered_collection
 from tests.rankings import assert_same_ranking, make_request, make_scorer
+from tests.results_checks import check_same_values
+from tests.small_collections import make_word_collection
 
 pytest.importorskip("ray")
 MEMORY = 80 << 20  # bytes of each node's object store
@@ -133,6 +136,19 @@ def test_an_evaluation_on_a_cluster(tmp_path: Path) -> None:
     next_encoder = HashEncoder()
     next_results = evaluate(next_encoder, collection, measures="AP", store=tmp_path / "ray")
     assert (next_results.timing.encoded_texts, next_encoder.encoded_texts) == (0, [])
+
+
+@pytest.mark.usefixtures("two_nodes")
+@pytest.mark.parametrize("make", [make_sparse, make_late])
+def test_other_families_on_a_cluster(tmp_path: Path, make: Callable[[Path], Any]) -> None:
+    make(tmp_path).save_pretrained(str(tmp_path / "model"))
+    collection, name = make_word_collection(), str(tmp_path / "model")
+    measures = "AP RankDistance P@5"  # from ranks, and from runs
+    expected = evaluate(name, collection, measures=measures, store=tmp_path / "alone")
+    results = evaluate(name, collection, measures=measures, store=tmp_path / "ray", engine="ray")
+    check_same_values(results, expected)
+    assert results.timing.encoded_texts == expected.timing.encoded_texts
+    assert results.provenance.model.terms == expected.provenance.model.terms
 
 
 @pytest.mark.usefixtures("two_nodes")

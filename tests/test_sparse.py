@@ -2,6 +2,8 @@
 # mypy: allow-untyped-calls
 
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -248,7 +250,7 @@ def test_duplicates_are_added_and_zeros_dropped(tmp_path: Path) -> None:
 
 def test_what_needs_dense_vectors_says_so(folder: Path, tmp_path: Path) -> None:
     collection = make_word_collection()
-    with pytest.raises(BadOption, match=r"truncate_dim cuts dense vectors, .*sparse"):
+    with pytest.raises(BadOption, match=r"truncate_dim does not apply to .*, a sparse model"):
         as_encoder(str(folder), truncate_dim=8)
     with pytest.raises(BadOption, match=r"is a sparse model, .* this takes a dense one"):
         bh.encode(as_encoder(str(folder)), TEXTS, "passages", folder=tmp_path)
@@ -258,3 +260,14 @@ def test_what_needs_dense_vectors_says_so(folder: Path, tmp_path: Path) -> None:
         bh.evaluate(str(folder), collection, store=tmp_path, calibration="mean-language")
     with pytest.raises(BadOption, match=r"is a sparse model .* and a dense one is wanted"):
         bh.train(str(folder), bh.pairs_from_collection(collection), tmp_path / "trained")
+
+
+def test_dense_models_need_no_scipy() -> None:
+    code = (
+        "import sys; import beir_hybrid.encoding.models, beir_hybrid.retrieval.scorers; "
+        "print('scipy.sparse' in sys.modules)"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert process.stdout == "False\n"

@@ -7,7 +7,6 @@ import numpy as np
 
 from beir_hybrid.encoding.encoder import Role
 from beir_hybrid.encoding.model_encoder import ModelEncoder
-from beir_hybrid.errors import BadOption
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,10 +30,6 @@ class LateInteractionEncoder(ModelEncoder):
         self, model: "str | Path | ModelFiles | MultiVectorEncoder", **options: object
     ) -> None:
         super().__init__(model, **options)
-        if self.options.truncate_dim is not None:
-            raise BadOption(
-                f"truncate_dim cuts vectors of texts, and {self.name} is a late-interaction model"
-            )
         self.normalize = self.options.normalize
 
     def _encode_batch(self, texts: list[str], role: Role) -> list[np.ndarray]:

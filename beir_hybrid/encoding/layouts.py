@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array, vstack
 
 from beir_hybrid.encoding.embeddings import Embeddings, check_rows
 from beir_hybrid.encoding.families import Family
@@ -14,6 +13,7 @@ from beir_hybrid.encoding.sparse_embeddings import (
     check_sparse_rows,
     join_matrix,
     split_matrix,
+    stack_matrices,
 )
 from beir_hybrid.encoding.stored_rows import StoredRows
 from beir_hybrid.encoding.token_embeddings import (
@@ -75,8 +75,8 @@ LAYOUTS: dict[Family, Layout] = {
         parts=("weights", "terms", "bounds", "shape"),
         rows=SparseEmbeddings,
         check=check_sparse_rows,
-        stack=lambda matrices: csr_array(vstack(matrices, format="csr")),
-        take=lambda matrix, places: csr_array(matrix[places]),
+        stack=stack_matrices,
+        take=lambda matrix, places: matrix[places],
         split=split_matrix,
         join=join_matrix,
     ),

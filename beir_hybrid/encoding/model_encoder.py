@@ -18,7 +18,7 @@ from beir_hybrid.encoding.loading import load_model
 from beir_hybrid.encoding.model_files import ModelFiles
 from beir_hybrid.encoding.model_inputs import count_tokens, find_long_texts
 from beir_hybrid.encoding.model_settings import apply_options, choose_prompts, read_prompts
-from beir_hybrid.encoding.options import EncoderOptions
+from beir_hybrid.encoding.options import PROMPT_OPTIONS, EncoderOptions, list_loading_options
 from beir_hybrid.encoding.presets import BY_MODEL, Preset
 from beir_hybrid.errors import BadOption
 from beir_hybrid.network import is_offline
@@ -32,7 +32,8 @@ MODEL_KINDS = (
 class ModelEncoder(Encoder):
     """A model of sentence-transformers as an `Encoder`.
 
-    A subclass sets `CLASS_NAME`, the model's class, and encodes its texts.
+    A subclass sets `CLASS_NAME`, the model's class, and `OPTIONS`, the options that it reads beside
+    those that go to the model's constructor, and encodes its texts.
 
     Parameters
     ----------
@@ -45,6 +46,9 @@ class ModelEncoder(Encoder):
 
     CLASS_NAME: ClassVar[str]
     KIND: ClassVar[str]  # in fingerprints
+    OPTIONS: ClassVar[frozenset[str]] = PROMPT_OPTIONS | {
+        *("max_length", "dtype", "normalize", "batch_size")
+    }
 
     def __init__(self, model: object, **options: object) -> None:
         if is_offline():  # before the hub's client is imported, which reads this once
@@ -53,7 +57,10 @@ class ModelEncoder(Encoder):
 
         model_class: Any = getattr(sentence_transformers, self.CLASS_NAME)
         self.options = EncoderOptions.parse(options)
-        self.name, self.revision, hub_preset = type(model).__name__, "", Preset()
+        self.name, self.revision, hub_preset = _name_model(model), "", Preset()
+        self.options.check_applicable(
+            self.OPTIONS | list_loading_options(), f"{self.name}, a {self.family} model"
+        )
         self.may_change_device = isinstance(model, str | Path | ModelFiles)
         self.may_change_device &= self.options.device is None
         self.pool: Any = None  # sentence-transformers' processes on several devices, if running
@@ -62,7 +69,6 @@ class ModelEncoder(Encoder):
         elif isinstance(model, str | Path | ModelFiles):
             files = model if isinstance(model, ModelFiles) else self.locate(model, self.options)
             check_family(files, (self.family,))
-            self.name = files.label
             hub_preset = BY_MODEL.get(self.name, hub_preset) if files.is_on_hub else hub_preset
             self.model = load_model(model_class, files, self.options)
             self.revision = files.commit
@@ -157,3 +163,10 @@ class ModelEncoder(Encoder):
             "prompts": dict(self.prompts),
             **self.vector_facts,
         }
+
+
+def _name_model(model: object) -> str:
+    """Return the name of a model: as the user named it, or its class."""
+    if isinstance(model, ModelFiles):
+        return model.label
+    return str(model) if isinstance(model, str | Path) else type(model).__name__

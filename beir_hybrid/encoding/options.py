@@ -1,9 +1,10 @@
-"""Options of the sentence-transformers encoder: each declared once, with type, default and help.
+"""Options of encoders: each declared once, with type, default and help.
 
-The command line and the Python functions that take an encoder's options read this declaration.
+The command line and the Python functions that take an encoder's options read this declaration. A
+class of encoders names those that it reads, and refuses all others.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Self, get_args
 
@@ -12,12 +13,13 @@ from beir_hybrid.encoding.presets import PRESETS
 from beir_hybrid.errors import BadOption, lookup
 
 TRUST = "trust_remote_code"  # the option that only a user gives, and never a file
+PROMPT_OPTIONS = frozenset({"preset", "query_prompt", "passage_prompt"})
 DType = Literal["float32", "float16", "bfloat16"]
 
 
 @dataclass(frozen=True)
 class EncoderOptions:
-    """Options of `SentenceTransformerEncoder`, validated.
+    """Options of encoders, validated.
 
     The metadata of each field holds its ``help``. Fields with ``load`` in their metadata are handed
     to the constructor of ``SentenceTransformer`` under their own name, and apply only to models
@@ -138,6 +140,18 @@ class EncoderOptions:
         }
         return cls(**values)
 
+    def check_applicable(self, names: Container[str], subject: str) -> None:
+        """Raise `BadOption` for an option that has a value and is none of some names.
+
+        Parameters
+        ----------
+        subject
+            The model and its family, for the message.
+        """
+        for option in fields(self):
+            if option.name not in names and getattr(self, option.name) != option.default:
+                raise BadOption(f"{option.name} does not apply to {subject}")
+
     def loading_arguments(self) -> dict[str, object]:
         """Return the arguments for the constructor of ``SentenceTransformer``."""
         return {
@@ -145,6 +159,13 @@ class EncoderOptions:
             for option in fields(self)
             if option.metadata.get("load")
         }
+
+
+def list_loading_options() -> frozenset[str]:
+    """List the options that go to the constructor of a model."""
+    return frozenset(
+        option.name for option in fields(EncoderOptions) if option.metadata.get("load")
+    )
 
 
 def read_recorded_options(options: Mapping[str, object], place: str) -> dict[str, object]:

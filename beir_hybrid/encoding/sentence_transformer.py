@@ -40,6 +40,7 @@ class SentenceTransformerEncoder(ModelEncoder):
 
     family = "dense"
     CLASS_NAME, KIND = "SentenceTransformer", "sentence-transformers"
+    OPTIONS = ModelEncoder.OPTIONS | {"truncate_dim"}
 
     def __init__(
         self, model: "str | Path | ModelFiles | SentenceTransformer", **options: object

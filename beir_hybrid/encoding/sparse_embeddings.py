@@ -1,21 +1,26 @@
 """Sparse embeddings: weights of terms, in several files, read as one CSR matrix in blocks."""
 
-from collections.abc import Mapping
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.sparse import csr_array, issparse, vstack
 
 from beir_hybrid.encoding.stored_rows import BadRows, StoredRows
+
+if TYPE_CHECKING:  # scipy takes a quarter of a second, and dense models need none
+    from collections.abc import Mapping, Sequence
+
+    from scipy.sparse import csr_array
 
 _LARGEST_NORM = 2.0**63  # so that no score is too large for float32
 
 
-class SparseEmbeddings(StoredRows[csr_array]):
+class SparseEmbeddings(StoredRows["csr_array"]):
     """Rows of terms with weights; equal texts share one row, and the bytes stay on disk."""
 
     @classmethod
-    def from_matrix(cls, rows: csr_array) -> "SparseEmbeddings":
+    def from_matrix(cls, rows: csr_array) -> SparseEmbeddings:
         """Wrap one matrix, (n, terms)."""
         n = rows.shape[0]
         matrix = check_sparse_rows(rows, n)
@@ -33,9 +38,9 @@ class SparseEmbeddings(StoredRows[csr_array]):
             return make_empty_matrix(self.dim)
         matrices = [self.shards[number][_as_slice(shard_rows)] for number, _, shard_rows in parts]
         if len(matrices) == 1:
-            return csr_array(matrices[0])
+            return matrices[0]
         places = np.concatenate([place for _, place, _ in parts])
-        return csr_array(vstack(matrices, format="csr")[np.argsort(places)])
+        return stack_matrices(matrices)[np.argsort(places)]
 
     def count_terms(self) -> float:
         """Count the terms with a weight in a row, on average."""
@@ -54,12 +59,23 @@ def _as_slice(rows: np.ndarray) -> Any:
 
 def make_empty_matrix(dim: int) -> csr_array:
     """Return a matrix without rows."""
+    from scipy.sparse import csr_array
+
     shape: Any = (0, dim)
     return csr_array(shape, dtype=np.float32)
 
 
+def stack_matrices(matrices: Sequence[Any]) -> csr_array:
+    """Put the rows of matrices behind each other."""
+    from scipy.sparse import csr_array, vstack
+
+    return csr_array(vstack(matrices, format="csr"))
+
+
 def check_sparse_rows(rows: object, n: int, dim: int = 0) -> csr_array:
     """Return rows as a CSR matrix without zeros whose terms ascend, else raise `BadRows`."""
+    from scipy.sparse import csr_array, issparse
+
     source: Any = rows
     if not issparse(rows) or source.ndim != 2 or source.shape[0] != n:  # noqa: PLR2004
         shape = getattr(rows, "shape", None)
@@ -99,5 +115,7 @@ def split_matrix(matrix: csr_array) -> dict[str, np.ndarray]:
 
 def join_matrix(arrays: Mapping[str, np.ndarray]) -> csr_array:
     """Return the matrix of arrays from disk, without reading them."""
+    from scipy.sparse import csr_array
+
     parts: Any = (arrays["weights"], arrays["terms"], arrays["bounds"])
     return csr_array(parts, shape=tuple(arrays["shape"].tolist()))

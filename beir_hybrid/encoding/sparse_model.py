@@ -4,15 +4,16 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.sparse import csr_array, diags_array
 
 from beir_hybrid.encoding.encoder import Role
 from beir_hybrid.encoding.model_encoder import ModelEncoder
+from beir_hybrid.encoding.sparse_embeddings import make_empty_matrix
 from beir_hybrid.errors import BadOption
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from scipy.sparse import csr_array
     from sentence_transformers import SparseEncoder
 
     from beir_hybrid.encoding.model_files import ModelFiles
@@ -29,11 +30,6 @@ class SparseModelEncoder(ModelEncoder):
 
     def __init__(self, model: "str | Path | ModelFiles | SparseEncoder", **options: object) -> None:
         super().__init__(model, **options)
-        if self.options.truncate_dim is not None:
-            raise BadOption(
-                f"truncate_dim cuts dense vectors, and {self.name} is a sparse model: its terms "
-                "have no order"
-            )
         similarity = str(self.model.similarity_fn_name or "dot")
         if similarity not in ("dot", "cosine"):
             raise BadOption(
@@ -46,7 +42,9 @@ class SparseModelEncoder(ModelEncoder):
     def _encode_batch(self, texts: list[str], role: Role) -> Any:
         """Return the terms of texts with their weights, (n, terms)."""
         if not texts:
-            return csr_array((0, 0), dtype=np.float32)
+            return make_empty_matrix(0)
+        from scipy.sparse import csr_array
+
         is_query = role == "queries"
         encode: Any = self.model.encode_query if is_query else self.model.encode_document
         vectors = encode(
@@ -65,7 +63,9 @@ class SparseModelEncoder(ModelEncoder):
         return {"normalize": self.normalize, "max_active_dims": self.model.max_active_dims}
 
 
-def _give_unit_length(matrix: csr_array) -> csr_array:
+def _give_unit_length(matrix: "csr_array") -> "csr_array":
+    from scipy.sparse import csr_array, diags_array
+
     lengths = np.sqrt((matrix.astype(np.float64) ** 2).sum(axis=1))
     factors = diags_array(1 / np.where(lengths > 0, lengths, 1))
     return csr_array(factors @ matrix, dtype=np.float32)

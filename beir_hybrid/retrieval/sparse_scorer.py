@@ -1,14 +1,18 @@
 """Scores of sparse retrieval: inner products of weights of terms."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from beir_hybrid.encoding.sparse_embeddings import SparseEmbeddings, make_empty_matrix
 from beir_hybrid.errors import BadData
 from beir_hybrid.retrieval.exact_scorer import ExactScorer
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 _PAIRS = 1 << 14  # pairs whose rows are in memory at a time
 
@@ -68,7 +72,7 @@ class SparseScorer(ExactScorer):
             )
         return scores
 
-    def without_passages(self) -> "SparseScorer":
+    def without_passages(self) -> SparseScorer:
         """Return a scorer with all rows of queries in memory, and no passages."""
         queries = SparseEmbeddings.from_matrix(self.queries.take(slice(None)))
         return SparseScorer(
@@ -79,7 +83,7 @@ class SparseScorer(ExactScorer):
         """Return rows of passages in memory."""
         return self.passages.take(slice(rows.start, rows.stop))
 
-    def with_passages(self, passages: object) -> "SparseScorer":
+    def with_passages(self, passages: object) -> SparseScorer:
         """Return a scorer of the same queries and of rows of passages."""
         matrix: Any = passages
         # Arrays of another process are read-only; checking them would change them.
