@@ -1,6 +1,7 @@
 """Nothing is judged as what it is not: families are told by files, and by classes of objects."""
 # mypy: allow-untyped-calls
 
+import dataclasses
 import json
 import shutil
 from collections.abc import Callable
@@ -12,14 +13,20 @@ import torch
 from safetensors.torch import load_file, save_file
 from sentence_transformers import CrossEncoder, SentenceTransformer
 
+from beir_hybrid import encoding
 from beir_hybrid.encoding import as_encoder
+from beir_hybrid.encoding.endpoint_encoder import EndpointEncoder
 from beir_hybrid.encoding.families import find_family
+from beir_hybrid.encoding.model_encoder import ModelEncoder
 from beir_hybrid.encoding.model_files import ModelFiles
+from beir_hybrid.encoding.models import ENCODERS
+from beir_hybrid.encoding.options import EncoderOptions, list_loading_options
 from beir_hybrid.encoding.sentence_transformer import SentenceTransformerEncoder
 from beir_hybrid.errors import BadData, BadOption, UnknownName
 from beir_hybrid.evaluation.rerankers.cross_encoder import CrossEncoderScorer
 from tests.families import make_cross, make_late, make_sparse, save_body, save_dense
 
+ALL_ENCODERS: list[type[ModelEncoder | EndpointEncoder]] = [*ENCODERS.values(), EndpointEncoder]
 TEXTS = ["w3", "w1 w2 w5 w5", "w7 w8"]
 
 
@@ -287,3 +294,27 @@ def make_scorer(folder: Path) -> Path:
     model: Any = transformers.AutoModelForSequenceClassification
     model.from_pretrained(folder, num_labels=1).save_pretrained(folder)
     return folder
+
+
+def test_each_option_is_read_by_a_class_that_says_so() -> None:
+    sources = "".join(
+        path.read_text("utf-8") for path in Path(encoding.__file__).parent.glob("*.py")
+    )
+    names = {option.name for option in dataclasses.fields(EncoderOptions)}
+    read = list_loading_options()
+    for kind in ALL_ENCODERS:
+        assert names >= kind.OPTIONS
+        assert all(f"options.{name}" in sources for name in kind.OPTIONS)
+        read |= kind.OPTIONS
+    assert names == read, "name an option in the OPTIONS of the encoders that read it"
+
+
+def test_an_option_that_nobody_reads_is_refused() -> None:
+    @dataclasses.dataclass(frozen=True)
+    class MoreOptions(EncoderOptions):
+        colour: str | None = None
+
+    for kind in ALL_ENCODERS:
+        MoreOptions().check_applicable(kind.OPTIONS, "this model")
+        with pytest.raises(BadOption, match=r"^colour does not apply to this model$"):
+            MoreOptions(colour="red").check_applicable(kind.OPTIONS, "this model")

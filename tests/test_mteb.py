@@ -4,7 +4,7 @@ import json
 import math
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 import torch
 from mteb.models import ModelMeta, SentenceTransformerEncoderWrapper
 from mteb.models.cache_wrappers import CachedEmbeddingWrapper
+from mteb.models.model_implementations import MODEL_REGISTRY
 from mteb.results import TaskResult
 from sentence_transformers import SentenceTransformer
 
@@ -29,6 +30,10 @@ from beir_hybrid.encoding.mteb_models import MtebEncoder
 from beir_hybrid.errors import BadData, BadOption, MissingExtra
 from beir_hybrid.results.mteb import Score, read_mteb, write_mteb
 from tests.models import static_model, transformer_model
+from tests.small_collections import write_parallel_words
+from tests.test_cli_evaluate import RunCli, run_cli
+
+__all__ = ["run_cli"]
 
 TEXTS = ["w3", "w1 w2 w5 w5", "", "w4 w9 unknown", "w7 w8"]
 
@@ -106,6 +111,73 @@ def test_a_model_in_mtebs_cache_wrapper_gives_the_same_vectors(tmp_path: Path) -
             rows = encoder(TEXTS)
             assert rows == pytest.approx(plain.encode_passages(TEXTS), abs=1e-6)
     assert wrapped.fingerprint["model"] == plain.fingerprint["model"]
+
+
+@pytest.fixture
+def add_to_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Give what saves a model in a folder that its name leads to, and puts it into the registry."""
+    monkeypatch.chdir(tmp_path)
+
+    def add(name: str, model: SentenceTransformer | None = None, **meta: Any) -> None:
+        (model or static_model()).save(str(tmp_path / name))
+        entries = {"loader": SentenceTransformerEncoderWrapper, "revision": "1", **meta}
+        entry = ModelMeta.create_empty({"name": name, **entries})
+        monkeypatch.setitem(MODEL_REGISTRY, name, entry)
+
+    return add
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+def test_a_model_by_its_name_in_the_registry(
+    add_to_registry: Callable[..., None], tmp_path: Path, run_cli: RunCli
+) -> None:
+    model = static_model(prompts={"query": "w1 "})
+    add_to_registry("me/words", model)
+    encoder = as_encoder("mteb:me/words", batch_size=2)
+    expected = as_encoder(wrap_model(model))
+    assert encoder.encode_queries(TEXTS).tolist() == expected.encode_queries(TEXTS).tolist()
+    assert (encoder.name, encoder.revision) == ("mteb:me/words", "1")
+    assert encoder.load_request == ("mteb:me/words", {"batch_size": 2})
+    words = write_parallel_words(tmp_path / "words.jsonl", ["de", "en"])
+    line = ["evaluate", "mteb:me/words", "--dataset", words, "--measures", "AP"]
+    outcome = run_cli(*line, "--output", tmp_path / "out", "--revision", "1")
+    assert (outcome.code, outcome.err) == (0, "")
+    collection = bh.load("jsonl", path=str(words))
+    results = bh.evaluate(wrap_model(model), collection, measures="AP", store=tmp_path / "store")
+    assert bh.Results.load(tmp_path / "out").per_query().equals(results.per_query())
+    assert "mteb:me/words --revision 1" in run_cli("reproduce", tmp_path / "out").out
+
+
+def test_names_and_options_that_mteb_does_not_take(add_to_registry: Callable[..., None]) -> None:
+    add_to_registry("me/words")
+    for name, options, message in (
+        ("me/wrods", {}, "mteb:me/wrods: Model 'me/wrods' not found in MTEB registry.*'me/words'"),
+        ("me/words", {"revision": "2"}, "mteb:me/words: Model revision 2 not found"),
+        ("me/words", {"query_prompt": "a"}, "query_prompt does not apply to mteb:me/words: mteb s"),
+        ("me/words", {"max_length": 5}, "max_length does not apply to mteb:me/words"),
+    ):
+        with pytest.raises(BadOption, match=message):
+            as_encoder(f"mteb:{name}", **options)
+
+
+def load_anything(*_: object, **__: object) -> None:
+    pytest.fail("a loader ran without consent")
+
+
+@pytest.mark.parametrize(
+    ("meta", "message"),
+    [
+        ({"loader": load_anything}, "mteb may run code that comes with mteb:me/w, by its load_any"),
+        ({"loader_kwargs": {"trust_remote_code": True}}, "if you trust that code, say so with --t"),
+        ({"model_type": ["late-interaction"]}, "is late-interaction, .* name it 'me/w', without m"),
+    ],
+)
+def test_code_and_other_families_need_consent(
+    add_to_registry: Callable[..., None], meta: dict[str, Any], message: str
+) -> None:
+    add_to_registry("me/w", **meta)
+    with pytest.raises(BadOption, match=message):
+        as_encoder("mteb:me/w")
 
 
 class LengthEncoder:

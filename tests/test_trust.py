@@ -68,6 +68,8 @@ PROMISES = {
     "Paths.": "test_trust.test_a_board_tells_no_paths_of_this_machine",
     "Tokens.": "test_trust.test_a_token_reaches_no_file "
     "test_trust.test_a_token_reaches_the_client_of_the_hub",
+    "Keys.": "test_endpoints.test_the_key_comes_from_the_environment_and_reaches_no_file "
+    "test_endpoints.test_an_index_sends_no_queries_anywhere",
     "Pages load nothing.": "test_leaderboard.test_every_link_leads_to_a_file_and_nothing_is_loaded",
     "Checksums.": "test_download.test_a_wrong_checksum_names_the_file_and_both_checksums",
     "Sizes.": "test_download.test_a_server_that_sends_too_much_is_cut_off "
@@ -78,7 +80,8 @@ PROMISES = {
     "Redirects.": "test_download.test_redirects_lead_to_no_less_safe_scheme "
     "test_download.test_a_redirect_to_another_scheme_is_refused "
     "test_download.test_redirects_end",
-    "Offline.": "test_download.test_offline_mode_uses_the_cache_alone",
+    "Offline.": "test_download.test_offline_mode_uses_the_cache_alone "
+    "test_endpoints.test_offline_only_this_machine_is_asked",
     "Downloaded files": "test_download.test_a_damaged_file_in_the_cache_is_fetched_again "
     "test_download.test_a_wrong_file_in_the_mirror_is_an_error_and_stays",
     "Cached collections": "test_failures.test_a_damaged_collection_is_built_anew",

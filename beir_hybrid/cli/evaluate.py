@@ -54,8 +54,8 @@ class RankingOptions:
     rerank: Annotated[
         str | None,
         typer.Option(
-            help="A cross-encoder, late-interaction model or blip:MODEL that reorders the best "
-            "passages.",
+            help="A cross-encoder, late-interaction model, openai:MODEL@URL or blip:MODEL that "
+            "reorders the best passages.",
             metavar="MODEL",
         ),
     ] = None

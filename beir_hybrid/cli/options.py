@@ -25,7 +25,8 @@ def complete_dataset() -> list[str]:
 
 
 _DATASET_HELP = "A dataset's name, such as xquad-r."
-_MODEL_HELP = "A name on the Hugging Face Hub, or a folder."
+_TRAINED_HELP = "A name on the Hugging Face Hub, or a folder."
+_MODEL_HELP = "A name on the Hugging Face Hub, a folder, or openai:MODEL@URL."
 _DATASET = typer.Option(help=_DATASET_HELP, metavar="NAME", autocompletion=complete_dataset)
 _MODEL = typer.Argument(help=_MODEL_HELP, metavar="MODEL")
 _DATASET_HELP = "A dataset's name, such as xquad-r; or a file or folder of your own."
@@ -36,7 +37,9 @@ Dataset = Annotated[str, _DATASET]
 OptionalDataset = Annotated[str | None, _DATASET]
 Model = Annotated[str, _MODEL]
 OptionalModel = Annotated[str | None, _MODEL]
-TrainedModel = Annotated[str, typer.Argument(help=_MODEL_HELP, metavar="MODEL", show_default=False)]
+TrainedModel = Annotated[
+    str, typer.Argument(help=_TRAINED_HELP, metavar="MODEL", show_default=False)
+]
 Engine = Annotated[
     str, typer.Option(help="Where to compute: local, or ray, on a Ray cluster.", metavar="NAME")
 ]

@@ -1,11 +1,13 @@
 """Turn a model of any make into an encoder: hub names, folders, loaded models, users' objects."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from beir_hybrid.encoding import endpoint, mteb_registry
 from beir_hybrid.encoding.encoder import Encoder, EncoderAdapter, is_encoder_like
+from beir_hybrid.encoding.endpoint_encoder import EndpointEncoder
 from beir_hybrid.encoding.families import Family, check_family, check_object_family
 from beir_hybrid.encoding.late_model import LateInteractionEncoder
 from beir_hybrid.encoding.model_encoder import ModelEncoder
@@ -15,10 +17,16 @@ from beir_hybrid.encoding.sentence_transformer import SentenceTransformerEncoder
 from beir_hybrid.encoding.sparse_model import SparseModelEncoder
 from beir_hybrid.errors import BadOption
 
-_ENCODERS: dict[Family, type[ModelEncoder]] = {
+ENCODERS: dict[Family, type[ModelEncoder]] = {
     "dense": SentenceTransformerEncoder,
     "sparse": SparseModelEncoder,
     "late-interaction": LateInteractionEncoder,
+}
+
+# Of names that are neither on the hub nor folders.
+_PREFIXES: dict[str, Callable[..., Encoder]] = {
+    endpoint.PREFIX: EndpointEncoder,
+    mteb_registry.PREFIX: mteb_registry.load_mteb_encoder,
 }
 
 
@@ -28,9 +36,9 @@ def as_encoder(model: object, **options: object) -> Encoder:
     Parameters
     ----------
     model
-        A hub name, a folder, a ``SentenceTransformer``, ``SparseEncoder`` or
-        ``MultiVectorEncoder``, an mteb model, an `Encoder`, or any object with ``fingerprint``,
-        ``encode_queries`` and ``encode_passages``.
+        A hub name, a folder, ``openai:MODEL@URL``, ``mteb:NAME``, a ``SentenceTransformer``,
+        ``SparseEncoder`` or ``MultiVectorEncoder``, an mteb model, an `Encoder`, or any object with
+        ``fingerprint``, ``encode_queries`` and ``encode_passages``.
     options
         Fields of `EncoderOptions`; None stands for the default.
     """
@@ -45,11 +53,19 @@ def as_encoder(model: object, **options: object) -> Encoder:
         return _wrap_mteb_model(model, values)
     check_option_names(options)
     if isinstance(model, str | Path):
-        files = ModelEncoder.locate(model, EncoderOptions.parse(options))
-        encoder = _ENCODERS[check_family(files, tuple(_ENCODERS)) or "dense"](files, **values)
+        encoder = _open_encoder(model, values)
         encoder.load_request = model, values
         return encoder
-    return _ENCODERS[check_object_family(model, tuple(_ENCODERS)) or "dense"](model, **values)
+    return ENCODERS[check_object_family(model, tuple(ENCODERS)) or "dense"](model, **values)
+
+
+def _open_encoder(name: str | Path, options: Mapping[str, Any]) -> Encoder:
+    """Open a model by name or folder."""
+    for prefix, open_named in _PREFIXES.items():
+        if str(name).startswith(prefix):
+            return open_named(str(name), **options)
+    files = ModelEncoder.locate(name, EncoderOptions.parse(options))
+    return ENCODERS[check_family(files, tuple(ENCODERS)) or "dense"](files, **options)
 
 
 def _wrap_mteb_model(model: Any, options: Mapping[str, Any]) -> MtebEncoder:

@@ -60,8 +60,8 @@ def evaluate(
     Parameters
     ----------
     model
-        A hub name, a folder, a ``SentenceTransformer``, an mteb model, an `Encoder`, or vectors
-        from `read_vectors`.
+        A hub name, a folder, an endpoint (``openai:MODEL@URL``), a ``SentenceTransformer``, an mteb
+        model, an `Encoder`, or vectors from `read_vectors`.
     measures
         Measures of ir-measures, or their names; one or several. Those that depend on the ranks of
         judged passages alone are computed from exact ranks; others see runs of the `depth` best
@@ -80,10 +80,9 @@ def evaluate(
         How many passages a run keeps of each query: 1000, or 100 where they are reranked.
     rerank
         A cross-encoder or late-interaction model (its name or folder, a ``CrossEncoder`` or a
-        ``MultiVectorEncoder``) that puts the first `depth` passages of each ranking into its own
-        order; or, for images and captions, a `BlipMatcher` or
-        `LxmertMatcher`, or ``blip:`` and a name or folder. Only the kinds of settings that it can
-        read are evaluated.
+        ``MultiVectorEncoder``) or an endpoint that puts the first `depth` passages of each ranking
+        into its own order; or, for images and captions, a `BlipMatcher` or `LxmertMatcher`, or
+        ``blip:`` and a name or folder. Only the kinds of settings that it can read are evaluated.
     options
         ``store``, the folder for embeddings (the cache by default); ``engine``, where to compute:
         ``local``, or ``ray``, on the cluster of the environment's RAY_ADDRESS; ``calibration``, to

@@ -17,6 +17,7 @@ from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import join_titles, to_arrow, to_numpy
 from beir_hybrid.collection.shards import find_rows
 from beir_hybrid.encoding import Encoder, as_encoder
+from beir_hybrid.encoding.endpoint import PREFIX
 from beir_hybrid.encoding.options import TRUST, read_recorded_options
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.languages import choose_languages
@@ -126,11 +127,16 @@ def _load_encoder(folder: Path, manifest: IndexManifest, options: Mapping[str, o
 
 
 def _check_model_name(folder: Path, name: str) -> None:
-    """Raise `BadOption` if the model of an index could be a folder that came with the index.
+    """Raise `BadOption` if a stranger's index could choose what reads the queries, and the key.
 
-    `build_index` records whole paths. A relative one, or one that leads through links, would mean
-    another folder for each user.
+    That is a folder that came with the index, or an endpoint. `build_index` records whole paths. A
+    relative one, or one that leads through links, would mean another folder for each user.
     """
+    if name.startswith(PREFIX):
+        raise BadOption(
+            f"{folder} was built with an endpoint, and no index sends queries to others; if you "
+            f"trust it, name it: --model {name}"
+        )
     path = Path(name)
     if not os.path.lexists(path):
         return

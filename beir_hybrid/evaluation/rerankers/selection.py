@@ -5,11 +5,13 @@ from pathlib import Path
 
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.setting import KindName
+from beir_hybrid.encoding.endpoint import PREFIX
 from beir_hybrid.encoding.families import Family, check_family, check_object_family
 from beir_hybrid.encoding.pair_scorer import PairScorer
 from beir_hybrid.errors import BadOption
 from beir_hybrid.evaluation.rerankers.blip import BlipMatcher
 from beir_hybrid.evaluation.rerankers.cross_encoder import CrossEncoderScorer, locate_reranker
+from beir_hybrid.evaluation.rerankers.endpoint import EndpointScorer
 from beir_hybrid.evaluation.rerankers.image_matcher import ImageMatcher
 from beir_hybrid.evaluation.rerankers.late_interaction import LateInteractionScorer
 from beir_hybrid.results.request import resolve_path
@@ -30,6 +32,8 @@ def open_pair_scorer(
     """
     if isinstance(model, str) and model.startswith(_BLIP_PREFIX):
         model = BlipMatcher(model.removeprefix(_BLIP_PREFIX))
+    if isinstance(model, str) and model.startswith(PREFIX):
+        return EndpointScorer(model)
     if isinstance(model, ImageMatcher):
         return model.bind(collection)
     if isinstance(model, str | Path):
