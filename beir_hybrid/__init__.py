@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from beir_hybrid.evaluation.external_runs import evaluate_runs as evaluate_runs
     from beir_hybrid.evaluation.external_vectors import read_vectors as read_vectors
     from beir_hybrid.evaluation.rerankers.blip import BlipMatcher as BlipMatcher
+    from beir_hybrid.evaluation.sweep import sweep as sweep
     from beir_hybrid.extras.ablation import ablate as ablate
     from beir_hybrid.extras.demonstration import quickstart as quickstart
     from beir_hybrid.extras.language_adapters import LanguageAdapters as LanguageAdapters
@@ -155,6 +156,7 @@ _MODULES = {
     "read_vectors": "evaluation.external_vectors",
     "reproduce_commands": "report.reproduce",
     "rank_systems": "results.compare",
+    "sweep": "evaluation.sweep",
     "train": "training.train",
     "Tuning": "training.job",
     "train_adapters": "extras.language_adapters",

@@ -32,6 +32,7 @@ from beir_hybrid.cli.quickstart import quickstart
 from beir_hybrid.cli.report import compare, plot
 from beir_hybrid.cli.reproduce import reproduce
 from beir_hybrid.cli.search import bm25, fuse, search
+from beir_hybrid.cli.sweep import sweep
 from beir_hybrid.cli.train import train
 from beir_hybrid.cli.trainer_arguments import EXTRA
 
@@ -54,6 +55,7 @@ app.command()(quickstart)
 app.add_typer(datasets, name="datasets")
 app.command()(flatten_options(encode))
 app.command()(flatten_options(evaluate))
+app.command()(flatten_options(sweep))
 app.command()(flatten_options(bm25))
 app.command()(flatten_options(calibrate))
 app.command()(fuse)

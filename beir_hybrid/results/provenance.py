@@ -28,6 +28,8 @@ class ModelProvenance:
         The method that took language bias out, and the data that it was fitted on.
     terms
         How many terms of ``queries`` and ``passages`` of a sparse model have a weight, on average.
+    index_bytes
+        Of the vectors of all passages, where `sweep` converted them.
     """
 
     name: str
@@ -36,6 +38,7 @@ class ModelProvenance:
     parameters: int | None = None
     calibration: Mapping[str, Any] | None = None
     terms: Mapping[str, float] | None = None
+    index_bytes: int | None = None
 
 
 @dataclass(frozen=True)
