@@ -98,7 +98,7 @@ class OutputOptions:
             check_writable(self.output / "results")
 
     def show(self, results: "Mapping[str, Results]") -> None:
-        """Print rows, and save them if there is a folder."""
+        """Print rows, and save the results if there is a folder."""
         from beir_hybrid.text import make_slugs
 
         if self.as_json:

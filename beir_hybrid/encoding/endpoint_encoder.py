@@ -1,6 +1,6 @@
 """Models behind OpenAI-compatible servers (vLLM, TEI, infinity, Ollama, OpenAI) as encoders."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, partial
 from typing import Any
@@ -48,7 +48,7 @@ class EndpointEncoder(Encoder):
 
     @cached_property
     def fingerprint(self) -> Mapping[str, object]:
-        """The address, the model's name there, and what is sent with the texts."""
+        """The address, the model's name there, and the options that change vectors."""
         return {
             "kind": "endpoint",
             "url": self.endpoint.url,
@@ -60,30 +60,40 @@ class EndpointEncoder(Encoder):
 
     def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
         """Return the vectors of queries."""
-        return self._encode_texts(texts, "queries")
+        return self._join_batches(texts, "queries")
 
     def encode_passages(self, texts: Sequence[str]) -> np.ndarray:
         """Return the vectors of passages."""
-        return self._encode_texts(texts, "passages")
+        return self._join_batches(texts, "passages")
 
-    def _encode_texts(self, texts: Sequence[str], role: Role) -> np.ndarray:
+    def _join_batches(self, texts: Sequence[str], role: Role) -> np.ndarray:
+        parts = [rows for _, rows in self.encode_batches(texts, role)]
+        return np.concatenate([np.empty((0, self._dim or 0), np.float32), *parts])
+
+    def encode_batches(self, texts: Sequence[str], role: Role) -> Iterator[tuple[np.ndarray, Any]]:
+        """Yield the indexes of the texts of a request, and their vectors."""
         inputs = [self.prompts[role] + text for text in texts]
         size = self.options.batch_size
         batches = [inputs[start : start + size] for start in range(0, len(inputs), size)]
+        first = 0
         # The session ends first: threads that wait for the server then wait no longer.
         with (
             ThreadPoolExecutor(REQUESTS) as pool,
             EndpointSession(self.endpoint, "embeddings") as session,
         ):
             ask = partial(session.ask, make_body=self._make_body, read_rows=_read_vectors)
-            parts = list(pool.map(ask, batches))
-        for part in parts:
-            self._check_dimensions(part.shape[1])
-        rows = np.concatenate([np.empty((0, self._dim or 0), np.float32), *parts])
-        if self.normalize:
-            lengths = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
-            rows = (rows / np.where(lengths > 0, lengths, 1)).astype(np.float32)
-        return rows
+            for rows in pool.map(ask, batches):
+                self._check_dimensions(rows.shape[1])
+                yield np.arange(first, first + len(rows)), self._normalize(rows)
+                first += len(rows)
+
+    def _normalize(self, rows: np.ndarray) -> np.ndarray:
+        """Give vectors unit length, unless scores are inner products."""
+        if not self.normalize:
+            return rows
+        lengths = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
+        unit_rows: np.ndarray = (rows / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+        return unit_rows
 
     def _make_body(self, texts: Sequence[str]) -> dict[str, object]:
         dim = self.options.truncate_dim

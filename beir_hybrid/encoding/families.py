@@ -92,7 +92,7 @@ class TransformerConfig:
 
 
 def find_family(files: ModelFiles) -> Evidence | None:
-    """Return the family that the files of a model tell, or None if none of them does.
+    """Return the family that the files of a model tell, or None if they tell none.
 
     Raises
     ------

@@ -50,5 +50,5 @@ class LateInteractionEncoder(ModelEncoder):
 
     @property
     def vector_facts(self) -> Mapping[str, object]:
-        """Whether vectors of tokens get unit length beside what the model does."""
+        """Whether vectors of tokens get unit length beyond the model's own modules."""
         return {"normalize": self.normalize}

@@ -166,7 +166,7 @@ class ModelEncoder(Encoder):
 
 
 def _name_model(model: object) -> str:
-    """Return the name of a model: as the user named it, or its class."""
+    """Name a model as the user does, or by its class."""
     if isinstance(model, ModelFiles):
         return model.label
     return str(model) if isinstance(model, str | Path) else type(model).__name__

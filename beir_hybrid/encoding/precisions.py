@@ -90,7 +90,7 @@ class VectorForm:
         check_positive_or_none(dimensions=self.dim)
 
     def describe(self, *, has_precision: bool = True) -> list[str]:
-        """Name the dimensions, if there is a number of them, and the precision."""
+        """Name the number of dimensions, unless all are kept, and the precision."""
         dimensions = [] if self.dim is None else [f"{self.dim} dimensions"]
         return dimensions + [self.precision] * has_precision
 

@@ -114,7 +114,7 @@ def split_matrix(matrix: csr_array) -> dict[str, np.ndarray]:
 
 
 def join_matrix(arrays: Mapping[str, np.ndarray]) -> csr_array:
-    """Return the matrix of arrays from disk, without reading them."""
+    """Make a matrix of arrays on disk, without reading a file."""
     from scipy.sparse import csr_array
 
     parts: Any = (arrays["weights"], arrays["terms"], arrays["bounds"])

@@ -109,5 +109,5 @@ def split_vectors(vectors: TokenVectors) -> dict[str, np.ndarray]:
 
 
 def join_vectors(arrays: Mapping[str, np.ndarray]) -> TokenVectors:
-    """Return the vectors of arrays from disk, without reading them."""
+    """Make vectors of tokens of arrays on disk, without reading a file."""
     return TokenVectors(arrays["tokens"], arrays["bounds"])

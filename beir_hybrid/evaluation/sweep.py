@@ -117,7 +117,7 @@ def convert_vectors(
 
 
 def _list_prompts(prompts: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:
-    """Yield the option of each prompt, and a label by which people know it."""
+    """Yield a label for each prompt, and its option of the encoder."""
     _check_distinct("query_prompts", prompts)
     if not prompts:
         yield "", {}

@@ -127,7 +127,7 @@ def _load_encoder(folder: Path, manifest: IndexManifest, options: Mapping[str, o
 
 
 def _check_model_name(folder: Path, name: str) -> None:
-    """Raise `BadOption` if a stranger's index could choose what reads the queries, and the key.
+    """Raise `BadOption` if a stranger's index could choose the reader of the queries.
 
     That is a folder that came with the index, or an endpoint. `build_index` records whole paths. A
     relative one, or one that leads through links, would mean another folder for each user.

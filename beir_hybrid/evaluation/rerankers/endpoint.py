@@ -59,7 +59,7 @@ class EndpointScorer:
         return np.concatenate([np.empty(0, np.float32), *parts])
 
     def find_truncated(self, pairs: Sequence[str]) -> list[int] | None:
-        """Return None: a server does not tell which pairs it truncates."""
+        """Return None: servers do not tell which pairs are truncated."""
         del pairs
         return None
 
