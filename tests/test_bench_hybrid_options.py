@@ -197,7 +197,7 @@ def test_tuning_length_and_calibrations_of_a_transformer(tmp_path: Path) -> None
     experiment = make_experiment(
         Variant("whole", "x-y"),
         Variant("frozen", "x-y", tuning={"freeze": "vocabulary"}, bf16=True),
-        encoder=str(folder), max_length=5, calibrations=("centre", "local:k=2"),
+        encoder=str(folder), max_length=5, dropout=False, calibrations=("centre", "local:k=2"),
     )  # fmt: skip
     split, output = ArticleSplit.from_collection(build_many_articles()), tmp_path / "out"
     run.run_experiment(experiment, output, split=split)
@@ -205,6 +205,8 @@ def test_tuning_length_and_calibrations_of_a_transformer(tmp_path: Path) -> None
     assert [recipes[label]["freeze"] for label in recipes] == [None, "vocabulary"]
     assert [recipes[label]["arguments"]["bf16"] for label in recipes] == [False, True]
     assert recipes["frozen"]["model"]["max_length"] == "5"
+    config = json.loads((output / "runs" / "whole-1" / "model" / "config.json").read_text())
+    assert config["hidden_dropout_prob"] == config["attention_probs_dropout_prob"] == 0
     # It is evaluated at the model's own length.
     frozen_model = SentenceTransformer(str(output / "runs" / "frozen-1" / "model"), device="cpu")
     assert frozen_model.max_seq_length == 16

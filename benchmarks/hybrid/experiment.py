@@ -122,6 +122,8 @@ class Experiment:
         Whether products are computed in bfloat16, in training and evaluation; weights are not.
     tuning
         Which weights are trained, as `bh.train` takes it.
+    dropout
+        Whether parts of the encoder are left out at random in training, as its files say.
     calibrations
         Methods of `bh.calibrate`: each model is evaluated as it is and with each of them, fitted to
         the evaluated collection.
@@ -155,6 +157,7 @@ class Experiment:
     dev_steps: int = 0
     bf16: bool = False
     tuning: Mapping[str, Any] = field(default_factory=dict)
+    dropout: bool = True
     calibrations: tuple[str, ...] = ()
     published: Mapping[str, str] = field(default_factory=dict)
     candidates: tuple[str, ...] = ()

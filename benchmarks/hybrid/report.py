@@ -152,6 +152,7 @@ def write_introduction(saved: SavedExperiment, command: str) -> str:
     experiment = saved.experiment
     details = f", texts of up to {experiment.max_length} tokens" if experiment.max_length else ""
     details += ", products in bfloat16" if experiment.bf16 else ""
+    details += "" if experiment.dropout else ", without dropout"
     disclosure = " ".join(experiment.disclosure.split())
     return (
         f"**Question.** {experiment.question}\n\n**Prediction, made before the runs.** "

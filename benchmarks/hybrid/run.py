@@ -32,7 +32,7 @@ from benchmarks.hybrid.experiment import Experiment, Variant, join_method
 from benchmarks.hybrid.lexicon import MINIMAL_COVERAGE
 from benchmarks.hybrid.material import Material
 from benchmarks.hybrid.processes import train_with_processes
-from benchmarks.hybrid.start_models import build_start_model
+from benchmarks.hybrid.start_models import build_start_model, load_without_dropout
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -55,7 +55,7 @@ UNTRAINED = "untrained"
 RUNS, RESULTS, MODEL = "runs", "results", "model"  # as `bh.ablate` and `bh.train` name them
 # Fields of an experiment that all its runs depend on.
 _SHARED_FIELDS = ("arm", "encoder", "steps", "batch_size", "learning_rate", "max_length", "preset",
-                  "weight_decay", "loss", "dev_steps", "bf16", "tuning", "model")  # fmt: skip
+                  "weight_decay", "loss", "dev_steps", "bf16", "tuning", "dropout", "model")  # fmt: skip
 
 
 def run_experiment(
@@ -107,7 +107,7 @@ def claim_folder(experiment: Experiment, model: str | None, output: Path) -> Non
     path = output / EXPERIMENT
     if path.is_file():
         # An older file lacks newer fields, which then had their defaults.
-        earlier = {"bf16": False, "tuning": {}} | json.loads(path.read_text("utf-8"))
+        earlier = {"bf16": False, "tuning": {}, "dropout": True} | json.loads(path.read_text("utf-8"))
         changes = [key for key in _SHARED_FIELDS if stored[key] != earlier.get(key)]
         defaults = asdict(Variant("", ""))
         old = {variant["label"]: defaults | variant for variant in earlier["variants"]}
@@ -173,13 +173,18 @@ def _train_variant(
         first_steps = max(1, round(steps * variant.first.share))
         options = _build_options(material, variant, first_steps)
         folder, strategy = _first_stage_folder(run), variant.first.strategy
-        bh.train(start_model, pairs, folder, strategy=strategy, seed=seed, **options)
+        start = _load_start(start_model, material.experiment)
+        bh.train(start, pairs, folder, strategy=strategy, seed=seed, **options)
         start_model = str(folder / MODEL)
     options = _build_options(material, variant, steps - first_steps)
     options |= {"strategy": material.build_strategy(variant), "seed": seed}
     if variant.ranks is None:
-        return bh.train(start_model, pairs, run, **options)
+        return bh.train(_load_start(start_model, material.experiment), pairs, run, **options)
     return train_with_processes(start_model, pairs, run, ranks=variant.ranks, **options)
+
+
+def _load_start(name: str, experiment: Experiment) -> "str | SentenceTransformer":
+    return name if experiment.dropout else load_without_dropout(name)
 
 
 def use_precision(experiment: Experiment) -> AbstractContextManager[object]:

@@ -2,10 +2,13 @@
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from beir_hybrid.extras.e5_small import write_e5_small
 from beir_hybrid.files import atomic_folder
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
 
 VOCABULARY, DIMENSION, SEED = 16384, 256, 1  # of the static encoder
 
@@ -35,6 +38,21 @@ def build_start_model(encoder: str, texts: Iterable[str], folder: Path) -> str:
                 write_e5_small(temporary)
         return str(folder)
     return encoder
+
+
+def load_without_dropout(folder: str) -> "SentenceTransformer":
+    """Load a model to train without dropout.
+
+    Drawing random numbers takes a quarter of a step on a CPU. Without them torch would choose
+    attention whose gradient takes half of a step in bfloat16, so its plain form is chosen.
+    """
+    from sentence_transformers import SentenceTransformer
+
+    return SentenceTransformer(
+        folder,
+        model_kwargs={"attn_implementation": "eager"},
+        config_kwargs={"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0},
+    )
 
 
 def _build_static_model(texts: Iterable[str], folder: Path) -> Path:
