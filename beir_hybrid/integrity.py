@@ -52,7 +52,7 @@ def record_file(path: Path) -> FileRecord:
 def verify_files(
     folder: Path, records: Mapping[str, FileRecord], cure: str, *, anew: bool = False
 ) -> None:
-    """Raise `BadData` unless files are what their records say, the first time in this process.
+    """Raise `BadData` unless files match their records, the first time in this process.
 
     Parameters
     ----------

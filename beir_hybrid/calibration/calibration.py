@@ -263,7 +263,7 @@ class _Record:
     files: dict[str, FileRecord]
 
     def check(self, place: str) -> None:
-        """Raise `BadData` for what no calibration can be, even with a checksum that fits."""
+        """Raise `BadData` for impossible statistics, even with a checksum that fits."""
         if self.format != FORMAT:
             raise BadData(f"{place} has format {self.format}, not {FORMAT}; {_CURE}")
         if [*self.files] != [ARRAYS]:

@@ -46,7 +46,7 @@ class Correction:
         )
 
     def number_language(self, language: str) -> int:
-        """Return the row of a language, or the last one if it has no statistics."""
+        """Return the row of a language, or the last one for a language without statistics."""
         return self.languages.index(language) if language in self.languages else len(self.languages)
 
     def correct_rows(
@@ -92,7 +92,7 @@ class Correction:
 
 
 def _allocate(shape: tuple[int, int], folder: Path | None) -> np.ndarray:
-    """Return an array in memory or, if it is large, in a file that disappears with it."""
+    """Return an array in memory or, if large, in a file that disappears with the array."""
     if 4 * shape[0] * shape[1] <= _MEMORY_BYTES:
         return np.empty(shape, np.float32)
     with tempfile.TemporaryFile(dir=folder) as file:

@@ -74,7 +74,7 @@ def _build(
     default: np.ndarray | None = None,
     directions: np.ndarray | None = None,
 ) -> Correction:
-    """Return a correction; zeros in place of what is left out."""
+    """Return a correction, with zeros in place of missing parts."""
     n, dim = len(vectors.languages), vectors.vectors.dim
     offsets = np.zeros((n, dim)) if offsets is None else offsets
     default = np.zeros(dim) if default is None else default
@@ -93,7 +93,7 @@ def _fit_mean_language(vectors: LanguageVectors, _options: dict[str, Any]) -> Co
 
 
 def _fit_shift(vectors: LanguageVectors, options: dict[str, Any]) -> Correction:
-    """Move every language to one of them, by the mean difference of translations."""
+    """Move every language to one language, by the mean difference of translations."""
     target = str(options["to"])
     if target not in vectors.languages:
         raise BadOption(

@@ -32,7 +32,7 @@ cache = typer.Typer(
 
 @cache.command("list")
 def list_entries(as_json: Json = False) -> None:
-    """List what the cache holds: vectors, datasets, downloads, with their sizes and ages.
+    """List the vectors, datasets and downloads of the cache, with their sizes and ages.
 
     Example: `beir-hybrid cache list`
     """
@@ -51,7 +51,7 @@ def prune(
     yes: Consent = False,
     as_json: Json = False,
 ) -> None:
-    """Remove what was not used for a time; everything can be made or fetched again.
+    """Remove entries that were not used for a time; all can be made or fetched again.
 
     Examples
     --------

@@ -6,7 +6,7 @@ from beir_hybrid.cli.printing import Json, echo, print_json, print_table
 
 
 def doctor(as_json: Json = False) -> None:
-    """Show versions, processor, matrix libraries, Java, cache and extras, and what to mend.
+    """Show versions, processor, matrix libraries, Java, cache and extras, with advice.
 
     Example: `beir-hybrid doctor`
     """

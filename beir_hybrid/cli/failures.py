@@ -113,7 +113,7 @@ def check_encoding(arguments: Iterable[str]) -> None:
 
 
 def prepare_stdout() -> None:
-    """Let stdout take every character: those that its encoding lacks are escaped."""
+    """Let stdout take every character; characters beyond its encoding are escaped."""
     if sys.stdout is None:  # closed by the shell
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115 - for the whole process
     reconfigure = getattr(sys.stdout, "reconfigure", None)

@@ -55,7 +55,7 @@ class Draft:
             self.save()
 
     def save(self) -> None:
-        """Write what is not on disk yet."""
+        """Write the vectors that are not on disk yet."""
         if batches := self._batches[self._n_saved :]:
             rows = np.sort(np.concatenate([rows for rows, _ in batches]))
             arrays: dict[str, Any] = {_ROWS: rows, **self._layout.split(self._merge(batches))}

@@ -135,7 +135,7 @@ class RayEncoder(EncoderWrapper):
         return LAYOUTS[self.family].stack(list(self._map_pieces("encode_passages", texts)))
 
     def encode_batches(self, texts: Sequence[str], role: Role) -> Iterator[tuple[np.ndarray, Any]]:
-        """Yield what each call to a machine returns."""
+        """Yield the result of each call to a machine."""
         method = "encode_queries" if role == "queries" else "encode_passages"
         for number, vectors in enumerate(self._map_pieces(method, texts)):
             start = number * _CALL_TEXTS

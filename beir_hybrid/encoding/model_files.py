@@ -34,7 +34,7 @@ class ModelFiles:
 
     @classmethod
     def locate(cls, name: str, revision: str | None, organization: str) -> Self:
-        """Find a model; raise an error if it is nowhere.
+        """Find a model; raise an error if there is none.
 
         Parameters
         ----------

@@ -81,7 +81,7 @@ def encode(
     stats: EncodingStats | None = None,
     paths: Sequence[str] | pa.ChunkedArray | None = None,
 ) -> Embeddings:
-    """Return the vectors of texts, encoding only those that the store lacks.
+    """Return the vectors of texts, encoding only texts that the store lacks.
 
     Parameters
     ----------

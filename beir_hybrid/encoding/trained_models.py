@@ -11,7 +11,7 @@ _CURE = f"train again, or remove {RECORD} if you changed the model yourself"
 
 
 def verify_trained_model(folder: Path) -> None:
-    """Raise `BadData` unless a model of `bh.train` is what was saved, the first time in a process.
+    """Raise `BadData` if a model of `bh.train` changed since, the first time in a process.
 
     Other models have no checksums, nor has a model that was copied without its record.
     """

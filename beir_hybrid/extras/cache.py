@@ -99,7 +99,7 @@ def _date_use(file: Path) -> float:
 
 
 def _name_part(kind: str, path: Path) -> str:
-    """Return what people call a part: the model of vectors, else the name of the folder."""
+    """Return a part's name for people: the model of vectors, else the name of the folder."""
     if kind in _OWNERS:
         return kind
     if kind != "embeddings":

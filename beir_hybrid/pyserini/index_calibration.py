@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 def describe_calibration(calibration: Calibration | CalibrationMethod) -> CalibrationRecord:
-    """Return the facts that determine what a calibration makes of the passages of an index."""
+    """Return the facts that determine an index's passages after a calibration."""
     if isinstance(calibration, CalibrationMethod):
         return {"method": str(calibration), "statistics": OWN_STATISTICS}
     return {

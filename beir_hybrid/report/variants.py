@@ -106,7 +106,7 @@ def group_variants(
 
 
 def make_gain_column(column: Column) -> Column:
-    """Return the column beside the pool's that shows what a calibration adds to it."""
+    """Return the column beside the pool's that shows the gain of a calibration."""
     return Column(
         f"{column.title} gain",
         column.heading,

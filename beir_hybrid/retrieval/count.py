@@ -51,7 +51,7 @@ class RankCounts:
         )
 
     def write_batch(self, counter: BatchCounter) -> None:
-        """Write what was counted for a batch of queries."""
+        """Write the counts of a batch of queries."""
         self.in_language[counter.golds] = counter.in_language
         self.in_pool[counter.golds] = counter.in_pool
         if self.in_images is not None:

@@ -136,7 +136,7 @@ def name_checksum_file(path: Path) -> Path:
 
 
 def verify_run(path: Path) -> None:
-    """Raise `BadData` if a run is not what `write_run` wrote; those of others have no checksum."""
+    """Raise `BadData` if a run of `write_run` was changed; runs of other tools have no checksum."""
     checksum_file = name_checksum_file(path)
     with explain_read_errors(checksum_file, "is no checksum"):
         if not checksum_file.exists():

@@ -100,7 +100,7 @@ def load(
 
 
 def _check_languages(languages: tuple[str, ...] | None, split: Split) -> tuple[str, ...]:
-    """Return the languages to load; raise `BadOption` for those that lack the split."""
+    """Return the languages to load; raise `BadOption` for languages without the split."""
     if languages is None:
         return tuple(lang for lang in SHARDS if split == "dev" or lang not in _TEST_LANGUAGES)
     if split == "train" and (absent := _TEST_LANGUAGES.intersection(languages)):

@@ -212,5 +212,5 @@ class _TaskReader:
 
 
 def _quote(raw_id: str) -> str:
-    """Return an id without white space, as collections and runs have them."""
+    """Return an id without white space, as collections and runs have ids."""
     return re.sub(r"[\s\x00-\x1f\x7f]", lambda match: quote(match[0]), raw_id)

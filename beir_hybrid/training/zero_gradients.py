@@ -13,7 +13,7 @@ class ZeroGradientFilter(TrainerCallback):
     """
 
     def on_pre_optimizer_step(self, *_args: object, **context: Any) -> None:
-        """Set them to None."""
+        """Remove the gradients that are zero."""
         for parameter in context["model"].parameters():
             if parameter.grad is not None and not parameter.grad.any():
                 parameter.grad = None

@@ -55,7 +55,8 @@ UNTRAINED = "untrained"
 RUNS, RESULTS, MODEL = "runs", "results", "model"  # as `bh.ablate` and `bh.train` name them
 # Fields of an experiment that all its runs depend on.
 _SHARED_FIELDS = ("arm", "encoder", "steps", "batch_size", "learning_rate", "max_length", "preset",
-                  "weight_decay", "loss", "dev_steps", "bf16", "tuning", "dropout", "model")  # fmt: skip
+                  "weight_decay", "loss", "dev_steps", "bf16", "tuning", "dropout",
+                  "model")  # fmt: skip
 
 
 def run_experiment(
@@ -107,10 +108,11 @@ def claim_folder(experiment: Experiment, model: str | None, output: Path) -> Non
     path = output / EXPERIMENT
     if path.is_file():
         # An older file lacks newer fields, which then had their defaults.
-        earlier = {"bf16": False, "tuning": {}, "dropout": True} | json.loads(path.read_text("utf-8"))
+        defaults = {"bf16": False, "tuning": {}, "dropout": True}
+        earlier = defaults | json.loads(path.read_text("utf-8"))
         changes = [key for key in _SHARED_FIELDS if stored[key] != earlier.get(key)]
-        defaults = asdict(Variant("", ""))
-        old = {variant["label"]: defaults | variant for variant in earlier["variants"]}
+        plain = asdict(Variant("", ""))
+        old = {variant["label"]: plain | variant for variant in earlier["variants"]}
         new = {variant["label"]: variant for variant in stored["variants"]}
         changes += [label for label in new if old.get(label, new[label]) != new[label]]
         if changes:
