@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from beir_hybrid.collection import write_folder as write_folder
     from beir_hybrid.collection.beir_dicts import from_beir as from_beir
     from beir_hybrid.curation.filtering import filter_pairs as filter_pairs
+    from beir_hybrid.curation.translation import translate_pairs as translate_pairs
     from beir_hybrid.encoding import Encoder as Encoder
     from beir_hybrid.encoding import EncoderOptions as EncoderOptions
     from beir_hybrid.encoding import SentenceTransformerEncoder as SentenceTransformerEncoder
@@ -160,6 +161,7 @@ _MODULES = {
     "train": "training.train",
     "Tuning": "training.job",
     "train_adapters": "extras.language_adapters",
+    "translate_pairs": "curation.translation",
     "write_folder": "collection",
     "write_mteb": "results.mteb",
     "write_run": "retrieval.runs",

@@ -115,6 +115,67 @@ def filter_groups(
     _show_record(record, output, as_json=as_json)
 
 
+@dataclass(frozen=True)
+class TranslationOptions:
+    """What is translated into which languages, and by which engine."""
+
+    to: Annotated[
+        list[str],
+        typer.Option(
+            help="Languages to translate into, with commas between or repeated.", metavar="CODES"
+        ),
+    ]
+    engine: Annotated[
+        str,
+        typer.Option(
+            "--with",
+            help="hf:MODEL, openai:MODEL@URL (the key in OPENAI_API_KEY), or command:PROGRAM, "
+            "which reads and writes lines; {source} and {target} in it are the languages.",
+            metavar="ENGINE",
+        ),
+    ]
+    language: Annotated[
+        str | None, typer.Option(help="The language of plain texts, if the file has such.")
+    ] = None
+    by_sentence: Annotated[
+        bool, typer.Option("--by-sentence", help="Translate each sentence by itself.")
+    ] = False
+
+
+def translate(
+    pairs: Pairs,
+    output: GroupsOutput,
+    translation: TranslationOptions,
+    source: SourceLanguage = "en",
+    offline: Offline = False,
+    as_json: Json = False,
+) -> None:
+    """Translate queries and passages into further languages.
+
+    No text is translated twice: translations are kept in the cache, and a killed command goes on.
+
+    Examples
+    --------
+    `beir-hybrid translate en.jsonl --to de,zh --with hf:facebook/m2m100_418M --output all.jsonl`
+
+    `beir-hybrid translate en.jsonl --to es --with "command:apertium -u {source}-{target}"
+    --output all.jsonl`
+    """
+    from beir_hybrid.curation.translation import translate_pairs
+
+    set_offline(offline)
+    record = translate_pairs(
+        pairs,
+        output,
+        split_commas(translation.to) or [],
+        translation.engine,
+        source=source,
+        language=translation.language,
+        by_sentence=translation.by_sentence,
+    )
+    _show_record(record, output, as_json=as_json)
+
+
 def _show_record(record: "StepRecord", output: Path, *, as_json: bool) -> None:
     """Print the counts of a step, indented by level."""
     if as_json:

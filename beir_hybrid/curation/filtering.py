@@ -98,7 +98,7 @@ class _Filter:
                 advance(len(batch))
 
     def write(self, groups: TextIO, dropped: TextIO) -> Counts:
-        """Write the groups to keep and what is left out; return counts."""
+        """Write the groups to keep, and the dropped texts and groups; return counts."""
         similarities = None
         if self.encoder is not None:
             similarities = measure_similarities(
@@ -153,7 +153,7 @@ class _Tally:
 
 
 def _list_dropped(verdict: Verdict) -> Iterator[dict[str, Any]]:
-    """Yield a row for each text that is left out, and one for the group if it is left out."""
+    """Yield a row for each dropped text, and one for a dropped group."""
     group = verdict.group
     for (part, lang), reason in verdict.texts.items():
         text = group.get_texts(part)[lang]

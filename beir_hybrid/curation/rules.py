@@ -75,7 +75,7 @@ class Verdict:
 
     @property
     def rest(self) -> TextGroup:
-        """The group without the texts that have reasons against them."""
+        """The group without the texts that a rule is against."""
         return self.group.without_texts(self.texts) if self.texts else self.group
 
 

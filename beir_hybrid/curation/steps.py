@@ -63,7 +63,7 @@ class StepFiles:
 
     @property
     def dropped(self) -> Path:
-        """The file of what the step has left out."""
+        """The file of dropped texts and groups."""
         return self.output.with_suffix(".dropped.jsonl")
 
     @property

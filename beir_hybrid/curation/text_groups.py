@@ -97,7 +97,7 @@ def batch_groups(groups: Iterable[TextGroup], size: int) -> Iterator[tuple[TextG
 def parse_group(
     row: object, number: int, where: str, folder: Path, language: str | None = None
 ) -> TextGroup:
-    """Parse a row of a file; raise `BadData` if it is no group."""
+    """Parse a row of a file; raise `BadData` for a row that is no group."""
     if not isinstance(row, Mapping):
         raise BadData(f"{where} is {row!r:.40}, and maps nothing")
     rest = dict(row)

@@ -110,7 +110,7 @@ def _build_table() -> np.ndarray:
 
 
 def _simplify(sign: str) -> int:
-    """Return the code of a letter or digit without case, accent and shape, if it has one."""
+    """Return the code of a letter or digit without case, accent and shape, or its own."""
     if unicodedata.category(sign) == "Nd":
         return ord("0") + unicodedata.decimal(sign)
     parts = unicodedata.normalize("NFKD", sign)
