@@ -24,6 +24,7 @@ from beir_hybrid.evaluation.rerankers.cross_encoder import CrossEncoderScorer
 from beir_hybrid.measures.language_exposure import LanguageExposure
 from beir_hybrid.measures.rank_distance import RankDistance
 from beir_hybrid.measures.same_language_share import SameLanguageShare
+from beir_hybrid.results.render import format_value, list_notes
 from beir_hybrid.results.results import Results
 from beir_hybrid.retrieval.runs import read_run
 from tests.models import transformer_model
@@ -272,3 +273,25 @@ def test_impossible_rerankers_are_refused(model: CrossEncoder, tmp_path: Path) -
     assert evaluate_reranked(
         model, measures=[AP, SameLanguageShare @ 10], depth=9, settings=["mono"]
     )
+
+
+def test_language_bias_is_reported_before_and_after(model: CrossEncoder, tmp_path: Path) -> None:
+    collection, measures = make_collection(), [*EFFECTIVENESS, *BIAS]
+    first = evaluate(WordCountEncoder(), collection, measures=measures, store=tmp_path)
+    results = evaluate(
+        WordCountEncoder(), collection, measures=measures, rerank=model, depth=12, store=tmp_path
+    )
+    ranked = [str(measure) for measure in measures if measure not in (Bpref, P @ 5)]
+    for kind, row in results.before_reranking.items():
+        expected = {str(m): estimate.mean for m, estimate in first.summary()[kind].items()}
+        assert row == pytest.approx({name: expected[name] for name in row}, abs=1e-12)
+        assert {*ranked} & expected.keys() <= row.keys()
+    assert [*results.before_reranking] == ["mono", "cross", "multi"]
+    assert first.before_reranking == {}
+    before = results.before_reranking["multi"]["RankDistance"]
+    assert before != results.summary()["multi"][RankDistance].mean
+    assert any(f"RankDistance {format_value(before)}" in note for note in list_notes(results))
+    results.save(tmp_path / "out")
+    assert Results.load(tmp_path / "out").before_reranking == results.before_reranking
+    first.save(tmp_path / "first")
+    assert "before reranking" not in (tmp_path / "first" / "results.json").read_text("utf-8")

@@ -113,4 +113,5 @@ def to_json(results: "Results") -> dict[str, Any]:
             for setting in results.settings
         ],
         "pools": to_record(results.pools),
+        **({"before_reranking": results.before_reranking} if results.before_reranking else {}),
     }

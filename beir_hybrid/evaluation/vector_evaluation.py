@@ -89,6 +89,7 @@ class VectorEvaluation:
                 if len(part.rankings.query_rows):
                     parts.append(part)
         measure_across(parts, self.plan.measures)
+        measure_across([part.before for part in parts if part.before], self.plan.measures)
         return parts
 
     def _make_request(
@@ -142,13 +143,14 @@ class VectorEvaluation:
         """Measure the settings of one kind."""
         kind = SETTING_KINDS[name]
         rankings = build_rankings(judgements, kind, ranks, first_row)
-        best = None
+        best = before = None
         if self.plan.collects_runs and kind.is_rerankable:
             best = _collect_best(judgements, ranks, rankings, first_row)
             if self.reranker:
+                before = MeasuredRankings(rankings, measure_ranks(rankings, self.plan.measures))
                 groups = judgements.passage_ranges
                 rankings, best = self.reranker.rerank(rankings, best, groups, id_order)
-        part = MeasuredRankings(rankings, measure_ranks(rankings, self.plan.measures))
+        part = MeasuredRankings(rankings, measure_ranks(rankings, self.plan.measures), before)
         if best:
             self._measure_runs(part, best)
         return part

@@ -40,6 +40,7 @@ class Measurements:
     provenance: Provenance
     pools: Mapping[KindName, PoolLanguages] = field(default_factory=dict)
     stored_summary: Summary | None = None
+    before_reranking: Mapping[KindName, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def model(self) -> str:
@@ -94,6 +95,15 @@ class Measurements:
                     unbiased=unbiased.get(str(measure)),
                 )
         return summary
+
+    def average_kinds(self) -> dict[KindName, dict[str, float]]:
+        """Return the average over the settings of each kind, by name of measure."""
+        means: dict[KindName, dict[str, float]] = {kind: {} for kind in self.kinds}
+        for kind, row in means.items():
+            for measure in self.measures:
+                if (values := self.values(measure, kind)) is not None:
+                    row[str(measure)] = average(values)
+        return means
 
     def values(self, measure: Measure | str, kind: KindName) -> Values | None:
         """Return a measure's values in the settings of a kind, or None if there are none.

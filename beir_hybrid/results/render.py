@@ -138,6 +138,9 @@ def list_notes(results: Measurements) -> list[str]:
             f"{terms['queries']:,.1f} terms of a query and {terms['passages']:,.1f} of a passage "
             "have a weight, on average"
         )
+    for kind, row in results.before_reranking.items():
+        means = ", ".join(f"{name} {format_value(mean)}" for name, mean in row.items())
+        notes.append(f"before reranking, {SETTING_KINDS[kind].label}: {means}")
     if runs := results.provenance.runs:
         notes += _list_run_notes(runs)
     if language := results.provenance.collection.passage_language:

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from beir_hybrid.collection.setting import KindName
 from beir_hybrid.measures.parsing import parse_stored_measure
-from beir_hybrid.records import from_record, to_record
+from beir_hybrid.records import from_record, json_key, to_record
 from beir_hybrid.results.estimate import Estimate
 from beir_hybrid.results.measurements import Measurements
 from beir_hybrid.results.pool_languages import PoolLanguages, check_pools
@@ -48,6 +48,9 @@ class Results(Measurements):
         The averages of results that were read from a folder.
     pools
         See `pool_languages`.
+    before_reranking
+        Averages of the rankings before they were reranked, by kind of setting and name of measure,
+        for measures that need no runs; empty without a reranker.
 
     Examples
     --------
@@ -98,6 +101,8 @@ class Results(Measurements):
             "settings": list(self._record_settings()),
             "pools": to_record(self.pools),
         }
+        if self.before_reranking:
+            record["before reranking"] = to_record(self.before_reranking)
 
         def check() -> None:
             if not replace:
@@ -133,7 +138,9 @@ class Results(Measurements):
         check_table(table, list(map(str, measures)), str(folder / PER_QUERY))
         check_pools(record.pools, f"{path}: pools")
         timing = from_record(Timing, read_timing(folder), str(folder / TIMING))
-        results = cls(table, measures, record.about, record.pools, summary, timing)
+        results = cls(
+            table, measures, record.about, record.pools, summary, record.before_reranking, timing
+        )
         check_stored_numbers(results, record.settings, str(path))
         return results
 
@@ -148,3 +155,6 @@ class _StoredResults:
     per_query: str
     settings: tuple[StoredSetting, ...]
     pools: Mapping[KindName, PoolLanguages] = field(default_factory=dict)
+    before_reranking: Mapping[KindName, Mapping[str, float]] = field(
+        default_factory=dict, metadata=json_key("before reranking")
+    )
