@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from beir_hybrid.collection import write_folder as write_folder
     from beir_hybrid.collection.beir_dicts import from_beir as from_beir
     from beir_hybrid.curation.filtering import filter_pairs as filter_pairs
+    from beir_hybrid.curation.mining import mine_negatives as mine_negatives
     from beir_hybrid.curation.translation import translate_pairs as translate_pairs
     from beir_hybrid.encoding import Encoder as Encoder
     from beir_hybrid.encoding import EncoderOptions as EncoderOptions
@@ -142,6 +143,7 @@ _MODULES = {
     "leaderboard": "report.site",
     "load": "sources",
     "merge": "retrieval.merge_runs",
+    "mine_negatives": "curation.mining",
     "open_index": "pyserini.dense",
     "pairs_from_bitext": "pairs.reading",
     "pairs_from_collection": "pairs.reading",

@@ -12,7 +12,7 @@ from beir_hybrid._version import __version__
 from beir_hybrid.cli.ablate import ablate
 from beir_hybrid.cli.cache import cache
 from beir_hybrid.cli.calibrate import calibrate, merge
-from beir_hybrid.cli.curation import filter_groups, translate
+from beir_hybrid.cli.curation import filter_groups, mine_hard_negatives, translate
 from beir_hybrid.cli.datasets import datasets
 from beir_hybrid.cli.doctor import doctor
 from beir_hybrid.cli.encode import encode
@@ -63,6 +63,7 @@ app.command()(merge)
 app.command()(flatten_options(search))
 app.command()(flatten_options(translate))
 app.command("filter")(flatten_options(filter_groups))
+app.command("mine")(flatten_options(mine_hard_negatives))
 app.command(context_settings=EXTRA)(flatten_options(train))
 app.command(context_settings=EXTRA)(flatten_options(ablate))
 app.command()(flatten_options(index))

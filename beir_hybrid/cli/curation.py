@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from beir_hybrid.cli.flatten import Group, list_changes
-from beir_hybrid.cli.options import complete_dataset, load_dataset, set_offline, split_commas
+from beir_hybrid.cli.options import (
+    Engine,
+    Model,
+    complete_dataset,
+    load_dataset,
+    set_offline,
+    split_commas,
+)
 from beir_hybrid.cli.printing import Json, echo, print_json
 from beir_hybrid.encoding.options import EncoderOptions
 from beir_hybrid.errors import BadOption
@@ -112,6 +119,71 @@ def filter_groups(
         source=source,
         **options,
     )
+    _show_record(record, output, as_json=as_json)
+
+
+@dataclass(frozen=True)
+class NegativeOptions:
+    """Which passages become hard negatives."""
+
+    languages: Annotated[
+        str,
+        typer.Option(
+            help="Where the negatives of a passage come from: same, its own language; other, all "
+            "others; mixed, all.",
+            metavar="same|other|mixed",
+        ),
+    ] = "same"
+    negatives: Annotated[int, typer.Option(help="How many each passage gets at most.")] = 5
+    range_min: Annotated[int, typer.Option(help="Pass over so many of the best.")] = 0
+    range_max: Annotated[
+        int | None, typer.Option(help="Look at so many of the best passages that are no golds.")
+    ] = None
+    relative_margin: Annotated[
+        float | None,
+        typer.Option(help="Scores are at least this share of the gold's score below it."),
+    ] = None
+    max_score: Annotated[float | None, typer.Option(help="Scores are so much at most.")] = None
+    corpus: Annotated[
+        str | None,
+        typer.Option(
+            help="A dataset, file or folder whose passages may be negatives too.",
+            metavar="NAME",
+            autocompletion=complete_dataset,
+        ),
+    ] = None
+
+
+def mine_hard_negatives(
+    model: Model,
+    pairs: Pairs,
+    output: GroupsOutput,
+    mining: NegativeOptions,
+    encoder: Annotated[EncoderOptions, Group("The model")],
+    engine: Engine = "local",
+    offline: Offline = False,
+    as_json: Json = False,
+) -> None:
+    """Find hard negatives for each passage: what a model ranks high and no group calls right.
+
+    Ranking is exact. Golds of the question and their translations are never negatives.
+    `beir-hybrid train --negatives 5` trains with them.
+
+    Examples
+    --------
+    `beir-hybrid mine my-model pairs.jsonl --output mined.jsonl --languages mixed`
+
+    `beir-hybrid mine my-model pairs.jsonl --output mined.jsonl --relative-margin 0.05`
+    """
+    from beir_hybrid.curation.mining import mine_negatives
+    from beir_hybrid.encoding import as_encoder
+
+    set_offline(offline)
+    options = asdict(mining)
+    name = options.pop("corpus")
+    corpus = None if name is None else load_dataset(name, None, None, offline=offline)
+    system = as_encoder(model, **list_changes(encoder))
+    record = mine_negatives(pairs, output, system, corpus=corpus, engine=engine, **options)
     _show_record(record, output, as_json=as_json)
 
 
