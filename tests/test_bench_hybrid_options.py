@@ -17,7 +17,15 @@ import beir_hybrid as bh
 from beir_hybrid.collection.setting import Setting
 from beir_hybrid.errors import BadOption
 from beir_hybrid.results.results import Results
-from benchmarks.hybrid import article_intervals, calibration_report, claims, report, run, tables
+from benchmarks.hybrid import (
+    article_intervals,
+    calibration_report,
+    claims,
+    report,
+    run,
+    summary,
+    tables,
+)
 from benchmarks.hybrid.article_split import (
     ArticleSplit,
     choose_part,
@@ -228,6 +236,13 @@ def test_tuning_length_and_calibrations_of_a_transformer(tmp_path: Path) -> None
     assert (
         results["whole+centre-1"].summary()["multi"][AP].mean == again.summary()["multi"][AP].mean
     )
+    saved = report.SavedExperiment.load(experiment, output)
+    page = summary.write_summary(saved)
+    assert page is not None
+    [row] = [line for line in page.read_text().splitlines() if line.startswith("| trained (whole)")]
+    assert row.split(" | ")[1] == f"{means['whole-1']:.4f}".lstrip("0")
+    pictures = {path.name for path in output.glob("*-mlqa-r-dev.svg")}
+    assert pictures == {f"{stem}-mlqa-r-dev.svg" for stem in ("languages", "settings", "gains")}
 
 
 def test_evaluation_in_bfloat16(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from benchmarks.hybrid.experiment import FOLDER, read_experiment
 from benchmarks.hybrid.record import build_site, record_report
 from benchmarks.hybrid.report import SavedExperiment, write_report
 from benchmarks.hybrid.run import run_experiment
+from benchmarks.hybrid.summary import write_summary
 
 OUTPUT = Path("bench-results") / "hybrid"
 
@@ -38,6 +39,8 @@ def main() -> None:
             saved = SavedExperiment.load(experiment, output)
             experiments.append(saved)
             print(write_report(saved, command))
+            if (summary := write_summary(saved)) is not None:
+                print(summary)
             if arguments.record:
                 print(record_report(saved, command))
         if arguments.site:

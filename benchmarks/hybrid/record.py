@@ -23,6 +23,7 @@ from benchmarks.hybrid.report import (
 )
 from benchmarks.hybrid.run import RESULTS as FOLDER
 from benchmarks.hybrid.run import UNTRAINED
+from benchmarks.hybrid.summary import SUMMARY
 from benchmarks.hybrid.tables import write_means, write_table
 from benchmarks.measure import describe_machine
 
@@ -38,7 +39,8 @@ def record_report(saved: SavedExperiment, command: str, results: Path = RESULTS)
     folder = results.parent / RECORDED / name
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    for path in sorted([saved.output / REPORT, *saved.output.glob("*.svg")]):
+    pages = [page for name in (REPORT, SUMMARY) if (page := saved.output / name).is_file()]
+    for path in sorted([*pages, *saved.output.glob("*.svg")]):
         shutil.copyfile(path, folder / path.name)
     text = results.read_text("utf-8")
     with atomic_file(results) as temporary:

@@ -69,6 +69,18 @@ def _show_mean(mean: SeedMean | None) -> str:
     return f"{format_value(mean.mean)} {interval}{deviation}"
 
 
+def read_published(names: Iterable[str], collection: str) -> dict[str, tuple[float, ...]]:
+    """Return the values of `MAIN_COLUMNS` of published rows, by name, on a collection."""
+    text = resources.files("beir_hybrid.report").joinpath("published.toml").read_text("utf-8")
+    figures = {row["name"]: row.get(collection, {}) for row in tomllib.loads(text)["rows"]}
+    columns = ("mono", "cross", "multi", "distance")
+    return {
+        name: tuple(figures[name][column] for column in columns)
+        for name in names
+        if figures.get(name)
+    }
+
+
 def write_published(labels: Mapping[str, str], collection: str) -> str:
     """Return the paper's figures on a collection; its training data differ from ours.
 
@@ -77,13 +89,11 @@ def write_published(labels: Mapping[str, str], collection: str) -> str:
     labels
         Labels, and the rows of the published figures.
     """
-    text = resources.files("beir_hybrid.report").joinpath("published.toml").read_text("utf-8")
-    figures = {row["name"]: row.get(collection, {}) for row in tomllib.loads(text)["rows"]}
-    columns = ("mono", "cross", "multi", "distance")
+    figures = read_published(labels.values(), collection)
     rows = [
-        [label, *(format_value(figures[name][column]) for column in columns)]
+        [label, *map(format_value, figures[name])]
         for label, name in labels.items()
-        if figures.get(name)
+        if name in figures
     ]
     if not rows:
         return ""
