@@ -317,3 +317,27 @@ def test_codes_that_fall_together_without_harm_are_warned_of(
     assert caplog.messages == [
         "mine: 'zh' stands for 'zh' and 'zh-CN': variants=True keeps them apart"
     ]
+
+
+def test_training_groups_are_a_collection(tmp_path: Path) -> None:
+    """Groups with the same passage share it, so that no gold is taken for another passage."""
+    rows: list[dict[str, Any]] = [
+        {
+            "id": "a",
+            "query": {"en": "Who?", "deu": "Wer?"},
+            "positive": {"en": "She.", "de": "Sie."},
+        },
+        {"query": {"en": "Which?"}, "positive": {"de": "Sie.", "en": "She."}, "negative": {}},
+        {"query": {"en": "When?"}, "positive": {"en": "Now."}},
+    ]
+    corpus, queries, qrels = read_jsonl(write_rows(tmp_path / "faq.jsonl", rows)).view().to_beir()
+    assert set(corpus) == {"en:a", "de:a", "en:3"}
+    assert queries == {
+        "de:q:a": "Wer?", "en:q:a": "Who?", "en:q:2": "Which?", "en:q:3": "When?",
+    }  # fmt: skip
+    golds = {"de:a": 1, "en:a": 1}
+    assert qrels == {"de:q:a": golds, "en:q:a": golds, "en:q:2": golds, "en:q:3": {"en:3": 1}}
+    with pytest.raises(BadData, match="line 1: 'text' must map languages to texts"):
+        read_jsonl(
+            write_rows(tmp_path / "bad.jsonl", [{"query": "Who?", "positive": {"en": "I."}}])
+        )

@@ -1,5 +1,7 @@
 """Parallel queries and passages of one's own, read from a file of JSON lines."""
 
+import json
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +24,9 @@ def read_jsonl(
     "relevant": ["p1"]}``; a relevant passage is relevant in every language. Any text may be missing
     in any language, and passages may come after the queries that name them. With `variants`,
     scripts and regions are languages of their own, such as ``zh-Hans`` and ``zh-Hant``.
+
+    A training group, ``{"query": {"en": "..."}, "positive": {"en": "..."}}``, is a passage and a
+    query; groups with equal passages share one.
 
     Examples
     --------
@@ -72,7 +77,7 @@ def _is_relevant(row: dict[str, object], key: str) -> bool:
 
 
 def _add_lines(path: Path, writer: CollectionWriter) -> None:
-    for number, row in read_json_lines(path):
+    for number, row in _expand_groups(read_json_lines(path)):
         where = f"{path} line {number}"
         key = require_text(row, _find_row_kind(row, where), where)
         texts = _parse_texts(row, "text", where)
@@ -91,6 +96,22 @@ def _add_lines(path: Path, writer: CollectionWriter) -> None:
             for lang, text in texts.items():
                 writer.add_passage(lang, key, titles.get(lang, ""), text)
     writer.expand_judgements()
+
+
+def _expand_groups(
+    rows: Iterable[tuple[int, dict[str, object]]],
+) -> Iterator[tuple[int, dict[str, object]]]:
+    """Yield numbered rows; of a training group, a passage, unless it is known, and a query."""
+    passages: dict[str, str] = {}
+    for number, row in rows:
+        if "positive" not in row:
+            yield number, row
+            continue
+        key = str(row.get("id", number))
+        passage = passages.setdefault(json.dumps(row["positive"], sort_keys=True), key)
+        if passage == key:
+            yield number, {"passage": key, "text": row["positive"]}
+        yield number, {"query": key, "text": row.get("query"), "relevant": [passage]}
 
 
 def _find_row_kind(row: dict[str, object], where: str) -> str:
