@@ -10,6 +10,7 @@ from mteb.abstasks.retrieval import AbsTaskRetrieval
 from mteb.get_tasks import _TASKS_REGISTRY
 
 import beir_hybrid as bh
+import beir_hybrid.mteb
 from beir_hybrid.errors import BadData, BadOption, UnknownName, Unreachable
 from beir_hybrid.sources import find_dataset
 
@@ -103,25 +104,31 @@ def test_parallel_queries_share_relevant_passages() -> None:
     assert set(collection.queries["group"].to_pylist()) == {"1", "2", "3"}
 
 
+class LetterModel:
+    """`LetterCounts` as a model of mteb."""
+
+    mteb_model_meta = mteb.models.ModelMeta.create_empty({"name": "tests/letters", "revision": "1"})
+
+    def encode(self, inputs: Any, **_: Any) -> np.ndarray:
+        return LetterCounts().encode_queries([t for batch in inputs for t in batch["text"]])
+
+    def similarity(self, first: Any, second: Any) -> Any:
+        import torch
+
+        return torch.as_tensor(np.asarray(first) @ np.asarray(second).T)
+
+    similarity_pairwise = similarity
+
+
+def evaluate_by_mteb(tasks: Any) -> dict[str, float]:
+    """Return nDCG@10 by subset."""
+    results = mteb.evaluate(LetterModel(), tasks, cache=None, overwrite_strategy="always")
+    rows = [row for task in results.task_results for row in task.scores["test"]]
+    return {row["hf_subset"]: row["ndcg_at_10"] for row in rows}
+
+
 def test_values_are_those_of_mtebs_own_evaluation() -> None:
-    from mteb.models import ModelMeta
-
-    class Model:
-        mteb_model_meta = ModelMeta.create_empty({"name": "tests/letters", "revision": "1"})
-
-        def encode(self, inputs: Any, **_: Any) -> np.ndarray:
-            return LetterCounts().encode_queries([t for batch in inputs for t in batch["text"]])
-
-        def similarity(self, first: Any, second: Any) -> Any:
-            import torch
-
-            return torch.as_tensor(np.asarray(first) @ np.asarray(second).T)
-
-        similarity_pairwise = similarity
-
-    results = mteb.evaluate(Model(), LettersRetrieval(), cache=None, overwrite_strategy="always")
-    scores = results.task_results[0].scores["test"]
-    expected = {row["hf_subset"]: row["ndcg_at_10"] for row in scores}
+    expected = evaluate_by_mteb(LettersRetrieval())
     means = bh.evaluate(LetterCounts(), bh.load("mteb:LettersRetrieval"), measures="nDCG@10").means(
         "nDCG@10"
     )
@@ -130,6 +137,32 @@ def test_values_are_those_of_mtebs_own_evaluation() -> None:
     assert {subset: values[names[subset]] for subset in expected} == pytest.approx(
         expected, abs=1e-5
     )
+
+
+def test_collections_are_tasks_with_equal_values() -> None:
+    collection = bh.load("mteb:LettersRetrieval", parallel=True)
+    tasks = beir_hybrid.mteb.tasks(collection)
+    assert [task.metadata.name.rpartition("-")[2] for task in tasks] == ["mono", "cross", "multi"]
+    languages: Any = tasks[1].metadata.eval_langs
+    assert languages["en-de"] == ["eng-Latn", "deu-Latn"]
+    values = {
+        f"{setting.passages}-{setting.queries}": value
+        for setting, value in bh.evaluate(LetterCounts(), collection, measures="nDCG@10")
+        .means("nDCG@10")
+        .items()
+    }
+    assert evaluate_by_mteb(tasks) == pytest.approx(values, abs=1e-5)
+    assert values.keys() == {"de-de", "en-en", "en-de", "de-en", "all-de", "all-en"}
+    assert len({round(value, 3) for value in values.values()}) > 3  # they tell settings apart
+
+
+def test_tasks_of_some_settings_with_titles_and_without_a_pool() -> None:
+    corpus = {"de:1": {"title": "aab", "text": "c"}, "de:2": {"title": "d", "text": "c"}}
+    collection = bh.from_beir(corpus, {"de:q:1": "aab"}, {"de:q:1": {"de:1": 1}})
+    [task] = beir_hybrid.mteb.tasks(collection, settings="mono")
+    assert evaluate_by_mteb([task]) == {"de-de": 1.0}
+    with pytest.raises(BadOption, match="has no multi settings"):
+        beir_hybrid.mteb.tasks(collection, settings="multi")
 
 
 def test_bad_rows_are_refused_or_counted(monkeypatch: pytest.MonkeyPatch) -> None:

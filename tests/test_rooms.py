@@ -42,6 +42,7 @@ ROOMS = [
     "training",
     "pyserini",
     "beir",
+    "mteb",
     "report",
     "extras",
     "cli",
