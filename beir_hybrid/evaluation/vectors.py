@@ -18,6 +18,7 @@ from beir_hybrid.encoding.engines import parallel_encoder
 from beir_hybrid.encoding.sparse_embeddings import SparseEmbeddings
 from beir_hybrid.encoding.store import encode_rows
 from beir_hybrid.encoding.stored_rows import StoredRows
+from beir_hybrid.encoding.trained_models import read_trained_queries
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.arguments import ComputeOptions
 from beir_hybrid.results.provenance import ModelProvenance
@@ -110,8 +111,15 @@ def _encode_collection(
             fingerprint=dict(encoder.fingerprint),
             parameters=model_encoder.n_parameters,
             terms=_count_terms(queries, passages),
+            trained_on=_measure_training(model_encoder, texts),
         )
     return CollectionVectors(queries, passages, provenance, stats)
+
+
+def _measure_training(encoder: Encoder, queries: pa.ChunkedArray) -> Mapping[str, int]:
+    """Count the queries that the model was trained on; empty where that is not recorded."""
+    sketch = read_trained_queries(Path(encoder.load_request[0])) if encoder.load_request else None
+    return {} if sketch is None else sketch.measure_overlap(queries)
 
 
 def _encode_texts_and_images(

@@ -30,6 +30,9 @@ class ModelProvenance:
         How many terms of ``queries`` and ``passages`` of a sparse model have a weight, on average.
     index_bytes
         Of the vectors of all passages, where `sweep` converted them.
+    trained_on
+        How many of the collection's distinct queries were ``shared`` with the training data, of
+        how many that could be ``compared``; empty where the training is not recorded.
     """
 
     name: str
@@ -39,6 +42,9 @@ class ModelProvenance:
     calibration: Mapping[str, Any] | None = None
     terms: Mapping[str, float] | None = None
     index_bytes: int | None = None
+    trained_on: Mapping[str, int] = field(
+        default_factory=dict, metadata=json_key("trained on", omit_empty=True)
+    )
 
 
 @dataclass(frozen=True)

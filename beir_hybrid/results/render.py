@@ -10,7 +10,7 @@ from beir_hybrid.measures.base import BiasMeasure
 from beir_hybrid.results.estimate import Estimate
 from beir_hybrid.results.measurements import Measurements
 from beir_hybrid.results.pool_languages import TOP
-from beir_hybrid.results.provenance import RunsProvenance
+from beir_hybrid.results.provenance_notes import list_model_notes, list_run_notes
 from beir_hybrid.text import escape_unprintable, plural
 
 if TYPE_CHECKING:
@@ -133,16 +133,12 @@ def list_notes(results: Measurements) -> list[str]:
     if any(counts.values()):
         texts = " and ".join(f"{count:,} {kind}" for kind, count in counts.items() if count)
         notes.append(f"{texts} are longer than the model reads, and were cut")
-    if terms := results.provenance.model.terms:
-        notes.append(
-            f"{terms['queries']:,.1f} terms of a query and {terms['passages']:,.1f} of a passage "
-            "have a weight, on average"
-        )
+    notes += list_model_notes(results.provenance.model)
     for kind, row in results.before_reranking.items():
         means = ", ".join(f"{name} {format_value(mean)}" for name, mean in row.items())
         notes.append(f"before reranking, {SETTING_KINDS[kind].label}: {means}")
     if runs := results.provenance.runs:
-        notes += _list_run_notes(runs)
+        notes += list_run_notes(runs)
     if language := results.provenance.collection.passage_language:
         notes.append(f"all passages are in one language, {language}: no language bias to measure")
     for kind, pool in results.pools.items():
@@ -157,31 +153,6 @@ def list_notes(results: Measurements) -> list[str]:
             "than that count, or rank nothing"
         )
     return notes + _list_missing_values(results)
-
-
-def _list_run_notes(runs: RunsProvenance) -> list[str]:
-    """Return notes on how complete runs are."""
-    notes = [f"runs hold {runs.depth:,} passages a query at most: measures see no more"]
-    if runs.missing:
-        languages = [
-            f"{lang} {missing:,} of {total:,}"
-            for lang, (missing, total) in runs.missing_by_language.items()
-            if missing
-        ]
-        notes.append(
-            f"the runs lack {runs.missing:,} of {plural(runs.queries, 'queries')}, which counts as "
-            f"finding nothing{': ' * bool(languages)}{', '.join(languages)}"
-        )
-    if runs.ignored:
-        notes.append(
-            f"the runs hold {plural(runs.ignored, 'queries')} without a relevant passage here, "
-            "which are ignored"
-        )
-    if runs.unmatched:
-        notes.append(
-            f"{runs.unmatched:,} of {runs.queries:,} rankings are empty: no passage shares a term"
-        )
-    return notes
 
 
 def _list_missing_values(results: Measurements) -> list[str]:

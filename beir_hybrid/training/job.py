@@ -14,7 +14,7 @@ from beir_hybrid.batches.sampler import HybridBatchSampler
 from beir_hybrid.batches.strategies import Strategy
 from beir_hybrid.encoding.model_inputs import reads_images
 from beir_hybrid.encoding.sentence_transformer import SentenceTransformerEncoder
-from beir_hybrid.encoding.trained_models import MODEL
+from beir_hybrid.encoding.trained_models import MODEL, QUERIES
 from beir_hybrid.errors import BadData, BadOption, BeirHybridError, MissingExtra, NotWritable
 from beir_hybrid.evaluation.evaluator import HybridEvaluator
 from beir_hybrid.files import atomic_folder, explain_write_errors, file_lock
@@ -39,6 +39,7 @@ from beir_hybrid.training.record import (
     Recipe,
     is_finished,
     record_model,
+    sketch_queries,
     summarize_training,
     write_record,
 )
@@ -146,6 +147,7 @@ class TrainingJob:
         record = {
             "recipe": recipe,
             "model": origin,
+            QUERIES: sketch_queries(self.pairs),
             # Of a resumed training, since the checkpoint.
             "seconds": round(time.perf_counter() - start_time, 1),
         }

@@ -13,8 +13,10 @@ from beir_hybrid.batches.audit import BatchCounts
 from beir_hybrid.batches.strategies import Strategy
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import to_numpy
+from beir_hybrid.collection.setting import IMAGE
 from beir_hybrid.encoding.fingerprint import hash_weights
 from beir_hybrid.encoding.sentence_transformer import SentenceTransformerEncoder
+from beir_hybrid.encoding.text_sketch import SketchRecord, TextSketch
 from beir_hybrid.encoding.trained_models import MODEL, RECORD
 from beir_hybrid.errors import BadOption
 from beir_hybrid.integrity import (
@@ -117,6 +119,12 @@ def describe_pairs(pairs: ParallelPairs) -> dict[str, Any]:
         "negatives": pairs.negatives,
         "sha256": pairs.digest(),
     }
+
+
+def sketch_queries(pairs: ParallelPairs) -> SketchRecord:
+    """Return a sketch of the queries of pairs, by which evaluation knows them again."""
+    columns = [pairs.groups.table[f"query.{lang}"] for lang in pairs.languages if lang != IMAGE]
+    return TextSketch.from_columns(columns).to_record()
 
 
 def hash_collection(collection: Collection) -> str:
