@@ -331,7 +331,6 @@ def test_broken_questions_are_named(change: Change, message: str, tmp_path: Path
     [
         lambda p, _: p.pop("context"),
         lambda p, _: p.update(context=3),
-        lambda p, _: p.pop("sentence_breaks"),
         lambda p, _: p.update(sentence_breaks=[[0]]),
         lambda p, _: p.update(sentence_breaks=[[0, 1.5]]),
         lambda p, _: p.update(qas=None),

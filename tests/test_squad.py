@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 import beir_hybrid as bh
-from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.errors import BadData, BadOption, MissingExtra
 from beir_hybrid.sources.squad import read_squad
 
 Rows = list[dict[str, Any]]
@@ -69,6 +69,52 @@ BAD_ROWS: dict[str, list[tuple[str, str, list[int]]]] = {
 }
 
 
+def test_paragraphs_without_breaks_are_split(tmp_path: Path) -> None:
+    pytest.importorskip("sentencex", reason="the splitter of sentences is an extra")
+    path = write_file(tmp_path, "de", make_paragraph("de", ("1", "Wo?", [13]), ("2", "Wie?", [20])))
+    collection = read_squad({"de": path}, unit="sentence")
+    assert collection.passages["text"].to_pylist() == ["Rom liegt am Tiber.", "Er ist lang."]
+    assert collection.view().to_beir()[2] == {"de:q:1": {"de:0-0": 1}, "de:q:2": {"de:0-1": 1}}
+    assert collection.options["splitter"].startswith("sentencex ")
+
+
+def test_a_splitter_that_is_missing_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_file(tmp_path, "de", make_paragraph("de", ("1", "Wo?", [13])))
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(MissingExtra, match=r"sentence_breaks.*pip install .*\[sentences\]"):
+        read_squad({"de": path}, unit="sentence")
+
+
+@pytest.mark.usefixtures("mirror")
+def test_a_language_joins_xquad_r(mirror: Path) -> None:
+    pytest.importorskip("sentencex", reason="the splitter of sentences is an extra")
+    [file] = mirror.rglob("xquad.ro.json")
+    collection = bh.load("xquad-r", ["de", "en"], extra={"ro": file})
+    assert collection.languages == ("de", "en", "ro")
+    assert collection.query_counts == dict.fromkeys(("de", "en", "ro"), 1190)
+    for golds in collection.view("ro").to_beir()[2].values():
+        assert [gold.partition(":")[0] for gold in golds] == ["de", "en", "ro"]
+    # The gold is a sentence of the paragraph that is the gold in XQuAD, and its answer is in.
+    ids, rows = (collection.passages[name].to_pylist() for name in ("id", "text"))
+    texts = dict(zip(ids, rows, strict=True))
+    articles = json.loads(file.read_bytes())["data"]
+    paragraphs = [paragraph for article in articles for paragraph in article["paragraphs"]]
+    golds_by_query = collection.view("ro", "ro").to_beir()[2]
+    for paragraph in paragraphs:
+        for question in paragraph["qas"]:
+            start = question["answers"][0]["answer_start"]
+            [gold] = golds_by_query[f"ro:q:{question['id']}"]
+            place = paragraph["context"].index(texts[gold])
+            assert place <= start < place + len(texts[gold])
+    assert bh.load("xquad-r", ["de", "en"], extra=f"ro={file}").dataset == collection.dataset
+    with pytest.raises(BadOption, match="extra has de, a language that is there already"):
+        bh.load("xquad-r", ["de", "en"], extra={"de": file})
+    with pytest.raises(BadData, match=r"there is no file .*gone"):
+        bh.load("xquad-r", ["de"], extra={"ro": "gone"})
+
+
 @pytest.mark.parametrize("problem", BAD_ROWS)
 def test_bad_questions_are_refused_or_counted(tmp_path: Path, problem: str) -> None:
     questions = [("1", "Where?", [0])] + BAD_ROWS[problem]
@@ -104,16 +150,13 @@ def test_empty_contexts_are_dropped_with_their_questions(
 
 def test_what_cannot_be_read_is_named(tmp_path: Path) -> None:
     path = write_file(tmp_path, "en", make_paragraph("en", ("1", "Where?", [0])))
-    with pytest.raises(BadData, match="paragraph 0 has no sentence_breaks; take unit='paragraph'"):
-        read_squad({"en": path}, unit="sentence")
     with pytest.raises(BadData, match=r"there is no file .*gone"):
         read_squad({"en": tmp_path / "gone"})
     with pytest.raises(BadOption, match="no file is named"):
         read_squad({})
-    with pytest.raises(BadOption, match=r"files are LANG=FILE, with commas between, not "):
-        bh.load("squad", files="en.json")
-    with pytest.raises(BadOption, match="files name 'en' twice"):
-        bh.load("squad", files="en=a,en=b")
+    for files in ("en.json", "en=a,en=b", ["en.json"]):
+        with pytest.raises(BadOption, match="it has to be LANG=FILE, each language once, with com"):
+            bh.load("squad", files=files)
     path.write_text("{}")
     with pytest.raises(BadData, match=r"en\.json is not SQuAD-shaped JSON: KeyError\('data'\)"):
         read_squad({"en": path})

@@ -138,7 +138,7 @@ def _list_extras() -> Iterator[Finding]:
         match = re.match(r"([\w.-]+).*extra == ['\"]([\w-]+)['\"]", line)
         if match and match[1] != "beir-hybrid":
             by_extra.setdefault(match[2], []).append(match[1])
-    for extra in ("train", "pyserini", "quickstart", "image", "ray", "detect"):
+    for extra in ("train", "pyserini", "quickstart", "image", "ray", "detect", "sentences"):
         missing = [name for name in by_extra.get(extra, []) if not _is_installed(name)]
         advice = f"pip install 'beir-hybrid[{extra}]'" if missing else ""
         value = f"lacks {', '.join(missing)}" if missing else "complete"

@@ -5,6 +5,7 @@ included. The gold of a question is the first sentence in which its answer start
 question share their id, so that each has a gold in every language of the question.
 """
 
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -12,9 +13,11 @@ from typing import Literal
 from beir_hybrid.collection import Collection, CollectionWriter, Origin
 from beir_hybrid.collection.cache import load_or_build
 from beir_hybrid.download import Remote, fetch
-from beir_hybrid.errors import BadData
+from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.files import is_file, sha256
+from beir_hybrid.languages import normalise
 from beir_hybrid.sources.spec import Dataset, announce
-from beir_hybrid.sources.squad import Question, read_paragraphs
+from beir_hybrid.sources.squad import Question, describe_splitter, list_spans, read_paragraphs
 
 PassageText = Literal["sentence", "sentence+context"]
 _ORIGIN = "https://raw.githubusercontent.com/google-research-datasets/lareqa"
@@ -51,32 +54,47 @@ _SHA256 = {
 
 
 def load(
-    name: str, languages: tuple[str, ...] | None = None, *, passage_text: PassageText = "sentence"
+    name: str,
+    languages: tuple[str, ...] | None = None,
+    *,
+    passage_text: PassageText = "sentence",
+    extra: dict[str, Path] | None = None,
 ) -> Collection:
     """Return XQuAD-R or MLQA-R.
 
-    ``passage_text="sentence+context"`` appends to each sentence the paragraph that it stands in,
-    as LAReQA's own models read it.
+    Parameters
+    ----------
+    passage_text
+        ``"sentence+context"`` appends to each sentence the paragraph that it stands in, as LAReQA's
+        own models read it.
+    extra
+        Files of more languages in SQuAD's shape, whose questions have the ids of the dataset's, by
+        language. Where they have no ``sentence_breaks``, `sentencex` splits their paragraphs.
     """
     languages = languages or tuple(_SHA256[name])
-    revision = _REVISIONS[name]
-    remotes = {
-        lang: Remote(
-            f"{_ORIGIN}/{revision}/{name}/{lang}.json", _SHA256[name][lang], revision, _MOST_BYTES
-        )
-        for lang in languages
-    }
+    more_files = _check_extra(extra or {}, languages)
+    remotes = {lang: _locate(name, lang) for lang in languages}
     origins = [
-        Origin(remote.url, remote.sha256, revision, lang) for lang, remote in remotes.items()
+        Origin(remote.url, remote.sha256, _REVISIONS[name], lang)
+        for lang, remote in remotes.items()
     ]
-    options = {"passage_text": passage_text}
-    recipe = {"dataset": name, "files": [origin.sha256 for origin in origins], "options": options}
+    origins += [
+        Origin(str(path.resolve()), sha256(path), "", lang) for lang, path in more_files.items()
+    ]
+    options = {"passage_text": passage_text, **describe_splitter(more_files.values(), "sentence")}
+    recipe: dict[str, object] = {
+        "dataset": name,
+        "files": [origin.sha256 for origin in origins],
+        "options": options,
+    }
+    if more_files:
+        recipe["extra"] = [[lang, str(path.resolve())] for lang, path in more_files.items()]
 
     def build(writer: CollectionWriter) -> None:
         dataset = {"xquad-r": XQUAD_R, "mlqa-r": MLQA_R}[name]
         files = {lang: fetch(remote) for lang, remote in remotes.items()}
         announce(dataset)
-        convert(files, writer, passage_text)
+        convert(files | more_files, writer, passage_text)
         writer.finish(
             licence=dataset.licence,
             citation=dataset.citation,
@@ -88,17 +106,36 @@ def load(
     return load_or_build(name, recipe, build)
 
 
+def _locate(name: str, lang: str) -> Remote:
+    """Return the address of a language's file."""
+    revision = _REVISIONS[name]
+    url = f"{_ORIGIN}/{revision}/{name}/{lang}.json"
+    return Remote(url, _SHA256[name][lang], revision, _MOST_BYTES)
+
+
+def _check_extra(files: Mapping[str, Path], languages: Sequence[str]) -> dict[str, Path]:
+    """Return files by code of language; raise an error for files or languages that cannot be."""
+    by_code: dict[str, Path] = {}
+    for tag, path in files.items():
+        lang = normalise(tag)
+        if lang in languages or lang in by_code:
+            raise BadOption(f"extra has {tag}, a language that is there already")
+        if not is_file(path):
+            raise BadData(f"there is no file {path}")
+        by_code[lang] = path
+    return by_code
+
+
 def convert(files: dict[str, Path], writer: CollectionWriter, passage_text: PassageText) -> None:
     """Write the questions, sentences and golds of files in several languages."""
     golds: dict[str, list[str]] = {}
     queries: list[tuple[str, str]] = []
     for lang, path in files.items():
         for number, paragraph in enumerate(read_paragraphs(path)):
-            if paragraph.title is None or paragraph.breaks is None:
-                reason = "there is no title, or no sentence_breaks"
-                raise BadData(f"{paragraph.where} is not SQuAD-shaped JSON: {reason}")
-            ids = []
-            for position, (start, end) in enumerate(paragraph.breaks):
+            if paragraph.title is None:
+                raise BadData(f"{paragraph.where} is not SQuAD-shaped JSON: there is no title")
+            ids, breaks = [], list_spans(paragraph, "sentence", lang)
+            for position, (start, end) in enumerate(breaks):
                 text = paragraph.context[start:end]
                 if not text.strip():
                     raise BadData(f"{paragraph.where}: there is no text from {start} to {end}")
@@ -107,7 +144,7 @@ def convert(files: dict[str, Path], writer: CollectionWriter, passage_text: Pass
                 key = f"{number}-{position}"
                 ids.append(writer.add_passage(lang, key, paragraph.title, text))
             for question in paragraph.questions:
-                sentence = _find_sentence(question, paragraph.breaks, paragraph.where)
+                sentence = _find_sentence(question, breaks, paragraph.where)
                 golds.setdefault(question.key, []).append(ids[sentence])
                 query = writer.add_query(lang, question.key, question.text, question.key)
                 queries.append((query, question.key))

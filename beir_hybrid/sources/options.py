@@ -33,7 +33,7 @@ def convert_option(name: str, value: object, annotation: object) -> object:
         description, convert = _CONVERTERS[kind]
         try:
             return convert(value)
-        except (TypeError, ValueError, KeyError) as error:
+        except (AttributeError, TypeError, ValueError, KeyError) as error:
             raise BadOption(f"{name} is {value!r}; it has to be {description}") from error
     return value
 
@@ -114,7 +114,7 @@ def _convert_to_union(name: str, value: object, annotations: tuple[object, ...])
     raise errors[-1]
 
 
-# The converters raise TypeError, ValueError or KeyError for what they cannot convert.
+# The converters raise one of the errors that `convert_option` catches.
 def _to_text(value: object) -> str:
     if not isinstance(value, str):
         raise TypeError
@@ -137,6 +137,17 @@ def _to_boolean(value: object) -> bool:
     return value if isinstance(value, bool) else _BOOLEAN_WORDS[_to_text(value).lower()]
 
 
+def _to_files(value: Any) -> dict[str, Path]:
+    """Return files by language, from a table or from ``LANG=FILE`` with commas between."""
+    if not isinstance(value, str):
+        return {_to_text(lang): _to_path(path) for lang, path in value.items()}
+    entries = [entry.split("=", 1) for entry in value.split(",")]
+    files = {lang.strip(): _to_path(path) for lang, path in entries}
+    if len(files) < len(entries):
+        raise ValueError
+    return files
+
+
 def _to_texts(value: Any) -> tuple[str, ...]:
     return tuple(_to_text(part) for part in (value.split(",") if isinstance(value, str) else value))
 
@@ -148,6 +159,7 @@ _CONVERTERS: dict[type, tuple[str, Callable[[Any], object]]] = {
     float: ("a number", float),
     bool: ("true or false", _to_boolean),
     tuple: ("texts with commas between", _to_texts),
+    dict: ("LANG=FILE, each language once, with commas between", _to_files),
 }
 _PLACEHOLDERS: dict[type, str] = {
     str: "TEXT",
@@ -156,4 +168,5 @@ _PLACEHOLDERS: dict[type, str] = {
     float: "NUMBER",
     bool: "true|false",
     tuple: "TEXT,TEXT",
+    dict: "LANG=FILE,LANG=FILE",
 }

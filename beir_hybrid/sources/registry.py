@@ -32,7 +32,7 @@ def datasets() -> dict[str, Dataset]:
     >>> datasets()["xquad-r"].licence
     'CC BY-SA 4.0'
     >>> list(datasets()["mlqa-r"].options)
-    ['passage_text']
+    ['passage_text', 'extra']
     """
     table = dict(_import_ours())
     for name in _list_entry_points():

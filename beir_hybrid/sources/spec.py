@@ -83,10 +83,7 @@ class Dataset:
         request = {
             "name": self.name,
             "languages": codes and list(codes),
-            "options": {
-                name: str(value.resolve()) if isinstance(value, Path) else value
-                for name, value in options.items()
-            },
+            "options": {name: _record_option(value) for name, value in options.items()},
         }
         return replace(self.load(languages=codes, **options), dataset=request)
 
@@ -96,6 +93,13 @@ class Dataset:
             return tuple(sorted(normalise_all(tags)))
         codes = choose_languages(f"language of {self.name}", tags, self.languages)
         return tuple(lang for lang in self.languages if lang in codes)
+
+
+def _record_option(value: object) -> object:
+    """Return an option with whole paths, files by language as the command line has them."""
+    if isinstance(value, dict):
+        return ",".join(f"{lang}={path.resolve()}" for lang, path in value.items())
+    return str(value.resolve()) if isinstance(value, Path) else value
 
 
 def announce(dataset: Dataset) -> None:

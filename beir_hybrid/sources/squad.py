@@ -6,7 +6,7 @@ every language of the question.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from operator import index
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -17,6 +17,7 @@ from beir_hybrid.collection.tables import TitlePolicy
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.files import is_file, sha256
 from beir_hybrid.sources.bad_rows import BadRows, OnBad
+from beir_hybrid.sources.sentences import find_splitter_version, split_sentences
 from beir_hybrid.sources.spec import Dataset
 
 Unit = Literal["paragraph", "sentence"]
@@ -62,8 +63,8 @@ def read_squad(
     Parameters
     ----------
     unit
-        Whether a passage is a whole paragraph, or a sentence, for which files need
-        ``sentence_breaks``; the gold is the sentence in which an answer starts.
+        Whether a passage is a whole paragraph, or a sentence; the gold is the sentence in which an
+        answer starts. Files without ``sentence_breaks`` are split by `sentencex`, an extra.
     title_policy
         Whether models read the title of an article before its paragraphs.
     on_bad
@@ -90,7 +91,7 @@ def read_squad(
         if not is_file(path):
             raise BadData(f"there is no file {path}")
     origins = [Origin(str(path.resolve()), sha256(path), "", lang) for lang, path in paths.items()]
-    options = {"unit": unit, "on_bad": on_bad}
+    options = {"unit": unit, "on_bad": on_bad, **describe_splitter(paths.values(), unit)}
     recipe = {
         "squad": [[lang, origin.sha256] for lang, origin in zip(paths, origins, strict=True)],
         "paths": [origin.file for origin in origins],
@@ -119,7 +120,7 @@ def convert_squad(
     for lang, path in files.items():
         question_keys: set[str] = set()
         for number, paragraph in enumerate(read_paragraphs(path)):
-            spans = _list_spans(paragraph, unit)
+            spans = list_spans(paragraph, unit, lang)
             if not paragraph.context.strip():
                 bad_rows.note("paragraphs without text", paragraph.where)
                 continue
@@ -147,13 +148,24 @@ def convert_squad(
             writer.add_judgement(query, passage)
 
 
-def _list_spans(paragraph: Paragraph, unit: Unit) -> list[tuple[int, int]]:
+def describe_splitter(paths: Iterable[Path], unit: Unit) -> dict[str, str]:
+    """Return the version of the splitter if files need it."""
+    has_breaks = unit == "paragraph" or all(map(has_sentence_breaks, paths))
+    return {} if has_breaks else {"splitter": find_splitter_version()}
+
+
+def has_sentence_breaks(path: Path) -> bool:
+    """Return True if all paragraphs of a file have sentence breaks."""
+    return all(paragraph.breaks is not None for paragraph in read_paragraphs(path))
+
+
+def list_spans(paragraph: Paragraph, unit: Unit, lang: str) -> list[tuple[int, int]]:
     """Return the offsets at which each passage of a paragraph starts and ends."""
     if unit == "paragraph":
         return [(0, len(paragraph.context))]
-    if paragraph.breaks is None:
-        raise BadData(f"{paragraph.where} has no sentence_breaks; take unit='paragraph'")
-    return paragraph.breaks
+    return (
+        split_sentences(paragraph.context, lang) if paragraph.breaks is None else paragraph.breaks
+    )
 
 
 def _find_golds(
@@ -221,26 +233,17 @@ def _require_text(value: object) -> str:
 def _load_squad(
     languages: tuple[str, ...] | None = None,
     *,
-    files: tuple[str, ...],
+    files: dict[str, Path],
     unit: Unit = "paragraph",
     title_policy: TitlePolicy = "text",
     on_bad: OnBad = "refuse",
     name: str = "squad",
     licence: str = "",
 ) -> Collection:
-    """Load `files`, each written ``LANG=FILE``."""
     if languages is not None:
         raise BadOption("squad loads every file that is named, each as LANG=FILE")
-    table: dict[str, str] = {}
-    for text in files:
-        lang, equals, path = text.partition("=")
-        if not equals:
-            raise BadOption(f"files are LANG=FILE, with commas between, not {text!r}")
-        if lang in table:
-            raise BadOption(f"files name {lang!r} twice")
-        table[lang] = path
     return read_squad(
-        table, unit=unit, title_policy=title_policy, on_bad=on_bad, name=name, licence=licence
+        files, unit=unit, title_policy=title_policy, on_bad=on_bad, name=name, licence=licence
     )
 
 
