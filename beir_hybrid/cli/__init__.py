@@ -12,7 +12,12 @@ from beir_hybrid._version import __version__
 from beir_hybrid.cli.ablate import ablate
 from beir_hybrid.cli.cache import cache
 from beir_hybrid.cli.calibrate import calibrate, merge
-from beir_hybrid.cli.curation import filter_groups, mine_hard_negatives, translate
+from beir_hybrid.cli.conversion import export_rows, import_rows
+from beir_hybrid.cli.curation import (
+    filter_groups,
+    mine_hard_negatives,
+    translate,
+)
 from beir_hybrid.cli.datasets import datasets
 from beir_hybrid.cli.doctor import doctor
 from beir_hybrid.cli.encode import encode
@@ -64,6 +69,8 @@ app.command()(flatten_options(search))
 app.command()(flatten_options(translate))
 app.command("filter")(flatten_options(filter_groups))
 app.command("mine")(flatten_options(mine_hard_negatives))
+app.command("export-pairs")(flatten_options(export_rows))
+app.command("import-pairs")(flatten_options(import_rows))
 app.command(context_settings=EXTRA)(flatten_options(train))
 app.command(context_settings=EXTRA)(flatten_options(ablate))
 app.command()(flatten_options(index))

@@ -119,7 +119,7 @@ def filter_groups(
         source=source,
         **options,
     )
-    _show_record(record, output, as_json=as_json)
+    show_record(record, output, as_json=as_json)
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ def mine_hard_negatives(
     corpus = None if name is None else load_dataset(name, None, None, offline=offline)
     system = as_encoder(model, **list_changes(encoder))
     record = mine_negatives(pairs, output, system, corpus=corpus, engine=engine, **options)
-    _show_record(record, output, as_json=as_json)
+    show_record(record, output, as_json=as_json)
 
 
 @dataclass(frozen=True)
@@ -245,10 +245,10 @@ def translate(
         language=translation.language,
         by_sentence=translation.by_sentence,
     )
-    _show_record(record, output, as_json=as_json)
+    show_record(record, output, as_json=as_json)
 
 
-def _show_record(record: "StepRecord", output: Path, *, as_json: bool) -> None:
+def show_record(record: "StepRecord", output: Path, *, as_json: bool) -> None:
     """Print the counts of a step, indented by level."""
     if as_json:
         print_json(asdict(record))

@@ -1,0 +1,148 @@
+"""Layouts of other tools' training data: FlagEmbedding, Tevatron and sentence-transformers.
+
+Their rows have a query and passages in languages that no key names; a group becomes a row for each
+pair of languages, and a row a group in one language.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from itertools import product
+from typing import Any, NamedTuple
+
+from beir_hybrid.curation.text_groups import TextGroup
+from beir_hybrid.errors import BadData
+
+Row = dict[str, Any]
+
+
+class PlainRow(NamedTuple):
+    """A query with passages that answer it and passages that do not, without languages."""
+
+    id: str
+    query: str
+    positives: list[str]
+    negatives: list[str]
+
+
+class Layout(NamedTuple):
+    """A layout of rows.
+
+    Attributes
+    ----------
+    key
+        A key of every row by which the layout is known.
+    read
+        Parses a row; its arguments are the row, its number and its place for errors.
+    write
+        Makes a row.
+    """
+
+    key: str
+    read: Callable[[Row, str, str], PlainRow]
+    write: Callable[[PlainRow], Row]
+
+
+def split_group(group: TextGroup, *, crosses_languages: bool) -> Iterator[PlainRow]:
+    """Yield a row for each language that a group has a query and a passage in, or for each pair."""
+    for query_lang, lang in product(group.query, group.positive):
+        if query_lang == lang or crosses_languages:
+            languages = lang if query_lang == lang else f"{query_lang}-{lang}"
+            negatives = group.extras.get("negative")
+            texts = negatives.get(lang) if isinstance(negatives, Mapping) else None
+            yield PlainRow(
+                f"{languages}:{group.id}",
+                group.query[query_lang],
+                [group.positive[lang]],
+                [text for text in texts if isinstance(text, str)] if texts else [],
+            )
+
+
+def make_groups(row: PlainRow, lang: str) -> Iterator[TextGroup]:
+    """Yield a group for each passage that answers a query."""
+    extras = {"negative": {lang: row.negatives}} if row.negatives else {}
+    for number, positive in enumerate(row.positives):
+        group_id = row.id if len(row.positives) == 1 else f"{row.id}#{number}"
+        yield TextGroup(group_id, {lang: row.query}, {lang: positive}, extras)
+
+
+def _read_flag_embedding(row: Row, number: str, where: str) -> PlainRow:
+    return PlainRow(
+        str(row.get("id", number)),
+        _get_text(row, "query", where),
+        _get_texts(row, "pos", where),
+        _get_texts(row, "neg", where),
+    )
+
+
+def _write_flag_embedding(row: PlainRow) -> Row:
+    return {"query": row.query, "pos": row.positives, "neg": row.negatives}
+
+
+def _read_tevatron(row: Row, number: str, where: str) -> PlainRow:
+    positives, negatives = (
+        [_join_title(passage, where) for passage in row.get(f"{part}_passages") or []]
+        for part in ("positive", "negative")
+    )
+    query_id = str(row.get("query_id", number))
+    return PlainRow(query_id, _get_text(row, "query", where), positives, negatives)
+
+
+def _write_tevatron(row: PlainRow) -> Row:
+    return {
+        "query_id": row.id,
+        "query": row.query,
+        "positive_passages": _number_passages(row.positives, f"{row.id}+"),
+        "negative_passages": _number_passages(row.negatives, f"{row.id}-"),
+    }
+
+
+def _number_passages(texts: list[str], prefix: str) -> list[Row]:
+    return [
+        {"docid": f"{prefix}{number}", "title": "", "text": text}
+        for number, text in enumerate(texts)
+    ]
+
+
+def _join_title(passage: object, where: str) -> str:
+    """Return the title and text of a passage as one text."""
+    if not isinstance(passage, Mapping):
+        raise BadData(f"{where}: a passage is {passage!r:.40}; it must have a text")
+    title = passage.get("title") or ""
+    return f"{title} {_get_text(passage, 'text', where)}".strip()
+
+
+def _read_sentence_transformers(row: Row, number: str, where: str) -> PlainRow:
+    names = [name for name in row if name == "negative" or name.startswith("negative_")]
+    return PlainRow(
+        number,
+        _get_text(row, "anchor", where),
+        [_get_text(row, "positive", where)],
+        [_get_text(row, name, where) for name in names],
+    )
+
+
+def _write_sentence_transformers(row: PlainRow) -> Row:
+    negatives = {f"negative_{i}": text for i, text in enumerate(row.negatives, start=1)}
+    return {"anchor": row.query, "positive": row.positives[0], **negatives}
+
+
+def _get_text(row: Mapping[str, Any], key: str, where: str) -> str:
+    value = row.get(key)
+    if not isinstance(value, str):
+        raise BadData(f"{where}: {key!r} is {value!r:.40}, no text")
+    return value
+
+
+def _get_texts(row: Row, key: str, where: str) -> list[str]:
+    values = row.get(key) or []
+    if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+        raise BadData(f"{where}: {key!r} is {values!r:.40}, no list of texts")
+    return values
+
+
+LAYOUTS: dict[str, Layout] = {
+    "flag-embedding": Layout("pos", _read_flag_embedding, _write_flag_embedding),
+    "tevatron": Layout("positive_passages", _read_tevatron, _write_tevatron),
+    "sentence-transformers": Layout(
+        "anchor", _read_sentence_transformers, _write_sentence_transformers
+    ),
+}
