@@ -85,8 +85,8 @@ import sys
 from tests.test_train import SMALL
 from tests.training_run import make_groups
 import beir_hybrid as bh
-bh.train(sys.argv[1], bh.pairs_from_groups(make_groups(42)), sys.argv[2], max_steps=120,
-         save_steps=30, seed=5, **SMALL)
+bh.train(sys.argv[1], bh.pairs_from_groups(make_groups(42)), sys.argv[2],
+         max_steps=int(sys.argv[3]), save_steps=30, seed=5, **SMALL)
 """
 
 
@@ -96,7 +96,7 @@ def test_killed_process_is_resumed(tmp_path: Path) -> None:
     uninterrupted = train(
         start, bh.pairs_from_groups(make_groups(42)), tmp_path / "whole", **options
     )
-    command = [sys.executable, "-c", KILLED_TRAINING, str(start), str(tmp_path / "killed")]
+    command = [sys.executable, "-c", KILLED_TRAINING, str(start), str(tmp_path / "killed"), "120"]
     checkpoints = tmp_path / "killed" / "checkpoints"
     with subprocess.Popen(command, env=os.environ, stderr=subprocess.DEVNULL,
                           stdout=subprocess.DEVNULL) as running:  # fmt: skip
@@ -114,6 +114,26 @@ def test_killed_process_is_resumed(tmp_path: Path) -> None:
     assert (tmp_path / "killed" / "batches.jsonl").read_text() == (
         tmp_path / "whole" / "batches.jsonl"
     ).read_text()
+
+
+def test_an_interrupt_says_from_which_step_the_training_goes_on(tmp_path: Path) -> None:
+    start, folder = save_model(tmp_path / "start"), tmp_path / "out"
+    command = [sys.executable, "-c", KILLED_TRAINING, str(start), str(folder), "100000"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
+                          text=True) as running:  # fmt: skip
+        while not list(folder.glob("checkpoints/checkpoint-*/checksums.json")):
+            assert running.poll() is None
+            time.sleep(0.01)
+        running.send_signal(signal.SIGINT)
+        last_line = running.communicate()[1].splitlines()[-1]
+    steps = max(
+        int(path.parent.name.removeprefix("checkpoint-"))
+        for path in folder.glob("checkpoints/checkpoint-*/checksums.json")
+    )
+    assert last_line == (
+        f"KeyboardInterrupt: the checkpoint of step {steps:,} is kept; the same command goes on "
+        "from there"
+    )
 
 
 CHECKPOINTED: dict[str, Any] = SMALL | {"max_steps": 9, "save_steps": 3, "save_total_limit": 3}

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -132,6 +133,20 @@ def test_train_writes_model_record_and_batches(tmp_path: Path) -> None:
     assert "## Hybrid batch training" in card
     assert "rows: 28" in card
     assert not list((tmp_path / "out" / "model").glob("*.bin"))  # no pickles
+
+
+@pytest.mark.parametrize("limit", [None, 1])
+def test_the_loss_is_shown_and_no_checkpoint_stays_unless_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], limit: int | None
+) -> None:
+    options: dict[str, Any] = SMALL | {"save_strategy": "steps", "save_steps": 2, "max_steps": 4}
+    if limit:
+        options["save_total_limit"] = limit
+    train(static_model(), bh.pairs_from_groups(make_groups(42)), tmp_path / "out", **options)
+    assert len(re.findall(r"\{'loss': '[\d.]+'", capsys.readouterr().out)) == 4
+    names = [path.name for path in (tmp_path / "out").glob("checkpoints/*")]
+    assert names == (["checkpoint-4"] if limit else [])
+    assert (tmp_path / "out" / "checkpoints").exists() == bool(limit)
 
 
 def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:
@@ -317,6 +332,7 @@ def test_the_best_checkpoint_is_loaded(tmp_path: Path) -> None:
         eval_strategy="steps",
         eval_steps=2,
         logging_steps=2,
+        save_total_limit=2,
         **options,
     )
     record = json.loads((tmp_path / "out" / "training.json").read_text())
@@ -361,7 +377,7 @@ def test_adapters_are_trained_alone_and_merged(tmp_path: Path) -> None:
     model = train(
         start, bh.pairs_from_groups(make_groups(42)), tmp_path / "out", dev=make_collection(),
         tuning={"lora": {"r": 2, "target_modules": ["query", "value"]}}, max_steps=6,
-        eval_strategy="steps", eval_steps=3, **SMALL,
+        eval_strategy="steps", eval_steps=3, save_total_limit=2, **SMALL,
     )  # fmt: skip
     before = dict(SentenceTransformer(str(start), device="cpu").state_dict())
     after = dict(model.state_dict())

@@ -2,6 +2,8 @@
 
 import logging
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -76,6 +78,22 @@ def find_sound_checkpoint(folder: Path, *, needs_best: bool) -> str | None:
         logger.warning("%s: %s; the training goes on from %s", path, reason, place)
         shutil.rmtree(path)
     return sound_checkpoint
+
+
+@contextmanager
+def explain_interrupts(folder: Path) -> Iterator[None]:
+    """Let an interrupt of the block say from which step the training will go on."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        checksums = folder.glob(f"checkpoint-*/{CHECKSUMS}")
+        step = max((_parse_step(path.parent) for path in checksums), default=0)
+        raise KeyboardInterrupt(
+            f"the checkpoint of step {step:,} is kept; the same command goes on from there"
+            if step
+            else "there is no checkpoint yet, so the same command begins anew; save_steps says "
+            "after how many steps there is one"
+        ) from error
 
 
 def is_final_checkpoint(checkpoint: str) -> bool:

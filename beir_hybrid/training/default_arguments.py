@@ -7,6 +7,8 @@ from typing import Any
 from beir_hybrid.evaluation.evaluator import HybridEvaluator
 from beir_hybrid.training.dev_set import Criterion
 
+_LOSS_SHARE = 0.02  # of all steps, after which the loss is shown
+
 
 def list_machine_arguments() -> dict[str, Any]:
     """Return arguments of the trainer that depend on the machine and the terminal."""
@@ -16,6 +18,7 @@ def list_machine_arguments() -> dict[str, Any]:
     return {
         "restore_callback_states_from_checkpoint": True,  # with the patience that was left
         "dataloader_pin_memory": torch.accelerator.is_available(),  # torch warns without one
+        "logging_steps": _LOSS_SHARE,
         "disable_tqdm": not (sys.stderr.isatty() or is_in_notebook()),
     }
 

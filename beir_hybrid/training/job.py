@@ -1,6 +1,7 @@
 """Run a training in a folder: start or resume it, save the model, and refuse other trainings."""
 
 import logging
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -23,6 +24,7 @@ from beir_hybrid.progress import hide_progress_bars
 from beir_hybrid.training.checkpoints import (
     STATE,
     ChecksumCallback,
+    explain_interrupts,
     find_sound_checkpoint,
     is_final_checkpoint,
 )
@@ -88,7 +90,7 @@ class TrainingJob:
     criterion: Criterion | None  # of `dev`
     max_length: int | None  # of texts in training; None: the model's own
 
-    def train(self, arguments: Mapping[str, object]) -> None:
+    def train(self, arguments: Mapping[str, object], *, keep_checkpoints: bool) -> None:
         """Train with arguments of the trainer, unless the folder has the finished training."""
         args = self._make_arguments(arguments)  # this connects the processes, if there are several
         dev = None
@@ -108,6 +110,8 @@ class TrainingJob:
                 logger.warning("%s is trained already", self.output)
             else:
                 self._prepare_and_fit(args, recipe)
+            if is_writer and not keep_checkpoints:
+                shutil.rmtree(self.output / CHECKPOINTS, ignore_errors=True)
 
     def _prepare_and_fit(
         self, args: "SentenceTransformerTrainingArguments", recipe: Mapping[str, object]
@@ -140,7 +144,8 @@ class TrainingJob:
         if checkpoint is not None and is_final_checkpoint(checkpoint):
             _load_finished_training(trainer, audit, checkpoint)
         else:
-            with cut_texts(model, self.max_length):
+            explain = explain_interrupts(self.output / CHECKPOINTS)
+            with explain, cut_texts(model, self.max_length):
                 trainer.train(resume_from_checkpoint=checkpoint)
         if not trainer.state.global_step:
             raise BadData("there was no step to train; is max_steps or the number of epochs 0?")

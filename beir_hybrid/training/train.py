@@ -66,7 +66,8 @@ def train(
     `output` gets the folder ``model``, which sentence-transformers loads, ``batches.jsonl``, the
     contents of each step's batches, ``training.json``, the record of the training, and
     ``checkpoints``. A killed training is resumed from its last checkpoint, and a finished one is
-    loaded, if everything it depends on is unchanged.
+    loaded, if everything it depends on is unchanged. The checkpoints of a finished training are
+    removed, unless `save_total_limit` says how many to keep.
 
     Parameters
     ----------
@@ -130,7 +131,7 @@ def train(
         max_length,
     )  # fmt: skip
     with _hide_token(DEFAULT_ARGUMENTS | arguments) as plain_arguments:
-        job.train(plain_arguments)
+        job.train(plain_arguments, keep_checkpoints="save_total_limit" in arguments)
     loading = {name: options[name] for name in ("device", "trust_remote_code") if name in options}
     return SentenceTransformerEncoder(job.output / MODEL, **loading).model
 
