@@ -195,3 +195,16 @@ def test_facts_and_commands_of_a_model(tmp_path: Path) -> None:
     assert public in Page(model).text
     for path in page.parent.rglob("*.html"):
         assert str(tmp_path) not in path.read_text("utf-8")
+
+
+def test_the_title_is_that_of_the_first_page_and_leads_back(
+    results_folder: Path, tmp_path: Path
+) -> None:
+    index = bh.leaderboard(results_folder, tmp_path / "site", title="Ours & <theirs>")
+    text = index.read_text("utf-8")
+    assert "<title>Ours &amp; &lt;theirs&gt;</title>" in text
+    assert "<h1>Ours &amp; &lt;theirs&gt;</h1>" in text
+    pages = [*index.parent.glob("models/*.html"), *index.parent.glob("comparisons/*.html")]
+    assert pages
+    for page in pages:
+        assert '<a href="../index.html">Ours &amp; &lt;theirs&gt;</a>' in page.read_text("utf-8")

@@ -17,8 +17,6 @@ Results = Annotated[
 Site = Annotated[
     Path, typer.Option(help="The folder to write; an earlier leaderboard is replaced.")
 ]
-
-
 LocalFiles = Annotated[
     bool,
     typer.Option(
@@ -29,7 +27,12 @@ LocalFiles = Annotated[
 ]
 
 
-def leaderboard(results: Results, output: Site, local_files: LocalFiles = False) -> None:
+Title = Annotated[str, typer.Option(help="The heading of the first page.", metavar="TEXT")]
+
+
+def leaderboard(
+    results: Results, output: Site, local_files: LocalFiles = False, title: Title = "Leaderboard"
+) -> None:
     """Make a leaderboard of results: pages that open from disk and load nothing from elsewhere.
 
     `evaluate --output` and `ablate --output` write results. For a TREC run use
@@ -39,8 +42,9 @@ def leaderboard(results: Results, output: Site, local_files: LocalFiles = False)
     --------
     `beir-hybrid leaderboard e5-small labse --output site`
 
-    `beir-hybrid leaderboard ablation --output site`
+    `beir-hybrid leaderboard ablation --output site --title "Strategies of training"`
     """
     from beir_hybrid.report.site import leaderboard as make_leaderboard
 
-    echo(f"open {make_leaderboard(results, output, local_files=local_files)}")
+    page = make_leaderboard(results, output, local_files=local_files, title=title)
+    echo(f"open {page}")

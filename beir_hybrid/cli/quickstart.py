@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from beir_hybrid.cli.printing import echo, print_table
+from beir_hybrid.cli.printing import Json, echo, print_json, print_table, to_json
 
 Output = Annotated[
     Path, typer.Option(help="The folder for data, models, results and pages.", metavar="DIR")
 ]
 
 
-def quickstart(output: Output = Path("quickstart")) -> None:
+def quickstart(output: Output = Path("quickstart"), as_json: Json = False) -> None:
     """Train three small encoders, evaluate and compare them, index the best, make a leaderboard.
 
     Takes no network and one to two minutes on two cores; a second call reuses the results. Where
@@ -25,6 +25,9 @@ def quickstart(output: Output = Path("quickstart")) -> None:
     from beir_hybrid.extras.demonstration_table import list_notes, make_table
 
     results = run_quickstart(output)
-    print_table(*make_table(results))
+    if as_json:
+        print_json([to_json(system) for system in results.values()])
+    else:
+        print_table(*make_table(results))
     for note in list_notes(results, output):
         echo(note)

@@ -38,7 +38,7 @@ from beir_hybrid.report.templating import load_templates
 from beir_hybrid.report.top_passages import TOP
 from beir_hybrid.report.variants import build_variant_table
 from beir_hybrid.results.local_paths import PLACEHOLDER
-from beir_hybrid.results.render import list_notes
+from beir_hybrid.results.notes import list_notes
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -55,6 +55,7 @@ def leaderboard(
     output: str | Path,
     *,
     local_files: bool = False,
+    title: str = "Leaderboard",
 ) -> Path:
     """Write a leaderboard as a folder of pages, and return the path of the first page.
 
@@ -72,13 +73,15 @@ def leaderboard(
         Whether pages show texts and images of files of this machine that the results name, and
         records of trainings. Strangers' results may name any file, so this is for one's own. Texts
         of datasets that have an origin, such as ``xquad-r``, are shown either way.
+    title
+        The heading of the first page.
     """
     output = Path(output)
     _check_output(output)
     _check_packages()
     entries = read_entries(results, local_files=local_files)
     with _replace_leaderboard(output.resolve()) as folder:
-        Site(entries, local_files=local_files).write(folder)
+        Site(entries, title, local_files=local_files).write(folder)
     return output / INDEX
 
 
@@ -125,12 +128,16 @@ class Site:
 
     Attributes
     ----------
+    title
+        The heading of the first page, to which all others lead back.
     collections
         Collections for texts and images, by benchmark; looked for on this machine when needed.
     """
 
-    def __init__(self, entries: list[Entry], *, local_files: bool = False) -> None:
-        self.local_files = local_files
+    def __init__(
+        self, entries: list[Entry], title: str = "Leaderboard", *, local_files: bool = False
+    ) -> None:
+        self.title, self.local_files = title, local_files
         self.sections, self.slugs = build_index(entries)
         self.collections: dict[Benchmark, Collection | None] = {}
 
@@ -217,7 +224,8 @@ class Site:
         self._render(folder / "comparisons" / f"{link.slug}.html", "comparison.html", context)
 
     def _render(self, path: Path, template: str, context: dict[str, object]) -> None:
-        _write_text(path, self._templates.get_template(template).render(context))
+        page = self._templates.get_template(template).render(context | {"title": self.title})
+        _write_text(path, page)
 
 
 def _write_text(path: Path, text: str) -> None:
