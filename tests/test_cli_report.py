@@ -9,6 +9,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -126,7 +127,14 @@ def test_systems_with_equal_names_are_named_by_folders(tmp_path: Path) -> None:
         evaluate_system(collection, right, "same", [RR]).save(tmp_path / folder)
     outcome = run_program("compare", tmp_path / "a", tmp_path / "b", "--json")
     stored = json.loads(outcome.stdout)
-    assert [entry["system"] for entry in stored["systems"]] == [f"{tmp_path}/a", f"{tmp_path}/b"]
+    assert [entry["system"] for entry in stored["systems"]] == ["a", "b"]
+    shutil.copytree(tmp_path / "b", tmp_path / "deep" / "a")
+    outcome = run_program("compare", tmp_path / "a", tmp_path / "deep" / "a", "--json")
+    stored = json.loads(outcome.stdout)
+    assert [entry["system"] for entry in stored["systems"]] == [
+        f"{tmp_path}/a",
+        f"{tmp_path}/deep/a",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -281,8 +289,8 @@ def test_json_of_an_evaluation_is_the_only_output(
     outcome = run_program("evaluate", model_folder, *data_options, *line)
     # No bars, no warnings: only what is said of the values and the files.
     note = (
-        "note: multi: for 3 queries a relevant passage has the score of another one, and ids "
-        "decide their order"
+        "note: no prompts\nnote: multi: for 3 queries a relevant passage has the score of another "
+        "one, and ids decide their order"
     )
     assert (outcome.returncode, outcome.stderr) == (0, f"{note}\nsaved in {out}\n")
     assert outcome.stdout.isascii()

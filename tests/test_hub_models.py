@@ -93,6 +93,16 @@ def test_no_hub_and_no_model(tmp_path: Path) -> None:
     )
 
 
+def test_a_name_on_the_hub_without_a_model(hub: Server, tmp_path: Path) -> None:
+    hub.files = {
+        path: content for path, content in hub.files.items() if path.startswith("/api/models")
+    }
+    assert load(tmp_path / "home", hub.url) == (
+        "BadData org/tiny is on the hub, and holds no model: no modules.json, config.json or "
+        "adapter_config.json"
+    )
+
+
 def test_no_such_model(hub: Server, tmp_path: Path) -> None:
     del hub.files["/api/models/org/tiny"]
     hub.headers["X-Error-Code"] = "RepoNotFound"

@@ -8,6 +8,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -119,6 +120,17 @@ def test_differences_by_setting() -> None:
     assert r"de $\to$ all & 1.0000 & +.9565 & {[}+.9565, +.9565{]}" in FORMATS["latex"].write(
         comparison
     )
+
+
+def test_a_difference_between_systems_of_one_rank_is_explained(
+    comparison: SystemComparison,
+) -> None:
+    explanation = "It may share the baseline's rank all the same"
+    assert explanation not in " ".join(FORMATS["table"].write(comparison).split())
+    # Holm's corrections differ, so that a test of all pairs may find less than one of a few.
+    tied = replace(comparison, ranks={column: dict.fromkeys(ranks, 1) for column, ranks in
+                                      comparison.ranks.items()})  # fmt: skip
+    assert explanation in " ".join(FORMATS["table"].write(tied).split())
 
 
 def test_latex() -> None:

@@ -5,7 +5,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from beir_hybrid.cli.options import Settings, TrainedModel, complete_dataset
+from beir_hybrid.cli.options import (
+    Settings,
+    TrainedModel,
+    check_dataset,
+    check_model,
+    complete_dataset,
+)
 from beir_hybrid.cli.printing import Json, echo, print_json, print_table, to_json
 from beir_hybrid.cli.train import STRATEGY_HELP, complete_strategy
 from beir_hybrid.cli.trainer_arguments import Config, parse_trainer_arguments
@@ -98,11 +104,12 @@ def ablate(
     `beir-hybrid ablate clip --train captions --test held-out --strategy x-image --strategy
     x-image+tip --strategy hybrid-image+layers=0 --max-steps 300 --output ablation`
     """
-    from beir_hybrid.extras.ablation import ablate as run_ablation
-
     check_needed(model, {"test": test.test, "strategy": rows.strategy})
     if output is None:
         raise BadOption("--output is needed")
+    _check_names(model, training, test.test or ())
+    from beir_hybrid.extras.ablation import ablate as run_ablation
+
     options = training.make_arguments()
     arguments = parse_trainer_arguments(context)
     if "max_steps" not in arguments:
@@ -124,6 +131,14 @@ def ablate(
     )
     _print_trials(trials, as_json=as_json)
     echo(f"saved in {output}")
+
+
+def _check_names(model: str, training: TrainingOptions, tests: "Sequence[str]") -> None:
+    """Raise an error, before all work, for a model or data that are nowhere."""
+    check_model(model)
+    training.check()
+    for name in tests:
+        check_dataset(name)
 
 
 def _parse_rows(names: list[str], code_switch: "CodeSwitch | None") -> "dict[str, Variant]":

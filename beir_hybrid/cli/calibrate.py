@@ -6,7 +6,14 @@ from typing import Annotated
 import typer
 
 from beir_hybrid.cli.flatten import Group, list_changes
-from beir_hybrid.cli.options import Dataset, LoadOptions, Model, set_offline
+from beir_hybrid.cli.options import (
+    Dataset,
+    LoadOptions,
+    Model,
+    check_dataset,
+    check_model,
+    set_offline,
+)
 from beir_hybrid.cli.printing import echo
 from beir_hybrid.encoding.options import EncoderOptions
 from beir_hybrid.files import check_writable
@@ -56,6 +63,8 @@ def calibrate(
 
     `beir-hybrid evaluate intfloat/multilingual-e5-small --dataset xquad-r --calibration e5-mean`
     """
+    check_model(model)
+    check_dataset(dataset)
     from beir_hybrid.calibration import calibrate as fit_calibration
     from beir_hybrid.calibration.calibration import check_calibration_folder
     from beir_hybrid.calibration.methods import parse_method

@@ -5,7 +5,15 @@ from typing import Annotated
 import typer
 
 from beir_hybrid.cli.flatten import Group, list_changes
-from beir_hybrid.cli.options import Dataset, Engine, LoadOptions, Model, set_offline
+from beir_hybrid.cli.options import (
+    Dataset,
+    Engine,
+    LoadOptions,
+    Model,
+    check_dataset,
+    check_model,
+    set_offline,
+)
 from beir_hybrid.cli.printing import echo
 from beir_hybrid.encoding.options import EncoderOptions
 from beir_hybrid.errors import BadOption
@@ -41,6 +49,8 @@ def encode(
     """
     if merge and shard:
         raise BadOption("--merge checks the parts of all jobs; leave out --shard")
+    check_model(model)
+    check_dataset(dataset)
     from beir_hybrid.encoding import EncodingStats, as_encoder
     from beir_hybrid.encoding.engines import open_cluster, parallel_encoder
     from beir_hybrid.encoding.partition import ONLY_PART, Part, check_parts, encode_part

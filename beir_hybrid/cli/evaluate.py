@@ -18,6 +18,7 @@ from beir_hybrid.cli.options import (
     OptionalModel,
     ResultsOptions,
     Settings,
+    check_model,
     parse_measure_names,
     set_offline,
 )
@@ -140,10 +141,6 @@ def evaluate(
 
     `beir-hybrid evaluate --run mine.trec --qrels qrels.txt --measures "nDCG@10 RankDistance"`
     """
-    from beir_hybrid.evaluation.evaluate import evaluate as evaluate_model
-    from beir_hybrid.evaluation.external_runs import evaluate_runs
-    from beir_hybrid.evaluation.external_vectors import read_vectors
-
     arguments = ranking.make_arguments()
     if results.runs_folder is not None:
         arguments["runs"] = results.runs_folder
@@ -152,14 +149,18 @@ def evaluate(
     measures = parse_measure_names(evaluation.measures)
     results.check()
     set_offline(load.offline)
-    system: Any = _load_model(model, encoder_arguments) if model else None
+    if model:
+        check_model(model)
     collection = _load_collection(dataset, load, external)
+    # They import torch, for which a wrong name should not wait.
+    from beir_hybrid.evaluation.evaluate import evaluate as evaluate_model
+    from beir_hybrid.evaluation.external_runs import evaluate_runs
+
     values: Results
     if external.run:
         values = evaluate_runs(external.run, collection, name=evaluation.name, **measures)
     else:
-        if external.vectors is not None:
-            system = read_vectors(external.vectors, collection)
+        system = _open_system(model, encoder_arguments, external.vectors, collection)
         if results.has_results:
             name, facts = _describe_system(system, evaluation.name, ranking, collection)
             results.check_system(name, facts, collection)
@@ -204,10 +205,14 @@ def _load_collection(
     )
 
 
-def _load_model(model: str, options: Mapping[str, object]) -> object:
+def _open_system(
+    model: str | None, options: Mapping[str, object], vectors: Path | None, data: "Collection"
+) -> object:
+    """Load a model, or the vectors that stand for one."""
     from beir_hybrid.encoding import as_encoder
+    from beir_hybrid.evaluation.external_vectors import read_vectors
 
-    return as_encoder(model, **options)
+    return as_encoder(model, **options) if vectors is None else read_vectors(vectors, data)
 
 
 def _describe_system(

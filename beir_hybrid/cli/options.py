@@ -168,6 +168,22 @@ def _find_layout(path: Path) -> str | None:
     return next((layout for file, layout in layouts.items() if is_file(path / file)), None)
 
 
+def check_dataset(name: str) -> None:
+    """Raise `UnknownName`, before all work, if there is no such dataset, file or folder."""
+    from beir_hybrid.sources import datasets, find_dataset
+
+    if name not in datasets() and not _find_layout(Path(name)):
+        find_dataset(name)
+
+
+def check_model(name: str) -> None:
+    """Raise an error, before all work, if there is no such folder; the hub is not asked."""
+    from beir_hybrid.encoding.model_files import check_model_name
+
+    if ":" not in name:  # neither a folder nor on the hub, such as mteb:NAME
+        check_model_name(name)
+
+
 def set_offline(offline: bool) -> None:
     """Forbid the network for the rest of the process if `offline`."""
     if offline:

@@ -96,10 +96,17 @@ def read_results(folders: list[Path]) -> dict[str, "Results"]:
             raise BadOption(f"{folder} is named twice")
         paths.add(folder.resolve())
     results = [Results.load(folder) for folder in folders]
-    names = [system.model for system in results]
-    if len(set(names)) < len(names):
-        names = [str(folder) for folder in folders]
-    return dict(zip(names, results, strict=True))
+    candidates = (
+        [system.model for system in results],
+        [folder.name for folder in folders],
+        [str(folder) for folder in folders],
+    )
+    unique = (
+        names
+        for names in candidates
+        if len(set(names)) == len(names) and all(name.strip(".") for name in names)
+    )
+    return dict(zip(next(unique, candidates[-1]), results, strict=True))
 
 
 def compare(

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from beir_hybrid.cli.options import TrainedModel
+from beir_hybrid.cli.options import TrainedModel, check_model
 from beir_hybrid.cli.printing import echo
 from beir_hybrid.cli.trainer_arguments import Config, parse_trainer_arguments
 from beir_hybrid.cli.training_options import (
@@ -58,13 +58,15 @@ def train(
 
     `beir-hybrid train my-model --bitext de=news.de,en=news.en --strategy x-y --output out`
     """
+    check_needed(model, {})
+    if output is None:
+        raise BadOption("--output is needed")
+    check_model(model)
+    training.check()
     from beir_hybrid.batches.strategies import parse_strategy
     from beir_hybrid.encoding.trained_models import MODEL
     from beir_hybrid.training.train import train as train_model
 
-    check_needed(model, {})
-    if output is None:
-        raise BadOption("--output is needed")
     pairs, options = training.read_pairs(), training.make_arguments()
     arguments = parse_trainer_arguments(context)
     code_switch = training.switch.make_code_switch()

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from beir_hybrid.cli.options import LoadOptions, complete_dataset, load_dataset, split_commas
-from beir_hybrid.errors import BadOption
+from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.files import is_file
 
 if TYPE_CHECKING:
     from beir_hybrid.collection import Collection
     from beir_hybrid.pairs.parallel_pairs import ParallelPairs
+
+_SUFFIXES = (".jsonl", ".parquet", ".gz")  # of what is a file, and no name on the hub
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,12 @@ class DataOptions:
     language: Annotated[
         str | None, typer.Option(help="The language of files with plain texts.")
     ] = None
+
+    def check(self) -> None:
+        """Raise an error, before all work, for files that are not there."""
+        for name in self.train or ():
+            if Path(name).suffix in _SUFFIXES and not is_file(Path(name)):
+                raise BadData(f"there is no file {name}")
 
     def read(self, load: LoadOptions) -> "list[ParallelPairs]":
         """Read datasets by name, files, datasets of the hub and parallel lines."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from beir_hybrid.cli.flatten import Group, list_changes
-from beir_hybrid.cli.options import LoadOptions, set_offline, split_commas
+from beir_hybrid.cli.options import LoadOptions, check_dataset, set_offline, split_commas
 from beir_hybrid.cli.training_data import DataOptions, load_test_collection
 from beir_hybrid.encoding.options import EncoderOptions
 from beir_hybrid.errors import BadOption
@@ -197,6 +197,12 @@ class TrainingOptions:
     dev: Annotated[DevOptions, Group("Evaluation during training")]
     encoder: Annotated[EncoderOptions, Group("The model", without=_NO_TRAINING_OPTIONS)]
     tuning: Annotated[TuningOptions, Group("The model")]
+
+    def check(self) -> None:
+        """Raise an error, before all work, for data that are nowhere."""
+        self.data.check()
+        if self.dev.dev:
+            check_dataset(self.dev.dev)
 
     def read_pairs(self) -> "list[ParallelPairs]":
         """Read the training data."""

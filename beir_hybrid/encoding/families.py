@@ -101,6 +101,7 @@ def find_family(files: ModelFiles) -> Evidence | None:
     """
     evidence = [*_read_config(files), *_read_modules(files), *_read_transformer(files)]
     if not evidence:
+        files.check_main_files()
         return None
     contradiction = next((item for item in evidence if item.family != evidence[0].family), None)
     if contradiction:

@@ -6,10 +6,28 @@ from typing import Self, TypeVar
 
 from beir_hybrid.encoding.trained_models import verify_trained_model
 from beir_hybrid.errors import BadData, BadOption, UnknownName, find_reason
+from beir_hybrid.files import is_file
 from beir_hybrid.hub import can_load_from_hub, find_cached_commit
 from beir_hybrid.records import from_record, read_json
 
 T = TypeVar("T")
+# A folder of a model has one of them.
+_MAIN_FILES = ("modules.json", "config.json", "adapter_config.json")
+
+
+def check_model_name(name: str) -> None:
+    """Raise an error for a folder that is missing or holds no model; ask nobody about the hub."""
+    folder = Path(name)
+    if not folder.is_dir():
+        if name.count("/") > 1 or name.startswith((".", "/", "~")):
+            raise UnknownName(f"there is no folder {name!r}, and a hub name has one slash")
+    elif not any(is_file(folder / file) for file in _MAIN_FILES):
+        raise BadData(f"the folder {name} holds no model: {_describe_files()}")
+
+
+def _describe_files() -> str:
+    *names, last = _MAIN_FILES
+    return f"no {', '.join(names)} or {last}"
 
 
 @dataclass(frozen=True)
@@ -46,10 +64,10 @@ class ModelFiles:
                 raise BadOption(
                     f"revision is {revision!r}; it is of the hub, and {name} is a folder"
                 )
+            check_model_name(name)
             verify_trained_model(Path(name))
             return cls(name, name)
-        if name.count("/") > 1 or name.startswith((".", "/", "~")):
-            raise UnknownName(f"there is no folder {name!r}, and a hub name has one slash")
+        check_model_name(name)
         full_name = name if "/" in name else f"{organization}/{name}"
         is_reachable = can_load_from_hub(full_name, revision)
         return cls(full_name, name, revision, is_on_hub=True, is_reachable=is_reachable)
@@ -73,3 +91,8 @@ class ModelFiles:
             return None
         place = f"{file} of {self.name}"
         return from_record(record_type, read_json(Path(path)), place)
+
+    def check_main_files(self) -> None:
+        """Raise `BadData` if the hub has the name, and no model there."""
+        if all(self.read(file, object) is None for file in _MAIN_FILES):
+            raise BadData(f"{self.name} is on the hub, and holds no model: {_describe_files()}")

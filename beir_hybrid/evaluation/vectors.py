@@ -18,9 +18,10 @@ from beir_hybrid.encoding.engines import parallel_encoder
 from beir_hybrid.encoding.sparse_embeddings import SparseEmbeddings
 from beir_hybrid.encoding.store import encode_rows
 from beir_hybrid.encoding.stored_rows import StoredRows
-from beir_hybrid.encoding.trained_models import read_trained_queries
+from beir_hybrid.encoding.trained_models import MODEL, RECORD, read_trained_queries
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.arguments import ComputeOptions
+from beir_hybrid.files import is_file
 from beir_hybrid.results.provenance import ModelProvenance
 from beir_hybrid.retrieval.merging import MergeMethod
 
@@ -78,10 +79,15 @@ def find_vectors(
 def name_model(encoder: Encoder) -> str:
     """Return the name of a model for results, which may travel to other machines.
 
-    Names on the hub stay as they are; of a folder the last two parts remain.
+    Names on the hub stay as they are; of a folder the last part remains, of a model that `bh.train`
+    saved that of the whole training.
     """
-    name = encoder.name
-    return "/".join(Path(name).parts[-2:]) if Path(name).is_dir() else name
+    folder = Path(encoder.name)
+    if not folder.is_dir():
+        return encoder.name
+    folder = folder if folder.name.strip(".") else folder.resolve()
+    is_trained = folder.name == MODEL and is_file(folder.parent / RECORD)
+    return folder.parent.name if is_trained else folder.name
 
 
 def _encode_collection(

@@ -77,9 +77,26 @@ def _build_overview(comparison: SystemComparison) -> ComparisonTable:
         f"{labels}: means over settings. † differs from the baseline, {comparison.baseline}: "
         f"{_TESTS[comparison.test]}, p at most {ALPHA:g} after Holm's correction."
     )
+    if _has_tied_difference(comparison):
+        note += (
+            " It may share the baseline's rank all the same: a rank tests against the best system "
+            "of that rank, and corrects for all pairs of systems."
+        )
     title = f"{len(comparison.systems)} systems on {comparison.collection}"
     headings = ["system", *(_build_heading(comparison, *column) for column in comparison.columns)]
     return ComparisonTable(escape_unprintable(title), headings, rows, [escape_unprintable(note)])
+
+
+def _has_tied_difference(comparison: SystemComparison) -> bool:
+    """Return whether a system differs from the baseline and has its rank."""
+    return any(
+        comparison.is_significant(system, *column)
+        and comparison.find_rank(system, *column) is not None
+        and comparison.find_rank(system, *column)
+        == comparison.find_rank(comparison.baseline, *column)
+        for system in comparison.systems
+        for column in comparison.columns
+    )
 
 
 def _build_heading(comparison: SystemComparison, measure: Measure, kind: KindName) -> str:

@@ -12,7 +12,7 @@ from beir_hybrid.report.entries import Entry
 from beir_hybrid.report.plots import group_by_language, measures_preference
 from beir_hybrid.results.estimate import Estimate
 from beir_hybrid.results.pool_languages import PoolLanguages
-from beir_hybrid.results.render import build_cells, format_ratio, format_value
+from beir_hybrid.results.render import build_cells, format_interval, format_ratio, format_value
 
 
 class TextTable(NamedTuple):
@@ -27,7 +27,7 @@ def build_summary_table(entry: Entry) -> TextTable:
     """Return averages by measure and kind of setting, with their intervals."""
     title = "Averages over settings, with 95% intervals"
     if entry.results is not None:
-        headings, rows = build_cells(entry.results, _show_interval)
+        headings, rows = build_cells(entry.results, format_interval)
         return TextTable(title, tuple(headings), tuple(map(tuple, rows)))
     kinds = [kind for kind in SETTING_KINDS if kind in entry.summary]
     measures = dict.fromkeys(name for row in entry.summary.values() for name in row)
@@ -39,11 +39,6 @@ def build_summary_table(entry: Entry) -> TextTable:
             for measure in measures
         ),
     )
-
-
-def _show_interval(estimate: Estimate) -> str:
-    bounds = f"{format_value(estimate.low)}, {format_value(estimate.high)}"
-    return f"{format_value(estimate.mean)} [{bounds}]"
 
 
 def _show_mean(estimate: Estimate | None) -> str:

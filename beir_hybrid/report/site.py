@@ -38,7 +38,7 @@ from beir_hybrid.report.templating import load_templates
 from beir_hybrid.report.top_passages import TOP
 from beir_hybrid.report.variants import build_variant_table
 from beir_hybrid.results.local_paths import PLACEHOLDER
-from beir_hybrid.results.notes import list_notes
+from beir_hybrid.results.render import list_notes
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -1,12 +1,15 @@
 """Notes on the model of results, and on the runs that they were computed from."""
 
+import json
+from collections.abc import Mapping
+
 from beir_hybrid.results.provenance import ModelProvenance, RunsProvenance
 from beir_hybrid.text import plural
 
 
 def list_model_notes(model: ModelProvenance) -> list[str]:
-    """Return notes on the terms of a sparse model, and on training data that are tested on."""
-    notes = []
+    """Return notes on prompts, terms of a sparse model, and training data that are tested on."""
+    notes = _describe_prompts(model.fingerprint.get("prompts"))
     if model.terms:
         notes.append(
             f"{model.terms['queries']:,.1f} terms of a query and {model.terms['passages']:,.1f} of "
@@ -16,6 +19,16 @@ def list_model_notes(model: ModelProvenance) -> list[str]:
         queries = plural(model.trained_on.get("compared", 0), "queries")
         notes.append(f"trained on this: {n_shared:,} of {queries} compared are training data")
     return notes
+
+
+def _describe_prompts(prompts: object) -> list[str]:
+    """Return a note on the prompts of a model, none for a system that has no such thing."""
+    if not isinstance(prompts, Mapping):
+        return []
+    if not any(prompts.values()):
+        return ["no prompts"]
+    quoted = [json.dumps(prompts.get(role), ensure_ascii=False) for role in ("queries", "passages")]
+    return [f"prompts: {quoted[0]} before queries, {quoted[1]} before passages"]
 
 
 def list_run_notes(runs: RunsProvenance) -> list[str]:

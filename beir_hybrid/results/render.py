@@ -20,13 +20,22 @@ if TYPE_CHECKING:
 _MOST_LANGUAGES = 12  # side by side in a terminal of 80 columns
 
 
-def format_value(value: float) -> str:
+def format_value(value: float, size: float | None = None) -> str:
     """Format a value for a table: four decimals for shares, one for numbers of ranks.
 
+    Parameters
+    ----------
+    size
+        The largest of the values that stand beside each other, and shall have equal decimals.
+
+    Examples
+    --------
     >>> format_value(0.79183), format_value(10846.04), format_value(1.0)
     ('.7918', '10,846.0', '1.0000')
+    >>> format_value(9.9183, 12.5), format_value(0.52, 12.5)
+    ('9.9', '0.5')
     """
-    if abs(value) >= 10:  # noqa: PLR2004 - a number of ranks, no share
+    if abs(value if size is None else size) >= 10:  # noqa: PLR2004 - a number of ranks, no share
         return f"{value:,.1f}"
     return f"{value:.4f}".replace("0.", ".", 1) if abs(value) < 1 else f"{value:.4f}"
 
@@ -71,14 +80,14 @@ def format_bounds(low: float, high: float) -> str:
 
 
 def build_cells(
-    results: Measurements, show: Callable[[Estimate], str], *, images: bool | None = None
+    results: Measurements, show: Callable[[Estimate, float], str], *, images: bool | None = None
 ) -> tuple[list[str], list[list[str]]]:
     """Return the headings and rows of a table: measures by kinds of settings.
 
     Parameters
     ----------
     show
-        Turns an average into the text of a cell.
+        Turns an average into the text of a cell; the second argument is the largest of the row.
     images
         Whether to take kinds of settings with images or those without; by default both.
     """
@@ -96,7 +105,8 @@ def build_cells(
     for measure in results.measures:
         estimates = {kind: row.get(measure) for kind, row in summary.items()}
         if any(estimates.values()):
-            cells = [show(estimate) if estimate else "" for estimate in estimates.values()]
+            size = max(abs(estimate.mean) for estimate in estimates.values() if estimate)
+            cells = [show(estimate, size) if estimate else "" for estimate in estimates.values()]
             cells += [_format_unbiased(estimates)] * has_unbiased
             rows.append([str(measure), *cells])
     return headings, rows
@@ -114,14 +124,16 @@ def _format_unbiased(estimates: Mapping[KindName, Estimate | None]) -> str:
     return ", ".join(f"{value} {kind}" for kind, value in values.items())
 
 
-def _format_interval(estimate: Estimate) -> str:
-    low, high = format_value(estimate.low), format_value(estimate.high)
-    return f"{format_value(estimate.mean)} [{low}, {high}]"
+def format_interval(estimate: Estimate, size: float | None = None) -> str:
+    """Format an average with its interval, all with the decimals of the average or of `size`."""
+    values = (estimate.mean, estimate.low, estimate.high)
+    mean, low, high = (format_value(value, size or estimate.mean) for value in values)
+    return f"{mean} [{low}, {high}]"
 
 
-def _format_half_width(estimate: Estimate) -> str:
+def _format_half_width(estimate: Estimate, size: float) -> str:
     half_width = (estimate.high - estimate.low) / 2
-    return f"{format_value(estimate.mean)} ±{format_value(half_width)}"
+    return f"{format_value(estimate.mean, size)} ±{format_value(half_width, size)}"
 
 
 def list_notes(results: Measurements) -> list[str]:
@@ -259,7 +271,7 @@ def render_pools(results: Measurements) -> "Group":
 
 def render_html(results: Measurements) -> str:
     """Return a table for a notebook."""
-    headings, rows = build_cells(results, _format_interval)
+    headings, rows = build_cells(results, format_interval)
     head = "".join(f"<th>{escape(heading)}</th>" for heading in headings)
     body = "".join(
         f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows
