@@ -327,6 +327,7 @@ def test_every_listed_option_can_be_passed(tmp_path: Path, monkeypatch: pytest.M
         "squad": ["files", "licence", "name", "on_bad", "title_policy", "unit"],
         "xquad": [],
         "belebele": ["on_bad"],
+        "mmarco": ["passages", "queries", "split"],
         "trec": ["id_languages", "name", "qrels", "runs", "unanswered"],
     }
 
