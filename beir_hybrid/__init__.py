@@ -89,6 +89,9 @@ if TYPE_CHECKING:
     from beir_hybrid.sources import load as load
     from beir_hybrid.sources.squad import read_squad as read_squad
     from beir_hybrid.training.dev_set import DevSet as DevSet
+    from beir_hybrid.training.family_losses import HybridCrossLoss as HybridCrossLoss
+    from beir_hybrid.training.family_losses import HybridLateLoss as HybridLateLoss
+    from beir_hybrid.training.family_losses import HybridSparseLoss as HybridSparseLoss
     from beir_hybrid.training.job import Tuning as Tuning
     from beir_hybrid.training.loss import HybridContrastiveLoss as HybridContrastiveLoss
     from beir_hybrid.training.train import train as train
@@ -108,6 +111,9 @@ _MODULES = {
     "EncoderOptions": "encoding",
     "HybridBatchSampler": "batches.sampler",
     "HybridContrastiveLoss": "training.loss",
+    "HybridCrossLoss": "training.family_losses",
+    "HybridLateLoss": "training.family_losses",
+    "HybridSparseLoss": "training.family_losses",
     "HybridEvaluator": "evaluation.evaluator",
     "LanguageAdapters": "extras.language_adapters",
     "LanguageDisparity": "measures.language_disparity",

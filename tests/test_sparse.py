@@ -258,8 +258,6 @@ def test_what_needs_dense_vectors_says_so(folder: Path, tmp_path: Path) -> None:
         bh.build_index(str(folder), collection, tmp_path / "index")
     with pytest.raises(BadOption, match="a calibration corrects dense vectors"):
         bh.evaluate(str(folder), collection, store=tmp_path, calibration="mean-language")
-    with pytest.raises(BadOption, match=r"is a sparse model .* and a dense one is wanted"):
-        bh.train(str(folder), bh.pairs_from_collection(collection), tmp_path / "trained")
 
 
 def test_dense_models_need_no_scipy() -> None:

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from beir_hybrid.cli.flatten import list_changes
 from beir_hybrid.cli.options import TrainedModel, check_model
 from beir_hybrid.cli.printing import echo
 from beir_hybrid.cli.trainer_arguments import Config, parse_trainer_arguments
@@ -32,6 +33,14 @@ StrategyName = Annotated[
     typer.Option(help=f"{STRATEGY_HELP}.", metavar="NAME", autocompletion=complete_strategy),
 ]
 
+FamilyName = Annotated[
+    str | None,
+    typer.Option(
+        help="dense, sparse, late or cross; by default what the model's files tell, or dense.",
+        metavar="NAME",
+    ),
+]
+
 
 def train(
     *,
@@ -39,6 +48,7 @@ def train(
     model: TrainedModel = "",
     output: OutputFolder = None,
     strategy: StrategyName = "hybrid",
+    family: FamilyName = None,
     config: Config = None,  # noqa: ARG001 - its callback reads the file
     training: TrainingOptions,
 ) -> None:
@@ -65,9 +75,13 @@ def train(
     training.check()
     from beir_hybrid.batches.strategies import parse_strategy
     from beir_hybrid.encoding.trained_models import MODEL
+    from beir_hybrid.training.families import find_training_family
     from beir_hybrid.training.train import train as train_model
 
     pairs, options = training.read_pairs(), training.make_arguments()
+    training_family = find_training_family(model, family, options["encoder"])
+    if training_family.name != "dense":  # their losses have defaults of their own
+        options["loss"] = list_changes(training.loss)
     arguments = parse_trainer_arguments(context)
     code_switch = training.switch.make_code_switch()
     train_model(
@@ -75,6 +89,7 @@ def train(
         pairs,
         output,
         strategy=parse_strategy(strategy, code_switch=code_switch),
+        family=training_family.name,
         **options,
         **arguments,
     )

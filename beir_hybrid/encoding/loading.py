@@ -17,9 +17,19 @@ _SHOWN_WEIGHTS = 3
 
 
 def load_model(
-    constructor: Callable[..., T], files: ModelFiles, options: EncoderOptions, kind: str = "model"
+    constructor: Callable[..., T],
+    files: ModelFiles,
+    options: EncoderOptions,
+    kind: str = "model",
+    *,
+    has_new_weights: bool = False,
 ) -> T:
     """Load a model with a constructor of sentence-transformers.
+
+    Parameters
+    ----------
+    has_new_weights
+        Whether weights that the files lack are wanted: a head that is to be trained.
 
     Raises
     ------
@@ -35,7 +45,7 @@ def load_model(
             model = constructor(files.name, local_files_only=not files.is_reachable, **arguments)
     except Exception as error:  # libraries raise anything on damaged or hostile files
         raise BadData(f"cannot load the {kind} {files.name!r}: {find_reason(error)}") from error
-    if names := list_random_weights(model):
+    if names := [] if has_new_weights else list_random_weights(model):
         examples = ", ".join(names[:_SHOWN_WEIGHTS]) + ", ..." * (len(names) > _SHOWN_WEIGHTS)
         raise BadData(
             f"the files of {files.name!r} lack {len(names)} weights of this {kind}, which would be "

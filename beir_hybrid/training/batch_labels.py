@@ -1,7 +1,8 @@
-"""The numbers in a batch's labels: passages, golds, hard negatives and languages of its rows."""
+"""The numbers in a batch's labels, and the candidates that are no negatives by them."""
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from beir_hybrid.errors import BadData
@@ -48,3 +49,43 @@ def split_labels(labels: Tensor, n_rows: int) -> BatchLabels:
     return BatchLabels(
         labels[:, 0], labels[:, 1:place], labels[:, place + 1 : end], labels[:, end + 1 :]
     )
+
+
+def mask_golds(scores: Tensor, labels: BatchLabels, rows: Tensor) -> Tensor:
+    """Set the scores of candidates that are no negatives to minus infinity.
+
+    `scores` are those of some rows, (rows, candidates): passages, then hard negatives.
+    """
+    return scores.masked_fill(find_masked(labels, rows), -torch.inf)
+
+
+def find_masked(labels: BatchLabels, rows: Tensor) -> Tensor:
+    """Mark the candidates that are no negatives of some rows, (rows, candidates).
+
+    These are relevant passages but a row's own, and hard negatives that their row has twice.
+    """
+    passages, golds, hard = labels.passages, labels.golds, labels.hard
+    masked = find_golds(torch.cat([passages, *hard.T]), golds[rows])
+    masked[:, len(passages) :] |= _find_repetitions(hard)
+    masked[torch.arange(len(rows), device=rows.device), rows] = False  # the row's own passage
+    return masked
+
+
+def _find_repetitions(hard: Tensor) -> Tensor:
+    """Return True for hard negatives that occur earlier in their row.
+
+    `hard` is (rows, negatives); the result is flat, column after column.
+    """
+    repetitions = [(hard[:, :i] == hard[:, i : i + 1]).any(dim=1) for i in range(hard.shape[1])]
+    return torch.cat([*repetitions, hard.new_zeros(0, dtype=torch.bool)])
+
+
+def find_golds(numbers: Tensor, golds: Tensor) -> Tensor:
+    """Mark the passages that are golds of each row, (rows, numbers); -1 is no gold.
+
+    `golds` is (rows, languages).
+    """
+    is_gold = torch.zeros(len(golds), len(numbers), dtype=torch.bool, device=numbers.device)
+    for column in golds.T:  # one language at a time: no array of rows by numbers by languages
+        is_gold |= (column[:, None] == numbers[None, :]) & (column[:, None] >= 0)
+    return is_gold

@@ -14,7 +14,6 @@ from beir_hybrid.batches.audit_callback import BatchAuditCallback
 from beir_hybrid.batches.sampler import HybridBatchSampler
 from beir_hybrid.batches.strategies import Strategy
 from beir_hybrid.encoding.model_inputs import reads_images
-from beir_hybrid.encoding.sentence_transformer import SentenceTransformerEncoder
 from beir_hybrid.encoding.trained_models import MODEL, QUERIES
 from beir_hybrid.errors import BadData, BadOption, BeirHybridError, MissingExtra, NotWritable
 from beir_hybrid.evaluation.evaluator import HybridEvaluator
@@ -30,6 +29,7 @@ from beir_hybrid.training.checkpoints import (
 )
 from beir_hybrid.training.default_arguments import add_dev_arguments, list_machine_arguments
 from beir_hybrid.training.dev_set import Criterion, DevSet
+from beir_hybrid.training.families import FAMILIES, TrainingFamily
 from beir_hybrid.training.language_means import LanguageMeansCallback
 from beir_hybrid.training.lora import add_lora, merge_lora, save_lora
 from beir_hybrid.training.loss import HybridContrastiveLoss
@@ -80,7 +80,7 @@ class Tuning(TypedDict, total=False):
 class TrainingJob:
     """A model, the data and strategy to train it with, and the folder for the outcome."""
 
-    encoder: SentenceTransformerEncoder
+    encoder: Any  # as the family opens models
     pairs: ParallelPairs
     strategy: Strategy
     output: Path
@@ -89,6 +89,7 @@ class TrainingJob:
     dev: DevSet | None
     criterion: Criterion | None  # of `dev`
     max_length: int | None  # of texts in training; None: the model's own
+    family: TrainingFamily = FAMILIES["dense"]
 
     def train(self, arguments: Mapping[str, object], *, keep_checkpoints: bool) -> None:
         """Train with arguments of the trainer, unless the folder has the finished training."""
@@ -169,7 +170,6 @@ class TrainingJob:
     def _make_trainer(
         self, args: "SentenceTransformerTrainingArguments"
     ) -> "SentenceTransformerTrainer":
-        from sentence_transformers import SentenceTransformerTrainer
         from sentence_transformers.sentence_transformer.modules import StaticEmbedding
         from transformers import EarlyStoppingCallback
 
@@ -178,9 +178,9 @@ class TrainingJob:
             raise BadOption(
                 "mini_batch_size: a StaticEmbedding has no batches to cut; leave it out"
             )
-        loss = HybridContrastiveLoss(model, **self.loss)
+        loss = self.family.loss(model, **self.loss)
         callbacks: list[TrainerCallback] = [ChecksumCallback()]
-        if loss.centre:  # before the checksums
+        if isinstance(loss, HybridContrastiveLoss) and loss.centre:  # before the checksums
             callbacks.insert(0, LanguageMeansCallback(loss.language_means))
         if self.dev is not None and self.dev.patience is not None:
             callbacks.append(EarlyStoppingCallback(self.dev.patience))
@@ -192,12 +192,8 @@ class TrainingJob:
             "evaluator": None if has_dev_pairs else self.criterion,
         }
         try:
-            trainer = SentenceTransformerTrainer(
-                model=model,
-                args=args,
-                loss=loss,
-                callbacks=callbacks,
-                **datasets,
+            trainer = self.family.make_trainer(
+                model=model, args=args, loss=loss, callbacks=callbacks, **datasets
             )
         except (ValueError, RuntimeError, ImportError) as error:
             raise BadOption(f"the trainer refuses: {error}") from error
@@ -210,8 +206,6 @@ class TrainingJob:
     def _make_arguments(
         self, arguments: Mapping[str, object]
     ) -> "SentenceTransformerTrainingArguments":
-        from sentence_transformers import SentenceTransformerTrainingArguments
-
         # Of a text tower and a vision tower, a batch may use only one; see the loss.
         ddp = {"ddp_find_unused_parameters": False} if reads_images(self.encoder.model) else {}
         prompts = {
@@ -220,8 +214,8 @@ class TrainingJob:
             if name != "label"
         }
         try:
-            return SentenceTransformerTrainingArguments(
-                str(self.output / CHECKPOINTS),
+            return self.family.make_arguments(
+                self.output / CHECKPOINTS,
                 batch_sampler=HybridBatchSampler.configure(self.strategy),
                 prompts=prompts if any(prompts.values()) else None,
                 **(list_machine_arguments() | ddp | add_dev_arguments(arguments, self.criterion)),

@@ -18,7 +18,7 @@ from beir_hybrid.checks import (
     check_proper_fraction,
 )
 from beir_hybrid.errors import BadData
-from beir_hybrid.training.batch_labels import BatchLabels, split_labels
+from beir_hybrid.training.batch_labels import BatchLabels, find_golds, mask_golds, split_labels
 from beir_hybrid.training.language_means import ROLES, LanguageMeans
 
 logger = logging.getLogger(__name__)
@@ -129,8 +129,12 @@ class HybridContrastiveLoss(CachedLossMixin, nn.Module):
     ) -> Tensor:
         """Return the loss; `with_backward` computes gradients too, by chunks of rows."""
         with torch.autocast(reps[0][0].device.type, enabled=False):
-            columns = [_normalize_rows(torch.cat(chunks)) for chunks in reps]
+            columns = [self.prepare_rows(torch.cat(chunks)) for chunks in reps]
             return self._sum_chunks(columns, labels, with_backward=with_backward)
+
+    def prepare_rows(self, vectors: Tensor) -> Tensor:
+        """Return vectors whose inner products are the similarities."""
+        return _normalize_rows(vectors)
 
     def _sum_chunks(
         self, columns: list[Tensor], labels: Tensor | None, *, with_backward: bool
@@ -182,17 +186,13 @@ class HybridContrastiveLoss(CachedLossMixin, nn.Module):
         scores = queries[rows] @ candidates.T / self.temperature
         places = torch.arange(len(rows), device=rows.device)
         if labels is not None:
-            passages, golds, hard = labels.passages, labels.golds, labels.hard
-            candidate_numbers = torch.cat([passages, *hard.T]) if len(documents) > 1 else passages
-            masked = _find_golds(candidate_numbers, golds[rows])
-            masked[:, len(passages) :] |= _find_repetitions(hard)
-            masked[places, rows] = False  # the row's own passage
-            scores = scores.masked_fill(masked, -torch.inf)
+            scores = mask_golds(scores, labels, rows)
         losses = torch.logsumexp(scores, dim=1) - scores[places, rows]
         if self.symmetric:
             back = documents[0][rows] @ queries.T / self.temperature
             if labels is not None:
-                masked = _find_golds(passages[rows], golds).T  # queries with this gold passage
+                passages = labels.passages[rows]
+                masked = find_golds(passages, labels.golds).T  # queries with this gold passage
                 masked[places, rows] = False
                 back = back.masked_fill(masked, -torch.inf)
             losses = (losses + torch.logsumexp(back, dim=1) - back[places, rows]) / 2
@@ -262,23 +262,3 @@ def _normalize_rows(vectors: Tensor) -> Tensor:
     """
     vectors = vectors if vectors.dtype == torch.float64 else vectors.float()
     return functional.normalize(vectors, dim=-1)
-
-
-def _find_repetitions(hard: Tensor) -> Tensor:
-    """Return True for hard negatives that occur earlier in their row.
-
-    `hard` is (rows, negatives); the result is flat, column after column.
-    """
-    repetitions = [(hard[:, :i] == hard[:, i : i + 1]).any(dim=1) for i in range(hard.shape[1])]
-    return torch.cat([*repetitions, hard.new_zeros(0, dtype=torch.bool)])
-
-
-def _find_golds(numbers: Tensor, golds: Tensor) -> Tensor:
-    """Mark the passages that are golds of each row, (rows, numbers); -1 is no gold.
-
-    `golds` is (rows, languages).
-    """
-    is_gold = torch.zeros(len(golds), len(numbers), dtype=torch.bool, device=numbers.device)
-    for column in golds.T:  # one language at a time: no array of rows by numbers by languages
-        is_gold |= (column[:, None] == numbers[None, :]) & (column[:, None] >= 0)
-    return is_gold

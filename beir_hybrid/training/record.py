@@ -15,7 +15,6 @@ from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import to_numpy
 from beir_hybrid.collection.setting import IMAGE
 from beir_hybrid.encoding.fingerprint import hash_weights
-from beir_hybrid.encoding.sentence_transformer import SentenceTransformerEncoder
 from beir_hybrid.encoding.text_sketch import SketchRecord, TextSketch
 from beir_hybrid.encoding.trained_models import MODEL, RECORD
 from beir_hybrid.errors import BadOption
@@ -65,7 +64,7 @@ class Recipe:
         Where texts are cut in training; None for the model's own length.
     """
 
-    encoder: SentenceTransformerEncoder
+    encoder: Any  # as the family opens models
     pairs: ParallelPairs
     strategy: Strategy
     loss: Mapping[str, Any]

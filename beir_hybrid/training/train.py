@@ -12,14 +12,13 @@ from beir_hybrid.checks import check_finite, check_seed
 from beir_hybrid.collection import Collection
 from beir_hybrid.encoding.model_settings import check_max_length
 from beir_hybrid.encoding.options import EncoderOptions
-from beir_hybrid.encoding.sentence_transformer import SentenceTransformerEncoder
 from beir_hybrid.encoding.trained_models import MODEL
 from beir_hybrid.errors import BadOption, lookup
 from beir_hybrid.pairs.joining import join_pairs
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs
 from beir_hybrid.training.dev_set import DevSet
+from beir_hybrid.training.families import TrainingFamily, find_training_family
 from beir_hybrid.training.job import TrainingJob, Tuning
-from beir_hybrid.training.loss import HybridContrastiveLoss
 from beir_hybrid.training.towers import PART_PATTERNS
 
 if TYPE_CHECKING:
@@ -96,9 +95,12 @@ def train(
         vision tower as it is, ``{"freeze": "vocabulary"}`` the vectors of tokens, which are most
         of the weights of a small multilingual model.
     arguments
-        Of ``SentenceTransformerTrainingArguments``, such as ``num_train_epochs``. The learning rate
-        is 3e-5 and the weight decay 0.01 by default, as in the paper. A ``hub_token`` reaches no
-        file: it is handed over in the environment variable HF_TOKEN.
+        ``family``: ``dense``, ``sparse``, ``late-interaction`` or ``cross-encoder``; by default
+        what the model's files or its class tell, and dense for a model that is of none yet. Options
+        of the loss are then those of `HybridSparseLoss`, `HybridLateLoss` or `HybridCrossLoss`. And
+        those of ``SentenceTransformerTrainingArguments``, such as ``num_train_epochs``. The
+        learning rate is 3e-5 and the weight decay 0.01 by default, as in the paper. A ``hub_token``
+        reaches no file: it is handed over in the environment variable HF_TOKEN.
 
     Examples
     --------
@@ -109,31 +111,28 @@ def train(
     """
     pairs = pairs if isinstance(pairs, ParallelPairs) else join_pairs(pairs)
     loss_options, tuning = dict(loss or {}), Tuning() if tuning is None else tuning
-    dev = DevSet(dev) if isinstance(dev, Collection | ParallelPairs) else dev
-    if not isinstance(dev, DevSet | None):
-        raise BadOption(
-            f"dev is {dev!r:.80}; it must be a collection (as bh.load returns), pairs or a DevSet"
-        )
-    _check_options(loss_options, tuning)
+    options = dict(encoder or {})
+    family = find_training_family(model, arguments.pop("family", None), options)
+    _check_options(loss_options, tuning, family)
+    dev = _parse_dev(dev, family)
     _check_arguments(arguments, has_dev=dev is not None)
     has_translations = bool(loss_options.get("consistency"))
     if has_translations:
         pairs = pairs.with_translations()
-    options = dict(encoder or {})
     max_length = EncoderOptions.parse(options).max_length  # raises for impossible values
     options.pop("max_length", None)
-    start = SentenceTransformerEncoder(model, **options)
+    start = family.open(model, **options)
     if max_length is not None:
         check_max_length(start.model, max_length)
     criterion = None if dev is None else dev.make_criterion(has_translations=has_translations)
     job = TrainingJob(
         start, pairs, parse_strategy(strategy), Path(output), loss_options, tuning, dev, criterion,
-        max_length,
+        max_length, family,
     )  # fmt: skip
     with _hide_token(DEFAULT_ARGUMENTS | arguments) as plain_arguments:
         job.train(plain_arguments, keep_checkpoints="save_total_limit" in arguments)
     loading = {name: options[name] for name in ("device", "trust_remote_code") if name in options}
-    return SentenceTransformerEncoder(job.output / MODEL, **loading).model
+    return family.open(job.output / MODEL, **loading).model
 
 
 @contextmanager
@@ -157,9 +156,26 @@ def _hide_token(arguments: Mapping[str, object]) -> Iterator[dict[str, object]]:
             os.environ["HF_TOKEN"] = previous
 
 
-def _check_options(loss: Mapping[str, object], tuning: Mapping[str, object]) -> None:
+def _parse_dev(dev: object, family: TrainingFamily) -> DevSet | None:
+    """Return a development set; raise `BadOption` for a collection for a cross-encoder."""
+    dev = DevSet(dev) if isinstance(dev, Collection | ParallelPairs) else dev
+    if not isinstance(dev, DevSet | None):
+        raise BadOption(
+            f"dev is {dev!r:.80}; it must be a collection (as bh.load returns), pairs or a DevSet"
+        )
+    if dev and family.name == "cross-encoder" and isinstance(dev.data, Collection):
+        raise BadOption(
+            "a cross-encoder reranks what others retrieve: choose its checkpoint by pairs, "
+            "dev=bh.read_pairs(...) or --dev-pairs"
+        )
+    return dev
+
+
+def _check_options(
+    loss: Mapping[str, object], tuning: Mapping[str, object], family: TrainingFamily
+) -> None:
     """Raise `UnknownName` for an option that neither the loss nor the tuning has."""
-    loss_options = dict.fromkeys(inspect.signature(HybridContrastiveLoss).parameters)
+    loss_options = dict.fromkeys(inspect.signature(family.loss).parameters)
     loss_options.pop("model")
     for name in loss:
         lookup("option of the loss", name, loss_options)

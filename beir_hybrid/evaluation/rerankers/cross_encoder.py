@@ -1,6 +1,7 @@
 """Cross-encoders of sentence-transformers as scorers of a query and a passage."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -51,7 +52,7 @@ class CrossEncoderScorer:
             )
         else:
             files = locate_reranker(model)
-            self.name, cross_encoder = files.label, _load_cross_encoder(files)
+            self.name, cross_encoder = files.label, load_cross_encoder(files)
         self.model = cross_encoder  # untyped: its own types list every kind of input
         if self.model.num_labels != 1:
             raise BadData(
@@ -95,12 +96,25 @@ def locate_reranker(model: str | Path | ModelFiles) -> ModelFiles:
     return ModelFiles.locate(str(model), None, "cross-encoder")
 
 
-def _load_cross_encoder(files: ModelFiles) -> "CrossEncoder":
+def load_cross_encoder(
+    files: ModelFiles, options: EncoderOptions | None = None, *, makes_head: bool = False
+) -> "CrossEncoder":
+    """Load a cross-encoder.
+
+    Parameters
+    ----------
+    makes_head
+        Whether a model without a head gets a new one, which is to be trained; else it is refused.
+    """
     from sentence_transformers import CrossEncoder
 
-    if check_family(files, ("cross-encoder",)) is None:
+    is_cross_encoder = check_family(files, ("cross-encoder",)) is not None
+    if makes_head and not is_cross_encoder:
+        constructor = partial(CrossEncoder, num_labels=1)
+        return load_model(constructor, files, options or EncoderOptions(), has_new_weights=True)
+    if not is_cross_encoder:
         _check_head(files)
-    return load_model(CrossEncoder, files, EncoderOptions(), "cross-encoder")
+    return load_model(CrossEncoder, files, options or EncoderOptions(), "cross-encoder")
 
 
 def _check_head(files: ModelFiles) -> None:
