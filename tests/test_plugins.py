@@ -61,7 +61,7 @@ for languages, options in calls:
 print(",".join(bh.datasets()))
 """
 OURS = (
-    "xquad-r,mlqa-r,miracl,beir-folder,jsonl,quickstart,"
+    "xquad-r,mlqa-r,miracl,mmarco,beir-folder,jsonl,quickstart,"
     "jsonl-image-text,multi30k,xtd10,xm3600,xflickrco,wit,belebele,squad,trec,xquad"
 )
 TEXT = "One\nTwo\nThree\n"
@@ -298,7 +298,7 @@ def test_every_listed_option_can_be_passed(tmp_path: Path, monkeypatch: pytest.M
             options["path"] = paths[name]
             assert beir_hybrid.load(name, **options).view().to_beir() == collection.view().to_beir()
         elif name == "squad":
-            with pytest.raises(BadOption, match="no file is named"):
+            with pytest.raises(BadOption, match=r"files is \(\); it has to be LANG=FILE"):
                 beir_hybrid.load(name, **options | {"files": ()})
         elif name == "trec":
             options["qrels"] = tmp_path / "folder" / "qrels" / "test.tsv"
@@ -312,8 +312,8 @@ def test_every_listed_option_can_be_passed(tmp_path: Path, monkeypatch: pytest.M
                 beir_hybrid.load(name, dataset.languages[:1], **options)
         option_names[name] = sorted(options)
     assert option_names == {
-        "xquad-r": ["passage_text"],
-        "mlqa-r": ["passage_text"],
+        "xquad-r": ["extra", "passage_text"],
+        "mlqa-r": ["extra", "passage_text"],
         "miracl": ["passages", "revision", "split", "title_policy"],
         "beir-folder": ["language", "name", "path", "split", "variants"],
         "jsonl": ["licence", "name", "path", "variants"],

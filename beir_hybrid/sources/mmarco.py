@@ -62,8 +62,8 @@ def load(
             path = _fetch(f"data/google/queries/{split}/{name}_queries.{split}.tsv", lang, origins)
             _add_queries(path, lang, golds, writer)
             path = _fetch(f"data/google/collections/{name}_collection.tsv", lang, origins)
-            judged = {passage for keys in golds.values() for passage in keys}
-            _add_passages(path, lang, None if passages == "all" else judged, writer)
+            gold_keys = {passage for keys in golds.values() for passage in keys}
+            _add_passages(path, lang, None if passages == "all" else gold_keys, writer)
         writer.expand_judgements()
         caveat = "the corpora hold judged passages only: not comparable with published figures"
         writer.finish(
