@@ -58,6 +58,8 @@ class Column:
         Which values are better.
     is_text
         Whether cells sort as texts.
+    is_extra
+        Whether the column is hidden until the reader chooses it.
     read
         Reads the fact from an entry.
     """
@@ -69,6 +71,7 @@ class Column:
     measure: str = ""
     direction: Direction = "higher"
     is_text: bool = False
+    is_extra: bool = False
     read: Callable[[Entry], CellValue] | None = None
 
 
@@ -128,14 +131,17 @@ def _show_chosen(heading: str, kind: KindName) -> Column:
     return Column(setting.short_label, heading, f"{setting.label}: {setting.description}", kind)
 
 
-def _show_measure(heading: str, kind: KindName, measure: Measure) -> Column:
+def _show_measure(
+    heading: str, kind: KindName, measure: Measure, *, is_extra: bool = False
+) -> Column:
     """Return the column of a measure in a kind of settings, as the measure declares itself."""
     if isinstance(measure, BiasMeasure):
         any_cutoff = measure.NEEDS_CUTOFF and "cutoff" not in measure.params
         name = f"{measure}@" if any_cutoff else str(measure)
         return Column(
-            measure.label, heading, measure.sentence, kind, name, direction=measure.DIRECTION
-        )
+            measure.label, heading, measure.sentence, kind, name, direction=measure.DIRECTION,
+            is_extra=is_extra,
+        )  # fmt: skip
     setting, cutoff = SETTING_KINDS[kind], measure.params.get("cutoff")
     description = f"mean {measure}"
     if measure == R @ (cutoff or 1):
@@ -143,7 +149,7 @@ def _show_measure(heading: str, kind: KindName, measure: Measure) -> Column:
         description = f"share of the relevant passages that {place}"
     return Column(
         f"{measure} {setting.short_label}", heading, f"{description}, {setting.label}", kind,
-        str(measure),
+        str(measure), is_extra=is_extra,
     )  # fmt: skip
 
 
@@ -154,9 +160,9 @@ TEXT_COLUMNS = (
     _show_chosen(_EFFECTIVENESS, "mono"),
     _show_chosen(_EFFECTIVENESS, "cross"),
     _show_chosen(_EFFECTIVENESS, "multi"),
-    _show_measure(_EFFECTIVENESS, "mono", R @ 1),
-    _show_measure(_EFFECTIVENESS, "cross", R @ 1),
-    _show_measure(_EFFECTIVENESS, "multi", R @ 10),
+    _show_measure(_EFFECTIVENESS, "mono", R @ 1, is_extra=True),
+    _show_measure(_EFFECTIVENESS, "cross", R @ 1, is_extra=True),
+    _show_measure(_EFFECTIVENESS, "multi", R @ 10, is_extra=True),
     _show_measure(_LANGUAGE_BIAS, "multi", RankDistance),
     _show_measure(_LANGUAGE_BIAS, "multi", RankDistance(normalized=True)),
     _show_measure(_LANGUAGE_BIAS, "multi", LanguagePreference),
@@ -185,8 +191,9 @@ SYSTEM_COLUMNS = (
     Column("Parameters", _SYSTEM, "number of parameters of the encoder", direction="lower",
            read=_read_parameters),
     Column("Texts/s", _SYSTEM, "texts encoded a second, on the machine that the system's page "
-           "names", read=_read_speed),
-    Column("Date", _SYSTEM, "date of the evaluation", is_text=True, read=_read_date),
+           "names", is_extra=True, read=_read_speed),
+    Column("Date", _SYSTEM, "date of the evaluation", is_text=True, is_extra=True,
+           read=_read_date),
     Column("Recipe", _SYSTEM, "how the system came about", direction="lower", is_text=True,
-           read=_read_recipe),
+           is_extra=True, read=_read_recipe),
 )  # fmt: skip
