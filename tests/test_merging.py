@@ -166,12 +166,16 @@ def test_runs_are_merged_by_hand() -> None:
     both = [{"q": {"a": 2.0, "b": 1.0}}, {"q": {"b": 5.0, "c": 1.0}}]
     fused = merge(both, "rrf")["q"]
     assert list(fused) == ["b", "a", "c"]
-    assert list(fused.values()) == pytest.approx([1 / 62 + 1 / 61, 1 / 61, 1 / 62])
+    assert list(fused.values()) == pytest.approx([1, 1 / 2, 1 / 3])
+    assert list(merge(both, "rrf", depth=2)["q"]) == ["b", "a"]
 
 
-@pytest.mark.parametrize("name", ["local:k=3", "round-robin", "zscore:k=9"])
+@pytest.mark.parametrize("name", ["local:k=3", "round-robin", "rrf", "quota", "zscore:k=9"])
 def test_merged_runs_equal_ranked_pools(name: str) -> None:
-    """The best passages that `rank` merges are those of merged runs of each language."""
+    """The best passages that `rank` merges are those of merged runs of each language.
+
+    Of passages with equal ranks in their languages, the id decides nothing.
+    """
     draw = np.random.default_rng(3)
     queries, passages = (draw.standard_normal((n, 5)).astype(np.float32) for n in (6, 40))
     languages = {"de": range(20), "en": range(20, 40)}

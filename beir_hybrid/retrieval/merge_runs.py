@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from math import fsum
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +28,8 @@ def merge(
         some of them; a passage that is in several counts where it is best.
     method
         ``local:k=3`` (the score less the mean of the 3 best in the run), ``zscore``, ``min-max``,
-        ``round-robin``, ``rrf`` (the sum of 1 / (60 + rank)) or ``quota`` (places in proportion to
-        the lengths of the rankings).
+        ``round-robin``, ``rrf`` (by the sum of 1 / (60 + rank)) or ``quota`` (places in proportion
+        to the numbers of passages in the runs). The scores of the last three are 1 / rank.
     depth
         How many passages to keep of each query.
 
@@ -70,17 +71,14 @@ def _sort_documents(documents: dict[str, float]) -> _Ranking:
 
 def _merge_rankings(rankings: list[_Ranking], method: MergeMethod, depth: int) -> dict[str, float]:
     scores: dict[str, float] = {}
-    if method.name == "rrf":
-        for ranking in rankings:
-            for rank, (document, _) in enumerate(ranking, start=1):
-                scores[document] = scores.get(document, 0.0) + 1 / (_RRF_K + rank)
-    elif method.fit_scale is not None:
+    if method.fit_scale is not None:
         for ranking in rankings:
             for document, score in _scale_ranking(ranking, method):
                 scores[document] = max(score, scores.get(document, score))
     else:
-        for place, document in enumerate(_take_turns(rankings, method), start=1):
-            scores.setdefault(document, 1 / place)
+        order = _sum_ranks(rankings) if method.name == "rrf" else _take_turns(rankings, method)
+        for rank, document in enumerate(dict.fromkeys(order), start=1):
+            scores[document] = 1 / rank
     return dict(_sort_documents(scores)[:depth])
 
 
@@ -93,6 +91,18 @@ def _scale_ranking(ranking: _Ranking, method: MergeMethod) -> Iterator[tuple[str
     comparable = scale_scores(scores, scale.shift[:, None], scale.factor[:, None])[0]
     for (document, _), score in zip(ranking, comparable.tolist(), strict=True):
         yield document, score
+
+
+def _sum_ranks(rankings: list[_Ranking]) -> list[str]:
+    """Return documents by the sum of 1 / (60 + rank); of equal sums the higher score is first."""
+    summands: dict[str, list[float]] = {}
+    best_scores: dict[str, float] = {}
+    for ranking in rankings:
+        for rank, (document, score) in enumerate(ranking, start=1):
+            summands.setdefault(document, []).append(1 / (_RRF_K + rank))
+            best_scores[document] = max(score, best_scores.get(document, score))
+    sums = {document: fsum(parts) for document, parts in summands.items()}
+    return sorted(sums, key=lambda key: (sums[key], best_scores[key], key), reverse=True)
 
 
 def _take_turns(rankings: list[_Ranking], method: MergeMethod) -> list[str]:
