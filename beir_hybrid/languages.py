@@ -88,19 +88,33 @@ def choose_languages(kind: str, tags: str | Iterable[str], codes: Iterable[str])
     choice: dict[str, None] = {}
     for tag in as_list(tags):
         try:
-            names = normalise_variant(tag), normalise(tag)
-        except BadData:
-            names = "", ""
-        scripts = [code for code in codes if code.partition("-")[0] == tag.lower()]
-        # A language of one script alone needs no script.
-        matches = [*(name for name in names if name in codes), *scripts[: len(scripts) == 1]]
-        code = matches[0] if matches else ""
+            code = match_code(tag, codes)
+        except BadData:  # such as "image"
+            code = tag.lower() if tag.lower() in codes else None
         if not code:
             raise UnknownName(f"no {kind} is {tag!r}; there are {_suggest_languages(tag, codes)}")
         choice[code] = None
     if not choice:
         raise BadOption(f"no {kind} is named; there are {_suggest_languages('', codes)}")
     return tuple(choice)
+
+
+def match_code(tag: str, codes: Iterable[str]) -> str | None:
+    """Return the code that a language tag names, or None; raise `BadData` for no tag.
+
+    A language that is there in one script alone needs no script.
+
+    >>> codes = ["en", "zh-Hans", "zh-Hant", "sr-Latn"]
+    >>> [match_code(tag, codes) for tag in ("eng-US", "zho_Hant", "sr", "sr-Cyrl", "zh")]
+    ['en', 'zh-Hant', 'sr-Latn', None, None]
+    """
+    variant, language = normalise_variant(tag), normalise(tag)
+    codes = list(codes)
+    for name in (variant, language):
+        if name in codes:
+            return name
+    scripts = [code for code in codes if code.partition("-")[0] == language]
+    return scripts[0] if variant == language and len(scripts) == 1 else None
 
 
 def name_language(code: str) -> str:

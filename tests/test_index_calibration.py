@@ -1,5 +1,6 @@
 """Calibrated indexes, and the queries for them, rank as calibrated evaluations do."""
 
+import json
 import os
 import sys
 from collections.abc import Callable
@@ -41,8 +42,10 @@ def evaluate_runs(encoder: Any, data: Collection, calibration: object, folder: P
     bh.evaluate(
         encoder, data, measures="AP", calibration=calibration, runs=folder / "runs", depth=DEPTH
     )
-    runs = [bh.read_run(folder / "runs" / f"{lang}-all.trec") for lang in ("de", "en")]
-    return runs[0] | runs[1]
+    runs: Run = {}
+    for path in (folder / "runs").glob("*-all.trec"):
+        runs |= bh.read_run(path)
+    return runs
 
 
 def list_queries(data: Collection, language: str) -> tuple[list[str], list[str]]:
@@ -170,7 +173,10 @@ def test_one_language_has_no_bias(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     build_index(LanguageEncoder(), collection, tmp_path / "de", languages="de", calibration="lir")
-    assert "all passages are in de: there is no language bias to take out" in caplog.messages
+    assert (
+        "all passages are in de: there is no language bias to take out, and lir:k=1 changes vectors "
+        "all the same"
+    ) in caplog.messages
 
 
 def test_pyserini_ranks_as_a_calibrated_evaluation(
@@ -361,6 +367,34 @@ def test_the_language_of_a_query_is_detected(
     assert caplog.messages == [
         "the language of a query changes nothing here: no query is calibrated"
     ]
+
+
+def test_scripts_are_languages_of_their_own(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    langs = ("zh-Hans", "zh-Hant", "sr-Latn")
+    path = tmp_path / "data.jsonl"
+    rows: list[dict[str, object]] = []
+    for n in range(60):
+        texts = {lang: f"{lang} w{n}" for lang in langs}
+        rows.append({"passage": f"p{n}", "text": texts})
+        rows.append({"query": f"q{n}", "text": texts, "relevant": [f"p{n}"]})
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    collection, encoder = bh.read_jsonl(path, variants=True), LanguageEncoder()
+    run = evaluate_runs(encoder, collection, "mean-language", tmp_path)
+    folder = build_index(encoder, collection, tmp_path / "index", calibration="mean-language")
+    index = bh.open_index(folder, encoder)
+    for code, tag in (("zh-Hant", "zho_Hant"), ("sr-Latn", "sr")):
+        ids, texts = list_queries(collection, code)
+        hits = index.search(texts, DEPTH, query_language=tag)
+        for key, row in zip(ids, hits, strict=True):
+            assert_same(row, run[key])
+        vectors = bh.QueryEncoder(encoder, calibration=folder, language=tag).encode_batch(texts)
+        assert np.array_equal(vectors, index.encode_queries(texts, [code] * len(texts)))
+    assert not caplog.messages
+    # Which script a Chinese query has is not detected.
+    assert detect_languages(["谁统治了公国"], langs) == [None]
+    assert detect_languages(["谁统治了公国"], ["de", "zh-Hant"]) == ["zh-Hant"]
 
 
 def test_commands(tmp_path: Path, run_cli: RunCli, model_folder: Path) -> None:

@@ -15,15 +15,21 @@ _MIN_PROBABILITY = 0.05
 def detect_languages(texts: Sequence[str], candidates: Sequence[str]) -> list[str | None]:
     """Return the language of each text among the candidates, or None if it seems to be another.
 
+    Two candidates that differ in script or region alone are not told apart: their texts have None.
     Without py3langid nothing is detected, and a warning names the cure.
 
-    >>> detect_languages(["Wo ist der Bahnhof?", "Where is the station?"], ["de", "en"])
-    ['de', 'en']
+    >>> detect_languages(["Wo ist der Bahnhof?", "Where is the station?"], ["de", "en-GB"])
+    ['de', 'en-GB']
     """
     identifier = load_identifier()
     if identifier is None:
         return [None] * len(texts)
-    return [_choose_language(identifier.rank(text), candidates) for text in texts]
+    variants: dict[str, str | None] = {}
+    for candidate in candidates:
+        code = candidate.partition("-")[0]
+        variants[code] = None if code in variants else candidate
+    choices = (_choose_language(identifier.rank(text), list(variants)) for text in texts)
+    return [None if code is None else variants[code] for code in choices]
 
 
 def _choose_language(ranking: Sequence[tuple[str, float]], candidates: Sequence[str]) -> str | None:

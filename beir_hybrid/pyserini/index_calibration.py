@@ -14,7 +14,7 @@ from beir_hybrid.collection import View
 from beir_hybrid.encoding import Embeddings, Encoder
 from beir_hybrid.errors import BadOption
 from beir_hybrid.evaluation.vectors import name_model
-from beir_hybrid.languages import normalise
+from beir_hybrid.languages import match_code, normalise
 from beir_hybrid.pyserini.manifest import (
     CALIBRATION,
     MANIFEST,
@@ -130,13 +130,20 @@ def find_query_languages(
         tags = [languages] * len(queries) if isinstance(languages, str) else list(languages)
         if len(tags) != len(queries):
             raise BadOption(f"there are {len(tags)} languages for {len(queries)} queries")
-        codes = [None if tag is None else normalise(tag) for tag in tags]
+        codes = [None if tag is None else match_query_language(tag, calibration) for tag in tags]
         if correction is None:
             logger.warning("the language of a query changes nothing here: no query is calibrated")
         return codes
     if correction is None:
         return [None] * len(queries)
     return detect_languages(queries, correction.languages)
+
+
+def match_query_language(tag: str, calibration: Calibration | None) -> str:
+    """Return the code of a language in a calibration's statistics of queries, or its usual code."""
+    correction = calibration.corrections.get("queries") if calibration else None
+    code = match_code(tag, correction.languages) if correction else None
+    return code or normalise(tag)
 
 
 def correct_queries(

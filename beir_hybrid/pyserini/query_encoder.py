@@ -6,8 +6,11 @@ import numpy as np
 
 from beir_hybrid.encoding import as_encoder
 from beir_hybrid.encoding.embeddings import check_rows
-from beir_hybrid.languages import normalise
-from beir_hybrid.pyserini.index_calibration import correct_queries, find_calibration
+from beir_hybrid.pyserini.index_calibration import (
+    correct_queries,
+    find_calibration,
+    match_query_language,
+)
 
 
 class QueryEncoder:
@@ -47,7 +50,9 @@ class QueryEncoder:
     ) -> None:
         self.encoder = as_encoder(model, **options)
         self.calibration = find_calibration(calibration, self.encoder)
-        self.language = None if language is None else normalise(language)
+        self.language = (
+            None if language is None else match_query_language(language, self.calibration)
+        )
 
     def encode(self, query: str, **_topic_fields: object) -> np.ndarray:
         """Return the vector of a query, (dim,) float32; other fields of a topic are ignored."""
