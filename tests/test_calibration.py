@@ -305,10 +305,66 @@ def test_few_texts(caplog: pytest.LogCaptureFixture) -> None:
         bh.calibrate(encoder, {})
     with pytest.raises(BadOption, match="give a list"):
         bh.calibrate(encoder, {"de": "one text", "en": ["one"]})
-    caplog.clear()
-    with caplog.at_level(logging.WARNING):
-        bh.calibrate(encoder, {"de": texts["de"]})
-    assert "there is no language bias to take out" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        ("xquad-r", r"not a str: bh.load\('xquad-r'\) loads the dataset of that name"),
+        (["one", "two"], "takes a collection, or texts by language such as .* not a list$"),
+        ({"de": ["one", None]}, "a text in de is None, and no string"),
+        ({"en": ["one", "two"], "eng": ["one", "two"]}, "en, eng have a language twice"),
+        ({"klingon": ["one", "two"]}, "unknown language code 'klingon'"),
+    ],
+)
+def test_texts_that_cannot_be_taken(texts: Any, message: str) -> None:
+    with pytest.raises((BadOption, BadData), match=message):
+        bh.calibrate(LanguageEncoder(), texts)
+
+
+def test_texts_have_the_codes_of_collections() -> None:
+    texts = [f"de w{n}" for n in range(60)]
+    for codes, expected in (
+        (("deu", "EN-us", "zh-CN"), ("de", "en", "zh")),
+        (("deu", "zho_Hant", "zh-Hans"), ("de", "zh-Hant", "zh-Hans")),
+    ):
+        calibration = bh.calibrate(LanguageEncoder(), dict.fromkeys(codes, texts))
+        assert calibration.corrections["passages"].languages == expected
+
+
+@pytest.mark.parametrize("spec", ["shift:to=de", "mean-language:on=passages"])
+def test_statistics_of_queries_that_are_not_corrected_do_not_matter(
+    spec: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    texts = {lang: [f"{lang} w{n}" for n in range(60)] for lang in LANGS}
+    queries = {"de": ["de w1"], "en": ["en w1", "en w2"]}
+    bh.calibrate(LanguageEncoder(), texts, spec, queries=queries)
+    bh.calibrate(LanguageEncoder(), {"de": ["de w1"]}, "centre:on=queries", queries=texts)
+    assert caplog.messages == [
+        "all passages are in de: there is no language bias to take out, and centre:on=queries "
+        "changes vectors all the same"
+    ]
+
+
+@pytest.mark.parametrize("spec", ["mean-language", "subspace", "shift:to=de", "lir:alpha=0"])
+def test_one_language_has_no_bias(spec: str, caplog: pytest.LogCaptureFixture) -> None:
+    texts = {"de": [f"de w{n}" for n in range(60)]}
+    calibration = bh.calibrate(LanguageEncoder(), texts, spec, queries=texts)
+    assert caplog.messages == ["all passages are in de: there is no language bias to take out"]
+    vectors = LanguageEncoder().encode_queries(["de w1", "de w2"])
+    np.testing.assert_allclose(calibration.correct_queries(vectors, "de"), vectors, atol=1e-7)
+
+
+def test_queries_of_one_language_have_a_pool_of_several(caplog: pytest.LogCaptureFixture) -> None:
+    texts = {lang: [f"{lang} w{n}" for n in range(60)] for lang in LANGS}
+    bh.calibrate(LanguageEncoder(), texts, queries={"en": texts["en"]})
+    assert not caplog.messages
+
+
+def test_directions_leave_something(collection: bh.Collection) -> None:
+    bh.calibrate(LanguageEncoder(), collection, f"lir:k={DIM - 1}")
+    with pytest.raises(BadOption, match="lir:k=8 leaves nothing of vectors of 8 dimensions"):
+        bh.calibrate(LanguageEncoder(), collection, f"lir:k={DIM}")
 
 
 def test_shift_needs_translations(collection: bh.Collection) -> None:

@@ -45,6 +45,11 @@ class Correction:
             for array, shape in ((self.offsets, (n, dim)), (self.directions, (n, *k, dim)))
         )
 
+    @property
+    def changes_vectors(self) -> bool:
+        """Whether a vector of any language with statistics changes."""
+        return bool(self.offsets[:-1].any() or (self.strength and self.directions[:-1].any()))
+
     def number_language(self, language: str) -> int:
         """Return the row of a language, or the last one for a language without statistics."""
         return self.languages.index(language) if language in self.languages else len(self.languages)

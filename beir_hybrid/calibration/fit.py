@@ -20,6 +20,7 @@ from beir_hybrid.collection.tables import CollectionTables
 from beir_hybrid.encoding import Embeddings, Encoder, as_encoder, encode
 from beir_hybrid.encoding.encoder import Role
 from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.languages import normalise, normalise_variant
 
 logger = logging.getLogger(__name__)
 
@@ -99,18 +100,29 @@ def fit_calibration(
     """Fit a calibration to vectors; queries may have none."""
     if method.vectors is None:
         return Calibration(method)
-    roles = {"passages": passages, "queries": queries if queries.languages else passages}
-    _check_counts(roles["passages"], "passages")
-    if queries.languages:
+    if not passages.languages:
+        raise BadData("there are no passages to calibrate on")
+    roles = method.vectors.roles
+    if "queries" in roles and queries.languages:
         _check_counts(queries, "queries")
-    elif "queries" in method.vectors.roles:
+    elif "queries" in roles:
         logger.warning(
             "there are no queries to calibrate on: their vectors are corrected by the statistics "
             "of passages"
         )
+    if "passages" in roles or not queries.languages:
+        _check_counts(passages, "passages")
+    sources = {"passages": passages, "queries": queries if queries.languages else passages}
+    corrections = {role: method.vectors.fit_correction(sources[role]) for role in roles}
+    if len(passages.languages) == 1:
+        changes = any(correction.changes_vectors for correction in corrections.values())
+        logger.warning(
+            "all passages are in %s: there is no language bias to take out%s",
+            *passages.languages, f", and {method.vectors} changes vectors all the same" * changes,
+        )  # fmt: skip
     return Calibration(
         method,
-        {role: method.vectors.fit_correction(roles[role]) for role in method.vectors.roles},
+        corrections,
         unit_length=have_unit_length(passages.vectors.take(slice(0, LENGTH_SAMPLE))),
         dim=passages.vectors.dim,
         fingerprint=dict(fingerprint),
@@ -120,8 +132,6 @@ def fit_calibration(
 
 def _check_counts(vectors: LanguageVectors, role: str) -> None:
     """Raise `BadData` without enough texts, and warn where statistics are uncertain."""
-    if not vectors.languages:
-        raise BadData(f"there are no {role} to calibrate on")
     if single := [lang for lang, count in vectors.counts.items() if count < 2]:  # noqa: PLR2004
         raise BadData(
             f"there is one text among the {role} in {', '.join(single)}: statistics need several"
@@ -134,10 +144,6 @@ def _check_counts(vectors: LanguageVectors, role: str) -> None:
             "the statistics of %s come from few texts (%s): take %d or more of each language",
             role, ", ".join(small_counts), FEW_TEXTS,
         )  # fmt: skip
-    if len(vectors.languages) == 1:
-        logger.warning(
-            "all %s are in %s: there is no language bias to take out", role, vectors.languages[0]
-        )
 
 
 def group_passages(
@@ -184,15 +190,32 @@ def encode_queries(
     return group_queries(vectors, ranges, data.queries["group"])
 
 
+def _name_languages(texts: Texts) -> Texts:
+    """Return texts by the codes of their languages, as collections have them."""
+    if not isinstance(texts, Mapping):
+        cure = f": bh.load({texts!r}) loads the dataset of that name" * isinstance(texts, str)
+        raise BadOption(
+            "a calibration takes a collection, or texts by language such as {'de': [...]}, not a "
+            f"{type(texts).__name__}{cure}"
+        )
+    for name in (normalise, normalise_variant):
+        codes = {name(language): entries for language, entries in texts.items()}
+        if len(codes) == len(texts):
+            return codes
+    raise BadOption(f"the texts in {', '.join(texts)} have a language twice")
+
+
 def _encode_texts(
     encoder: Encoder, texts: Texts, role: Role, folder: Path | None
 ) -> LanguageVectors:
     """Encode texts by language; those at the same place translate each other if all are alike."""
     ranges: dict[str, range] = {}
     column: list[str] = []
-    for language, entries in texts.items():
+    for language, entries in _name_languages(texts).items():
         if isinstance(entries, str):
             raise BadOption(f"the texts in {language} are one text; give a list of them")
+        if strangers := [text for text in entries if not isinstance(text, str)]:
+            raise BadOption(f"a text in {language} is {strangers[0]!r}, and no string")
         ranges[language] = range(len(column), len(column) + len(entries))
         column += entries
     sizes = {len(rows) for rows in ranges.values()}

@@ -114,8 +114,8 @@ def _fit_shift(vectors: LanguageVectors, options: dict[str, Any]) -> Correction:
 def _fit_lir(vectors: LanguageVectors, options: dict[str, Any]) -> Correction:
     """Take out the first principal directions of each language's vectors, which are not centred."""
     k = options["k"]
-    if k > vectors.vectors.dim:
-        raise BadOption(f"lir:k={k}: the vectors have {vectors.vectors.dim} dimensions")
+    if k >= vectors.vectors.dim:
+        raise BadOption(f"lir:k={k} leaves nothing of vectors of {vectors.vectors.dim} dimensions")
     directions = [
         np.linalg.eigh(vectors.moments(language))[1][:, ::-1][:, :k].T
         for language in vectors.languages
