@@ -174,8 +174,8 @@ def test_one_language_has_no_bias(
 ) -> None:
     build_index(LanguageEncoder(), collection, tmp_path / "de", languages="de", calibration="lir")
     assert (
-        "all passages are in de: there is no language bias to take out, and lir:k=1 changes vectors "
-        "all the same"
+        "all passages are in de: there is no language bias to take out, and lir:k=1 changes "
+        "vectors all the same"
     ) in caplog.messages
 
 
@@ -385,12 +385,12 @@ def test_scripts_are_languages_of_their_own(
     folder = build_index(encoder, collection, tmp_path / "index", calibration="mean-language")
     index = bh.open_index(folder, encoder)
     for code, tag in (("zh-Hant", "zho_Hant"), ("sr-Latn", "sr")):
-        ids, texts = list_queries(collection, code)
-        hits = index.search(texts, DEPTH, query_language=tag)
+        ids, queries = list_queries(collection, code)
+        hits = index.search(queries, DEPTH, query_language=tag)
         for key, row in zip(ids, hits, strict=True):
             assert_same(row, run[key])
-        vectors = bh.QueryEncoder(encoder, calibration=folder, language=tag).encode_batch(texts)
-        assert np.array_equal(vectors, index.encode_queries(texts, [code] * len(texts)))
+        vectors = bh.QueryEncoder(encoder, calibration=folder, language=tag).encode_batch(queries)
+        assert np.array_equal(vectors, index.encode_queries(queries, [code] * len(queries)))
     assert not caplog.messages
     # Which script a Chinese query has is not detected.
     assert detect_languages(["谁统治了公国"], langs) == [None]
