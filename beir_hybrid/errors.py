@@ -66,6 +66,9 @@ def find_reason(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
+_MOST_NAMES = 40  # that a message lists
+
+
 def lookup(kind: str, name: str, table: Mapping[str, T]) -> T:
     """Return ``table[name]``, or raise `UnknownName` with the nearest name.
 
@@ -77,5 +80,8 @@ def lookup(kind: str, name: str, table: Mapping[str, T]) -> T:
     if name in table:
         return table[name]
     similar = get_close_matches(name, table, n=1, cutoff=0.5)
-    hint = f"did you mean {similar[0]!r}?" if similar else f"there are {', '.join(sorted(table))}"
+    names = sorted(table)
+    rest = f", and {len(names) - _MOST_NAMES:,} more" if len(names) > _MOST_NAMES else ""
+    names_text = f"there are {', '.join(names[:_MOST_NAMES])}{rest}"
+    hint = f"did you mean {similar[0]!r}?" if similar else names_text
     raise UnknownName(f"no {kind} {name!r}; {hint}")

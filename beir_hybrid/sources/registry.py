@@ -10,6 +10,7 @@ from pathlib import Path
 
 from beir_hybrid.collection import Collection
 from beir_hybrid.errors import BadData, lookup
+from beir_hybrid.sources.ir_datasets import find_ir_dataset
 from beir_hybrid.sources.mteb_tasks import find_task
 from beir_hybrid.sources.options import check_recorded_options
 from beir_hybrid.sources.spec import Dataset
@@ -18,7 +19,10 @@ logger = logging.getLogger(__name__)
 
 ENTRY_POINTS = "beir_hybrid.datasets"
 # Tables of other tools, by the word before the colon of a dataset's name.
-_CATALOGUES: dict[str, Callable[[str], Dataset]] = {"mteb": find_task}
+_CATALOGUES: dict[str, Callable[[str], Dataset]] = {
+    "mteb": find_task,
+    "ir-datasets": find_ir_dataset,
+}
 
 
 @cache
@@ -64,8 +68,8 @@ def load(
     name
         ``xquad-r``, ``mlqa-r``, ``xquad``, ``belebele``, ``miracl``, ``beir-folder``, ``jsonl``,
         ``squad``, ``trec``, ``quickstart``; with images ``jsonl-image-text``, ``multi30k``,
-        ``xtd10``, ``xm3600``, ``xflickrco``, ``wit``; ``mteb:TASK`` for a retrieval task of mteb;
-        or that of an installed package.
+        ``xtd10``, ``xm3600``, ``xflickrco``, ``wit``; ``mteb:TASK`` for a retrieval task of mteb,
+        ``ir-datasets:NAME`` for a dataset of ir_datasets; or that of an installed package.
     languages
         The languages to load, as language tags of any form; all by default.
     options

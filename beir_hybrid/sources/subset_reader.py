@@ -1,0 +1,95 @@
+"""Subsets of other tools' datasets as rows of a collection: one pair of languages each."""
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import TypedDict
+from urllib.parse import quote
+
+from xxhash import xxh3_128_intdigest
+
+from beir_hybrid.collection import CollectionWriter
+from beir_hybrid.errors import BadData
+from beir_hybrid.sources.bad_rows import BadRows
+
+
+class Subset(TypedDict):
+    """Passages with ``id``, ``title`` and ``text``, queries, and grades by id of both."""
+
+    corpus: Iterable[Mapping[str, str | None]]
+    queries: Iterable[Mapping[str, str | None]]
+    relevant_docs: Mapping[str, Mapping[str, int]]
+
+
+class SubsetReader:
+    """Turns subsets into rows; queries and passages that subsets share are written once."""
+
+    def __init__(self, writer: CollectionWriter, bad_rows: BadRows) -> None:
+        self.writer, self.bad_rows = writer, bad_rows
+        self.digests: dict[str, int] = {}  # of title and text, by id
+        self.queries: dict[tuple[str, str], str] = {}  # text by language and key
+        self.golds: dict[tuple[str, str], dict[str, int]] = {}  # grades by id of passages
+
+    def read(self, subset: str, data: Subset, passage_language: str, query_language: str) -> None:
+        """Read the rows of a subset."""
+        passages: dict[str, str] = {}
+        for row in data["corpus"]:
+            content = row.get("title") or "", row.get("text") or ""
+            if not "".join(content).strip():
+                self.bad_rows.note("passages without text", f"{subset}, passage {row['id']!r}")
+                continue
+            key = self._choose_key(passage_language, subset, str(row["id"]), content)
+            passages[str(row["id"])] = f"{passage_language}:{key}"
+        for row in data["queries"]:
+            where, text = f"{subset}, query {row['id']!r}", row["text"] or ""
+            relevances = data["relevant_docs"].get(str(row["id"]), {})
+            grades = self._find_grades(relevances, passages, where)
+            if not text.strip():
+                self.bad_rows.note("queries without text", where)
+            elif not any(grade > 0 for grade in grades.values()):
+                self.bad_rows.note("queries without a relevant passage", where)
+            else:
+                query = query_language, _quote(str(row["id"]))
+                if self.queries.setdefault(query, text) != text:
+                    query = query_language, f"{subset}.{query[1]}"
+                    self.queries[query] = text
+                self.golds.setdefault(query, {}).update(grades)
+
+    def finish(self, *, parallel: bool) -> None:
+        """Write queries and judgements; with `parallel`, those of one key share judgements."""
+        grades_by_key: dict[str, dict[str, int]] = {}
+        for (_, key), grades in self.golds.items():
+            grades_by_key.setdefault(key, {}).update(grades)
+        for (lang, key), text in self.queries.items():
+            group = key if parallel else f"{lang}:{key}"
+            query = self.writer.add_query(lang, key, text, group)
+            grades = grades_by_key[key] if parallel else self.golds[lang, key]
+            for passage, grade in grades.items():
+                self.writer.add_judgement(query, passage, grade)
+
+    def _choose_key(self, lang: str, subset: str, raw_id: str, content: tuple[str, str]) -> str:
+        """Return the key of a passage, and write the passage if it is new."""
+        digest = xxh3_128_intdigest("\0".join(content).encode())
+        for key in (_quote(raw_id), f"{subset}.{_quote(raw_id)}"):
+            identity = f"{lang}:{key}"
+            if identity not in self.digests:
+                self.digests[identity] = digest
+                self.writer.add_passage(lang, key, *content)
+            if self.digests[identity] == digest:
+                return key
+        raise BadData(f"{subset} has two passages with the id {raw_id!r}")
+
+    def _find_grades(
+        self, relevances: Mapping[str, int], passages: Mapping[str, str], where: str
+    ) -> dict[str, int]:
+        grades = {}
+        for passage, grade in relevances.items():
+            if passage in passages:
+                grades[passages[passage]] = int(grade)
+            else:
+                self.bad_rows.note("judgements of passages that are not there", where)
+        return grades
+
+
+def _quote(raw_id: str) -> str:
+    """Return an id without white space, as collections and runs have ids."""
+    return re.sub(r"[\s\x00-\x1f\x7f]", lambda match: quote(match[0]), raw_id)
