@@ -86,13 +86,7 @@ def load(
         bad_rows = BadRows(on_bad)
         reader = SubsetReader(writer, bad_rows)
         for subset, codes in sides.items():
-            try:
-                reader.read(subset, _open_subset(subset), *codes)
-            except BeirHybridError:
-                raise
-            except Exception as error:  # downloads and readers of ir_datasets raise anything
-                reason = find_reason(error)
-                raise Unreachable(f"ir_datasets cannot load {subset}: {reason}") from error
+            _read_subset(reader, subset, *codes)
         reader.finish(parallel=parallel)
         writer.finish(
             provenance=[Origin(f"{PREFIX}:{subset}", "", release) for subset in sides],
@@ -100,6 +94,17 @@ def load(
         )
 
     return load_or_build(f"{PREFIX}:{name}", recipe, build)
+
+
+def _read_subset(
+    reader: SubsetReader, subset: str, passage_language: str, query_language: str
+) -> None:
+    try:
+        reader.read(subset, _open_subset(subset), passage_language, query_language)
+    except BeirHybridError:
+        raise
+    except Exception as error:  # downloads and readers of ir_datasets raise anything
+        raise Unreachable(f"ir_datasets cannot load {subset}: {find_reason(error)}") from error
 
 
 def _find_sides(name: str) -> dict[str, tuple[str, str]]:
