@@ -2,6 +2,7 @@
 
 import random
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -163,6 +164,50 @@ def test_words_that_differ_in_shape_alone_are_equal(first: str, second: str) -> 
 def test_letters_of_scripts_without_spaces_are_words() -> None:
     counts = UnitHashes.from_texts(["東京大学", "ที่นี่", "नमस्ते दुनिया", "", "東x京", "𠀀𠀁"]).counts
     assert counts.tolist() == [4, 2, 2, 0, 3, 2]
+
+
+def split_by_hand(text: str) -> list[str]:
+    """Split a text into words as the hashes do, by Python's own tables."""
+    words: list[str] = []
+    joins, was_letter = False, False  # whether a letter joins the word before
+    for sign in text:
+        kind = unicodedata.category(sign)
+        if 0x300 <= ord(sign) < 0x370 and kind[0] in "LMN":
+            continue
+        if kind[0] not in "LMN" or ord(sign) >= 0x30000:
+            joins = False
+            continue
+        decimal = unicodedata.decimal(sign, None)
+        base = unicodedata.normalize("NFKD", sign).lower() if kind != "Nd" else f"{decimal}"
+        base = "".join(part for part in base if not 0x300 <= ord(part) < 0x370)
+        is_letter = kind[0] == "L" and bool(UNSPACED.fullmatch(sign))
+        if joins and not is_letter and (kind[0] == "M" or not was_letter):
+            words[-1] += base if len(base) == 1 else sign
+        else:
+            words.append(base if len(base) == 1 else sign)
+            was_letter = is_letter
+        joins = True
+    return words
+
+
+UNSPACED = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\U00020000-\U0002ffff]"
+)
+SIGNS = "aÁàßİ e\u0301\u0345ก ีค่東。京カポनमस्ते\u06612²Ⅷ½-_'\t🙂한글Ωй\U00020000\U000e0100"
+
+
+def test_words_are_those_of_a_plain_split() -> None:
+    rng = random.Random(8)  # noqa: S311 - no secret
+    texts = ["".join(rng.choices(SIGNS, k=rng.randint(0, 12))) for _ in range(3000)]
+    hashes = UnitHashes.from_texts(texts)
+    words = [split_by_hand(text) for text in texts]
+    assert hashes.counts.tolist() == [len(entry) for entry in words]
+    by_word: dict[str, set[int]] = {}
+    flat = [word for entry in words for word in entry]
+    for word, unit in zip(flat, hashes.units.tolist(), strict=True):
+        by_word.setdefault(word, set()).add(unit)
+    assert all(len(units) == 1 for units in by_word.values())
+    assert len(set().union(*by_word.values())) == len(by_word) > 500
 
 
 def test_groups_with_texts_of_a_test_are_left_out(tmp_path: Path) -> None:

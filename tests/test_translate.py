@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -131,12 +132,31 @@ def test_pieces_fit_and_join_to_the_text(text: str, longest: int, pieces: list[s
     assert not sentences.is_split
 
 
+def test_pieces_of_random_texts_fit_and_join() -> None:
+    rng = random.Random(1)  # noqa: S311 - no secret
+    signs = "ab. !?\n\r\u2028\u00a0\u3002\uff01\u0964\t\x0b\x85\u3000c\u2026\x1c"
+    for _ in range(5000):
+        text, longest = "".join(rng.choices(signs, k=rng.randint(0, 20))), rng.randint(1, 8)
+
+        def fits(piece: str, longest: int = longest) -> bool:
+            return len(piece) <= longest
+
+        for by_sentence in (False, True):
+            split = split_text(text, fits, by_sentence=by_sentence)
+            assert split.join(split.pieces) == text
+            assert all(len(piece) <= longest for piece in split.pieces)
+            assert all(piece.splitlines() == [piece.strip()] for piece in split.pieces)
+
+
 PROGRAM = """
 import sys
 lines = sys.stdin.read().split("\\n")[:-1]
 mode = sys.argv[1]
 if mode == "few":
     lines = lines[1:]
+if mode == "bytes":
+    sys.stdout.buffer.write(b"\\xff\\n" * len(lines))
+    sys.exit()
 if mode == "fail":
     sys.exit("no dictionary")
 table = {"in 1990": "im Jahr 1909", "see <b>it</b>": "siehe es", "odd": "", "it": "es"}
@@ -190,6 +210,7 @@ def test_a_program_translates_lines_on_the_command_line(
     [
         ("command:{python} {program} few x", BadData, "wrote 1 lines for 2"),
         ("command:{python} {program} fail", BadData, "ended with code 1: no dictionary"),
+        ("command:{python} {program} bytes", BadData, "writes no UTF-8"),
         ("command:/nowhere/program", BadOption, "'/nowhere/program' does not run"),
         ("command:'", BadOption, "cannot be split into words"),
         ("command:", BadOption, "names no PROGRAM"),

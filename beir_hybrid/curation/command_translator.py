@@ -39,20 +39,19 @@ class CommandTranslator:
         words = [
             word.replace("{source}", source).replace("{target}", target) for word in self._words
         ]
+        text = "".join(f"{text}\n" for text in texts).encode()
         try:
-            process = subprocess.run(
-                words,
-                input="".join(f"{text}\n" for text in texts),
-                capture_output=True,
-                encoding="utf-8",
-                check=False,
-            )
+            process = subprocess.run(words, input=text, capture_output=True, check=False)
         except (OSError, ValueError) as error:
             raise BadOption(f"{words[0]!r} does not run: {find_reason(error)}") from error
         if process.returncode:
-            reason = (process.stderr.strip().splitlines() or ["it says nothing"])[-1]
+            complaint = process.stderr.decode("utf-8", "replace").strip()
+            reason = (complaint.splitlines() or ["it says nothing"])[-1]
             raise BadData(f"{words[0]} ended with code {process.returncode}: {reason:.200}")
-        lines = process.stdout.split("\n")
+        try:
+            lines = process.stdout.decode("utf-8").split("\n")
+        except UnicodeDecodeError as error:
+            raise BadData(f"{words[0]} writes no UTF-8: {error}") from error
         if lines[-1] == "":
             lines.pop()
         if len(lines) != len(texts):

@@ -29,6 +29,7 @@ class ModelTranslator:
     batch_size = 32
 
     def __init__(self, name: str) -> None:
+        import torch
         from transformers import AutoModelForSeq2SeqLM, AutoTokenizer
 
         from beir_hybrid.progress import hide_progress_bars
@@ -38,6 +39,7 @@ class ModelTranslator:
             with hide_progress_bars():
                 self.tokenizer: Any = AutoTokenizer.from_pretrained(name)
                 self._model: Any = AutoModelForSeq2SeqLM.from_pretrained(name).eval()
+            self._model.to("cuda" if torch.cuda.is_available() else "cpu")
         except Exception as error:  # the hub's client and its parsers raise anything
             raise BadData(f"{name!r} is no model that translates: {find_reason(error)}") from error
         limits = (
@@ -83,7 +85,7 @@ class ModelTranslator:
         prefix, options = self.name_languages(source, target)
         inputs = self.tokenizer(
             [f"{prefix}{text}" for text in texts], return_tensors="pt", padding=True
-        )
+        ).to(self._model.device)
         n_tokens = min(self.longest, 2 * inputs.input_ids.shape[1] + 32)
         with torch.inference_mode():
             tokens = self._model.generate(

@@ -163,6 +163,8 @@ class _Job:
     def _call(self, batch: Sequence[str], lang: str) -> list[str]:
         """Call the translator and check the shape of its answer."""
         translations = self.translator.translate(batch, self.source, lang)
+        if not all(isinstance(text, str) for text in translations):
+            raise BadData(f"{self.translator.name} gave {translations!r:.80}, which are no texts")
         if len(translations) != len(batch):
             raise BadData(f"{self.translator.name} gave {len(translations)} texts for {len(batch)}")
         return translations
