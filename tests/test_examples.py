@@ -119,7 +119,7 @@ def test_python_blocks_import_only_installed_packages() -> None:
     installed_modules |= {
         "tokenizers",
         *sys.stdlib_module_names,
-    }  # the former comes with transformers
+    }  # the former come with transformers and datasets
     installed_modules |= {"PIL"} if "pillow" in installed_modules else set()
     for block in EVERY:
         if block.language == "python":
