@@ -117,9 +117,10 @@ def test_python_blocks_import_only_installed_packages() -> None:
         for word in [*packages, project["name"], *itertools.chain(*pip_arguments)]
     }
     installed_modules |= {
+        "pandas",
         "tokenizers",
         *sys.stdlib_module_names,
-    }  # the former come with transformers and datasets
+    }  # the former come with datasets and transformers
     installed_modules |= {"PIL"} if "pillow" in installed_modules else set()
     for block in EVERY:
         if block.language == "python":
