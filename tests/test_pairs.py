@@ -507,3 +507,10 @@ def test_reading_a_dataset_folder(tmp_path: Path) -> None:
     assert pairs.digest() == expected.digest()
     with pytest.raises(BadData, match="no file, folder or dataset to be had"):
         read_pairs(folder, split="test")
+
+
+@pytest.mark.parametrize("key", ["querry", "Query", "queries"])
+def test_misspelt_keys_are_named(key: str) -> None:
+    group = {key: {"de": "Wo?"}, "positive": {"de": "Hier."}}
+    with pytest.raises(BadData, match=f"group '0' has no 'query'; {key!r} may be meant for it"):
+        pairs_from_groups([group])

@@ -76,3 +76,22 @@ def test_evaluation_says_that_a_model_was_trained_on_this(
     path.write_text(json.dumps(record))
     with pytest.raises(BadData, match=r"training\.json"):
         bh.evaluate(str(trained), bh.read_jsonl(test))
+
+
+def test_training_data_are_named_by_what_they_are(
+    tmp_path: Path,
+    run_cli: RunCli,  # noqa: F811
+) -> None:
+    """A collection is told from groups, and almost a dataset's name from a name of the hub."""
+    pytest.importorskip("accelerate", reason="the trainer needs it: the extra 'train'")
+    faq = tmp_path / "faq.jsonl"
+    faq.write_text(
+        '{"passage": "p", "text": {"en": "w1", "de": "w2"}}\n'
+        '{"query": "q", "text": {"en": "w3", "de": "w4"}, "relevant": ["p"]}\n'
+    )
+    options = ("--max-steps", 1, "--per-device-train-batch-size", 1, "--report-to", "none")
+    model = save_model(tmp_path / "start")
+    outcome = run_cli("train", model, "--train", faq, "--output", tmp_path / "out", *options)
+    assert f"{faq} is a collection: each query makes a group" in outcome.out
+    outcome = run_cli("train", model, "--train", "mlqa", "--output", tmp_path / "x")
+    assert outcome.err == "UnknownName: no dataset or file 'mlqa'; did you mean 'mlqa-r'?\n"

@@ -1,13 +1,15 @@
 """The training and test data of the commands that train, from datasets, files and folders."""
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from beir_hybrid.cli.options import LoadOptions, complete_dataset, load_dataset, split_commas
-from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.cli.printing import echo
+from beir_hybrid.errors import BadData, BadOption, UnknownName
 from beir_hybrid.files import is_file
 
 if TYPE_CHECKING:
@@ -85,10 +87,14 @@ class DataOptions:
             return pairs_from_collection(
                 load_dataset(name, languages, load.option, offline=load.offline)
             )
-        if _has_captions(name) or _is_collection(name):
+        is_collection = _is_collection(name)
+        if is_collection:
+            echo(f"{name} is a collection: each query makes a group with its relevant passages")
+        if is_collection or _has_captions(name):
             if self.negatives:
                 raise BadOption(f"--negatives: {name} is a collection, without hard negatives")
             return pairs_from_collection(load_dataset(name, languages, None, offline=load.offline))
+        _suggest_dataset(name)
         return read_pairs(
             name, negatives=self.negatives, language=self.language, languages=languages
         )
@@ -110,6 +116,15 @@ def _is_collection(name: str) -> bool:
         return False
     row = next((row for _, row in read_json_lines(Path(name))), {})
     return "text" in row and ("passage" in row or "query" in row)
+
+
+def _suggest_dataset(name: str) -> None:
+    """Raise `UnknownName` for what is neither a path nor a hub name, but almost a dataset's."""
+    from beir_hybrid.sources import datasets
+
+    similar = get_close_matches(name, datasets(), n=1, cutoff=0.75)
+    if similar and "/" not in name and not Path(name).exists():
+        raise UnknownName(f"no dataset or file {name!r}; did you mean {similar[0]!r}?")
 
 
 def _has_captions(name: str) -> bool:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from itertools import islice
 from typing import NamedTuple
 
@@ -79,6 +80,7 @@ class GroupParser:
         group_id = group.get("id")
         group_id = str(number if group_id is None else group_id)
         place = _Place(group_id, f"{self.name}, group {group_id!r}")
+        _check_keys(group, place)
         query_value, positive_value = group.get("query"), group.get("positive")
         query = self._parse_texts(query_value, "query", place)
         image = self._parse_image(group.get("image"), place)
@@ -209,6 +211,14 @@ class GroupParser:
                 _PROBLEMS[problem],
                 self.first[problem],
             )
+
+
+def _check_keys(group: Group, place: _Place) -> None:
+    """Raise `BadData` for a group that lacks a part and has a key that is almost its name."""
+    for part in ("query", "positive"):
+        similar = [] if part in group else get_close_matches(part, map(str, group), n=1)
+        if similar:
+            raise BadData(f"{place.where} has no {part!r}; {similar[0]!r} may be meant for it")
 
 
 def build_tables(groups: Iterable[object], parser: GroupParser) -> Iterator[pa.Table]:
