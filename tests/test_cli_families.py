@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import beir_hybrid as bh
+from tests.endpoint_server import serve_models
 from tests.families import make_cross, make_late, make_sparse, save_dense
 from tests.results_checks import check_same_values
 from tests.small_collections import write_parallel_words
@@ -95,16 +96,26 @@ def test_a_dense_model_is_reranked(
     assert read_figures(reranked.out, "AP") == read_figures(alone.out, "AP")
 
 
-def test_all_families_stand_in_one_leaderboard(
+def test_all_kinds_of_systems_stand_in_one_leaderboard(
     run_cli: RunCli, models: Path, words: Path, tmp_path: Path
 ) -> None:
-    for family in ("dense", *FAMILIES):
-        line = ["--dataset", words, "--output", tmp_path / family, "--measures", "AP RankDistance"]
-        assert run_cli("evaluate", models / family, *line).code == 0
-    folders = [tmp_path / family for family in ("dense", *FAMILIES)]
+    pytest.importorskip("pyserini")
+    data = ["--dataset", words, "--measures", "AP RankDistance"]
+    with serve_models() as server:
+        systems = {family: models / family for family in ("dense", *FAMILIES)}
+        systems["endpoint"] = f"openai:hashes@{server.url}"
+        lines = [
+            ["evaluate", system, *data, "--output", tmp_path / name, "--name", name]
+            for name, system in systems.items()
+        ]
+        lines.append(["bm25", *data, "--output", tmp_path / "lucene", "--name", "lucene"])
+        for line in lines:
+            assert run_cli(*line).code == 0
+    names = [*systems, "lucene"]
+    folders = [tmp_path / name for name in names]
     assert run_cli("leaderboard", *folders, "--output", tmp_path / "site").code == 0
     pages = "".join(path.read_text("utf-8") for path in (tmp_path / "site").rglob("*.html"))
-    assert all(f">{family}<" in pages or f"{family}</" in pages for family in ("dense", *FAMILIES))
+    assert all(f">{name}<" in pages for name in names)
     compared = run_cli("compare", *folders, "--measures", "AP")
     assert (compared.code, compared.err) == (0, "")
 
