@@ -102,6 +102,7 @@ def test_all_kinds_of_systems_stand_in_one_leaderboard(
     pytest.importorskip("pyserini")
     data = ["--dataset", words, "--measures", "AP RankDistance"]
     with serve_models() as server:
+        systems: dict[str, Path | str]
         systems = {family: models / family for family in ("dense", *FAMILIES)}
         systems["endpoint"] = f"openai:hashes@{server.url}"
         lines = [

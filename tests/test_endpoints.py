@@ -115,7 +115,7 @@ def test_a_server_says_how_long_to_wait(server: EndpointServer) -> None:
 def test_a_server_that_wants_hours_is_given_up(server: EndpointServer) -> None:
     server.failures = [(429, {"Retry-After": "7200"})]
     message = (
-        r"answers 429 Too Many Requests: as told, and asks to wait 7,200 seconds; what was enc"
+        r"answers 429 Too Many Requests: as told, and asks to wait 7,200 seconds; what was don"
     )
     with pytest.raises(Unreachable, match=message):
         open_endpoint(server).encode_queries(["a"])
@@ -319,7 +319,7 @@ def test_offline_only_this_machine_is_asked(
 ) -> None:
     monkeypatch.setenv("BEIR_HYBRID_OFFLINE", "1")
     assert_vectors(encode(open_endpoint(server), ["a"], "queries"), ["a"])
-    with pytest.raises(Unreachable, match="BEIR_HYBRID_OFFLINE is set"):
+    with pytest.raises(Unreachable, match="on the network, which BEIR_HYBRID_OFFLINE forbids"):
         as_encoder("openai:m@http://host.invalid/v1").encode_queries(["a"])
 
 
@@ -418,3 +418,9 @@ def wait_for(address: str) -> None:
         else:
             return
     pytest.fail(f"nothing answers at {address}")
+
+
+def test_a_key_is_not_sent_unencrypted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-17")
+    with pytest.raises(BadOption, match=r"OPENAI_API_KEY would go to 192\.0\.2\.1 unencrypted"):
+        as_encoder("openai:m@http://192.0.2.1/v1").encode_queries(["a"])

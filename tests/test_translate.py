@@ -214,9 +214,13 @@ def test_a_program_translates_lines_on_the_command_line(
         ("command:/nowhere/program", BadOption, "'/nowhere/program' does not run"),
         ("command:'", BadOption, "cannot be split into words"),
         ("command:", BadOption, "names no PROGRAM"),
-        ("openai:model", BadOption, "is not openai:MODEL@URL"),
-        ("openai:m@ftp://x.org", BadOption, "is not openai:MODEL@URL"),
-        ("openai:m@https://me:secret@x.org", BadOption, "holds a secret; put it in OPENAI_API_KEY"),
+        ("openai:model", BadOption, "an endpoint is openai:MODEL@URL"),
+        ("openai:m@ftp://x.org", BadOption, "an endpoint is openai:MODEL@URL"),
+        (
+            "openai:m@https://me:secret@x.org",
+            BadOption,
+            "a key goes into the environment's OPENAI_API_KEY",
+        ),
         ("hf:/nowhere", BadData, "'/nowhere' is no model that translates"),
     ],
 )
@@ -270,7 +274,7 @@ def serve_chat(statuses: Sequence[int] = (), failure: object = None) -> Iterator
 def test_an_endpoint_translates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "secret-key")
     monkeypatch.setenv("BEIR_HYBRID_OFFLINE", "1")  # which this machine's own addresses are not
-    monkeypatch.setattr("beir_hybrid.curation.endpoint_translator.BACK_OFF", 0.01)
+    monkeypatch.setattr("beir_hybrid.encoding.endpoint.BACK_OFF", 0.01)
     path = write_rows(tmp_path / "en.jsonl", ROWS[:1])
     with serve_chat([503, 429]) as server:
         bh.translate_pairs(path, tmp_path / "all.jsonl", "zh", f"openai:a/b@{server.url}")
@@ -293,10 +297,11 @@ def test_an_endpoint_translates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize(
     ("statuses", "failure", "error", "message"),
     [
-        ([401] * 9, None, Unreachable, "127.0.0.1 does not translate: it answers 401"),
-        ([500] * 99, None, Unreachable, "127.0.0.1 does not translate: it answers 500"),
-        ([0] * 9, {"error": "x"}, BadData, "no translation"),
-        ([0] * 9, {"choices": [{"message": {"content": None}}]}, BadData, "None, no text"),
+        ([401] * 9, None, BadOption, r"environment's OPENAI_API_KEY \(401\)"),
+        ([400] * 9, None, BadData, "refuses a text of 4 characters .*400 Bad Request"),
+        ([500] * 99, None, Unreachable, "the server answers 500 Internal Server Error"),
+        ([0] * 9, {"error": "x"}, BadData, "does not answer as the protocol says"),
+        ([0] * 9, {"choices": [{"message": {"content": None}}]}, BadData, "None is no text"),
     ],
 )
 def test_endpoints_that_fail(
@@ -307,7 +312,7 @@ def test_endpoints_that_fail(
     error: type[Exception],
     message: str,
 ) -> None:
-    monkeypatch.setattr("beir_hybrid.curation.endpoint_translator.BACK_OFF", 0.001)
+    monkeypatch.setattr("beir_hybrid.encoding.endpoint.BACK_OFF", 0.001)
     path = write_rows(tmp_path / "en.jsonl", ROWS[:1])
     with serve_chat(statuses, failure) as server, pytest.raises(error, match=message):
         bh.translate_pairs(path, tmp_path / "all.jsonl", "de", f"openai:m@{server.url}")

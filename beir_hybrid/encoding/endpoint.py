@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -23,6 +23,7 @@ from beir_hybrid.text import to_one_line
 if TYPE_CHECKING:
     import httpx
 
+T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 PREFIX = "openai:"  # of the names of endpoints
@@ -103,11 +104,16 @@ class EndpointSession:
     def __enter__(self) -> Self:
         import httpx
 
-        if is_offline() and not self.endpoint.is_on_this_machine:
-            raise Unreachable(
-                f"{self.endpoint} has texts to encode that are not in the cache, and "
-                "BEIR_HYBRID_OFFLINE is set"
-            )
+        parts = urlsplit(self.endpoint.url)
+        if not self.endpoint.is_on_this_machine:
+            if is_offline():
+                raise Unreachable(
+                    f"{self.endpoint} is on the network, which BEIR_HYBRID_OFFLINE forbids"
+                )
+            if self._key and parts.scheme != "https":
+                raise BadOption(
+                    f"{KEY} would go to {parts.hostname} unencrypted; use https, or unset the key"
+                )
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         try:
             limits = httpx.Timeout(TIMEOUT, connect=10, pool=None)
@@ -136,21 +142,32 @@ class EndpointSession:
         If the server refuses several texts, it is asked for each half, which finds the text that
         it refuses, and needs shorter requests.
         """
+        if len(texts) == 1:
+            return self.ask_one(texts[0], make_body(texts), lambda answer: read_rows(answer, 1))
         try:
             answer = self._post(make_body(texts))
-        except _Refused as error:
-            if len(texts) == 1:
-                raise BadData(
-                    f"{self.endpoint} refuses a text of {len(texts[0]):,} characters ({error}); "
-                    f"the text is {texts[0]!r:.80}"
-                ) from error
+        except _Refused:
             middle = len(texts) // 2
             parts = [
                 self.ask(half, make_body, read_rows) for half in (texts[:middle], texts[middle:])
             ]
             return np.concatenate(parts)
+        return self._read_answer(answer, lambda answer: read_rows(answer, len(texts)))
+
+    def ask_one(self, text: str, body: dict[str, object], read: Callable[[Any], T]) -> T:
+        """Return what a function reads of the server's answer for a text."""
         try:
-            return read_rows(answer, len(texts))
+            answer = self._post(body)
+        except _Refused as error:
+            raise BadData(
+                f"{self.endpoint} refuses a text of {len(text):,} characters ({error}); the text "
+                f"is {text!r:.80}"
+            ) from error
+        return self._read_answer(answer, read)
+
+    def _read_answer(self, answer: Any, read: Callable[[Any], T]) -> T:
+        try:
+            return read(answer)
         except (LookupError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise BadData(
                 f"{self.endpoint} does not answer as the protocol says: {error!r:.200}; does "
@@ -182,9 +199,7 @@ class EndpointSession:
             level = logging.WARNING if pause >= _LONG_PAUSE else logging.INFO
             logger.log(level, "%s: %s; next try in %.1f s", self.endpoint, reason, pause)
             self._resume_at = max(self._resume_at, time.monotonic() + pause)
-        raise Unreachable(
-            f"{self.endpoint}: {reason}; what was encoded is kept, run again to go on"
-        )
+        raise Unreachable(f"{self.endpoint}: {reason}; what was done is kept, run again to go on")
 
     def _describe(self, response: "httpx.Response") -> str:
         """Return the status of an answer with the server's message, in which no key stands."""
