@@ -128,7 +128,17 @@ def test_only_our_log_is_shown(debug: list[str], log: str) -> None:
 
 DATASETS = [  # by the names of their modules
     *["belebele", "multi30k", "xtd10", "jsonl-image-text", "xm3600", "xflickrco", "wit"],
-    *["xquad-r", "mlqa-r", "miracl", "mmarco", "quickstart", "squad", "trec", "beir-folder"],
+    *[
+        "xquad-r",
+        "mlqa-r",
+        "miracl",
+        "mmarco",
+        "mr-tydi",
+        "quickstart",
+        "squad",
+        "trec",
+        "beir-folder",
+    ],
     *["jsonl", "xquad"],
 ]
 

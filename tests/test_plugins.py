@@ -61,7 +61,7 @@ for languages, options in calls:
 print(",".join(bh.datasets()))
 """
 OURS = (
-    "xquad-r,mlqa-r,miracl,mmarco,beir-folder,jsonl,quickstart,"
+    "xquad-r,mlqa-r,miracl,mmarco,mr-tydi,beir-folder,jsonl,quickstart,"
     "jsonl-image-text,multi30k,xtd10,xm3600,xflickrco,wit,belebele,squad,trec,xquad"
 )
 TEXT = "One\nTwo\nThree\n"
@@ -327,6 +327,7 @@ def test_every_listed_option_can_be_passed(tmp_path: Path, monkeypatch: pytest.M
         "squad": ["files", "licence", "name", "on_bad", "title_policy", "unit"],
         "xquad": [],
         "belebele": ["on_bad"],
+        "mr-tydi": ["split", "title_policy"],
         "mmarco": ["passages", "queries", "split"],
         "trec": ["id_languages", "name", "qrels", "runs", "unanswered"],
     }
