@@ -3,6 +3,7 @@
 import json
 import random
 import shlex
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from ir_measures import AP
 
 import beir_hybrid as bh
 from beir_hybrid.errors import BadOption
@@ -392,3 +394,45 @@ def test_equal_results_have_equal_files_whatever_the_folder(folder: Path, tmp_pa
         results.save(tmp_path / name)
     first, second = ((tmp_path / name / "results.json").read_bytes() for name in models)
     assert first == second
+
+
+def test_a_check_runs_the_commands_and_judges_each_average(
+    folder: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    static_model().save(str(tmp_path / "model"))
+    collection = bh.load("jsonl", path=folder / "two.jsonl")
+    results = bh.evaluate(tmp_path / "model", collection, measures="AP R@1", settings="one-target")
+    results.save(tmp_path / "out")
+    sound = run_cli("reproduce", tmp_path / "out", "--check", "--output", tmp_path / "one")
+    assert sound.code == 0
+    lines = [" ".join(line.split()) for line in sound.out.splitlines()]
+    assert lines[0] == "measure where stored reproduced verdict"
+    mean = results.summary()["one-target"][AP].mean
+    assert lines[1] == f"AP one-target {mean:.6f} {mean:.6f} equal"
+    assert lines[-1].startswith("2 of 2 averages are equal (to 1e-06), 0 close (to 0.001")
+    again = run_cli("reproduce", tmp_path / "out", "--check", "--output", tmp_path / "one")
+    assert again.code == 2
+    assert "one is not empty, and old files would be compared" in again.err
+
+    shutil.rmtree(tmp_path / "model")
+    static_model(8).save(str(tmp_path / "model"))
+    changed = run_cli(
+        "reproduce", tmp_path / "out", "--check", "--json", "--output", tmp_path / "2"
+    )
+    assert changed.code == 1
+    record = json.loads(changed.out)
+    assert record["tolerance"] == {"equal": 1e-6, "close": 1e-3}
+    assert [average["verdict"] for average in record["averages"]] == ["different"] * 2
+
+    shutil.rmtree(tmp_path / "model")
+    missing = run_cli("reproduce", tmp_path / "out", "--check", "--output", tmp_path / "3")
+    assert missing.code == 2
+    assert "fails: UnknownName: there is no folder" in missing.err
+
+
+def test_json_belongs_to_a_check(tmp_path: Path, run_cli: RunCli) -> None:
+    outcome = run_cli("reproduce", tmp_path, "--json")
+    assert (outcome.code, outcome.err) == (
+        2,
+        "BadOption: --json prints the comparison of --check\n",
+    )

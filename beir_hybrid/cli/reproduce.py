@@ -1,11 +1,17 @@
-"""The command that prints the commands that reproduce results."""
+"""The command that prints the commands that reproduce results, or runs and checks them."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from beir_hybrid.cli.printing import echo
+from beir_hybrid.cli.printing import Json, echo, print_json, print_table
+from beir_hybrid.errors import BadOption
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from beir_hybrid.report.reproduction_check import CheckedAverage
 
 Folder = Annotated[Path, typer.Argument(help="A folder of results.", metavar="RESULTS")]
 Output = Annotated[
@@ -17,7 +23,23 @@ Hits = Annotated[
 ]
 
 
-def reproduce(results: Folder, output: Output = Path("reproduced"), hits: Hits = None) -> None:
+Check = Annotated[
+    bool,
+    typer.Option(
+        "--check",
+        help="Run the commands and compare the averages. The results name the model and the files "
+        "that are loaded: only for results that you trust.",
+    ),
+]
+
+
+def reproduce(
+    results: Folder,
+    output: Output = Path("reproduced"),
+    hits: Hits = None,
+    check: Check = False,
+    as_json: Json = False,
+) -> None:
     """Print the commands that reproduce results: fetch, index, search, score.
 
     `index` encodes, each text once. Pyserini searches. Measures that need more passages than it
@@ -28,7 +50,11 @@ def reproduce(results: Folder, output: Output = Path("reproduced"), hits: Hits =
     `beir-hybrid reproduce e5-small`
 
     `beir-hybrid reproduce e5-small --hits 5000 > again.sh`
+
+    `beir-hybrid reproduce e5-small --check`
     """
+    if as_json and not check:
+        raise BadOption("--json prints the comparison of --check")
     from beir_hybrid.pyserini.topics import check_topics_folder
     from beir_hybrid.report.reproduce import reproduce_commands
     from beir_hybrid.results.machine import list_versions
@@ -36,6 +62,16 @@ def reproduce(results: Folder, output: Output = Path("reproduced"), hits: Hits =
 
     check_topics_folder(output)
     saved_results = Results.load(results)
+    if check:
+        from beir_hybrid.report.reproduction_check import check_reproduction
+
+        rows = check_reproduction(
+            saved_results, folder=output, hits=hits, announce=lambda line: echo(line, err=True)
+        )
+        _print_check(rows, as_json=as_json)
+        if any(row.verdict in ("different", "missing") for row in rows):
+            raise typer.Exit(1)
+        return
     for line in reproduce_commands(saved_results, folder=output, hits=hits):
         echo(line)
     versions, saved_versions = list_versions(), saved_results.provenance.versions
@@ -46,3 +82,30 @@ def reproduce(results: Folder, output: Output = Path("reproduced"), hits: Hits =
     ]
     if differences:
         echo(f"note: these were made with {', '.join(differences)}", err=True)
+
+
+def _print_check(rows: "Sequence[CheckedAverage]", *, as_json: bool) -> None:
+    from beir_hybrid.report.reproduction_check import CLOSE, EQUAL
+
+    if as_json:
+        tolerance = {"equal": EQUAL, "close": CLOSE}
+        print_json({"tolerance": tolerance, "averages": [row._asdict() for row in rows]})
+        return
+    cells = [
+        [
+            row.measure,
+            row.kind,
+            f"{row.stored:.6f}",
+            "" if row.reproduced is None else f"{row.reproduced:.6f}",
+            row.verdict,
+        ]
+        for row in rows
+    ]
+    print_table(["measure", "where", "stored", "reproduced", "verdict"], cells)
+    n_equal = sum(row.verdict == "equal" for row in rows)
+    n_close = sum(row.verdict == "close" for row in rows)
+    echo(
+        f"{n_equal} of {len(rows)} averages are equal (to {EQUAL:g}), {n_close} close (to "
+        f"{CLOSE:g}, of values above 1 in shares), {len(rows) - n_equal - n_close} different or "
+        "missing"
+    )
