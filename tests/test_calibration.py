@@ -1,6 +1,8 @@
 """Calibrations take out what their formulas say, and evaluations rank what they leave."""
 
+import io
 import json
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from ir_measures import AP
 import beir_hybrid as bh
 from beir_hybrid.calibration.methods import VECTOR_METHODS, parse_method
 from beir_hybrid.errors import BadData, BadOption, UnknownName
+from beir_hybrid.integrity import record_file
 from tests.sealed_files import rewrite
 from tests.small_collections import write_parallel_words
 from tests.test_cli_evaluate import RunCli, data_options, model_folder, run_cli
@@ -253,6 +256,70 @@ def test_impossible_records_are_refused(
         bh.Calibration.load(tmp_path / "saved")
 
 
+@pytest.mark.parametrize(
+    ("method", "languages"),
+    [
+        ("lir", {}),
+        ("lir", {"passages": LANGS}),
+        ("lir:on=passages", {"passages": LANGS, "queries": ("de", "en")}),
+        ("local", {"passages": LANGS, "queries": ("de", "en")}),
+    ],
+)
+def test_statistics_have_to_be_those_of_the_method(
+    collection: bh.Collection, tmp_path: Path, method: str, languages: dict[str, Any]
+) -> None:
+    bh.calibrate(LanguageEncoder(), collection, "lir").save(tmp_path / "saved")
+    rewrite(
+        tmp_path / "saved" / "calibration.json",
+        lambda it: it.update(method=method, languages=languages),
+    )
+    with pytest.raises(BadData, match=r"has other statistics than (lir|local).* takes; make it"):
+        bh.Calibration.load(tmp_path / "saved")
+
+
+def make_header(shape: tuple[int, ...]) -> bytes:
+    """Return the beginning of an array's file, without its numbers."""
+    file = io.BytesIO()
+    facts = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, facts)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"no array", "is no calibration"),
+        (make_header((10**12,)), "is no calibration: its queries.offsets would not fit"),
+        (make_header((10**5,)) + bytes(4 * 10**5), "its queries.offsets would not fit"),
+    ],
+    ids=["no array", "no memory", "compressed"],
+)
+def test_arrays_that_claim_too_much_are_refused(
+    collection: bh.Collection, tmp_path: Path, content: bytes, message: str
+) -> None:
+    folder = bh.calibrate(LanguageEncoder(), collection).save(tmp_path / "saved")
+    path = folder / "statistics.npz"
+    with zipfile.ZipFile(path) as archive:
+        names = archive.namelist()
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name in names:
+            archive.writestr(name, content)
+    files = {"statistics.npz": record_file(path)}
+    rewrite(folder / "calibration.json", lambda it: it.update(files=files))
+    with pytest.raises(BadData, match=message):
+        bh.Calibration.load(folder)
+
+
+def test_names_that_mean_no_calibration(collection: bh.Collection, tmp_path: Path) -> None:
+    for name, message in (
+        ("e5-maen", "e5-maen is no folder of a calibration: no calibration method 'e5-maen'"),
+        (tmp_path / "none", "none holds no calibration; beir-hybrid calibrate makes one"),
+        (7, "a calibration is one of bh.calibrate, its folder or a method .* not 7"),
+    ):
+        with pytest.raises((BadOption, UnknownName), match=message):
+            bh.evaluate(LanguageEncoder(), collection, measures=[AP], calibration=name)
+
+
 def test_a_calibration_of_unit_vectors_corrects_no_others(
     collection: bh.Collection, tmp_path: Path
 ) -> None:
@@ -457,6 +524,9 @@ def test_command_line(
     outcome = run_cli("merge", *files, "--method", "local:k=2", "--output", tmp_path / "all.trec")
     assert outcome.code == 0, outcome.err
     assert bh.read_run(tmp_path / "all.trec") == bh.read_run(runs / "de-all.trec")
+    outcome = run_cli("calibrate", model_folder, *dataset, "--output", tmp_path / "local",
+                      "--method", "local:k=2")  # fmt: skip
+    assert outcome.out == f"local:k=2: no statistics are needed; saved in {tmp_path / 'local'}\n"
     [line] = [line for line in bh.reproduce_commands(one) if "evaluate" in line]
     assert f"--calibration {tmp_path / 'mean'}" in line
     with pytest.raises(BadOption, match="of a calibration that was given as an object"):

@@ -192,3 +192,10 @@ def test_a_calibration_is_fitted_in_each_call() -> None:
     assert evaluator.get_config_dict()["calibration"] == "centre"
     with pytest.raises(BadOption, match="no calibration method 'center'"):
         HybridEvaluator(collection, calibration="center")
+    fitted: Any = bh.calibrate(model, collection, "centre")
+    with pytest.raises(BadOption, match="the calibration centre is of a model that training chang"):
+        HybridEvaluator(collection, calibration=fitted)
+    with pytest.raises(BadOption, match="is no folder of a calibration"):
+        HybridEvaluator(collection, calibration="mine")
+    merge: Any = bh.calibrate(model, collection, "local:k=2")
+    assert str(HybridEvaluator(collection, calibration=merge).calibration) == "local:k=2"

@@ -14,10 +14,11 @@ import xxhash
 from beir_hybrid.calibration.correction import Correction
 from beir_hybrid.calibration.methods import CalibrationMethod, parse_method
 from beir_hybrid.calibration.statistics import LENGTH_SAMPLE, have_unit_length
+from beir_hybrid.calibration.statistics_file import read_arrays
 from beir_hybrid.encoding import Embeddings
 from beir_hybrid.encoding.fingerprint import list_differences, to_plain_json
-from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.files import atomic_folder, explain_read_errors
+from beir_hybrid.errors import BadData, BadOption, UnknownName
+from beir_hybrid.files import atomic_folder
 from beir_hybrid.integrity import (
     FileRecord,
     read_sealed_json,
@@ -200,21 +201,19 @@ class Calibration:
         verify_files(folder, record.files, _CURE)
         method = parse_method(record.method)
         strength = method.vectors.alpha if method.vectors else 1.0
-        with (
-            explain_read_errors(folder / ARRAYS, "is no calibration"),
-            np.load(folder / ARRAYS, allow_pickle=False) as arrays,
-        ):
-            corrections = {
-                role: Correction(
-                    languages, arrays[f"{role}.offsets"], arrays[f"{role}.directions"], strength
-                )
-                for role, languages in record.languages.items()
-            }
-        for role, correction in corrections.items():
-            if role not in ("queries", "passages") or not correction.fits(record.dim):
-                raise BadData(
-                    f"{folder / ARRAYS} is not what {RECORD} beside it describes; {_CURE}"
-                )
+        roles = method.vectors.roles if method.vectors else ()
+        if sorted(roles) != sorted(record.languages):
+            raise BadData(f"{path} has other statistics than {method} takes; {_CURE}")
+        names = [f"{role}.{part}" for role in roles for part in ("offsets", "directions")]
+        arrays = read_arrays(folder / ARRAYS, names)
+        corrections = {
+            role: Correction(
+                languages, arrays[f"{role}.offsets"], arrays[f"{role}.directions"], strength
+            )
+            for role, languages in record.languages.items()
+        }
+        if not all(correction.fits(record.dim) for correction in corrections.values()):
+            raise BadData(f"{folder / ARRAYS} is not what {RECORD} beside it describes; {_CURE}")
         return cls(
             method, corrections, record.unit_length, record.dim, record.fingerprint, record.data
         )
@@ -287,12 +286,15 @@ def as_calibration(calibration: object) -> Calibration | CalibrationMethod | Non
         return calibration
     if isinstance(calibration, str | Path) and (Path(calibration) / RECORD).is_file():
         return Calibration.load(calibration)
-    if not isinstance(calibration, str):
+    if not isinstance(calibration, str | Path):
         raise BadOption(
             f"a calibration is one of bh.calibrate, its folder or a method such as mean-language, "
             f"not {calibration!r}"
         )
-    if "/" in calibration or (Path(calibration) / ARRAYS).exists():
+    if isinstance(calibration, Path) or "/" in calibration or (Path(calibration) / ARRAYS).exists():
         raise BadOption(f"{calibration} holds no calibration; beir-hybrid calibrate makes one")
-    method = parse_method(calibration)
+    try:
+        method = parse_method(calibration)
+    except UnknownName as error:
+        raise UnknownName(f"{calibration} is no folder of a calibration: {error}") from error
     return method if method.vectors else Calibration(method)

@@ -23,8 +23,9 @@ Method = Annotated[
     str,
     typer.Option(
         help="A method for vectors (centre, mean-language, shift:to=en, lir:k=1, subspace:r=10), "
-        "one that merges languages by scores (local:k=3, zscore, min-max, round-robin, quota), or "
-        "both: mean-language+local:k=3.",
+        "one that merges languages by scores (local:k=3, zscore, min-max, round-robin, rrf, "
+        "quota), or both: mean-language+local:k=3. Methods for vectors have a strength and a "
+        "side: mean-language:alpha=0.5,on=passages.",
         metavar="METHOD",
     ),
 ]
@@ -79,10 +80,13 @@ def calibrate(
     check_calibration_folder(output, calibration_method, fingerprint, collection.name)
     calibration = fit_calibration(system, collection, calibration_method)
     calibration.save(output)
-    sizes = calibration.data.passages
-    fewest = f", {min(sizes.values()):,} passages or more in each" if sizes else ""
-    languages = plural(len(sizes), "languages")
-    echo(f"{calibration}: {languages} of {collection.name}{fewest}; saved in {output}")
+    if sizes := calibration.data.passages:
+        languages = plural(len(sizes), "languages")
+        fewest = f"{min(sizes.values()):,} passages or more in each"
+        statistics = f"{languages} of {collection.name}, {fewest}"
+    else:
+        statistics = "no statistics are needed"
+    echo(f"{calibration}: {statistics}; saved in {output}")
 
 
 def merge(

@@ -8,7 +8,8 @@ from typing import Any
 from ir_measures import Measure
 from sentence_transformers.base.evaluation import BaseEvaluator
 
-from beir_hybrid.calibration.methods import CalibrationMethod, parse_method
+from beir_hybrid.calibration import as_calibration
+from beir_hybrid.calibration.methods import CalibrationMethod
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.setting import SETTING_KINDS, KindName
 from beir_hybrid.encoding.options import check_option_names
@@ -62,7 +63,7 @@ class HybridEvaluator(BaseEvaluator):
         **options: object,
     ) -> None:
         check_option_names(options)
-        self.calibration = None if calibration is None else parse_method(calibration)
+        self.calibration = _parse_calibration(calibration)
         super().__init__()  # type: ignore[no-untyped-call] # untyped in sentence-transformers
         self.collection = collection
         self.options: dict[str, Any] = options
@@ -125,6 +126,19 @@ class HybridEvaluator(BaseEvaluator):
         """Return the facts that the model card shows of the evaluator."""
         facts = {"collection": self.collection.name, "settings": list(self.kinds)}
         return facts | ({"calibration": str(self.calibration)} if self.calibration else {})
+
+
+def _parse_calibration(calibration: object) -> CalibrationMethod | None:
+    """Return a calibration method; raise `BadOption` for statistics, which training outdates."""
+    choice = as_calibration(calibration)
+    if choice is None or isinstance(choice, CalibrationMethod):
+        return choice
+    if choice.corrections:
+        raise BadOption(
+            f"the calibration {choice} is of a model that training changes: name its method, such "
+            "as mean-language, which is fitted anew in each evaluation"
+        )
+    return choice.method
 
 
 def _explain_no_values(measures: Iterable[Measure]) -> BadOption:
