@@ -74,6 +74,8 @@ def _list_parts(kind: str, folder: Path) -> Iterator[Path]:
         # Downloads lie in HOST/OWNER/NAME, whose folders are removed one by one.
         depth = _DOWNLOAD_DEPTH if kind == "files" else 1
         for path in folder.rglob("*"):
+            if path.suffix == ".lock":
+                continue
             levels = len(path.relative_to(folder).parts)
             if levels == depth or (levels < depth and path.is_file()):
                 yield path
