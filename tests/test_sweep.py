@@ -235,6 +235,9 @@ def test_the_command(run_cli: RunCli, tmp_path: Path) -> None:
     assert len(folders) == 4
     # The rows stand in a leaderboard and in a comparison, and are replaced by the same command.
     assert run_cli("leaderboard", tmp_path / "out", "--output", tmp_path / "site").code == 0
+    pages = "".join(path.read_text("utf-8") for path in (tmp_path / "site").rglob("*.html"))
+    for size in ("3,840", "120", "7,680", "240"):
+        assert f"passages take {size} bytes in an index" in pages
     assert run_cli("compare", *folders, "--measures", "AP").code == 0
     records = run_cli(*line, "--output", tmp_path / "out", "--json")
     assert [row["index_bytes"] for row in json.loads(records.out)] == [3840, 120, 7680, 240]

@@ -1,4 +1,4 @@
-"""A line that says how a system came about: its training, prompts, reranker."""
+"""A line that says how a system came about: its training, prompts, index, reranker."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -30,6 +30,8 @@ def describe_recipe(results: Results, folder: Path | None, *, local_files: bool 
     )
     if record is not None:
         parts = [_describe_training(record), *parts]
+    if index_bytes := results.provenance.model.index_bytes:
+        parts.append(f"passages take {index_bytes:,} bytes in an index")
     if reranker := results.provenance.reranker:
         parts.append(f"reranked by {hide_path(reranker.name)}")
     return "; ".join(part for part in parts if part)
