@@ -1,5 +1,8 @@
 """Pools that are merged from languages have the ranks of a plain sort of comparable scores."""
 
+from fractions import Fraction
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -142,6 +145,25 @@ def test_merged_pools_of_several_batches_and_blocks(spec: str, values: str) -> N
         assert ranked.pool_ranks.tied_later[gold] == is_tie.sum()
         [own] = [rows for rows in languages.values() if passage in rows]
         assert ranked.language_ranks.above[gold] == (scores[own] > scores[passage]).sum()
+
+
+def test_quotas_are_exact_fractions() -> None:
+    """Places tie where fractions do, such as 7/21 and 11/33, and nowhere else."""
+    sizes = {"de": 21, "en": 33, "fr": 70, "th": 97}
+    draw = np.random.default_rng(5)
+    scores = {lang: np.sort(draw.standard_normal(n))[::-1] for lang, n in sizes.items()}
+    runs = [
+        {"q": {f"{lang}:{n}": float(score) for n, score in enumerate(scores[lang], start=1)}}
+        for lang in sizes
+    ]
+    entries = [
+        (Fraction(rank, size), -np.float32(scores[lang][rank - 1]), f"{lang}:{rank}")
+        for lang, size in sizes.items()
+        for rank in range(1, size + 1)
+    ]
+    expected = [key for _, _, key in sorted(entries)]
+    assert list(merge(runs, "quota")["q"]) == expected
+    assert sum(a[0] == b[0] for a, b in pairwise(sorted(entries))) > 9
 
 
 def test_runs_are_merged_by_hand() -> None:

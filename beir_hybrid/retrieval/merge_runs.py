@@ -1,7 +1,6 @@
 """Merge runs of several languages, of any system, into one run of their pool."""
 
 from collections.abc import Iterator, Sequence
-from fractions import Fraction
 from math import fsum
 from pathlib import Path
 
@@ -109,7 +108,7 @@ def _take_turns(rankings: list[_Ranking], method: MergeMethod) -> list[str]:
     """Return documents in the order of their turns; of equal turns the higher score is first."""
     weights = method.weigh_sizes(np.array([len(ranking) for ranking in rankings])).tolist()
     entries = [
-        (Fraction(rank, int(weight)), -score, document)
+        (rank / weight, -score, document)  # equal fractions are equal as numbers, too
         for ranking, weight in zip(rankings, weights, strict=True)
         for rank, (document, score) in enumerate(ranking, start=1)
     ]
