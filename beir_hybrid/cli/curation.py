@@ -30,7 +30,12 @@ GroupsOutput = Annotated[
     Path, typer.Option("--output", help="The file of groups to write.", metavar="FILE.jsonl")
 ]
 SourceLanguage = Annotated[
-    str, typer.Option("--from", help="The language that the others translate.", metavar="LANG")
+    str,
+    typer.Option(
+        "--from",
+        help="The language of the originals, which the other texts translate.",
+        metavar="LANG",
+    ),
 ]
 Offline = Annotated[
     bool, typer.Option("--offline", help="Use mirror and cache only, never the network.")
@@ -44,8 +49,7 @@ class RuleOptions:
     length_ratio: Annotated[
         float,
         typer.Option(
-            help="Texts may be so many times longer or shorter than is usual for the two "
-            "languages; 0: any."
+            help="How many times longer or shorter a translation may be than is usual; 0: any."
         ),
     ] = 3.0
     numbers: Annotated[
@@ -68,7 +72,8 @@ class RuleOptions:
         ),
     ] = None
     ngram: Annotated[
-        int, typer.Option(help="So many words in a row that a test has too are contamination.")
+        int,
+        typer.Option(help="How many words in a row, shared with a test, make a text contaminated."),
     ] = 13
 
 
@@ -135,15 +140,17 @@ class NegativeOptions:
         ),
     ] = "same"
     negatives: Annotated[int, typer.Option(help="How many each passage gets at most.")] = 5
-    range_min: Annotated[int, typer.Option(help="Pass over so many of the best.")] = 0
+    range_min: Annotated[int, typer.Option(help="How many of the best passages to skip.")] = 0
     range_max: Annotated[
-        int | None, typer.Option(help="Look at so many of the best passages that are no golds.")
+        int | None, typer.Option(help="The last rank to look at, golds left out.")
     ] = None
     relative_margin: Annotated[
         float | None,
-        typer.Option(help="Scores are at least this share of the gold's score below it."),
+        typer.Option(
+            help="Least distance of a score from the gold's, as a share of the gold's score."
+        ),
     ] = None
-    max_score: Annotated[float | None, typer.Option(help="Scores are so much at most.")] = None
+    max_score: Annotated[float | None, typer.Option(help="The highest score of a negative.")] = None
     corpus: Annotated[
         str | None,
         typer.Option(
@@ -164,7 +171,7 @@ def mine_hard_negatives(
     offline: Offline = False,
     as_json: Json = False,
 ) -> None:
-    """Find hard negatives for each passage: what a model ranks high and no group calls right.
+    """Find hard negatives: passages that a model ranks high and that answer no question.
 
     Ranking is exact. Golds of the question and their translations are never negatives.
     `beir-hybrid train --negatives 5` trains with them.

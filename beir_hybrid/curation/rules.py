@@ -36,7 +36,7 @@ class FilterOptions:
     Attributes
     ----------
     source
-        The language that the others translate.
+        The language of the originals, which the other texts translate.
     length_ratio
         A text may be so many times longer or shorter than is usual for the two languages; 0: any.
     numbers
