@@ -604,7 +604,8 @@ def test_texts_are_padded_as_in_encoding(tmp_path: Path, monkeypatch: pytest.Mon
     expected = (torch.logsumexp(scores, dim=1) - scores.diag()).mean().item()
     options = SMALL | {"per_device_train_batch_size": 8, "max_steps": 1, "logging_steps": 1}
     bh.train(start, pairs, tmp_path / "out", strategy="x-image",
-             **options | {"save_strategy": "steps", "save_steps": 1})  # fmt: skip
+             **options | {"save_strategy": "steps", "save_steps": 1},
+             save_total_limit=1)  # fmt: skip
     state = tmp_path / "out" / "checkpoints" / "checkpoint-1" / "trainer_state.json"
     assert json.loads(state.read_text())["log_history"][0]["loss"] == pytest.approx(
         expected, abs=1e-4

@@ -16,6 +16,7 @@ from tests.test_cli_evaluate import RunCli, data_options, model_folder, run_cli 
 
 def test_calls_at_once_leave_the_files_of_one_after_another(tmp_path: Path) -> None:
     class ThreadedEncoder(HashEncoder):
+        name = "HashEncoder"  # which the manifest of a space has
         concurrent_texts = 3 * SHARD_TEXTS
 
     stats = EncodingStats()
