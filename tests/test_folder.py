@@ -283,6 +283,13 @@ def test_qrels_as_trec_writes_them(tmp_path: Path, text: str) -> None:
     assert collection.queries["id"].to_pylist() == ["en:q:1", "en:q:2"]
 
 
+@pytest.mark.parametrize("line", ["2\td3\r4\t1", f"2\t{'x' * (1 << 18)}\t1"])
+def test_lines_that_are_no_rows_are_named(tmp_path: Path, line: str) -> None:
+    folder = write_plain(tmp_path / "x", qrels=f"1\td3\t2\n{line}\n")
+    with pytest.raises(BadData, match=r"tsv line 2 is no row of columns"):
+        read_folder(folder, language="en")
+
+
 def test_a_query_may_have_the_name_of_the_header(tmp_path: Path) -> None:
     queries = [{"_id": "query-id", "text": "Which?"}]
     folder = write_plain(tmp_path / "x", queries=queries, qrels=H + "query-id\td3\t1\n")

@@ -28,7 +28,7 @@ def read_qrels(path: Path) -> tuple[list[str], list[JudgementRow]]:
     """
     header: list[str] = []
     judgements = []
-    for number, row in enumerate(csv.reader(_decode_lines(path), delimiter="\t"), start=1):
+    for number, row in enumerate(_read_rows(path), start=1):
         judgement = _parse_judgement(row)
         if judgement:
             judgements.append(judgement)
@@ -38,6 +38,14 @@ def read_qrels(path: Path) -> tuple[list[str], list[JudgementRow]]:
             if [name.lower() for name in row] != QRELS_HEADER:
                 header = row
     return header, judgements
+
+
+def _read_rows(path: Path) -> Iterator[list[str]]:
+    reader = csv.reader(_decode_lines(path), delimiter="\t")
+    try:
+        yield from reader
+    except csv.Error as error:  # a carriage return within a line, or a column of 128 KiB
+        raise BadData(f"{path} line {reader.line_num} is no row of columns: {error}") from error
 
 
 def _decode_lines(path: Path) -> Iterator[str]:
