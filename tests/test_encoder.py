@@ -414,7 +414,7 @@ def test_options_that_make_no_sense(folder: Path, tmp_path: Path) -> None:
     encoder_at_limits = SentenceTransformerEncoder(saved, max_length=64, truncate_dim=16)
     assert encoder_at_limits.encode_queries(["w1 " * 99]).shape == (1, 16)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(BadData, match=r"cannot load the model .*empty"):
+    with pytest.raises(BadData, match=r"the folder .*empty holds no model"):
         as_encoder(str(tmp_path / "empty"))
 
 

@@ -112,7 +112,6 @@ MODULES = "sentence_transformers.sparse_encoder.modules"
             "dense",
         ),
         ({"config": {"architectures": None}}, ""),
-        ({}, ""),
     ],
 )
 def test_each_file_tells_the_family(tmp_path: Path, files: Any, family: str) -> None:

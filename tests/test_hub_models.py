@@ -98,8 +98,8 @@ def test_a_name_on_the_hub_without_a_model(hub: Server, tmp_path: Path) -> None:
         path: content for path, content in hub.files.items() if path.startswith("/api/models")
     }
     assert load(tmp_path / "home", hub.url) == (
-        "BadData org/tiny is on the hub, and holds no model: no modules.json, config.json or "
-        "adapter_config.json"
+        "BadData org/tiny is on the hub, and holds no model: no modules.json, config.json, "
+        "config_sentence_transformers.json or adapter_config.json"
     )
 
 

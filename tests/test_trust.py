@@ -550,9 +550,11 @@ def test_a_token_reaches_no_file(
     path = tmp_path / "groups.jsonl"
     path.write_text("".join(f"{json.dumps(group)}\n" for group in make_groups(16)))
     dev = write_data(tmp_path / "dev.jsonl", ["de", "en"])
-    tests = ["--test", dev, "--strategy", "x-y", "--seed", "1"] if command == "ablate" else []
+    options: list[object] = ["--save-total-limit", "1"]  # which keeps a checkpoint in the end
+    if command == "ablate":
+        options = ["--test", dev, "--strategy", "x-y", "--seed", "1"]
     outcome = run_cli(
-        command, model_folder, "--train", path, "--output", tmp_path / "out", *tests,
+        command, model_folder, "--train", path, "--output", tmp_path / "out", *options,
         "--max-steps", "2", "--per-device-train-batch-size", "4", "--save-strategy", "steps",
         "--save-steps", "1", "--use-cpu", "--report-to", "none", "--hub-token", TOKEN,
     )  # fmt: skip
@@ -570,7 +572,7 @@ def test_a_token_reaches_the_client_of_the_hub(
     pytest.importorskip("accelerate", reason="the trainer needs it: the extra 'train'")
     monkeypatch.setenv("HF_TOKEN", "another")
     tokens = []
-    monkeypatch.setattr(TrainingJob, "train", lambda *_: tokens.append(get_token()))
+    monkeypatch.setattr(TrainingJob, "train", lambda *_, **__: tokens.append(get_token()))
     with pytest.raises(UnknownName):  # no model was saved
         bh.train(
             str(model_folder), bh.pairs_from_groups(make_groups(8)), tmp_path / "out",

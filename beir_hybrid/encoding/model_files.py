@@ -12,7 +12,9 @@ from beir_hybrid.records import from_record, read_json
 
 T = TypeVar("T")
 # A folder of a model has one of them.
-_MAIN_FILES = ("modules.json", "config.json", "adapter_config.json")
+_MAIN_FILES = (
+    "modules.json", "config.json", "config_sentence_transformers.json", "adapter_config.json"
+)  # fmt: skip
 
 
 def check_model_name(name: str) -> None:

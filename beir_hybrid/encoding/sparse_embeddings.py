@@ -83,7 +83,7 @@ def check_sparse_rows(rows: object, n: int, dim: int = 0) -> csr_array:
             f"sparse embeddings are a {type(rows).__name__} of shape {shape}; expected a sparse "
             f"matrix, ({n}, terms)"
         )
-    matrix = csr_array(source, dtype=np.float32)
+    matrix = csr_array(source, dtype=np.float32, copy=True)  # of the caller, or read-only
     if dim and matrix.shape[1] != dim:
         raise BadRows(f"embeddings have {matrix.shape[1]} terms, those before them {dim}")
     matrix.sum_duplicates()  # which sorts the terms, too
