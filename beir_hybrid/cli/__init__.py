@@ -25,6 +25,7 @@ from beir_hybrid.cli.evaluate import evaluate
 from beir_hybrid.cli.failures import (
     Program,
     check_encoding,
+    check_working_directory,
     describe_failure,
     finish_stdout,
     prepare_stdout,
@@ -127,6 +128,7 @@ def main() -> None:
     line = ""
     try:
         check_encoding(arguments)
+        check_working_directory()
         code = app(arguments, prog_name="beir-hybrid", standalone_mode=False) or 0
     except BrokenPipeError:  # the reader of stdout has gone
         code = 1

@@ -12,7 +12,7 @@ from typing import Any, cast
 import typer
 from typer.core import TyperGroup
 
-from beir_hybrid.errors import BadOption, BeirHybridError
+from beir_hybrid.errors import BadOption, BeirHybridError, NotReadable
 
 # The error of typer for a line that it cannot parse, for which it has no public name.
 UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__base__)
@@ -97,10 +97,18 @@ def _describe_system_error(error: OSError) -> str:
     if error.filename is not None:
         return f"{os.fsdecode(error.filename):.300}: {reason}"
     try:
-        os.getcwd()  # noqa: PTH109 - `Path.cwd` is the same
-    except OSError:
-        return "the working directory is gone; change to one that exists"
+        check_working_directory()
+    except NotReadable as gone:
+        return str(gone)
     return reason
+
+
+def check_working_directory() -> None:
+    """Raise `NotReadable` if the working directory was deleted: torch's libraries end there."""
+    try:
+        os.getcwd()  # noqa: PTH109 - `Path.cwd` is the same
+    except OSError as error:
+        raise NotReadable("the working directory is gone; change to one that exists") from error
 
 
 def check_encoding(arguments: Iterable[str]) -> None:

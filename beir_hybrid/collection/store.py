@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from beir_hybrid.collection.collection import Collection
 from beir_hybrid.collection.origin import Origin
@@ -121,15 +122,29 @@ def open_collection(folder: str | Path) -> Collection:
     for warning in manifest["warnings"]:
         logger.warning("%s", warning)
     languages = sorted((counts["queries"].keys() | counts["passages"].keys()) - {IMAGE})
+    queries = _read_tables(folder, shards["queries"], QUERY_SCHEMA)
+    passages = _read_tables(folder, shards["passages"], PASSAGE_SCHEMA)
+    judgements = read_shards([folder / JUDGEMENTS], JUDGEMENT_SCHEMA)
+    _check_rows(queries, counts["queries"], judgements["query"], path)
+    _check_rows(passages, counts["passages"], judgements["passage"], path)
     return Collection(
         languages=tuple(languages),
-        queries=_read_tables(folder, shards["queries"], QUERY_SCHEMA),
-        passages=_read_tables(folder, shards["passages"], PASSAGE_SCHEMA),
-        judgements=read_shards([folder / JUDGEMENTS], JUDGEMENT_SCHEMA),
+        queries=queries,
+        passages=passages,
+        judgements=judgements,
         query_counts=counts["queries"],
         passage_counts=counts["passages"],
         **parse_description(record, str(path)),
     )
+
+
+def _check_rows(
+    table: pa.Table, counts: Mapping[str, int], rows: pa.ChunkedArray, path: Path
+) -> None:
+    """Raise `BadData` unless a table has the rows that are counted and judged."""
+    last_row = pc.max(rows).as_py() or 0
+    if sum(counts.values()) != len(table) or last_row >= max(len(table), 1):
+        raise BadData(f"{path} lists other files than those of its judgements; {_CURE}")
 
 
 def _read_tables(folder: Path, shards: list[Shard], schema: pa.Schema) -> pa.Table:

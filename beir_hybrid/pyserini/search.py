@@ -150,12 +150,15 @@ def _check_model_name(folder: Path, name: str) -> None:
 
 def _load_collection(folder: Path, manifest: IndexManifest) -> Collection:
     """Load the dataset that an index was built from."""
-    dataset, name = manifest.get("dataset"), manifest["collection"]["name"]
     cure = "name the dataset, such as --dataset jsonl -o path=FILE"
+    try:
+        dataset, name = manifest.get("dataset"), manifest["collection"]["name"]
+        checksums = [origin["sha256"] for origin in manifest["collection"]["provenance"]]
+    except KeyError as error:
+        raise BadData(f"the manifest of {folder} lacks {error}; {cure}") from error
     if not dataset:
         raise BadOption(f"{folder} was built from {name!r}, which was given as an object; {cure}")
     collection = load_recorded(dataset["name"], dataset["languages"], dataset["options"])
-    checksums = [origin["sha256"] for origin in manifest["collection"]["provenance"]]
     if [origin.sha256 for origin in collection.provenance] != checksums:
         raise BadData(
             f"{name} has changed since {folder} was built from it; build it anew, or {cure}"
