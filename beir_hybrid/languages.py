@@ -117,6 +117,14 @@ def match_code(tag: str, codes: Iterable[str]) -> str | None:
     return scripts[0] if variant == language and len(scripts) == 1 else None
 
 
+def check_code(code: str, place: str) -> None:
+    """Raise `BadData` for a code from a file that has not the form of a language tag."""
+    try:
+        langcodes.Language.get(code)
+    except ValueError as error:
+        raise BadData(f"{place}: {code!r:.80} is no language: {error}") from error
+
+
 def name_language(code: str) -> str:
     """Return the English name of a language code.
 

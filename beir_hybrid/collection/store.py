@@ -27,6 +27,7 @@ from beir_hybrid.integrity import (
     verify_files,
     write_sealed_json,
 )
+from beir_hybrid.languages import check_code
 from beir_hybrid.records import from_record
 
 logger = logging.getLogger(__name__)
@@ -122,6 +123,8 @@ def open_collection(folder: str | Path) -> Collection:
     for warning in manifest["warnings"]:
         logger.warning("%s", warning)
     languages = sorted((counts["queries"].keys() | counts["passages"].keys()) - {IMAGE})
+    for lang in languages:
+        check_code(lang, str(path))
     queries = _read_tables(folder, shards["queries"], QUERY_SCHEMA)
     passages = _read_tables(folder, shards["passages"], PASSAGE_SCHEMA)
     judgements = read_shards([folder / JUDGEMENTS], JUDGEMENT_SCHEMA)
