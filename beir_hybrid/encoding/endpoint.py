@@ -155,7 +155,7 @@ class EndpointSession:
         return self._read_answer(answer, lambda answer: read_rows(answer, len(texts)))
 
     def ask_one(self, text: str, body: dict[str, object], read: Callable[[Any], T]) -> T:
-        """Return what a function reads of the server's answer for a text."""
+        """Send a text to the server, and parse the answer with a function."""
         try:
             answer = self._post(body)
         except _Refused as error:
