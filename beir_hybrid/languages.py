@@ -17,6 +17,7 @@ _COUNTRY_CODES = {
 _NO_LANGUAGE = re.compile("art|mis|mul|und|zxx|q[a-t][a-z]")
 _CODE = re.compile("[a-z]{2,3}")
 _MIN_SIMILARITY = 0.5  # the likeness from which a name is worth suggesting
+_MAX_NAME = 40  # letters of the longest name of a language to look up
 _MAX_NAMES = 6  # how many languages a message names
 
 
@@ -43,7 +44,7 @@ def _normalise_text(tag: str) -> str:
     if code == "all":  # Allar's code
         raise BadData(f"{tag!r} names the pool of all languages here, and no single one")
     if not _CODE.fullmatch(code):
-        raise BadData(f"unknown language code {tag!r}")
+        raise BadData(f"unknown language code {tag!r}{_suggest_code(tag)}")
     code = _COUNTRY_CODES.get(code, code)
     language = None
     # The whole tag distinguishes zh-yue from zh; if it is invalid, its code may still be valid.
@@ -132,6 +133,21 @@ def name_language(code: str) -> str:
     ('Thai', 'Chinese (Traditional)')
     """
     return str(langcodes.Language.get(code).display_name("en"))
+
+
+def _suggest_code(name: str) -> str:
+    """Return the end of a message that names the code of a language given by its name.
+
+    >>> _suggest_code("English"), _suggest_code("nonsense")
+    ("; 'en' is the code of English", '')
+    """
+    if len(name) > _MAX_NAME:
+        return ""
+    try:
+        code = str(langcodes.find(name.strip()))
+    except (LookupError, ValueError):
+        return ""
+    return f"; {code!r} is the code of {name_language(code)}"
 
 
 def as_list(tags: str | Iterable[str]) -> list[str]:

@@ -436,8 +436,8 @@ def test_directions_leave_something(collection: bh.Collection) -> None:
 
 def test_shift_needs_translations(collection: bh.Collection) -> None:
     encoder = LanguageEncoder()
-    with pytest.raises(BadOption, match="shift:to=xx: there are no texts in xx"):
-        bh.calibrate(encoder, collection, "shift:to=xx")
+    with pytest.raises(BadOption, match="shift:to=fr: there are no texts in fr"):
+        bh.calibrate(encoder, collection, "shift:to=fr")
     texts = {"de": ["de w1", "de w2"], "en": ["en w1", "en w2", "en w3"]}
     with pytest.raises(BadData, match="needs parallel texts"):
         bh.calibrate(encoder, texts, "shift")

@@ -45,12 +45,20 @@ def test_languages_that_share_a_larger_one_stay_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    "tag", ["", " ", "xx", "english", "C", "en.UTF-8", "x-foo", "i-klingon", "12"]
+    "tag", ["", " ", "xx", "C", "en.UTF-8", "x-foo", "i-klingon", "12", "a" * 5000]
 )
 def test_unknown_codes_are_refused(tag: str) -> None:
     with pytest.raises(BadData) as error:
         normalise(tag)
     assert str(error.value) == f"unknown language code {tag!r}"
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("english", "en"), ("Deutsch", "de"), ("français", "fr"), ("ไทย", "th")]
+)
+def test_a_name_is_answered_with_its_code(name: str, code: str) -> None:
+    with pytest.raises(BadData, match=f"unknown language code '{name}'; '{code}' is the code of"):
+        normalise(name)
 
 
 @pytest.mark.parametrize("tag", ["und", "mul", "zxx", "mis", "art", "qaa", "qtz-Latn", "MUL"])

@@ -10,6 +10,7 @@ from beir_hybrid.calibration.correction import Correction
 from beir_hybrid.calibration.statistics import LanguageVectors
 from beir_hybrid.checks import check_fraction, check_positive
 from beir_hybrid.errors import BadData, BadOption, lookup
+from beir_hybrid.languages import match_code, normalise_variant
 from beir_hybrid.retrieval.merging import MERGE_METHODS, MergeMethod, parse_merge_method
 from beir_hybrid.text import parse_options
 
@@ -94,10 +95,10 @@ def _fit_mean_language(vectors: LanguageVectors, _options: dict[str, Any]) -> Co
 
 def _fit_shift(vectors: LanguageVectors, options: dict[str, Any]) -> Correction:
     """Move every language to one language, by the mean difference of translations."""
-    target = str(options["to"])
-    if target not in vectors.languages:
+    target = match_code(options["to"], vectors.languages)
+    if target is None:
         raise BadOption(
-            f"shift:to={target}: there are no texts in {target}, only in "
+            f"shift:to={options['to']}: there are no texts in {options['to']}, only in "
             f"{', '.join(vectors.languages)}"
         )
     shifts = []
@@ -182,8 +183,8 @@ def parse_method(text: "str | CalibrationMethod") -> CalibrationMethod:
     >>> method = parse_method("mean-language:alpha=0.8+local:k=3")
     >>> method.vectors.alpha, method.merge.k, str(method)
     (0.8, 3, 'mean-language:alpha=0.8+local:k=3')
-    >>> parse_method("shift:to=de").vectors.on
-    'passages'
+    >>> str(parse_method("shift:to=deu,on=both"))
+    'shift:to=de,on=both'
     """
     if isinstance(text, CalibrationMethod):
         return text
@@ -212,7 +213,7 @@ def _parse_vector_method(name: str, text: str) -> VectorMethod:
         if option not in own_options:
             names = ", ".join([*own_options, "alpha", "on"])
             raise BadOption(f"{name} has no option {option!r}; there are {names}")
-        own_options[option] = value
+        own_options[option] = normalise_variant(str(value)) if option == "to" else value
     check_fraction(alpha=alpha)
     lookup("side to correct", str(on), dict.fromkeys(SIDES))
     check_positive(**{key: value for key, value in own_options.items() if key in ("k", "r")})
