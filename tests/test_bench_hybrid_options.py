@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import unicodedata
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -293,6 +294,42 @@ def read_values(results: Results) -> list[float]:
     values = results.values("AP", "multi")
     assert values is not None
     return values.value.tolist()
+
+
+def test_weights_are_averaged_with_those_before(tmp_path: Path) -> None:
+    pytest.importorskip("accelerate", reason=TRAINER)
+    from safetensors.numpy import load_file, save_file
+
+    start, split = tmp_path / "tiny", ArticleSplit.from_collection(build_many_articles())
+    transformer_model(tmp_path / "parts").save_pretrained(str(start))
+    experiment = make_experiment(
+        Variant("x-y", "x-y"), Variant("quarter", "x-y", weights_of="x-y", start_share=0.25),
+        learning_rate=0.125, seeds=(1, 2), encoder=str(start), calibrations=("centre",),
+    )  # fmt: skip
+    run.run_experiment(experiment, tmp_path, seeds=[2], split=split)
+    trained = tmp_path / "runs" / "x-y-2" / "model"
+    average = tmp_path / "average"
+    shutil.copytree(trained, average)
+    before, after = (load_file(folder / "model.safetensors") for folder in (start, trained))
+    save_file({name: after[name] + 0.25 * (before[name] - after[name]) for name in after},
+              average / "model.safetensors")  # fmt: skip
+    results = tmp_path / "results" / "mlqa-r-dev"
+    assert {path.name for path in results.iterdir()} == {
+        f"{label}{method}-{seed}"
+        for label, seed in (("untrained", 0), ("x-y", 2), ("quarter", 2))
+        for method in ("", "+centre")
+    }
+    prints = {
+        folder: bh.evaluate(str(folder), split.hold_out("dev"), store=tmp_path / "store")
+        .provenance.model.fingerprint["weights"]
+        for folder in (trained, average)
+    }  # fmt: skip
+    saved = {
+        label: Results.load(results / f"{label}-2").provenance.model.fingerprint["weights"]
+        for label in ("x-y", "quarter")
+    }
+    assert saved == {"x-y": prints[trained], "quarter": prints[average]}
+    assert prints[trained] != prints[average]
 
 
 # ------------------------------------------------------------------------------ words switched

@@ -35,7 +35,7 @@ def main() -> None:
             output = arguments.output / experiment.name
             command = _write_command(experiment.name, arguments.model)
             if not (arguments.report or arguments.record):
-                run_experiment(experiment, output, model=arguments.model)
+                run_experiment(experiment, output, model=arguments.model, seeds=arguments.seeds)
             saved = SavedExperiment.load(experiment, output)
             experiments.append(saved)
             print(write_report(saved, command))
@@ -56,6 +56,9 @@ def _build_parser() -> argparse.ArgumentParser:
         "names", nargs="+", metavar="NAME", help=f"a TOML file, or one of {', '.join(names)}"
     )
     parser.add_argument("--output", type=Path, default=OUTPUT, help=f"by default {OUTPUT}")
+    parser.add_argument(
+        "--seeds", nargs="+", type=int, default=(), help="some seeds, for one process of several"
+    )
     parser.add_argument("--report", action="store_true", help="report saved runs, run nothing")
     parser.add_argument("--record", action="store_true", help="that, and write RESULTS.md")
     parser.add_argument("--site", type=Path, help="make a leaderboard in this folder")

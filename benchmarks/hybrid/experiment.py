@@ -72,6 +72,11 @@ class Variant:
         Whether products are computed in bfloat16; as in the experiment if None.
     steps, learning_rate
         The experiment's if 0.
+    weights_of
+        The label of an earlier variant: instead of a training of its own, this one has the mean of
+        that one's weights and of those that it started from.
+    start_share
+        The share of the weights that the training started from in this mean.
     """
 
     label: str
@@ -85,6 +90,8 @@ class Variant:
     bf16: bool | None = None
     steps: int = 0
     learning_rate: float = 0.0
+    weights_of: str = ""
+    start_share: float = 0.5
 
     def parse_strategy(self) -> "Strategy":
         """Return the strategy, without code switching."""
@@ -96,7 +103,10 @@ class Variant:
     def alpha(self) -> float | None:
         """The share of monolingual batches, of a plain mixture of ``mono`` and ``cross-rows``."""
         strategy = self.parse_strategy()
-        is_changed = self.switch or self.loss or self.first or self.ranks or strategy.languages
+        is_changed = (
+            self.switch or self.loss or self.first or self.ranks or self.weights_of
+            or strategy.languages
+        )  # fmt: skip
         if is_changed or not {kind for kind, _ in strategy.kinds} <= {"mono", "cross-rows"}:
             return None
         return dict(strategy.kinds).get("mono", 0.0)
@@ -176,6 +186,10 @@ class Experiment:
         """The variants' labels, in order."""
         return [variant.label for variant in self.variants]
 
+    def find_trained(self, variant: Variant) -> Variant:
+        """Return the variant whose training gives a variant its weights: mostly itself."""
+        return self.variants[self.labels.index(variant.weights_of or variant.label)]
+
 
 def read_experiment(path: str | Path) -> Experiment:
     """Read an experiment from a file, or by the name of a file in this folder."""
@@ -226,6 +240,14 @@ def _check_variant(variant: Variant, experiment: Experiment, place: str) -> None
         raise BadData(
             f"{place}: {variant.label}: share is {variant.first.share}; it must be between 0 and 1"
         )
+    if variant.weights_of:
+        earlier = experiment.labels[: experiment.labels.index(variant.label)]
+        lookup(f"earlier label in {place}", variant.weights_of, dict.fromkeys(earlier))
+        if not 0 < variant.start_share < 1:
+            raise BadData(
+                f"{place}: {variant.label}: start_share is {variant.start_share}; it must be "
+                "between 0 and 1"
+            )
     if variant.ranks is None:
         return
     if variant.ranks.count < 1:

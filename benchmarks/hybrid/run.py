@@ -10,7 +10,7 @@ import logging
 import resource
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
@@ -32,7 +32,11 @@ from benchmarks.hybrid.experiment import Experiment, Variant, join_method
 from benchmarks.hybrid.lexicon import MINIMAL_COVERAGE
 from benchmarks.hybrid.material import Material
 from benchmarks.hybrid.processes import train_with_processes
-from benchmarks.hybrid.start_models import build_start_model, load_without_dropout
+from benchmarks.hybrid.start_models import (
+    average_weights,
+    build_start_model,
+    load_without_dropout,
+)
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -64,6 +68,7 @@ def run_experiment(
     output: Path,
     *,
     model: str | None = None,
+    seeds: Sequence[int] = (),
     split: ArticleSplit | None = None,
 ) -> None:
     """Train and evaluate everything that is missing, one seed after the other.
@@ -72,6 +77,8 @@ def run_experiment(
     ----------
     model
         A folder or name to start from instead of the experiment's encoder.
+    seeds
+        Some of the experiment's seeds, so that several processes share the work; all by default.
     split
         See `Material`.
     """
@@ -87,7 +94,7 @@ def run_experiment(
     }
     _write_json(output / NOTES, notes)
     _evaluate_all(start_model, material, UNTRAINED, 0, output, preset=experiment.preset)
-    for seed in experiment.seeds:
+    for seed in seeds or experiment.seeds:
         for variant in experiment.variants:
             if variant.label not in notes["skipped"]:
                 logger.info("%s: %s, seed %d", experiment.name, variant.label, seed)
@@ -149,10 +156,13 @@ def _run_variant(
     cost = output / COST / f"{variant.label}-{seed}.json"
     if cost.is_file():
         return
-    run = output / RUNS / f"{variant.label}-{seed}"
+    trained = experiment.find_trained(variant)
+    run = output / RUNS / f"{trained.label}-{seed}"
     is_resumed = run.exists() or _first_stage_folder(run).exists()
     start, start_cpu = time.perf_counter(), _measure_cpu()
-    model = _train_variant(material, variant, seed, start_model, run)
+    model = _train_variant(material, trained, seed, start_model, run)
+    if variant.weights_of:
+        average_weights(model, start_model, variant.start_share)
     seconds = {"training": round(time.perf_counter() - start, 2)}
     _evaluate_all(model, material, variant.label, seed, output, variant.passage_text)
     seconds["whole"] = round(time.perf_counter() - start, 2)
