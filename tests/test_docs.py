@@ -25,13 +25,16 @@ class Loads(HTMLParser):
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: list[str] = []
+        self.addresses: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        found = dict(attrs)
-        if tag == "link" and found.get("rel") in ("canonical", "next", "prev"):
+        attributes = dict(attrs)
+        if tag == "link" and attributes.get("rel") in ("canonical", "next", "prev"):
             return  # these say where pages lie, and nothing is fetched
-        self.found += [found.get(LOADED.get(tag, "")) or "", found.get("srcset") or ""]
+        self.addresses += [
+            attributes.get(LOADED.get(tag, "")) or "",
+            attributes.get("srcset") or "",
+        ]
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +59,7 @@ def test_pages_load_nothing_from_elsewhere(site: Path) -> None:
     for page in pages:
         loads = Loads()
         loads.feed(page.read_text("utf-8"))
-        away = [one for one in loads.found if re.match(r"(https?:)?//", one)]
+        away = [one for one in loads.addresses if re.match(r"(https?:)?//", one)]
         assert not away, page
     for style in site.rglob("*.css"):
         assert not re.search(r"(url\(|@import)\s*['\"]?(https?:)?//", style.read_text("utf-8"))

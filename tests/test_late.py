@@ -142,8 +142,8 @@ def test_the_store_keeps_half_precision_and_mends_damage(folder: Path, tmp_path:
     vectors = stored.take(slice(None))
     assert vectors.tokens == pytest.approx(np.concatenate(expected), abs=1e-3)
     assert np.diff(vectors.bounds).tolist() == [len(row) for row in expected]
-    some = stored.take(np.array([7, 3, 2400]))
-    assert some.tokens == pytest.approx(
+    rows = stored.take(np.array([7, 3, 2400]))
+    assert rows.tokens == pytest.approx(
         np.concatenate([expected[i] for i in (7, 3, 2400)]), abs=1e-3
     )
     n_distinct = stats.texts

@@ -820,10 +820,10 @@ from beir_hybrid.measures.rank_distance import RankDistance
 print(sorted({"numpy", "pyarrow", "scipy", "pandas", "torch"} & set(sys.modules)))
 importlib.reload(measures)
 print(sum(one.NAME == "beir_hybrid" for one in ir_measures.DefaultPipeline.providers))
-known = ir_measures.parse_measure("RankDistance")
-print(type(known) is type(RankDistance), known == RankDistance)
+measure = ir_measures.parse_measure("RankDistance")
+print(type(measure) is type(RankDistance), measure == RankDistance)
 qrels = {"de:q:1": {"de:1": 1, "en:1": 1}}
-print(ir_measures.calc_aggregate([known], qrels, {"de:q:1": {"de:1": 2.0, "en:1": 1.0}}))
+print(ir_measures.calc_aggregate([measure], qrels, {"de:q:1": {"de:1": 2.0, "en:1": 1.0}}))
 """
     assert run_python(code).splitlines() == ["[]", "1", "True True", "{RankDistance: 1.0}"]
 

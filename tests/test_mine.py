@@ -178,9 +178,11 @@ def test_negatives_are_those_of_sentence_transformers(
         range_max=range_max, relative_margin=margin, max_score=max_score,
     )  # fmt: skip
     mined = read_rows(tmp_path / "mined.jsonl")
-    found = {(row["query"]["en"], row["positive"]["en"]): row["negative"]["en"] for row in mined}
+    negatives = {
+        (row["query"]["en"], row["positive"]["en"]): row["negative"]["en"] for row in mined
+    }
     assert len(expected) > 100
-    assert found == expected
+    assert negatives == expected
 
 
 def test_mine_on_the_command_line_and_twice(

@@ -73,12 +73,12 @@ def test_prompts_are_those_for_the_task_that_is_named() -> None:
     prompts = {"query": "w1 ", "document": "", "Retrieval-query": "w2 ", "SciFact-query": "w3 "}
     model = wrap_model(static_model(), model_prompts=prompts)
     plain = SentenceTransformerEncoder(static_model(), query_prompt="")
-    unknown = MtebEncoder(model)
-    known = MtebEncoder(model, task_metadata=mteb.get_task("SciFact").metadata)
-    wanted = {unknown: ["w2 w7 w8"], known: ["w3 w7 w8"]}
-    for encoder, texts in wanted.items():
+    without_task = MtebEncoder(model)
+    with_task = MtebEncoder(model, task_metadata=mteb.get_task("SciFact").metadata)
+    expected = {without_task: ["w2 w7 w8"], with_task: ["w3 w7 w8"]}
+    for encoder, texts in expected.items():
         assert encoder.encode_queries(["w7 w8"]).tolist() == plain.encode_queries(texts).tolist()
-    assert unknown.fingerprint != known.fingerprint
+    assert without_task.fingerprint != with_task.fingerprint
 
 
 def test_the_store_tells_models_apart_by_their_weights(tmp_path: Path) -> None:
@@ -208,11 +208,11 @@ def test_any_class_with_mtebs_encode_is_an_encoder() -> None:
     rows = encoder.encode_passages(["ab"])
     assert rows.dtype == np.float32
     assert rows.tolist() == [[-2, 1]]
-    known = encoder.fingerprint
-    assert (known["name"], known["revision"]) == ("me/lengths", "2")
-    assert json.loads(json.dumps(known)) == known
+    fingerprint = encoder.fingerprint
+    assert (fingerprint["name"], fingerprint["revision"]) == ("me/lengths", "2")
+    assert json.loads(json.dumps(fingerprint)) == fingerprint
     other = MtebEncoder(LengthEncoder(name="me/lengths", revision="3", similarity_fn_name="dot"))
-    assert other.fingerprint != known
+    assert other.fingerprint != fingerprint
 
 
 def test_truncated_texts_of_sentence_transformers_models_are_counted(tmp_path: Path) -> None:
@@ -228,8 +228,8 @@ def test_truncated_texts_of_sentence_transformers_models_are_counted(tmp_path: P
     assert prompted.find_truncated(texts, "queries") == [3, 4, 5]
     assert prompted.find_truncated(texts, "passages") == [4, 5]
     model.prompts = {"query": "w2 ", "document": "", "passage": "w3 w4 "}
-    known = MtebEncoder(wrap_model(model), task_metadata=mteb.get_task("SciFact").metadata)
-    assert known.find_truncated(texts, "queries") == [3, 4, 5]
+    with_task = MtebEncoder(wrap_model(model), task_metadata=mteb.get_task("SciFact").metadata)
+    assert with_task.find_truncated(texts, "queries") == [3, 4, 5]
     assert plain.name == "SentenceTransformer"
     assert (
         MtebEncoder(LengthEncoder(name="me/a", revision="1")).find_truncated(texts, "queries")
@@ -429,12 +429,12 @@ def test_real_files_read_as_they_stand_and_come_back(mirror: Path, tmp_path: Pat
     assert paths
     for path in paths:
         read = read_mteb(path)
-        found = [row for row in read if row.measure == "nDCG@10"]
+        rows = [row for row in read if row.measure == "nDCG@10"]
         result = TaskResult.from_disk(path)
-        assert len(found) == sum(len(subsets) for subsets in result.scores.values())
-        for row in found:
-            theirs = [some["main_score"] for some in result.scores[row.split] if
-                      some["hf_subset"] == row.subset]  # fmt: skip
+        assert len(rows) == sum(len(subsets) for subsets in result.scores.values())
+        for row in rows:
+            theirs = [score["main_score"] for score in result.scores[row.split] if
+                      score["hf_subset"] == row.subset]  # fmt: skip
             assert [row.value] == theirs
             if row.task == "MLQARetrieval":
                 codes = {"ara": "ar", "deu": "de", "eng": "en", "spa": "es", "hin": "hi"}

@@ -139,7 +139,7 @@ class Miner:
 
     @cached_property
     def _query_classes(self) -> tuple[np.ndarray, np.ndarray]:
-        """The classes of questions, of groups and of rows: one question in all its languages."""
+        """The classes of queries, of groups and of rows: one for all translations."""
         return find_classes(self.queries, self.n_groups)
 
     @cached_property
@@ -153,7 +153,7 @@ class Miner:
 
     @cached_property
     def _gold_codes(self) -> np.ndarray:
-        """The pairs of classes of questions and passages that belong together, ascending."""
+        """The pairs of classes of queries and passages that belong together, ascending."""
         codes = self._query_classes[0] * self._n_classes + self._passage_classes[0]
         return np.unique(codes)
 
@@ -184,7 +184,7 @@ class Miner:
     ) -> np.ndarray:
         """Return the largest score of a negative of each query, (queries,) float32.
 
-        Of several golds of a question the one with the lowest score counts.
+        Of several golds of a query the one with the lowest score counts.
         """
         limits: np.ndarray = np.full(len(query_rows), np.inf, np.float32)
         if self.options.relative_margin is not None:

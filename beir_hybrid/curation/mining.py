@@ -41,7 +41,7 @@ def mine_negatives(
     """Write the groups of a file with hard negatives for each passage, found by a model.
 
     Every query is ranked exactly against all passages of the file, and of a collection if there is
-    one. Its golds are left out: passages of all groups with the same question, in any language,
+    one. Its golds are left out: passages of all groups with the same query, in any language,
     and whatever some group has as their translation. A passage without a negative is left out,
     and its group with the last one; ``.dropped.jsonl`` holds them. Negatives that a group has
     already are replaced.

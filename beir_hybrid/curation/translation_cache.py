@@ -13,7 +13,7 @@ from beir_hybrid.files import cache_folder, explain_write_errors
 
 _TABLE = "CREATE TABLE IF NOT EXISTS translations (key BLOB PRIMARY KEY, text TEXT, time TEXT)"
 _PATIENCE = 600.0  # seconds to wait for another process that writes
-_LOOKUPS = 500  # keys of one question to the database
+_LOOKUPS = 500  # keys of one SELECT
 
 
 class TranslationCache:
