@@ -407,12 +407,19 @@ def test_bad_requests(tmp_path: Path) -> None:
 
 
 def test_apertium_translates(tmp_path: Path) -> None:
+    """It reads on over the end of a line, and so moves words to other lines; not over blank ones."""
     if shutil.which("apertium") is None:
-        pytest.skip("needs apertium with en-es, from Debian")
-    row = {"query": {"en": "Where is the house?"}, "positive": {"en": "The house is here."}}
-    path = write_rows(tmp_path / "en.jsonl", [row])
-    bh.translate_pairs(path, tmp_path / "all.jsonl", "es", "command:apertium -u {source}-{target}")
-    assert "casa" in read_rows(tmp_path / "all.jsonl")[0]["query"]["es"]
+        pytest.skip("needs apertium with eng-spa, from Debian")
+    lines = ["President of", "the United", "States", "In front", "of the house"]
+    rows = [{"query": {"en": "Where is the house?"}, "positive": {"en": line}} for line in lines]
+    path = write_rows(tmp_path / "en.jsonl", rows)
+    engine = "command:sh -c 'sed G | apertium -u eng-spa | sed -n 1~2p'"
+    bh.translate_pairs(path, tmp_path / "all.jsonl", "es", engine)
+    groups = read_rows(tmp_path / "all.jsonl")
+    assert all("casa" in group["query"]["es"] for group in groups)
+    spanish = [group["positive"]["es"].lower() for group in groups]
+    words = ["presidente", "unido", "estado", "delante", "casa"]
+    assert [[word in text for text in spanish].index(True) for word in words] == [0, 1, 2, 3, 4]
 
 
 @pytest.fixture(scope="module")

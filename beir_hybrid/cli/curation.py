@@ -237,7 +237,7 @@ def translate(
     --------
     `beir-hybrid translate en.jsonl --to de,zh --with hf:facebook/m2m100_418M --output all.jsonl`
 
-    `beir-hybrid translate en.jsonl --to es --with "command:apertium -u {source}-{target}"
+    `beir-hybrid translate en.jsonl --to es --with "command:my-translator {source} {target}"
     --output all.jsonl`
     """
     from beir_hybrid.curation.translation import translate_pairs

@@ -16,7 +16,7 @@ class CommandTranslator:
     ----------
     command
         Words as a shell splits them, but no shell runs them; ``{source}`` and ``{target}`` in them
-        become the codes of the languages, as in ``apertium -u {source}-{target}``.
+        become the codes of the languages, as in ``my-translator {source} {target}``.
     """
 
     batch_size = 1024
