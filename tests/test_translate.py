@@ -407,7 +407,7 @@ def test_bad_requests(tmp_path: Path) -> None:
 
 
 def test_apertium_translates(tmp_path: Path) -> None:
-    """It reads on over the end of a line, and so moves words to other lines; not over blank ones."""
+    """It reads on over the end of a line, which moves words to other lines; not over blank ones."""
     if shutil.which("apertium") is None:
         pytest.skip("needs apertium with eng-spa, from Debian")
     lines = ["President of", "the United", "States", "In front", "of the house"]
