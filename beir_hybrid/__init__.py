@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from beir_hybrid.pairs.reading import pairs_from_collection as pairs_from_collection
     from beir_hybrid.pairs.reading import pairs_from_groups as pairs_from_groups
     from beir_hybrid.pairs.reading import read_pairs as read_pairs
+    from beir_hybrid.publication.push import push as push
     from beir_hybrid.pyserini.bm25 import bm25 as bm25
     from beir_hybrid.pyserini.dense import DenseIndex as DenseIndex
     from beir_hybrid.pyserini.dense import open_index as open_index
@@ -159,6 +160,7 @@ _MODULES = {
     "pairs_from_collection": "pairs.reading",
     "pairs_from_groups": "pairs.reading",
     "parse_strategy": "batches.strategies",
+    "push": "publication.push",
     "quickstart": "extras.demonstration",
     "read_folder": "collection",
     "read_jsonl": "collection",

@@ -1,4 +1,4 @@
-"""Hugging Face's hub: files of datasets at a commit, and commits of datasets and models."""
+"""Hugging Face's hub: files of datasets at a commit, commits of models, and uploads."""
 
 import logging
 import os
@@ -139,6 +139,29 @@ def can_load_from_hub(name: str, revision: str | None = None) -> bool:
         logger.warning("%s; the model is loaded from the hub's cache", error)
         return False
     return True
+
+
+def upload_folder(folder: Path, repository: str, repository_type: str) -> None:
+    """Upload a folder to a repository of the hub; a new one is private.
+
+    Parameters
+    ----------
+    repository_type
+        ``model`` or ``dataset``.
+    """
+    if is_offline():
+        raise Unreachable("cannot upload: BEIR_HYBRID_OFFLINE is set")
+    from huggingface_hub import HfApi
+
+    api, cure = HfApi(), "log in with `hf auth login`, and name a repository that is yours"
+    with _explain_hub_errors(f"cannot upload to {repository}", cure):
+        api.create_repo(repository, repo_type=repository_type, private=True, exist_ok=True)
+        api.upload_folder(
+            repo_id=repository,
+            folder_path=folder,
+            repo_type=repository_type,
+            commit_message="Add scores by beir-hybrid",
+        )
 
 
 def _name_folder(repository: str, commit: str) -> Path:

@@ -44,6 +44,7 @@ ROOMS = [
     "beir",
     "mteb",
     "report",
+    "publication",
     "extras",
     "cli",
     "__main__",

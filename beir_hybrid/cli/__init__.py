@@ -34,6 +34,7 @@ from beir_hybrid.cli.flatten import flatten_options
 from beir_hybrid.cli.index import index, pyserini, topics
 from beir_hybrid.cli.leaderboard import leaderboard
 from beir_hybrid.cli.printing import LogFormatter, echo
+from beir_hybrid.cli.push import push
 from beir_hybrid.cli.quickstart import quickstart
 from beir_hybrid.cli.report import compare, plot
 from beir_hybrid.cli.reproduce import reproduce
@@ -81,6 +82,7 @@ app.command()(reproduce)
 app.command()(leaderboard)
 app.command()(compare)
 app.command()(plot)
+app.command()(push)
 app.add_typer(cache, name="cache")
 app.command()(doctor)
 

@@ -48,10 +48,7 @@ def write_downloads(entry: Entry, folder: Path) -> Downloads:
     folder.mkdir()
     files = []
     if entry.results is not None:
-        _hide_paths(entry.results).save(folder)
-        # Times and folders of this machine are private.
-        for name in (TIMING, ".results.lock"):
-            (folder / name).unlink()
+        write_results_files(entry.results, folder)
         files += [
             (RESULTS, "averages, and everything that they depend on"),
             (PER_QUERY, "every value of every query"),
@@ -71,6 +68,13 @@ def write_downloads(entry: Entry, folder: Path) -> Downloads:
         (folder / RUNS).mkdir(exist_ok=True)
         shutil.copyfile(path, folder / RUNS / path.name)
     return Downloads(files, [f"{RUNS}/{path.name}" for path in runs])
+
+
+def write_results_files(results: Results, folder: Path) -> None:
+    """Save results without what is private: times, and folders of this machine."""
+    _hide_paths(results).save(folder)
+    for name in (TIMING, ".results.lock"):
+        (folder / name).unlink()
 
 
 def _hide_paths(results: Results) -> Results:

@@ -86,21 +86,21 @@ def write_markdown(comparison: SystemComparison) -> str:
     for table in build_tables(comparison):
         columns = len(table.headings)
         alignment = [":--"] * table.text_columns + ["--:"] * (columns - table.text_columns)
-        rows = [list(map(_escape_markdown, table.headings)), alignment]
+        rows = [list(map(escape_markdown, table.headings)), alignment]
         rows += [list(map(_write_markdown_cell, row)) for row in table.rows]
         lines = [f"| {' | '.join(row)} |" for row in rows]
         notes = [*table.notes, *[RANK_NOTE] * table.has_ranks]
-        title = f"**{_escape_markdown(table.title)}**"
-        blocks += [title, "\n".join(lines), _escape_markdown(" ".join(notes))]
+        title = f"**{escape_markdown(table.title)}**"
+        blocks += [title, "\n".join(lines), escape_markdown(" ".join(notes))]
     return "\n\n".join(blocks) + "\n"
 
 
 def _write_markdown_cell(cell: TableCell) -> str:
-    text = _escape_markdown(_show_cell(cell))
+    text = escape_markdown(_show_cell(cell))
     return f"**{text}**" if cell.rank == 1 else text
 
 
-def _escape_markdown(text: str) -> str:
+def escape_markdown(text: str) -> str:
     """Return text that Markdown shows unchanged, also within a table."""
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return re.sub(r"([\\`*_{}\[\]|~$])", r"\\\1", text)

@@ -122,7 +122,7 @@ def list_commands(results: Results) -> tuple[list[str], str]:
         lines, obstacle = reproduce_commands(results), ""
     except BadOption as error:
         lines, obstacle = [], str(error)
-    paths = find_local_paths(to_record(results.timing.request))
+    paths = find_local_paths([to_record(results.timing.request), results.model])
     # A command has a path as it is, or quoted.
     forms = {path: hide_path(path) for path in paths}
     forms |= {

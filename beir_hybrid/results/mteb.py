@@ -184,7 +184,7 @@ def _group_scores(
     splits: dict[str, dict[str, dict[str, str | float | list[str]]]] = {}
     for score in scores:
         values = splits.setdefault(score.split, {}).setdefault(score.subset, {})
-        name = _find_mteb_name(score.measure)
+        name = find_mteb_name(score.measure)
         if name in values:
             raise BadData(f"{score.split} {score.subset} has {score.measure} twice")
         if not math.isfinite(score.value):
@@ -194,9 +194,9 @@ def _group_scores(
         values["languages"] = _list_language_tags(score)
     for split, subsets in splits.items():
         for subset, values in subsets.items():
-            if _find_mteb_name(main) not in values:
+            if find_mteb_name(main) not in values:
                 raise BadData(f"{split} {subset} lacks {main}, which is to be its main score")
-            values["main_score"] = values[_find_mteb_name(main)]
+            values["main_score"] = values[find_mteb_name(main)]
     return splits
 
 
@@ -209,7 +209,12 @@ def _list_language_tags(score: Score) -> list[str]:
     return [f"{lang.to_alpha3()}-{lang.maximize().script}" for lang in languages]
 
 
-def _find_mteb_name(measure: str) -> str:
+def find_mteb_name(measure: str) -> str:
+    """Return mteb's name of a measure, if it has one.
+
+    >>> find_mteb_name("nDCG@10"), find_mteb_name("RankDistance")
+    ('ndcg_at_10', 'RankDistance')
+    """
     match = re.fullmatch(r"(\w+)@(\d+)", measure)
     if match and match[1] in _MTEB_NAMES:
         return f"{_MTEB_NAMES[match[1]]}_at_{match[2]}"
