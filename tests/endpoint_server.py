@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,6 +19,8 @@ class EndpointServer:
     url: str = ""
     key: str = ""  # that it wants
     longest: int = 100  # characters of a text
+    largest: int = 1000  # texts of a request
+    is_tei: bool = False  # whether it answers at /info and /rerank, as TEI does
     dims: list[int] = field(default_factory=list)  # of the next answers; then 4
     # The next answers: a status with its headers, a delay in seconds, or a body.
     failures: list[tuple[int, dict[str, str]] | float | bytes] = field(default_factory=list)
@@ -64,10 +66,16 @@ class _Handler(BaseHTTPRequestHandler):
         with suppress(ConnectionError):  # the client has waited long enough
             self._respond(request, failure)
 
+    def do_GET(self) -> None:
+        server = self.test_server
+        is_info = server.is_tei and self.path == "/info"
+        info = {"model_id": "words", "model_type": {"reranker": {"id2label": {"0": "LABEL_0"}}}}
+        self._send(200 if is_info else 404, json.dumps(info if is_info else {}).encode())
+
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
         pass
 
-    def _respond(
+    def _respond(  # noqa: PLR0911 - each fault has its answer
         self, request: dict[str, Any], failure: tuple[int, dict[str, str]] | float | bytes | None
     ) -> None:
         server = self.test_server
@@ -80,10 +88,17 @@ class _Handler(BaseHTTPRequestHandler):
         if server.key and self.headers["Authorization"] != f"Bearer {server.key}":
             message = f"wrong key {self.headers['Authorization']}"
             return self._send(401, json.dumps({"error": {"message": message}}).encode())
-        routes = {"/v1/embeddings": self._embed, "/v1/rerank": self._rerank}
+        routes: dict[str, Callable[[dict[str, Any]], object]] = (
+            {"/rerank": self._rerank_as_tei}
+            if server.is_tei
+            else {"/v1/embeddings": self._embed, "/v1/rerank": self._rerank}
+        )
         if self.path not in routes:
             return self._send(404, b'{"detail": "Not Found"}')
-        texts = request.get("input", request.get("documents", []))
+        texts = request.get("input", request.get("documents", request.get("texts", [])))
+        if len(texts) > server.largest:
+            refusal = {"error": f"batch size {len(texts)} > maximum allowed", "type": "Validation"}
+            return self._send(422, json.dumps(refusal).encode())
         if any(not 0 < len(text) <= server.longest for text in texts):
             fault = f"texts have 1 to {server.longest} characters"
             return self._send(400, json.dumps({"error": fault}).encode())
@@ -106,6 +121,12 @@ class _Handler(BaseHTTPRequestHandler):
             for i, text in enumerate(request["documents"])
         ]
         return {"results": sorted(results, key=lambda entry: -entry["relevance_score"])}
+
+    def _rerank_as_tei(self, request: dict[str, Any]) -> list[dict[str, Any]]:
+        """Answer as TEI does: entries by descending score, unknown fields ignored."""
+        scores = [score_pair(request["query"], text) for text in request["texts"]]
+        entries = [{"index": i, "score": score} for i, score in enumerate(scores)]
+        return sorted(entries, key=lambda entry: -entry["score"])
 
     def _send(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)

@@ -97,7 +97,8 @@ def test_a_busy_server_is_asked_again(server: EndpointServer, status: int) -> No
     assert_vectors(encode(open_endpoint(server), ["a"], "queries"), ["a"])
     assert server.texts == ["a"] * 3
     first, second = np.diff(server.times)
-    assert second > first  # the pause grows
+    assert first >= 0.01
+    assert second >= 0.02  # the pause grows
 
 
 def test_a_server_says_how_long_to_wait(server: EndpointServer) -> None:
@@ -362,6 +363,22 @@ def test_reranking_by_an_endpoint(server: EndpointServer, tmp_path: Path) -> Non
     assert all(request["top_n"] == len(request["documents"]) <= 64 for request in asked)
     assert results.provenance.reranker is not None
     assert results.provenance.reranker.fingerprint["url"] == server.url
+
+
+def test_reranking_by_a_server_of_tei(server: EndpointServer, tmp_path: Path) -> None:
+    collection, name = make_word_collection(), f"openai:hashes@{server.url}"
+    encode_all = {"measures": "AP RR", "settings": "multi", "depth": 70, "store": tmp_path / "s"}
+    expected = bh.evaluate(name, collection, rerank=name, **encode_all)  # type: ignore[arg-type]
+    server.is_tei, server.largest, server.requests[:] = True, 32, []
+    reranker = f"openai:words@{server.url.removesuffix('/v1')}"
+    results = bh.evaluate(name, collection, rerank=reranker, **encode_all)  # type: ignore[arg-type]
+    check_same_values(results, expected)
+    sizes = [len(request["texts"]) for request in server.requests]
+    assert max(sizes) > 32 >= min(sizes)  # too many are refused, and asked for in halves
+    assert {*server.requests[0]} == {"query", "texts", "truncate"}
+    server.failures = [b'[{"index": 0, "score": 1}]'] * 4
+    with pytest.raises(BadData, match="1 entries for"):
+        bh.evaluate(name, collection, rerank=reranker.replace("words", "other"), **encode_all)  # type: ignore[arg-type]
 
 
 def test_a_reranker_that_makes_no_sense(server: EndpointServer, tmp_path: Path) -> None:

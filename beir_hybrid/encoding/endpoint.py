@@ -131,6 +131,17 @@ class EndpointSession:
         self._is_closed.set()
         self._client.close()
 
+    def read_info(self) -> dict[str, Any]:
+        """Return what the server says of itself at ``/info``, as TEI does; nothing for others."""
+        import httpx
+
+        with suppress(httpx.RequestError, ValueError):
+            response = self._client.get(f"{self.endpoint.url}/info", timeout=10)
+            info = response.json() if response.status_code == _OK else None
+            if isinstance(info, dict):
+                return info
+        return {}
+
     def ask(
         self,
         texts: Sequence[str],
@@ -256,11 +267,14 @@ def read_pause(header: str, default: float) -> float:
 def read_indexed(answer: Any, n: int, entries: str, value: str) -> np.ndarray:
     """Return the values of an answer's entries in the order of their indexes, float32.
 
+    Without a name of the entries the answer itself is their list.
+
     >>> answer = {"data": [{"index": 1, "embedding": [2.0]}, {"index": 0, "embedding": [1.0]}]}
     >>> read_indexed(answer, 2, "data", "embedding").tolist()
     [[1.0], [2.0]]
     """
-    values = {entry["index"]: entry[value] for entry in answer[entries]}
-    if len(answer[entries]) != n or values.keys() != set(range(n)):
-        raise ValueError(f"{len(answer[entries])} {entries} for {n} texts")
+    rows = answer[entries] if entries else answer
+    values = {row["index"]: row[value] for row in rows}
+    if len(rows) != n or values.keys() != set(range(n)):
+        raise ValueError(f"{len(rows)} {entries or 'entries'} for {n} texts")
     return np.array([values[i] for i in range(n)], np.float32)

@@ -1,4 +1,4 @@
-"""Rerankers behind servers that answer ``/v1/rerank`` (vLLM, infinity, Jina, Cohere)."""
+"""Rerankers behind servers that answer ``/rerank`` (vLLM, infinity, Jina, Cohere, TEI)."""
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -55,7 +55,8 @@ class EndpointScorer:
             ThreadPoolExecutor(REQUESTS) as pool,
             EndpointSession(self.endpoint, "rerank") as session,
         ):
-            parts = list(pool.map(lambda batch: self._score_batch(session, *batch), batches))
+            score = self._score_tei if "model_type" in session.read_info() else self._score
+            parts = list(pool.map(lambda batch: score(session, *batch), batches))
         return np.concatenate([np.empty(0, np.float32), *parts])
 
     def find_truncated(self, pairs: Sequence[str]) -> list[int] | None:
@@ -63,23 +64,28 @@ class EndpointScorer:
         del pairs
         return None
 
-    def _score_batch(
+    def _score(self, session: EndpointSession, query: str, passages: Sequence[str]) -> np.ndarray:
+        def make_body(texts: Sequence[str]) -> dict[str, object]:
+            body = {"model": self.endpoint.model, "query": query, "documents": list(texts)}
+            return {**body, "top_n": len(texts)}
+
+        read = partial(_read_scores, entries="results", value="relevance_score")
+        return session.ask(passages, make_body, read)
+
+    def _score_tei(
         self, session: EndpointSession, query: str, passages: Sequence[str]
     ) -> np.ndarray:
-        return session.ask(passages, partial(self._make_body, query), _read_scores)
+        """Return the scores of a server of TEI, which has one model and a form of its own."""
 
-    def _make_body(self, query: str, passages: Sequence[str]) -> dict[str, object]:
-        return {
-            "model": self.endpoint.model,
-            "query": query,
-            "documents": list(passages),
-            "top_n": len(passages),
-        }
+        def make_body(texts: Sequence[str]) -> dict[str, object]:
+            return {"query": query, "texts": list(texts), "truncate": True}
+
+        return session.ask(passages, make_body, partial(_read_scores, entries="", value="score"))
 
 
-def _read_scores(answer: Any, n: int) -> np.ndarray:
-    """Return the scores of an answer, (n,) float32."""
-    scores = read_indexed(answer, n, "results", "relevance_score")
+def _read_scores(answer: Any, n: int, entries: str, value: str) -> np.ndarray:
+    """Return the scores of an answer, (n,) float32; arguments are as for `read_indexed`."""
+    scores = read_indexed(answer, n, entries, value)
     if scores.ndim != 1:
         raise ValueError(f"scores have shape {scores.shape}")
     return scores
