@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from beir_hybrid.collection import read_jsonl as read_jsonl
     from beir_hybrid.collection import write_folder as write_folder
     from beir_hybrid.collection.beir_dicts import from_beir as from_beir
+    from beir_hybrid.curation.conversion import export_groups as export_groups
     from beir_hybrid.curation.conversion import export_pairs as export_pairs
     from beir_hybrid.curation.conversion import import_pairs as import_pairs
     from beir_hybrid.curation.filtering import filter_pairs as filter_pairs
@@ -144,6 +145,7 @@ _MODULES = {
     "encode": "encoding",
     "evaluate": "evaluation.evaluate",
     "evaluate_runs": "evaluation.external_runs",
+    "export_groups": "curation.conversion",
     "export_pairs": "curation.conversion",
     "filter_pairs": "curation.filtering",
     "from_beir": "collection.beir_dicts",

@@ -127,15 +127,18 @@ def test_only_our_log_is_shown(debug: list[str], log: str) -> None:
 
 
 DATASETS = [  # by the names of their modules
-    *["belebele", "multi30k", "xtd10", "jsonl-image-text", "xm3600", "xflickrco", "wit"],
+    *["belebele", "wikiqa", "duorc", "newsqa", "natural-questions", "yahoo-answers", "multi30k"],
+    *["xtd10", "jsonl-image-text", "xm3600", "xflickrco", "wit"],
     *[
         "xquad-r",
         "mlqa-r",
+        "mfaq",
         "miracl",
         "mmarco",
         "mr-tydi",
         "quickstart",
         "squad",
+        "squadshifts",
         "trec",
         "beir-folder",
     ],

@@ -18,7 +18,7 @@ import beir_hybrid as bh
 from beir_hybrid.collection import Origin
 from beir_hybrid.collection.judgements import SELF_MATCH
 from beir_hybrid.errors import BadData, BadOption, Unreachable
-from beir_hybrid.sources.image_hub import _read_table
+from beir_hybrid.sources.parquet import read_parquet
 from tests.http_server import serve_files
 from tests.image_files import Row, list_judgements, make_image
 
@@ -381,7 +381,7 @@ def test_tables_of_images_are_read_in_parts(tmp_path: Path) -> None:
     pq.write_table(table, path, row_group_size=20)
     del table
     before, most, read = pa.total_allocated_bytes(), 0, 0
-    for row in _read_table(path, ("image_id", "image")):
+    for row in read_parquet(path, ("image_id", "image"), 64):
         most = max(most, pa.total_allocated_bytes() - before)
         read += len(row["image"]["bytes"])
     assert read == rows * size

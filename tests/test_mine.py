@@ -12,6 +12,7 @@ from sentence_transformers.util import mine_hard_negatives
 
 import beir_hybrid as bh
 from beir_hybrid.errors import BadData, BadOption
+from tests.families import make_cross
 from tests.group_files import read_rows, read_step, write_rows
 from tests.models import WORDS, static_model
 from tests.test_cli_evaluate import RunCli, run_cli  # noqa: F401 - a fixture
@@ -183,6 +184,64 @@ def test_negatives_are_those_of_sentence_transformers(
     }
     assert len(expected) > 100
     assert negatives == expected
+
+
+@pytest.mark.parametrize(("range_min", "margin", "max_score"), [(0, 0.0002, None), (3, 0.0, 0.5)])
+def test_a_cross_encoder_scores_as_in_sentence_transformers(
+    tmp_path: Path, range_min: int, margin: float, max_score: float | None
+) -> None:
+    """Among all passages: its window has one more where the gold is not in it."""
+    pairs = draw_pairs(60)
+    model, cross = static_model(), make_cross(tmp_path / "cross")
+    peer = mine_hard_negatives(
+        Dataset.from_dict({"query": [q for q, _ in pairs], "passage": [p for _, p in pairs]}),
+        model, cross_encoder=cross, num_negatives=3, range_min=range_min, range_max=60,
+        relative_margin=margin, max_score=max_score, verbose=False,
+    )  # fmt: skip
+    expected: dict[tuple[str, str], list[str]] = {}
+    for row in peer:
+        expected.setdefault((row["query"], row["passage"]), []).append(row["negative"])
+    rows = [{"query": {"en": q}, "positive": {"en": p}} for q, p in pairs]
+    path = write_rows(tmp_path / "pairs.jsonl", rows)
+    bh.mine_negatives(
+        path, tmp_path / "mined.jsonl", bh.SentenceTransformerEncoder(model, normalize=True),
+        rerank=cross, negatives=3, range_min=range_min, range_max=60,
+        relative_margin=margin, max_score=max_score,
+    )  # fmt: skip
+    negatives = {
+        (row["query"]["en"], row["positive"]["en"]): row["negative"]["en"]
+        for row in read_rows(tmp_path / "mined.jsonl")
+    }
+    assert len(expected) > 10
+    assert negatives == expected
+
+
+def test_negatives_are_the_best_of_ten_times_as_many_by_a_cross_encoder(
+    tmp_path: Path,
+    run_cli: RunCli,  # noqa: F811
+) -> None:
+    """Brute force: the ten best by the encoder's numbers, the best of these by the other model."""
+    static_model().save(str(tmp_path / "model"))
+    cross = make_cross(tmp_path / "cross")
+    cross.save_pretrained(str(tmp_path / "cross"))
+    pairs = draw_pairs(40)
+    rows = [{"query": {"en": q}, "positive": {"en": p}} for q, p in pairs]
+    path = write_rows(tmp_path / "pairs.jsonl", rows)
+    outcome = run_cli(
+        "mine", tmp_path / "model", path, "--rerank", tmp_path / "cross", "--negatives", "1",
+        "--normalize", "--output", tmp_path / "mined.jsonl",
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    passages = list(dict.fromkeys(p for _, p in pairs))
+    vectors = static_model().encode([q for q, _ in pairs], normalize_embeddings=True)
+    scores = vectors @ static_model().encode(passages, normalize_embeddings=True).T
+    for number, row in enumerate(read_rows(tmp_path / "mined.jsonl")):
+        query, gold = pairs[number]
+        order = np.argsort(-scores[number], kind="stable")
+        candidates = [passages[place] for place in order if passages[place] != gold][:10]
+        values = cross.predict([(query, passage) for passage in candidates])
+        best = values[candidates.index(row["negative"]["en"][0])]
+        assert best >= values.max() - 1e-6  # pairs of other batches may differ in the last digit
 
 
 def test_mine_on_the_command_line_and_twice(

@@ -62,7 +62,8 @@ print(",".join(bh.datasets()))
 """
 OURS = (
     "xquad-r,mlqa-r,miracl,mmarco,mr-tydi,beir-folder,jsonl,quickstart,"
-    "jsonl-image-text,multi30k,xtd10,xm3600,xflickrco,wit,belebele,squad,trec,xquad"
+    "jsonl-image-text,multi30k,xtd10,xm3600,xflickrco,wit,belebele,squad,trec,xquad,"
+    "mfaq,wikiqa,duorc,newsqa,natural-questions,yahoo-answers,squadshifts"
 )
 TEXT = "One\nTwo\nThree\n"
 
@@ -330,6 +331,13 @@ def test_every_listed_option_can_be_passed(tmp_path: Path, monkeypatch: pytest.M
         "mr-tydi": ["split", "title_policy"],
         "mmarco": ["passages", "queries", "split"],
         "trec": ["id_languages", "name", "qrels", "runs", "unanswered"],
+        "mfaq": ["queries", "split"],
+        "wikiqa": ["queries"],
+        "duorc": ["queries"],
+        "newsqa": ["queries"],
+        "natural-questions": ["queries"],
+        "yahoo-answers": ["queries"],
+        "squadshifts": ["part"],
     }
 
 

@@ -151,6 +151,14 @@ class NegativeOptions:
         ),
     ] = None
     max_score: Annotated[float | None, typer.Option(help="The highest score of a negative.")] = None
+    rerank: Annotated[
+        str | None,
+        typer.Option(
+            help="A cross-encoder, or openai:MODEL@URL, that scores the candidates and the golds; "
+            "the margin and the highest score are about its scores.",
+            metavar="MODEL",
+        ),
+    ] = None
     corpus: Annotated[
         str | None,
         typer.Option(

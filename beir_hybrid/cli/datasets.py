@@ -8,8 +8,10 @@ import typer
 from beir_hybrid.cli.flatten import Group, flatten_options
 from beir_hybrid.cli.options import DatasetName, LoadOptions, load_dataset, split_commas
 from beir_hybrid.cli.printing import Json, echo, print_json, print_table
+from beir_hybrid.errors import BadOption
 
 if TYPE_CHECKING:
+    from beir_hybrid.collection import Collection
     from beir_hybrid.sources import Dataset
 
 QueryLanguages = Annotated[
@@ -135,7 +137,11 @@ def export(
     *,
     name: DatasetName,
     folder: Annotated[
-        Path, typer.Argument(help="The folder to write; it must not exist yet.", metavar="FOLDER")
+        Path,
+        typer.Argument(
+            help="The folder to write, which must not exist yet; FILE.jsonl gets training groups.",
+            metavar="FOLDER",
+        ),
     ],
     queries: QueryLanguages = None,
     passages: PassageLanguages = None,
@@ -145,7 +151,14 @@ def export(
 ) -> None:
     """Write a dataset, or one setting of it, as a folder that BEIR's own loader reads.
 
-    Example: `beir-hybrid datasets export xquad-r en-de --queries en --passages de`
+    A name that ends in .jsonl gets the queries with their relevant passages as training groups,
+    which `beir-hybrid translate` and `train` read.
+
+    Examples
+    --------
+    `beir-hybrid datasets export xquad-r en-de --queries en --passages de`
+
+    `beir-hybrid datasets export natural-questions questions.jsonl`
     """
     from beir_hybrid.collection import write_folder
     from beir_hybrid.collection.setting import IMAGE
@@ -160,12 +173,25 @@ def export(
         sides = (*(query_languages or []), *(passage_languages or []))
         languages_to_load = [lang for lang in sides if lang != IMAGE] or None
     collection = load_dataset(name, languages_to_load, load.option, offline=load.offline)
+    if folder.suffix == ".jsonl":
+        if query_languages or passage_languages:
+            raise BadOption("training groups have all languages; --languages chooses some")
+        _echo_groups(collection, folder)
+        return
     if query_languages is None and passage_languages is None:  # with images, if there are any
         query_languages = passage_languages = list(collection.codes)
     view = collection.view(query_languages, passage_languages)
     write_folder(view, folder, split)
     n_passages = sum(len(rows) for rows in view.passage_ranges)
     _echo_size(folder, len(view.query_rows), n_passages)
+
+
+def _echo_groups(collection: "Collection", path: Path) -> None:
+    """Write training groups and say how many there are."""
+    from beir_hybrid.curation.conversion import export_groups
+    from beir_hybrid.text import plural
+
+    echo(f"{path}: {plural(export_groups(collection, path), 'groups')}")
 
 
 def _echo_size(place: str | Path, n_queries: int, n_passages: int) -> None:

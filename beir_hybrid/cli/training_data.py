@@ -26,8 +26,9 @@ class DataOptions:
     train: Annotated[
         list[str] | None,
         typer.Option(
-            help="A dataset such as mlqa-r, a JSONL or Parquet file, a folder with captions.jsonl, "
-            "or a dataset of the Hugging Face Hub; may be repeated.",
+            help="A dataset such as mlqa-r, or with options mmarco:languages=de+en,queries=1000; a "
+            "JSONL or Parquet file, a folder with captions.jsonl, or a dataset of the Hugging Face "
+            "Hub; may be repeated.",
             metavar="NAME",
             autocompletion=complete_dataset,
         ),
@@ -62,7 +63,7 @@ class DataOptions:
         names, bitexts = self.train or [], self.bitext or []
         if not names and not bitexts:
             raise BadOption("--train is needed, or --bitext")
-        n_datasets = sum(name in datasets() for name in names)
+        n_datasets = sum(split_options(name)[0] in datasets() for name in names)
         for option, value, is_unused in (
             ("negatives", self.negatives, n_datasets == len(names)),
             ("language", self.language, n_datasets == len(names)),
@@ -83,9 +84,11 @@ class DataOptions:
         from beir_hybrid.pairs.reading import pairs_from_collection, read_pairs
         from beir_hybrid.sources import datasets
 
-        if name in datasets():
+        dataset, own_languages, own_options = split_options(name)
+        if dataset in datasets():
+            options = [*(load.option or []), *own_options]
             return pairs_from_collection(
-                load_dataset(name, languages, load.option, offline=load.offline)
+                load_dataset(dataset, own_languages or languages, options, offline=load.offline)
             )
         is_collection = _is_collection(name)
         if is_collection:
@@ -98,6 +101,19 @@ class DataOptions:
         return read_pairs(
             name, negatives=self.negatives, language=self.language, languages=languages
         )
+
+
+def split_options(name: str) -> tuple[str, list[str] | None, list[str]]:
+    """Split the name of a dataset from its languages, and from its other options.
+
+    >>> split_options("mmarco:languages=de+en,queries=1000")
+    ('mmarco', ['de', 'en'], ['queries=1000'])
+    """
+    dataset, _, text = name.partition(":")
+    options = text.split(",") if text else []
+    languages = [option for option in options if option.startswith("languages=")]
+    codes = [code for option in languages for code in option.partition("=")[2].split("+")]
+    return dataset, codes or None, [option for option in options if option not in languages]
 
 
 def load_test_collection(name: str, languages: list[str] | None, *, offline: bool) -> "Collection":

@@ -4,12 +4,16 @@ from collections import Counter
 from pathlib import Path
 from typing import TextIO
 
+from beir_hybrid.collection import Collection
 from beir_hybrid.collection.lines import read_json_lines
 from beir_hybrid.curation.layouts import LAYOUTS, Layout, make_groups, split_group
 from beir_hybrid.curation.steps import Counts, StepRecord, run_step
 from beir_hybrid.curation.text_groups import read_groups, write_row
 from beir_hybrid.errors import BadData, BadOption, lookup
+from beir_hybrid.files import atomic_file, check_writable, file_lock, is_file
+from beir_hybrid.integrity import record_file
 from beir_hybrid.languages import normalise
+from beir_hybrid.pairs.collection_groups import group_queries
 
 
 def export_pairs(
@@ -86,6 +90,34 @@ def import_pairs(source: str | Path, output: str | Path, language: str) -> StepR
         return {**counts}
 
     return run_step("import", path, Path(output), {"language": lang}, write)
+
+
+def export_groups(collection: Collection, output: str | Path) -> int:
+    """Write the queries of a collection with their relevant passages as groups for training.
+
+    Returns how many groups there are. A file that is there already is replaced only by its equal.
+
+    Parameters
+    ----------
+    collection
+        A collection without images.
+    output
+        The file to write, ``.jsonl``.
+    """
+    path = Path(output)
+    if collection.has_images:
+        raise BadOption(f"{collection.name} has images, which groups of texts cannot hold")
+    if path.suffix != ".jsonl":
+        raise BadOption(f"the output is {path}; its name must end in .jsonl")
+    check_writable(path)
+    groups = group_queries(collection, None).groups
+    with file_lock(path), atomic_file(path) as temporary:
+        with temporary.open("w", encoding="utf-8") as file:
+            for group in groups:
+                write_row(file, group)
+        if is_file(path) and record_file(path) != record_file(temporary):
+            raise BadOption(f"{path} is there, and has other groups; remove it, or name another")
+    return len(groups)
 
 
 def _find_layout(path: Path) -> Layout:

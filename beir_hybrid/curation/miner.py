@@ -23,8 +23,9 @@ from beir_hybrid.retrieval.scorer import Scorer
 from beir_hybrid.retrieval.scorers import make_scorer
 
 NegativeLanguages = Literal["same", "other", "mixed"]
+ScorePairs = Callable[[np.ndarray, np.ndarray], np.ndarray]
 _QUERIES = 1 << 14  # whose best passages are in memory at once
-_MARGIN_DEPTH = 10  # candidates for each negative, if some may be too similar
+MARGIN_DEPTH = 10  # candidates for each negative, if some may be too similar
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class MiningOptions:
         if self.range_max is not None:
             return self.range_max
         is_limited = self.relative_margin is not None or self.max_score is not None
-        return self.range_min + self.negatives * (_MARGIN_DEPTH if is_limited else 1)
+        return self.range_min + self.negatives * (MARGIN_DEPTH if is_limited else 1)
 
 
 class LanguageNegatives(NamedTuple):
@@ -105,7 +106,15 @@ class LanguageNegatives(NamedTuple):
 
 @dataclass(frozen=True)
 class Miner:
-    """Columns of queries and passages with their vectors, and the options of mining."""
+    """Columns of queries and passages with their vectors, and the options of mining.
+
+    Attributes
+    ----------
+    score_pairs
+        Returns the scores of pairs of rows of queries and passages, (n,) float32, by a model that
+        reads both. If there is one, the candidates are put into its order, and the margin and the
+        highest score are about its scores.
+    """
 
     queries: TextColumns
     passages: TextColumns
@@ -114,6 +123,7 @@ class Miner:
     n_groups: int
     options: MiningOptions
     rank: Callable[[Scorer, RankRequest], RankedPassages]
+    score_pairs: ScorePairs | None = None
 
     def mine_language(self, lang: str) -> LanguageNegatives:
         """Return the negatives of the passages of a language.
@@ -189,10 +199,7 @@ class Miner:
         limits: np.ndarray = np.full(len(query_rows), np.inf, np.float32)
         if self.options.relative_margin is not None:
             order = np.argsort(places, kind="stable")
-            scorer = make_scorer(
-                _take(self.query_vectors, query_rows), _take(self.passage_vectors, golds[order])
-            )
-            scores = scorer.score_pairs(places[order], np.arange(len(order)))
+            scores = self._score_golds(query_rows, places[order], golds[order])
             classes = np.unique(self._query_classes[1][query_rows], return_inverse=True)[1]
             lowest = np.full(len(query_rows), np.inf, np.float32)
             np.minimum.at(lowest, classes[places[order]], scores)
@@ -201,6 +208,17 @@ class Miner:
         if self.options.max_score is not None:
             limits = np.minimum(limits, np.float32(self.options.max_score))
         return limits
+
+    def _score_golds(
+        self, query_rows: np.ndarray, places: np.ndarray, golds: np.ndarray
+    ) -> np.ndarray:
+        """Return the scores of golds for their queries, by places in `query_rows` ascending."""
+        if self.score_pairs is not None:
+            return self.score_pairs(query_rows[places], golds)
+        scorer = make_scorer(
+            _take(self.query_vectors, query_rows), _take(self.passage_vectors, golds)
+        )
+        return scorer.score_pairs(places, np.arange(len(golds)))
 
     def _rank_pool(self, query_rows: np.ndarray, pool: np.ndarray, depth: int) -> TopPassages:
         """Return the best passages of a pool for queries; of equal scores the first text's."""
@@ -226,6 +244,8 @@ class Miner:
         codes = self._query_classes[1][query_rows][:, None] * self._n_classes
         is_candidate = ~np.isin(codes + self._passage_classes[1][best.rows], self._gold_codes)
         is_candidate &= np.cumsum(is_candidate, axis=1) <= options.depth
+        if self.score_pairs is not None:
+            best, is_candidate = _reorder(best, is_candidate, query_rows, self.score_pairs)
         is_candidate &= best.scores <= limits[:, None]
         places = np.cumsum(is_candidate, axis=1) - 1 - options.range_min
         is_negative = is_candidate & (places >= 0) & (places < options.negatives)
@@ -233,6 +253,23 @@ class Miner:
         queries, columns = np.nonzero(is_negative)
         negatives[queries, places[queries, columns]] = best.rows[queries, columns]
         return negatives
+
+
+def _reorder(
+    best: TopPassages, is_candidate: np.ndarray, query_rows: np.ndarray, score_pairs: ScorePairs
+) -> tuple[TopPassages, np.ndarray]:
+    """Return the passages of each query by new scores, and which of them are candidates.
+
+    Candidates come first; of equal scores the one that was first before.
+    """
+    queries, columns = np.nonzero(is_candidate)
+    scores = np.full(best.scores.shape, -np.inf, np.float32)
+    scores[queries, columns] = score_pairs(query_rows[queries], best.rows[queries, columns])
+    order = np.lexsort((-scores, ~is_candidate), axis=1)
+    rows, scores, is_candidate = (
+        np.take_along_axis(array, order, axis=1) for array in (best.rows, scores, is_candidate)
+    )
+    return TopPassages(rows, scores), is_candidate
 
 
 def _take(vectors: StoredRows[Any], rows: np.ndarray) -> StoredRows[Any]:

@@ -11,21 +11,31 @@ import pyarrow as pa
 import xxhash
 
 from beir_hybrid.collection import Collection
-from beir_hybrid.collection.arrays import join_titles
-from beir_hybrid.curation.miner import LanguageNegatives, Miner, MiningOptions
+from beir_hybrid.collection.arrays import join_titles, to_arrow
+from beir_hybrid.curation.miner import (
+    MARGIN_DEPTH,
+    LanguageNegatives,
+    Miner,
+    MiningOptions,
+    ScorePairs,
+)
 from beir_hybrid.curation.steps import Counts, StepRecord, run_step
 from beir_hybrid.curation.text_columns import ColumnBuilder, TextColumns, add_texts
 from beir_hybrid.curation.text_groups import read_groups, write_row
 from beir_hybrid.encoding import as_encoder
 from beir_hybrid.encoding.encoder import Encoder
 from beir_hybrid.encoding.engines import open_cluster, parallel_encoder
+from beir_hybrid.encoding.pair_scorer import PairScorer, score_pairs
 from beir_hybrid.encoding.store import encode_rows
 from beir_hybrid.errors import BadData
+from beir_hybrid.evaluation.rerankers.selection import open_text_scorer
+from beir_hybrid.evaluation.rerankers.text_pairs import format_text_pair
 from beir_hybrid.languages import normalise
 from beir_hybrid.pairs.labels import hash_texts
 from beir_hybrid.retrieval.sharded import choose_ranker
 
 REASON = "no negatives"  # against a passage
+_PAIRS = 1 << 16  # whose texts are in memory at once
 _CHUNK = 4096  # passages that become Python objects at once
 
 
@@ -35,6 +45,7 @@ def mine_negatives(
     model: object,
     *,
     corpus: Collection | None = None,
+    rerank: object = None,
     engine: str = "local",
     **options: Any,
 ) -> StepRecord:
@@ -56,6 +67,10 @@ def mine_negatives(
         An encoder of any family; see `as_encoder`.
     corpus
         A collection whose passages may be negatives too.
+    rerank
+        A cross-encoder (its name or folder, or a ``CrossEncoder``) or an endpoint that scores the
+        candidates and the golds: negatives are the best by its scores, which ``relative_margin``
+        and ``max_score`` are then about.
     engine
         Where to compute: ``local``, or ``ray``.
     options
@@ -63,15 +78,21 @@ def mine_negatives(
     """
     settings = MiningOptions(**options)
     encoder = as_encoder(model)
+    scorer = None if rerank is None else open_text_scorer(rerank)
+    if scorer and settings.range_max is None:  # the order needs more candidates than negatives
+        settings = replace(
+            settings, range_max=settings.range_min + settings.negatives * MARGIN_DEPTH
+        )
     path = Path(pairs)
     request = {
         **asdict(settings),
         "model": dict(encoder.fingerprint),
         "corpus": None if corpus is None else [corpus.name, _hash_passages(corpus)],
+        "rerank": None if scorer is None else dict(scorer.fingerprint),
     }
 
     def write(groups: TextIO, dropped: TextIO) -> Counts:
-        passages, negatives = _find_negatives(path, encoder, settings, corpus, engine)
+        passages, negatives = _find_negatives(path, encoder, settings, corpus, engine, scorer)
         return _write_groups(path, passages, negatives, groups, dropped)
 
     return run_step("mine", path, Path(output), request, write)
@@ -83,6 +104,7 @@ def _find_negatives(
     options: MiningOptions,
     corpus: Collection | None,
     engine: str,
+    scorer: PairScorer | None,
 ) -> tuple[TextColumns, dict[str, LanguageNegatives]]:
     """Return the passages of a file and a collection, and the negatives of each language's."""
     query_builder, passage_builder = ColumnBuilder(), ColumnBuilder()
@@ -102,9 +124,30 @@ def _find_negatives(
             n_groups,
             options,
             choose_ranker(cluster),
+            None if scorer is None else _score_texts(scorer, queries.texts, passages.texts),
         )
         langs = [lang for lang, groups in passages.groups.items() if len(groups)]
         return passages, {lang: miner.mine_language(lang) for lang in langs}
+
+
+def _score_texts(
+    scorer: PairScorer, queries: pa.ChunkedArray, passages: pa.ChunkedArray
+) -> ScorePairs:
+    """Return a function that scores pairs of rows of queries and passages, some at a time."""
+
+    def score(query_rows: np.ndarray, passage_rows: np.ndarray) -> np.ndarray:
+        scores = np.empty(len(query_rows), np.float32)
+        for start in range(0, len(query_rows), _PAIRS):
+            part = slice(start, start + _PAIRS)
+            texts = (
+                column.take(to_arrow(rows[part])).to_pylist()
+                for column, rows in ((queries, query_rows), (passages, passage_rows))
+            )
+            pairs = [format_text_pair(*pair) for pair in zip(*texts, strict=True)]
+            scores[part] = score_pairs(scorer, pairs)
+        return scores
+
+    return score
 
 
 def _hash_passages(corpus: Collection) -> str:

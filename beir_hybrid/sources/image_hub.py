@@ -7,7 +7,6 @@ images; an image is stored once, as a file of the cache that is named for its ch
 import hashlib
 import logging
 import re
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -16,10 +15,11 @@ from urllib.parse import quote
 from beir_hybrid.collection import Collection, CollectionWriter, Origin
 from beir_hybrid.collection.cache import load_or_build
 from beir_hybrid.errors import BadData
-from beir_hybrid.files import atomic_file, cache_folder, explain_read_errors, sha256
+from beir_hybrid.files import atomic_file, cache_folder, sha256
 from beir_hybrid.hub import fetch_hub_file, list_hub_parts
 from beir_hybrid.progress import progress_bar
 from beir_hybrid.sources.image_text import CaptionedImage, write_images
+from beir_hybrid.sources.parquet import read_parquet
 from beir_hybrid.sources.spec import Dataset, announce
 
 logger = logging.getLogger(__name__)
@@ -107,8 +107,9 @@ class _TableReader:
             path = fetch_hub_file(repository, file, commit)
             address = f"hf://datasets/{repository}/{file}"
             self.origins.append(Origin(address, sha256(path), commit, lang))
+            columns = (self.tables.key, self.tables.captions, "image")
             with progress_bar(f"{self.name} {lang}", None, unit="images") as advance:
-                for row in _read_table(path, (self.tables.key, self.tables.captions, "image")):
+                for row in read_parquet(path, columns, _BATCH_ROWS):
                     self._add(lang, row, path)
                     advance(1)
 
@@ -141,21 +142,6 @@ class _TableReader:
             ),
         }
         return [f"{self.name}: {reason}: {count}" for reason, count in counts.items() if count]
-
-
-def _read_table(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a Parquet file, reading some at a time."""
-    import pyarrow.parquet as pq
-
-    with (
-        explain_read_errors(path, "is damaged or no Parquet file"),
-        # A buffer would hold whole columns of images in memory.
-        pq.ParquetFile(path, pre_buffer=False, buffer_size=1 << 20) as file,
-    ):
-        if absent := [name for name in columns if name not in file.schema_arrow.names]:
-            raise BadData(f"{path} has no column {absent[0]!r}")
-        for batch in file.iter_batches(_BATCH_ROWS, columns=list(columns)):
-            yield from batch.to_pylist()
 
 
 def _store_image(data: bytes) -> Path:

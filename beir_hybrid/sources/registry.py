@@ -67,7 +67,9 @@ def load(
     ----------
     name
         ``xquad-r``, ``mlqa-r``, ``xquad``, ``belebele``, ``miracl``, ``beir-folder``, ``jsonl``,
-        ``squad``, ``trec``, ``quickstart``; with images ``jsonl-image-text``, ``multi30k``,
+        ``squad``, ``trec``, ``quickstart``; for training ``mmarco``, ``mr-tydi``, ``mfaq``,
+        ``wikiqa``, ``duorc``, ``newsqa``, ``natural-questions``, ``yahoo-answers``, to choose a
+        checkpoint ``squadshifts``; with images ``jsonl-image-text``, ``multi30k``,
         ``xtd10``, ``xm3600``, ``xflickrco``, ``wit``; ``mteb:TASK`` for a retrieval task of mteb,
         ``ir-datasets:NAME`` for a dataset of ir_datasets; or that of an installed package.
     languages

@@ -112,9 +112,16 @@ def read_squad(
 
 
 def convert_squad(
-    files: Mapping[str, Path], writer: CollectionWriter, unit: Unit, bad_rows: BadRows
+    files: Mapping[str, Path],
+    writer: CollectionWriter,
+    unit: Unit,
+    bad_rows: BadRows,
+    prefix: str = "",
 ) -> None:
-    """Write the questions, passages and golds of files in several languages."""
+    """Write the questions, passages and golds of files in several languages.
+
+    Ids of passages begin with `prefix`, so that several calls can write passages of a language.
+    """
     golds: dict[str, list[str]] = {}
     queries: list[tuple[str, str]] = []
     for lang, path in files.items():
@@ -126,7 +133,7 @@ def convert_squad(
                 continue
             ids = []
             for position, (start, end) in enumerate(spans):
-                key = f"{number}-{position}" if unit == "sentence" else f"{number}"
+                key = f"{prefix}{number}" + (f"-{position}" if unit == "sentence" else "")
                 text = paragraph.context[start:end]
                 title = paragraph.title or ""
                 ids.append(writer.add_passage(lang, key, title, text) if text.strip() else "")

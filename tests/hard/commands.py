@@ -63,6 +63,14 @@ COMMANDS = [
         "--seed 1 --output OUT/ablation",
         "accelerate",
     ),
+    Command(
+        "translate", "translate IN/pairs.jsonl --to fr --with command:rev --output OUT/all.jsonl"
+    ),
+    Command("filter", "filter IN/pairs.jsonl --model IN/model --output OUT/clean.jsonl"),
+    Command(
+        "mine",
+        "mine IN/model IN/pairs.jsonl --languages mixed --negatives 2 --output OUT/mined.jsonl",
+    ),
     Command("calibrate", f"calibrate IN/model {_DATA} --output OUT/calibration"),
     Command(
         "merge", "merge IN/one/runs/de-de.trec IN/one/runs/de-en.trec --output OUT/merged.trec"
@@ -139,7 +147,7 @@ def _read_lasting(path: Path) -> bytes:
 
 def _is_variable(path: Path) -> bool:
     """Return whether a file differs from run to run: it has dates, or is another program's own."""
-    if "lucene" in path.parts:
+    if "lucene" in path.parts or "translations" in path.parts:  # the latter have their times
         return True
     if "quickstart" in path.parts and ("site" in path.parts or path.name == "training.json"):
         return True  # the demonstration's pages and records show durations

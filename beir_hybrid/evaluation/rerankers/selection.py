@@ -46,6 +46,13 @@ def open_pair_scorer(
     return CrossEncoderScorer(model)
 
 
+def open_text_scorer(model: object) -> PairScorer:
+    """Return the scorer of pairs of texts by a cross-encoder or an endpoint, or its name."""
+    if isinstance(model, str) and model.startswith(PREFIX):
+        return EndpointScorer(model)
+    return CrossEncoderScorer(model)
+
+
 def name_reranker(model: object) -> str | None:
     """Return a name by which `open_pair_scorer` finds a reranker again, or None."""
     if isinstance(model, BlipMatcher):

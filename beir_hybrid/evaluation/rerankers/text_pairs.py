@@ -18,9 +18,18 @@ def make_text_pairs(
     documents = collection.view().passages.take(to_arrow(distinct))
     passage_texts = join_titles(documents).to_pylist()
     return [
-        json.dumps([query_text, passage_texts[i]], ensure_ascii=False)
+        format_text_pair(query_text, passage_texts[i])
         for query_text, i in zip(query_texts, place.tolist(), strict=True)
     ]
+
+
+def format_text_pair(query: str, passage: str) -> str:
+    """Return a pair as JSON.
+
+    >>> format_text_pair("Who?", "She.")
+    '["Who?", "She."]'
+    """
+    return json.dumps([query, passage], ensure_ascii=False)
 
 
 def read_text_pairs(pairs: Sequence[str]) -> list[tuple[str, str]]:
