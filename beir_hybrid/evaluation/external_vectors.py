@@ -64,7 +64,7 @@ def _read_vector_rows(folder: Path, role: str, ids: pa.ChunkedArray) -> Embeddin
 def _read_array(path: Path) -> np.ndarray:
     """Map an array of numbers into memory."""
     with explain_read_errors(path, "is no array of numbers"):
-        array: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = np.lib.format.open_memmap(path, mode="r")
         if array.dtype.kind not in "fiu":
             raise BadData(f"{path} holds {array.dtype}, no numbers")
     return array
