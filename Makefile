@@ -7,7 +7,7 @@ VENV := .venv$(if $(filter file,$(origin PYTHON)),,-$(VERSION))
 RUN = $(VENV)/bin/python -m
 EXTRAS = dev,docs,train,pyserini,ray,quickstart,image
 
-.PHONY: quickstart check test smoke wheel test-ray test-browser test-hard docs bench bench-hybrid format constraints clean has-python
+.PHONY: quickstart check test smoke test-lowest wheel test-ray test-browser test-hard docs bench bench-hybrid format constraints clean has-python
 
 # The stamp is newer than what it was made from: a second call installs nothing.
 $(VENV)/installed: pyproject.toml constraints.txt Makefile | has-python
@@ -51,6 +51,16 @@ smoke: $(UV)  ## some tests that need no torch, in minutes: PYTHON=python3.12
 	$(UV) pip install --quiet --python $(SMOKE) --constraint constraints.txt \
 	  --override $(SMOKE)/no-torch.txt --editable '.[detect,sentences,image]' hypothesis pytest
 	$(SMOKE)/bin/python -m pytest $(SMOKE_TESTS)
+
+# torch stays at the pinned release, for the reason above.
+LOWEST_TESTS = $(patsubst %,tests/test_%.py,checks external_runs external_vectors squad)
+test-lowest: export OMP_NUM_THREADS = 1
+test-lowest: $(UV)  ## some tests with the oldest dependencies that pyproject.toml allows
+	$(UV) venv --quiet --clear --python $(PYTHON) .venv-lowest
+	grep '^torch==' constraints.txt > .venv-lowest/torch.txt
+	$(UV) pip install --quiet --python .venv-lowest --resolution lowest-direct \
+	  --override .venv-lowest/torch.txt --editable . 'hypothesis>=6.110' 'pytest>=8.3'
+	.venv-lowest/bin/python -m pytest $(LOWEST_TESTS)
 
 wheel: $(UV)  ## build the package in dist/, and use it without the repository
 	rm -rf dist
