@@ -1,7 +1,12 @@
 """Fixtures of the tests of leaderboards: a collection, three systems' results, their pages."""
 
+import json
+import math
+import re
+import string
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -9,6 +14,7 @@ import beir_hybrid as bh
 from beir_hybrid.collection import Collection
 from tests.boards import Page, build_capitals, evaluate_system
 
+LETTERS = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
 FAILURES = [("de", number) for number in range(6)]  # of the system `lossy`
 
 
@@ -48,6 +54,27 @@ def read_rows(page: Page) -> dict[str, dict[str, str]]:
     """Return the visible cells of the first table of systems, by system and heading."""
     _, headings, *rows = page.find_boards()[0]
     return {row[0]: dict(zip(headings, row, strict=True)) for row in rows}
+
+
+def read_figures(index: Path) -> dict[str, Any]:
+    """Return what the first page computes with, by the id of a section."""
+    pattern = '<script type="application/json" id="figures">(.*?)</script>'
+    (text,) = re.findall(pattern, index.read_text("utf-8"), re.DOTALL)
+    figures: dict[str, Any] = json.loads(text)
+    return figures
+
+
+def unpack(packed: dict[str, Any]) -> list[float]:
+    """Return packed numbers; NaN for none."""
+    low, high, width, text = (packed[name] for name in ("low", "high", "width", "text"))
+    numbers = []
+    for start in range(0, len(text), width):
+        code = 0
+        for letter in text[start : start + width]:
+            code = code * 64 + LETTERS.index(letter)
+        step = (high - low) / (64**width - 2)
+        numbers.append(low + (code - 1) * step if code else math.nan)
+    return numbers
 
 
 def read_files(folder: Path) -> dict[str, bytes]:

@@ -116,7 +116,7 @@ def test_comparisons_are_those_of_compare(results_folder: Path, site: Path) -> N
             f"{format_signed(values.low)} to {format_signed(values.high)}",
             format_value(comparison.p_holm),
             f"{values.effect:+.2f}",
-            "first better" if is_significant else "no significant difference",
+            "fair is better" if is_significant else "no significant difference",
         ]
     # 6 of 12 queries differ, all one way: 2 * 2^6 of 2^12 flips are as extreme.
     assert comparisons[0].difference.p == pytest.approx(2 / 64)
@@ -129,7 +129,7 @@ def test_a_lower_rank_distance_is_better(site: Path) -> None:
     page = Page(next((site / "comparisons").glob("*fair--*own*")))
     rows = {row[0]: row for row in page.find_table("Paired differences")}
     assert rows["RankDistance"][2:5] == ["2.0000", "35.0", "-33.0"]
-    assert rows["RankDistance"][-1] == "first better"
+    assert rows["RankDistance"][-1] == "fair is better"
     assert rows["LanguagePreference"][-1] == "differ"
 
 

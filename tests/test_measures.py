@@ -843,6 +843,11 @@ def test_the_page_of_measures_says_their_directions() -> None:
     }
     assert {str(ir_measures.parse_measure(name)).split("@")[0].split("(")[0]
             for name in directions} == {measure.NAME for measure in BIAS_MEASURES}  # fmt: skip
+    # The text reads as Markdown alone: every measure is defined in it.
+    text = "\n".join(lines)
+    assert ":::" not in text
+    for bias_measure in BIAS_MEASURES:
+        assert re.search(rf"^\*\*{bias_measure.NAME}(@k)?\*\*: ", text, re.MULTILINE)
     for name, direction in directions.items():
         measure = ir_measures.parse_measure(name)
         assert isinstance(measure, BiasMeasure)

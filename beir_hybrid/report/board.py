@@ -135,7 +135,7 @@ def build_board(entries: Sequence[Entry]) -> Board:
     ranks, notes = _rank_entries(entries, measures, kind)
     columns = list_columns(entries)
     description = _RANK_DESCRIPTION.format(SETTING_KINDS[kind].label)
-    rank_column = Column("Rank", columns[0].heading, description, direction="lower")
+    rank_column = Column("Rank", columns[0].heading, description, direction="lower", role="rank")
     table = [(rank_column, _fill_ranks(entries, measures, ranks))]
     for column in columns:
         table.append((column, _fill_column(entries, column, measures)))

@@ -6,7 +6,7 @@ or of `SYSTEM_COLUMNS`, which stand in both.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from ir_measures import Measure, R
 
@@ -60,6 +60,8 @@ class Column:
         Whether cells sort as texts.
     is_extra
         Whether the column is hidden until the reader chooses it.
+    role
+        Of a column that the board fills by itself: ranks, or gains by a calibration.
     read
         Reads the fact from an entry.
     """
@@ -72,6 +74,7 @@ class Column:
     direction: Direction = "higher"
     is_text: bool = False
     is_extra: bool = False
+    role: Literal["", "rank", "gain"] = ""
     read: Callable[[Entry], CellValue] | None = None
 
 

@@ -8,10 +8,11 @@ from beir_hybrid.collection.setting import SETTING_KINDS
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.measures.base import is_higher_better
 from beir_hybrid.report.entries import Entry
-from beir_hybrid.report.heat_maps import HeatMap, map_differences
+from beir_hybrid.report.heat_maps import HeatMap, map_differences, mark_differences
 from beir_hybrid.report.model_page import list_pool_values
 from beir_hybrid.results.compare import Comparison, compare
 from beir_hybrid.results.estimate import Matrix
+from beir_hybrid.results.paired_errors import compute_setting_errors
 from beir_hybrid.results.render import format_bounds, format_effect, format_signed, format_value
 
 _SAMPLES = 10_000  # of a test and of its interval
@@ -22,7 +23,7 @@ _MEASURES = ("AP", "nDCG@10", "R@1", "R@10", "RankDistance", "LanguagePreference
 
 
 class ComparisonLine(NamedTuple):
-    """A line of the table of differences."""
+    """A line of the table of differences; `first` and `second` are the values of the systems."""
 
     measure: str
     kind: str
@@ -64,7 +65,9 @@ def compare_entries(first: Entry, second: Entry, main_measure: str) -> EntryComp
         comparisons = compare(first.results, second.results, measures=measures, samples=_SAMPLES)
     except BadData as error:  # such as runs of different settings
         return EntryComparison(first, second, (), differences, str(error))
-    return EntryComparison(first, second, tuple(map(_make_line, comparisons)), differences)
+    names = first.name, second.name
+    lines = tuple(_make_line(comparison, names) for comparison in comparisons)
+    return EntryComparison(first, second, lines, differences)
 
 
 def _share_measure(first: Entry, second: Entry, measure: str) -> bool:
@@ -73,7 +76,7 @@ def _share_measure(first: Entry, second: Entry, measure: str) -> bool:
     )
 
 
-def _make_line(comparison: Comparison) -> ComparisonLine:
+def _make_line(comparison: Comparison, names: tuple[str, str]) -> ComparisonLine:
     values = comparison.difference
     p, where = comparison.p_holm, comparison.where
     return ComparisonLine(
@@ -85,12 +88,12 @@ def _make_line(comparison: Comparison) -> ComparisonLine:
         interval=format_bounds(values.low, values.high),
         p=format_value(p) if p >= 0.0001 else "< .0001",  # noqa: PLR2004 - the last digit shown
         effect=format_effect(values.effect),
-        verdict=_judge_difference(comparison),
+        verdict=_judge_difference(comparison, names),
         is_significant=p <= _ALPHA,
     )
 
 
-def _judge_difference(comparison: Comparison) -> str:
+def _judge_difference(comparison: Comparison, names: tuple[str, str]) -> str:
     if comparison.p_holm > _ALPHA:
         return "no significant difference"
     try:
@@ -98,11 +101,11 @@ def _judge_difference(comparison: Comparison) -> str:
     except BadOption:  # neither high nor low values are better
         return "differ"
     is_higher = comparison.difference.value > 0
-    return "first better" if is_higher == prefers_higher else "second better"
+    return f"{names[0] if is_higher == prefers_higher else names[1]} is better"
 
 
 def _map_gains(first: Entry, second: Entry, measure: str) -> HeatMap | None:
-    """Return the first system's values less the second's, by language."""
+    """Return the first system's values less the second's, by language, with their intervals."""
     entries = (first, second)
     a, b = (entry.matrix(measure, ("mono", "cross")) for entry in entries)
     if a is None or b is None or (a.rows, a.columns) != (b.rows, b.columns):
@@ -111,10 +114,16 @@ def _map_gains(first: Entry, second: Entry, measure: str) -> HeatMap | None:
     pools = [list_pool_values(entry, measure, matrix) for entry in entries]
     pool = _subtract(*pools) if all(pools) else []
     description = (
-        "The first system less the second, in every setting. Outlined cells: queries and passages "
-        "in one language."
+        f"{first.name} less {second.name}, in every setting. Small print: 1.96 standard errors. "
+        "Bold: significant with Holm's correction over all cells. Outlined cells: queries and "
+        "passages in one language."
     )
-    return map_differences(f"Differences of {measure} by language", description, matrix, pool)
+    title = f"Differences of {measure} by language"
+    differences = map_differences(title, description, matrix, pool)
+    if first.results is None or second.results is None:
+        return differences
+    errors = compute_setting_errors(first.results, second.results, measure)
+    return mark_differences(differences, matrix, pool, errors)
 
 
 def _subtract(a: Sequence[float], b: Sequence[float]) -> list[float]:

@@ -62,11 +62,22 @@ def build_tables(comparison: SystemComparison) -> Iterator[ComparisonTable]:
 
 def _build_overview(comparison: SystemComparison) -> ComparisonTable:
     rows = []
+    sizes = {
+        column: max(
+            (
+                abs(estimate.mean)
+                for system in comparison.systems
+                if (estimate := comparison.estimate(system, *column))
+            ),
+            default=0.0,
+        )
+        for column in comparison.columns
+    }
     for system in comparison.systems:
         cells = [TableCell(escape_unprintable(system))]
         for measure, kind in comparison.columns:
             estimate = comparison.estimate(system, measure, kind)
-            text = format_value(estimate.mean) if estimate else ""
+            text = format_value(estimate.mean, sizes[measure, kind]) if estimate else ""
             rank = comparison.find_rank(system, measure, kind)
             is_significant = comparison.is_significant(system, measure, kind)
             cells.append(TableCell(text, rank, is_significant))
@@ -107,12 +118,14 @@ def _build_heading(comparison: SystemComparison, measure: Measure, kind: KindNam
 
 def _build_row(row: BaselineDifference) -> list[TableCell]:
     values, p = row.comparison.difference, row.comparison.p_holm
+    size = max(map(abs, (values.mean_a, values.mean_b, values.low, values.high)))
+    low, high = format_signed(values.low, size), format_signed(values.high, size)
     return [
         TableCell(str(row.comparison.measure)),
         TableCell(_name_settings(row.comparison.where)),
-        TableCell(format_value(values.mean_a)),
-        TableCell(format_signed(values.value)),
-        TableCell(f"[{format_signed(values.low)}, {format_signed(values.high)}]"),
+        TableCell(format_value(values.mean_a, size)),
+        TableCell(format_signed(values.value, size)),
+        TableCell(f"[{low}, {high}]"),
         TableCell("<.0001" if p < 0.00005 else format_value(p), is_significant=p <= ALPHA),  # noqa: PLR2004 - would show as 0
         TableCell(format_effect(values.effect)),
     ]

@@ -1,14 +1,18 @@
 """Heat maps: tables of query languages by passage languages, coloured by value."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from beir_hybrid.collection.setting import ALL
 from beir_hybrid.results.estimate import Estimate, Matrix
 from beir_hybrid.results.pool_languages import PoolLanguages
 from beir_hybrid.results.render import format_ratio, format_signed, format_value
+from beir_hybrid.results.statistics import adjust_p_values
+
+_ALPHA = 0.05
 
 
 class HeatCell(NamedTuple):
@@ -22,12 +26,18 @@ class HeatCell(NamedTuple):
         Which of two colours, in a map of differences: ``more`` or ``less``.
     is_monolingual
         Whether query and passages are in one language.
+    note
+        Small text below.
+    is_significant
+        Whether a difference is more than chance.
     """
 
     text: str
     strength: float | None = None
     side: str = ""
     is_monolingual: bool = False
+    note: str = ""
+    is_significant: bool = False
 
 
 class HeatMap(NamedTuple):
@@ -82,6 +92,47 @@ def map_differences(
     scale = f"{format_signed(-largest)} to {format_signed(largest)}"
     rows = _colour_rows(matrix, colour_cell)
     return HeatMap(title, description, matrix.columns, rows, column, scale)
+
+
+def mark_differences(
+    heat_map: HeatMap,
+    matrix: Matrix,
+    pool: Sequence[float],
+    errors: Mapping[tuple[str, str], float],
+) -> HeatMap:
+    """Add the reach of its 95% interval to each difference, and mark those that are significant.
+
+    Parameters
+    ----------
+    errors
+        Standard errors by the languages of queries and passages, ``all`` for the pool.
+    """
+    columns = (*matrix.columns, *([ALL] if len(pool) else []))
+    pairs = [(row, column) for row in matrix.rows for column in columns]
+    values = np.column_stack([matrix.values, pool]) if len(pool) else matrix.values
+    reach = np.array([errors.get(pair, math.nan) for pair in pairs])
+    p = [
+        math.erfc(abs(value) / error / math.sqrt(2)) if error > 0 else float(not value)
+        for value, error in zip(values.ravel().tolist(), reach.tolist(), strict=True)
+    ]
+    is_sure = adjust_p_values(p) <= _ALPHA
+    details = {
+        pair: (f"±{format_value(1.96 * error)}" if error > 0 else "", bool(sure) and error >= 0)
+        for pair, error, sure in zip(pairs, reach.tolist(), is_sure.tolist(), strict=True)
+    }
+
+    def mark(cell: HeatCell, row: str, column: str) -> HeatCell:
+        note, is_significant = details[row, column]
+        return cell._replace(note=note, is_significant=is_significant) if cell.text else cell
+
+    rows = tuple(
+        (row, tuple(mark(cell, row, column) for cell, column in zip(cells, columns, strict=False)))
+        for row, cells in heat_map.rows
+    )
+    marked = tuple(
+        mark(cell, row, ALL) for cell, row in zip(heat_map.pool, matrix.rows, strict=False)
+    )
+    return heat_map._replace(rows=rows, pool=marked)
 
 
 def map_pool_languages(title: str, description: str, pool: PoolLanguages) -> HeatMap:

@@ -1,31 +1,20 @@
-"""The content of the leaderboard's first page: a table, a scatter plot and links a benchmark."""
+"""The content of the leaderboard's first page: a table, its figures and links a benchmark."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from beir_hybrid.collection.setting import SETTING_KINDS
-from beir_hybrid.measures.rank_distance import RankDistance
 from beir_hybrid.report.board import PAIRED_SYSTEMS, Board, build_board
 from beir_hybrid.report.entries import Benchmark, Entry
 from beir_hybrid.report.figures import render_svg
 from beir_hybrid.report.page_names import make_titles
-from beir_hybrid.report.page_tables import TextTable, build_points_table
 from beir_hybrid.report.publications import read_published_entries
-from beir_hybrid.report.scatter import describe_direction, plot_points
+from beir_hybrid.report.view_data import describe_board
 from beir_hybrid.text import make_slugs
 
 if TYPE_CHECKING:
     from markupsafe import Markup
     from matplotlib.figure import Figure
-
-    from beir_hybrid.results.estimate import Estimate
-
-
-class ScatterPlot(NamedTuple):
-    """Effectiveness against language bias, as an image and as figures."""
-
-    svg: "Markup"
-    table: TextTable
 
 
 class PairLink(NamedTuple):
@@ -45,6 +34,10 @@ class Section(NamedTuple):
         Of the element, for links.
     is_selection
         Whether there are more pairs than those that have a page.
+    data
+        What the page computes with; see `describe_board`.
+    axes
+        Of the plot, ``x`` and ``y``: values of the options, and their texts.
     """
 
     id: str
@@ -52,7 +45,8 @@ class Section(NamedTuple):
     board: Board
     pairs: list[PairLink]
     is_selection: bool
-    scatter: ScatterPlot | None
+    data: Mapping[str, object]
+    axes: Mapping[str, list[tuple[str, str]]]
 
 
 class Index(NamedTuple):
@@ -85,24 +79,23 @@ def _build_section(
 ) -> Section:
     pairs = [PairLink(a, b, f"{slugs[a]}--{slugs[b]}") for a, b in board.pairs]
     is_selection = len(board.systems) > PAIRED_SYSTEMS
-    return Section(section_id, title, board, pairs, is_selection, _build_scatter(board))
+    data = describe_board(board, slugs, pairs)
+    return Section(section_id, title, board, pairs, is_selection, data, _list_axes(board))
 
 
-def _build_scatter(board: Board) -> ScatterPlot | None:
-    points: dict[str, tuple[Estimate, Estimate]] = {}
-    for row in board.rows:
-        x = row.entry.estimate(str(RankDistance), board.pool_kind)
-        y = row.entry.estimate(board.main_measure, board.pool_kind)
-        if x is not None and y is not None:
-            suffix = " (published)" if row.entry.source == "published" else ""
-            points[f"{row.entry.name}{suffix}"] = x, y
-    if len(points) < 2:  # noqa: PLR2004 - a single point shows nothing
-        return None
-    y_label = f"{board.main_measure}, {SETTING_KINDS[board.pool_kind].label}"
-    x_label = f"{RankDistance.label} ({describe_direction(RankDistance)})"
-    figure = plot_points(points, x_label, y_label, board.benchmark.name)
-    table = build_points_table(points, (RankDistance.label, board.main_measure))
-    return ScatterPlot(embed_svg(figure), table)
+def _list_axes(board: Board) -> dict[str, list[tuple[str, str]]]:
+    """Return the figures that the plot can show, the pool's effectiveness and bias first."""
+    effectiveness = sorted(board.chosen_columns, key=lambda column: column.kind != board.pool_kind)
+    measures = sorted(
+        (column for column in board.columns if column.kind and column.measure),
+        key=lambda column: column.is_extra,
+    )
+    upwards = [
+        (column.title, SETTING_KINDS[column.kind].label) for column in effectiveness if column.kind
+    ]
+    across = [(column.title, column.title) for column in measures]
+    facts = [("size", "parameters"), ("speed", "seconds for 1,000 texts")]
+    return {"y": upwards + across, "x": [*across, *facts, *upwards]}
 
 
 def embed_svg(figure: "Figure") -> "Markup":

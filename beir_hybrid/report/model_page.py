@@ -2,7 +2,8 @@
 
 import math
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,8 +19,9 @@ from beir_hybrid.report.heat_maps import (
     map_values,
     subtract_row_means,
 )
-from beir_hybrid.report.page_tables import TextTable, build_pool_table
+from beir_hybrid.report.page_tables import TextTable, build_language_table, build_pool_table
 from beir_hybrid.report.reproduce import reproduce_commands
+from beir_hybrid.report.variants import Variant
 from beir_hybrid.results.estimate import Matrix
 from beir_hybrid.results.local_paths import find_local_paths, hide_path
 from beir_hybrid.results.results import Results
@@ -52,6 +54,23 @@ def _list_provenance(results: Results, speed: float | None) -> Iterator[tuple[st
     versions = {"beir-hybrid": results.provenance.version, **results.provenance.versions}
     texts = [f"{name} {version}" for name, version in versions.items() if version]
     yield "versions", ", ".join(texts)
+
+
+class MeasuredPart(NamedTuple):
+    """The part of a page that shows one measure, by languages."""
+
+    measure: str
+    maps: list[HeatMap]
+    languages: TextTable | None
+
+
+def build_measured_parts(entry: Entry, measures: Sequence[str]) -> list[MeasuredPart]:
+    """Return the part of each measure that a system has, the main one first."""
+    parts = (
+        MeasuredPart(measure, build_heat_maps(entry, measure), build_language_table(entry, measure))
+        for measure in measures
+    )
+    return [part for part in parts if part.maps or part.languages]
 
 
 def build_heat_maps(entry: Entry, measure: str) -> list[HeatMap]:
@@ -101,6 +120,19 @@ def build_pool_maps(results: Results) -> list[tuple[HeatMap, TextTable]]:
         title = f"Languages of the first {pool.depth}, {place}"
         maps.append((map_pool_languages(title, description, pool), build_pool_table(kind, pool)))
     return maps
+
+
+def build_plain_maps(variant: Variant) -> list[tuple[HeatMap, TextTable]]:
+    """Return the same of the model without calibration, to stand beside the variant's."""
+    if variant.model.results is None:
+        return []
+    return [
+        (
+            heat_map._replace(title=f"{heat_map.title}, without calibration"),
+            table._replace(title=f"{table.title}, without calibration"),
+        )
+        for heat_map, table in build_pool_maps(variant.model.results)
+    ]
 
 
 def list_pool_values(entry: Entry, measure: str, matrix: Matrix) -> list[float]:

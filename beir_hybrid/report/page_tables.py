@@ -1,6 +1,7 @@
 """The plain tables of the leaderboard's pages."""
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,6 +14,8 @@ from beir_hybrid.report.plots import group_by_language, measures_preference
 from beir_hybrid.results.estimate import Estimate
 from beir_hybrid.results.pool_languages import PoolLanguages
 from beir_hybrid.results.render import build_cells, format_interval, format_ratio, format_value
+
+_TOLERANCE = 1e-6  # of a number of versions
 
 
 class TextTable(NamedTuple):
@@ -28,6 +31,10 @@ def build_summary_table(entry: Entry) -> TextTable:
     title = "Averages over settings, with 95% intervals"
     if entry.results is not None:
         headings, rows = build_cells(entry.results, format_interval)
+        if ceilings := find_ceilings(entry):
+            headings.append("at most")
+            for row in rows:
+                row.append(format_value(ceilings[row[0]]) if row[0] in ceilings else "")
         return TextTable(title, tuple(headings), tuple(map(tuple, rows)))
     kinds = [kind for kind in SETTING_KINDS if kind in entry.summary]
     measures = dict.fromkeys(name for row in entry.summary.values() for name in row)
@@ -39,6 +46,29 @@ def build_summary_table(entry: Entry) -> TextTable:
             for measure in measures
         ),
     )
+
+
+def find_ceilings(entry: Entry) -> dict[str, float]:
+    """Return what recall at a cutoff cannot pass in the pool of all languages, where it is below 1.
+
+    If every answer has n parallel versions, a query has n relevant passages or more, and recall
+    among the first k is at most k/n. The unbiased values of two measures say so: the mean of n - 1
+    and the mean of 1/n determine n only where all n are equal.
+    """
+    distance, preference = (
+        entry.estimate(name, "multi") for name in ("RankDistance", "LanguagePreference")
+    )
+    if distance is None or preference is None or not (distance.unbiased and preference.unbiased):
+        return {}
+    versions = distance.unbiased + 1
+    if abs(versions * preference.unbiased - 1) > _TOLERANCE:
+        return {}
+    ceilings = {}
+    for name, estimate in entry.summary["multi"].items():
+        match = re.fullmatch(r"R@(\d+)", name)
+        if match and estimate.queries == distance.queries and int(match[1]) < versions - _TOLERANCE:
+            ceilings[name] = int(match[1]) / versions
+    return ceilings
 
 
 def _show_mean(estimate: Estimate | None) -> str:
@@ -127,11 +157,3 @@ def _find_unbiased(entry: Entry, measure: str) -> str:
     if estimate is None or estimate.unbiased is None:
         return ""
     return format_value(estimate.unbiased)
-
-
-def build_points_table(
-    points: Mapping[str, tuple[Estimate, Estimate]], labels: tuple[str, str]
-) -> TextTable:
-    """Return the values of a scatter plot."""
-    rows = [(name, format_value(x.mean), format_value(y.mean)) for name, (x, y) in points.items()]
-    return TextTable("Effectiveness and bias", ("system", *labels), tuple(rows))

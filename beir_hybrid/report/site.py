@@ -23,14 +23,14 @@ from beir_hybrid.report.hard_groups import HardGroup, find_hard_groups
 from beir_hybrid.report.index_page import PairLink, Section, build_index, embed_svg
 from beir_hybrid.report.local_collection import find_local_collection
 from beir_hybrid.report.model_page import (
-    build_heat_maps,
+    build_measured_parts,
+    build_plain_maps,
     build_pool_maps,
     list_commands,
     list_facts,
 )
 from beir_hybrid.report.page_tables import (
     build_bias_table,
-    build_language_table,
     build_summary_table,
     list_preference_sentences,
 )
@@ -155,7 +155,12 @@ class Site:
                     self._write_model(folder, section, row)
             for link in section.pairs:
                 self._write_comparison(folder, section, link)
-        context = {"sections": self.sections, "slugs": self.slugs, "limit": PAIRED_SYSTEMS}
+        context = {
+            "sections": self.sections,
+            "slugs": self.slugs,
+            "limit": PAIRED_SYSTEMS,
+            "figures": {section.id: section.data for section in self.sections},
+        }
         self._render(folder / INDEX, "index.html", context)
         entries = (row.entry for section in self.sections for row in section.board.rows)
         stored = {
@@ -170,7 +175,7 @@ class Site:
     def _write_model(self, folder: Path, section: Section, row: Row) -> None:
         entry = row.entry
         slug, measure = self.slugs[entry], section.board.main_measure
-        languages, bias = build_language_table(entry, measure), build_bias_table(entry)
+        bias = build_bias_table(entry)
         results = entry.results
         commands, obstacle = list_commands(results) if results else ([], "")
         context = {
@@ -186,12 +191,9 @@ class Site:
             "variant_table": build_variant_table(row.variant) if row.variant else None,
             "slugs": self.slugs,
             "links": [link for link in section.pairs if entry in (link.first, link.second)],
-            "maps": build_heat_maps(entry, measure),
+            "measured": build_measured_parts(entry, section.board.measures),
             "pool_maps": build_pool_maps(results) if results else [],
-            "languages": languages,
-            "languages_svg": (
-                embed_svg(plots.plot_languages(results, measure)) if results and languages else None
-            ),
+            "plain_maps": build_plain_maps(row.variant) if row.variant else [],
             "bias": bias,
             "bias_sentences": list_preference_sentences(entry),
             "bias_svg": embed_svg(plots.plot_bias(results)) if results and bias else None,

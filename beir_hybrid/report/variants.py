@@ -112,6 +112,7 @@ def make_gain_column(column: Column) -> Column:
         column.heading,
         f"{column.title} of a calibrated model less that of the same model without calibration, "
         "query by query",
+        role="gain",
     )
 
 

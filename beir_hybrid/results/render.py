@@ -58,16 +58,25 @@ def format_effect(effect: float) -> str:
     return f"{effect:+.2f}" if math.isfinite(effect) else f"{'-' if effect < 0 else '+'}∞"
 
 
-def format_signed(difference: float) -> str:
+def format_signed(difference: float, size: float | None = None) -> str:
     """Format a difference with its sign, or without a sign if the digits are all 0.
 
+    Parameters
+    ----------
+    size
+        As for `format_value`.
+
+    Examples
+    --------
     >>> format_signed(0.00591), format_signed(-123.0), format_signed(-0.00001)
     ('+.0059', '-123.0', '.0000')
+    >>> format_signed(-2.25, 35.0)
+    '-2.2'
     """
-    size = format_value(abs(difference))
-    if not size.strip("0.,"):
-        return size
-    return f"{'+' if difference > 0 else '-'}{size}"
+    text = format_value(abs(difference), size)
+    if not text.strip("0.,"):
+        return text
+    return f"{'+' if difference > 0 else '-'}{text}"
 
 
 def format_bounds(low: float, high: float) -> str:

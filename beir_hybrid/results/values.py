@@ -48,6 +48,13 @@ class Values:
                 f"{len(bad)} of {n} values are NaN or infinite, the first in row {bad[0]}"
             )
 
+    def select_setting(self, number: int) -> "Values | None":
+        """Return the values of a setting; None if it has none."""
+        is_there = self.setting == number
+        if not is_there.any():
+            return None
+        return Values(self.group[is_there], self.setting[is_there], self.value[is_there])
+
 
 def average(values: Values, macro: bool = True) -> float:
     """Return the mean over settings of each setting's mean; the mean over all rows if not macro."""

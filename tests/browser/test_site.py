@@ -133,8 +133,7 @@ def read_column(page: Page, title: str, table: str = "on-capitals") -> list[str]
           const at = heads.findIndex((head) => head.textContent.trim() === title);
           return [...document.querySelectorAll(`#${table}-table tbody tr`)]
             .filter((row) => !row.hidden)
-            .map((row) => row.cells[at].querySelector(".v:not([hidden])"))
-            .map((value) => (value ? value.firstChild.textContent.trim() : ""));
+            .map((row) => row.cells[at].firstChild?.textContent.trim() ?? "");
         }""",
         [table, title],
     )
@@ -164,6 +163,7 @@ def test_sorting_by_mouse(site: Path, page: Page) -> None:
 
 def test_rows_without_value_stay_last(site: Path, page: Page) -> None:
     page.goto((site / "index.html").as_uri())
+    page.check("#published")
     for _ in range(2):
         page.click(f"{select_heading('Mo', 'on-xquad-r')} button")
         cells = read_column(page, "Mo", "on-xquad-r")
@@ -178,7 +178,7 @@ def test_sorting_by_keyboard(site: Path, page: Page) -> None:
     assert page.evaluate("document.activeElement.className") == "skip"
     page.keyboard.press("Enter")
     assert page.evaluate("document.activeElement.id") == "main"
-    for _ in range(40):
+    for _ in range(60):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.textContent.trim()") == "Cr":
             break
@@ -193,6 +193,8 @@ def test_sorting_by_keyboard(site: Path, page: Page) -> None:
 
 def test_filtering(site: Path, page: Page) -> None:
     page.goto((site / "index.html").as_uri())
+    assert page.locator("#count").inner_text() == "6 of 16 systems"
+    page.check("#published")
     assert page.locator("#count").inner_text() == "16 of 16 systems"
     page.fill("#filter", "LOSS")
     assert read_systems(page) == ["lossy"]
@@ -222,7 +224,7 @@ def test_a_model_page_opens_and_leads_back(site: Path, page: Page) -> None:
     page.click("text=own/Language")
     assert page.title() == "own/Language on capitals"
     assert page.locator("h1").inner_text() == "own/Language"
-    assert page.locator("svg").count() == 2
+    assert page.locator("svg").count() == 1
     page.click("nav >> text=Leaderboard")
     assert page.title() == "Leaderboard"
     page.click("text=fair and lossy")
@@ -262,7 +264,7 @@ def test_hostile_names_are_text_on_all_pages(site: Path, page: Page) -> None:
     for path in sorted(site.rglob("*.html")):
         page.goto(path.as_uri())
         assert page.locator("img").count() == 0
-        assert page.locator("script").count() == 2
+        assert page.locator("script:not([type])").count() == 2
 
 
 CONTRAST = """() => {

@@ -1,10 +1,16 @@
 """A view of a leaderboard is a link: what is sorted, chosen and hidden stands in the address."""
 
+import csv
+import os
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page
+from ir_measures import AP
+from playwright.sync_api import Browser, Page
 
+import beir_hybrid as bh
+from beir_hybrid.collection.setting import Setting
+from beir_hybrid.results.render import format_signed, format_value
 from tests.browser.test_site import (  # noqa: F401 - fixtures
     browser,
     folder,
@@ -102,13 +108,17 @@ def test_a_bad_link_shows_the_page_as_it_is(site: Path, page: Page) -> None:  # 
     assert describe(page) == view
 
 
-def test_published_figures_can_be_left_out(site: Path, page: Page) -> None:  # noqa: F811
+def test_published_figures_are_shown_on_request(site: Path, page: Page) -> None:  # noqa: F811
     page.goto((site / "index.html").as_uri())
-    page.uncheck("#published")
     assert read_systems(page, "on-xquad-r") == ["fair"]
     assert page.locator("#count").inner_text() == "6 of 16 systems"
-    page.keyboard.press("Space")  # it has the focus
+    page.focus("#published")
+    page.keyboard.press("Space")
     assert page.locator("#count").inner_text() == "16 of 16 systems"
+    assert page.url.endswith("#published=on")
+    published = page.locator("#on-xquad-r-table tr.published")
+    assert published.locator("td:nth-of-type(1)").all_inner_texts() == [""] * 10  # no ranks
+    assert published.locator("strong").count() == 0
 
 
 @pytest.mark.parametrize("width", [1280, 1920])
@@ -124,3 +134,192 @@ def test_the_bias_columns_are_visible(width: int, site: Path, page: Page) -> Non
         spans = page.locator(f"#{table}-table thead tr:first-child > :visible")
         total = spans.evaluate_all("cells => cells.reduce((sum, cell) => sum + cell.colSpan, 0)")
         assert total == len(read_headings(page, table))
+
+
+def choose_languages(page: Page, side: str, codes: set[str]) -> None:  # noqa: F811
+    page.locator(f"#on-capitals details:has(.{side}) summary").click()
+    for code in {"ar", "de", "en"} - codes:
+        page.uncheck(f"#on-capitals .{side}[value={code}]")
+
+
+def test_languages_change_the_figures(
+    results: dict[str, bh.Results],  # noqa: F811
+    site: Path,  # noqa: F811
+    page: Page,  # noqa: F811
+) -> None:
+    page.goto((site / "index.html").as_uri())
+    choose_languages(page, "queries", {"de", "en"})
+    choose_languages(page, "passages", {"en"})
+    row = read_systems(page).index("lossy")
+    means = results["lossy"].means("AP")
+    expected = {
+        "Mo": means[Setting("mono", "en", "en")],
+        "Cr": means[Setting("cross", "de", "en")],
+        "Mul": (means[Setting("multi", "de", "all")] + means[Setting("multi", "en", "all")]) / 2,
+        "Rank": None,
+    }
+    assert expected["Cr"] == pytest.approx((6 + 6 / 12) / 12)
+    for title, value in expected.items():
+        text = read_column(page, title)[row]
+        assert text == "" if value is None else float(text) == pytest.approx(value, abs=1e-4)
+    assert page.locator("#on-capitals .choice").is_visible()
+    view, link = describe(page), page.url
+    page.goto((site / "models" / "capitals-fair.html").as_uri())
+    page.goto(link)
+    assert describe(page) == view
+
+
+def read_differences(page: Page) -> list[list[str]]:  # noqa: F811
+    rows = page.locator("#on-capitals .differences tr").all()
+    return [row.locator("th, td").all_inner_texts() for row in rows]
+
+
+def test_any_two_systems_are_compared_by_name(
+    results: dict[str, bh.Results],  # noqa: F811
+    site: Path,  # noqa: F811
+    page: Page,  # noqa: F811
+) -> None:
+    page.goto((site / "index.html").as_uri())
+    page.select_option("#on-capitals select.first", label="own/Language")
+    page.select_option("#on-capitals select.second", label="fair")
+    page.wait_for_selector("#on-capitals h4:text-is('AP by language: own/Language less fair')")
+    headings, *rows = read_differences(page)
+    assert headings[2:4] == ["own/Language", "fair"]
+    cross = next(row for row in rows if row[:2] == ["AP", "cross-lingual"])
+    means = [results[name].summary()["cross"][AP].mean for name in ("own", "fair")]
+    assert cross[2:5] == [*map(format_value, means), format_signed(means[0] - means[1])]
+    assert cross[6] == "fair is better"
+    distance = next(row for row in rows if row[0] == "RankDistance")
+    assert (distance[4], distance[6]) == ("+33.0", "fair is better")
+    mono = next(row for row in rows if row[:2] == ["AP", "monolingual"])
+    assert mono[4:7] == [".0000", ".0000 to .0000", ""]
+    assert "own/Language" not in [row[6] for row in rows]
+    bold = page.locator("#on-capitals .differences tr:has(strong) td:nth-of-type(1)")
+    assert "monolingual" not in bold.all_inner_texts()
+    # The map has every pair of languages: a German query on Arabic passages.
+    cells = page.locator("#on-capitals .comparison .heat tbody tr").nth(1).locator("td")
+    assert cells.all_inner_texts()[:2] == [format_signed(1 / 12 - 1), ".0000"]
+    # Two ticks choose the pair, too.
+    tick(page, "lossy")
+    tick(page, "fair")
+    page.wait_for_function(
+        "document.querySelector('#on-capitals h4').textContent.includes('lossy')"
+    )
+    assert {"lossy", "fair"} == set(read_differences(page)[0][2:4])
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_the_plot_follows_the_axes(width: int, site: Path, page: Page) -> None:  # noqa: F811
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto((site / "index.html").as_uri())
+    page.wait_for_selector("#on-capitals .drawn circle")
+    circles = page.locator("#on-capitals .drawn a")
+    labels = [link.get_attribute("aria-label") or "" for link in circles.all()]
+    assert len(labels) == 5
+    own = format_value((1 + 2 / 35 + 3 / 36) / 3)
+    assert any(label.startswith(f"own/Language: AP, multilingual {own}") for label in labels)
+    assert all("Rank distance" in label for label in labels)
+    assert page.locator("#on-capitals .drawn circle.best").count() >= 1
+    # Nothing stands outside the drawing.
+    outside = page.evaluate(
+        """() => {
+          const frame = document.querySelector("#on-capitals .drawn svg").getBoundingClientRect();
+          return [...document.querySelectorAll("#on-capitals .drawn text")].filter((text) => {
+            const box = text.getBoundingClientRect();
+            return box.left < frame.left - 1 || box.right > frame.right + 1;
+          }).map((text) => text.textContent);
+        }"""
+    )
+    assert outside == []
+    page.select_option("#on-capitals select.x", "size")
+    lines = page.locator("#on-capitals .missing-systems p")
+    lines.first.wait_for()
+    text = lines.first.inner_text()
+    assert text.startswith("Without Parameters: ")
+    assert "own/Language" in text
+    assert page.locator("#on-capitals .drawn circle").count() == 0
+    page.select_option("#on-capitals select.x", "Preference")
+    page.wait_for_selector("#on-capitals .drawn .unbiased", state="attached")
+    assert "capitals.x=Preference" in page.url
+
+
+def test_the_view_is_exported(site: Path, page: Page) -> None:  # noqa: F811
+    page.goto((site / "index.html").as_uri())
+    page.fill("#filter", "o")
+    with page.expect_download() as download:
+        page.click("#on-capitals .csv")
+    with Path(download.value.path()).open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["System"] for row in rows] == read_systems(page)
+    lossy = next(row for row in rows if row["System"] == "lossy")
+    assert float(lossy["Mo"]) == pytest.approx((12 + 12 + 6.5) / 36, abs=1e-5)
+    assert "Recipe" not in lossy
+    with page.expect_download() as download:
+        page.click("#on-capitals .latex")
+    text = Path(download.value.path()).read_text("utf-8")
+    assert "\\begin{tabular}{l" in text
+    assert "own/Language & 5 & \\textbf{1.0000} & " in text
+    page.fill("#filter", "script")
+    with page.expect_download() as download:
+        page.click("#on-capitals .latex")
+    assert "\\textless{}script\\textgreater{}" in Path(download.value.path()).read_text("utf-8")
+
+
+def test_a_model_s_page_switches_its_measure(site: Path, page: Page) -> None:  # noqa: F811
+    page.goto((site / "models" / "capitals-lossy.html").as_uri())
+    assert page.locator("h3:text-is('AP by language')").is_visible()
+    page.select_option("#measure", "R@1")
+    assert page.locator("h3:text-is('R@1 by language')").is_visible()
+    assert not page.locator("h3:text-is('AP by language')").is_visible()
+    row = page.locator(".measured:visible caption:has-text('R@1 by query language') ~ tbody tr")
+    german = row.nth(1).locator("td").all_inner_texts()
+    assert german[:2] == [".5000", ".5000"]
+    # Of three relevant passages one alone comes first.
+    summary = page.locator("table:has(caption:has-text('Averages over settings'))")
+    assert "At most" in page.locator("section:has(#summary)").inner_text()
+    ceiling = summary.locator("tr:has(th:text-is('R@1')) td").last.inner_text()
+    assert ceiling == format_value(1 / 3)
+    page.click(".contents a:text-is('Downloads')")
+    assert page.url.endswith("#files")
+
+
+AXE = next(
+    (
+        path
+        for modules in (os.environ.get("AXE", ""), "node_modules", "/usr/lib/node_modules")
+        if (path := Path(modules) / "axe-core" / "axe.min.js").is_file()
+    ),
+    None,
+)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280, 1920])
+def test_nothing_serious_is_inaccessible(
+    width: int,
+    theme: str,
+    site: Path,  # noqa: F811
+    browser: Browser,  # noqa: F811
+) -> None:
+    """AXE names a folder of node packages that has axe-core."""
+    if AXE is None:
+        pytest.skip("axe-core is not installed: npm install axe-core, AXE=node_modules")
+    context = browser.new_context(
+        viewport={"width": width, "height": 900},
+        color_scheme=theme,  # type: ignore[arg-type] # one of its texts
+        bypass_csp=True,
+    )
+    opened = context.new_page()
+    for name in ("index", "models/capitals-lossy", "comparisons/capitals-fair--capitals-lossy"):
+        opened.goto((site / f"{name}.html").as_uri())
+        if name == "index":
+            opened.wait_for_selector("#on-capitals .drawn circle")
+        opened.add_script_tag(path=AXE)
+        violations = opened.evaluate("axe.run().then((report) => report.violations)")
+        serious = [
+            (violation["id"], violation["nodes"][0]["html"])
+            for violation in violations
+            if violation["impact"] in ("serious", "critical")
+        ]
+        assert serious == [], name
+    context.close()

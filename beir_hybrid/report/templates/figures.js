@@ -1,0 +1,73 @@
+
+/* the figures that the page holds: averages, means by setting, errors of differences */
+const ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+const unpack = ({ low, high, width, text }) => {
+  const steps = 64 ** width - 2;
+  const numbers = [];
+  for (let start = 0; start < text.length; start += width) {
+    let code = 0;
+    for (let place = start; place < start + width; place += 1) {
+      code = code * 64 + ALPHABET.indexOf(text[place]);
+    }
+    numbers.push(code === 0 ? NaN : low + (code - 1) / steps * (high - low));
+  }
+  return numbers;
+};
+const unpackAll = (table) => {
+  const unpacked = {};
+  return (key) => { unpacked[key] ??= table[key] ? unpack(table[key]) : []; return unpacked[key]; };
+};
+const average = (values) => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+/* a measure in a kind of settings, for the languages that are chosen; null for no value */
+const makeFigures = (data) => {
+  const count = data.systems.length;
+  const [estimates, means, errors] = [data.estimates, data.means, data.errors].map(unpackAll);
+  const chosen = { queries: null, passages: null }; /* sets of codes; null for all languages */
+  const isChosen = (codes, code) => !codes || ["all", "image"].includes(code) || codes.has(code);
+  const hasChoice = () => Boolean(chosen.queries || chosen.passages);
+  const listPlaces = (kind) => data.settings.flatMap(([name, queries, passages], place) => (
+    name === kind && isChosen(chosen.queries, queries) && isChosen(chosen.passages, passages)
+      ? [place] : []));
+  const readMean = (measure, place, system) => means(measure)[system * data.settings.length + place] ?? NaN;
+  return {
+    data,
+    chosen,
+    hasChoice,
+    readMean,
+    listPlaces,
+    readEstimate: (measure, kind, system) => {
+      const [mean, low, high, unbiased] = estimates(`${measure} ${kind}`).slice(4 * system, 4 * system + 4);
+      if (!(mean === mean)) return null;
+      if (!hasChoice()) return { mean, low, high, unbiased };
+      const values = listPlaces(kind).map((place) => readMean(measure, place, system))
+        .filter((value) => value === value);
+      return values.length ? { mean: average(values), low: NaN, high: NaN, unbiased } : null;
+    },
+    readError: (measure, kind, first, second) => {
+      const [i, j] = [Math.min(first, second), Math.max(first, second)];
+      const place = i * count - i * (i + 1) / 2 + j - i - 1;
+      return hasChoice() || i === j ? NaN : errors(`${measure} ${kind}`)[place] ?? NaN;
+    },
+  };
+};
+
+/* numbers as the rest of the page has them: four decimals for shares, one for numbers of ranks */
+const formatValue = (value) => {
+  if (Math.abs(value) >= 10) {
+    return value.toLocaleString("en-US", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
+  }
+  return Math.abs(value) < 1 ? value.toFixed(4).replace("0.", ".") : value.toFixed(4);
+};
+const formatSigned = (value) => {
+  const size = formatValue(Math.abs(value));
+  return /[1-9]/.test(size) ? `${value > 0 ? "+" : "-"}${size}` : size;
+};
+const formatBounds = (low, high) => `${formatSigned(low)} to ${formatSigned(high)}`;
+
+/* how far a value is from the best possible, for each direction that a measure declares */
+const LOSSES = {
+  higher: ({ mean }) => -mean,
+  lower: ({ mean }) => mean,
+  "near the unbiased value": ({ mean, unbiased }) => Math.abs(mean - unbiased),
+};

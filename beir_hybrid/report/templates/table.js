@@ -1,0 +1,110 @@
+
+/* sort a table by a column; rows without a value stay last, variants below their model */
+const sortKey = (cell) => cell.dataset.sort ?? "";
+function sort(table, heading, direction) {
+  const column = [...heading.parentElement.children].indexOf(heading);
+  const isNumber = heading.dataset.type === "number";
+  const sign = direction === "ascending" ? 1 : -1;
+  const compare = (a, b) => {
+    if (a === "" || b === "") return (a === "") - (b === "");
+    return sign * (isNumber ? a - b : a.localeCompare(b, "en"));
+  };
+  const groups = [...table.tBodies].map((body) => {
+    const rows = [...body.rows].map((row) => ({ row, key: sortKey(row.cells[column]) }));
+    const model = rows.find(({ row }) => !row.classList.contains("variant"));
+    const variants = rows.filter((row) => row !== model);
+    variants.sort((first, second) => compare(first.key, second.key));
+    body.append(model.row, ...variants.map((variant) => variant.row));
+    return { body, key: rows.map((row) => row.key).sort(compare)[0] };
+  });
+  groups.sort((first, second) => compare(first.key, second.key));
+  table.append(...groups.map((group) => group.body));
+  each(table, "th[aria-sort]", (th) => th.removeAttribute("aria-sort"));
+  heading.setAttribute("aria-sort", direction);
+}
+each(document, "table.board", (table) => {
+  each(table, "th[data-type]", (heading) => {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.append(...heading.childNodes);
+    heading.append(button);
+    button.addEventListener("click", () => {
+      const current = heading.getAttribute("aria-sort");
+      const reverse = current === "ascending" ? "descending" : "ascending";
+      const direction = current ? reverse : heading.dataset.first;
+      sort(table, heading, direction);
+      statusLine.textContent = `sorted by ${button.textContent.trim()}, ${direction}`;
+      document.dispatchEvent(new Event("sorted"));
+    });
+  });
+});
+
+/* fill the cells of a table with the measure and the languages that are chosen */
+const fillCell = (cell, { text = "", key = "", note = "", bar = NaN, isBest = false } = {}) => {
+  cell.replaceChildren();
+  cell.dataset.sort = key;
+  if (text === "") return;
+  cell.append(isBest ? make("strong", {}, text) : text);
+  if (bar >= 0 && bar <= 1) cell.append(make("i", { style: `--v:${bar.toFixed(4)}` }));
+  if (note) cell.append(make("small", {}, note));
+};
+const showEstimate = (estimate, isBest) => {
+  if (!estimate) return {};
+  const { mean, low, high, unbiased } = estimate;
+  const notes = low === low ? [`${formatValue(low)} to ${formatValue(high)}`] : [];
+  if (unbiased) notes.push(`unbiased ${formatValue(unbiased)}`);
+  return { text: formatValue(mean), key: mean, note: notes.join("\n"), bar: mean, isBest };
+};
+const showGain = (figures, column, measure, system) => {
+  const { model } = figures.data.systems[system];
+  if (model == null) return {};
+  const gain = figures.data.gains[system]?.[measure];
+  if (!figures.hasChoice()) {
+    if (!gain) return {};
+    return { text: formatSigned(gain[0]), key: gain[0], note: formatBounds(gain[1], gain[2]) };
+  }
+  const [own, plain] = [system, model].map((place) => figures.readEstimate(measure, column.kind, place));
+  return own && plain ? { text: formatSigned(own.mean - plain.mean), key: own.mean - plain.mean } : {};
+};
+const fillTable = ({ rows, figures, measure }) => {
+  const isPublished = rows.map((row) => row.classList.contains("published"));
+  figures.data.columns.forEach((column, index) => {
+    if (column.role === "rank") {
+      rows.forEach((row, system) => {
+        const rank = figures.hasChoice() ? null : figures.data.ranks[measure]?.[system];
+        fillCell(row.cells[index + 1], rank == null ? {} : { text: String(rank), key: rank });
+      });
+    } else if (column.role === "gain") {
+      rows.forEach((row, system) => {
+        fillCell(row.cells[index + 1], showGain(figures, column, measure, system));
+      });
+    } else if (column.kind) {
+      const estimates = rows.map((_, system) => (
+        figures.readEstimate(column.measure || measure, column.kind, system)));
+      const losses = estimates.map((estimate, system) => (
+        estimate && !isPublished[system] ? LOSSES[column.direction](estimate) : NaN));
+      const known = losses.filter((loss) => loss === loss);
+      const best = Math.min(...known);
+      estimates.forEach((estimate, system) => {
+        const isBest = known.length > 1 && losses[system] === best;
+        fillCell(rows[system].cells[index + 1], showEstimate(estimate, isBest));
+      });
+    }
+  });
+};
+
+/* hide and show the columns of a table, and the headings above them */
+const chooseColumns = (table, boxes) => {
+  const isShown = [true, ...boxes.map((box) => box.checked)];
+  for (const row of [table.tHead.rows[1], ...[...table.tBodies].flatMap((body) => [...body.rows])]) {
+    isShown.forEach((shown, index) => { row.cells[index].hidden = !shown; });
+  }
+  let start = 0;
+  for (const cell of table.tHead.rows[0].cells) {
+    cell.dataset.span ??= cell.colSpan;
+    const span = isShown.slice(start, start + Number(cell.dataset.span)).filter(Boolean).length;
+    start += Number(cell.dataset.span);
+    cell.hidden = span === 0;
+    if (span) cell.colSpan = span;
+  }
+};

@@ -1,0 +1,143 @@
+
+/* all boards of the page, with the elements that show them */
+const figuresOf = JSON.parse(document.getElementById("figures").textContent);
+const boards = [...document.querySelectorAll("section.dataset")].map((section) => {
+  const rows = [...section.querySelectorAll("tr[data-system]")].sort((a, b) => a.dataset.system - b.dataset.system);
+  const controls = Object.fromEntries(["measure", "x", "y", "first", "second"].map((name) => [name, section.querySelector(`select.${name}`)]));
+  return {
+    section, rows, controls, title: section.querySelector("h2").textContent, table: section.querySelector("table.board"),
+    plot: section.querySelector(".plot"), missing: section.querySelector(".missing-systems"),
+    comparison: section.querySelector(".comparison"), figures: makeFigures(figuresOf[section.id]),
+    first: section.querySelector("table.board").dataset.measure, shown: "",
+    get measure() { return controls.measure?.value || this.first; },
+  };
+});
+
+/* the measure and the languages of a table; intervals and ranks are those of all languages */
+const readLanguages = (section, side) => {
+  const boxes = [...section.querySelectorAll(`.${side}`)];
+  const codes = boxes.filter((box) => box.checked).map((box) => box.value);
+  return codes.length === boxes.length || codes.length === 0 ? null : new Set(codes);
+};
+const chooseFigures = (board) => {
+  const { section, figures } = board;
+  for (const side of ["queries", "passages"]) figures.chosen[side] = readLanguages(section, side);
+  const shown = JSON.stringify([board.measure, ...["queries", "passages"].map((side) => [...(figures.chosen[side] ?? [])])]);
+  const isFirst = board.shown === "" && board.measure === board.first && !figures.hasChoice();
+  if (shown !== board.shown && !isFirst) fillTable(board);
+  board.shown = shown;
+  each(section, ".chosen", (name) => { name.textContent = board.measure; });
+  const ceiling = figures.data.ceilings[board.measure];
+  section.querySelector(".ceiling").textContent = ceiling
+    ? ` In the pool it is at most ${formatValue(ceiling)}, since every query has several relevant passages.` : "";
+  each(section, ".choice", (note) => { note.hidden = !figures.hasChoice(); });
+  const heading = board.table.querySelector("th[aria-sort]");
+  if (heading && !isFirst) sort(board.table, heading, heading.getAttribute("aria-sort"));
+};
+
+/* filter rows by words, ticks and size, sections by dataset, and comparisons by ticks */
+const filter = document.getElementById("filter");
+const dataset = document.getElementById("dataset");
+const onlyChosen = document.getElementById("only-chosen");
+const published = document.getElementById("published");
+const size = document.getElementById("size");
+const filterRows = () => {
+  const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
+  const most = size.value === "" ? Infinity : size.value * 1e6;
+  const ticked = new Set([...document.querySelectorAll(".choose:checked")].map((box) => box.value));
+  const counts = { visible: 0, total: 0 };
+  for (const { section, rows, figures } of boards) {
+    section.hidden = dataset.value !== "" && dataset.value !== section.id;
+    rows.forEach((row, system) => {
+      row.hidden = !words.every((word) => row.dataset.text.includes(word))
+        || (onlyChosen.checked && ticked.size > 0 && !row.querySelector(".choose").checked)
+        || (!published.checked && row.classList.contains("published"))
+        || figures.data.systems[system].size > most;
+      counts.total += 1;
+      counts.visible += !row.hidden && !section.hidden;
+    });
+    const links = [...section.querySelectorAll("li[data-systems]")];
+    const isAmongTicked = (link) => link.dataset.systems.split(" ").every((name) => ticked.has(name));
+    const hasPair = links.some(isAmongTicked);
+    links.forEach((link) => { link.hidden = hasPair && !isAmongTicked(link); });
+  }
+  document.getElementById("count").textContent = `${counts.visible} of ${counts.total} systems`;
+};
+
+/* the view is in the address: what differs from the page as it was made, so that a link shows it */
+const controls = [...document.querySelectorAll("[data-key]")];
+const describeSort = (table) => {
+  const heading = table.querySelector("th[aria-sort]");
+  return heading ? `${heading.textContent.trim()} ${heading.getAttribute("aria-sort")}` : "";
+};
+const firstSorts = new Map(boards.map(({ table }) => [table, describeSort(table)]));
+const firstValue = (control) => (control.options ? control.options[0].value : "");
+const applyControls = () => {
+  for (const board of boards) {
+    chooseFigures(board);
+    chooseColumns(board.table, controls.filter((box) => box.matches(".column") && box.dataset.table === board.table.id));
+  }
+  filterRows();
+  drawBoards();
+};
+/* what stands below a table is drawn once the table is there */
+const drawBoards = () => requestAnimationFrame(() => setTimeout(() => {
+  boards.filter(({ section }) => !section.hidden).forEach((board) => { drawPlot(board); showComparison(board); });
+  page.dataset.drawn = "yes";
+}));
+const showView = () => {
+  const view = new URLSearchParams(location.hash.slice(1));
+  for (const control of controls) {
+    const { key } = control.dataset;
+    if (control.type === "checkbox") {
+      control.checked = control.defaultChecked !== view.getAll(key).includes(control.value);
+    } else {
+      control.value = view.get(key) ?? firstValue(control);
+      if (control.selectedIndex === -1) control.selectedIndex = 0; /* the address names no option */
+    }
+  }
+  for (const { table } of boards) {
+    const words = (view.get(`${table.id}.sort`) ?? firstSorts.get(table)).split(" ");
+    const direction = words.pop();
+    const heading = [...table.querySelectorAll("th[data-type]")].find((th) => th.textContent.trim() === words.join(" "));
+    if (heading && ["ascending", "descending"].includes(direction) && describeSort(table) !== [...words, direction].join(" ")) sort(table, heading, direction);
+  }
+  applyControls();
+};
+const writeView = () => {
+  const view = new URLSearchParams();
+  for (const control of controls) {
+    const isChanged = control.type === "checkbox" ? control.checked !== control.defaultChecked : control.value !== firstValue(control);
+    if (isChanged) view.append(control.dataset.key, control.value);
+  }
+  for (const { table } of boards) {
+    if (describeSort(table) !== firstSorts.get(table)) view.append(`${table.id}.sort`, describeSort(table));
+  }
+  history.replaceState(null, "", `#${view}`);
+};
+/* two ticks choose the comparison */
+const compareTicked = (section) => {
+  const ticked = [...section.querySelectorAll(".choose:checked")].map((box) => box.value);
+  const board = boards.find((candidate) => candidate.section === section);
+  if (ticked.length === 2 && board.comparison) [board.controls.first.value, board.controls.second.value] = ticked;
+};
+document.addEventListener("input", ({ target }) => {
+  if (!target.dataset.key) return;
+  if (target.matches(".choose")) compareTicked(target.closest("section.dataset"));
+  applyControls();
+  writeView();
+});
+document.addEventListener("sorted", writeView);
+addEventListener("hashchange", showView);
+addEventListener("resize", () => boards.forEach(drawPlot));
+published.parentElement.hidden = !document.querySelector("tr.published");
+each(document, ".choose", (box) => { box.hidden = false; });
+document.getElementById("copy-link").addEventListener("click", async ({ currentTarget }) => {
+  await copyText(location.href);
+  showCopied(currentTarget);
+});
+for (const board of boards) {
+  board.section.querySelector(".csv").addEventListener("click", () => download(`${board.section.id}.csv`, writeCsv(board)));
+  board.section.querySelector(".latex").addEventListener("click", () => download(`${board.section.id}.tex`, writeLatex(board)));
+}
+showView();

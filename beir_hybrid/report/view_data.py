@@ -1,0 +1,189 @@
+"""The figures that a page computes with: means by setting, averages, errors of differences."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from beir_hybrid.collection.setting import ALL, IMAGE, SETTING_KINDS, KindName, Setting
+from beir_hybrid.report.board import Board
+from beir_hybrid.report.entries import Entry
+from beir_hybrid.report.packing import PackedNumbers, pack
+from beir_hybrid.report.page_names import describe_language
+from beir_hybrid.report.page_tables import find_ceilings
+from beir_hybrid.results.paired_errors import compute_paired_errors
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
+# With more systems, errors of differences are kept for the main measure alone: a page stays small.
+_SYSTEMS = 24
+_ESTIMATE_LETTERS, _MEAN_LETTERS, _ERROR_LETTERS = 4, 3, 2
+
+Figure = tuple[str, KindName]  # a measure in a kind of settings
+
+
+def describe_board(
+    board: Board, slugs: Mapping[Entry, str], pages: Sequence[tuple[Entry, Entry, str]]
+) -> dict[str, object]:
+    """Return what a page needs to recompute a table, its plot and its comparisons.
+
+    Systems are in the order of the table's rows; figures of systems are packed in that order.
+    """
+    entries = [row.entry for row in board.rows]
+    places = {entry: place for place, entry in enumerate(entries)}
+    figures = list(_list_figures(board))
+    settings = _list_settings(entries, figures)
+    return {
+        "systems": _describe_systems(board, slugs, places),
+        "kinds": {kind: SETTING_KINDS[kind].label for _, kind in figures},
+        "languages": {
+            code: describe_language(code)
+            for setting in settings
+            for code in (setting.queries, setting.passages)
+            if code not in (ALL, IMAGE)
+        },
+        "settings": [list(setting) for setting in settings],
+        "columns": _describe_columns(board),
+        "estimates": {
+            f"{measure} {kind}": _pack_estimates(entries, measure, kind)
+            for measure, kind in figures
+        },
+        "means": {
+            measure: _pack_means(entries, measure, settings)
+            for measure in dict.fromkeys(measure for measure, _ in figures)
+        },
+        "errors": {
+            f"{measure} {kind}": _pack_errors(entries, measure, kind)
+            for measure, kind in _choose_compared(board, figures)
+        },
+        "ceilings": next(filter(None, map(find_ceilings, entries)), {}),
+        "ranks": _list_ranks(board),
+        "gains": _list_gains(board),
+        "pages": {f"{places[a]} {places[b]}": slug for a, b, slug in pages},
+    }
+
+
+def _describe_systems(
+    board: Board, slugs: Mapping[Entry, str], places: Mapping[Entry, int]
+) -> list[dict[str, object]]:
+    """Return name, page, size and speed of systems, and the place of a variant's model."""
+    return [
+        {
+            "name": row.entry.name,
+            "page": slugs.get(row.entry, ""),
+            "size": row.entry.parameters,
+            "speed": row.entry.speed,
+            "model": None if row.variant is None else places[row.variant.model],
+        }
+        for row in board.rows
+    ]
+
+
+def _describe_columns(board: Board) -> list[dict[str, object]]:
+    return [
+        {
+            "title": column.title,
+            "kind": board.pool_kind if column.role == "gain" else column.kind or "",
+            "measure": column.measure,
+            "direction": column.direction,
+            "role": column.role,
+        }
+        for column in board.columns
+    ]
+
+
+def write_json(record: object) -> "Markup":
+    """Return JSON that may stand inside an element of a page, whatever its texts hold."""
+    from markupsafe import Markup
+
+    text = json.dumps(record, separators=(",", ":"), allow_nan=False)
+    for sign in "<>&":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return Markup(text)  # noqa: S704 - no sign of HTML is left
+
+
+def _list_ranks(board: Board) -> dict[str, list[object]]:
+    """Return the ranks of systems by measure; None for a system without one."""
+    place = next((i for i, column in enumerate(board.columns) if column.role == "rank"), None)
+    if place is None:
+        return {}
+    cells = [row.cells[place] for row in board.rows]
+    return {name: [cell[name].sort_key for cell in cells] for name in board.measures}
+
+
+def _list_gains(board: Board) -> dict[str, dict[str, list[float]]]:
+    """Return by variant and measure how much a calibration gains in the pool, with its interval."""
+    return {
+        str(place): {
+            measure: [round(number, 6) for number in (gain.value, gain.low, gain.high)]
+            for (kind, measure), gain in row.variant.differences.items()
+            if kind == board.pool_kind and measure in board.measures
+        }
+        for place, row in enumerate(board.rows)
+        if row.variant is not None
+    }
+
+
+def _list_figures(board: Board) -> Iterator[Figure]:
+    """Yield the measures that columns show, in their kinds of settings."""
+    figures: dict[Figure, None] = {}
+    for column in board.columns:
+        if column.kind is not None:
+            names = [column.measure] if column.measure else board.measures
+            figures |= {(name, column.kind): None for name in names}
+    entries = [row.entry for row in board.rows]
+    for measure, kind in figures:
+        if any(entry.estimate(measure, kind) for entry in entries):
+            yield measure, kind
+
+
+def _choose_compared(board: Board, figures: Sequence[Figure]) -> list[Figure]:
+    if len(board.rows) <= _SYSTEMS:
+        return list(figures)
+    biases = {column.measure for column in board.columns if not column.is_extra} - {""}
+    return [figure for figure in figures if figure[0] in (board.main_measure, *sorted(biases)[:1])]
+
+
+def _list_settings(entries: Sequence[Entry], figures: Sequence[Figure]) -> list[Setting]:
+    kinds = list(dict.fromkeys(kind for _, kind in figures))
+    settings = {
+        setting
+        for entry in entries
+        for measure, kind in figures
+        for setting in entry.means(measure)
+        if setting.kind == kind
+    }
+    return sorted(settings, key=lambda setting: (kinds.index(setting.kind), setting))
+
+
+def _pack_estimates(entries: Sequence[Entry], measure: str, kind: KindName) -> PackedNumbers:
+    """Pack mean, low, high and unbiased value of each system."""
+    numbers: list[float | None] = []
+    for entry in entries:
+        estimate = entry.estimate(measure, kind)
+        if estimate is None:
+            numbers += [None] * 4
+        else:
+            numbers += [estimate.mean, estimate.low, estimate.high, estimate.unbiased]
+    return pack(numbers, _ESTIMATE_LETTERS)
+
+
+def _pack_means(
+    entries: Sequence[Entry], measure: str, settings: Sequence[Setting]
+) -> PackedNumbers:
+    means = [entry.means(measure) for entry in entries]
+    return pack((row.get(setting) for row in means for setting in settings), _MEAN_LETTERS)
+
+
+def _pack_errors(entries: Sequence[Entry], measure: str, kind: KindName) -> PackedNumbers:
+    """Pack the errors of the differences of every two systems, row by row above the diagonal."""
+    values = [
+        entry.results.values(measure, kind)
+        if entry.results is not None and entry.estimate(measure, kind) is not None
+        else None
+        for entry in entries
+    ]
+    errors = compute_paired_errors(values)
+    return pack(errors[np.triu_indices(len(entries), 1)].tolist(), _ERROR_LETTERS)

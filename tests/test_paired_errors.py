@@ -1,0 +1,80 @@
+"""Standard errors of differences equal those that are worked out group by group."""
+
+import math
+
+import numpy as np
+import pytest
+
+from beir_hybrid.report.packing import ALPHABET, pack
+from beir_hybrid.results.paired_errors import compute_paired_errors
+from beir_hybrid.results.values import Values
+
+
+def make_values(*cells: list[float]) -> Values:
+    """Return values of settings, one list each, group by group."""
+    rows = [(g, s, value) for s, row in enumerate(cells) for g, value in enumerate(row)]
+    group, setting, value = zip(*rows, strict=True)
+    return Values(np.array(group), np.array(setting), np.array(value, np.float64))
+
+
+def test_an_error_by_hand() -> None:
+    first, second = make_values([1.0, 0.0, 1.0, 1.0]), make_values([0.0, 0.0, 1.0, 0.0])
+    # Differences 1, 0, 0, 1: their deviation is sqrt(1/3), that of their mean sqrt(1/12).
+    errors = compute_paired_errors([first, second])
+    assert errors[0, 1] == errors[1, 0] == pytest.approx(math.sqrt(1 / 12))
+    assert errors[0, 0] == 0
+
+
+def test_translations_are_one_observation() -> None:
+    """Twice the same rows make no smaller error; independent ones would."""
+    once = compute_paired_errors([make_values([1.0, 0.0, 1.0]), make_values([0.0, 0.0, 1.0])])
+    row, other = [1.0, 0.0, 1.0], [0.0, 0.0, 1.0]
+    twice = compute_paired_errors([make_values(row, row), make_values(other, other)])
+    assert twice[0, 1] == pytest.approx(once[0, 1])
+
+
+def test_errors_are_those_of_resampled_differences() -> None:
+    generator = np.random.default_rng(3)
+    base = generator.random((3, 200))
+    systems = [base + generator.normal(0, size, base.shape) for size in (0.1, 0.3)]
+    values = [make_values(*system.tolist()) for system in systems]
+    error = compute_paired_errors(values)[0, 1]
+    difference = (systems[0] - systems[1]).mean(axis=0)
+    draws = generator.integers(0, 200, (4000, 200))
+    assert error == pytest.approx(difference[draws].mean(axis=1).std(), rel=0.05)
+
+
+def test_settings_of_different_sizes() -> None:
+    """The mean of two settings' means, the second of which has two of three groups."""
+    group, setting = np.array([0, 1, 2, 0, 1]), np.array([0, 0, 0, 1, 1])
+    first = Values(group, setting, np.array([0.9, 0.3, 0.0, 1.0, 0.0]))
+    second = Values(group, setting, np.zeros(5))
+    parts = np.array([(0.9 - 0.4) / 3 + 0.25, (0.3 - 0.4) / 3 - 0.25, (0.0 - 0.4) / 3]) / 2
+    expected = math.sqrt((parts**2).sum() * 3 / 2)
+    assert compute_paired_errors([first, second])[0, 1] == pytest.approx(expected)
+
+
+def test_other_rows_have_no_error() -> None:
+    errors = compute_paired_errors([make_values([1.0, 0.0]), make_values([1.0, 0.0, 1.0]), None])
+    assert np.isnan(errors[0, 1])
+    assert np.isnan(errors[2]).all()
+    assert np.isnan(compute_paired_errors([make_values([1.0]), make_values([0.0])])).all()
+
+
+@pytest.mark.parametrize("width", [1, 2, 3, 4])
+def test_numbers_are_within_half_a_step(width: int) -> None:
+    numbers = [-2.5, 0.0, 1 / 3, None, 10_846.04, float("nan")]
+    packed = pack(numbers, width)
+    step = (packed["high"] - packed["low"]) / (64**width - 2)
+    for place, number in enumerate(numbers):
+        code = 0
+        for letter in packed["text"][place * width : (place + 1) * width]:
+            code = code * 64 + ALPHABET.index(letter)
+        if number is None or math.isnan(number):
+            assert code == 0
+        else:
+            value = packed["low"] + (code - 1) * step
+            assert value == pytest.approx(number, abs=step / 2 * 1.000001)
+    assert pack([], 2)["text"] == ""
+    assert pack([0.5, 0.5], 1) == {"low": 0.5, "high": 0.5, "width": 1, "text": "BB"}
+    assert pack([None], 2)["text"] == "AA"
