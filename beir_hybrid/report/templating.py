@@ -1,8 +1,8 @@
 """The templates of the leaderboard's pages, with style, scripts and security policy.
 
 The scripts are ours and no library's. Weighed were, minified: Observable Plot with d3 (209 + 281
-kB), Chart.js (210 kB), uPlot (51 kB) for the plot, and Tabulator (448 kB) and Grid.js (53 kB) for the
-table; our scripts for both, comparisons, exports and links included, take 37 kB. The large ones
+kB), Chart.js (210 kB) and uPlot (51 kB) for the plot, Tabulator (448 kB) and Grid.js (53 kB) for
+the table; our scripts for both, comparisons, exports and links included, take 37 kB. The large ones
 alone would fill a page of 300 kB. uPlot draws series on a canvas, so names and links beside points
 would still be ours, and a screen reader would see nothing; Grid.js builds its own table from data,
 so a page without scripts would be empty, and grouped headings and variants below their models would
