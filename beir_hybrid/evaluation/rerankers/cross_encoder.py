@@ -3,12 +3,10 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from beir_hybrid.collection import Collection
-from beir_hybrid.collection.setting import KindName
 from beir_hybrid.encoding.families import (
     TransformerConfig,
     check_family,
@@ -20,13 +18,13 @@ from beir_hybrid.encoding.model_files import ModelFiles
 from beir_hybrid.encoding.model_inputs import find_long_texts
 from beir_hybrid.encoding.options import EncoderOptions
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.evaluation.rerankers.text_pairs import make_text_pairs, read_text_pairs
+from beir_hybrid.evaluation.rerankers.text_pairs import TextPairScorer, read_text_pairs
 
 if TYPE_CHECKING:
     from sentence_transformers import CrossEncoder
 
 
-class CrossEncoderScorer:
+class CrossEncoderScorer(TextPairScorer):
     """The `PairScorer` of a cross-encoder.
 
     Parameters
@@ -34,9 +32,6 @@ class CrossEncoderScorer:
     model
         A loaded ``CrossEncoder``, or a name on the hub, a folder or its files.
     """
-
-    setting_kinds: ClassVar[tuple[KindName, ...]] = ("mono", "cross", "multi")
-    input_description: ClassVar[str] = "texts"
 
     def __init__(self, model: object, batch_size: int = 32) -> None:
         from sentence_transformers import CrossEncoder
@@ -66,16 +61,6 @@ class CrossEncoderScorer:
             "prompt": self.prompt,
             "activation": str(self.model.activation_fn),
         }
-
-    def make_pairs(
-        self,
-        collection: Collection,
-        kind: KindName,  # noqa: ARG002 - all kinds have texts on both sides
-        query_rows: np.ndarray,
-        passage_rows: np.ndarray,
-    ) -> list[str]:
-        """Return the texts of query and passage of each pair, as JSON."""
-        return make_text_pairs(collection, query_rows, passage_rows)
 
     def score(self, pairs: Sequence[str]) -> np.ndarray:
         """Return the score of each pair, (n,) float32."""

@@ -4,27 +4,22 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import groupby
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from beir_hybrid.collection import Collection
-from beir_hybrid.collection.setting import KindName
 from beir_hybrid.encoding.endpoint import Endpoint, EndpointSession, read_indexed
 from beir_hybrid.encoding.endpoint_encoder import REQUESTS
-from beir_hybrid.evaluation.rerankers.text_pairs import make_text_pairs, read_text_pairs
+from beir_hybrid.evaluation.rerankers.text_pairs import TextPairScorer, read_text_pairs
 
 _DOCUMENTS = 64  # of a request
 
 
-class EndpointScorer:
+class EndpointScorer(TextPairScorer):
     """The `PairScorer` of a reranker behind a server, ``openai:MODEL@URL``.
 
     A request has a query and some of its passages.
     """
-
-    setting_kinds: ClassVar[tuple[KindName, ...]] = ("mono", "cross", "multi")
-    input_description: ClassVar[str] = "texts"
 
     def __init__(self, name: str) -> None:
         self.name, self.endpoint = name, Endpoint.parse(name)
@@ -33,16 +28,6 @@ class EndpointScorer:
             "url": self.endpoint.url,
             "model": self.endpoint.model,
         }
-
-    def make_pairs(
-        self,
-        collection: Collection,
-        kind: KindName,  # noqa: ARG002 - all kinds have texts on both sides
-        query_rows: np.ndarray,
-        passage_rows: np.ndarray,
-    ) -> list[str]:
-        """Return the texts of query and passage of each pair, as JSON."""
-        return make_text_pairs(collection, query_rows, passage_rows)
 
     def score(self, pairs: Sequence[str]) -> np.ndarray:
         """Return the score of each pair, (n,) float32."""

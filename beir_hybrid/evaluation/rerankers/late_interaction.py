@@ -3,19 +3,17 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from beir_hybrid.collection import Collection
-from beir_hybrid.collection.setting import KindName
 from beir_hybrid.encoding.late_model import LateInteractionEncoder
 from beir_hybrid.encoding.store import encode_rows
-from beir_hybrid.evaluation.rerankers.text_pairs import make_text_pairs, read_text_pairs
+from beir_hybrid.evaluation.rerankers.text_pairs import TextPairScorer, read_text_pairs
 from beir_hybrid.retrieval.late_scorer import LateScorer
 
 
-class LateInteractionScorer:
+class LateInteractionScorer(TextPairScorer):
     """The `PairScorer` of a late-interaction model: MaxSim of each pair.
 
     Parameters
@@ -26,23 +24,10 @@ class LateInteractionScorer:
         The folder for vectors of tokens, each text's once; the cache where it is None.
     """
 
-    setting_kinds: ClassVar[tuple[KindName, ...]] = ("mono", "cross", "multi")
-    input_description: ClassVar[str] = "texts"
-
     def __init__(self, model: Any, store: Path | None = None) -> None:
         self.encoder, self.store = LateInteractionEncoder(model), store
         self.name = self.encoder.name
         self.fingerprint: Mapping[str, object] = self.encoder.fingerprint
-
-    def make_pairs(
-        self,
-        collection: Collection,
-        kind: KindName,  # noqa: ARG002 - all kinds have texts on both sides
-        query_rows: np.ndarray,
-        passage_rows: np.ndarray,
-    ) -> list[str]:
-        """Return the texts of query and passage of each pair, as JSON."""
-        return make_text_pairs(collection, query_rows, passage_rows)
 
     def score(self, pairs: Sequence[str]) -> np.ndarray:
         """Return the score of each pair, (n,) float32."""

@@ -2,25 +2,37 @@
 
 import json
 from collections.abc import Sequence
+from typing import ClassVar
 
 import numpy as np
 
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import join_titles, to_arrow
+from beir_hybrid.collection.setting import KindName
 
 
-def make_text_pairs(
-    collection: Collection, query_rows: np.ndarray, passage_rows: np.ndarray
-) -> list[str]:
-    """Return the texts of query and passage of each pair, as JSON."""
-    query_texts = collection.queries["text"].take(to_arrow(query_rows)).to_pylist()
-    distinct, place = np.unique(passage_rows, return_inverse=True)
-    documents = collection.view().passages.take(to_arrow(distinct))
-    passage_texts = join_titles(documents).to_pylist()
-    return [
-        format_text_pair(query_text, passage_texts[i])
-        for query_text, i in zip(query_texts, place.tolist(), strict=True)
-    ]
+class TextPairScorer:
+    """The part of a `PairScorer` that all models of texts share."""
+
+    setting_kinds: ClassVar[tuple[KindName, ...]] = ("mono", "cross", "multi")
+    input_description: ClassVar[str] = "texts"
+
+    def make_pairs(
+        self,
+        collection: Collection,
+        kind: KindName,  # noqa: ARG002 - all kinds have texts on both sides
+        query_rows: np.ndarray,
+        passage_rows: np.ndarray,
+    ) -> list[str]:
+        """Return the texts of query and passage of each pair, as JSON."""
+        query_texts = collection.queries["text"].take(to_arrow(query_rows)).to_pylist()
+        distinct, place = np.unique(passage_rows, return_inverse=True)
+        documents = collection.view().passages.take(to_arrow(distinct))
+        passage_texts = join_titles(documents).to_pylist()
+        return [
+            format_text_pair(query_text, passage_texts[i])
+            for query_text, i in zip(query_texts, place.tolist(), strict=True)
+        ]
 
 
 def format_text_pair(query: str, passage: str) -> str:
