@@ -7,7 +7,7 @@ VENV := .venv$(if $(filter file,$(origin PYTHON)),,-$(VERSION))
 RUN = $(VENV)/bin/python -m
 EXTRAS = dev,docs,train,pyserini,ray,quickstart,image
 
-.PHONY: quickstart check test smoke test-lowest wheel test-ray test-browser test-hard docs bench bench-hybrid format constraints clean has-python
+.PHONY: quickstart check test smoke test-lowest wheel test-ray test-browser test-hard docs bench bench-hybrid leaderboard format constraints clean has-python
 
 # The stamp is newer than what it was made from: a second call installs nothing.
 $(VENV)/installed: pyproject.toml constraints.txt Makefile | has-python
@@ -97,6 +97,10 @@ HYBRID = $(if $(SMALL),small,minilm-a static-a static-b static-c masking tempera
   context ranks improve-consistency improve-batches improve-schedule)
 bench-hybrid: $(VENV)/installed  ## the paper's claims, with seeds and tests; SMALL=1: ten minutes
 	$(RUN) benchmarks.hybrid $(HYBRID) --site bench-results/hybrid-site
+
+leaderboard: $(VENV)/installed  ## pages of recorded results, in bench-results/leaderboard
+	$(VENV)/bin/beir-hybrid leaderboard benchmarks/recorded --output bench-results/leaderboard \
+	  --title "Multilingual retrieval on XQuAD-R"
 
 constraints: $(VENV)/installed  ## pin what is installed now, every extra included
 	$(RUN) pip install --quiet --editable '.[all,dev,docs]'

@@ -1,7 +1,7 @@
 """Record reports in ``RESULTS.md`` and beside it, and make a leaderboard of experiments."""
 
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,7 +11,9 @@ from beir_hybrid.errors import BadData
 from beir_hybrid.files import atomic_file
 from beir_hybrid.results.results import Results
 from benchmarks.__main__ import RESULTS, replace_section
+from benchmarks.hybrid.calibration_report import choose_method
 from benchmarks.hybrid.claims import NOT_TESTABLE, judge_claims
+from benchmarks.hybrid.experiment import join_method
 from benchmarks.hybrid.report import (
     DEV,
     REPORT,
@@ -27,7 +29,9 @@ from benchmarks.hybrid.summary import SUMMARY
 from benchmarks.hybrid.tables import write_means, write_table
 from benchmarks.measure import describe_machine
 
-RECORDED = "recorded"
+RECORDED, SYSTEMS = "recorded", "systems"
+SYSTEM_MEASURES = ("AP", "RankDistance", "LanguagePreference")
+SYSTEM_KINDS = ("mono", "cross", "multi")
 COLUMNS = (
     "Mo mAP", "Cr mAP", "Mul mAP", "rank distance", "normalised", "language preference",
 )  # fmt: skip
@@ -42,11 +46,45 @@ def record_report(saved: SavedExperiment, command: str, results: Path = RESULTS)
     pages = [page for name in (REPORT, SUMMARY) if (page := saved.output / name).is_file()]
     for path in sorted([*pages, *saved.output.glob("*.svg")]):
         shutil.copyfile(path, folder / path.name)
+    for label, system in list_systems(saved):
+        system.save(folder / SYSTEMS / label)
     text = results.read_text("utf-8")
     with atomic_file(results) as temporary:
         section = build_section(saved, command)
         temporary.write_text(replace_section(text, f"hybrid-{name}", section), "utf-8")
     return folder
+
+
+def list_systems(saved: SavedExperiment) -> Iterator[tuple[str, Results]]:
+    """Yield the results that `make leaderboard` shows: those of an experiment with calibrations.
+
+    They are the untrained model and the variants with the first seed, and the untrained model and
+    the baseline with the calibration that is chosen on the dev articles.
+    """
+    experiment = saved.experiment
+    method = choose_method(saved.dev_calibrations, experiment.baseline)
+    if not method:
+        return
+    collection = experiment.collections[0]
+    for label, variant in saved.list_variants(collection).items():
+        seed = variant.seeds[0]
+        methods = ("", method) if label in (UNTRAINED, experiment.baseline) else ("",)
+        for name in (join_method(label, each) for each in methods):
+            results = Results.load(saved.output / FOLDER / collection / f"{name}-{seed}")
+            title = f"{experiment.encoder}: {name}" + (f", seed {seed}" if seed else "")
+            yield name.replace(":", "-"), _rename_model(_select_main_parts(results), title)
+
+
+def _select_main_parts(results: Results) -> Results:
+    """Return results with few measures and settings, which make a small file."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    is_main = pc.is_in(results.table["kind"].cast(pa.string()), pa.array(SYSTEM_KINDS))
+    measures = tuple(name for name in results.measures if str(name) in SYSTEM_MEASURES)
+    others = [str(name) for name in results.measures if name not in measures]
+    table = results.table.filter(is_main).drop_columns(others)
+    return replace(results, table=table, measures=measures, stored_summary=None)
 
 
 def build_section(saved: SavedExperiment, command: str) -> str:
