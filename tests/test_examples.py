@@ -90,6 +90,11 @@ def test_console_lines_use_existing_commands_and_options(line: str) -> None:
     from beir_hybrid.cli import app
 
     words = [word for word in shlex.split(line, comments=True) if not re.match(r"[A-Z_]+=", word)]
+    if words[:2] == ["python", "-c"]:  # a program of another package, whose code does run
+        subprocess.run(
+            [sys.executable, *words[1:3], "--help"], check=True, stdout=subprocess.DEVNULL
+        )
+        return
     assert words.pop(0) == "beir-hybrid"
     command: Any = get_command(app)
     while hasattr(command, "commands"):
