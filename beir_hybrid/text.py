@@ -39,7 +39,7 @@ def split_words(text: str) -> list[str]:
 
 
 def find_control_characters(text: str, allowed: str = "") -> set[str]:
-    r"""Return the characters that would control a terminal or hide what a text says.
+    r"""Return the characters of a text that control a terminal or hide parts of the text.
 
     >>> find_control_characters("a\n\x1b[31mred", allowed="\n")
     {'\x1b'}

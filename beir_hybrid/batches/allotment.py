@@ -21,7 +21,7 @@ _TOLERANCE = 1e-3
 
 
 class Reservation(NamedTuple):
-    """For what each group is reserved: -1 for nothing."""
+    """The batch kind and slot that each group is reserved for; -1 for none."""
 
     kinds: np.ndarray  # (groups,) int32: the number of a batch kind
     slots: np.ndarray  # (groups,) int32: the number of a slot, counted through all kinds

@@ -204,7 +204,7 @@ def mine_hard_negatives(
 
 @dataclass(frozen=True)
 class TranslationOptions:
-    """What is translated into which languages, and by which engine."""
+    """A translation step: its texts, its languages and its engine."""
 
     to: Annotated[
         list[str],

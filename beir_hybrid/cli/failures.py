@@ -26,7 +26,7 @@ _NO_MEMORY = re.compile("failed to map segment|allocate memory|bad_alloc")
 
 
 class Stopped(Exception):  # noqa: N818 - no error
-    """The user has pressed Ctrl-C; the text says what is kept."""
+    """The user has pressed Ctrl-C; the text names the files that are kept."""
 
 
 class Program(TyperGroup):

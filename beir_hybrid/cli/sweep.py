@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RowOptions:
-    """What differs between the rows."""
+    """The options in which the rows differ."""
 
     query_prompt: Annotated[
         list[str] | None,

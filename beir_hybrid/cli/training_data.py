@@ -135,7 +135,7 @@ def _is_collection(name: str) -> bool:
 
 
 def _suggest_dataset(name: str) -> None:
-    """Raise `UnknownName` for what is neither a path nor a hub name, but almost a dataset's."""
+    """Raise `UnknownName` for a misspelt dataset that is neither a path nor a name on the hub."""
     from beir_hybrid.sources import datasets
 
     similar = get_close_matches(name, datasets(), n=1, cutoff=0.75)

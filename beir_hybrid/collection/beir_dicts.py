@@ -101,7 +101,7 @@ def _make_recipe(
 def _choose_queries(
     queries: Mapping[str, str], qrels: Mapping[str, Mapping[str, int]], unanswered: Unanswered
 ) -> tuple[list[str], dict[str, Any]]:
-    """Return the judged queries to load, and what is recorded of those without a gold."""
+    """Return the judged queries to load, and a record of the queries without a gold."""
     keys = [key for key in queries if qrels.get(key)]
     if unanswered == "refuse":
         return keys, {}

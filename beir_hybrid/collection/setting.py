@@ -15,7 +15,7 @@ ALL, MIXED = "all", "mixed"  # targets: the passages of all languages; these and
 
 @dataclass(frozen=True)
 class SettingKind:
-    """A kind of setting: its labels, and what is on its two sides.
+    """A kind of setting: its labels, and the languages of its two sides.
 
     Attributes
     ----------

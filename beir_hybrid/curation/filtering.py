@@ -125,7 +125,7 @@ class _Filter:
 
 
 class _Tally:
-    """Counts of what is kept and what is left out."""
+    """Counts of texts and groups, both kept and dropped."""
 
     def __init__(self) -> None:
         self.groups: Counter[str] = Counter()

@@ -66,7 +66,7 @@ class FilterOptions:
 
 @dataclass
 class Verdict:
-    """What the rules say of a group: reasons against texts, or against the group as a whole."""
+    """Verdict of the rules on a group: reasons against single texts or against the whole group."""
 
     group: TextGroup
     texts: dict[_Place, str] = field(default_factory=dict)

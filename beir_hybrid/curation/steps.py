@@ -29,7 +29,7 @@ Write = Callable[[TextIO, TextIO], Counts]
 
 @dataclass(frozen=True)
 class StepRecord:
-    """What a step was asked for, and what it did.
+    """The options and the outcome of a step.
 
     Attributes
     ----------

@@ -88,7 +88,7 @@ def translate_pairs(
 
 
 class _Job:
-    """A translator with its cache for each target language, and counts of what it has done."""
+    """A translator with a cache for each target language, and counts of its work."""
 
     def __init__(
         self, translator: Translator, source: str, targets: Sequence[str], *, by_sentence: bool

@@ -128,7 +128,7 @@ class Encoder(ABC):
 
 
 class EncoderWrapper(Encoder):
-    """An encoder that answers as another one does; subclasses override what differs."""
+    """An encoder that forwards to another one; subclasses override single methods."""
 
     def __init__(self, encoder: Encoder) -> None:
         self.encoder = encoder

@@ -132,7 +132,7 @@ class EndpointSession:
         self._client.close()
 
     def read_info(self) -> dict[str, Any]:
-        """Return what the server says of itself at ``/info``, as TEI does; nothing for others."""
+        """Return the description at ``/info``, which TEI has; empty for other servers."""
         import httpx
 
         with suppress(httpx.RequestError, ValueError):

@@ -1,4 +1,4 @@
-"""What encoders of sentence-transformers' models of every family have in common."""
+"""The common part of encoders of sentence-transformers' models, whatever their family."""
 
 import copy
 import os

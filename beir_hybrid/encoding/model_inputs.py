@@ -1,4 +1,4 @@
-"""What a sentence-transformers model reads of its inputs: images or not, how many tokens."""
+"""Inputs of a sentence-transformers model: whether it reads images, and how many tokens."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

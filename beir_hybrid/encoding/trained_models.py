@@ -1,4 +1,4 @@
-"""Models that `bh.train` saved, and what the record of their training has: checksums, queries."""
+"""Models that `bh.train` saved, with the checksums and queries in the record of their training."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The cache: what lies in it, how large that is, when it was used last, and how to remove it."""
+"""The cache: list its entries with their sizes and times of use, and remove entries."""
 
 import json
 import secrets

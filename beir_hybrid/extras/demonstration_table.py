@@ -1,4 +1,4 @@
-"""What the quick start prints: a table of the models, and lines that explain it."""
+"""The output of the quick start: a table of the models, and lines that explain it."""
 # mypy: allow-untyped-calls
 # (ir_measures says that it is typed, and leaves most functions without types.)
 

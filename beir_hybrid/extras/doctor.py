@@ -1,4 +1,4 @@
-"""The machine and the installation: what is there, what is missing, and what makes it slow."""
+"""Facts about the machine and the installation: present, missing and slow parts."""
 
 import os
 import re
@@ -28,7 +28,7 @@ _VARIABLES = ("BEIR_HYBRID_CACHE", "BEIR_HYBRID_MIRROR", "HF_HOME", "HF_HUB_OFFL
 
 @dataclass(frozen=True)
 class Finding:
-    """A fact about the machine or the installation, and what to do about it, if anything."""
+    """A fact about the machine or the installation, with advice where it needs any."""
 
     subject: str
     value: str

@@ -96,7 +96,7 @@ class BiasMeasure(Measure):
 
     @property
     def sentence(self) -> str:
-        """What the value is and which values are better, for readers of a table."""
+        """A description of the value and its direction, for readers of a table."""
         return f"{self.SENTENCE}; {DIRECTIONS[self.DIRECTION]}"
 
     def applies_to(self, kinds: Iterable[str]) -> bool:

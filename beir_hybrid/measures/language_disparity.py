@@ -70,7 +70,7 @@ class _LanguageDisparity(BiasMeasure):
 
     @property
     def sentence(self) -> str:
-        """What the value is."""
+        """A description of the value."""
         if self["normalized"]:
             return "disparity, 0 at best and 1 for random rankings"
         return super().sentence

@@ -12,7 +12,7 @@ from ir_measures.measures import ParamInfo
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter as ir-measures has it, with a check of its value and words for what it takes."""
+    """A parameter of ir-measures, with a check of its value and a description of allowed values."""
 
     info: ParamInfo
     is_valid: Callable[[Any], bool]

@@ -69,7 +69,7 @@ class _RankDistance(BiasMeasure):
 
     @property
     def sentence(self) -> str:
-        """What the value is."""
+        """A description of the value."""
         if self["normalized"]:
             return "rank distance, 0 at best and 1 for a random ranking"
         return super().sentence

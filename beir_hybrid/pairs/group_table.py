@@ -13,7 +13,7 @@ from beir_hybrid.pairs.labels import hash_texts
 
 @dataclass(frozen=True, eq=False)
 class GroupTable:
-    """The texts of groups, and arrays of what exists in which language.
+    """The texts of groups, and arrays that say in which languages each text exists.
 
     Attributes
     ----------

@@ -30,7 +30,7 @@ _CURE = "the tables are built anew"
 
 @dataclass(frozen=True)
 class _Facts:
-    """What is recorded of the tables of a folder."""
+    """The record of the tables of a folder."""
 
     files: dict[str, FileRecord]
     counts: dict[str, int]  # of problems in the groups, see `GroupParser`

@@ -95,7 +95,7 @@ def list_scores(results: Results) -> "Iterator[EvalResult]":
 
 
 def _fill_metadata(card: "ModelCard", name: str, systems: Sequence[Results]) -> None:
-    """Add scores, languages and tags; what the card has besides stays as it is."""
+    """Add scores, languages and tags to a card; leave its other entries as they are."""
     data = cast("ModelCardData", card.data)
     scores = [score for results in systems for score in list_scores(results)]
     replaced = {score.unique_identifier for score in scores}

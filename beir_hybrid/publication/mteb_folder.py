@@ -50,7 +50,7 @@ def _write_scores(results: Results, path: Path) -> None:
 
 
 def _describe_model(entry: Entry) -> str:
-    """Return what results know of a model, with the keys of mteb's `ModelMeta`."""
+    """Describe the model of results with the keys of mteb's `ModelMeta`."""
     results = entry.results
     if results is None:
         raise BadData(f"{entry.name} has no results")

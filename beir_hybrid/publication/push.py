@@ -21,7 +21,7 @@ _TRAINING_FILES = ("checkpoint-*", "training_args.bin", "*.pt", "*.pth", ".*", "
 
 
 class Publication(NamedTuple):
-    """What can be published: the kind of repository on the hub, and what writes the folder."""
+    """A kind of publication: its kind of repository on the hub, and its writer."""
 
     repository_type: str
     write: Callable[[Sequence[Entry], Path, Path | None], None]

@@ -71,7 +71,7 @@ def write_downloads(entry: Entry, folder: Path) -> Downloads:
 
 
 def write_results_files(results: Results, folder: Path) -> None:
-    """Save results without what is private: times, and folders of this machine."""
+    """Save results without private facts: times, and folders of this machine."""
     _hide_paths(results).save(folder)
     for name in (TIMING, ".results.lock"):
         (folder / name).unlink()

@@ -128,7 +128,7 @@ class _QueryRow:
 
 @dataclass(frozen=True)
 class _Details:
-    """What the collection says of queries and passages; `gold` is None without a collection."""
+    """Texts of a collection's queries and passages; `gold` is None without a collection."""
 
     previews: Previews
     gold: Mapping[str, set[str]] | None

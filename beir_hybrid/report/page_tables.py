@@ -49,7 +49,7 @@ def build_summary_table(entry: Entry) -> TextTable:
 
 
 def find_ceilings(entry: Entry) -> dict[str, float]:
-    """Return what recall at a cutoff cannot pass in the pool of all languages, where it is below 1.
+    """Return the highest possible recall at a cutoff in the pool, where it is below 1.
 
     If every answer has n parallel versions, a query has n relevant passages or more, and recall
     among the first k is at most k/n. The unbiased values of two measures say so: the mean of n - 1

@@ -15,7 +15,7 @@ from beir_hybrid.results.statistics import Difference, compare_values
 
 
 class Variant(NamedTuple):
-    """What an entry is a variant of.
+    """The model of which an entry is a variant, and the differences from it.
 
     Attributes
     ----------

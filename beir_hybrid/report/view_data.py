@@ -27,7 +27,7 @@ Figure = tuple[str, KindName]  # a measure in a kind of settings
 def describe_board(
     board: Board, slugs: Mapping[Entry, str], pages: Sequence[tuple[Entry, Entry, str]]
 ) -> dict[str, object]:
-    """Return what a page needs to recompute a table, its plot and its comparisons.
+    """Collect the data from which a page recomputes a table, its plot and its comparisons.
 
     Systems are in the order of the table's rows; figures of systems are packed in that order.
     """

@@ -81,7 +81,7 @@ class CollectionProvenance:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What has to be equal for results to be on one collection, by its key in JSON.
+        """The facts by which two collections are told apart, by their keys in JSON.
 
         Of local files the name counts: copies may lie anywhere, and pages hide their folders.
         """

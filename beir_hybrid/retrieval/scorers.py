@@ -1,4 +1,4 @@
-"""Choose the scorer of vectors by their family, and say what its scores will cost."""
+"""Choose the scorer of vectors by their family, and log how long its scores take."""
 
 import logging
 from collections.abc import Callable

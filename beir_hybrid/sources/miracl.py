@@ -191,7 +191,7 @@ def _read_note(path: Path) -> dict[str, Any]:
 
 
 def _is_sound(path: Path, note: Mapping[str, Any]) -> bool:
-    """Return whether an Arrow file is what its note says."""
+    """Return whether an Arrow file agrees with the note beside it."""
     try:
         verify_files(path.parent, {path.name: note["file"]}, "it is made anew")
     except (BadData, KeyError, TypeError):

@@ -115,7 +115,7 @@ def _verify_checkpoint(folder: Path) -> None:
 
 
 class _Control(TypedDict, total=False):
-    """What the trainer's control was when the checkpoint was written."""
+    """The trainer's control at the time of the checkpoint."""
 
     args: dict[str, Any]
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class CrossEncoderStart:
-    """A cross-encoder to be trained, with what a training asks of encoders.
+    """A cross-encoder to be trained, with the interface that a training needs.
 
     A model without a head gets a new one, from a fixed seed.
     """

@@ -1,4 +1,4 @@
-"""The record of a training: its recipe, what it took, and the checksums of its model."""
+"""The record of a training: its recipe, its cost, and the checksums of its model."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""Late-interaction models as scorers of a query and a passage, to rerank what others retrieve."""
+"""Late-interaction models as rerankers: scorers of a query and a passage."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
