@@ -24,6 +24,7 @@ ROOMS = [
     "files",
     "records",
     "integrity",
+    "array_files",
     "images",
     "network",
     "download",

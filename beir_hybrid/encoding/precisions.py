@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from beir_hybrid.array_files import map_array
 from beir_hybrid.checks import check_positive_or_none
 from beir_hybrid.encoding.embeddings import Embeddings, check_rows
 from beir_hybrid.errors import BadOption, lookup
@@ -166,5 +167,5 @@ def _map_shards(embeddings: Embeddings, convert: Conversion, folder: Path) -> Em
     for number in numbers.tolist():
         rows = convert(np.asarray(embeddings.shards[number], np.float32))
         np.save(folder / f"{number}.npy", check_rows(rows, len(rows)))
-        shards.append(np.load(folder / f"{number}.npy", mmap_mode="r", allow_pickle=False))
+        shards.append(map_array(folder / f"{number}.npy"))
     return Embeddings(shards, places.astype(np.int32), embeddings.shard_rows, embeddings.truncated)

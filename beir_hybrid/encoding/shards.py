@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 
+from beir_hybrid.array_files import map_array
 from beir_hybrid.encoding.distinct_texts import KEY
 from beir_hybrid.encoding.layouts import Layout
 from beir_hybrid.errors import BadData
@@ -120,7 +121,7 @@ def _read_sound_shard(note: Path, layout: Layout) -> Shard:
     with explain_read_errors(note, "is no note of arrays"):
         files = {path.name: entries["files"][path.name] for path in paths.values()}
         verify_files(note.parent, files, _CURE)
-        keys = np.load(paths.pop("keys"), allow_pickle=False).view(KEY)
+        keys = np.array(map_array(paths.pop("keys"))).view(KEY)
         truncated = None if entries["cut"] is None else np.array(entries["cut"], dtype=np.int32)
         dim = int(layout.join(_load_arrays(paths)).shape[1])
         return Shard(paths, keys, truncated, dim)
@@ -131,7 +132,7 @@ def _load_arrays(paths: Mapping[str, Path]) -> dict[str, np.ndarray]:
     arrays = {}
     for part, path in paths.items():
         with explain_read_errors(path, "is no array of vectors"):
-            arrays[part] = np.load(path, mmap_mode="r", allow_pickle=False)
+            arrays[part] = map_array(path)
     return arrays
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from beir_hybrid.array_files import map_array
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import to_numpy
 from beir_hybrid.encoding import Embeddings
@@ -64,7 +65,7 @@ def _read_vector_rows(folder: Path, role: str, ids: pa.ChunkedArray) -> Embeddin
 def _read_array(path: Path) -> np.ndarray:
     """Map an array of numbers into memory."""
     with explain_read_errors(path, "is no array of numbers"):
-        array = np.lib.format.open_memmap(path, mode="r")
+        array = map_array(path)
         if array.dtype.kind not in "fiu":
             raise BadData(f"{path} holds {array.dtype}, no numbers")
     return array
