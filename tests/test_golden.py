@@ -8,7 +8,8 @@ when judgements below 0 reached ir-measures; ``SameLanguageShare`` (and the page
 which show it), when queries without a relevant passage in their language lost their value.
 ``compare`` and ``board`` were, when values got the decimals of their differences (6.5000 became
 6.5), comparisons intervals in every setting, model pages all measures, and the first page began to
-draw hidden columns by script; no other number on comparisons and model pages changed.
+draw hidden columns by script; no other number on comparisons and model pages changed. ``board``
+was once more, when cells stopped repeating a sort key that equals their text (ranks).
 
 ``python -m tests.test_golden --record CASE`` records a case anew. Whoever does so has to state
 which number changes, and why.

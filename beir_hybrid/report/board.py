@@ -279,8 +279,7 @@ def _show_estimate(estimate: Estimate | None) -> CellValue:
         notes.append(f"{format_value(estimate.low)} to {format_value(estimate.high)}")
     if estimate.unbiased:
         notes.append(f"unbiased {format_value(estimate.unbiased)}")
-    bar = estimate.mean if 0 <= estimate.mean <= 1 else None
-    return CellValue(format_value(estimate.mean), estimate.mean, "\n".join(notes), bar)
+    return CellValue(format_value(estimate.mean), estimate.mean, "\n".join(notes))
 
 
 def _sort_mean(estimate: Estimate | None) -> float:

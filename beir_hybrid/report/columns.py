@@ -30,14 +30,11 @@ class CellValue(NamedTuple):
         None for an empty cell, which stays last.
     note
         Small text below.
-    bar
-        The length of a bar below, from 0 to 1.
     """
 
     text: str = ""
     sort_key: float | str | None = None
     note: str = ""
-    bar: float | None = None
     is_best: bool = False
 
 

@@ -7,6 +7,7 @@ import numpy as np
 
 # Letters that stand as they are in JSON and in HTML.
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+NO_NUMBER = ALPHABET[0]  # all letters of a missing number
 
 
 class PackedNumbers(TypedDict):

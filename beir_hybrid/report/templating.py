@@ -44,7 +44,7 @@ def load_templates() -> "Environment":
         "language": describe_language,
         "json": write_json,
         "sort_key": lambda key: (
-            "" if key is None else f"{key:.6g}" if isinstance(key, float) else key
+            "" if key is None else f"{key:.6g}" if isinstance(key, float) else str(key)
         ),
     }
     style = _read("style.css")
@@ -63,7 +63,8 @@ def load_templates() -> "Environment":
 
 
 def _read(name: str) -> str:
-    return (_FOLDER / name).read_text("utf-8")
+    """Return a file of styles or scripts without the indentation of its lines."""
+    return "\n".join(line.strip() for line in (_FOLDER / name).read_text("utf-8").splitlines())
 
 
 def _build_policy(*scripts: str) -> str:

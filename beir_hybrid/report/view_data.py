@@ -9,7 +9,7 @@ import numpy as np
 from beir_hybrid.collection.setting import ALL, IMAGE, SETTING_KINDS, KindName, Setting
 from beir_hybrid.report.board import Board
 from beir_hybrid.report.entries import Entry
-from beir_hybrid.report.packing import PackedNumbers, pack
+from beir_hybrid.report.packing import NO_NUMBER, PackedNumbers, pack
 from beir_hybrid.report.page_names import describe_language
 from beir_hybrid.report.page_tables import find_ceilings
 from beir_hybrid.results.paired_errors import compute_paired_errors
@@ -50,9 +50,12 @@ def describe_board(
             f"{measure} {kind}": _pack_estimates(entries, measure, kind)
             for measure, kind in figures
         },
+        "compared": [places[entry] for entry in board.systems],
         "means": {
-            measure: _pack_means(entries, measure, settings)
-            for measure in dict.fromkeys(measure for measure, _ in figures)
+            f"{measure} {kind}": _pack_means(
+                entries, measure, [setting for setting in settings if setting.kind == kind]
+            )
+            for measure, kind in figures
         },
         "errors": {
             f"{measure} {kind}": _pack_errors(entries, measure, kind)
@@ -71,11 +74,15 @@ def _describe_systems(
     """Return name, page, size and speed of systems, and the place of a variant's model."""
     return [
         {
-            "name": row.entry.name,
-            "page": slugs.get(row.entry, ""),
-            "size": row.entry.parameters,
-            "speed": row.entry.speed,
-            "model": None if row.variant is None else places[row.variant.model],
+            key: value
+            for key, value in (
+                ("name", row.entry.name),
+                ("page", slugs.get(row.entry, "")),
+                ("size", row.entry.parameters),
+                ("speed", row.entry.speed),
+                ("model", None if row.variant is None else places[row.variant.model]),
+            )
+            if value is not None
         }
         for row in board.rows
     ]
@@ -158,16 +165,18 @@ def _list_settings(entries: Sequence[Entry], figures: Sequence[Figure]) -> list[
     return sorted(settings, key=lambda setting: (kinds.index(setting.kind), setting))
 
 
-def _pack_estimates(entries: Sequence[Entry], measure: str, kind: KindName) -> PackedNumbers:
-    """Pack mean, low, high and unbiased value of each system."""
-    numbers: list[float | None] = []
-    for entry in entries:
-        estimate = entry.estimate(measure, kind)
-        if estimate is None:
-            numbers += [None] * 4
-        else:
-            numbers += [estimate.mean, estimate.low, estimate.high, estimate.unbiased]
-    return pack(numbers, _ESTIMATE_LETTERS)
+def _pack_estimates(
+    entries: Sequence[Entry], measure: str, kind: KindName
+) -> dict[str, PackedNumbers]:
+    """Pack means, bounds of intervals and unbiased values of systems; each only if any has one."""
+    estimates = [entry.estimate(measure, kind) for entry in entries]
+    arrays = {
+        name: pack(
+            (estimate and getattr(estimate, name) for estimate in estimates), _ESTIMATE_LETTERS
+        )
+        for name in ("mean", "low", "high", "unbiased")
+    }
+    return {name: numbers for name, numbers in arrays.items() if {*numbers["text"]} != {NO_NUMBER}}
 
 
 def _pack_means(

@@ -7,7 +7,7 @@ const listCells = (board) => {
   return { headings, rows: rows.map((row) => [...row.cells].filter(isShown)) };
 };
 const readText = (cell) => {
-  if (cell.tagName === "TH") return cell.dataset.sort;
+  if (cell.tagName === "TH") return sortKey(cell);
   return (cell.querySelector("strong, a") ?? cell.firstChild)?.textContent.trim() ?? "";
 };
 /* with which a spreadsheet begins a formula, wide forms included */

@@ -22,14 +22,20 @@ const average = (values) => values.reduce((sum, value) => sum + value, 0) / valu
 /* a measure in a kind of settings, for the languages that are chosen; null for no value */
 const makeFigures = (data) => {
   const count = data.systems.length;
-  const [estimates, means, errors] = [data.estimates, data.means, data.errors].map(unpackAll);
+  const [means, errors] = [data.means, data.errors].map(unpackAll);
+  const estimates = Object.fromEntries(Object.entries(data.estimates).map(([key, table]) => [key, unpackAll(table)]));
   const chosen = { queries: null, passages: null }; /* sets of codes; null for all languages */
   const isChosen = (codes, code) => !codes || ["all", "image"].includes(code) || codes.has(code);
   const hasChoice = () => Boolean(chosen.queries || chosen.passages);
   const listPlaces = (kind) => data.settings.flatMap(([name, queries, passages], place) => (
     name === kind && isChosen(chosen.queries, queries) && isChosen(chosen.passages, passages)
       ? [place] : []));
-  const readMean = (measure, place, system) => means(measure)[system * data.settings.length + place] ?? NaN;
+  const placesOf = {}; /* the settings of each kind */
+  data.settings.forEach(([kind], place) => (placesOf[kind] ??= []).push(place));
+  const readMean = (measure, place, system) => {
+    const [kind] = data.settings[place];
+    return means(`${measure} ${kind}`)[system * placesOf[kind].length + place - placesOf[kind][0]] ?? NaN;
+  };
   return {
     data,
     chosen,
@@ -37,8 +43,9 @@ const makeFigures = (data) => {
     readMean,
     listPlaces,
     readEstimate: (measure, kind, system) => {
-      const [mean, low, high, unbiased] = estimates(`${measure} ${kind}`).slice(4 * system, 4 * system + 4);
-      if (!(mean === mean)) return null;
+      const [mean, low, high, unbiased] = ["mean", "low", "high", "unbiased"]
+        .map((name) => estimates[`${measure} ${kind}`]?.(name)[system] ?? NaN);
+      if (Number.isNaN(mean)) return null;
       if (!hasChoice()) return { mean, low, high, unbiased };
       const values = listPlaces(kind).map((place) => readMean(measure, place, system))
         .filter((value) => value === value);

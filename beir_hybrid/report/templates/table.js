@@ -1,6 +1,6 @@
 
 /* sort a table by a column; rows without a value stay last, variants below their model */
-const sortKey = (cell) => cell.dataset.sort ?? "";
+const sortKey = (cell) => cell.dataset.sort ?? (cell.querySelector(".v") ?? cell).textContent.trim();
 function sort(table, heading, direction) {
   const column = [...heading.parentElement.children].indexOf(heading);
   const isNumber = heading.dataset.type === "number";
@@ -40,20 +40,23 @@ each(document, "table.board", (table) => {
 });
 
 /* fill the cells of a table with the measure and the languages that are chosen */
-const fillCell = (cell, { text = "", key = "", note = "", bar = NaN, isBest = false } = {}) => {
+const addBar = (cell, value) => {
+  if (value !== "" && value >= 0 && value <= 1) cell.insertBefore(make("i", { style: `--v:${Number(value).toFixed(4)}` }), cell.querySelector("small"));
+};
+const fillCell = (cell, { text = "", key = "", note = "", hasBar = false, isBest = false } = {}) => {
   cell.replaceChildren();
   cell.dataset.sort = key;
   if (text === "") return;
   cell.append(isBest ? make("strong", {}, text) : text);
-  if (bar >= 0 && bar <= 1) cell.append(make("i", { style: `--v:${bar.toFixed(4)}` }));
   if (note) cell.append(make("small", {}, note));
+  if (hasBar) addBar(cell, key);
 };
 const showEstimate = (estimate, isBest) => {
   if (!estimate) return {};
   const { mean, low, high, unbiased } = estimate;
   const notes = low === low ? [`${formatValue(low)} to ${formatValue(high)}`] : [];
   if (unbiased) notes.push(`unbiased ${formatValue(unbiased)}`);
-  return { text: formatValue(mean), key: mean, note: notes.join("\n"), bar: mean, isBest };
+  return { text: formatValue(mean), key: mean, note: notes.join("\n"), hasBar: true, isBest };
 };
 const showGain = (figures, column, measure, system) => {
   const { model } = figures.data.systems[system];
@@ -66,6 +69,9 @@ const showGain = (figures, column, measure, system) => {
   const [own, plain] = [system, model].map((place) => figures.readEstimate(measure, column.kind, place));
   return own && plain ? { text: formatSigned(own.mean - plain.mean), key: own.mean - plain.mean } : {};
 };
+const addBars = ({ rows, figures }) => figures.data.columns.forEach(({ kind, role }, index) => {
+  if (kind && !role) rows.forEach((row) => addBar(row.cells[index + 1], sortKey(row.cells[index + 1])));
+});
 const fillTable = ({ rows, figures, measure }) => {
   const isPublished = rows.map((row) => row.classList.contains("published"));
   figures.data.columns.forEach((column, index) => {

@@ -4,14 +4,29 @@ const figuresOf = JSON.parse(document.getElementById("figures").textContent);
 const boards = [...document.querySelectorAll("section.dataset")].map((section) => {
   const rows = [...section.querySelectorAll("tr[data-system]")].sort((a, b) => a.dataset.system - b.dataset.system);
   const controls = Object.fromEntries(["measure", "x", "y", "first", "second"].map((name) => [name, section.querySelector(`select.${name}`)]));
+  const figures = makeFigures(figuresOf[section.id]);
+  const texts = rows.map((row, place) => `${figures.data.systems[place].name} ${row.className} ${row.dataset.text ?? ""}`.toLowerCase());
   return {
-    section, rows, controls, title: section.querySelector("h2").textContent, table: section.querySelector("table.board"),
+    section, rows, figures, texts, controls, title: section.querySelector("h2").textContent, table: section.querySelector("table.board"),
     plot: section.querySelector(".plot"), missing: section.querySelector(".missing-systems"),
-    comparison: section.querySelector(".comparison"), figures: makeFigures(figuresOf[section.id]),
+    comparison: section.querySelector(".comparison"),
     first: section.querySelector("table.board").dataset.measure, shown: "",
     get measure() { return controls.measure?.value || this.first; },
   };
 });
+
+/* what needs a script: check boxes beside the systems, and the systems of a comparison */
+for (const { section, rows, figures: { data }, controls: { first, second } } of boards) {
+  rows.forEach((row, place) => {
+    const { name, page } = data.systems[place];
+    const value = page || `${name} (published)`;
+    row.cells[0].prepend(make("input", { type: "checkbox", class: "choose", autocomplete: "off", "data-key": `${section.id}.system`, value, "aria-label": `Tick ${name}` }));
+  });
+  const compared = data.compared.map((place) => data.systems[place]);
+  const options = (systems) => systems.map(({ name, page }) => make("option", { value: page }, name));
+  first?.append(...options(compared));
+  second?.append(...options([...compared.slice(1), compared[0]]));
+}
 
 /* the measure and the languages of a table; intervals and ranks are those of all languages */
 const readLanguages = (section, side) => {
@@ -24,7 +39,8 @@ const chooseFigures = (board) => {
   for (const side of ["queries", "passages"]) figures.chosen[side] = readLanguages(section, side);
   const shown = JSON.stringify([board.measure, ...["queries", "passages"].map((side) => [...(figures.chosen[side] ?? [])])]);
   const isFirst = board.shown === "" && board.measure === board.first && !figures.hasChoice();
-  if (shown !== board.shown && !isFirst) fillTable(board);
+  if (isFirst) addBars(board);
+  else if (shown !== board.shown) fillTable(board);
   board.shown = shown;
   each(section, ".chosen", (name) => { name.textContent = board.measure; });
   const ceiling = figures.data.ceilings[board.measure];
@@ -46,10 +62,10 @@ const filterRows = () => {
   const most = size.value === "" ? Infinity : size.value * 1e6;
   const ticked = new Set([...document.querySelectorAll(".choose:checked")].map((box) => box.value));
   const counts = { visible: 0, total: 0 };
-  for (const { section, rows, figures } of boards) {
+  for (const { section, rows, figures, texts } of boards) {
     section.hidden = dataset.value !== "" && dataset.value !== section.id;
     rows.forEach((row, system) => {
-      row.hidden = !words.every((word) => row.dataset.text.includes(word))
+      row.hidden = !words.every((word) => texts[system].includes(word))
         || (onlyChosen.checked && ticked.size > 0 && !row.querySelector(".choose").checked)
         || (!published.checked && row.classList.contains("published"))
         || figures.data.systems[system].size > most;
@@ -131,7 +147,6 @@ document.addEventListener("sorted", writeView);
 addEventListener("hashchange", showView);
 addEventListener("resize", () => boards.forEach(drawPlot));
 published.parentElement.hidden = !document.querySelector("tr.published");
-each(document, ".choose", (box) => { box.hidden = false; });
 document.getElementById("copy-link").addEventListener("click", async ({ currentTarget }) => {
   await copyText(location.href);
   showCopied(currentTarget);
