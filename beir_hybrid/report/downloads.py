@@ -66,8 +66,19 @@ def write_downloads(entry: Entry, folder: Path) -> Downloads:
     for path in runs:
         verify_run(path)
         (folder / RUNS).mkdir(exist_ok=True)
-        shutil.copyfile(path, folder / RUNS / path.name)
+        _link_file(path, folder / RUNS / path.name)
     return Downloads(files, [f"{RUNS}/{path.name}" for path in runs])
+
+
+def _link_file(path: Path, target: Path) -> None:
+    """Give a file a second name, which takes no room, or copy it to another disk.
+
+    A run that is written anew is another file, so the linked one stays as it is.
+    """
+    try:
+        target.hardlink_to(path)
+    except OSError:
+        shutil.copyfile(path, target)
 
 
 def write_results_files(results: Results, folder: Path) -> None:

@@ -57,6 +57,10 @@ class Entry:
         Texts and images that were encoded a second.
     calibration
         The method that took language bias out; empty without one.
+    family
+        How the system retrieves; empty where that is not known.
+    is_trained_on
+        Whether queries of the benchmark are among the training data.
     origin
         Where a published row was published: a text and an address.
     """
@@ -73,6 +77,8 @@ class Entry:
     speed: float | None = None
     recipe: str = ""
     calibration: str = ""
+    family: str = ""
+    is_trained_on: bool = False
     origin: tuple[str, str] = ("", "")
 
     def estimate(self, measure: str, kind: str) -> Estimate | None:

@@ -12,7 +12,7 @@ from beir_hybrid.report.entries import Benchmark, Entry, Summary, make_visible, 
 from beir_hybrid.report.mteb_entries import read_mteb_entries
 from beir_hybrid.report.page_names import add_number
 from beir_hybrid.report.plain_files import is_link, is_plain_file
-from beir_hybrid.report.recipes import describe_recipe
+from beir_hybrid.report.recipes import describe_recipe, name_family
 from beir_hybrid.results.local_paths import hide_path
 from beir_hybrid.results.provenance import CollectionProvenance
 from beir_hybrid.results.results import Results
@@ -121,6 +121,8 @@ def _make_entry(results: Results, path: Path | None, local_files: bool) -> Entry
             speed=_compute_speed(timing),
             recipe=describe_recipe(results, folder, local_files=local_files),
             calibration=_name_calibration(results),
+            family=name_family(results),
+            is_trained_on=results.provenance.model.trained_on.get("shared", 0) > 0,
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise BadData(

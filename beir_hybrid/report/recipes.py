@@ -37,6 +37,13 @@ def describe_recipe(results: Results, folder: Path | None, *, local_files: bool 
     return "; ".join(part for part in parts if part)
 
 
+def name_family(results: Results) -> str:
+    """Name the way in which a system retrieves; empty for a kind of system that is not known."""
+    if results.provenance.reranker:
+        return "reranked"
+    return _FAMILIES.get(results.provenance.model.fingerprint.get("kind"), "")
+
+
 def _list_records(results: Results, folder: Path | None, local_files: bool) -> Iterator[Path]:
     """Yield where the record of the model's training may be.
 
@@ -112,7 +119,16 @@ def _describe_bm25(fingerprint: Fingerprint) -> str:
     return f"BM25, k1={fingerprint['k1']:g}, b={fingerprint['b']:g}"
 
 
-# By the kind of the fingerprint; encoders have other kinds.
+# By the kind of the fingerprint, as are the descriptions below, which encoders lack.
+_FAMILIES: dict[object, str] = {
+    "sentence-transformers": "dense",
+    "mteb": "dense",
+    "endpoint": "dense",
+    "vectors": "dense",
+    "sparse": "sparse",
+    "late-interaction": "late interaction",
+    "bm25": "BM25",
+}
 _DESCRIPTIONS: dict[object, Callable[[Fingerprint], str]] = {
     "runs": _describe_runs,
     "bm25": _describe_bm25,

@@ -157,6 +157,8 @@ class Site:
                 self._write_comparison(folder, section, link)
         context = {
             "sections": self.sections,
+            "families": sorted({entry.family for entry in self.slugs} - {""}),
+            "has_trained_on": any(entry.is_trained_on for entry in self.slugs),
             "slugs": self.slugs,
             "limit": PAIRED_SYSTEMS,
             "figures": {section.id: section.data for section in self.sections},

@@ -71,7 +71,7 @@ def describe_board(
 def _describe_systems(
     board: Board, slugs: Mapping[Entry, str], places: Mapping[Entry, int]
 ) -> list[dict[str, object]]:
-    """Return name, page, size and speed of systems, and the place of a variant's model."""
+    """Return facts about systems by which a page filters, and the place of a variant's model."""
     return [
         {
             key: value
@@ -80,6 +80,8 @@ def _describe_systems(
                 ("page", slugs.get(row.entry, "")),
                 ("size", row.entry.parameters),
                 ("speed", row.entry.speed),
+                ("family", row.entry.family or None),
+                ("isTrainedOn", row.entry.is_trained_on or None),
                 ("model", None if row.variant is None else places[row.variant.model]),
             )
             if value is not None

@@ -2,6 +2,7 @@
 
 import csv
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,32 @@ def change_everything(page: Page) -> None:  # noqa: F811
     page.check("#only-chosen")
     page.select_option("#dataset", "on-capitals")
     page.fill("#filter", "o")
+
+
+def test_families_and_systems_trained_on_the_dataset_can_be_left_out(
+    results: dict[str, bh.Results],  # noqa: F811
+    folder: Path,  # noqa: F811
+    page: Page,  # noqa: F811
+) -> None:
+    systems = []
+    for name, kind, shared in (("dense", "sentence-transformers", 3), ("terms", "sparse", 0)):
+        about = results["fair"].provenance
+        model = replace(
+            about.model, name=name, fingerprint={"kind": kind},
+            trained_on={"shared": shared, "compared": 9},
+        )  # fmt: skip
+        systems.append(replace(results["fair"], provenance=replace(about, model=model)))
+    index = bh.leaderboard(systems, folder / "families")
+    page.goto(index.as_uri())
+    assert page.locator("tr:has-text('trained on this') th a").all_inner_texts() == ["dense"]
+    page.select_option("#family", "sparse")
+    assert read_systems(page) == ["terms"]
+    page.select_option("#family", "")
+    page.uncheck("#trained-on")
+    assert read_systems(page) == ["terms"]
+    page.goto(f"{index.as_uri()}#family=dense")
+    page.reload()
+    assert read_systems(page) == ["dense"]
 
 
 def test_a_link_shows_the_same_view(site: Path, page: Page) -> None:  # noqa: F811

@@ -51,11 +51,13 @@ const chooseFigures = (board) => {
   if (heading && !isFirst) sort(board.table, heading, heading.getAttribute("aria-sort"));
 };
 
-/* filter rows by words, ticks and size, sections by dataset, and comparisons by ticks */
+/* filter rows by words, ticks, family, training and size, sections by dataset, and comparisons by ticks */
 const filter = document.getElementById("filter");
 const dataset = document.getElementById("dataset");
 const onlyChosen = document.getElementById("only-chosen");
 const published = document.getElementById("published");
+const family = document.getElementById("family");
+const trainedOn = document.getElementById("trained-on");
 const size = document.getElementById("size");
 const filterRows = () => {
   const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
@@ -68,6 +70,8 @@ const filterRows = () => {
       row.hidden = !words.every((word) => texts[system].includes(word))
         || (onlyChosen.checked && ticked.size > 0 && !row.querySelector(".choose").checked)
         || (!published.checked && row.classList.contains("published"))
+        || (family?.value && figures.data.systems[system].family !== family.value)
+        || (trainedOn?.checked === false && figures.data.systems[system].isTrainedOn)
         || figures.data.systems[system].size > most;
       counts.total += 1;
       counts.visible += !row.hidden && !section.hidden;
