@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import beir_hybrid as bh
+from beir_hybrid.collection.setting import KindName
 from beir_hybrid.errors import BadData
 from beir_hybrid.files import atomic_file
 from beir_hybrid.results.results import Results
@@ -31,7 +32,7 @@ from benchmarks.measure import describe_machine
 
 RECORDED, SYSTEMS = "recorded", "systems"
 SYSTEM_MEASURES = ("AP", "RankDistance", "LanguagePreference")
-SYSTEM_KINDS = ("mono", "cross", "multi")
+SYSTEM_KINDS: tuple[KindName, ...] = ("mono", "cross", "multi")
 COLUMNS = (
     "Mo mAP", "Cr mAP", "Mul mAP", "rank distance", "normalised", "language preference",
 )  # fmt: skip
@@ -72,10 +73,10 @@ def list_systems(saved: SavedExperiment) -> Iterator[tuple[str, Results]]:
         for name in (join_method(label, each) for each in methods):
             results = Results.load(saved.output / FOLDER / collection / f"{name}-{seed}")
             title = f"{experiment.encoder}: {name}" + (f", seed {seed}" if seed else "")
-            yield name.replace(":", "-"), _rename_model(_select_main_parts(results), title)
+            yield name.replace(":", "-"), rename_model(select_main_parts(results), title)
 
 
-def _select_main_parts(results: Results) -> Results:
+def select_main_parts(results: Results) -> Results:
     """Return results with few measures and settings, which make a small file."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -133,12 +134,13 @@ def build_site(experiments: Iterable[SavedExperiment], folder: Path) -> Path:
                 seed = variant.seeds[0]
                 results = Results.load(saved.output / FOLDER / collection / f"{label}-{seed}")
                 suffix = "" if label == UNTRAINED else f", seed {seed}"
-                systems.append(_rename_model(results, f"{saved.experiment.name}: {label}{suffix}"))
+                systems.append(rename_model(results, f"{saved.experiment.name}: {label}{suffix}"))
     if not systems:
         raise BadData("there are no results to make a leaderboard of")
     return bh.leaderboard(systems, folder)
 
 
-def _rename_model(results: Results, name: str) -> Results:
+def rename_model(results: Results, name: str) -> Results:
+    """Return results with another name of the model."""
     model = replace(results.provenance.model, name=name)
     return replace(results, provenance=replace(results.provenance, model=model))
