@@ -70,12 +70,15 @@ def calibrate(
     from beir_hybrid.calibration.calibration import check_calibration_folder
     from beir_hybrid.calibration.methods import parse_method
     from beir_hybrid.encoding import as_encoder
+    from beir_hybrid.evaluation.dtype_choice import choose_dtype
 
     calibration_method = parse_method(method)
     check_writable(output)
     set_offline(load.offline)
     collection = load.load(dataset)
-    system = as_encoder(model, **list_changes(encoder)) if calibration_method.vectors else None
+    system = None
+    if calibration_method.vectors:
+        system = choose_dtype(as_encoder(model, **list_changes(encoder)), collection)
     fingerprint = system.fingerprint if system else {}
     check_calibration_folder(output, calibration_method, fingerprint, collection.name)
     calibration = fit_calibration(system, collection, calibration_method)

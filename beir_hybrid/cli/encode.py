@@ -49,18 +49,21 @@ def encode(
     """
     if merge and shard:
         raise BadOption("--merge checks the parts of all jobs; leave out --shard")
+    if shard and encoder.dtype == "auto":
+        raise BadOption("all parts need one dtype: with --shard name float32 or mixed-bfloat16")
     check_model(model)
     check_dataset(dataset)
     from beir_hybrid.encoding import EncodingStats, as_encoder
     from beir_hybrid.encoding.engines import open_cluster, parallel_encoder
     from beir_hybrid.encoding.partition import ONLY_PART, Part, check_parts, encode_part
+    from beir_hybrid.evaluation.dtype_choice import choose_dtype
 
     part = Part.parse(shard) if shard else ONLY_PART
     set_offline(load.offline)
     with open_cluster(engine) as cluster:
         plain_encoder = as_encoder(model, **list_changes(encoder))
         collection = load.load(dataset)
-        with parallel_encoder(plain_encoder, cluster) as running_encoder:
+        with parallel_encoder(choose_dtype(plain_encoder, collection), cluster) as running_encoder:
             if merge:
                 count = check_parts(running_encoder, collection)
                 echo(f"{collection.name}: all {count:,} texts are encoded")

@@ -160,12 +160,12 @@ def evaluate(
     if external.run:
         values = evaluate_runs(external.run, collection, name=evaluation.name, **measures)
     else:
-        system = _open_system(model, encoder_arguments, external.vectors, collection)
-        if results.has_results:
-            name, facts = _describe_system(system, evaluation.name, ranking, collection)
-            results.check_system(name, facts, collection)
         # Without --resume vectors go to a temporary store, and the cache stays as it is.
         with nullcontext() if evaluation.resume else _temporary_store() as store:
+            system = _open_system(model, encoder_arguments, external.vectors, collection, store)
+            if results.has_results:
+                name, facts = _describe_system(system, evaluation.name, ranking, collection)
+                results.check_system(name, facts, collection)
             values = evaluate_model(
                 system, collection, store=store, name=evaluation.name, **measures, **arguments
             )
@@ -206,13 +206,20 @@ def _load_collection(
 
 
 def _open_system(
-    model: str | None, options: Mapping[str, object], vectors: Path | None, data: "Collection"
+    model: str | None,
+    options: Mapping[str, object],
+    vectors: Path | None,
+    data: "Collection",
+    store: str | None,
 ) -> object:
     """Load a model, or the vectors that stand for one."""
     from beir_hybrid.encoding import as_encoder
+    from beir_hybrid.evaluation.dtype_choice import choose_dtype
     from beir_hybrid.evaluation.external_vectors import read_vectors
 
-    return as_encoder(model, **options) if vectors is None else read_vectors(vectors, data)
+    if vectors is not None:
+        return read_vectors(vectors, data)
+    return choose_dtype(as_encoder(model, **options), data, store)
 
 
 def _describe_system(

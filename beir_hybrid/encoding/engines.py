@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from beir_hybrid.encoding.arithmetic import MIXED
 from beir_hybrid.encoding.cluster import Cluster
 from beir_hybrid.encoding.encoder import Encoder, EncoderWrapper, Role
 from beir_hybrid.encoding.layouts import LAYOUTS
@@ -52,10 +53,14 @@ def parallel_encoder(encoder: Encoder, cluster: Cluster | None = None) -> Iterat
 
 
 def _list_gpus(encoder: SentenceTransformerEncoder) -> list[str]:
-    """Return all GPUs if the model is on a GPU and may be on any device."""
+    """Return all GPUs if the model is on a GPU and may be on any device.
+
+    Other processes would not know of the arithmetic of this one.
+    """
     import torch
 
     may_use_all = encoder.may_change_device and encoder.model.device.type == "cuda"
+    may_use_all &= encoder.options.dtype != MIXED
     return [f"cuda:{number}" for number in range(torch.cuda.device_count() * may_use_all)]
 
 

@@ -4,12 +4,22 @@ import copy
 import os
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from beir_hybrid.encoding.arithmetic import (
+    EXACT,
+    MIXED,
+    DType,
+    check_chosen,
+    compute_in,
+    convert_weights,
+)
 from beir_hybrid.encoding.encoder import Encoder, Role
 from beir_hybrid.encoding.families import check_family, check_object_family
 from beir_hybrid.encoding.fingerprint import describe_model
@@ -102,8 +112,10 @@ class ModelEncoder(Encoder):
 
     def encode_batches(self, texts: Sequence[str], role: Role) -> Iterator[tuple[np.ndarray, Any]]:
         """Yield the indexes and vectors of batches of about equal numbers of tokens."""
-        for batch in self.list_batches(texts, role) or [np.arange(0)]:
-            yield batch, self._encode_batch([texts[i] for i in batch], role)
+        batches = self.list_batches(texts, role) or [np.arange(0)]
+        with self._set_arithmetic():  # around all batches: it converts the weights only once
+            for batch in batches:
+                yield batch, self._encode_batch([texts[i] for i in batch], role)
 
     @abstractmethod
     def _encode_batch(self, texts: list[str], role: Role) -> Any:
@@ -122,6 +134,25 @@ class ModelEncoder(Encoder):
     def find_truncated(self, texts: Sequence[str], role: Role) -> list[int] | None:
         """Return the indexes of the texts that are longer than the model reads."""
         return find_long_texts(self.model, texts, self.prompts[role])
+
+    def _set_arithmetic(self) -> AbstractContextManager[object]:
+        """Return a context in which the model computes as its options say."""
+        check_chosen(self.options.dtype, self.name)
+        return compute_in(self.options.dtype, self.model.device)
+
+    def with_dtype(self, dtype: DType) -> Self:
+        """Return an encoder of the same model in another arithmetic, as if it were opened so."""
+        encoder = copy.copy(self)
+        for name in ("fingerprint", "weight_bytes"):
+            encoder.__dict__.pop(name, None)
+        encoder.options = replace(self.options, dtype=dtype)
+        if {self.options.dtype, dtype} != {EXACT, MIXED}:  # whose weights are equal
+            encoder.model = copy.deepcopy(self.model)
+            convert_weights(encoder.model, dtype)
+        if self.load_request:
+            model, options = self.load_request
+            encoder.load_request = model, {**options, "dtype": dtype}
+        return encoder
 
     def copy_to_cpu(self) -> Self:
         """Return an encoder with the weights on the CPU, which makes its fingerprint anew."""
@@ -157,9 +188,11 @@ class ModelEncoder(Encoder):
         The batch size is not among them: padding changes the last bits of a vector, but so does
         which texts share its batch, and that depends on what the store holds already.
         """
+        check_chosen(self.options.dtype, self.name)
         return {
             "kind": self.KIND,
             **describe_model(self.model),
+            **({"dtype": MIXED} if self.options.dtype == MIXED else {}),
             "prompts": dict(self.prompts),
             **self.vector_facts,
         }

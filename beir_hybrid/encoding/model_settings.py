@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from beir_hybrid.encoding.arithmetic import convert_weights
 from beir_hybrid.encoding.encoder import Role
 from beir_hybrid.encoding.model_inputs import count_positions
 from beir_hybrid.encoding.options import EncoderOptions
@@ -38,10 +39,7 @@ def read_prompts(model: "BaseModel") -> Preset:
 
 def apply_options(model: "BaseModel", options: EncoderOptions) -> None:
     """Set the arithmetic and the maximal length of a model."""
-    import torch
-
-    if options.dtype is not None:
-        model.to(getattr(torch, options.dtype))
+    convert_weights(model, options.dtype)
     if options.max_length is not None:
         set_max_length(model, options.max_length)
 

@@ -6,15 +6,15 @@ class of encoders names those that it reads, and refuses all others.
 
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, Self, get_args
+from typing import Any, Self
 
 from beir_hybrid.checks import check_positive_or_none
+from beir_hybrid.encoding.arithmetic import DType, check_dtype
 from beir_hybrid.encoding.presets import PRESETS
 from beir_hybrid.errors import BadOption, lookup
 
 TRUST = "trust_remote_code"  # the option that only a user gives, and never a file
 PROMPT_OPTIONS = frozenset({"preset", "query_prompt", "passage_prompt"})
-DType = Literal["float32", "float16", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,9 @@ class EncoderOptions:
     max_length
         Tokens to which a text is truncated, prompt included; the model's own limit by default.
     dtype
-        The arithmetic of the model.
+        The arithmetic of the model: ``float32``, ``float16`` and ``bfloat16`` are those of its
+        weights; ``mixed-bfloat16`` keeps float32 weights and multiplies in bfloat16. With ``auto``
+        `beir_hybrid.evaluation.dtype_choice` takes one of float32 and mixed-bfloat16.
     normalize
         Whether vectors get unit length, so that scores are cosines. By default they do, unless the
         model names the dot product as its similarity.
@@ -85,7 +87,11 @@ class EncoderOptions:
     )
     dtype: DType | None = field(
         default=None,
-        metadata={"help": "Arithmetic: float32, float16 or bfloat16.", "recorded": True},
+        metadata={
+            "help": "Arithmetic: float32, float16, bfloat16, mixed-bfloat16; auto takes the last "
+            "where rankings hold.",
+            "recorded": True,
+        },
     )
     normalize: bool | None = field(
         default=None,
@@ -123,8 +129,7 @@ class EncoderOptions:
         check_positive_or_none(
             batch_size=self.batch_size, max_length=self.max_length, truncate_dim=self.truncate_dim
         )
-        if self.dtype is not None:
-            lookup("dtype", self.dtype, dict.fromkeys(get_args(DType)))
+        check_dtype(self.dtype)
         if self.preset:
             lookup("preset", self.preset, PRESETS)
         for name in ("normalize", "trust_remote_code"):

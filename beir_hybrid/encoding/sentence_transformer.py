@@ -67,9 +67,10 @@ class SentenceTransformerEncoder(ModelEncoder):
                 list(images), pool=self.pool, **self._encode_arguments("")
             )
             return vectors
-        return encode_image_batches(
-            self.model, images, self.batch_size, self.normalize, self.truncate_dim
-        )
+        with self._set_arithmetic():
+            return encode_image_batches(
+                self.model, images, self.batch_size, self.normalize, self.truncate_dim
+            )
 
     def _encode_arguments(self, prompt: str) -> dict[str, Any]:
         return {

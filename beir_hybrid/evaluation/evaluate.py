@@ -127,7 +127,7 @@ def evaluate(
             provenance = _describe_evaluation(collection, vectors, parts, plan, reranker, name)
             results = build_results(judgements, parts, plan.measures, provenance)
     request = describe_request(
-        collection, plan.measures, model, compute.encoder, settings=tuple(plan.kinds),
+        collection, plan.measures, vectors, settings=tuple(plan.kinds),
         depth=plan.depth, rerank=name_reranker(rerank), name=name or None,
         calibration=compute.calibration_name,
     )  # fmt: skip

@@ -113,7 +113,7 @@ def convert_vectors(
         index_bytes=form.count_bytes(len(passages), passages.dim),
     )
     queries, passages = form.convert(queries, passages, folder)
-    return replace(vectors, queries=queries, passages=passages, model=model)
+    return replace(vectors, queries=queries, passages=passages, model=model, load_request=None)
 
 
 def _list_prompts(prompts: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:

@@ -21,6 +21,7 @@ from beir_hybrid.encoding.stored_rows import StoredRows
 from beir_hybrid.encoding.trained_models import MODEL, RECORD, read_trained_queries
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.arguments import ComputeOptions
+from beir_hybrid.evaluation.dtype_choice import choose_dtype
 from beir_hybrid.files import is_file
 from beir_hybrid.results.provenance import ModelProvenance
 from beir_hybrid.retrieval.merging import MergeMethod
@@ -36,6 +37,8 @@ class CollectionVectors:
         How many texts and images were encoded, and not found in the store.
     merge
         How the rankings of languages are merged into a pool; None compares scores as they are.
+    load_request
+        The model's name or folder and the options that make its vectors again, if these do.
     """
 
     queries: StoredRows[Any]
@@ -43,6 +46,7 @@ class CollectionVectors:
     model: ModelProvenance
     stats: EncodingStats = field(default_factory=EncodingStats)
     merge: MergeMethod | None = None
+    load_request: tuple[str | Path, Mapping[str, object]] | None = None
 
 
 def find_vectors(
@@ -99,6 +103,7 @@ def _encode_collection(
 ) -> CollectionVectors:
     stats = EncodingStats()
     model_encoder = as_encoder(model, **options.encoder)
+    model_encoder = choose_dtype(model_encoder, collection, options.store)
     with parallel_encoder(model_encoder, cluster) as encoder:
         has_images = image_cure is not None
         if image_cure is not None:
@@ -119,7 +124,8 @@ def _encode_collection(
             terms=_count_terms(queries, passages),
             trained_on=_measure_training(model_encoder, texts),
         )
-    return CollectionVectors(queries, passages, provenance, stats)
+    request = model_encoder.load_request
+    return CollectionVectors(queries, passages, provenance, stats, load_request=request)
 
 
 def _measure_training(encoder: Encoder, queries: pa.ChunkedArray) -> Mapping[str, int]:

@@ -13,10 +13,12 @@ from beir_hybrid.collection import Collection, View
 from beir_hybrid.collection.arrays import join_titles
 from beir_hybrid.collection.shards import Problems, note_duplicates
 from beir_hybrid.encoding import Embeddings, Encoder, as_encoder, encode
+from beir_hybrid.encoding.arithmetic import AUTO
 from beir_hybrid.encoding.fingerprint import to_json_facts
 from beir_hybrid.encoding.partition import check_texts_only
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.arguments import check_collection
+from beir_hybrid.evaluation.dtype_choice import choose_dtype
 from beir_hybrid.files import atomic_folder
 from beir_hybrid.integrity import format_sealed_json, record_files
 from beir_hybrid.pyserini.faiss_files import (
@@ -108,6 +110,9 @@ def build_index(
     for rows in rows_by_folder.values():
         check_index_size(kind, len(rows))
     encoder, correction = as_encoder(model, **options), as_calibration(calibration)
+    encoder = choose_dtype(encoder, collection, store)
+    if options.get("dtype") == AUTO:
+        options["dtype"] = encoder.fingerprint["dtype"]
     check_calibration(correction, encoder)
     recipe = _describe_recipe(encoder, options, view, kind)
     if correction is not None:

@@ -18,6 +18,7 @@ from beir_hybrid.encoding import as_encoder, encode
 from beir_hybrid.encoding.partition import check_texts_only
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.arguments import check_collection
+from beir_hybrid.evaluation.dtype_choice import choose_dtype
 from beir_hybrid.files import atomic_folder
 from beir_hybrid.languages import choose_languages
 from beir_hybrid.pyserini.faiss_files import check_index_path
@@ -100,7 +101,7 @@ def write_topics(
         files[f"{ALL}.tsv"] = _format_topics(all_topics)
     _check_files(folder, files)  # before all work
     if model is not None:
-        encoder = as_encoder(model, **options)
+        encoder = choose_dtype(as_encoder(model, **options), collection, store)
         correction = find_calibration(calibration, encoder)
         texts = pa.concat_tables(tables[lang] for lang in topics)["text"]
         vectors = encode(encoder, texts, "queries", folder=None if store is None else Path(store))
