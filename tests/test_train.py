@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from ir_measures import AP
+from safetensors.numpy import load_file
 from sentence_transformers import SentenceTransformer
 
 import beir_hybrid as bh
@@ -102,6 +103,37 @@ def test_a_frozen_vocabulary(tmp_path: Path) -> None:
     assert all(
         "word_embeddings" in name or "pooler" in name or "key.bias" in name for name in unchanged
     )
+
+
+@pytest.mark.parametrize("lora", [None, {"r": 2, "target_modules": ["query", "value"]}])
+def test_weights_before_and_after_are_averaged(lora: dict[str, Any] | None, tmp_path: Path) -> None:
+    pytest.importorskip("peft")
+    transformer_model(tmp_path / "parts").save_pretrained(str(tmp_path / "start"))
+    pairs = bh.pairs_from_groups(make_groups(12))
+    options: dict[str, Any] = SMALL | {"strategy": "x-x-mono", "max_steps": 3}
+    for name, share in (("plain", None), ("mixed", 0.25)):
+        tuning: Any = {"lora": lora, "start_share": share}
+        train(tmp_path / "start", pairs, tmp_path / name, tuning=tuning, **options)
+    before, plain, mixed = (
+        load_file(tmp_path / folder / "model.safetensors")
+        for folder in ("start", "plain/model", "mixed/model")
+    )
+    assert before.keys() == plain.keys() == mixed.keys()
+    moved = 0
+    for name, weights in mixed.items():
+        expected = 0.25 * before[name].astype(np.float64) + 0.75 * plain[name]
+        np.testing.assert_allclose(weights, expected, atol=1e-7, err_msg=name)
+        moved += not np.allclose(before[name], plain[name], atol=1e-4)
+    assert moved
+    recipes = [
+        json.loads((tmp_path / name / "training.json").read_text())["recipe"]
+        for name in ("plain", "mixed")
+    ]
+    assert [recipe.get("start share") for recipe in recipes] == [None, 0.25]
+    wrong_shares: list[Any] = [0, 1, -0.5, float("nan"), "half"]
+    for share in wrong_shares:
+        with pytest.raises(BadOption, match=r"start_share is .* between 0 and 1"):
+            train(tmp_path / "start", pairs, tmp_path / "no", tuning={"start_share": share})
 
 
 @pytest.mark.filterwarnings("error:'pin_memory'")  # on a machine without a GPU

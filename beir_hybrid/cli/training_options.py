@@ -179,11 +179,18 @@ class TuningOptions:
             metavar="PART",
         ),
     ] = None
+    start_share: Annotated[
+        float | None,
+        typer.Option(
+            help="Save the mean of the weights before and after the training, with this share of "
+            "those before, such as 0.5: it keeps more of what the model knew.",
+        ),
+    ] = None
 
     def make_tuning(self) -> dict[str, object]:
         """Return the argument ``tuning`` of `bh.train`."""
         lora = _parse_yaml_values(self.lora) if self.lora else None
-        return {"lora": lora, "freeze": self.freeze}
+        return {"lora": lora, "freeze": self.freeze, "start_share": self.start_share}
 
 
 @dataclass(frozen=True)

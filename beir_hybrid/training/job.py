@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from beir_hybrid.batches.audit import BatchCounts
 from beir_hybrid.batches.audit_callback import BatchAuditCallback
@@ -45,7 +45,9 @@ from beir_hybrid.training.record import (
     summarize_training,
     write_record,
 )
+from beir_hybrid.training.start_weights import copy_weights, mix_weights
 from beir_hybrid.training.towers import cut_texts, freeze_part, set_prompts, text_preprocessing
+from beir_hybrid.training.tuning import Tuning
 from beir_hybrid.training.zero_gradients import ZeroGradientFilter
 
 if TYPE_CHECKING:
@@ -53,27 +55,13 @@ if TYPE_CHECKING:
         SentenceTransformerTrainer,
         SentenceTransformerTrainingArguments,
     )
+    from torch import Tensor
     from transformers import TrainerCallback
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
 
 _QUERY_COLUMNS = ("anchor", "translation")
-
-
-class Tuning(TypedDict, total=False):
-    """Which weights are trained; by default all.
-
-    Attributes
-    ----------
-    lora
-        Options of peft's ``LoraConfig``, and ``layers``: train adapters alone.
-    freeze
-        The part that is kept as it is: ``"vision"`` or ``"vocabulary"``.
-    """
-
-    lora: Mapping[str, Any] | None
-    freeze: str | None
 
 
 @dataclass(frozen=True)
@@ -101,6 +89,7 @@ class TrainingJob:
             self.encoder, self.pairs, self.strategy, loss=self.loss, lora=self.tuning.get("lora"),
             freeze=self.tuning.get("freeze"), dev=dev, arguments=arguments,
             processes=args.world_size, max_length=self.max_length,
+            start_share=self.tuning.get("start_share"),
         ).to_json()  # fmt: skip
         is_writer = args.process_index == 0  # one of several processes writes
         lock: AbstractContextManager[None] = (
@@ -121,13 +110,17 @@ class TrainingJob:
 
         set_seed(args.seed)  # adapters are initialised at random
         model = self.encoder.model
+        start_weights = copy_weights(model) if self.tuning.get("start_share") else {}
         if (lora := self.tuning.get("lora")) is not None:
             add_lora(model, lora)
         with freeze_part(model, self.tuning.get("freeze")), text_preprocessing(model):
-            self._fit(args, recipe)
+            self._fit(args, recipe, start_weights)
 
     def _fit(
-        self, args: "SentenceTransformerTrainingArguments", recipe: Mapping[str, object]
+        self,
+        args: "SentenceTransformerTrainingArguments",
+        recipe: Mapping[str, object],
+        start_weights: "Mapping[str, Tensor]",
     ) -> None:
         """Train from the last checkpoint on, and save the model and the record."""
         model = self.encoder.model
@@ -157,15 +150,22 @@ class TrainingJob:
             # Of a resumed training, since the checkpoint.
             "seconds": round(time.perf_counter() - start_time, 1),
         }
-        if self.tuning.get("lora") is not None:
-            if args.process_index == 0:
-                save_lora(model, self.output / ADAPTER)
-            merge_lora(model)
+        self._settle_weights(start_weights, is_writer=args.process_index == 0)
         if args.process_index == 0:
             evaluator = self.criterion if isinstance(self.criterion, HybridEvaluator) else None
             settle_card(trainer, evaluator)
             self._save(record | summarize_training(trainer, audit.counts), recipe, audit.counts)
         trainer.accelerator.wait_for_everyone()
+
+    def _settle_weights(self, start_weights: "Mapping[str, Tensor]", *, is_writer: bool) -> None:
+        """Save and merge adapters, and average with the weights before the training."""
+        model = self.encoder.model
+        if self.tuning.get("lora") is not None:
+            if is_writer:
+                save_lora(model, self.output / ADAPTER)
+            merge_lora(model)
+        if start_share := self.tuning.get("start_share"):
+            mix_weights(model, start_weights, start_share)
 
     def _make_trainer(
         self, args: "SentenceTransformerTrainingArguments"

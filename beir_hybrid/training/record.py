@@ -52,7 +52,7 @@ class Recipe:
 
     Attributes
     ----------
-    lora, freeze
+    lora, freeze, start_share
         See `bh.train`'s ``tuning``.
     dev
         What the choice of a checkpoint depends on; None without a development set.
@@ -74,6 +74,7 @@ class Recipe:
     arguments: Mapping[str, Any]
     processes: int
     max_length: int | None
+    start_share: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the recipe in the form of ``training.json``."""
@@ -105,6 +106,8 @@ class Recipe:
             },
             "processes": self.processes,
         }
+        if self.start_share is not None:
+            recipe["start share"] = self.start_share
         # Through JSON and back, so that it compares equal with a recipe read from a file.
         plain: dict[str, Any] = json.loads(json.dumps(recipe, default=str))
         return plain

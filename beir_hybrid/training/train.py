@@ -18,8 +18,8 @@ from beir_hybrid.pairs.joining import join_pairs
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs
 from beir_hybrid.training.dev_set import DevSet
 from beir_hybrid.training.families import TrainingFamily, find_training_family
-from beir_hybrid.training.job import TrainingJob, Tuning
-from beir_hybrid.training.towers import PART_PATTERNS
+from beir_hybrid.training.job import TrainingJob
+from beir_hybrid.training.tuning import Tuning, check_tuning
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -45,6 +45,7 @@ _GROUPED_ARGUMENTS = {
     "measures": "dev=bh.DevSet(collection, measures=...)",
     "lora": "tuning={'lora': ...}",
     "freeze": "tuning={'freeze': ...}",
+    "start_share": "tuning={'start_share': ...}",
 }
 
 
@@ -93,7 +94,9 @@ def train(
         alone, in ``adapter``. In ``lora``, ``"layers": [0, 1]`` adapts the attention of these
         layers of the text tower, ``"layers": "all"`` of all. ``{"freeze": "vision"}`` keeps the
         vision tower as it is, ``{"freeze": "vocabulary"}`` the vectors of tokens, which are most
-        of the weights of a small multilingual model.
+        of the weights of a small multilingual model. ``{"start_share": 0.5}`` saves the mean of the
+        weights after the training and before it, which keeps more of what the model knew; its
+        share of the weights before is between 0 and 1. Evaluation during training is without it.
     arguments
         ``family``: ``dense``, ``sparse``, ``late-interaction`` or ``cross-encoder``; by default
         what the model's files or its class tell, and dense for a model that is of none yet. Options
@@ -113,7 +116,8 @@ def train(
     loss_options, tuning = dict(loss or {}), Tuning() if tuning is None else tuning
     options = dict(encoder or {})
     family = find_training_family(model, arguments.pop("family", None), options)
-    _check_options(loss_options, tuning, family)
+    _check_loss(loss_options, family)
+    check_tuning(tuning)
     dev = _parse_dev(dev, family)
     _check_arguments(arguments, has_dev=dev is not None)
     has_translations = bool(loss_options.get("consistency"))
@@ -171,18 +175,12 @@ def _parse_dev(dev: object, family: TrainingFamily) -> DevSet | None:
     return dev
 
 
-def _check_options(
-    loss: Mapping[str, object], tuning: Mapping[str, object], family: TrainingFamily
-) -> None:
-    """Raise `UnknownName` for an option that neither the loss nor the tuning has."""
+def _check_loss(loss: Mapping[str, object], family: TrainingFamily) -> None:
+    """Raise `UnknownName` for an option that the loss does not have."""
     loss_options = dict.fromkeys(inspect.signature(family.loss).parameters)
     loss_options.pop("model")
     for name in loss:
         lookup("option of the loss", name, loss_options)
-    for name in tuning:
-        lookup("option of the tuning", name, Tuning.__annotations__)
-    if (freeze := tuning.get("freeze")) is not None:
-        lookup("part to freeze", str(freeze), PART_PATTERNS)
 
 
 def _check_arguments(arguments: Mapping[str, object], *, has_dev: bool) -> None:

@@ -9,8 +9,8 @@ from beir_hybrid.collection import Collection
 from beir_hybrid.errors import BadOption
 from beir_hybrid.pairs.code_switching import CodeSwitch
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs
-from beir_hybrid.training.job import Tuning
 from beir_hybrid.training.train import train
+from beir_hybrid.training.tuning import Tuning
 
 # Returns the encoder to evaluate, of the trained model, the training pairs and the test collection.
 Wrapper = Callable[[Any, ParallelPairs, Collection], Any]

@@ -57,14 +57,11 @@ def load_without_dropout(folder: str) -> "SentenceTransformer":
 
 def average_weights(model: "SentenceTransformer", start: str, start_share: float) -> None:
     """Replace a model's weights by their mean with those of the model that it started from."""
-    import torch
     from sentence_transformers import SentenceTransformer
 
-    start_weights = SentenceTransformer(start, device=str(model.device)).state_dict()
-    with torch.no_grad():
-        for name, weights in model.state_dict().items():
-            if weights.is_floating_point():
-                weights.lerp_(start_weights[name], start_share)
+    from beir_hybrid.training.start_weights import mix_weights
+
+    mix_weights(model, SentenceTransformer(start, device="cpu").state_dict(), start_share)
 
 
 def _build_static_model(texts: Iterable[str], folder: Path) -> Path:
