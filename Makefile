@@ -7,7 +7,7 @@ VENV := .venv$(if $(filter file,$(origin PYTHON)),,-$(VERSION))
 RUN = $(VENV)/bin/python -m
 EXTRAS = dev,docs,train,pyserini,ray,quickstart,image
 
-.PHONY: quickstart check test smoke test-lowest wheel test-ray test-browser test-hard docs bench bench-hybrid leaderboard format constraints clean has-python
+.PHONY: quickstart check test smoke test-lowest test-pyserini wheel test-ray test-browser test-hard docs bench bench-hybrid leaderboard format constraints clean has-python
 
 # The stamp is newer than what it was made from: a second call installs nothing.
 $(VENV)/installed: pyproject.toml constraints.txt Makefile | has-python
@@ -63,6 +63,18 @@ test-lowest: $(UV)  ## some tests with the oldest dependencies that pyproject.to
 	$(UV) pip install --quiet --python .venv-lowest --resolution lowest-direct \
 	  --override .venv-lowest/torch.txt --editable . 'hypothesis>=6.110' 'pytest>=8.3'
 	.venv-lowest/bin/python -m pytest $(LOWEST_TESTS)
+
+# Pyserini 2 needs Python 3.12. torch comes with its GPU libraries, gigabytes, unless another build is
+# at hand.
+PYSERINI_TESTS = $(patsubst %,tests/test_%.py,analyzers bm25 catalogues fusion index \
+  index_calibration java search topics)
+test-pyserini: export OMP_NUM_THREADS = 1
+test-pyserini: $(UV)  ## the tests of Pyserini, with its newest release: PYTHON=python3.12
+	$(UV) venv --quiet --clear --python $(PYTHON) .venv-pyserini
+	sed '/^pyserini==/d' constraints.txt > .venv-pyserini/constraints.txt
+	$(UV) pip install --quiet --python .venv-pyserini \
+	  --constraint .venv-pyserini/constraints.txt --editable '.[dev,pyserini]'
+	.venv-pyserini/bin/python -m pytest $(PYSERINI_TESTS)
 
 wheel: $(UV)  ## build the package in dist/, and use it without the repository
 	rm -rf dist

@@ -30,7 +30,7 @@ def test_a_python_that_is_named_has_an_environment_of_its_own() -> None:
 
 
 def test_tests_of_short_selections_exist() -> None:
-    for target in ("smoke", "test-lowest"):
+    for target in ("smoke", "test-lowest", "test-pyserini"):
         files = re.findall(r"tests/test_\w+\.py", "\n".join(list_recipe(target)))
         assert len(files) > 3
         assert [file for file in files if not (ROOT / file).is_file()] == []

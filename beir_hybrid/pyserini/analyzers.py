@@ -61,8 +61,9 @@ def _build_neutral(builder: Any) -> Any:
     return builder.build()
 
 
-# For languages that Anserini has, these are the analyzers that it uses, except for Thai. Of the
-# languages of XQuAD-R, MLQA-R and MIRACL, Lucene lacks Swahili, Vietnamese and Yoruba.
+# For languages that Anserini has, these are the analyzers that it uses, except for Thai and, in
+# Pyserini 2, Korean, which keeps the analyzer of Pyserini 1. Of the languages of XQuAD-R, MLQA-R
+# and MIRACL, Lucene lacks Swahili, Vietnamese and Yoruba.
 ANALYZERS: dict[str, Analyzer] = {"en": ENGLISH} | {
     language: Analyzer(f"{_LUCENE}.{name}Analyzer")
     for language, name in {

@@ -1,5 +1,6 @@
 """Fusion of runs: reciprocal ranks, or a weighted sum of scores."""
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -51,8 +52,7 @@ def fuse(
     """
     combine = lookup("method of fusion", method, _METHODS)
     _check_options(len(runs), method, alpha, depth)
-    if find_spec("pyserini") is None:
-        raise MissingExtra("fusion needs pyserini: pip install 'beir-hybrid[pyserini]'")
+    _import_pyserini()
     tables = [read_run(run) if isinstance(run, str | Path) else run for run in runs]
     _check_queries(tables)
     fused_run = combine([_build_trec_run(run) for run in tables], 0.5 if alpha is None else alpha)
@@ -72,6 +72,16 @@ def _check_options(run_count: int, method: str, alpha: float | None, depth: int)
     if alpha is not None:
         check_fraction(alpha=alpha)
     check_positive(depth=depth)
+
+
+def _import_pyserini() -> None:
+    if find_spec("pyserini") is None:
+        raise MissingExtra("fusion needs pyserini: pip install 'beir-hybrid[pyserini]'")
+    with warnings.catch_warnings():
+        # Since version 3.12, Python warns of a pattern in Pyserini when it compiles the file.
+        warnings.simplefilter("ignore")
+        import pyserini.fusion
+        import pyserini.trectools  # noqa: F401
 
 
 def _check_queries(runs: Sequence[Run]) -> None:

