@@ -319,6 +319,21 @@ def test_codes_that_fall_together_without_harm_are_warned_of(
     ]
 
 
+def test_topics_in_more_languages_than_their_speeches(tmp_path: Path) -> None:
+    """As in Multi-EuP: a topic in many languages, speeches with a title in one language each."""
+    speeches = [("s0", "mt"), ("s1", "fi"), ("s2", "pl")]
+    rows: list[dict[str, Any]] = [
+        {"passage": key, "title": {lang: f"T {key}"}, "text": {lang: f"Speech {key}"}}
+        for key, lang in speeches
+    ]
+    topic = {lang: f"Topic in {lang}" for lang in ("mt", "fi", "pl", "ga")}
+    rows.append({"query": "t1", "text": topic, "relevant": ["s0", "s2"]})
+    collection = read_jsonl(write_rows(tmp_path / "speeches.jsonl", rows))
+    pools = ["fi-all", "ga-all", "mt-all", "pl-all"]
+    assert [setting.name for setting in collection.list_settings("multi")] == pools
+    assert collection.view("ga").to_beir()[2] == {"ga:q:t1": {"mt:s0": 1, "pl:s2": 1}}
+
+
 def test_training_groups_are_a_collection(tmp_path: Path) -> None:
     """Groups with the same passage share it, so that no gold is taken for another passage."""
     rows: list[dict[str, Any]] = [

@@ -104,6 +104,23 @@ def test_parallel_queries_share_relevant_passages() -> None:
     assert set(collection.queries["group"].to_pylist()) == {"1", "2", "3"}
 
 
+def test_queries_that_are_numbered_anew_in_each_subset_stay_apart(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """MLQARetrieval numbers them so."""
+    load = LettersRetrieval.load_data
+
+    def number(task: Any, **options: Any) -> None:
+        load(task, **options)
+        task.queries["de-en"]["test"] = {"1": "dd"}  # in the subset en, 1 is another question
+
+    monkeypatch.setattr(LettersRetrieval, "load_data", number)
+    collection = bh.load("mteb:LettersRetrieval")
+    judgements = collection.view("en").to_beir()[2]
+    assert judgements["en:q:1"] == {"en:D2": 1}
+    assert judgements["en:q:de-en.1"] == {"de:D0": 1}
+
+
 class LetterModel:
     """`LetterCounts` as a model of mteb."""
 

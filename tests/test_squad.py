@@ -189,3 +189,25 @@ def test_paragraphs_agree_with_sentences_of_lareqa() -> None:
             key: [gold.split(":")[1].split("-")[0] for gold in values]
             for key, values in expected.items()
         }
+
+
+def test_mlqa_has_its_paragraphs(mirror: Path) -> None:
+    """MLQA-R's files are MLQA's with sentence breaks: a question is in one to seven languages."""
+    files = {path.stem: path for path in mirror.glob("**/mlqa-r/??.json")}
+    assert len(files) == 7
+    languages: dict[str, set[str]] = {}
+    contexts: dict[str, set[str]] = {}
+    for lang, path in files.items():
+        for article in json.loads(path.read_text("utf-8"))["data"]:
+            for paragraph in article["paragraphs"]:
+                contexts.setdefault(lang, set()).add(paragraph["context"])
+                for question in paragraph["qas"]:
+                    languages.setdefault(question["id"], set()).add(lang)
+    collection = read_squad(files)
+    assert collection.passage_counts == {lang: len(contexts[lang]) for lang in sorted(contexts)}
+    judgements = collection.view().to_beir()[2]
+    assert len(judgements) == 4199
+    for query, golds in judgements.items():
+        assert {gold[:2] for gold in golds} == languages[query.split(":q:")[1]]
+    sentences = read_squad(files, unit="sentence")
+    assert sentences.view().to_beir()[2] == bh.load("mlqa-r").view().to_beir()[2]

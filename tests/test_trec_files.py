@@ -2,6 +2,7 @@
 # mypy: allow-untyped-calls
 
 from functools import partial
+from math import log2
 from pathlib import Path
 
 import ir_measures
@@ -104,7 +105,7 @@ def test_options_that_do_not_fit(arguments: list[str], message: str) -> None:
 
 def test_files_that_do_not_fit(tmp_path: Path) -> None:
     qrels, run, languages = write_files(tmp_path)
-    with pytest.raises(BadData, match="ids have no language, first '301'"):
+    with pytest.raises(BadData, match="6 ids have no language, first '301': --id-languages "):
         bh.load("trec", qrels=qrels, runs=str(run))
     languages.write_text("301 en\n")
     with pytest.raises(BadData, match=r"languages has no language for 5 ids, first '302'"):
@@ -117,6 +118,31 @@ def test_files_that_do_not_fit(tmp_path: Path) -> None:
         bh.load("trec", qrels=qrels, id_languages="en")
     with pytest.raises(BadData, match=r"there is no file .*gone"):
         bh.load("trec", qrels=tmp_path / "gone")
+
+
+def test_a_run_of_neuclirbench(tmp_path: Path) -> None:
+    """Its judgements are gains of 0, 1 and 3 for documents in three languages, without texts."""
+    judged = {"101": {"f-0a": 3, "r-1b": 1, "z-2c": 0}, "205": {"z-4d": 1, "z-5e": 3}}
+    ranked = {"101": ["z-2c", "f-0a", "r-9f", "r-1b"], "205": ["z-5e", "r-3a", "z-4d"]}
+    qrels = tmp_path / "qrels.mlir.gains.txt"
+    qrels.write_text(
+        "".join(f"{q} 0 {d} {gain}\n" for q, gains in judged.items() for d, gain in gains.items())
+    )
+    run = tmp_path / "mlir.trec"
+    bh.write_run(run, {q: {d: -n for n, d in enumerate(ids)} for q, ids in ranked.items()})
+    codes = {"f": "fas", "r": "rus", "z": "zho"}
+    documents = {d for ids in (*judged.values(), *ranked.values()) for d in ids}
+    languages = tmp_path / "ids.tsv"
+    languages.write_text(
+        "101\teng\n205\teng\n" + "".join(f"{d}\t{codes[d[0]]}\n" for d in sorted(documents))
+    )
+    collection = bh.load("trec", qrels=qrels, runs=[str(run)], id_languages=str(languages))
+    assert [setting.name for setting in collection.list_settings("multi")] == ["en-all"]
+    values = bh.evaluate_runs(run, collection, measures="nDCG@20").per_query()["nDCG@20"]
+    ideal = 3 + 1 / log2(3)
+    assert values.to_pylist() == pytest.approx(
+        [(3 / log2(3) + 1 / log2(5)) / ideal, (3 + 1 / log2(4)) / ideal]
+    )
 
 
 @pytest.mark.parametrize("grade", [0, -2])

@@ -75,8 +75,16 @@ def _list_passages(run: Path) -> Iterator[str]:
 
 def _read_languages(source: str, ids: Iterable[str]) -> Mapping[str, str] | str | None:
     """Return the language of each id; of all, or None, where no file has them."""
-    if not source or not is_file(Path(source)):
-        return source or None
+    if not source:
+        if absent := [key for key in ids if ":" not in key]:
+            raise BadData(
+                f"{len(absent):,} ids have no language, first {absent[0]!r}: --id-languages (in "
+                "Python id_languages) names the language of all ids, or a file with an id and its "
+                "language in each line"
+            )
+        return None
+    if not is_file(Path(source)):
+        return source
     languages: dict[str, str] = {}
     for number, line in read_lines(Path(source)):
         columns = line.decode("utf-8", "replace").split()
