@@ -1,4 +1,4 @@
-"""The commands that make dense indexes and topics for Pyserini, and that run its modules."""
+"""The commands that make indexes and topics for Pyserini, and that run its modules."""
 
 import runpy
 import sys
@@ -74,6 +74,7 @@ def index(
 ) -> None:
     """Write an index of a dataset's passages that Pyserini's FaissSearcher opens.
 
+    That of a sparse model is an impact index, which its LuceneImpactSearcher opens.
     MODEL, `--dataset` and `--output` are required, except with `--verify`.
     Texts are encoded once and kept in the cache: a killed command can be resumed.
 

@@ -1,4 +1,4 @@
-"""The commands that search: BM25 in every setting, fused runs, a dense index for one query."""
+"""The commands that search: BM25 in every setting, fused runs, an index for one query."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -161,7 +161,7 @@ def search(
     query_options: QueryOptions,
     as_json: Json = False,
 ) -> None:
-    """Show the best passages of a dense index for a query.
+    """Show the best passages of an index for a query.
 
     The model and the dataset are those from which the index was built. If the query is one of the
     dataset's, its relevant passages are marked.

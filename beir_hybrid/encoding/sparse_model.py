@@ -7,6 +7,7 @@ import numpy as np
 
 from beir_hybrid.encoding.encoder import Role
 from beir_hybrid.encoding.model_encoder import ModelEncoder
+from beir_hybrid.encoding.model_inputs import find_tokenizer
 from beir_hybrid.encoding.sparse_embeddings import make_empty_matrix
 from beir_hybrid.errors import BadOption
 
@@ -38,6 +39,14 @@ class SparseModelEncoder(ModelEncoder):
             )
         normalize = self.options.normalize
         self.normalize: bool = similarity == "cosine" if normalize is None else normalize
+
+    @property
+    def vocabulary(self) -> dict[str, int]:
+        """The numbers of terms by name; empty where terms are no tokens."""
+        if any(type(module).__name__ == "SparseAutoEncoder" for module in self.model.modules()):
+            return {}
+        vocabulary: dict[str, int] = find_tokenizer(self.model).get_vocab()
+        return vocabulary
 
     def _encode_batch(self, texts: list[str], role: Role) -> Any:
         """Return the terms of texts with their weights, (n, terms)."""

@@ -38,6 +38,7 @@ from beir_hybrid.pyserini.language_search import (
 )
 from beir_hybrid.pyserini.manifest import (
     DOCID,
+    IMPACT,
     INDEX,
     MANIFEST,
     IndexManifest,
@@ -165,9 +166,11 @@ def open_index(
     """
     folder = Path(folder)
     manifest = read_manifest(folder)
+    if manifest["kind"] == IMPACT:
+        raise BadOption(f"{folder} is an impact index: beir-hybrid search and Pyserini search it")
     encoder = as_encoder(model, **options)
     if not force:
-        _check_model(folder, manifest, encoder)
+        check_model(folder, manifest, encoder)
     verify_index_files(folder, manifest)
     own_calibration = load_index_calibration(folder, manifest)
     if calibration is not None:
@@ -191,7 +194,7 @@ def _choose_calibration(
     return choice
 
 
-def _check_model(folder: Path, manifest: IndexManifest, encoder: Encoder) -> None:
+def check_model(folder: Path, manifest: IndexManifest, encoder: Encoder) -> None:
     """Raise `BadOption` if an index was built with another model."""
     index_facts = read_fingerprint(manifest) or {}
     if changes := list_differences(index_facts, encoder.fingerprint):
@@ -231,9 +234,14 @@ def verify_index(
     for shard in list_shards(folder):
         manifest = read_manifest(shard)
         verify_index_files(shard, manifest, anew=True)
+        if manifest["kind"] == IMPACT:
+            if encoder is not None:
+                raise BadOption(f"{shard} is an impact index, of which files alone are checked")
+            manifests.append(manifest)
+            continue
         index = _read_files(shard, manifest, mapped=True)
         if encoder is not None and collection is not None:
-            _check_model(shard, index.manifest, encoder)
+            check_model(shard, index.manifest, encoder)
             _compare_vectors(index, encoder, collection)
         manifests.append(index.manifest)
     return manifests

@@ -1,9 +1,10 @@
-"""Builds dense indexes that Pyserini's `FaissSearcher` opens, from a model and a collection."""
+"""Builds indexes that Pyserini's searchers open, dense or sparse, from a model and a collection."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -16,17 +17,19 @@ from beir_hybrid.encoding import Embeddings, Encoder, as_encoder, encode
 from beir_hybrid.encoding.arithmetic import AUTO
 from beir_hybrid.encoding.fingerprint import to_json_facts
 from beir_hybrid.encoding.partition import check_texts_only
+from beir_hybrid.encoding.sparse_embeddings import SparseEmbeddings
+from beir_hybrid.encoding.store import encode_rows
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.arguments import check_collection
 from beir_hybrid.evaluation.dtype_choice import choose_dtype
 from beir_hybrid.files import atomic_folder
-from beir_hybrid.integrity import format_sealed_json, record_files
 from beir_hybrid.pyserini.faiss_files import (
     IndexKind,
     check_index_path,
     check_index_size,
     write_faiss,
 )
+from beir_hybrid.pyserini.impact import check_impact_options, write_impacts
 from beir_hybrid.pyserini.index_calibration import (
     calibrate_passages,
     check_calibration,
@@ -35,16 +38,16 @@ from beir_hybrid.pyserini.index_calibration import (
 from beir_hybrid.pyserini.manifest import (
     CALIBRATION,
     DOCID,
+    IMPACT,
     INDEX,
-    MANIFEST,
     IndexRecipe,
     list_files,
     read_fingerprint,
     read_manifest,
     verify_index_files,
+    write_manifest,
 )
 from beir_hybrid.records import to_record
-from beir_hybrid.results.machine import list_versions
 from beir_hybrid.results.provenance import describe_collection
 from beir_hybrid.results.request import describe_dataset
 
@@ -66,6 +69,8 @@ def build_index(
     **options: object,
 ) -> Path:
     """Encode a collection's passages and write an index for Pyserini's searches.
+
+    That of a sparse model is an impact index of Lucene's, for Pyserini's ``LuceneImpactSearcher``.
 
     Vectors come from the store of embeddings: passages that an evaluation has encoded are not
     encoded again, and a killed build goes on where it stopped. An existing index of the same model,
@@ -113,6 +118,8 @@ def build_index(
     encoder = choose_dtype(encoder, collection, store)
     if options.get("dtype") == AUTO:
         options["dtype"] = encoder.fingerprint["dtype"]
+    if encoder.family == "sparse":
+        check_impact_options(kind, shards, correction)
     check_calibration(correction, encoder)
     recipe = _describe_recipe(encoder, options, view, kind)
     if correction is not None:
@@ -121,6 +128,13 @@ def build_index(
     if not missing_recipes:
         return Path(output)
     store_folder = Path(store) if store is not None else None
+    if encoder.family == "sparse":
+        terms = encode_rows(encoder, join_titles(documents), "passages", folder=store_folder)
+        ((folder, shard_recipe),) = missing_recipes.items()
+        _write_impact_index(
+            cast("SparseEmbeddings", terms), documents["id"], encoder, folder, shard_recipe
+        )
+        return Path(output)
     vectors = encode(encoder, join_titles(documents), "passages", folder=store_folder)
     if correction is not None:
         vectors, correction = calibrate_passages(correction, vectors, view, encoder, store_folder)
@@ -160,15 +174,23 @@ def write_index(
             calibration.save(temporary / CALIBRATION)
             record = recipe.get("calibration") or describe_calibration(calibration)
             recipe["calibration"] = {**record, "data": to_record(calibration.data)}
-        manifest = {
-            **recipe,
-            "passages": len(vectors),
-            "dim": vectors.dim,
-            "faiss": parameters,
-            "versions": list_versions(),
-            "files": record_files(temporary, list_files(recipe)),
-        }
-        (temporary / MANIFEST).write_text(format_sealed_json(manifest), "utf-8")
+        write_manifest(temporary, recipe, vectors, list_files(recipe), faiss=parameters)
+
+
+def _write_impact_index(
+    vectors: SparseEmbeddings,
+    ids: pa.ChunkedArray,
+    encoder: Encoder,
+    folder: Path,
+    recipe: IndexRecipe,
+) -> None:
+    """Write the folder of a sparse model's index, completely or not at all."""
+    with suppress(_IndexExists), atomic_folder(folder) as temporary:
+        if _has_index(folder, recipe):
+            raise _IndexExists
+        write_impacts(vectors, ids, encoder, temporary)
+        names = sorted(path.name for path in temporary.iterdir())
+        write_manifest(temporary, recipe, vectors, names)
 
 
 def _check_passage_ids(ids: pa.ChunkedArray, view: View) -> None:
@@ -208,7 +230,7 @@ def _describe_recipe(
     name = encoder.name
     return {
         "format": FORMAT,
-        "kind": kind,
+        "kind": IMPACT if encoder.family == "sparse" else kind,
         "model": {
             "name": str(Path(name).resolve()) if Path(name).is_dir() else name,
             "revision": encoder.revision,

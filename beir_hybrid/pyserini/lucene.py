@@ -167,7 +167,7 @@ def _write_documents(
     document = autoclass(f"{fields}.Document")()
     for field in (id_field, key_field, text_field):
         document.add(field)
-    with _index_writer(folder, analyzer) as writer:
+    with open_writer(folder, analyzer.create()) as writer:
         for start in range(0, len(order), _BATCH_SIZE):
             batch = documents.take(to_arrow(order[start : start + _BATCH_SIZE]))
             columns = batch["id"].to_pylist(), join_titles(batch).to_pylist()
@@ -179,12 +179,12 @@ def _write_documents(
 
 
 @contextmanager
-def _index_writer(folder: Path, analyzer: Analyzer) -> Iterator[Any]:
-    """Open a writer of an index, a Java object, which commits and closes at the end."""
+def open_writer(folder: Path, analyzer: Any) -> Iterator[Any]:
+    """Open a writer of an index with a Java analyzer; it commits and closes at the end."""
     from jnius import JavaException, autoclass
 
     package = "org.apache.lucene.index"
-    config = autoclass(f"{package}.IndexWriterConfig")(analyzer.create())
+    config = autoclass(f"{package}.IndexWriterConfig")(analyzer)
     # This policy merges neighbours only; under the default one documents would lose their order.
     config.setMergePolicy(autoclass(f"{package}.LogDocMergePolicy")())
     try:

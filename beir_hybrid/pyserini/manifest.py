@@ -1,17 +1,26 @@
 """Manifests of dense indexes: the model, collection and files that an index was made of."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Required, TypedDict
 
 from beir_hybrid.calibration.calibration import ARRAYS, RECORD
+from beir_hybrid.encoding.stored_rows import StoredRows
 from beir_hybrid.errors import BadData
-from beir_hybrid.integrity import FileRecord, read_sealed_json, verify_files
+from beir_hybrid.integrity import (
+    FileRecord,
+    format_sealed_json,
+    read_sealed_json,
+    record_files,
+    verify_files,
+)
 from beir_hybrid.records import from_record
+from beir_hybrid.results.machine import list_versions
 
 _CURE = "build the index anew"
 _OTHER_FOLDER = "name a folder that `beir-hybrid index` made, or one of its shards"
 INDEX, DOCID, MANIFEST = "index", "docid", "manifest.json"  # the files of an index
+IMPACT = "impact"  # the kind of an index of a sparse model
 CALIBRATION = "calibration"  # the folder of its calibration, if it has one
 CALIBRATION_FILES = (f"{CALIBRATION}/{RECORD}", f"{CALIBRATION}/{ARRAYS}")
 OWN_STATISTICS = "own"  # of the passages of the index, and the queries of its collection
@@ -69,6 +78,7 @@ class IndexRecipe(TypedDict, total=False):
     languages: list[str]
     calibration: CalibrationRecord
     shard: dict[str, int]
+    files: dict[str, FileRecord]
 
 
 class IndexManifest(IndexRecipe, total=False):
@@ -78,7 +88,6 @@ class IndexManifest(IndexRecipe, total=False):
     dim: Required[int]
     faiss: dict[str, Any]
     versions: dict[str, str]
-    files: Required[dict[str, FileRecord]]
 
 
 def read_manifest(folder: str | Path) -> IndexManifest:
@@ -88,6 +97,8 @@ def read_manifest(folder: str | Path) -> IndexManifest:
         record = read_sealed_json(path, _OTHER_FOLDER)
         manifest = from_record(IndexManifest, record, str(path))
         sizes = {name: manifest["files"][name]["bytes"] for name in list_files(manifest)}
+        if manifest["kind"] == IMPACT:
+            _check_names(path, sizes)
     except KeyError as error:
         raise BadData(f"{path} lists no file {error}; {_OTHER_FOLDER}") from error
     for name, size in sizes.items():
@@ -97,8 +108,38 @@ def read_manifest(folder: str | Path) -> IndexManifest:
     return manifest
 
 
+def write_manifest(
+    folder: Path,
+    recipe: IndexRecipe,
+    vectors: StoredRows[Any],
+    names: Iterable[str],
+    **facts: object,
+) -> None:
+    """Write the manifest of an index beside its files, whose names and facts it records."""
+    manifest = {
+        **recipe,
+        "passages": len(vectors),
+        "dim": vectors.dim,
+        **facts,
+        "versions": list_versions(),
+        "files": record_files(folder, names),
+    }
+    (folder / MANIFEST).write_text(format_sealed_json(manifest), "utf-8")
+
+
+def _check_names(path: Path, names: Collection[str]) -> None:
+    """Raise `BadData` for files outside the folder of a manifest, and for an index without any."""
+    if not names or any(Path(name).name != name for name in names):
+        raise BadData(f"{path} does not list the files of an impact index; {_OTHER_FOLDER}")
+
+
 def list_files(recipe: IndexRecipe) -> tuple[str, ...]:
-    """Return the names of the files of an index, but for the manifest."""
+    """Return the names of the files of an index, but for the manifest.
+
+    Those of an impact index are Lucene's, and the manifest lists them once they are written.
+    """
+    if recipe["kind"] == IMPACT:
+        return tuple(recipe.get("files", {}))
     return (INDEX, DOCID, *(CALIBRATION_FILES if "calibration" in recipe else ()))
 
 

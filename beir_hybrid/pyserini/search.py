@@ -21,10 +21,18 @@ from beir_hybrid.encoding.endpoint import PREFIX
 from beir_hybrid.encoding.options import TRUST, read_recorded_options
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.languages import choose_languages
-from beir_hybrid.pyserini.dense import DenseIndex, open_index
+from beir_hybrid.pyserini.dense import DenseIndex, check_model, open_index
+from beir_hybrid.pyserini.impact import search_impacts
 from beir_hybrid.pyserini.index_calibration import find_query_languages
 from beir_hybrid.pyserini.language_search import Hits, merge_hits, sort_hits
-from beir_hybrid.pyserini.manifest import MANIFEST, IndexManifest, list_shards, read_manifest
+from beir_hybrid.pyserini.manifest import (
+    IMPACT,
+    MANIFEST,
+    IndexManifest,
+    list_shards,
+    read_manifest,
+    verify_index_files,
+)
 from beir_hybrid.sources import load_recorded
 
 
@@ -102,8 +110,11 @@ def search_index(
         encoder = _load_encoder(folder, manifest, options)
     else:
         encoder = as_encoder(model, **options)
-    indexes = (open_index(shard, encoder, force=force) for shard in shards)
-    search = _search_shards(indexes, query, query_language, language, k)
+    if manifest["kind"] == IMPACT:
+        search = _search_terms(folder, manifest, encoder, query, language, k, force=force)
+    else:
+        indexes = (open_index(shard, encoder, force=force) for shard in shards)
+        search = _search_shards(indexes, query, query_language, language, k)
     relevant_rows = _find_relevant(collection, query, language)
     results = _describe_hits(folder, search.hits, collection, relevant_rows)
     return replace(results, query_language=search.query_language)
@@ -204,6 +215,26 @@ def _search_shards(
         return _QueryHits(merge_hits(hits_by_language, sizes, method, k), codes[0])
     (best,) = hits_by_language.values()
     return _QueryHits(best, codes[0])
+
+
+def _search_terms(
+    folder: Path,
+    manifest: IndexManifest,
+    encoder: Encoder,
+    query: str,
+    language: str | None,
+    k: int,
+    *,
+    force: bool,
+) -> _QueryHits:
+    """Return the k best passages of an impact index, of one language if that is not None."""
+    if not force:
+        check_model(folder, manifest, encoder)
+    verify_index_files(folder, manifest)
+    depth = k if language is None else manifest["passages"]
+    hits = search_impacts(folder, encoder, query, depth)
+    prefix = "" if language is None else f"{language}:"
+    return _QueryHits([hit for hit in hits if hit[0].startswith(prefix)][:k], None)
 
 
 def _describe_hits(

@@ -22,6 +22,7 @@ from beir_hybrid.evaluation.dtype_choice import choose_dtype
 from beir_hybrid.files import atomic_folder
 from beir_hybrid.languages import choose_languages
 from beir_hybrid.pyserini.faiss_files import check_index_path
+from beir_hybrid.pyserini.impact import format_impacts
 from beir_hybrid.pyserini.index_calibration import correct_queries, find_calibration
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ Topic = tuple[str, str]  # the id and the text of a query
 
 ENCODED = "encoded"  # the folder for Pyserini's --encoded-queries
 _PICKLE = "embedding.pkl"
+_JSON = "encoded.jsonl"  # for Pyserini's --encoder
 # Pyserini splits a line of topics at tabs, and strips ASCII white space and controls off the text.
 _LINE_BREAKS = re.compile(r"[\t\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]+")
 _STRIPPED_CHARACTERS = "".join(map(chr, range(0x21)))
@@ -48,7 +50,9 @@ def write_topics(
     calibration: object = None,
     **options: object,
 ) -> list[Path]:
-    """Write ``LANG.tsv`` for each query language, and with a model ``encoded/embedding.pkl``.
+    """Write ``LANG.tsv`` for each query language, and with a model its encoded queries.
+
+    These are ``encoded/embedding.pkl`` or, of a sparse model, ``encoded.jsonl``.
 
     The former are for Pyserini's ``--topics``, and so is ``all.tsv`` with the queries of all
     languages, where there are several; the folder of the latter is for ``--encoded-queries`` and
@@ -102,6 +106,12 @@ def write_topics(
     _check_files(folder, files)  # before all work
     if model is not None:
         encoder = choose_dtype(as_encoder(model, **options), collection, store)
+        if encoder.family == "sparse":
+            if calibration is not None:
+                raise BadOption("a calibration corrects dense vectors, and this is a sparse model")
+            files[_JSON] = format_impacts(encoder, [text for _, text in all_topics])
+            _write_files(folder, files)
+            return [folder / name for name in files]
         correction = find_calibration(calibration, encoder)
         texts = pa.concat_tables(tables[lang] for lang in topics)["text"]
         vectors = encode(encoder, texts, "queries", folder=None if store is None else Path(store))

@@ -25,6 +25,8 @@ from beir_hybrid.results.results import Results
 
 FOLDER = "reproduced"
 _SEARCH = "pyserini.search.faiss"
+# Kinds of encoders that Pyserini does not search, or by rounded weights.
+_OTHER_FAMILIES = ("sparse", "late-interaction")
 _BATCH_SIZE = 64  # queries that Pyserini searches at once
 _TRUST_NOTE = [
     "#", "code that comes with the model ran; if you trust it, add --trust-remote-code"
@@ -90,10 +92,12 @@ def _find_searchable_kinds(results: Results) -> list[KindName]:
 
 
 def _is_searchable(results: Results) -> bool:
-    """Return whether Pyserini can rank alike: it has no reranker or images, merges no languages."""
+    """Return whether Pyserini can rank alike: no reranker, images or merging of languages."""
     provenance, calibration = results.provenance, results.provenance.model.calibration
     merges = calibration is not None and parse_method(calibration["method"]).merge is not None
-    return provenance.reranker is None and not merges and provenance.collection.images is None
+    is_dense = provenance.model.fingerprint.get("kind") not in _OTHER_FAMILIES
+    is_plain = provenance.reranker is None and provenance.collection.images is None
+    return is_dense and is_plain and not merges
 
 
 def _build_model_commands(job: Job, hits: int | None) -> list[Words]:
