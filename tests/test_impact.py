@@ -156,7 +156,7 @@ def test_damage_and_odd_requests_are_refused(
 ) -> None:
     for options in ({"kind": "hnsw"}, {"shards": 2}, {"calibration": "local:k=3"}):
         with pytest.raises(BadOption, match="a sparse model has one impact index"):
-            bh.build_index(str(model), collection, tmp_path / "x", **options)  # type: ignore[arg-type]
+            bh.build_index(str(model), collection, tmp_path / "x", **options)
     with pytest.raises(BadOption, match="is an impact index: beir-hybrid search"):
         bh.open_index(index, str(model))
     # Building again leaves it as it is; another model's is refused.

@@ -65,6 +65,8 @@ def check_scores(results: bh.Results, collection: Collection, scores: np.ndarray
 def score_by_definition(precision: str, queries: np.ndarray, passages: np.ndarray) -> np.ndarray:
     """Return the scores of a precision, by other means than the package's."""
     dim = passages.shape[1]
+    if precision in ("binary+int8", "binary+float32"):  # more candidates than passages
+        precision = precision.partition("+")[2]
     if precision == "float16":
         return queries @ passages.astype(np.float16).astype(np.float32).T
     if precision == "int8":
@@ -98,6 +100,56 @@ def test_values_are_those_of_ir_measures_on_all_scores(
     (results,) = rows.values()
     assert (*rows, results.model) == (f"m, {precision}", f"m, {precision}")
     check_scores(results, collection, score_by_definition(precision, queries, passages))
+
+
+def order_in_two_steps(
+    ids: list[str], first: dict[str, float], second: dict[str, float], n: int
+) -> list[str]:
+    """Return ids by a score, the best n by another one, of equal scores the later id first."""
+
+    def sort(keys: list[str], scores: dict[str, float]) -> list[str]:
+        return sorted(sorted(keys, reverse=True), key=lambda key: -scores[key])
+
+    order = sort(ids, first)
+    return sort(order[:n], second) + order[n:]
+
+
+@pytest.mark.parametrize("rescoring", ["int8", "float32"])
+def test_the_best_by_bits_are_rescored(
+    collection: Collection, texts: Any, tmp_path: Path, rescoring: str
+) -> None:
+    model, n = static_model(seed=3), 5
+    encoder = as_encoder(model)
+    vectors = (
+        encoder.encode_queries([*texts[0].values()]), encoder.encode_passages([*texts[1].values()])
+    )  # fmt: skip
+    bits, fine = (score_by_definition(name, *vectors) for name in ("binary", rescoring))
+    (results,) = bh.sweep(
+        model, collection, precisions=[f"binary+{rescoring}"], candidates=n, measures=MEASURES,
+        store=tmp_path,
+    ).values()  # fmt: skip
+    assert results.provenance.reranker is not None
+    assert (results.provenance.reranker.name, results.provenance.reranker.depth) == (
+        f"{rescoring} vectors", n,
+    )  # fmt: skip
+    ids, values = [*texts[1]], {}
+    for number, query in enumerate(texts[0]):
+        first, second = (
+            dict(zip(ids, scores[number].tolist(), strict=True)) for scores in (bits, fine)
+        )
+        for language in ("de", "en", "th", ""):
+            pool = [key for key in ids if key.startswith(language)]
+            ranking = order_in_two_steps(pool, first, second, n)
+            run = {query: {key: -float(place) for place, key in enumerate(ranking)}}
+            _, _, qrels = collection.view(None, language or None).to_beir()
+            for metric in ir_measures.iter_calc(MEASURES, {query: qrels[query]}, run):
+                values[query, language or "all", str(metric.measure)] = metric.value
+    table = results.per_query().to_pylist()
+    assert len(table) == 15 * 4
+    for row in table:
+        for measure in map(str, MEASURES):
+            expected = values[row["query"], row["passages"], measure]
+            assert row[measure] == pytest.approx(expected, abs=1e-9)
 
 
 def test_codes_are_those_of_an_index_of_faiss(collection: Collection, tmp_path: Path) -> None:
@@ -136,7 +188,7 @@ def test_each_row_has_its_bytes_and_facts(collection: Collection, tmp_path: Path
     )  # fmt: skip
     sizes = [row.provenance.model.index_bytes for row in rows.values()]
     # 63 passages; 12 bits take two bytes.
-    assert sizes == [63 * size for size in (48, 24, 12, 2, 2, 64, 32, 16, 2, 2)]
+    assert sizes == [63 * size for size in (48, 24, 12, 2, 2, 14, 50, 64, 32, 16, 2, 2, 18, 66)]
     assert [*rows][:2] == [
         "SentenceTransformer, 12 dimensions, float32",
         "SentenceTransformer, 12 dimensions, float16",

@@ -49,10 +49,15 @@ class RowOptions:
     precisions: Annotated[
         list[str] | None,
         typer.Option(
-            help="float32, float16, int8, binary, binary+rescoring, with commas between.",
+            help="float32, float16, int8, binary, binary+rescoring, binary+int8, binary+float32, "
+            "with commas between.",
             metavar="NAMES",
         ),
     ] = None
+    candidates: Annotated[
+        int,
+        typer.Option(help="Passages of a ranking that binary+int8 and +float32 put in order."),
+    ] = 100
 
     def make_arguments(self) -> dict[str, Any]:
         """Return arguments of `bh.sweep`."""
@@ -60,6 +65,7 @@ class RowOptions:
             "query_prompts": self.query_prompt or [],
             "dimensions": [_parse_dimension(text) for text in split_commas(self.dimensions) or []],
             "precisions": split_commas(self.precisions) or [],
+            "candidates": self.candidates,
         }
 
 

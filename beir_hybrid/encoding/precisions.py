@@ -31,6 +31,8 @@ class Precision:
         dimensions, (2, dim).
     convert_queries
         None where queries stay as they are.
+    rescoring
+        The precision of the vectors beside it that order its best passages; empty if none do.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Precision:
     summary: str
     fit_passages: Callable[[np.ndarray], Conversion]
     convert_queries: Conversion | None = None
+    rescoring: str = ""
 
 
 def _fit_identity(_bounds: np.ndarray) -> Conversion:
@@ -75,6 +78,17 @@ PRECISIONS: dict[str, Precision] = {
             "signs of passages, and queries in single precision: as if all passages were rescored",
             lambda _: take_signs,
         ),
+        *(
+            Precision(
+                f"binary+{name}",
+                1 + bits,
+                f"signs, compared by equal bits, find candidates, which {name} puts in order",
+                lambda _: take_signs,
+                take_signs,
+                rescoring=name,
+            )
+            for name, bits in (("int8", 8), ("float32", 32))
+        ),
     )
 }
 
@@ -99,6 +113,12 @@ class VectorForm:
         """Raise `BadOption` if vectors have fewer dimensions than this form."""
         if self.dim is not None and self.dim > dim:
             raise BadOption(f"{self.dim} dimensions are wanted, and vectors have only {dim}")
+
+    @property
+    def rescoring(self) -> "VectorForm | None":
+        """The form of the vectors that put candidates in order, if there are any."""
+        name = PRECISIONS[self.precision].rescoring
+        return VectorForm(self.dim, name) if name else None
 
     def count_bytes(self, n_passages: int, dim: int) -> int:
         """Return the bytes of the passages of an index, whose vectors have `dim` dimensions."""

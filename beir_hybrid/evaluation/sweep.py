@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import cast
 
 from beir_hybrid.collection import Collection
 from beir_hybrid.encoding.embeddings import Embeddings
@@ -13,11 +14,13 @@ from beir_hybrid.encoding.precisions import VectorForm
 from beir_hybrid.errors import BadOption
 from beir_hybrid.evaluation.arguments import ComputeOptions, check_collection
 from beir_hybrid.evaluation.evaluate import evaluate
-from beir_hybrid.evaluation.plan import SettingNames
+from beir_hybrid.evaluation.plan import RERANKING_DEPTH, SettingNames
+from beir_hybrid.evaluation.rerankers.vectors import VectorScorer
 from beir_hybrid.evaluation.vectors import CollectionVectors, find_vectors
 from beir_hybrid.measures.parsing import MeasureNames
 from beir_hybrid.results.results import Results
 
+CANDIDATES = RERANKING_DEPTH
 _SHOWN_PROMPT = 48  # characters of a prompt in the name of a row
 
 
@@ -28,6 +31,7 @@ def sweep(
     query_prompts: Sequence[str] = (),
     dimensions: Sequence[int] = (),
     precisions: Sequence[str] = (),
+    candidates: int = CANDIDATES,
     measures: MeasureNames | None = None,
     settings: SettingNames | None = None,
     name: str = "",
@@ -48,7 +52,11 @@ def sweep(
         How many dimensions to keep (Matryoshka models); all by default.
     precisions
         Of `beir_hybrid.encoding.precisions.PRECISIONS`: ``float32`` (the default), ``float16``,
-        ``int8``, ``binary``, ``binary+rescoring``.
+        ``int8``, ``binary``, ``binary+rescoring``, ``binary+int8``, ``binary+float32``. In the last
+        two, signs find the best `candidates` of each ranking, and vectors of the other precision
+        put these in order.
+    candidates
+        How many passages of each ranking they put in order.
     name
         What the names of results begin with; that of the model by default.
     options
@@ -79,9 +87,11 @@ def sweep(
             parts = [name or vectors.model.name, *form.describe(has_precision=bool(precisions))]
             row = ", ".join([*parts, label] if label else parts)
             with TemporaryDirectory(prefix="beir-hybrid-") as folder:
+                converted = convert_vectors(vectors, form, Path(folder, "index"))
+                scorer = _make_rescorer(vectors, form, Path(folder, "rescoring"))
                 results[row] = evaluate(
-                    convert_vectors(vectors, form, Path(folder)), collection,
-                    measures=measures, settings=settings, name=row,
+                    converted, collection, measures=measures, settings=settings, name=row,
+                    rerank=scorer, depth=candidates if scorer else None,
                     store=compute.store, engine=compute.engine,
                 )  # fmt: skip
     return results
@@ -112,8 +122,21 @@ def convert_vectors(
         fingerprint={**model.fingerprint, **facts},
         index_bytes=form.count_bytes(len(passages), passages.dim),
     )
+    folder.mkdir()
     queries, passages = form.convert(queries, passages, folder)
     return replace(vectors, queries=queries, passages=passages, model=model, load_request=None)
+
+
+def _make_rescorer(
+    vectors: CollectionVectors, form: VectorForm, folder: Path
+) -> VectorScorer | None:
+    """Return what puts candidates in order, with its vectors in a folder; None if nothing does."""
+    if form.rescoring is None:
+        return None
+    model = convert_vectors(vectors, form.rescoring, folder)
+    queries, passages = cast("Embeddings", model.queries), cast("Embeddings", model.passages)
+    name = f"{form.rescoring.precision} vectors"
+    return VectorScorer(name, model.model.fingerprint, queries, passages)
 
 
 def _list_prompts(prompts: Sequence[str]) -> Iterator[tuple[str, dict[str, str]]]:

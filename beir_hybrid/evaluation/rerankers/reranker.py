@@ -7,8 +7,10 @@ import numpy as np
 
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.judgements import number_languages
+from beir_hybrid.collection.setting import KindName
 from beir_hybrid.encoding import EncodingStats
 from beir_hybrid.encoding.pair_scorer import PairScorer, score_pairs
+from beir_hybrid.evaluation.rerankers.vectors import VectorScorer
 from beir_hybrid.measures.ranked_judgements import Rankings
 from beir_hybrid.results.provenance import RerankerProvenance
 from beir_hybrid.retrieval import TopPassages
@@ -28,7 +30,7 @@ class Reranker:
         How many pairs were scored, and not found in the store.
     """
 
-    scorer: PairScorer
+    scorer: PairScorer | VectorScorer
     collection: Collection
     depth: int = 100
     store: Path | None = None
@@ -65,8 +67,7 @@ class Reranker:
             return rankings, best
         passage, sizes = rows[ranking, column], (rows >= 0).sum(axis=1)
         query_rows = rankings.query_rows[ranking]
-        pairs = self.scorer.make_pairs(self.collection, rankings.kind, query_rows, passage)
-        pair_scores = score_pairs(self.scorer, pairs, folder=self.store, stats=self.stats)
+        pair_scores = self._score(rankings.kind, query_rows, passage)
         descending = _order_by_score(ranking, pair_scores, id_order[passage], sizes)
         ascending = _order_by_score(ranking, pair_scores, -id_order[passage], sizes)
         judgements = rankings.judgements
@@ -88,6 +89,16 @@ class Reranker:
         )
         reranked = replace(rankings, judgements=judgements, has_tie=None)
         return reranked, TopPassages(rows, scores)
+
+    def _score(
+        self, kind: KindName, query_rows: np.ndarray, passage_rows: np.ndarray
+    ) -> np.ndarray:
+        """Return the scores of pairs, by row numbers; those of models come from the store."""
+        if isinstance(self.scorer, VectorScorer):
+            self.stats.add("passages", len(passage_rows), 0.0)
+            return self.scorer.score_rows(query_rows, passage_rows)
+        pairs = self.scorer.make_pairs(self.collection, kind, query_rows, passage_rows)
+        return score_pairs(self.scorer, pairs, folder=self.store, stats=self.stats)
 
 
 def _order_by_score(

@@ -14,6 +14,7 @@ from beir_hybrid.evaluation.rerankers.cross_encoder import CrossEncoderScorer, l
 from beir_hybrid.evaluation.rerankers.endpoint import EndpointScorer
 from beir_hybrid.evaluation.rerankers.image_matcher import ImageMatcher
 from beir_hybrid.evaluation.rerankers.late_interaction import LateInteractionScorer
+from beir_hybrid.evaluation.rerankers.vectors import VectorScorer
 from beir_hybrid.results.request import resolve_path
 
 _RERANKERS: tuple[Family, ...] = ("cross-encoder", "late-interaction")
@@ -22,7 +23,7 @@ _BLIP_PREFIX = "blip:"  # of names of matchers
 
 def open_pair_scorer(
     model: object, collection: Collection, store: Path | None = None
-) -> PairScorer:
+) -> PairScorer | VectorScorer:
     """Return the scorer of a collection's pairs by a reranker, or its name.
 
     Parameters
@@ -30,6 +31,8 @@ def open_pair_scorer(
     store
         The folder for vectors of tokens; the cache where it is None.
     """
+    if isinstance(model, VectorScorer):
+        return model
     if isinstance(model, str) and model.startswith(_BLIP_PREFIX):
         model = BlipMatcher(model.removeprefix(_BLIP_PREFIX))
     if isinstance(model, str) and model.startswith(PREFIX):
@@ -66,7 +69,7 @@ def name_reranker(model: object) -> str | None:
 
 
 def select_reranked_kinds(
-    scorer: PairScorer, kinds: Sequence[KindName], *, must_have_all: bool
+    scorer: PairScorer | VectorScorer, kinds: Sequence[KindName], *, must_have_all: bool
 ) -> list[KindName]:
     """Return the kinds of settings that a scorer can rerank.
 
