@@ -14,13 +14,12 @@ from beir_hybrid.encoding.precisions import VectorForm
 from beir_hybrid.errors import BadOption
 from beir_hybrid.evaluation.arguments import ComputeOptions, check_collection
 from beir_hybrid.evaluation.evaluate import evaluate
-from beir_hybrid.evaluation.plan import RERANKING_DEPTH, SettingNames
+from beir_hybrid.evaluation.plan import SettingNames
 from beir_hybrid.evaluation.rerankers.vectors import VectorScorer
 from beir_hybrid.evaluation.vectors import CollectionVectors, find_vectors
 from beir_hybrid.measures.parsing import MeasureNames
 from beir_hybrid.results.results import Results
 
-CANDIDATES = RERANKING_DEPTH
 _SHOWN_PROMPT = 48  # characters of a prompt in the name of a row
 
 
@@ -31,7 +30,6 @@ def sweep(
     query_prompts: Sequence[str] = (),
     dimensions: Sequence[int] = (),
     precisions: Sequence[str] = (),
-    candidates: int = CANDIDATES,
     measures: MeasureNames | None = None,
     settings: SettingNames | None = None,
     name: str = "",
@@ -55,12 +53,11 @@ def sweep(
         ``int8``, ``binary``, ``binary+rescoring``, ``binary+int8``, ``binary+float32``. In the last
         two, signs find the best `candidates` of each ranking, and vectors of the other precision
         put these in order.
-    candidates
-        How many passages of each ranking they put in order.
     name
         What the names of results begin with; that of the model by default.
     options
-        ``store`` and ``engine``, as for `evaluate`, and options of the encoder.
+        ``store`` and ``engine``, as for `evaluate`, options of the encoder, and ``candidates``: how
+        many passages of a ranking are put in order, 100 by default.
 
     Returns
     -------
@@ -74,6 +71,7 @@ def sweep(
     """
     if check_collection(collection).resolve().has_images:
         raise BadOption(f"{collection.name} has images, and a sweep takes texts alone")
+    candidates = cast("int | None", options.pop("candidates", None))
     compute = ComputeOptions.parse(options)
     if compute.calibration:
         raise BadOption("a sweep takes no calibration; evaluate with it, or leave it out")

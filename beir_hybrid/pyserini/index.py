@@ -56,6 +56,7 @@ _BATCH_SIZE = 1 << 16  # ids that are written together
 _WHITE_SPACE = r"[\s\p{Z}\x{85}\x00-\x1f\x7f]"  # for Python's `rstrip` and `split`
 
 
+# Longer than others: it is the one place that shows all steps of an index in their order.
 def build_index(
     model: object,
     collection: Collection,

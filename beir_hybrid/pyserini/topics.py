@@ -40,6 +40,7 @@ _LINE_BREAKS = re.compile(r"[\t\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]+")
 _STRIPPED_CHARACTERS = "".join(map(chr, range(0x21)))
 
 
+# Longer than others: it is the one place that shows all files of a folder of topics.
 def write_topics(
     collection: Collection,
     folder: str | Path,
