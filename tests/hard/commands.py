@@ -132,17 +132,23 @@ def kill(process: ForkServerProcess) -> None:
 def read_digests(*folders: Path) -> dict[str, str]:
     """Return a digest of each file that is the same in every run, by its path."""
     return {
-        str(path.relative_to(folder)): sha256(_read_lasting(path)).hexdigest()
+        str(path.relative_to(folder)): sha256(_read_lasting(path, folder)).hexdigest()
         for folder in folders
         for path in sorted(folder.rglob("*"))
         if path.is_file() and not _is_variable(path)
     }
 
 
-def _read_lasting(path: Path) -> bytes:
-    """Return the bytes of a file; of a training's record without its duration and checksum."""
+def _read_lasting(path: Path, folder: Path) -> bytes:
+    """Return the bytes of a file; of a record without durations and the folder's own name.
+
+    A record in which they stand has another checksum then, which is left out, too.
+    """
     content = path.read_bytes()
-    return _DURATION.sub(b"", content) if path.name == "training.json" else content
+    own_name = f"{folder}/".encode()
+    if path.name == "training.json" or (path.suffix == ".json" and own_name in content):
+        return _DURATION.sub(b"", content.replace(own_name, b""))
+    return content
 
 
 def _is_variable(path: Path) -> bool:
