@@ -141,7 +141,7 @@ def _suggest_code(name: str) -> str:
     >>> _suggest_code("English"), _suggest_code("nonsense")
     ("; 'en' is the code of English", '')
     """
-    if len(name) > _MAX_NAME:
+    if len(name) > _MAX_NAME or not name.isprintable():  # langcodes stumbles over some of these
         return ""
     try:
         code = str(langcodes.find(name.strip()))

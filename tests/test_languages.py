@@ -45,7 +45,8 @@ def test_languages_that_share_a_larger_one_stay_apart() -> None:
 
 
 @pytest.mark.parametrize(
-    "tag", ["", " ", "xx", "C", "en.UTF-8", "x-foo", "i-klingon", "12", "a" * 5000]
+    "tag",
+    ["", " ", "xx", "C", "en.UTF-8", "x-foo", "i-klingon", "12", "a" * 5000, "a\0ba\0b"],
 )
 def test_unknown_codes_are_refused(tag: str) -> None:
     with pytest.raises(BadData) as error:

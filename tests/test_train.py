@@ -22,6 +22,7 @@ from beir_hybrid.collection import Collection
 from beir_hybrid.errors import BadData, BadOption, UnknownName
 from beir_hybrid.extras.ablation import ablate
 from beir_hybrid.training.ablation import tabulate_trials
+from beir_hybrid.training.record import _list_differences
 from beir_hybrid.training.train import train
 from tests.models import static_model, transformer_model
 from tests.test_cli_evaluate import RunCli, run_cli  # noqa: F401 - a fixture
@@ -81,6 +82,15 @@ def test_texts_are_cut_in_training_only(tmp_path: Path) -> None:
     # The length belongs to the record, so that another one is not taken for finished.
     with pytest.raises(BadOption, match="another model: max_length"):
         train(tmp_path / "start", pairs, tmp_path / "cut", encoder={"max_length": 4}, **options)
+
+
+def test_a_record_with_another_option_names_it() -> None:
+    plain = {"strategy": {"name": "hybrid"}, "loss": {"mask": True}}
+    for strategy in ({"name": "x-y"}, {}, {"name": None}):
+        assert list(_list_differences(plain | {"strategy": strategy}, plain)) == ["strategy: name"]
+    with_null = plain | {"strategy": {"name": "hybrid", "kinds": None}}
+    assert list(_list_differences(with_null, plain)) == ["strategy: kinds"]
+    assert list(_list_differences(plain, plain)) == []
 
 
 def test_a_frozen_vocabulary(tmp_path: Path) -> None:

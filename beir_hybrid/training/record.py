@@ -192,8 +192,8 @@ def _list_differences(old: Mapping[str, object], new: Mapping[str, object]) -> I
         if a == b:
             continue
         if isinstance(a, dict) and isinstance(b, dict):
-            inner = next(key for key in sorted({*a, *b}) if a.get(key) != b.get(key))
-            yield f"{name}: {inner}"
+            keys = sorted({*a, *b})
+            yield f"{name}: {next(key for key in keys if _has_other_value(a, b, key))}"
         else:
             yield name
 
@@ -221,3 +221,8 @@ def summarize_training(trainer: "SentenceTransformerTrainer", audit: BatchCounts
             **{name: version(name) for name in _LIBRARIES},
         },
     }
+
+
+def _has_other_value(old: Mapping[str, object], new: Mapping[str, object], key: str) -> bool:
+    """Return whether values differ; a null is another value than none."""
+    return (key in old) != (key in new) or old.get(key) != new.get(key)
