@@ -94,9 +94,9 @@ if TYPE_CHECKING:
     from beir_hybrid.training.family_losses import HybridCrossLoss as HybridCrossLoss
     from beir_hybrid.training.family_losses import HybridLateLoss as HybridLateLoss
     from beir_hybrid.training.family_losses import HybridSparseLoss as HybridSparseLoss
-    from beir_hybrid.training.job import Tuning as Tuning
     from beir_hybrid.training.loss import HybridContrastiveLoss as HybridContrastiveLoss
     from beir_hybrid.training.train import train as train
+    from beir_hybrid.training.tuning import Tuning as Tuning
     from beir_hybrid.training.variants import Variant as Variant
 
 _MODULES = {
@@ -175,7 +175,7 @@ _MODULES = {
     "rank_systems": "results.compare",
     "sweep": "evaluation.sweep",
     "train": "training.train",
-    "Tuning": "training.job",
+    "Tuning": "training.tuning",
     "train_adapters": "extras.language_adapters",
     "translate_pairs": "curation.translation",
     "write_folder": "collection",

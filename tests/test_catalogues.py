@@ -5,10 +5,10 @@ import urllib.request
 from importlib.metadata import version
 
 import pytest
-from http_server import serve_files
 
 from beir_hybrid.pyserini.catalogues import _local_answers
 from beir_hybrid.pyserini.java import start_java
+from tests.http_server import serve_files
 
 IS_PYSERINI_1 = version("pyserini").startswith("1.")
 NAMES = {

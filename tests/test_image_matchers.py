@@ -338,11 +338,10 @@ def test_a_matcher_on_the_command_line(
 
 def test_truncated_captions_are_counted(collection: Collection, matcher: bh.BlipMatcher) -> None:
     # A caption has a token a word, one before it and one after.
-    scorer = open_pair_scorer(matcher, collection)
+    scorer: Any = open_pair_scorer(matcher, collection)
     captions = ["w1", " ".join(["w2"] * 10), " ".join(["w2"] * 11), LONG]
     pairs = [f'["{caption}", "{collection.passages["text"][-1]}"]' for caption in captions]
-    untyped_scorer: Any = scorer
-    assert untyped_scorer.find_truncated(pairs) == [2, 3]
+    assert scorer.find_truncated(pairs) == [2, 3]
     other_pairs = [pairs[3].replace(" w38 w39", ""), pairs[3].replace("w9 ", "w8 ")]
     long_score, same_score, other_score = scorer.score([pairs[3], *other_pairs]).tolist()
     assert long_score == pytest.approx(same_score, abs=1e-5)

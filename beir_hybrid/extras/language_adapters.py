@@ -23,9 +23,9 @@ from beir_hybrid.files import explain_read_errors, sha256
 from beir_hybrid.languages import choose_languages
 from beir_hybrid.pairs.joining import join_pairs
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs
-from beir_hybrid.training.job import Tuning
 from beir_hybrid.training.record import ADAPTER, CHECKPOINTS
 from beir_hybrid.training.train import train
+from beir_hybrid.training.tuning import Tuning
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer

@@ -173,9 +173,7 @@ def _pack_estimates(
     """Pack means, bounds of intervals and unbiased values of systems; each only if any has one."""
     estimates = [entry.estimate(measure, kind) for entry in entries]
     arrays = {
-        name: pack(
-            (estimate and getattr(estimate, name) for estimate in estimates), _ESTIMATE_LETTERS
-        )
+        name: pack((getattr(estimate, name, None) for estimate in estimates), _ESTIMATE_LETTERS)
         for name in ("mean", "low", "high", "unbiased")
     }
     return {name: numbers for name, numbers in arrays.items() if {*numbers["text"]} != {NO_NUMBER}}
