@@ -60,13 +60,14 @@ def list_systems(saved: SavedExperiment) -> Iterator[tuple[str, Results]]:
     """Yield the results that `make leaderboard` shows: those of an experiment with calibrations.
 
     They are the untrained model and the variants with the first seed, and the untrained model and
-    the baseline with the calibration that is chosen on the dev articles.
+    the baseline with the calibration that is chosen on the dev articles. Of an experiment on these
+    articles there are none.
     """
     experiment = saved.experiment
     method = choose_method(saved.dev_calibrations, experiment.baseline)
-    if not method:
-        return
     collection = experiment.collections[0]
+    if not method or collection == DEV:
+        return
     for label, variant in saved.list_variants(collection).items():
         seed = variant.seeds[0]
         methods = ("", method) if label in (UNTRAINED, experiment.baseline) else ("",)
