@@ -254,8 +254,6 @@ def test_what_needs_dense_vectors_says_so(folder: Path, tmp_path: Path) -> None:
         as_encoder(str(folder), truncate_dim=8)
     with pytest.raises(BadOption, match=r"is a sparse model, .* this takes a dense one"):
         bh.encode(as_encoder(str(folder)), TEXTS, "passages", folder=tmp_path)
-    with pytest.raises(BadOption, match=r"is a sparse model, .* this takes a dense one"):
-        bh.build_index(str(folder), collection, tmp_path / "index")
     with pytest.raises(BadOption, match="a calibration corrects dense vectors"):
         bh.evaluate(str(folder), collection, store=tmp_path, calibration="mean-language")
 
