@@ -330,10 +330,16 @@ def test_a_calibration_of_unit_vectors_corrects_no_others(
         bh.evaluate(encoder, collection, measures=[AP], calibration=tmp_path / "saved")
 
 
-def test_another_model_is_refused(collection: bh.Collection) -> None:
+def test_another_model_is_refused(collection: bh.Collection, tmp_path: Path) -> None:
     calibration = bh.calibrate(LanguageEncoder(), collection)
     with pytest.raises(BadOption, match=r"is of another model than language, .* its seed"):
         bh.evaluate(LanguageEncoder(1), collection, measures=[AP], calibration=calibration)
+    # Before anything is encoded.
+    with pytest.raises(BadOption, match="of another model than language"):
+        bh.evaluate(
+            LanguageEncoder(seed=2), collection, calibration=calibration, store=tmp_path / "store"
+        )
+    assert not list((tmp_path / "store").glob("*/*.npy"))
 
 
 def test_vectors_of_any_length_keep_it(collection: bh.Collection) -> None:

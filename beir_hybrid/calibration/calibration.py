@@ -81,13 +81,17 @@ class Calibration:
 
     def check_model(self, fingerprint: Mapping[str, Any], dim: int, name: str) -> None:
         """Raise `BadOption` if the calibration is of another model."""
-        if not self.corrections:
-            return
-        if dim != self.dim:
+        if self.corrections and dim != self.dim:
             raise BadOption(
                 f"the calibration {self} is of vectors of {self.dim} dimensions, and {name}'s have "
                 f"{dim}: calibrate {name} itself"
             )
+        self.check_fingerprint(fingerprint, name)
+
+    def check_fingerprint(self, fingerprint: Mapping[str, Any], name: str) -> None:
+        """Raise `BadOption` if the calibration is of another model, whatever its dimensions."""
+        if not self.corrections:
+            return
         if differences := list_differences(self.fingerprint, fingerprint):
             raise BadOption(
                 f"the calibration {self} is of another model than {name}, which differs in its "

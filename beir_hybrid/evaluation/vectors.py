@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from beir_hybrid.calibration import Calibration
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import join_titles
 from beir_hybrid.collection.setting import IMAGE
@@ -105,6 +106,8 @@ def _encode_collection(
     model_encoder = as_encoder(model, **options.encoder)
     model_encoder = choose_dtype(model_encoder, collection, options.store)
     with parallel_encoder(model_encoder, cluster) as encoder:
+        if isinstance(options.calibration, Calibration):  # fails before all work
+            options.calibration.check_fingerprint(encoder.fingerprint, name_model(encoder))
         has_images = image_cure is not None
         if image_cure is not None:
             check_reads_images(encoder, image_cure)  # fails at once if the model reads no images
