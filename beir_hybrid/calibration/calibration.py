@@ -79,19 +79,15 @@ class Calibration:
     def __str__(self) -> str:
         return str(self.method)
 
-    def check_model(self, fingerprint: Mapping[str, Any], dim: int, name: str) -> None:
-        """Raise `BadOption` if the calibration is of another model."""
-        if self.corrections and dim != self.dim:
+    def check_model(self, fingerprint: Mapping[str, Any], dim: int | None, name: str) -> None:
+        """Raise `BadOption` if the calibration is of another model; `dim` may not be known yet."""
+        if not self.corrections:
+            return
+        if dim not in (None, self.dim):
             raise BadOption(
                 f"the calibration {self} is of vectors of {self.dim} dimensions, and {name}'s have "
                 f"{dim}: calibrate {name} itself"
             )
-        self.check_fingerprint(fingerprint, name)
-
-    def check_fingerprint(self, fingerprint: Mapping[str, Any], name: str) -> None:
-        """Raise `BadOption` if the calibration is of another model, whatever its dimensions."""
-        if not self.corrections:
-            return
         if differences := list_differences(self.fingerprint, fingerprint):
             raise BadOption(
                 f"the calibration {self} is of another model than {name}, which differs in its "

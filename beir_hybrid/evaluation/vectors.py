@@ -107,7 +107,7 @@ def _encode_collection(
     model_encoder = choose_dtype(model_encoder, collection, options.store)
     with parallel_encoder(model_encoder, cluster) as encoder:
         if isinstance(options.calibration, Calibration):  # fails before all work
-            options.calibration.check_fingerprint(encoder.fingerprint, name_model(encoder))
+            options.calibration.check_model(encoder.fingerprint, None, name_model(encoder))
         has_images = image_cure is not None
         if image_cure is not None:
             check_reads_images(encoder, image_cure)  # fails at once if the model reads no images

@@ -63,8 +63,11 @@ def load_templates() -> "Environment":
 
 
 def _read(name: str) -> str:
-    """Return a file of styles or scripts without the indentation of its lines."""
-    return "\n".join(line.strip() for line in (_FOLDER / name).read_text("utf-8").splitlines())
+    """Return a file of styles or scripts without indentation, blank lines and lines of comment."""
+    lines = [line.strip() for line in (_FOLDER / name).read_text("utf-8").splitlines()]
+    return "\n".join(
+        line for line in lines if line and not (line.startswith("/*") and line.endswith("*/"))
+    )
 
 
 def _build_policy(*scripts: str) -> str:

@@ -76,10 +76,11 @@ const filterRows = () => {
       counts.total += 1;
       counts.visible += !row.hidden && !section.hidden;
     });
-    const links = [...section.querySelectorAll("li[data-systems]")];
-    const isAmongTicked = (link) => link.dataset.systems.split(" ").every((name) => ticked.has(name));
-    const hasPair = links.some(isAmongTicked);
-    links.forEach((link) => { link.hidden = hasPair && !isAmongTicked(link); });
+    const links = [...section.querySelectorAll("ul.links li")];
+    const pairs = Object.keys(figures.data.pages).map((places) => (
+      places.split(" ").every((place) => rows[place].querySelector(".choose").checked)));
+    const hasPair = pairs.includes(true);
+    links.forEach((link, place) => { link.hidden = hasPair && !pairs[place]; });
   }
   document.getElementById("count").textContent = `${counts.visible} of ${counts.total} systems`;
 };
