@@ -128,7 +128,7 @@ def convert_vectors(
 def _make_rescorer(
     vectors: CollectionVectors, form: VectorForm, folder: Path
 ) -> VectorScorer | None:
-    """Return what puts candidates in order, with its vectors in a folder; None if nothing does."""
+    """Return the reranking of candidates, with its vectors in a folder; None without one."""
     if form.rescoring is None:
         return None
     model = convert_vectors(vectors, form.rescoring, folder)
