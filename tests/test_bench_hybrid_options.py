@@ -242,8 +242,8 @@ def test_tuning_length_and_calibrations_of_a_transformer(tmp_path: Path) -> None
     assert page is not None
     [row] = [line for line in page.read_text().splitlines() if line.startswith("| trained (whole)")]
     assert row.split(" | ")[1] == f"{means['whole-1']:.4f}".lstrip("0")
-    pictures = {path.name for path in output.glob("*-mlqa-r-dev.svg")}
-    assert pictures == {f"{stem}-mlqa-r-dev.svg" for stem in ("languages", "settings", "gains")}
+    plots = {path.name for path in output.glob("*-mlqa-r-dev.svg")}
+    assert plots == {f"{stem}-mlqa-r-dev.svg" for stem in ("languages", "settings", "gains")}
 
 
 def test_evaluation_in_bfloat16(tmp_path: Path) -> None:

@@ -23,9 +23,9 @@ def cache(tmp_path: Path) -> Path:
     encode(model, make_texts(1000), "queries", folder=folder / "embeddings")
     write_file(folder / "collections" / "capitals-0123" / "collection.json", 3_000_000)
     write_file(folder / "files" / "host" / "owner" / "data" / "v1" / "train.jsonl", 2_000_000)
-    write_file(folder / "pictures" / "ab" / "abcd", 500_000)
+    write_file(folder / "images" / "ab" / "abcd", 500_000)
     write_file(folder / "collections" / ".capitals-0123.lock", 0)  # processes may hold it
-    for kind, days in (("embeddings", 10), ("collections", 50), ("pictures", 60)):
+    for kind, days in (("embeddings", 10), ("collections", 50), ("images", 60)):
         for path in (folder / kind).rglob("*"):
             os.utime(path, (time.time() - days * DAY,) * 2)
     return folder
@@ -48,7 +48,7 @@ def test_the_list(cache: Path) -> None:
         ("embeddings", 'HashEncoder, prompt "q: "', 10),
         ("collections", "capitals-0123", 50),
         ("files", "host/owner/data", 0),
-        ("pictures", "pictures", 50),  # as fresh as the collections that name them
+        ("images", "images", 50),  # as fresh as the collections that name them
     ]
     # 1,000 texts of 16 bytes each for the vector and the hash, and the heads of the files.
     assert 32_000 < rows[0]["size"] < 34_000

@@ -197,10 +197,10 @@ def test_tables_of_lists_of_captions(hub: Path, own_cache: Path, caplog: Any) ->
     assert collection.view("image").queries["text"].to_pylist() == [
         f"sha256:{checksum}" for checksum in sums
     ]
-    files = sorted(path for path in (own_cache / "pictures").rglob("*") if path.is_file())
-    assert files == sorted(own_cache / "pictures" / checksum[:2] / checksum for checksum in sums)
+    files = sorted(path for path in (own_cache / "images").rglob("*") if path.is_file())
+    assert files == sorted(own_cache / "images" / checksum[:2] / checksum for checksum in sums)
     assert collection.view("image").queries["image"].to_pylist() == [
-        str(own_cache / "pictures" / checksum[:2] / checksum) for checksum in sums
+        str(own_cache / "images" / checksum[:2] / checksum) for checksum in sums
     ]
     assert collection.options == {"captions": "all", "revision": XM3600[1]}
     assert collection.provenance == tuple(

@@ -15,7 +15,7 @@ import beir_hybrid as bh
 from beir_hybrid.collection import Collection
 from beir_hybrid.encoding import as_encoder
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.integrity import format_sealed_json
+from beir_hybrid.integrity import format_sealed_json, record_files
 from beir_hybrid.pyserini.impact import ImpactQueryEncoder, list_term_names, quantize
 from beir_hybrid.pyserini.java import start_java
 from tests.families import make_late, make_sparse
@@ -173,6 +173,12 @@ def test_damage_and_odd_requests_are_refused(
         bh_search(copy, "w1", collection)
     manifest = json.loads((index / "manifest.json").read_text())
     manifest = {key: value for key, value in manifest.items() if key != "checksum"}
+    largest.write_bytes(b"nothing")
+    names = sorted(manifest["files"])
+    forged = format_sealed_json({**manifest, "files": record_files(copy, names)})
+    (copy / "manifest.json").write_text(forged)  # as a stranger may: the checksums are right
+    with pytest.raises(BadData, match=r"cannot be searched: .*; where it is damaged, remove it"):
+        bh_search(copy, "w1", collection)
     for files in ({}, {"../x": {"bytes": 1, "xxh3": "0"}}):
         (copy / "manifest.json").write_text(format_sealed_json({**manifest, "files": files}))
         with pytest.raises(BadData, match="does not list the files"):

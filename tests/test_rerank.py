@@ -74,16 +74,16 @@ class CachedCrossEncoder:
     """Scores each pair once."""
 
     def __init__(self, model: CrossEncoder) -> None:
-        self.model, self.known = model, dict[tuple[str, str], float]()
+        self.model, self.scores = model, dict[tuple[str, str], float]()
 
     def learn(self, query: str, texts: Sequence[str]) -> None:
-        pairs = [(query, text) for text in dict.fromkeys(texts) if (query, text) not in self.known]
+        pairs = [(query, text) for text in dict.fromkeys(texts) if (query, text) not in self.scores]
         if pairs:
             scores = self.model.predict(pairs, show_progress_bar=False).tolist()
-            self.known.update(zip(pairs, scores, strict=True))
+            self.scores.update(zip(pairs, scores, strict=True))
 
     def __call__(self, query: str, text: str) -> float:
-        return self.known[query, text]
+        return self.scores[query, text]
 
 
 def rank_passages(
@@ -194,7 +194,7 @@ def test_equal_pairs_are_scored_once_and_stored(model: CrossEncoder, tmp_path: P
     scorer = CachedCrossEncoder(model)
     for view in (collection.view(q, p) for q in collection.languages for p in (q, None)):
         rank_passages(view, scorer, 6, descending=True)
-    pairs = scorer.known
+    pairs = scorer.scores
     assert count_scored(model, settings=["mono", "multi"], depth=6) == len(pairs)
     assert count_scored(model, settings=["mono", "multi"], depth=6) == 0
     # The same model read again from its folder, and fewer of the same pairs.

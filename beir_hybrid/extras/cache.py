@@ -20,10 +20,10 @@ KINDS = {
     "pairs": "training data, read again",
     "lucene": "indexes of BM25, built again",
     "corpora": "passages of MIRACL, converted again",
-    "pictures": "images of datasets, fetched again with their collections",
+    "images": "images of datasets, fetched again with their collections",
 }
-# Collections name their pictures, so these are as fresh as the collections.
-_OWNERS = {"pictures": "collections"}
+# Collections name their images, so these are as fresh as the collections.
+_OWNERS = {"images": "collections"}
 _DOWNLOAD_DEPTH = 3
 _MANIFEST = "space.json"  # of vectors; `encoding.store` would load numpy for its name
 _DAY = 86400  # seconds

@@ -6,6 +6,7 @@ weights as is done here: 256 steps up to a weight of 5.
 
 import json
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +21,12 @@ from beir_hybrid.encoding.sparse_model import SparseModelEncoder
 from beir_hybrid.errors import BadOption
 from beir_hybrid.pyserini.java import start_java
 from beir_hybrid.pyserini.language_search import Hits
-from beir_hybrid.pyserini.lucene import ID_FIELD, TEXT_FIELD, open_writer
+from beir_hybrid.pyserini.lucene import (
+    ID_FIELD,
+    TEXT_FIELD,
+    explain_search_error,
+    open_writer,
+)
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -170,13 +176,15 @@ def _make_document() -> tuple[Any, Any]:
 def search_impacts(folder: Path, encoder: Encoder, query: str, k: int) -> Hits:
     """Return the ids and scores of the k best passages, ties by ascending id, as Anserini does."""
     start_java()
+    from jnius import JavaException
     from pyserini.search.lucene import LuceneImpactSearcher
 
-    searcher = LuceneImpactSearcher(str(folder), ImpactQueryEncoder(encoder), min_idf=_ANY_IDF)
+    query_encoder = ImpactQueryEncoder(encoder)
     try:
-        return [(hit.docid, float(hit.score)) for hit in searcher.search(query, k)]
-    finally:
-        searcher.close()
+        with closing(LuceneImpactSearcher(str(folder), query_encoder, _ANY_IDF)) as searcher:
+            return [(hit.docid, float(hit.score)) for hit in searcher.search(query, k)]
+    except JavaException as error:
+        raise explain_search_error(folder, error) from error
 
 
 def format_impacts(encoder: Encoder, texts: Sequence[str]) -> bytes:

@@ -23,7 +23,7 @@ from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import join_titles, to_arrow
 from beir_hybrid.collection.judgements import sort_ids
 from beir_hybrid.encoding.partition import check_texts_only
-from beir_hybrid.errors import NotReadable, NotWritable
+from beir_hybrid.errors import BadData, NotReadable, NotWritable
 from beir_hybrid.files import atomic_folder, cache_folder, explain_write_errors, file_lock
 from beir_hybrid.pyserini.analyzers import NEUTRAL, Analyzer, find_analyzer
 from beir_hybrid.pyserini.java import find_jar, start_java
@@ -120,6 +120,15 @@ def check_refusal(folder: Path, error: Any) -> None:
     """Raise `NotReadable` for a Java exception of a system that refuses to read: no damage."""
     if error.classname in _REFUSALS:
         raise NotReadable(f"cannot read {folder}: {describe_java_error(error)}") from error
+
+
+def explain_search_error(folder: Path, error: Any) -> BadData:
+    """Return the error of an index that Lucene cannot search; raise `NotReadable` for a refusal."""
+    check_refusal(folder, error)
+    return BadData(
+        f"{folder} cannot be searched: {describe_java_error(error)}; where it is damaged, remove "
+        "it, and it is made anew"
+    )
 
 
 def _find_damage(folder: Path, passage_count: int) -> str:

@@ -3,17 +3,14 @@
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from beir_hybrid.errors import BadData
 from beir_hybrid.pyserini.lucene import (
     TEXT_FIELD,
     LuceneIndex,
-    check_refusal,
-    describe_java_error,
+    explain_search_error,
     open_reader,
 )
 
@@ -61,7 +58,7 @@ class BM25Searcher:
                 self._json_mapper.writeValueAsString(top_documents)
             )["scoreDocs"]
         except JavaException as error:
-            raise _explain_failure(self.index.folder, error) from error
+            raise explain_search_error(self.index.folder, error) from error
         return hits
 
 
@@ -73,16 +70,8 @@ def open_searcher(index: LuceneIndex, k1: float, b: float) -> Iterator[BM25Searc
     try:
         reader = open_reader(index.folder)
     except JavaException as error:
-        raise _explain_failure(index.folder, error) from error
+        raise explain_search_error(index.folder, error) from error
     try:
         yield BM25Searcher(index, reader, float(k1), float(b))
     finally:
         reader.close()
-
-
-def _explain_failure(folder: Path, error: object) -> BadData:
-    check_refusal(folder, error)
-    return BadData(
-        f"{folder} cannot be searched: {describe_java_error(error)}; where it is damaged, remove "
-        "it, and it is made anew"
-    )

@@ -147,7 +147,7 @@ class _TableReader:
 def _store_image(data: bytes) -> Path:
     """Write an image to the cache, once, and return its path."""
     checksum = hashlib.sha256(data).hexdigest()
-    path = cache_folder() / "pictures" / checksum[:2] / checksum
+    path = cache_folder() / "images" / checksum[:2] / checksum
     if not path.is_file() or path.stat().st_size != len(data):
         with atomic_file(path) as temporary:
             temporary.write_bytes(data)

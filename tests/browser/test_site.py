@@ -278,8 +278,8 @@ CONTRAST = """() => {
     .reduce((sum, c, at) => sum + c * [0.2126, 0.7152, 0.0722][at], 0);
   const behind = (element) => {
     for (let e = element; e; e = e.parentElement) {
-      const found = parse(getComputedStyle(e).backgroundColor);
-      if (found[3] > 0) return found;
+      const color = parse(getComputedStyle(e).backgroundColor);
+      if (color[3] > 0) return color;
     }
   };
   const poor = [];

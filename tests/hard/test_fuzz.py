@@ -51,6 +51,7 @@ from beir_hybrid.retrieval.runs import name_checksum_file
 from beir_hybrid.training.checkpoints import CHECKSUMS, _verify_checkpoint, is_final_checkpoint
 from beir_hybrid.training.record import is_finished, write_record
 from tests.boards import build_capitals, evaluate_system
+from tests.families import make_sparse
 from tests.hard.effort import IS_LONG, choose_count
 from tests.hard.mutations import (
     NUMBERS,
@@ -62,6 +63,7 @@ from tests.hard.mutations import (
 )
 from tests.image_files import CATS, make_image, write_images_folder
 from tests.letter_encoder import LetterEncoder
+from tests.small_collections import make_word_collection
 
 pytestmark = pytest.mark.hard
 
@@ -130,6 +132,12 @@ def read_index(folder: Path) -> None:
         search_index(folder, "a")
 
 
+def read_impact_index(folder: Path) -> None:
+    verify_index(folder)
+    with suppress(OSError):
+        search_index(folder, "w1 w2", k=2, collection=_words[0])
+
+
 def read_training(folder: Path) -> None:
     _describe_training(folder / "training.json")
     is_finished(folder, TRAINING["recipe"])
@@ -170,6 +178,7 @@ SPECIMENS = {
     "passages": Specimen("*/passages-de.arrow", BYTES, read_stored_collection),
     "judgements": Specimen("*/judgements.arrow", BYTES, read_stored_collection),
     "manifest of an index": Specimen("manifest.json", JSON, read_index),
+    "manifest of an impact index": Specimen("manifest.json", JSON, read_impact_index),
     "docid": Specimen("docid", BYTES, read_index),
     "groups": Specimen("x.jsonl", LINES, lambda folder: bh.read_pairs(folder / "x.jsonl")[0]),
     "parquet": Specimen("x.parquet", BYTES, lambda folder: bh.read_pairs(folder / "x.parquet")[0]),
@@ -209,6 +218,7 @@ def own_cache(cache: Path) -> Path:
 
 
 _capitals: list[bh.Collection] = []
+_words: list[bh.Collection] = []
 
 
 def capitals() -> bh.Collection:
@@ -278,6 +288,9 @@ def _write_arrays(root: Path) -> None:
     tiny = bh.from_beir(corpus, {"de:q:1": "a"}, {"de:q:1": {"de:1": 1}}, name="tiny")
     for name in ("manifest of an index", "docid"):
         build_index(LetterEncoder(), tiny, root / name)
+    _words[:] = [make_word_collection()]
+    make_sparse(root / "parts").save_pretrained(str(root / "splade"))
+    build_index(str(root / "splade"), _words[0], root / "manifest of an impact index")
     encode(LetterEncoder(), tiny.passages["text"], "passages", folder=root / "note of a shard")
     for name in ("vectors", "ids of vectors"):
         (root / name).mkdir()

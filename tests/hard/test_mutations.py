@@ -10,6 +10,7 @@ import logging
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,15 +21,20 @@ import pytest
 import beir_hybrid as bh
 from beir_hybrid import integrity
 from beir_hybrid.collection import Collection
-from beir_hybrid.encoding import Embeddings, EncodingStats, encode
+from beir_hybrid.encoding import Embeddings, Encoder, EncodingStats, as_encoder, encode
+from beir_hybrid.encoding.layouts import LAYOUTS
+from beir_hybrid.encoding.store import encode_rows
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.pyserini.dense import open_index
 from beir_hybrid.pyserini.faiss_files import IndexKind
 from beir_hybrid.pyserini.index import write_index
+from beir_hybrid.pyserini.search import search_index
 from beir_hybrid.sources.miracl import convert_to_arrow
+from tests.families import make_late, make_sparse
 from tests.hard.effort import choose_count
 from tests.hash_encoder import HashEncoder, make_texts
 from tests.models import static_model
+from tests.small_collections import make_word_collection
 from tests.test_evaluate import TrigramEncoder, make_parallel_collection
 from tests.test_train import SMALL, flatten_weights
 from tests.training_run import make_groups
@@ -86,6 +92,24 @@ def encode_texts(folder: Path) -> tuple[list[Any], int | None]:
     return embeddings.take(slice(None)).tolist(), stats.truncated
 
 
+def make_vector_store(make_model: Callable[[Path], object]) -> Store:
+    """Return a store of the vectors of a sparse or late-interaction model."""
+
+    @cache
+    def open_model(folder: Path) -> Encoder:
+        return as_encoder(make_model(folder))
+
+    def encode_words(folder: Path) -> list[list[Any]]:
+        encoder = open_model(folder.parent / "parts")
+        texts = [f"w{n} w{n * n % 90}" for n in range(90)]
+        rows = encode_rows(encoder, pa.chunked_array([texts]), "passages", folder=folder)
+        layout = LAYOUTS[encoder.family]
+        arrays = layout.split(rows.take(slice(None)))
+        return [arrays[part].tolist() for part in layout.parts]
+
+    return Store(encode_words, encode_words)
+
+
 def draw_vectors(n: int) -> np.ndarray:
     rows = np.random.default_rng(5).normal(size=(n, 16)).astype(np.float32)
     return rows / np.linalg.norm(rows, axis=1, keepdims=True)
@@ -116,6 +140,22 @@ def make_index_store(kind: IndexKind) -> Store:
         return open_index(folder, _NumberEncoder()).search(list("0123456789"), 50)
 
     return Store(write, read)
+
+
+def build_impact_index(folder: Path) -> None:
+    model = folder.parent / "splade"
+    make_sparse(folder.parent / "parts").save_pretrained(str(model))
+    bh.build_index(str(model), make_word_collection(), folder / "out", store=folder / "vectors")
+    for name in ("vectors", "cache"):
+        shutil.rmtree(folder / name)
+
+
+def search_impact_index(folder: Path) -> object:
+    collection = make_word_collection()
+    return [
+        search_index(folder / "out", query, k=20, collection=collection).hits
+        for query in collection.queries["text"].to_pylist()[:4]
+    ]
 
 
 def write_results(folder: Path) -> None:
@@ -211,6 +251,9 @@ STORES = {
     "flat index": make_index_store("flat"),
     "sq8 index": make_index_store("sq8"),
     "hnsw index": make_index_store("hnsw"),
+    "impact index": Store(build_impact_index, search_impact_index),
+    "sparse vectors": make_vector_store(make_sparse),
+    "token vectors": make_vector_store(make_late),
     "Lucene index": Store(search_lucene, search_lucene),
     "results": Store(write_results, read_results, optional="timing.json"),
     "runs": Store(write_runs, read_runs),
@@ -252,7 +295,7 @@ def mutate(path: Path, rng: np.random.Generator, *, can_vanish: bool) -> str:
 def test_damage_gives_no_other_value(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    if name == "Lucene index":
+    if name in {"Lucene index", "impact index"}:
         pytest.importorskip("pyserini")
     store, folder, whole = STORES[name], tmp_path / "files" / "store", tmp_path / "files" / "whole"
     folder.mkdir(parents=True)
