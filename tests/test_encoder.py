@@ -15,6 +15,7 @@ import torch
 from sentence_transformers import SentenceTransformer
 from transformers.utils import logging
 
+import beir_hybrid as bh
 from beir_hybrid.encoding import (
     Embeddings,
     EncoderOptions,
@@ -28,6 +29,7 @@ from beir_hybrid.encoding.presets import BY_MODEL, PRESETS
 from beir_hybrid.errors import BadData, BadOption, UnknownName
 from beir_hybrid.retrieval import DenseScorer
 from tests.models import static_model, transformer_model
+from tests.test_evaluate import make_parallel_collection
 
 TEXTS = ["w3", "w1 w2 w5 w5", "w7 w8"]
 COMMIT = "c0ffee" + "0" * 34
@@ -471,9 +473,35 @@ def test_every_option_has_a_help_text_and_a_default() -> None:
     assert loading == {"device": "cpu", "revision": "main", "trust_remote_code": False}
 
 
+@pytest.mark.parametrize(
+    ("card", "licence"),
+    [
+        ("---\nlicense: apache-2.0\n---\n# A model\n", "apache-2.0"),
+        ("---\nlicense: other\nlicense_name: gemma\n---\n", "gemma"),
+        ("---\ntags: [a]\n---\n# A model\n", ""),
+        ("# A model\n", ""),
+        ("---\nlicense: [mit, gpl]\n---\n", ""),
+        (f"---\nlicense: {'x' * 41}\n---\n", ""),
+        ("---\n- license\n---\n", ""),
+        ("---\nlicense: !!python/object/apply:os.getcwd []\n---\n", ""),
+        ("---\nlicense: {\n---\n", ""),
+    ],
+)
+def test_the_licence_is_that_of_the_card(tmp_path: Path, card: str, licence: str) -> None:
+    static_model().save_pretrained(str(tmp_path))
+    (tmp_path / "README.md").write_text(card, "utf-8")
+    encoder = as_encoder(str(tmp_path))
+    assert encoder.licence == licence
+    results = bh.evaluate(encoder, make_parallel_collection(), measures="AP")
+    assert results.provenance.model.licence == licence
+    results.save(tmp_path / "results")
+    assert bh.Results.load(tmp_path / "results").provenance.model.licence == licence
+
+
 def test_an_object_that_only_encodes_gets_the_defaults_of_an_encoder() -> None:
     encoder = as_encoder(TwoSizes())
     assert (encoder.name, encoder.revision, encoder.n_parameters) == ("TwoSizes", "", None)
+    assert encoder.licence == ""
     assert (encoder.weight_bytes, encoder.concurrent_texts, encoder.normalize) == (0, 0, None)
     assert encoder.fingerprint == {"kind": "two sizes"}
     assert encoder.find_truncated(["a"], "queries") is None
@@ -485,12 +513,14 @@ def test_an_object_that_only_encodes_gets_the_defaults_of_an_encoder() -> None:
 def test_an_object_with_more_attributes_keeps_them() -> None:
     class Rich(TwoSizes):
         name, revision, n_parameters, concurrent_texts = "rich", "abc", 7, 64
+        licence = "mit"
 
         def encode_images(self, images: Sequence[Any]) -> np.ndarray:
             return np.zeros((len(images), 2), np.float32)
 
     encoder = as_encoder(Rich())
     assert (encoder.name, encoder.revision, encoder.n_parameters) == ("rich", "abc", 7)
+    assert encoder.licence == "mit"
     assert encoder.concurrent_texts == 64
     assert encoder.reads_images
     assert encoder.encode_images(["an image"] * 3).shape == (3, 2)  # type: ignore[list-item]

@@ -133,7 +133,8 @@ def test_result_files_of_mteb_are_entries(tmp_path: Path) -> None:
     write_mteb_file(tmp_path / "mteb" / "some__model" / "c0ffee", values)
     better = {name: value + 0.1 for name, value in values.items()}
     path = write_mteb_file(tmp_path / "other", better)
-    (tmp_path / "other" / "model_meta.json").write_text('{"name": "B", "n_parameters": 1234567}')
+    card = {"name": "B", "n_parameters": 1234567, "license": "mit"}
+    (tmp_path / "other" / "model_meta.json").write_text(json.dumps(card))
     index = bh.leaderboard([tmp_path / "mteb", path], tmp_path / "site")
     page = Page(index)
     rows = read_rows(page)
@@ -142,6 +143,7 @@ def test_result_files_of_mteb_are_entries(tmp_path: Path) -> None:
     assert (row["Mo"], row["Cr"]) == (".6000", ".2500")
     figures = read_figures(index)
     (section,) = figures.values()
+    assert [system.get("licence") for system in section["systems"]] == ["mit", None]
     assert unpack(section["estimates"]["AP@1000 mono"]["mean"])[1] == pytest.approx(0.3, abs=1e-6)
     assert rows["Bfrom mteb"]["Parameters"] == "1.23M"
     assert "Rank distance" not in row

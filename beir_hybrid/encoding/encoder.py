@@ -37,6 +37,8 @@ class Encoder(ABC):
         The commit of the model, if it came from the hub.
     n_parameters
         The number of parameters, for results; None if it is not known.
+    licence
+        As the model's card names it, such as ``"apache-2.0"``; empty if it is not known.
     weight_bytes
         Memory that the weights take; 0 if it is not known.
     concurrent_texts
@@ -84,6 +86,11 @@ class Encoder(ABC):
     def n_parameters(self) -> int | None:
         """The number of parameters."""
         return None
+
+    @cached_property
+    def licence(self) -> str:
+        """The licence of the model."""
+        return ""
 
     @cached_property
     def weight_bytes(self) -> int:
@@ -146,6 +153,11 @@ class EncoderWrapper(Encoder):
         return self.encoder.n_parameters
 
     @cached_property
+    def licence(self) -> str:
+        """The licence of the other encoder's model."""
+        return self.encoder.licence
+
+    @cached_property
     def weight_bytes(self) -> int:
         """Memory that the weights of the other encoder take."""
         return self.encoder.weight_bytes
@@ -206,6 +218,7 @@ class EncoderAdapter(Encoder):
         self.revision = str(getattr(model, "revision", ""))
         count = getattr(model, "n_parameters", None)
         self.n_parameters = count if isinstance(count, int) else None
+        self.licence = str(getattr(model, "licence", ""))
         self.concurrent_texts = getattr(model, "concurrent_texts", 0)
         self.normalize = getattr(model, "normalize", None)
         self.family = getattr(model, "family", "dense")

@@ -25,6 +25,7 @@ from beir_hybrid.encoding.families import check_family, check_object_family
 from beir_hybrid.encoding.fingerprint import describe_model
 from beir_hybrid.encoding.layouts import LAYOUTS
 from beir_hybrid.encoding.loading import load_model
+from beir_hybrid.encoding.model_card import read_licence
 from beir_hybrid.encoding.model_files import ModelFiles
 from beir_hybrid.encoding.model_inputs import count_tokens, find_long_texts
 from beir_hybrid.encoding.model_settings import apply_options, choose_prompts, read_prompts
@@ -170,6 +171,11 @@ class ModelEncoder(Encoder):
     def n_parameters(self) -> int:
         """The number of parameters of the model."""
         return sum(weights.numel() for weights in self.model.parameters())
+
+    @cached_property
+    def licence(self) -> str:
+        """The licence that the model's card names; a trained model's card names none."""
+        return read_licence(self.model)
 
     @cached_property
     def weight_bytes(self) -> int:

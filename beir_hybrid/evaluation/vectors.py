@@ -124,6 +124,7 @@ def _encode_collection(
             revision=encoder.revision,
             fingerprint=dict(encoder.fingerprint),
             parameters=model_encoder.n_parameters,
+            licence=model_encoder.licence,
             terms=_count_terms(queries, passages),
             trained_on=_measure_training(model_encoder, texts),
         )

@@ -162,7 +162,9 @@ def write_e5_small(folder: str | Path) -> Path:
     model.save_pretrained(folder)
     _write_tokenizer(weights.vocabulary, sizes.positions, folder)
     modules = [Transformer(str(folder)), Pooling(sizes.hidden, "mean"), Normalize()]
-    SentenceTransformer(modules=modules, prompts=PROMPTS, device="cpu").save_pretrained(str(folder))
+    encoder = SentenceTransformer(modules=modules, prompts=PROMPTS, device="cpu")
+    encoder.model_card_data.set_license("mit")
+    encoder.save_pretrained(str(folder))
     return folder
 
 

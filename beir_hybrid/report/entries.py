@@ -59,6 +59,8 @@ class Entry:
         The method that took language bias out; empty without one.
     family
         How the system retrieves; empty where that is not known.
+    licence
+        Of the model; empty where that is not known.
     is_trained_on
         Whether queries of the benchmark are among the training data.
     origin
@@ -78,6 +80,7 @@ class Entry:
     recipe: str = ""
     calibration: str = ""
     family: str = ""
+    licence: str = ""
     is_trained_on: bool = False
     origin: tuple[str, str] = ("", "")
 
@@ -110,6 +113,11 @@ class Entry:
 def make_visible(name: str) -> str:
     """Return a name that a reader can see and click on."""
     return escape_unprintable(name).strip() or "(no name)"
+
+
+def name_licence(value: object) -> str:
+    """Return a licence as a reader can see it, or an empty text for any other value."""
+    return make_visible(value) if isinstance(value, str) and value.strip() else ""
 
 
 def parse_count(value: object) -> int | None:

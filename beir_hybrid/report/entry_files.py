@@ -8,7 +8,14 @@ from pathlib import Path
 from beir_hybrid.collection.setting import SETTING_KINDS
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.records import to_record
-from beir_hybrid.report.entries import Benchmark, Entry, Summary, make_visible, parse_count
+from beir_hybrid.report.entries import (
+    Benchmark,
+    Entry,
+    Summary,
+    make_visible,
+    name_licence,
+    parse_count,
+)
 from beir_hybrid.report.mteb_entries import read_mteb_entries
 from beir_hybrid.report.page_names import add_number
 from beir_hybrid.report.plain_files import is_link, is_plain_file
@@ -122,6 +129,7 @@ def _make_entry(results: Results, path: Path | None, local_files: bool) -> Entry
             recipe=describe_recipe(results, folder, local_files=local_files),
             calibration=_name_calibration(results),
             family=name_family(results),
+            licence=name_licence(results.provenance.model.licence),
             is_trained_on=results.provenance.model.trained_on.get("shared", 0) > 0,
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:

@@ -34,6 +34,7 @@ def list_facts(entry: Entry) -> list[tuple[str, str]]:
     if entry.parameters:
         number = f"{shorten_number(entry.parameters)} ({entry.parameters:,})"
         facts.append(("parameters", number))
+    facts.append(("licence", entry.licence))
     if entry.results is not None:
         facts += _list_provenance(entry.results, entry.speed)
     return [(name, text) for name, text in facts if text]

@@ -11,7 +11,14 @@ import numpy as np
 from beir_hybrid.collection.setting import ALL, KindName, Setting
 from beir_hybrid.errors import BadData
 from beir_hybrid.records import from_record, read_json
-from beir_hybrid.report.entries import Benchmark, Entry, Summary, make_visible, parse_count
+from beir_hybrid.report.entries import (
+    Benchmark,
+    Entry,
+    Summary,
+    make_visible,
+    name_licence,
+    parse_count,
+)
 from beir_hybrid.report.plain_files import is_plain_file
 from beir_hybrid.results.estimate import Estimate
 from beir_hybrid.results.mteb import Score, read_mteb
@@ -29,7 +36,7 @@ def read_mteb_entries(path: Path) -> list[Entry]:
     scores = read_mteb(path)
     if not scores:
         raise BadData(f"{path} has no scores")
-    name, parameters = _read_model(path)
+    card = _read_card(path)
     entries = []
     for split in dict.fromkeys(score.split for score in scores):
         means = _collect_means(scores, split)
@@ -37,13 +44,14 @@ def read_mteb_entries(path: Path) -> list[Entry]:
             raise BadData(f"{path} has none of {', '.join(_MEASURES)}")
         entries.append(
             Entry(
-                name=make_visible(name),
+                name=make_visible(card["name"]),
                 source="mteb",
                 benchmark=_make_benchmark(scores[0], split, means),
                 summary=_average_settings(means),
                 path=path,
                 scores=means,
-                parameters=parameters,
+                parameters=parse_count(card.get("n_parameters")),
+                licence=name_licence(card.get("license")),
                 recipe=f"a result file of mteb's: {path.name}",
             )
         )
@@ -95,13 +103,13 @@ class _ModelCard(TypedDict):
 
     name: str
     n_parameters: NotRequired[object]
+    license: NotRequired[object]
 
 
-def _read_model(path: Path) -> tuple[str, int | None]:
-    """Return a model's name and size, from its card or the folders that mteb writes into."""
+def _read_card(path: Path) -> _ModelCard:
+    """Return a model's card, or one with its name, from the folders that mteb writes into."""
     card, folders = path.with_name(_MODEL_CARD), path.absolute().parents
     if is_plain_file(card):
-        stored = from_record(_ModelCard, read_json(card), str(card))
-        return stored["name"], parse_count(stored.get("n_parameters"))
+        return from_record(_ModelCard, read_json(card), str(card))
     names = [folder.name for folder in folders[:2] if "__" in folder.name]
-    return (names[0].replace("__", "/", 1) if names else folders[0].name), None
+    return {"name": names[0].replace("__", "/", 1) if names else folders[0].name}

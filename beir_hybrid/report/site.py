@@ -158,6 +158,7 @@ class Site:
         context = {
             "sections": self.sections,
             "families": sorted({entry.family for entry in self.slugs} - {""}),
+            "licences": sorted({entry.licence for entry in self.slugs} - {""}),
             "has_trained_on": any(entry.is_trained_on for entry in self.slugs),
             "slugs": self.slugs,
             "limit": PAIRED_SYSTEMS,

@@ -81,6 +81,7 @@ def _describe_systems(
                 ("size", row.entry.parameters),
                 ("speed", row.entry.speed),
                 ("family", row.entry.family or None),
+                ("licence", row.entry.licence or None),
                 ("isTrainedOn", row.entry.is_trained_on or None),
                 ("model", None if row.variant is None else places[row.variant.model]),
             )

@@ -24,6 +24,8 @@ class ModelProvenance:
         Everything that its vectors or scores depend on; ``kind`` says what sort of system it is.
     parameters
         How many there are, where the encoder counts them.
+    licence
+        As the model's card names it; empty where it names none.
     calibration
         The method that took language bias out, and the data that it was fitted on.
     terms
@@ -39,6 +41,7 @@ class ModelProvenance:
     revision: str = ""
     fingerprint: Mapping[str, Any] = field(default_factory=dict)
     parameters: int | None = None
+    licence: str = field(default="", metadata=json_key("licence", omit_empty=True))
     calibration: Mapping[str, Any] | None = None
     terms: Mapping[str, float] | None = None
     index_bytes: int | None = None

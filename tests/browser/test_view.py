@@ -58,16 +58,18 @@ def change_everything(page: Page) -> None:  # noqa: F811
     page.fill("#filter", "o")
 
 
-def test_families_and_systems_trained_on_the_dataset_can_be_left_out(
+def test_families_licences_and_systems_trained_on_the_dataset_can_be_left_out(
     results: dict[str, bh.Results],  # noqa: F811
     folder: Path,  # noqa: F811
     page: Page,  # noqa: F811
 ) -> None:
     systems = []
-    for name, kind, shared in (("dense", "sentence-transformers", 3), ("terms", "sparse", 0)):
+    for name, kind, shared, licence in (
+        ("dense", "sentence-transformers", 3, "mit"), ("terms", "sparse", 0, "")
+    ):  # fmt: skip
         about = results["fair"].provenance
         model = replace(
-            about.model, name=name, fingerprint={"kind": kind},
+            about.model, name=name, fingerprint={"kind": kind}, licence=licence,
             trained_on={"shared": shared, "compared": 9},
         )  # fmt: skip
         systems.append(replace(results["fair"], provenance=replace(about, model=model)))
@@ -79,6 +81,10 @@ def test_families_and_systems_trained_on_the_dataset_can_be_left_out(
     page.select_option("#family", "")
     page.uncheck("#trained-on")
     assert read_systems(page) == ["terms"]
+    page.check("#trained-on")
+    page.select_option("#licence", "mit")
+    assert read_systems(page) == ["dense"]
+    assert page.locator("#licence option").all_inner_texts() == ["all", "mit"]
     page.goto(f"{index.as_uri()}#family=dense")
     page.reload()
     assert read_systems(page) == ["dense"]

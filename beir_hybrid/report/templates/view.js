@@ -51,12 +51,13 @@ const chooseFigures = (board) => {
   if (heading && !isFirst) sort(board.table, heading, heading.getAttribute("aria-sort"));
 };
 
-/* filter rows by words, ticks, family, training and size, sections by dataset, and comparisons by ticks */
+/* filter rows by words, ticks, family, licence, training and size, sections by dataset, and comparisons by ticks */
 const filter = document.getElementById("filter");
 const dataset = document.getElementById("dataset");
 const onlyChosen = document.getElementById("only-chosen");
 const published = document.getElementById("published");
 const family = document.getElementById("family");
+const licence = document.getElementById("licence");
 const trainedOn = document.getElementById("trained-on");
 const size = document.getElementById("size");
 const filterRows = () => {
@@ -71,6 +72,7 @@ const filterRows = () => {
         || (onlyChosen.checked && ticked.size > 0 && !row.querySelector(".choose").checked)
         || (!published.checked && row.classList.contains("published"))
         || (family?.value && figures.data.systems[system].family !== family.value)
+        || (licence?.value && figures.data.systems[system].licence !== licence.value)
         || (trainedOn?.checked === false && figures.data.systems[system].isTrainedOn)
         || figures.data.systems[system].size > most;
       counts.total += 1;
