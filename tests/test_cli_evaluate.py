@@ -321,6 +321,18 @@ def test_reranking_equals_the_function(
             "--depth is an option of a ranking, and --run needs none",
         ),
         (
+            ["M", "bm25", "DATA", "--preset", "e5"],
+            "bm25 reads no --preset; leave it out, or evaluate bm25 in a command of its own",
+        ),
+        (
+            ["bm25", "DATA", "--engine", "ray"],
+            "bm25 reads no --engine; leave it out, or evaluate bm25 in a command of its own",
+        ),
+        (
+            ["M", "bm25", "DATA", "--name", "x"],
+            "--name names one model, and several keep their own names",
+        ),
+        (
             ["M", "DATA", "--runs"],
             "--runs takes --output, the folder that runs go to",
         ),

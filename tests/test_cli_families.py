@@ -1,6 +1,7 @@
 """Every command takes sparse and late-interaction models, or says in one line that it does not."""
 # mypy: allow-untyped-calls
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -101,24 +102,52 @@ def test_all_kinds_of_systems_stand_in_one_leaderboard(
 ) -> None:
     pytest.importorskip("pyserini")
     data = ["--dataset", words, "--measures", "AP RankDistance"]
+    output, alone = tmp_path / "systems", tmp_path / "alone"
+    folders = [models / family for family in ("dense", *FAMILIES)]
     with serve_models() as server:
-        systems: dict[str, Path | str]
-        systems = {family: models / family for family in ("dense", *FAMILIES)}
-        systems["endpoint"] = f"openai:hashes@{server.url}"
-        lines = [
-            ["evaluate", system, *data, "--output", tmp_path / name, "--name", name]
-            for name, system in systems.items()
-        ]
-        lines.append(["bm25", *data, "--output", tmp_path / "lucene", "--name", "lucene"])
-        for line in lines:
-            assert run_cli(*line).code == 0
-    names = [*systems, "lucene"]
-    folders = [tmp_path / name for name in names]
-    assert run_cli("leaderboard", *folders, "--output", tmp_path / "site").code == 0
+        endpoint = f"openai:hashes@{server.url}"
+        line = ["evaluate", *folders, endpoint, "bm25", *data, "--output", output]
+        outcome = run_cli(*line, "--runs", "--json")
+    assert outcome.code == 0
+    names = ["dense", *FAMILIES, endpoint, "BM25"]
+    assert [row["model"] for row in json.loads(outcome.out)] == names
+    assert "saved in" in outcome.err
+    saved = {results.model: path for path in output.iterdir() if (results := bh.Results.load(path))}
+    assert saved.keys() == set(names)
+    assert all(len([*(folder / "runs").glob("*.trec")]) == 6 for folder in saved.values())
+    # Each is what a command of its own says.
+    for name, command in (("late-interaction", ["evaluate", folders[2]]), ("BM25", ["bm25"])):
+        assert run_cli(*command, *data, "--output", alone / name).code == 0
+        check_same_values(bh.Results.load(saved[name]), bh.Results.load(alone / name))
+    assert run_cli("leaderboard", output, "--output", tmp_path / "site").code == 0
     pages = "".join(path.read_text("utf-8") for path in (tmp_path / "site").rglob("*.html"))
     assert all(f">{name}<" in pages for name in names)
-    compared = run_cli("compare", *folders, "--measures", "AP")
+    compared = run_cli("compare", *saved.values(), "--measures", "AP")
     assert (compared.code, compared.err) == (0, "")
+
+
+def test_models_of_one_name_have_folders_of_their_own(
+    run_cli: RunCli, models: Path, words: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(models / "sparse", tmp_path / "other" / "dense")
+    line = ["evaluate", models / "dense", tmp_path / "other" / "dense", "--dataset", words]
+    line += ["--measures", "AP", "--output", tmp_path / "out"]
+    assert run_cli(*line).code == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["dense", "dense-2"]
+    # The same line may replace its results; with the models in another order it may not.
+    assert run_cli(*line).code == 0
+    refused = run_cli(line[0], line[2], line[1], *line[3:])
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+
+
+def test_a_wrong_name_among_models_fails_before_all_work(
+    run_cli: RunCli, models: Path, words: Path, tmp_path: Path
+) -> None:
+    line = ["evaluate", models / "dense", "./none", "--dataset", words]
+    outcome = run_cli(*line, "--output", tmp_path / "out")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == "UnknownName: there is no folder './none', and a hub name has one slash\n"
+    assert not (tmp_path / "out").exists()
 
 
 REFUSALS = [

@@ -1,81 +1,35 @@
-"""The command that evaluates a model, vectors or runs in every setting."""
+"""The command that evaluates models, vectors or runs in every setting."""
 
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from beir_hybrid.cli.flatten import Group, list_changes
 from beir_hybrid.cli.options import (
-    Engine,
     LoadOptions,
-    Measures,
     OptionalDataset,
-    OptionalModel,
     ResultsOptions,
-    Settings,
     check_model,
     parse_measure_names,
     set_offline,
 )
+from beir_hybrid.cli.systems import BM25, BM25_OPTIONS, EvaluationOptions, RankingOptions, Systems
 from beir_hybrid.encoding.options import EncoderOptions
 from beir_hybrid.errors import BadOption
 
 if TYPE_CHECKING:
     from beir_hybrid.collection import Collection
-    from beir_hybrid.results.results import Results
 
-
-@dataclass(frozen=True)
-class EvaluationOptions:
-    """Measures, the model's name in the results, and the use of cached vectors."""
-
-    measures: Measures = None
-    name: Annotated[str, typer.Option(help="The model's name in the results.")] = ""
-    resume: Annotated[
-        bool, typer.Option(help="Use the vectors in the cache, or encode everything anew.")
-    ] = True
-
-
-@dataclass(frozen=True)
-class RankingOptions:
-    """How passages are ranked, and in which settings."""
-
-    settings: Settings = None
-    depth: Annotated[
-        int | None,
-        typer.Option(
-            help="Passages to keep (or rerank) per query. Default: 1000; 100 with --rerank."
-        ),
-    ] = None
-    rerank: Annotated[
-        str | None,
-        typer.Option(
-            help="A cross-encoder, late-interaction model, openai:MODEL@URL or blip:MODEL that "
-            "reorders the best passages.",
-            metavar="MODEL",
-        ),
-    ] = None
-    engine: Engine = "local"
-    calibration: Annotated[
-        str | None,
-        typer.Option(
-            help="Take language bias out: a folder of `beir-hybrid calibrate`, or a method such as "
-            "mean-language+local:k=3, fitted to the dataset itself.",
-            metavar="DIR or METHOD",
-        ),
-    ] = None
-
-    def make_arguments(self) -> dict[str, Any]:
-        """Return arguments of `bh.evaluate`."""
-        arguments = list_changes(self)
-        if self.settings is not None:
-            arguments["settings"] = " ".join(self.settings)
-        return arguments
+Models = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="One or several: names on the Hugging Face Hub, folders, openai:MODEL@URL, or bm25.",
+        metavar="MODEL...",
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -119,7 +73,7 @@ class ExternalOptions:
 def evaluate(
     *,
     dataset: OptionalDataset = None,
-    model: OptionalModel = None,
+    models: Models = None,
     load: LoadOptions,
     ranking: RankingOptions,
     evaluation: EvaluationOptions,
@@ -127,13 +81,16 @@ def evaluate(
     external: ExternalOptions,
     encoder: Annotated[EncoderOptions, Group("The model")],
 ) -> None:
-    """Evaluate a model in every setting: effectiveness, and bias towards languages.
+    """Evaluate models in every setting: effectiveness, and bias towards languages.
 
-    Texts are encoded once and kept in the cache: a killed evaluation can be resumed.
+    Texts are encoded once and kept in the cache: a killed evaluation can be resumed. Results of
+    several models go to a folder each, in --output.
 
     Examples
     --------
     `beir-hybrid evaluate intfloat/multilingual-e5-small --dataset xquad-r --output e5`
+
+    `beir-hybrid evaluate my-model my-splade bm25 --dataset xquad-r --output systems`
 
     `beir-hybrid evaluate my-model --dataset mlqa-r --languages de,en --measures "RR nDCG@10"`
 
@@ -141,44 +98,28 @@ def evaluate(
 
     `beir-hybrid evaluate --run mine.trec --qrels qrels.txt --measures "nDCG@10 RankDistance"`
     """
-    arguments = ranking.make_arguments()
-    if results.runs_folder is not None:
-        arguments["runs"] = results.runs_folder
-    encoder_arguments = list_changes(encoder)
-    _check_sources(model, external, encoder_arguments, arguments)
+    models = models or []
+    _check_sources(models, external, encoder, ranking, results)
+    if len(models) > 1 and evaluation.name:
+        raise BadOption("--name names one model, and several keep their own names")
     measures = parse_measure_names(evaluation.measures)
     results.check()
     set_offline(load.offline)
-    if model:
-        check_model(model)
+    for model in models:
+        if model != BM25:
+            check_model(model)
     collection = _load_collection(dataset, load, external)
-    # They import torch, for which a wrong name should not wait.
-    from beir_hybrid.evaluation.evaluate import evaluate as evaluate_model
-    from beir_hybrid.evaluation.external_runs import evaluate_runs
-
-    values: Results
     if external.run:
-        values = evaluate_runs(external.run, collection, name=evaluation.name, **measures)
+        # It imports torch, for which a wrong name should not wait.
+        from beir_hybrid.evaluation.external_runs import evaluate_runs
+
+        results.show(evaluate_runs(external.run, collection, name=evaluation.name, **measures))
+        return
+    systems = Systems(collection, encoder, ranking, evaluation)
+    if len(models) > 1:
+        systems.evaluate_all(models, results)
     else:
-        # Without --resume vectors go to a temporary store, and the cache stays as it is.
-        with nullcontext() if evaluation.resume else _temporary_store() as store:
-            system = _open_system(model, encoder_arguments, external.vectors, collection, store)
-            if results.has_results:
-                name, facts = _describe_system(system, evaluation.name, ranking, collection)
-                results.check_system(name, facts, collection)
-            values = evaluate_model(
-                system, collection, store=store, name=evaluation.name, **measures, **arguments
-            )
-    results.show(values)
-
-
-@contextmanager
-def _temporary_store() -> Iterator[str]:
-    with tempfile.TemporaryDirectory() as folder:
-        try:
-            yield folder
-        except KeyboardInterrupt as error:
-            raise KeyboardInterrupt("nothing is kept, because of --no-resume") from error
+        results.show(systems.evaluate(next(iter(models), None), results, external.vectors))
 
 
 def _load_collection(
@@ -205,66 +146,31 @@ def _load_collection(
     )
 
 
-def _open_system(
-    model: str | None,
-    options: Mapping[str, object],
-    vectors: Path | None,
-    data: "Collection",
-    store: str | None,
-) -> object:
-    """Load a model, or the vectors that stand for one."""
-    from beir_hybrid.encoding import as_encoder
-    from beir_hybrid.evaluation.dtype_choice import choose_dtype
-    from beir_hybrid.evaluation.external_vectors import read_vectors
-
-    if vectors is not None:
-        return read_vectors(vectors, data)
-    return choose_dtype(as_encoder(model, **options), data, store)
-
-
-def _describe_system(
-    system: Any, name: str, ranking: RankingOptions, collection: "Collection"
-) -> tuple[str | None, dict[str, Any]]:
-    """Return a system's name in results and facts in which others differ, as far as known."""
-    from beir_hybrid.calibration import as_calibration
-    from beir_hybrid.evaluation.plan import DEPTH, RERANKING_DEPTH, choose_kinds
-    from beir_hybrid.evaluation.vectors import CollectionVectors, name_model
-    from beir_hybrid.results.replacement import list_request_facts
-
-    if isinstance(system, CollectionVectors):
-        default_name, fingerprint = system.model.name, system.model.fingerprint
-    else:
-        default_name, fingerprint = name_model(system), system.fingerprint
-    settings, rerank = ranking.make_arguments().get("settings"), ranking.rerank
-    calibration = as_calibration(ranking.calibration)
-    facts = list_request_facts(
-        calibration=None if calibration is None else str(calibration),
-        reranker=rerank,
-        # A reranker may not read all settings of the collection.
-        kinds=choose_kinds(collection.resolve(), settings) if settings or not rerank else None,
-        depth=ranking.depth or (RERANKING_DEPTH if rerank else DEPTH),
-    )
-    if rerank and rerank.startswith("blip:"):
-        del facts["reranker"]  # results describe a matcher in more words
-    # The calibration names itself in the default name, once it is fitted.
-    return name or (None if calibration else default_name), {**fingerprint, **facts}
-
-
 def _check_sources(
-    model: str | None,
+    models: Sequence[str],
     external: ExternalOptions,
-    encoder: Mapping[str, object],
-    ranking: Mapping[str, object],
+    encoder: EncoderOptions,
+    ranking: RankingOptions,
+    results: ResultsOptions,
 ) -> None:
-    """Raise `BadOption` unless there is a model, or runs, or vectors, with options that fit."""
-    sources = {"MODEL": model, "--run": external.run, "--vectors": external.vectors}
+    """Raise `BadOption` unless there are models, or runs, or vectors, with options that fit."""
+    sources = {"MODEL": models, "--run": external.run, "--vectors": external.vectors}
     names = [name for name, value in sources.items() if value]
     if len(names) != 1:
         raise BadOption(f"name one of MODEL, --run, --vectors; found {names or 'none'}")
+    model_options, ranking_options = [*list_changes(encoder)], [*list_changes(ranking)]
+    if results.runs_folder is not None:
+        ranking_options.append("runs")
     for owner, options, is_unused in (
-        ("a model", encoder, not model),
-        ("a ranking", ranking, bool(external.run)),
+        ("a model", model_options, not models),
+        ("a ranking", ranking_options, bool(external.run)),
     ):
         if options and is_unused:
-            name = next(iter(options)).replace("_", "-")
+            name = options[0].replace("_", "-")
             raise BadOption(f"--{name} is an option of {owner}, and {names[0]} needs none")
+    unread = [name for name in model_options + ranking_options if name not in BM25_OPTIONS]
+    if BM25 in models and unread:
+        name = unread[0].replace("_", "-")
+        raise BadOption(
+            f"{BM25} reads no --{name}; leave it out, or evaluate {BM25} in a command of its own"
+        )

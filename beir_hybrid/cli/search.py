@@ -19,7 +19,9 @@ from beir_hybrid.cli.printing import Json, echo, print_json, print_table
 from beir_hybrid.errors import BadOption
 
 if TYPE_CHECKING:
+    from beir_hybrid.collection import Collection
     from beir_hybrid.pyserini.search import SearchResults
+    from beir_hybrid.results.results import Results
 
 
 @dataclass(frozen=True)
@@ -99,11 +101,17 @@ def bm25(
 
     `beir-hybrid bm25 --dataset mlqa-r --settings mono,multi --output bm25 --runs`
     """
-    measures = parse_measure_names(ranking.measures)
+    parse_measure_names(ranking.measures)  # a wrong name does not wait for the dataset
     results.check()
-    collection = load.load(dataset)
+    results.show(evaluate_bm25(load.load(dataset), ranking, results))
+
+
+def evaluate_bm25(
+    collection: "Collection", ranking: BM25Options, results: ResultsOptions
+) -> "Results":
+    """Evaluate BM25, unless the folder of the results holds those of another system."""
     from beir_hybrid.evaluation.plan import choose_kinds
-    from beir_hybrid.pyserini.bm25 import bm25 as evaluate_bm25
+    from beir_hybrid.pyserini.bm25 import bm25 as evaluate
     from beir_hybrid.results.replacement import list_request_facts
 
     settings = None if ranking.settings is None else " ".join(ranking.settings)
@@ -112,17 +120,15 @@ def bm25(
         facts = list_request_facts(kinds=kinds, depth=ranking.depth)
         facts |= {"kind": "bm25", "k1": ranking.k1, "b": ranking.b}
         results.check_system(ranking.name, facts, collection)
-    results.show(
-        evaluate_bm25(
-            collection,
-            k1=ranking.k1,
-            b=ranking.b,
-            depth=ranking.depth,
-            name=ranking.name,
-            settings=settings,
-            runs=results.runs_folder,
-            **measures,
-        )
+    return evaluate(
+        collection,
+        k1=ranking.k1,
+        b=ranking.b,
+        depth=ranking.depth,
+        name=ranking.name,
+        settings=settings,
+        runs=results.runs_folder,
+        **parse_measure_names(ranking.measures),
     )
 
 

@@ -82,14 +82,19 @@ def find_vectors(
 
 
 def name_model(encoder: Encoder) -> str:
-    """Return the name of a model for results, which may travel to other machines.
+    """Return the name of a model for results, which may travel to other machines."""
+    return shorten_name(encoder.name)
+
+
+def shorten_name(name: str) -> str:
+    """Return what remains of a model's name where files of this machine mean nothing.
 
     Names on the hub stay as they are; of a folder the last part remains, of a model that `bh.train`
     saved that of the whole training.
     """
-    folder = Path(encoder.name)
+    folder = Path(name)
     if not folder.is_dir():
-        return encoder.name
+        return name
     folder = folder if folder.name.strip(".") else folder.resolve()
     is_trained = folder.name == MODEL and is_file(folder.parent / RECORD)
     return folder.parent.name if is_trained else folder.name
