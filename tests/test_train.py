@@ -15,7 +15,7 @@ import pytest
 import torch
 from ir_measures import AP
 from safetensors.numpy import load_file
-from sentence_transformers import SentenceTransformer
+from sentence_transformers import SentenceTransformer, SparseEncoder
 
 import beir_hybrid as bh
 from beir_hybrid.collection import Collection
@@ -24,6 +24,7 @@ from beir_hybrid.extras.ablation import ablate
 from beir_hybrid.training.ablation import tabulate_trials
 from beir_hybrid.training.record import _list_differences
 from beir_hybrid.training.train import train
+from tests.families import make_sparse
 from tests.models import static_model, transformer_model
 from tests.test_cli_evaluate import RunCli, run_cli  # noqa: F401 - a fixture
 from tests.training_run import make_groups
@@ -113,6 +114,26 @@ def test_a_frozen_vocabulary(tmp_path: Path) -> None:
     assert all(
         "word_embeddings" in name or "pooler" in name or "key.bias" in name for name in unchanged
     )
+
+
+def test_shared_weights_are_averaged_once(tmp_path: Path) -> None:
+    """The words of a SPLADE model are the weights of its last layer, too."""
+    start, pairs = make_sparse(tmp_path / "parts"), bh.pairs_from_groups(make_groups(12))
+    options: dict[str, Any] = SMALL | {"strategy": "x-x-mono", "max_steps": 3}
+    start.save_pretrained(str(tmp_path / "start"))
+    for name, share in (("plain", None), ("mixed", 0.25)):
+        tuning: Any = {"start_share": share}
+        train(tmp_path / "start", pairs, tmp_path / name, tuning=tuning, **options)
+    before, plain, mixed = (
+        SparseEncoder(str(tmp_path / folder), device="cpu").state_dict()
+        for folder in ("start", "plain/model", "mixed/model")
+    )
+    addresses = [weights.data_ptr() for weights in mixed.values()]
+    assert len(set(addresses)) < len(addresses)
+    for name, weights in mixed.items():
+        expected = 0.25 * before[name].double() + 0.75 * plain[name].double()
+        np.testing.assert_allclose(weights, expected, atol=1e-7, err_msg=name)
+    assert any(not torch.equal(before[name], plain[name]) for name in before)
 
 
 @pytest.mark.parametrize("lora", [None, {"r": 2, "target_modules": ["query", "value"]}])

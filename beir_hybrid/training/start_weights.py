@@ -22,7 +22,9 @@ def mix_weights(
     """Replace each weight w of a model by ``start_share * start + (1 - start_share) * w``."""
     import torch
 
+    # Weights that two layers share stand there twice, and are mixed once.
+    names = {weights.data_ptr(): name for name, weights in model.state_dict().items()}
     with torch.no_grad():
         for name, weights in model.state_dict().items():
-            if weights.is_floating_point():
+            if weights.is_floating_point() and names[weights.data_ptr()] == name:
                 weights.lerp_(start_weights[name].to(weights.device), start_share)
