@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -141,13 +141,17 @@ def can_load_from_hub(name: str, revision: str | None = None) -> bool:
     return True
 
 
-def upload_folder(folder: Path, repository: str, repository_type: str) -> None:
+def upload_folder(
+    folder: Path, repository: str, repository_type: str, private_files: Sequence[str]
+) -> None:
     """Upload a folder to a repository of the hub; a new one is private.
 
     Parameters
     ----------
     repository_type
         ``model`` or ``dataset``.
+    private_files
+        Patterns of files that stay here.
     """
     if is_offline():
         raise Unreachable("cannot upload: BEIR_HYBRID_OFFLINE is set")
@@ -161,6 +165,9 @@ def upload_folder(folder: Path, repository: str, repository_type: str) -> None:
             folder_path=folder,
             repo_type=repository_type,
             commit_message="Add scores by beir-hybrid",
+            ignore_patterns=[
+                form for name in private_files for form in (name, f"*/{name}", f"{name}/*")
+            ],
         )
 
 

@@ -53,8 +53,11 @@ def test_a_card_keeps_what_the_model_has(results_folder: Path, tmp_path: Path) -
     model = tmp_path / "model"
     (model / "1_Pooling").mkdir(parents=True)
     (model / "checkpoint-10").mkdir()
-    for name in ("config.json", "1_Pooling/config.json", "checkpoint-10/config.json", "rng.pth"):
+    for name in ("1_Pooling/config.json", "checkpoint-10/config.json", "rng.pth"):
         (model / name).write_text("{}")
+    for name in ("trainer_state.json", "optimizer.safetensors", ".env"):
+        (model / name).write_text("private")
+    (model / "config.json").write_text('{"_name_or_path": "/home/me/secret/base", "n": 1}')
     (tmp_path / "secret").write_text("secret")
     (model / "link").symlink_to(tmp_path / "secret")
     stranger = (
@@ -68,6 +71,8 @@ def test_a_card_keeps_what_the_model_has(results_folder: Path, tmp_path: Path) -
         paths = bh.push("model", results_folder / "fair", folder, model=model)
         names = [path.relative_to(folder).as_posix() for path in paths]
         assert names == ["1_Pooling/config.json", "README.md", "config.json"]
+        config = json.loads((folder / "config.json").read_text())
+        assert config == {"_name_or_path": "path/to/secret/base", "n": 1}
         model.joinpath("README.md").write_bytes((folder / "README.md").read_bytes())
     assert (tmp_path / "card1/README.md").read_text() == (tmp_path / "card2/README.md").read_text()
     card = ModelCard.load(tmp_path / "card2" / "README.md")
@@ -75,6 +80,22 @@ def test_a_card_keeps_what_the_model_has(results_folder: Path, tmp_path: Path) -
     assert card.data.model_name == "theirs"
     assert [s.metric_value for s in card.data.eval_results or [] if s.dataset_type == "d"] == [0.5]
     assert card.text.count("Their text.") == card.text.count("### capitals") == 1
+
+
+def test_what_links_point_at_is_not_published(results_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("PRIVATE KEY")
+    model = tmp_path / "model"
+    model.mkdir()
+    for name in ("README.md", "config.json"):
+        (model / name).symlink_to(tmp_path / "secret")
+    with pytest.raises(BadOption, match=r"no files of a model but links.*cp -rL"):
+        bh.push("model", results_folder / "fair", tmp_path / "card", model=model)
+    assert not (tmp_path / "card").exists()
+    (model / "model.safetensors").write_text("weights")
+    bh.push("model", results_folder / "fair", tmp_path / "card", model=model)
+    names = {path.name for path in (tmp_path / "card").iterdir()}
+    assert names == {"README.md", "model.safetensors"}
+    assert "PRIVATE" not in (tmp_path / "card" / "README.md").read_text()
 
 
 def test_hostile_names_are_text(capitals: Collection, tmp_path: Path) -> None:
@@ -126,6 +147,23 @@ def test_mteb_reads_its_files(results_folder: Path, tmp_path: Path) -> None:
     assert {row[0] for row in page.find_boards()[0][2:]} == {
         f"{name}from mteb" for name in ("fair", "lossy", "own/Language")
     }
+
+
+def test_names_in_mteb_s_folder(capitals: Collection, tmp_path: Path) -> None:
+    results = evaluate_system("fair", capitals, measures=["RankDistance", "AP"])
+    for name in ("模型一", "模型二", "a/my__model"):
+        model = replace(results.provenance.model, name=name)
+        collection = replace(results.provenance.collection, name="首都")
+        about = replace(results.provenance, model=model, collection=collection)
+        replace(results, provenance=about).save(tmp_path / "results" / name.replace("/", "-"))
+    bh.push("mteb", tmp_path / "results", tmp_path / "mteb")
+    paths = sorted((tmp_path / "mteb").rglob("首都.json"))
+    assert [path.parts[-3] for path in paths] == ["a__my__model", "模型一", "模型二"]
+    names = [json.loads(path.with_name("model_meta.json").read_text())["name"] for path in paths]
+    assert names == ["a/my__model", "模型一", "模型二"]
+    # Rank distance has no value where passages are in one language.
+    scores = json.loads(paths[0].read_text())["scores"]["test"]
+    assert all(row["main_score"] == row["AP"] for row in scores)
 
 
 def test_errors_say_what_to_do(results_folder: Path, tmp_path: Path) -> None:
@@ -230,6 +268,9 @@ def test_an_upload_takes_a_flag(results_folder: Path, tmp_path: Path) -> None:
         # What was changed by hand is what goes.
         path = tmp_path / "card" / "README.md"
         path.write_text(f"{path.read_text()}\nA line of mine.\n")
+        (path.parent / "sub").mkdir()
+        for name in (".env", "sub/.env", "training_args.bin", "sub/optimizer.pt"):
+            (path.parent / name).write_text("private")
         options = ("--output", card, "--repo", "me/mine", "--upload")
         process = run_push(url, home, "model", *options)
         assert (process.returncode, process.stderr) == (0, "")

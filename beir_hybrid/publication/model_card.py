@@ -9,6 +9,7 @@ from beir_hybrid.collection.setting import SETTING_KINDS
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.publication.markdown import describe_scores, fence, show_text
 from beir_hybrid.report.model_page import list_commands
+from beir_hybrid.report.plain_files import is_plain_file
 from beir_hybrid.results.local_paths import hide_path
 from beir_hybrid.results.mteb import find_mteb_name
 from beir_hybrid.results.results import Results
@@ -54,7 +55,7 @@ def build_card(systems: Sequence[Results], model: Path | None = None) -> "ModelC
         )
     name = escape_unprintable(hide_path(names[0]))
     path = None if model is None else model / CARD
-    if path is not None and path.is_file():
+    if path is not None and is_plain_file(path):
         try:
             card = ModelCard(path.read_text("utf-8"))
         except Exception as error:  # YAML of anybody's: the parser raises errors of its own

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from beir_hybrid.errors import BadData
 from beir_hybrid.report.entries import Entry
-from beir_hybrid.results.mteb import list_mteb_scores, write_mteb
+from beir_hybrid.results.mteb import Score, list_mteb_scores, write_mteb
 from beir_hybrid.results.results import Results
 
 _NO_REVISION = "no_revision_available"  # as mteb writes it
 # What mteb's description of a model has, and results do not say.
 _UNKNOWN = (
-    "release_date", "languages", "memory_usage_mb", "embed_dim", "license", "open_weights",
+    "release_date", "languages", "memory_usage_mb", "embed_dim", "open_weights",
     "public_training_code", "public_training_data", "similarity_fn_name", "use_instructions",
     "training_datasets", "loader",
 )  # fmt: skip
@@ -30,8 +30,9 @@ def write_mteb_folder(entries: Sequence[Entry], folder: Path) -> None:
         if entry.results is None:
             continue
         model = entry.results.provenance.model
-        place = folder / "results" / _name_model(entry.name) / _name_file(model.revision)
-        path = place / f"{_name_file(entry.benchmark.name)}.json"
+        parts = _split_name(entry.name)
+        place = folder / "results" / "__".join(parts) / (_clean(model.revision) or _NO_REVISION)
+        path = place / f"{_clean(entry.benchmark.name) or 'collection'}.json"
         if path.exists():
             raise BadData(
                 f"two results of {entry.name} on {entry.benchmark.name} would be one file of "
@@ -39,27 +40,35 @@ def write_mteb_folder(entries: Sequence[Entry], folder: Path) -> None:
             )
         place.mkdir(parents=True, exist_ok=True)
         _write_scores(entry.results, path)
-        (place / "model_meta.json").write_text(_describe_model(entry), "utf-8")
+        description = _describe_model("/".join(parts), entry.results)
+        (place / "model_meta.json").write_text(description, "utf-8")
 
 
 def _write_scores(results: Results, path: Path) -> None:
-    names = [str(measure) for measure in results.measures]
-    main = "nDCG@10" if "nDCG@10" in names else names[0]
     scores = [score for score in list_mteb_scores(results) if not math.isnan(score.value)]
-    write_mteb(path, scores, main=main)
+    write_mteb(path, scores, main=_choose_main(scores))
 
 
-def _describe_model(entry: Entry) -> str:
+def _choose_main(scores: Sequence[Score]) -> str:
+    """Return nDCG@10, or else the first measure that has a value in every subset."""
+    subsets: dict[str, set[str]] = {}
+    for score in scores:
+        subsets.setdefault(score.measure, set()).add(score.subset)
+    names = [name for name in subsets if subsets[name] == set().union(*subsets.values())]
+    if not names:
+        raise BadData("mteb's files have a main score, and no measure has a value in all settings")
+    return "nDCG@10" if "nDCG@10" in names else names[0]
+
+
+def _describe_model(name: str, results: Results) -> str:
     """Describe the model of results with the keys of mteb's `ModelMeta`."""
-    results = entry.results
-    if results is None:
-        raise BadData(f"{entry.name} has no results")
     model = results.provenance.model
     length = model.fingerprint.get("max_length")
     record = dict.fromkeys(_UNKNOWN) | {
-        "name": _name_model(entry.name).replace("__", "/", 1),
+        "name": name,
         "revision": model.revision or _NO_REVISION,
-        "n_parameters": entry.parameters,
+        "n_parameters": model.parameters,
+        "license": model.licence or None,
         "max_tokens": length if isinstance(length, int) else None,
         "framework": [],
         "experiment_kwargs": None,
@@ -67,20 +76,19 @@ def _describe_model(entry: Entry) -> str:
     return json.dumps(record, indent=2) + "\n"
 
 
-def _name_model(name: str) -> str:
-    """Return the folder of a model: organisation and name, joined by two underscores.
+def _split_name(name: str) -> list[str]:
+    """Return organisation, if there is one, and name of a model.
 
-    >>> _name_model("intfloat/multilingual-e5-small"), _name_model("../my model")
-    ('intfloat__multilingual-e5-small', 'my-model')
+    >>> _split_name("intfloat/multilingual-e5-small"), _split_name("../my model")
+    (['intfloat', 'multilingual-e5-small'], ['my-model'])
     """
-    parts = [part for part in map(_clean, name.split("/")[-2:]) if part]
-    return "__".join(parts) or "model"
-
-
-def _name_file(name: str) -> str:
-    return _clean(name) or _NO_REVISION
+    return [part for part in map(_clean, name.split("/")[-2:]) if part] or ["model"]
 
 
 def _clean(text: str) -> str:
-    """Return a text whose signs are safe in the name of a file."""
-    return re.sub(r"[^A-Za-z0-9._-]+", "-", text).strip(".-_")
+    """Return a text whose signs are safe in the name of a file; letters of all scripts are.
+
+    >>> _clean("<首都>")
+    '首都'
+    """
+    return re.sub(r"[^\w.-]+", "-", text).strip(".-_")

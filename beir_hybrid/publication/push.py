@@ -1,5 +1,6 @@
 """Write a model's card, a dataset of results or files for mteb, and upload them on request."""
 
+import json
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -11,13 +12,18 @@ from beir_hybrid.hub import upload_folder
 from beir_hybrid.publication.model_card import CARD, build_card
 from beir_hybrid.publication.mteb_folder import write_mteb_folder
 from beir_hybrid.publication.results_dataset import write_results_dataset
+from beir_hybrid.records import read_json
 from beir_hybrid.report.entries import Entry
 from beir_hybrid.report.entry_files import ResultsOrPath, read_entries
 from beir_hybrid.report.plain_files import is_link, is_plain_file
+from beir_hybrid.results.local_paths import find_local_paths, hide_local_paths
 from beir_hybrid.results.results import Results
 
-# States of a training, which nobody loads and which name folders of this machine.
-_TRAINING_FILES = ("checkpoint-*", "training_args.bin", "*.pt", "*.pth", ".*", "*.lock")
+# States of a training, which nobody loads and which name folders of this machine; hidden files.
+_PRIVATE_FILES = (
+    *("checkpoint-*", "training_args.bin", "trainer_state.json"),
+    *("optimizer.*", "scheduler.*", "*.pt", "*.pth", ".*", "*.lock"),
+)
 
 
 class Publication(NamedTuple):
@@ -68,7 +74,7 @@ def push(
     elif not folder.is_dir():
         raise BadOption(f"there is no folder {folder} to upload; name results to write one")
     if upload and repository:
-        upload_folder(folder, repository, publication.repository_type)
+        upload_folder(folder, repository, publication.repository_type, _PRIVATE_FILES)
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
@@ -96,21 +102,38 @@ def _write(
 def _write_model(entries: Sequence[Entry], folder: Path, model: Path | None) -> None:
     """Write a model's card, and beside it the files of the model."""
     card = build_card([entry.results for entry in entries if entry.results], model)
-    if model is not None:
-        _copy_model(model, folder)
+    if model is not None and not _copy_model(model, folder):
+        raise BadOption(
+            f"{model} holds no files of a model but links, such as those of the hub's cache; "
+            "copy what they point at: cp -rL"
+        )
     (folder / CARD).write_text(str(card), "utf-8")
 
 
-def _copy_model(source: Path, folder: Path) -> None:
-    """Copy a model's files without links, hidden files and the states of its training."""
+def _copy_model(source: Path, folder: Path) -> int:
+    """Copy a model's files without links and private files, and return how many there are.
+
+    In its configuration, placeholders stand for paths of this machine.
+    """
+    count = 0
     for path in sorted(source.iterdir()):
-        if any(path.match(pattern) for pattern in _TRAINING_FILES):
+        if any(path.match(pattern) for pattern in _PRIVATE_FILES):
             continue
         if path.is_dir() and not is_link(path):
             (folder / path.name).mkdir()
-            _copy_model(path, folder / path.name)
+            count += _copy_model(path, folder / path.name)
         elif is_plain_file(path):
-            shutil.copyfile(path, folder / path.name)
+            _copy_file(path, folder / path.name)
+            count += path.name != CARD
+    return count
+
+
+def _copy_file(source: Path, target: Path) -> None:
+    record = read_json(source) if source.name.endswith("config.json") else None
+    if record is not None and find_local_paths(record):
+        target.write_text(json.dumps(hide_local_paths(record), indent=2), "utf-8")
+    else:
+        shutil.copyfile(source, target)
 
 
 PUBLICATIONS = {
