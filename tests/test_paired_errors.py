@@ -5,7 +5,9 @@ import math
 import numpy as np
 import pytest
 
+from beir_hybrid.report.heat_maps import map_differences, mark_differences
 from beir_hybrid.report.packing import ALPHABET, pack
+from beir_hybrid.results.estimate import Matrix
 from beir_hybrid.results.paired_errors import compute_paired_errors
 from beir_hybrid.results.values import Values
 
@@ -20,16 +22,16 @@ def make_values(*cells: list[float]) -> Values:
 def test_an_error_by_hand() -> None:
     first, second = make_values([1.0, 0.0, 1.0, 1.0]), make_values([0.0, 0.0, 1.0, 0.0])
     # Differences 1, 0, 0, 1: their deviation is sqrt(1/3), that of their mean sqrt(1/12).
-    errors = compute_paired_errors([first, second])
+    errors = compute_paired_errors([first, second], 2)
     assert errors[0, 1] == errors[1, 0] == pytest.approx(math.sqrt(1 / 12))
     assert errors[0, 0] == 0
 
 
 def test_translations_are_one_observation() -> None:
     """Twice the same rows make no smaller error; independent ones would."""
-    once = compute_paired_errors([make_values([1.0, 0.0, 1.0]), make_values([0.0, 0.0, 1.0])])
+    once = compute_paired_errors([make_values([1.0, 0.0, 1.0]), make_values([0.0, 0.0, 1.0])], 2)
     row, other = [1.0, 0.0, 1.0], [0.0, 0.0, 1.0]
-    twice = compute_paired_errors([make_values(row, row), make_values(other, other)])
+    twice = compute_paired_errors([make_values(row, row), make_values(other, other)], 2)
     assert twice[0, 1] == pytest.approx(once[0, 1])
 
 
@@ -51,14 +53,41 @@ def test_settings_of_different_sizes() -> None:
     second = Values(group, setting, np.zeros(5))
     parts = np.array([(0.9 - 0.4) / 3 + 0.25, (0.3 - 0.4) / 3 - 0.25, (0.0 - 0.4) / 3]) / 2
     expected = math.sqrt((parts**2).sum() * 3 / 2)
-    assert compute_paired_errors([first, second])[0, 1] == pytest.approx(expected)
+    assert compute_paired_errors([first, second], 2)[0, 1] == pytest.approx(expected)
 
 
 def test_other_rows_have_no_error() -> None:
-    errors = compute_paired_errors([make_values([1.0, 0.0]), make_values([1.0, 0.0, 1.0]), None])
+    systems = [make_values([1.0, 0.0]), make_values([1.0, 0.0, 1.0]), None]
+    errors = compute_paired_errors(systems, 2)
     assert np.isnan(errors[0, 1])
     assert np.isnan(errors[2]).all()
-    assert np.isnan(compute_paired_errors([make_values([1.0]), make_values([0.0])])).all()
+    assert np.isnan(compute_paired_errors([make_values([1.0]), make_values([0.0])], 2)).all()
+
+
+def test_few_groups_have_no_error() -> None:
+    """The normal distribution is far from that of t then."""
+    row, zeros = [1.0, 0.0] * 15, [0.0] * 30
+    assert compute_paired_errors([make_values(row), make_values(zeros)])[0, 1] > 0
+    errors = compute_paired_errors([make_values(row[:-1]), make_values(zeros[:-1])])
+    assert np.isnan(errors).all()
+
+
+def test_significance_in_a_heat_map_by_hand() -> None:
+    matrix = Matrix(("de", "en"), ("de", "en"), np.array([[0.3, 0.2], [-0.3, 0.1]]))
+    # z is 3, 2.2, 3, 1 and in the pool 2.8; p .0027, .0278, .0027, .317 and .0051. The last cell
+    # has no error and is no test, so Holm's factors of the five are 5, 4, 3, 2, 1: .0556 for .0278.
+    errors = {("de", "de"): 0.1, ("de", "en"): 0.2 / 2.2, ("en", "de"): 0.1, ("en", "en"): 0.1}
+    errors |= {("de", "all"): 0.1, ("en", "all"): math.nan}
+    pool = [0.28, 0.9]
+    plain = map_differences("", "", matrix, pool)
+    marked = mark_differences(plain, matrix, pool, errors)
+    bold = [[cell.is_significant for cell in cells] for _, cells in marked.rows]
+    assert bold == [[True, False], [True, False]]
+    assert [cell.is_significant for cell in marked.pool] == [True, False]
+    assert [cell.note for _, cells in marked.rows for cell in cells] == [
+        "±.1960", "±.1782", "±.1960", "±.1960"
+    ]  # fmt: skip
+    assert [cell.note for cell in marked.pool] == ["±.1960", ""]
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 4])

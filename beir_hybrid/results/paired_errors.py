@@ -13,18 +13,23 @@ if TYPE_CHECKING:
     from beir_hybrid.collection.setting import KindName
 
 
-def compute_paired_errors(systems: Sequence[Values | None]) -> np.ndarray:
+_LEAST_GROUPS = 30  # with fewer, 1.96 errors to both sides are no interval of 95%
+
+
+def compute_paired_errors(
+    systems: Sequence[Values | None], least_groups: int = _LEAST_GROUPS
+) -> np.ndarray:
     """Return the standard error of the difference of every two systems' averages, (n, n) float64.
 
     Groups of queries that translate each other count as one observation, as they do where intervals
     are resampled; the error is that of a sum over groups. NaN where two systems have not the same
-    rows, or there are fewer than two groups.
+    rows, or there are fewer than `least_groups`, which is at least 2.
     """
     errors = np.full((len(systems), len(systems)), np.nan)
     cells = [None if values is None else sum_cells(values) for values in systems]
     same_rows: dict[bytes, list[int]] = {}
     for i, cell in enumerate(cells):
-        if cell is not None and len(cell.groups) > 1:
+        if cell is not None and len(cell.groups) >= least_groups:
             rows = b"".join(part.tobytes() for part in (cell.groups, cell.settings, cell.counts))
             same_rows.setdefault(rows, []).append(i)
     for places in same_rows.values():
