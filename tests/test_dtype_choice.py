@@ -105,6 +105,22 @@ def test_other_families_multiply_in_bfloat16_too(tmp_path: Path, family: str) ->
     assert 0 < np.abs(mixed - exact).mean() < 0.01 * np.abs(exact).max()
 
 
+def test_arithmetic_ends_with_each_batch(tmp_path: Path) -> None:
+    """Whoever takes the batches computes as before, whatever becomes of the others."""
+    folder, texts = str(save_dense(tmp_path)), [f"w{n} w{n * n % 50}" for n in range(20)]
+    exact = as_encoder(folder).encode_passages(texts)
+    encoder = as_encoder(folder, dtype=MIXED, batch_size=4)
+    first: Any
+    second: Any
+    first, second = (encoder.encode_batches(texts, role) for role in ("queries", "passages"))
+    for _ in range(2):
+        next(first), next(second)
+        assert not torch.is_autocast_enabled("cpu")
+        np.testing.assert_array_equal(as_encoder(folder).encode_passages(texts), exact)
+    first.close(), second.close()
+    assert not torch.is_autocast_enabled("cpu")
+
+
 def test_a_sample_has_all_relevant_passages_of_its_queries(collection: Collection) -> None:
     corpus, queries, qrels = collection.view().to_beir()
     sample = draw_sample(collection, n_queries=6, n_passages=30)
