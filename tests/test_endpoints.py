@@ -1,6 +1,7 @@
 """Endpoints give the vectors and scores of their servers, whatever these fail with on the way."""
 
 import json
+import re
 import socket
 import subprocess
 import sys
@@ -376,8 +377,15 @@ def test_reranking_by_a_server_of_tei(server: EndpointServer, tmp_path: Path) ->
     sizes = [len(request["texts"]) for request in server.requests]
     assert max(sizes) > 32 >= min(sizes)  # too many are refused, and asked for in halves
     assert {*server.requests[0]} == {"query", "texts", "truncate"}
-    server.failures = [b'[{"index": 0, "score": 1}]'] * 4
+    encode_all["store"] = tmp_path / "other"  # which has no scores of pairs
+    server.is_tei = False
+    bh.evaluate(name, collection, **encode_all)  # type: ignore[arg-type]
+    server.is_tei, server.failures = True, [b'[{"index": 0, "score": 1}]'] * 4
     with pytest.raises(BadData, match="1 entries for"):
+        bh.evaluate(name, collection, rerank=reranker, **encode_all)  # type: ignore[arg-type]
+    server.failures = []
+    message = f"the server of openai:other@.* has the model words; name it: {re.escape(reranker)}$"
+    with pytest.raises(BadOption, match=message):
         bh.evaluate(name, collection, rerank=reranker.replace("words", "other"), **encode_all)  # type: ignore[arg-type]
 
 

@@ -238,6 +238,9 @@ def test_what_cannot_be_swept(collection: Collection, tmp_path: Path) -> None:
         ({"precisions": ["int8", "int8"]}, "precisions has 'int8' twice"),
         ({"dimensions": [0]}, "dimensions is 0; it must be a whole number"),
         ({"dimensions": [17]}, "17 dimensions are wanted, and vectors have only 16"),
+        ({"candidates": -5, "precisions": ["binary+int8"]}, "candidates is -5; it must be"),
+        ({"candidates": "x", "precisions": ["binary+int8"]}, "candidates is 'x'; it must be"),
+        ({"candidates": 5, "precisions": ["int8"]}, "put in order by binary.int8 or binary.float"),
         ({"query_prompts": ["a", "a"]}, "query_prompts has 'a' twice"),
         ({"calibration": "mean-language"}, "a sweep takes no calibration"),
     ):

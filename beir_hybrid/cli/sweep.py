@@ -55,9 +55,12 @@ class RowOptions:
         ),
     ] = None
     candidates: Annotated[
-        int,
-        typer.Option(help="Passages of a ranking that binary+int8 and +float32 put in order."),
-    ] = 100
+        int | None,
+        typer.Option(
+            help="How many passages binary+int8 and +float32 put in order; 100 by default.",
+            metavar="N",
+        ),
+    ] = None
 
     def make_arguments(self) -> dict[str, Any]:
         """Return arguments of `bh.sweep`."""
@@ -104,17 +107,18 @@ class OutputOptions:
             check_writable(self.output / "results")
 
     def show(self, results: "Mapping[str, Results]") -> None:
-        """Print rows, and save the results if there is a folder."""
+        """Save rows if there is a folder, and print them."""
         from beir_hybrid.text import make_slugs
 
+        if self.output is not None:
+            for slug, row in zip(make_slugs(results), results.values(), strict=True):
+                row.save(self.output / slug)
         if self.as_json:
             rows = results.values()
             print_json([to_json(row) | {"index_bytes": _count_bytes(row)} for row in rows])
         else:
             _print_rows(results)
         if self.output is not None:
-            for slug, row in zip(make_slugs(results), results.values(), strict=True):
-                row.save(self.output / slug)
             echo(f"saved in {self.output}")
 
 

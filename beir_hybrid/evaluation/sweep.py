@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import cast
 
+from beir_hybrid.checks import check_positive_or_none
 from beir_hybrid.collection import Collection
 from beir_hybrid.encoding.embeddings import Embeddings
 from beir_hybrid.encoding.engines import open_cluster
@@ -72,10 +73,13 @@ def sweep(
     if check_collection(collection).resolve().has_images:
         raise BadOption(f"{collection.name} has images, and a sweep takes texts alone")
     candidates = cast("int | None", options.pop("candidates", None))
+    check_positive_or_none(candidates=candidates)
     compute = ComputeOptions.parse(options)
     if compute.calibration:
         raise BadOption("a sweep takes no calibration; evaluate with it, or leave it out")
     forms = list_forms(dimensions, precisions)
+    if candidates is not None and not any(form.rescoring for form in forms):
+        raise BadOption("candidates are put in order by binary+int8 or binary+float32 alone")
     results: dict[str, Results] = {}
     for label, encoder_options in _list_prompts(query_prompts):
         encoder = {**compute.encoder, **encoder_options}

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from beir_hybrid.encoding.endpoint import Endpoint, EndpointSession, read_indexed
+from beir_hybrid.encoding.endpoint import PREFIX, Endpoint, EndpointSession, read_indexed
 from beir_hybrid.encoding.endpoint_encoder import REQUESTS
+from beir_hybrid.errors import BadOption
 from beir_hybrid.evaluation.rerankers.text_pairs import TextPairScorer, read_text_pairs
 
 _DOCUMENTS = 64  # of a request
@@ -40,7 +41,9 @@ class EndpointScorer(TextPairScorer):
             ThreadPoolExecutor(REQUESTS) as pool,
             EndpointSession(self.endpoint, "rerank") as session,
         ):
-            score = self._score_tei if "model_type" in session.read_info() else self._score
+            info = session.read_info()
+            self._check_model(info)
+            score = self._score_tei if "model_type" in info else self._score
             parts = list(pool.map(lambda batch: score(session, *batch), batches))
         return np.concatenate([np.empty(0, np.float32), *parts])
 
@@ -48,6 +51,15 @@ class EndpointScorer(TextPairScorer):
         """Return None: servers do not tell which pairs are truncated."""
         del pairs
         return None
+
+    def _check_model(self, info: Mapping[str, object]) -> None:
+        """Raise `BadOption` if a server says that it has another model, whose scores are stored."""
+        model = info.get("model_id", self.endpoint.model)
+        if model != self.endpoint.model:
+            raise BadOption(
+                f"the server of {self.name} has the model {model}; name it: "
+                f"{PREFIX}{model}@{self.endpoint.url}"
+            )
 
     def _score(self, session: EndpointSession, query: str, passages: Sequence[str]) -> np.ndarray:
         def make_body(texts: Sequence[str]) -> dict[str, object]:
