@@ -11,7 +11,9 @@ by descending id. So the relevant passages stand at
 
 import json
 import logging
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -26,6 +28,7 @@ import beir_hybrid as bh
 from beir_hybrid.cli import main
 from beir_hybrid.collection.setting import SETTING_KINDS
 from tests.models import static_model
+from tests.small_collections import write_parallel_words
 from tests.test_rerank import make_cross_encoder
 
 TEXTS = {
@@ -419,3 +422,21 @@ def test_names_are_escaped_for_the_terminal(
         "evaluate", model_folder, *data_options, "--measures", "AP", "--name", "\x1b[31mhi\r\x07ä"
     )
     assert outcome.out.startswith(r"\x1b[31mhi\r\x07ä on mine: ")
+
+
+def test_results_are_saved_before_they_are_printed(tmp_path: Path) -> None:
+    """A reader such as `head` may leave in the middle of the table."""
+    static_model().save(str(tmp_path / "model"))
+    words = write_parallel_words(tmp_path / "words.jsonl", ["de", "en"])
+    line = ["evaluate", tmp_path / "model", "--dataset", words, "--measures", "AP"]
+    program = Path(sys.executable).with_name("beir-hybrid")
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = subprocess.run(
+        [program, *line, "--output", tmp_path / "out"],
+        stdout=writer, stderr=subprocess.PIPE, check=False,
+    )  # fmt: skip
+    os.close(writer)
+    assert process.returncode == 1
+    assert b"Traceback" not in process.stderr
+    assert bh.Results.load(tmp_path / "out").measures

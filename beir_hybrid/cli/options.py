@@ -135,10 +135,14 @@ class ResultsOptions:
             check_replaceable(self.output, name, facts, describe_collection(data))
 
     def show(self, results: "Results") -> None:
-        """Print results, and save the results if there is a folder."""
-        print_results(results, as_json=self.as_json)
+        """Save results if there is a folder, and print them.
+
+        A reader such as ``head`` may end the program while it prints.
+        """
         if self.output is not None:
             results.save(self.output)
+        print_results(results, as_json=self.as_json)
+        if self.output is not None:
             echo(f"saved in {self.output}")
 
 
