@@ -85,3 +85,18 @@ def test_pairs_that_are_no_development_set(tmp_path: Path) -> None:
     assert not list((tmp_path / "checkpoints").iterdir())  # no step was taken
     with pytest.raises(BadOption, match="'de' is none"):
         train(static_model(), {"de": german}, tmp_path, max_steps=1, **SMALL)  # type: ignore[arg-type] # on purpose
+
+
+def test_a_development_set_of_training_data_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    pairs = bh.pairs_from_groups(make_groups(30))
+    options = STEPS | {"max_steps": 2}
+    train(static_model(), pairs, tmp_path / "own", dev=pairs.subset(range(20, 30)), **options)
+    distinct = {text for group in make_groups(30)[20:] for text in group["query"].values()}
+    line = f"{len(distinct)} of {len(distinct)} distinct queries of the development set are among"
+    assert line in caplog.text
+    caplog.clear()
+    parts = pairs.subset(range(20)), pairs.subset(range(20, 30))
+    train(static_model(), parts[0], tmp_path / "apart", dev=parts[1], **options)
+    assert "development set" not in caplog.text

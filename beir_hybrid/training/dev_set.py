@@ -1,9 +1,11 @@
 """Development sets: the data by which the best checkpoint is chosen."""
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+import pyarrow as pa
 from ir_measures import Measure
 
 from beir_hybrid.collection import Collection
@@ -11,7 +13,14 @@ from beir_hybrid.errors import BadOption
 from beir_hybrid.evaluation.default_measures import MEASURES
 from beir_hybrid.evaluation.evaluator import HybridEvaluator
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs
-from beir_hybrid.training.record import describe_pairs, hash_collection
+from beir_hybrid.training.record import (
+    describe_pairs,
+    hash_collection,
+    list_query_columns,
+    sketch_queries,
+)
+
+logger = logging.getLogger(__name__)
 
 # A checkpoint is chosen by a value of the evaluator, or by the loss of pairs.
 Criterion = HybridEvaluator | ParallelPairs
@@ -62,6 +71,21 @@ class DevSet:
         return HybridEvaluator(
             self.data, measures=self.measures, primary=self.primary, name=self.data.name
         )
+
+    def warn_of_shared_queries(self, pairs: ParallelPairs) -> None:
+        """Say where the data are not held out from training data."""
+        if isinstance(self.data, Collection):
+            texts = self.data.queries["text"]
+        else:
+            columns = list_query_columns(self.data)
+            texts = pa.chunked_array([chunk for column in columns for chunk in column.chunks])
+        overlap = sketch_queries(pairs).measure_overlap(texts)
+        if overlap["shared"]:
+            logger.warning(
+                "%s of %s distinct queries of the development set are among the training data; "
+                "choose held-out ones",
+                *(f"{overlap[key]:,}" for key in ("shared", "compared")),
+            )
 
     def describe(self, criterion: Criterion) -> dict[str, Any]:
         """Return everything that the choice of a checkpoint depends on, for the recipe."""

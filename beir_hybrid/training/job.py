@@ -108,6 +108,8 @@ class TrainingJob:
     ) -> None:
         from transformers import set_seed
 
+        if self.dev is not None and args.process_index == 0:
+            self.dev.warn_of_shared_queries(self.pairs)
         set_seed(args.seed)  # adapters are initialised at random
         model = self.encoder.model
         start_weights = copy_weights(model) if self.tuning.get("start_share") else {}
@@ -146,7 +148,7 @@ class TrainingJob:
         record = {
             "recipe": recipe,
             "model": origin,
-            QUERIES: sketch_queries(self.pairs),
+            QUERIES: sketch_queries(self.pairs).to_record(),
             # Of a resumed training, since the checkpoint.
             "seconds": round(time.perf_counter() - start_time, 1),
         }

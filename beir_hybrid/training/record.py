@@ -8,6 +8,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
+import pyarrow as pa
+
 from beir_hybrid._version import __version__
 from beir_hybrid.batches.audit import BatchCounts
 from beir_hybrid.batches.strategies import Strategy
@@ -15,7 +17,7 @@ from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import to_numpy
 from beir_hybrid.collection.setting import IMAGE
 from beir_hybrid.encoding.fingerprint import hash_weights
-from beir_hybrid.encoding.text_sketch import SketchRecord, TextSketch
+from beir_hybrid.encoding.text_sketch import TextSketch
 from beir_hybrid.encoding.trained_models import MODEL, RECORD
 from beir_hybrid.errors import BadOption
 from beir_hybrid.integrity import (
@@ -123,10 +125,14 @@ def describe_pairs(pairs: ParallelPairs) -> dict[str, Any]:
     }
 
 
-def sketch_queries(pairs: ParallelPairs) -> SketchRecord:
+def sketch_queries(pairs: ParallelPairs) -> TextSketch:
     """Return a sketch of the queries of pairs, by which evaluation knows them again."""
-    columns = [pairs.groups.table[f"query.{lang}"] for lang in pairs.languages if lang != IMAGE]
-    return TextSketch.from_columns(columns).to_record()
+    return TextSketch.from_columns(list_query_columns(pairs))
+
+
+def list_query_columns(pairs: ParallelPairs) -> list[pa.ChunkedArray]:
+    """List the columns of the texts of queries, one for each language."""
+    return [pairs.groups.table[f"query.{lang}"] for lang in pairs.languages if lang != IMAGE]
 
 
 def hash_collection(collection: Collection) -> str:
