@@ -18,6 +18,7 @@ from benchmarks.hybrid.record import (
     SYSTEM_MEASURES,
     SYSTEMS,
     rename_model,
+    save_system,
     select_main_parts,
 )
 from benchmarks.measure import list_versions, print_table
@@ -46,7 +47,7 @@ def main() -> None:
     rows = []
     for name, results in evaluate_systems(bh.load("xquad-r")):
         system = rename_model(select_main_parts(results), name)
-        system.save(folder / name.replace(":", "-").replace(" ", "-"))
+        save_system(system, folder / name.replace(":", "-").replace(" ", "-"))
         summary = {
             kind: {str(measure): estimate.mean for measure, estimate in row.items()}
             for kind, row in system.summary().items()

@@ -10,7 +10,10 @@ import beir_hybrid as bh
 from beir_hybrid.collection.setting import KindName
 from beir_hybrid.errors import BadData
 from beir_hybrid.files import atomic_file
+from beir_hybrid.records import from_record, to_record
+from beir_hybrid.results.local_paths import hide_local_paths
 from beir_hybrid.results.results import Results
+from beir_hybrid.results.timing import Timing
 from benchmarks.__main__ import RESULTS, replace_section
 from benchmarks.hybrid.calibration_report import choose_method
 from benchmarks.hybrid.claims import NOT_TESTABLE, judge_claims
@@ -48,7 +51,7 @@ def record_report(saved: SavedExperiment, command: str, results: Path = RESULTS)
     for path in sorted([*pages, *saved.output.glob("*.svg")]):
         shutil.copyfile(path, folder / path.name)
     for label, system in list_systems(saved):
-        system.save(folder / SYSTEMS / label)
+        save_system(system, folder / SYSTEMS / label)
     text = results.read_text("utf-8")
     with atomic_file(results) as temporary:
         section = build_section(saved, command)
@@ -75,6 +78,13 @@ def list_systems(saved: SavedExperiment) -> Iterator[tuple[str, Results]]:
             results = Results.load(saved.output / FOLDER / collection / f"{name}-{seed}")
             title = f"{experiment.encoder}: {name}" + (f", seed {seed}" if seed else "")
             yield name.replace(":", "-"), rename_model(select_main_parts(results), title)
+
+
+def save_system(results: Results, folder: Path) -> None:
+    """Save results for the repository: placeholders stand for paths of this machine."""
+    timing = from_record(Timing, hide_local_paths(to_record(results.timing)), "timing")
+    replace(results, timing=timing).save(folder)
+    (folder / ".results.lock").unlink()
 
 
 def select_main_parts(results: Results) -> Results:
