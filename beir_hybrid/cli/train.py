@@ -16,8 +16,8 @@ from beir_hybrid.cli.training_options import (
 from beir_hybrid.errors import BadOption
 
 STRATEGY_HELP = (
-    "A strategy, such as hybrid (with options: hybrid:alpha=0.4), x-x-mono, x-y, x-y-batch, x-x or "
-    "en-en; for images x-image, x-image-rows or hybrid-image"
+    "A strategy, such as hybrid (with options: hybrid:alpha=0.4), x-x-mono, x-y or, for images, "
+    "hybrid-image; docs/train.md lists them"
 )
 
 

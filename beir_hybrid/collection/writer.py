@@ -103,7 +103,10 @@ class CollectionWriter:
         return identity
 
     def add_judgement(self, query: str, passage: str, relevance: int = 1) -> None:
-        """Add the relevance of a passage to a query, both by their ids."""
+        """Add the relevance of a passage to a query, by the ids that other methods return.
+
+        Before `expand_judgements` a passage is named by its key alone.
+        """
         if not -_RELEVANCE_LIMIT <= relevance < _RELEVANCE_LIMIT:
             self._problems.note("relevances beyond 32 bits", query)
             return

@@ -132,9 +132,10 @@ class EncoderOptions:
         check_dtype(self.dtype)
         if self.preset:
             lookup("preset", self.preset, PRESETS)
-        for name in ("normalize", "trust_remote_code"):
-            if (value := getattr(self, name)) not in (None, True, False):
-                raise BadOption(f"{name} is {value!r}; it must be True or False")
+        for option in fields(self):
+            value = getattr(self, option.name)
+            if option.type in (bool, bool | None) and value not in (None, True, False):
+                raise BadOption(f"{option.name} is {value!r}; it must be True or False")
 
     @classmethod
     def parse(cls, options: Mapping[str, object]) -> Self:
