@@ -428,12 +428,12 @@ def test_results_are_saved_before_they_are_printed(tmp_path: Path) -> None:
     """A reader such as `head` may leave in the middle of the table."""
     static_model().save(str(tmp_path / "model"))
     words = write_parallel_words(tmp_path / "words.jsonl", ["de", "en"])
-    line = ["evaluate", tmp_path / "model", "--dataset", words, "--measures", "AP"]
+    line = ["evaluate", str(tmp_path / "model"), "--dataset", str(words), "--measures", "AP"]
     program = Path(sys.executable).with_name("beir-hybrid")
     reader, writer = os.pipe()
     os.close(reader)
     process = subprocess.run(
-        [program, *line, "--output", tmp_path / "out"],
+        [program, *line, "--output", str(tmp_path / "out")],
         stdout=writer, stderr=subprocess.PIPE, check=False,
     )  # fmt: skip
     os.close(writer)
