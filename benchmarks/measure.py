@@ -188,6 +188,31 @@ def describe_machine() -> str:
     )
 
 
+def describe_kernels() -> str:
+    """Return the matrix libraries that this process has loaded, with their kernels and threads."""
+    from threadpoolctl import threadpool_info
+
+    from beir_hybrid.extras.doctor import find_owner
+
+    return "; ".join(
+        sorted(
+            f"{find_owner(library['filepath'])}: {library['internal_api']} {library['version']}, "
+            f"{library.get('architecture', 'own')} kernels, {library['num_threads']} threads"
+            for library in threadpool_info()
+            if library["user_api"] == "blas"
+        )
+    )
+
+
+def choose_kernels() -> dict[str, str]:
+    """Return the environment in which an old OpenBLAS takes this processor for what it is."""
+    from beir_hybrid.extras.doctor import WIDE_KERNELS, read_processor_flags
+
+    flags = read_processor_flags()
+    name = next((name for flag, name in WIDE_KERNELS.items() if flag in flags), "")
+    return {"OPENBLAS_CORETYPE": name} if name else {}
+
+
 def list_versions(*packages: str) -> str:
     """Return packages with their versions in one line."""
     return ", ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)

@@ -19,6 +19,8 @@ import numpy as np
 from benchmarks.measure import (
     MIB,
     Usage,
+    choose_kernels,
+    describe_kernels,
     estimate,
     list_versions,
     print_table,
@@ -51,22 +53,25 @@ def _compare_with_peer(folder: Path, passages: int, queries: int) -> None:
     sizes = str(passages), str(queries)
     runs = run_in_turns(
         lambda: run_child("ranking", "ours", folder, *sizes),
-        lambda: run_child("ranking", "peer", folder, *sizes),
+        # As installed, faiss's OpenBLAS may take this processor for an old one.
+        lambda: run_child("ranking", "peer", folder, *sizes, **choose_kernels()),
         PAIRS,
     )
+    for side, run in zip(("ours", "peer"), runs[0], strict=True):
+        print(f"{side}, {run.result['kernels']}")
     ours, peer_runs = ([run.result["seconds"] for run in side] for side in zip(*runs, strict=True))
     our_estimate, peer = estimate(ours), estimate(peer_runs)
     ratio = estimate([a / b for a, b in zip(ours, peer_runs, strict=True)])
     memory = estimate([run.anonymous / MIB for run, _ in runs])
     print(
-        f"{passages:,} x {DIM} float32 passages, memory-mapped, {queries:,} queries with "
+        f"\n{passages:,} x {DIM} float32 passages, memory-mapped, {queries:,} queries with "
         f"{GOLDS} golds each,\ntop {TOP:,}, {PAIRS} interleaved pairs:\n"
     )
     print_table(
         ("", f"median [{our_estimate.confidence:.0%} interval]", "target", "verdict"),
         ("ours, s", our_estimate.show(), "-", "-"),
         ("peer, s", peer.show(), "-", "-"),
-        ("ours / peer", ratio.show(), "<= 1.2", ratio.verdict(below=1.2)),
+        ("ours / peer", ratio.show(), "<= 1.1", ratio.verdict(below=1.1)),
         ("ours beyond the map, MiB", memory.show(",.0f"), "< 3,072", memory.verdict(below=3072)),
     )
 
@@ -149,7 +154,7 @@ def peer(folder: Path, passages: int, queries: int) -> dict[str, Any]:
 def _measure_seconds(work: Callable[[], object]) -> dict[str, Any]:
     start = time.perf_counter()
     work()
-    return {"seconds": time.perf_counter() - start}
+    return {"seconds": time.perf_counter() - start, "kernels": describe_kernels()}
 
 
 if __name__ == "__main__":

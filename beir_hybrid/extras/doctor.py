@@ -20,7 +20,7 @@ PACKAGES = ("numpy", "torch", "sentence-transformers", "transformers", "ir-measu
             "faiss-cpu", "mteb")  # fmt: skip
 # OpenBLAS's kernels for processors without AVX2, by OpenBLAS's names for them.
 _OLD_KERNELS = {"Prescott", "Core2", "Penryn", "Dunnington", "Nehalem", "Atom", "Katmai", "Banias"}
-_WIDE_KERNELS = {"avx512f": "SkylakeX", "avx2": "Haswell"}  # by the processor's best flag
+WIDE_KERNELS = {"avx512f": "SkylakeX", "avx2": "Haswell"}  # by the processor's best flag
 _FORMATS = {"avx2": "AVX2", "avx512f": "AVX-512", "amx_bf16": "AMX: fast bfloat16"}
 _VARIABLES = ("BEIR_HYBRID_CACHE", "BEIR_HYBRID_MIRROR", "HF_HOME", "HF_HUB_OFFLINE",
               "OMP_NUM_THREADS", "OPENBLAS_CORETYPE")  # fmt: skip
@@ -105,7 +105,7 @@ def advise_kernels(library: Mapping[str, Any], flags: set[str]) -> str:
     """Return how to make OpenBLAS use the processor, if it takes it for an old one."""
     if library.get("architecture") not in _OLD_KERNELS:
         return ""
-    kernels = next((name for flag, name in _WIDE_KERNELS.items() if flag in flags), "")
+    kernels = next((name for flag, name in WIDE_KERNELS.items() if flag in flags), "")
     return f"set OPENBLAS_CORETYPE={kernels}: several times as fast" if kernels else ""
 
 
