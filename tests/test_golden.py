@@ -9,7 +9,9 @@ which show it), when queries without a relevant passage in their language lost t
 ``compare`` and ``board`` were, when values got the decimals of their differences (6.5000 became
 6.5), comparisons intervals in every setting, model pages all measures, and the first page began to
 draw hidden columns by script; no other number on comparisons and model pages changed. ``board``
-was once more, when cells stopped repeating a sort key that equals their text (ranks).
+was once more, when cells stopped repeating a sort key that equals their text (ranks), and when the
+small print and bold cells of differences by language came to follow t instead of a normal
+distribution; no other number changed.
 
 ``python -m tests.test_golden --record CASE`` records a case anew. Whoever does so has to state
 which number changes, and why.

@@ -8,7 +8,7 @@ import pytest
 from beir_hybrid.report.heat_maps import map_differences, mark_differences
 from beir_hybrid.report.packing import ALPHABET, pack
 from beir_hybrid.results.estimate import Matrix
-from beir_hybrid.results.paired_errors import compute_paired_errors
+from beir_hybrid.results.paired_errors import PairedError, compute_paired_errors
 from beir_hybrid.results.values import Values
 
 
@@ -65,8 +65,8 @@ def test_other_rows_have_no_error() -> None:
 
 
 def test_few_groups_have_no_error() -> None:
-    """The normal distribution is far from that of t then."""
-    row, zeros = [1.0, 0.0] * 15, [0.0] * 30
+    """Whatever their values, they cannot differ significantly."""
+    row, zeros = [1.0, 0.0] * 3, [0.0] * 6
     assert compute_paired_errors([make_values(row), make_values(zeros)])[0, 1] > 0
     errors = compute_paired_errors([make_values(row[:-1]), make_values(zeros[:-1])])
     assert np.isnan(errors).all()
@@ -74,20 +74,30 @@ def test_few_groups_have_no_error() -> None:
 
 def test_significance_in_a_heat_map_by_hand() -> None:
     matrix = Matrix(("de", "en"), ("de", "en"), np.array([[0.3, 0.2], [-0.3, 0.1]]))
-    # z is 3, 2.2, 3, 1 and in the pool 2.8; p .0027, .0278, .0027, .317 and .0051. The last cell
-    # has no error and is no test, so Holm's factors of the five are 5, 4, 3, 2, 1: .0556 for .0278.
-    errors = {("de", "de"): 0.1, ("de", "en"): 0.2 / 2.2, ("en", "de"): 0.1, ("en", "en"): 0.1}
-    errors |= {("de", "all"): 0.1, ("en", "all"): math.nan}
+    # With eleven groups t's quantile is 2.228 (any table). t is 3, 3.4, 3, 1 and in the pool 2.8;
+    # the last cell has no error and is no test. p of 3.4 is .0068, times five .034; p of 3 is
+    # .0133, times four .053: no other cell is significant.
+    numbers = {("de", "de"): 0.1, ("de", "en"): 0.2 / 3.4, ("en", "de"): 0.1, ("en", "en"): 0.1}
+    numbers |= {("de", "all"): 0.1, ("en", "all"): math.nan}
+    errors = {pair: PairedError(error, 11) for pair, error in numbers.items()}
     pool = [0.28, 0.9]
     plain = map_differences("", "", matrix, pool)
     marked = mark_differences(plain, matrix, pool, errors)
     bold = [[cell.is_significant for cell in cells] for _, cells in marked.rows]
-    assert bold == [[True, False], [True, False]]
-    assert [cell.is_significant for cell in marked.pool] == [True, False]
+    assert bold == [[False, True], [False, False]]
+    assert [cell.is_significant for cell in marked.pool] == [False, False]
     assert [cell.note for _, cells in marked.rows for cell in cells] == [
-        "±.1960", "±.1782", "±.1960", "±.1960"
+        "±.2228", "±.1311", "±.2228", "±.2228"
     ]  # fmt: skip
-    assert [cell.note for cell in marked.pool] == ["±.1960", ""]
+    assert [cell.note for cell in marked.pool] == ["±.2228", ""]
+
+
+def test_probabilities_of_a_table_of_t() -> None:
+    for quantile, p in ((2.228, 0.05), (3.169, 0.01), (4.587, 0.001)):
+        assert PairedError(1.0, 11).find_p(quantile) == pytest.approx(p, rel=2e-3)
+        assert PairedError(1.0, 11).find_p(-quantile) == pytest.approx(p, rel=2e-3)
+    assert PairedError(0.0, 6).find_p(0.3) == 1 / 32
+    assert PairedError(0.0, 6).find_p(0.0) == 1
 
 
 @pytest.mark.parametrize("width", [1, 2, 3, 4])

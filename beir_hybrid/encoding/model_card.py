@@ -1,6 +1,5 @@
 """The licence of a model, as its card names it."""
 
-from huggingface_hub import ModelCard
 from yaml import YAMLError
 
 _LONGEST = 40  # characters
@@ -11,6 +10,9 @@ def read_licence(model: object) -> str:
 
     Empty where there is no card, or none in which a licence is a short text.
     """
+    # `ModelEncoder` says that it is offline before this is imported, which reads that once.
+    from huggingface_hub import ModelCard
+
     text = getattr(model, "_model_card_text", None)
     if not text:
         return ""

@@ -114,8 +114,8 @@ def _map_gains(first: Entry, second: Entry, measure: str) -> HeatMap | None:
     pools = [list_pool_values(entry, measure, matrix) for entry in entries]
     pool = _subtract(*pools) if all(pools) else []
     description = (
-        f"{first.name} less {second.name}, in every setting. Small print: 1.96 standard errors, "
-        "where 30 groups of queries or more were compared. "
+        f"{first.name} less {second.name}, in every setting. Small print: 95% intervals, "
+        "where six groups of queries or more were compared. "
         "Bold: significant with Holm's correction over all cells. Outlined cells: queries and "
         "passages in one language."
     )

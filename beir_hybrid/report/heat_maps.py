@@ -8,6 +8,7 @@ import numpy as np
 
 from beir_hybrid.collection.setting import ALL
 from beir_hybrid.results.estimate import Estimate, Matrix
+from beir_hybrid.results.paired_errors import PairedError
 from beir_hybrid.results.pool_languages import PoolLanguages
 from beir_hybrid.results.render import format_ratio, format_signed, format_value
 from beir_hybrid.results.statistics import adjust_p_values
@@ -98,32 +99,31 @@ def mark_differences(
     heat_map: HeatMap,
     matrix: Matrix,
     pool: Sequence[float],
-    errors: Mapping[tuple[str, str], float],
+    errors: Mapping[tuple[str, str], PairedError],
 ) -> HeatMap:
     """Add the reach of its 95% interval to each difference, and mark those that are significant.
 
     Parameters
     ----------
     errors
-        Standard errors by the languages of queries and passages, ``all`` for the pool.
+        By the languages of queries and passages, ``all`` for the pool.
     """
     columns = (*matrix.columns, *([ALL] if len(pool) else []))
     pairs = [(row, column) for row in matrix.rows for column in columns]
     values = np.column_stack([matrix.values, pool]) if len(pool) else matrix.values
-    reach = np.array([errors.get(pair, math.nan) for pair in pairs])
-    p = [
-        math.erfc(abs(value) / error / math.sqrt(2)) if error > 0 else float(not value)
-        for value, error in zip(values.ravel().tolist(), reach.tolist(), strict=True)
-    ]
-    is_sure = adjust_p_values(p) <= _ALPHA
-    details = {
-        pair: (f"±{format_value(1.96 * error)}" if error > 0 else "", bool(sure) and error >= 0)
-        for pair, error, sure in zip(pairs, reach.tolist(), is_sure.tolist(), strict=True)
+    tested = {
+        pair: errors[pair].find_p(value)
+        for pair, value in zip(pairs, values.ravel().tolist(), strict=True)
+        if pair in errors and not math.isnan(errors[pair].error)
     }
+    is_sure = dict(zip(tested, (adjust_p_values([*tested.values()]) <= _ALPHA), strict=True))
 
     def mark(cell: HeatCell, row: str, column: str) -> HeatCell:
-        note, is_significant = details[row, column]
-        return cell._replace(note=note, is_significant=is_significant) if cell.text else cell
+        pair = row, column
+        if not cell.text or pair not in tested:
+            return cell
+        note = f"±{format_value(errors[pair].margin)}" if errors[pair].error else ""
+        return cell._replace(note=note, is_significant=bool(is_sure[pair]))
 
     rows = tuple(
         (row, tuple(mark(cell, row, column) for cell, column in zip(cells, columns, strict=False)))

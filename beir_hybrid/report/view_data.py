@@ -12,7 +12,7 @@ from beir_hybrid.report.entries import Entry
 from beir_hybrid.report.packing import NO_NUMBER, PackedNumbers, pack
 from beir_hybrid.report.page_names import describe_language
 from beir_hybrid.report.page_tables import find_ceilings
-from beir_hybrid.results.paired_errors import compute_paired_errors
+from beir_hybrid.results.paired_errors import compute_paired_errors, count_groups, find_quantile
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -187,8 +187,11 @@ def _pack_means(
     return pack((row.get(setting) for row in means for setting in settings), _MEAN_LETTERS)
 
 
-def _pack_errors(entries: Sequence[Entry], measure: str, kind: KindName) -> PackedNumbers:
-    """Pack the errors of the differences of every two systems, row by row above the diagonal."""
+def _pack_errors(entries: Sequence[Entry], measure: str, kind: KindName) -> dict[str, object]:
+    """Pack the errors of the differences of every two systems, row by row above the diagonal.
+
+    With them go the number of groups and the quantile of t for an interval.
+    """
     values = [
         entry.results.values(measure, kind)
         if entry.results is not None and entry.estimate(measure, kind) is not None
@@ -196,4 +199,7 @@ def _pack_errors(entries: Sequence[Entry], measure: str, kind: KindName) -> Pack
         for entry in entries
     ]
     errors = compute_paired_errors(values)
-    return pack(errors[np.triu_indices(len(entries), 1)].tolist(), _ERROR_LETTERS)
+    numbers = pack(errors[np.triu_indices(len(entries), 1)].tolist(), _ERROR_LETTERS)
+    n_groups = count_groups(values)
+    quantile = round(find_quantile(n_groups), 4) if n_groups > 1 else None
+    return {**numbers, "groups": n_groups, "quantile": quantile}

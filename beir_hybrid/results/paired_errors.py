@@ -1,7 +1,7 @@
 """Standard errors of the differences between any two of many systems."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,37 @@ if TYPE_CHECKING:
     from beir_hybrid.collection.setting import KindName
 
 
-_LEAST_GROUPS = 30  # with fewer, 1.96 errors to both sides are no interval of 95%
+_LEAST_GROUPS = 6  # five signs are equal by chance in one of sixteen cases
+
+
+class PairedError(NamedTuple):
+    """The standard error of a difference, NaN where it is not known, over a number of groups."""
+
+    error: float
+    n_groups: int
+
+    @property
+    def margin(self) -> float:
+        """Half of the difference's 95% interval, by the t distribution."""
+        return self.error * find_quantile(self.n_groups)
+
+    def find_p(self, difference: float) -> float:
+        """Return the probability of a difference as far from 0, in both directions, by t.
+
+        If the difference is the same in all groups, it is that of as many equal signs.
+        """
+        from scipy.special import stdtr
+
+        if not self.error:
+            return 2.0 ** (1 - self.n_groups) if difference else 1.0
+        return 2 * float(stdtr(self.n_groups - 1, -abs(difference) / self.error))
+
+
+def find_quantile(n_groups: int) -> float:
+    """Return how many standard errors a 95% interval reaches to both sides."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(n_groups - 1, 0.975))
 
 
 def compute_paired_errors(
@@ -41,10 +71,16 @@ def compute_paired_errors(
     return errors
 
 
+def count_groups(systems: Sequence[Values | None]) -> int:
+    """Return the number of groups of the system that has fewest; 0 without any values."""
+    counts = [len(np.unique(values.group)) for values in systems if values is not None]
+    return min(counts, default=0)
+
+
 def compute_setting_errors(
     first: Measurements, second: Measurements, measure: str
-) -> dict[tuple[str, str], float]:
-    """Return the standard error of a difference in each setting, by its languages.
+) -> dict[tuple[str, str], PairedError]:
+    """Return the error of a difference in each setting, by its languages.
 
     Settings are monolingual, cross-lingual and pools; see `compute_paired_errors`.
     """
@@ -59,7 +95,7 @@ def compute_setting_errors(
         for number, setting in enumerate(settings):
             parts = [None if values is None else values.select_setting(number) for values in pair]
             error = float(compute_paired_errors(parts)[0, 1])
-            errors[setting.queries, setting.passages] = error
+            errors[setting.queries, setting.passages] = PairedError(error, count_groups(parts))
     return errors
 
 

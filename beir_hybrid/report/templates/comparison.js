@@ -8,6 +8,12 @@ const findProbability = (deviation) => {
     .reduceRight((sum, factor) => (sum + factor) * t, 0);
   return series * Math.exp(-(deviation ** 2) / 2);
 };
+/* the same for n groups: Abramowitz and Stegun 26.7.8; the probability of n equal signs without error */
+const findPairedProbability = (difference, error, n) => {
+  if (!(error > 0)) return error === 0 && difference !== 0 ? 2 ** (1 - n) : NaN;
+  const t = difference / error;
+  return findProbability(t * (1 - 1 / (4 * (n - 1))) / Math.sqrt(1 + t ** 2 / (2 * (n - 1))));
+};
 /* Holm's correction: the rows whose probability stays below the share that is left for them */
 const findSignificant = (rows) => {
   const tested = rows.filter(({ p }) => p === p).sort((a, b) => a.p - b.p);
@@ -23,9 +29,9 @@ const listDifferences = ({ figures, measure }, first, second) => {
     if (seen.has(key) || !a || !b) return [];
     seen.add(key);
     const difference = a.mean - b.mean;
-    const error = figures.readError(name, column.kind, first, second);
-    const p = error > 0 ? findProbability(difference / error) : difference === 0 || error !== error ? NaN : 0;
-    return [{ name, column, a, b, difference, error, p }];
+    const { error, groups, margin } = figures.readError(name, column.kind, first, second);
+    const p = findPairedProbability(difference, error, groups);
+    return [{ name, column, a, b, difference, margin, p }];
   });
 };
 const judge = ({ a, b, column }, names) => {
@@ -41,7 +47,7 @@ const fillDifferences = (table, board, first, second) => {
   const heading = (text, style) => make("th", { scope: "col", class: style }, text);
   const head = make("tr", {}, heading("measure", ""), heading("settings", ""), heading(names[0], "n name"), heading(names[1], "n name"), heading("difference", "n"), heading("95% interval", "n"), heading("result", ""));
   const body = rows.map((row) => {
-    const bounds = row.error === row.error ? formatBounds(row.difference - 1.96 * row.error, row.difference + 1.96 * row.error) : "";
+    const bounds = row.margin === row.margin ? formatBounds(row.difference - row.margin, row.difference + row.margin) : "";
     const isSure = significant.has(row);
     const cell = (text, style = "n") => make("td", { class: style }, text);
     const difference = isSure ? make("strong", {}, formatSigned(row.difference)) : formatSigned(row.difference);

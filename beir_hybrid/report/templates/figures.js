@@ -54,7 +54,9 @@ const makeFigures = (data) => {
     readError: (measure, kind, first, second) => {
       const [i, j] = [Math.min(first, second), Math.max(first, second)];
       const place = i * count - i * (i + 1) / 2 + j - i - 1;
-      return hasChoice() || i === j ? NaN : errors(`${measure} ${kind}`)[place] ?? NaN;
+      const { groups, quantile } = data.errors[`${measure} ${kind}`] ?? {};
+      const error = hasChoice() || i === j ? NaN : errors(`${measure} ${kind}`)[place] ?? NaN;
+      return { error, groups, margin: quantile * error };
     },
   };
 };

@@ -32,6 +32,7 @@ for (const { section, rows, figures: { data }, controls: { first, second } } of 
 const readLanguages = (section, side) => {
   const boxes = [...section.querySelectorAll(`.${side}`)];
   const codes = boxes.filter((box) => box.checked).map((box) => box.value);
+  section.querySelector(`.${side}-chosen`)?.replaceChildren(codes.join(", ") || "all");
   return codes.length === boxes.length || codes.length === 0 ? null : new Set(codes);
 };
 const chooseFigures = (board) => {
@@ -75,7 +76,7 @@ const filterRows = () => {
         || (licence?.value && figures.data.systems[system].licence !== licence.value)
         || (trainedOn?.checked === false && figures.data.systems[system].isTrainedOn)
         || figures.data.systems[system].size > most;
-      counts.total += 1;
+      counts.total += published.checked || !row.classList.contains("published");
       counts.visible += !row.hidden && !section.hidden;
     });
     const links = [...section.querySelectorAll("ul.links li")];
