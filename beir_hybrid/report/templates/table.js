@@ -99,10 +99,12 @@ const fillTable = ({ rows, figures, measure }) => {
   });
 };
 
-/* hide and show the columns of a table, and the headings above them */
+/* show the chosen columns of a table that have any value, and the headings above them */
 const chooseColumns = (table, boxes) => {
-  const isShown = [true, ...boxes.map((box) => box.checked)];
-  for (const row of [table.tHead.rows[1], ...[...table.tBodies].flatMap((body) => [...body.rows])]) {
+  const rows = [...table.tBodies].flatMap((body) => [...body.rows]);
+  const hasValue = (index) => rows.some((row) => row.cells[index].textContent.trim() !== "");
+  const isShown = [true, ...boxes.map((box, place) => box.checked && hasValue(place + 1))];
+  for (const row of [table.tHead.rows[1], ...rows]) {
     isShown.forEach((shown, index) => { row.cells[index].hidden = !shown; });
   }
   let start = 0;
