@@ -4,6 +4,7 @@ The model gives each word a unit vector, so a passage's score is the cosine of w
 """
 # ruff: noqa: RUF001 - texts are in several scripts
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,6 +14,7 @@ import pytest
 import beir_hybrid as bh
 from beir_hybrid.collection import Collection
 from beir_hybrid.errors import BadData, BadOption, UnknownName
+from beir_hybrid.integrity import format_sealed_json
 from beir_hybrid.pyserini.index import build_index
 from beir_hybrid.pyserini.search import SearchHit, search_index
 from beir_hybrid.text import to_one_line
@@ -104,6 +106,13 @@ def test_impossible_searches_are_refused(index: IndexAndCollection, tmp_path: Pa
     other_collection = bh.from_beir(
         {"de:p1": {"text": "w1"}}, {"de:q:1": "w1"}, {"de:q:1": {"de:p1": 1}}
     )
+    copy = shutil.copytree(index.folder, tmp_path / "copy")
+    manifest = json.loads((copy / "manifest.json").read_text())
+    for key, language in (("model", None), ("languages", "de")):
+        forged = {name: value for name, value in manifest.items() if name not in (key, "checksum")}
+        (copy / "manifest.json").write_text(format_sealed_json(forged))
+        with pytest.raises(BadData, match=f"the manifest of .* lacks '{key}'; build the index"):
+            search_index(copy, "w1", collection=index.collection, language=language)
     with pytest.raises(BadData, match="holds 'en:p1', which beir lacks: name its dataset"):
         search_index(folder, "w1", collection=other_collection)
     with pytest.raises(BadOption, match="take that model, or force it"):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -103,7 +103,8 @@ def search_index(
     shards = list_shards(folder)
     manifest = read_manifest(shards[0])
     if language is not None:
-        (language,) = choose_languages(f"language of {folder}", language, manifest["languages"])
+        languages = _read_entry(folder, manifest, "languages")
+        (language,) = choose_languages(f"language of {folder}", language, languages)
     if collection is None:
         collection = _load_collection(folder, manifest)
     if model is None:
@@ -120,9 +121,16 @@ def search_index(
     return replace(results, query_language=search.query_language)
 
 
+def _read_entry(folder: Path, manifest: IndexManifest, key: str) -> Any:
+    """Return an entry that the manifests of `build_index` have."""
+    if key not in manifest:
+        raise BadData(f"the manifest of {folder} lacks {key!r}; build the index anew")
+    return manifest[key]  # type: ignore[literal-required]
+
+
 def _load_encoder(folder: Path, manifest: IndexManifest, options: Mapping[str, object]) -> Encoder:
     """Load the model that an index was built with; the index may be a stranger's."""
-    model = manifest["model"]
+    model = _read_entry(folder, manifest, "model")
     name = model["name"]
     _check_model_name(folder, name)
     recorded = read_recorded_options(model["options"], f"{folder / MANIFEST}")

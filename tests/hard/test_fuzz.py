@@ -128,14 +128,16 @@ def read_all(collection: bh.Collection) -> None:
 def read_index(folder: Path) -> None:
     bh.open_index(folder, LetterEncoder(), force=True).search(["a"], k=2)
     verify_index(folder)
-    with suppress(OSError):  # a model of the hub, which tests do not reach
-        search_index(folder, "a")
+    for collection, language in ((None, None), (_collections["tiny"], "de")):
+        with suppress(OSError):  # a model of the hub, which tests do not reach
+            search_index(folder, "a", language=language, collection=collection)
 
 
 def read_impact_index(folder: Path) -> None:
     verify_index(folder)
     with suppress(OSError):
-        search_index(folder, "w1 w2", k=2, collection=_words[0])
+        search_index(folder, "w1 w2", k=2, collection=_collections["words"])
+        search_index(folder, "w1 w2", language="de", k=2, collection=_collections["words"])
 
 
 def read_training(folder: Path) -> None:
@@ -217,12 +219,11 @@ def own_cache(cache: Path) -> Path:
     return cache
 
 
-_capitals: list[bh.Collection] = []
-_words: list[bh.Collection] = []
+_collections: dict[str, bh.Collection] = {}
 
 
 def capitals() -> bh.Collection:
-    return _capitals[0]
+    return _collections["capitals"]
 
 
 def evaluate_run(path: Path) -> None:
@@ -234,7 +235,7 @@ def specimens(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Give a folder with a folder of sound files for each specimen."""
     root = tmp_path_factory.mktemp("specimens")
     (root / "data").mkdir()
-    _capitals[:] = [build_capitals(root / "data")]
+    _collections["capitals"] = build_capitals(root / "data")
     results = evaluate_system("fair", capitals(), failures=[("de", 1)], runs=root / "runs")
     for name in ("results", "timing", "bytes of results", "intact"):
         results.save(root / name)
@@ -288,9 +289,9 @@ def _write_arrays(root: Path) -> None:
     tiny = bh.from_beir(corpus, {"de:q:1": "a"}, {"de:q:1": {"de:1": 1}}, name="tiny")
     for name in ("manifest of an index", "docid"):
         build_index(LetterEncoder(), tiny, root / name)
-    _words[:] = [make_word_collection()]
+    _collections.update(tiny=tiny, words=make_word_collection())
     make_sparse(root / "parts").save_pretrained(str(root / "splade"))
-    build_index(str(root / "splade"), _words[0], root / "manifest of an impact index")
+    build_index(str(root / "splade"), _collections["words"], root / "manifest of an impact index")
     encode(LetterEncoder(), tiny.passages["text"], "passages", folder=root / "note of a shard")
     for name in ("vectors", "ids of vectors"):
         (root / name).mkdir()
