@@ -87,7 +87,7 @@ def name_model(encoder: Encoder) -> str:
 
 
 def shorten_name(name: str) -> str:
-    """Return what remains of a model's name where files of this machine mean nothing.
+    """Return the name of a model without the folders of this machine.
 
     Names on the hub stay as they are; of a folder the last part remains, of a model that `bh.train`
     saved that of the whole training.
