@@ -111,10 +111,10 @@ PROMISES = {
     "test_resume_training.test_killed_process_is_resumed",
     "Full disks.": "test_failures.test_building_on_a_full_disk_leaves_nothing "
     "test_store.test_a_full_disk_is_one_line_and_leaves_what_was_whole",
-    "Rivals.": "test_failures.test_two_processes_build_one_collection "
+    "Concurrent processes.": "test_failures.test_two_processes_build_one_collection "
     "test_store.test_two_processes_share_the_work "
     "test_download.test_two_processes_fetch_once",
-    "Other systems.": "test_trust.test_results_of_another_system_are_not_replaced "
+    "Existing output folders.": "test_trust.test_results_of_another_system_are_not_replaced "
     "test_trust.test_results_with_another_calibration_are_not_replaced "
     "test_trust.test_results_with_another_reranker_are_not_replaced "
     "test_results.test_results_of_another_evaluation_stay "
