@@ -77,7 +77,9 @@ def print_methods(
     for method in METHODS:
         results = evaluate(model, collection, method)
         [pool] = [
-            row for row in bh.compare(results, plain, measures=["AP"]) if str(row.where) == "multi"
+            row
+            for row in bh.compare(results, plain, measures=["AP"])
+            if str(row.setting) == "multi"
         ]
         change = pool.difference
         interval = f"{change.value:+.4f} [{change.low:+.4f}, {change.high:+.4f}]"

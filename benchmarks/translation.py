@@ -154,7 +154,7 @@ def print_results(results: "dict[str, Results]", test: "Collection") -> None:
         settings = bh.compare(results[first], results[second], measures=["AP"], by="setting")
         averages = bh.compare(results[first], results[second], measures=MEASURES)
         for row in [*settings, *averages]:
-            setting = row.where if isinstance(row.where, str) else row.where.name
+            setting = row.setting if isinstance(row.setting, str) else row.setting.name
             if setting not in ("en-en", "es-es", "cross", "multi"):
                 continue
             form, value = ",.1f" if row.measure == distance else "+.4f", row.difference

@@ -107,18 +107,18 @@ def get_matrix(results: Any, measure: str, *, one_target: bool = False) -> tuple
 def list_comparisons(
     first: Any, second: Any, by: str, test: str
 ) -> Iterator[tuple[str, Any, list[float], int]]:
-    """Yield measure, where, figures and number of questions of every comparison."""
+    """Yield measure, setting, figures and number of questions of every comparison."""
     way: Any = by
     kind: Any = test
     for pair in bh.compare(first, second, by=way, test=kind):
         gap = pair.difference
         values = [gap.mean_a, gap.mean_b, gap.value, gap.low, gap.high, gap.p, gap.effect]
-        yield str(pair.measure), pair.where, [*values, pair.p_holm], gap.n_groups
+        yield str(pair.measure), pair.setting, [*values, pair.p_holm], gap.n_groups
 
 
 def rank_systems(systems: Mapping[str, Any], measure: str, kind: str) -> dict[str, int]:
-    where: Any = kind
-    return bh.rank_systems(systems, measure, where)
+    setting: Any = kind
+    return bh.rank_systems(systems, measure, setting)
 
 
 def format_comparison(

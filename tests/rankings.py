@@ -27,7 +27,7 @@ def assert_same_ranking(first: RankedPassages, second: RankedPassages) -> None:
     """Compare to the last bit."""
     assert np.array_equal(first.gold_scores, second.gold_scores)
     for ranks in ("language_ranks", "pool_ranks", "mixed_ranks"):
-        for counts in ("above", "tied_later", "tied_earlier"):
+        for counts in ("n_above", "tied_later", "tied_earlier"):
             first_counts = getattr(getattr(first, ranks), counts)
             assert np.array_equal(first_counts, getattr(getattr(second, ranks), counts))
     assert first.top.keys() == second.top.keys()

@@ -59,7 +59,7 @@ def test_a_difference_by_hand() -> None:
         collection, ALL_QUERIES - {("de", number) for number in range(4)}, "poor"
     )
     (mono, cross, multi) = bh.compare(good, poor, measures=[RR])
-    assert [comparison.where for comparison in (mono, cross, multi)] == ["mono", "cross", "multi"]
+    assert [comparison.setting for comparison in (mono, cross, multi)] == ["mono", "cross", "multi"]
     # 4 of 6 German questions lose 5/6, no English one does: 4/6 * 5/6 / 2.
     assert mono.difference.value == pytest.approx(10 / 36)
     # Four of six questions differ, all to one side: of 2^6 flips of signs, 2 * 4 are as extreme.
@@ -68,7 +68,7 @@ def test_a_difference_by_hand() -> None:
     d = np.array([5 / 12] * 4 + [0, 0])
     assert mono.difference.effect == pytest.approx(d.mean() / d.std(ddof=1))
     matrix = {
-        comparison.where: comparison
+        comparison.setting: comparison
         for comparison in bh.compare(good, poor, measures=["RR"], by="setting")
     }
     assert len(matrix) == 6

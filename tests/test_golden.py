@@ -11,7 +11,8 @@ which show it), when queries without a relevant passage in their language lost t
 draw hidden columns by script; no other number on comparisons and model pages changed. ``board``
 was once more, when cells stopped repeating a sort key that equals their text (ranks), and when the
 small print and bold cells of differences by language came to follow t instead of a normal
-distribution; no other number changed.
+distribution; no other number changed. ``compare`` was once more, when the heading "where" of its
+tables became "setting".
 
 ``python -m tests.test_golden --record CASE`` records a case anew. Whoever does so has to state
 which number changes, and why.
@@ -304,9 +305,14 @@ def compare(folder: Path) -> dict[str, Any]:
     tables = {
         f"{pair[0]} {pair[1]}, {by}, {test}": [
             format_line(
-                [measure, where if isinstance(where, str) else "/".join(where), *numbers, n]
+                [
+                    measure,
+                    setting if isinstance(setting, str) else "/".join(setting),
+                    *numbers,
+                    n,
+                ]
             )
-            for measure, where, numbers, n in list_comparisons(
+            for measure, setting, numbers, n in list_comparisons(
                 systems[pair[0]], systems[pair[1]], by, test
             )
         ]

@@ -168,14 +168,14 @@ def read_values(results: Results, measure: Measure, setting: Setting) -> dict[st
 
 
 def assert_equals_ir_measures(
-    actual: dict[str, float], measure: Measure, run: Scores, qrels: Any, where: Any
+    actual: dict[str, float], measure: Measure, run: Scores, qrels: Any, setting: Any
 ) -> None:
     values = {
         metric.query_id: metric.value for metric in ir_measures.iter_calc([measure], qrels, run)
     }
-    assert actual.keys() == run.keys(), where
+    assert actual.keys() == run.keys(), setting
     for query, value in actual.items():
-        assert value == pytest.approx(values[query], nan_ok=True), (where, measure, query)
+        assert value == pytest.approx(values[query], nan_ok=True), (setting, measure, query)
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -439,7 +439,7 @@ def test_results_are_loaded_and_compared(tmp_path: Path) -> None:
     loaded_results = Results.load(first.save(tmp_path / "first"))
     assert loaded_results.summary() == first.summary()
     rows = compare(loaded_results, second, measures=["LanguageDisparity"])
-    assert [row.where for row in rows] == ["text-image"]
+    assert [row.setting for row in rows] == ["text-image"]
     gap = first.summary()["text-image"][LanguageDisparity].mean
     gap -= second.summary()["text-image"][LanguageDisparity].mean
     assert rows[0].difference.value == pytest.approx(gap)

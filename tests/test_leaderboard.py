@@ -86,7 +86,7 @@ def test_the_page_holds_all_measures(results_folder: Path, site: Path) -> None:
             row_means = means[place * len(settings) : (place + 1) * len(settings)]
             assert row_means == pytest.approx(expected, abs=1e-5)
     lossy, own = (bh.Results.load(results_folder / name) for name in ("lossy", "own"))
-    (row,) = (row for row in bh.compare(lossy, own, measures=[AP]) if row.where == "cross")
+    (row,) = (row for row in bh.compare(lossy, own, measures=[AP]) if row.setting == "cross")
     errors = figures["errors"]["AP cross"]
     assert (errors["groups"], errors["quantile"]) == (12, pytest.approx(2.201, abs=1e-3))
     error = unpack(errors)[2]  # of pairs 0-1, 0-2, 1-2

@@ -111,7 +111,7 @@ def test_comparisons_are_those_of_compare(results_folder: Path, site: Path) -> N
     for comparison in comparisons:
         values = comparison.difference
         is_significant = comparison.p_holm <= 0.05
-        assert rows[SETTING_KINDS[comparison.where].label] == [  # type: ignore[index] # a kind
+        assert rows[SETTING_KINDS[comparison.setting].label] == [  # type: ignore[index] # a kind
             format_value(values.mean_a),
             format_value(values.mean_b),
             format_signed(values.value),

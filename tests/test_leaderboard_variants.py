@@ -87,7 +87,7 @@ def test_a_variant_stands_below_its_model(systems: dict[str, bh.Results], tmp_pa
     assert names == ["own", f"own + {METHOD}", "lossy", f"alone + {METHOD}"]
     row = rows[f"own + {METHOD}calibrated"]
     assert row["Mul gain"].startswith(format_signed(mean - plain_mean))
-    (comparison,) = [c for c in compare(variant, own, measures=["AP"]) if c.where == "multi"]
+    (comparison,) = [c for c in compare(variant, own, measures=["AP"]) if c.setting == "multi"]
     difference = comparison.difference
     interval = f"{format_signed(difference.low)} to {format_signed(difference.high)}"
     assert interval in page.text

@@ -141,10 +141,10 @@ def test_merged_pools_of_several_batches_and_blocks(spec: str, values: str) -> N
         )
         is_tie = (comparable == comparable[passage]) & (id_order > id_order[passage])
         above = (comparable > comparable[passage]).sum()
-        assert ranked.pool_ranks.above[gold] == above
+        assert ranked.pool_ranks.n_above[gold] == above
         assert ranked.pool_ranks.tied_later[gold] == is_tie.sum()
         [own] = [rows for rows in languages.values() if passage in rows]
-        assert ranked.language_ranks.above[gold] == (scores[own] > scores[passage]).sum()
+        assert ranked.language_ranks.n_above[gold] == (scores[own] > scores[passage]).sum()
 
 
 def test_quotas_are_exact_fractions() -> None:

@@ -163,7 +163,7 @@ def test_four_passages_by_hand() -> None:
     assert ranked.pool_ranks.rank("asc").tolist() == [3, 1, 2]
     assert ranked.language_ranks.rank("desc").tolist() == [3, 1, 1]
     assert ranked.language_ranks.rank("asc").tolist() == [2, 1, 1]
-    assert ranked.pool_ranks.above.tolist() == [1, 0, 1]
+    assert ranked.pool_ranks.n_above.tolist() == [1, 0, 1]
     assert list(ranked.top) == [""]
     assert ranked.top[""].rows.tolist() == [[2, 1, 0]] * 2
     assert ranked.top[""].scores.tolist() == [[3, 2, 2], [1, 0, 0]]
@@ -217,7 +217,7 @@ def test_more_than_one_batch_and_block_in_any_cut_of_the_passages() -> None:
         languages = {str(a): range(a, b) for a, b in pairwise(edges)}
         request = make_request(golds, languages, id_order, k=40)
         ranked = rank(make_scorer(queries, passages), request)
-        assert ranked.pool_ranks.above.tolist() == above.tolist()
+        assert ranked.pool_ranks.n_above.tolist() == above.tolist()
         assert ranked.pool_ranks.rank("desc").tolist() == (1 + above + later).tolist()
         assert np.array_equal(ranked.top[""].rows, top_rows)
         assert np.array_equal(ranked.top[""].scores, np.take_along_axis(scores, top_rows, 1))

@@ -406,7 +406,7 @@ def test_a_check_runs_the_commands_and_judges_each_average(
     sound = run_cli("reproduce", tmp_path / "out", "--check", "--output", tmp_path / "one")
     assert sound.code == 0
     lines = [" ".join(line.split()) for line in sound.out.splitlines()]
-    assert lines[0] == "measure where stored reproduced verdict"
+    assert lines[0] == "measure setting stored reproduced verdict"
     mean = results.summary()["one-target"][AP].mean
     assert lines[1] == f"AP one-target {mean:.6f} {mean:.6f} equal"
     assert lines[-1].startswith("2 of 2 averages are equal (to 1e-06), 0 close (to 0.001")

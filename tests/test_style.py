@@ -12,16 +12,17 @@ import beir_hybrid
 ROOT = Path(beir_hybrid.__file__).parent
 MODULES = sorted(ROOT.rglob("*.py"))
 MAX_LINES, MAX_FUNCTION_LINES, MAX_PARAMETERS = 300, 40, 8
-# Participles, pronouns and the like: none of them says what a variable holds or a function does.
+# Participles, pronouns, prepositions and the like: they do not say what a variable holds.
 VAGUE = frozenset((
-    "among", "another", "answered", "answering", "apart", "asked", "aside", "both", "called",
-    "checked", "chosen", "compared", "counted", "decoded", "done", "drawn", "each", "every",
-    "few", "fitted", "flipped", "found", "gathered", "given", "gone", "held", "here", "it",
-    "joined", "judged", "kept", "known", "lasting", "listed", "lost", "made", "many", "merged",
-    "mine", "more", "named", "needed", "none", "of", "one", "ones", "opened", "other",
-    "others", "own", "packed", "parsed", "placed", "ranked", "scored", "seen", "several",
-    "shown", "some", "spare", "suited", "taken", "that", "them", "there", "these", "this",
-    "those", "together", "told", "trained", "unfit", "used", "wanted", "what", "which", "who",
+    "above", "across", "after", "again", "among", "another", "answered", "answering", "apart",
+    "aside", "asked", "at", "back", "before", "below", "between", "both", "called", "checked",
+    "chosen", "compared", "counted", "decoded", "done", "drawn", "each", "every", "few", "fitted",
+    "flipped", "found", "gathered", "given", "gone", "held", "here", "it", "joined", "judged",
+    "kept", "known", "lasting", "listed", "lost", "made", "many", "merged", "mine", "more",
+    "named", "needed", "none", "of", "one", "ones", "only", "opened", "other", "others", "ours",
+    "own", "packed", "parsed", "placed", "ranked", "scored", "seen", "several", "shown", "some",
+    "spare", "suited", "taken", "that", "theirs", "them", "there", "these", "this", "those",
+    "together", "told", "trained", "unfit", "used", "wanted", "what", "where", "which", "who",
     "whole", "widened", "wider", "written",
 ))  # fmt: skip
 # The noun that such a sentence leans on is somewhere else.
@@ -40,10 +41,12 @@ def find_functions(tree: ast.AST) -> Iterator[ast.FunctionDef | ast.AsyncFunctio
 
 
 def find_names(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Yield the lines and names of variables, parameters, functions and classes."""
+    """Yield the lines and names of variables, attributes, parameters, functions and classes."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             yield node.lineno, node.id
+        elif isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.lineno, node.attr
         elif isinstance(node, ast.arg):
             yield node.lineno, node.arg
         elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):

@@ -101,7 +101,7 @@ def test_the_baseline_is_the_first_by_default(comparison: SystemComparison) -> N
 
 def test_differences_by_setting() -> None:
     comparison = compare_systems(evaluate_systems(), baseline="worst", measures=[RR], by="setting")
-    settings = [row.comparison.where for row in comparison.differences if row.system == "best"]
+    settings = [row.comparison.setting for row in comparison.differences if row.system == "best"]
     assert settings == [
         *(Setting("mono", "de", "de"), Setting("mono", "en", "en")),
         *(Setting("cross", "de", "en"), Setting("cross", "en", "de")),
@@ -243,7 +243,7 @@ def render_text(comparison: SystemComparison, width: int, **options: Any) -> str
 def test_terminal(comparison: SystemComparison) -> None:
     lines = [" ".join(line.split()) for line in render_text(comparison, 80).splitlines()]
     i = lines.index("twin less worst, the baseline")
-    assert lines[i + 1] == "measure where value difference 95% interval p effect"
+    assert lines[i + 1] == "measure setting value difference 95% interval p effect"
     assert lines[i + 2] == "RR mono .9618 +.8785 [+.8021, +.9167] .0029† +6.64"
     assert "twin .9618† (1) .9618† (1) .9601† (1) 1.0000 (1)" in lines
     styled = render_text(comparison, 80, force_terminal=True, color_system="standard")

@@ -65,7 +65,7 @@ class Epoch:
         table = LanguageTable.from_pairs(pairs, strategy.languages, strategy.temperature)
         self.kinds = [KindSlots(BATCH_KINDS[name], table) for name, _ in strategy.kinds]
         self.shares = [share for _, share in strategy.kinds]
-        self.used = np.zeros(len(pairs), bool)
+        self.is_used = np.zeros(len(pairs), bool)
         self.unused = [count for _, count in pairs.sources]
         self.orders: list[np.ndarray] = []  # of each source's groups
         self.supplies: list[Supply] = []  # by source and then by kind
@@ -99,7 +99,7 @@ class Epoch:
                 yield self._make_batch(supply, slot, groups)
         is_usable = np.logical_or.reduce([find_eligible(slots.columns) for slots in self.kinds])
         if not short:
-            self.left_out[INCOMPLETE] = int((is_usable & ~self.used).sum())
+            self.left_out[INCOMPLETE] = int((is_usable & ~self.is_used).sum())
         else:
             yield from self._draw_short()
         self.left_out[UNUSABLE] = int((~is_usable).sum())
@@ -128,8 +128,8 @@ class Epoch:
         if self._reservation is None:
             return
         first_slots = np.cumsum([0, *(len(slots.weights) for slots in self.kinds)])
-        for at, supply in enumerate(self.supplies):
-            first_slot = int(first_slots[at % len(self.kinds)])
+        for position, supply in enumerate(self.supplies):
+            first_slot = int(first_slots[position % len(self.kinds)])
             supply.reserve_slots(supply.order, self._reservation, first_slot)
 
     def _release(self) -> bool:
@@ -143,7 +143,7 @@ class Epoch:
     def _list_unused(self, supply: Supply) -> np.ndarray:
         """Return the groups of a supply's source that are not used, in their order."""
         order = self.orders[supply.source]
-        return order[~self.used[order]]
+        return order[~self.is_used[order]]
 
     def _choose_slot(self, least: int, rng: np.random.Generator) -> tuple[Supply, int] | None:
         """Draw a source by its unused groups, a kind by its share, languages by their weights.
@@ -151,26 +151,28 @@ class Epoch:
         Only slots that have at least `least` groups are drawn.
         """
         open_slots: list[tuple[int, np.ndarray]] = []  # by the number of the supply
-        for at, supply in enumerate(self.supplies):
+        for position, supply in enumerate(self.supplies):
             is_open = supply.find_open(least)
             if supply.level is Level.SLOT and not is_open.any() and self._reservation:
-                number = at % len(self.kinds)
+                number = position % len(self.kinds)
                 supply.reserve_kind(self._list_unused(supply), self._reservation, number)
                 is_open = supply.find_open(least)
             if is_open.any():
-                open_slots.append((at, is_open))
+                open_slots.append((position, is_open))
         if not open_slots:
             return None
-        sources = sorted({self.supplies[at].source for at, _ in open_slots})
+        sources = sorted({self.supplies[position].source for position, _ in open_slots})
         if len(sources) > 1:
             sizes = np.array([float(self.unused[source]) for source in sources])
             source = sources[_choose(sizes, rng)]
             open_slots = [
-                (at, is_open) for at, is_open in open_slots if self.supplies[at].source == source
+                (position, is_open)
+                for position, is_open in open_slots
+                if self.supplies[position].source == source
             ]
-        shares = np.array([self.shares[at % len(self.kinds)] for at, _ in open_slots])
-        at, is_open = open_slots[_choose(shares, rng)]
-        supply = self.supplies[at]
+        shares = np.array([self.shares[position % len(self.kinds)] for position, _ in open_slots])
+        position, is_open = open_slots[_choose(shares, rng)]
+        supply = self.supplies[position]
         return supply, _choose(supply.slots.weights * is_open, rng)
 
     def _take_groups(self, supply: Supply, slot: int, least: int) -> np.ndarray | None:
@@ -178,14 +180,14 @@ class Epoch:
         self._n_draws += 1
         groups = np.empty(self.size, np.int64)
         count, start, deferred = draw_groups(
-            supply.get_queue(slot), self.used, supply.slots.columns, slot, self._passages,
+            supply.get_queue(slot), self.is_used, supply.slots.columns, slot, self._passages,
             self._n_draws, groups,
         )  # fmt: skip
         if count < least:
             return None
         supply.starts[slot], supply.deferred[slot] = start, deferred
         groups = groups[:count]
-        self.used[groups] = True
+        self.is_used[groups] = True
         self.unused[supply.source] -= count
         for neighbour in self.supplies:
             if neighbour.source == supply.source:

@@ -57,11 +57,11 @@ class LanguageVectors:
         rows, source_rows = self._list_rows(language), self._list_rows(source)
         if self.keys is None:
             return np.zeros(self.vectors.dim), 0
-        _, at, source_at = np.intersect1d(
+        _, places, source_places = np.intersect1d(
             self.keys[rows], self.keys[source_rows], return_indices=True
         )
-        difference = self._average(rows[at]) - self._average(source_rows[source_at])
-        return difference, len(at)
+        difference = self._average(rows[places]) - self._average(source_rows[source_places])
+        return difference, len(places)
 
     def _list_rows(self, language: str) -> np.ndarray:
         return np.arange(self.ranges[language].start, self.ranges[language].stop)

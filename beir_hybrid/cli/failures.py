@@ -98,8 +98,8 @@ def _describe_system_error(error: OSError) -> str:
         return f"{os.fsdecode(error.filename):.300}: {reason}"
     try:
         check_working_directory()
-    except NotReadable as gone:
-        return str(gone)
+    except NotReadable as missing_directory:
+        return str(missing_directory)
     return reason
 
 

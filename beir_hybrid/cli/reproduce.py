@@ -101,7 +101,7 @@ def _print_check(rows: "Sequence[CheckedAverage]", *, as_json: bool) -> None:
         ]
         for row in rows
     ]
-    print_table(["measure", "where", "stored", "reproduced", "verdict"], cells)
+    print_table(["measure", "setting", "stored", "reproduced", "verdict"], cells)
     n_equal = sum(row.verdict == "equal" for row in rows)
     n_close = sum(row.verdict == "close" for row in rows)
     echo(

@@ -225,5 +225,5 @@ def _print_hits(results: "SearchResults", lang: str | None) -> None:
         echo("the query is none of the dataset's, so no passage is marked")
     else:
         gold = sum(hit.gold for hit in results.hits)
-        where = f" in {lang}" if lang else ""
-        echo(f"{gold} of {results.relevant} relevant passages{where} are among these (*)")
+        location = f" in {lang}" if lang else ""
+        echo(f"{gold} of {results.relevant} relevant passages{location} are among these (*)")

@@ -131,29 +131,29 @@ class _FolderReader:
         header, judgements = read_qrels(qrels)
         query_keys = dict.fromkeys(query for query, _, _ in judgements)
         passage_keys = dict.fromkeys(passage for _, passage, _ in judgements)
-        for where, row, metadata in _read_rows(corpus):
-            key, text = require_text(row, "_id", where), require_text(row, "text", where)
-            lang = require_text(metadata, "lang", where, "") or self.language
-            title = require_text(row, "title", where, "")
-            title = title or require_text(metadata, "title", where, "")
-            image = _get_image(metadata, lang, where)
+        for location, row, metadata in _read_rows(corpus):
+            key, text = require_text(row, "_id", location), require_text(row, "text", location)
+            lang = require_text(metadata, "lang", location, "") or self.language
+            title = require_text(row, "title", location, "")
+            title = title or require_text(metadata, "title", location, "")
+            image = _get_image(metadata, lang, location)
             local_key = self._strip_prefix(key, lang)
             identity = self.writer.add_passage(lang, local_key, title, text, image)
             if key in passage_keys:
-                self._remember("passages", key, identity, where)
-        for where, row, metadata in _read_rows(queries):
+                self._remember("passages", key, identity, location)
+        for location, row, metadata in _read_rows(queries):
             if metadata.get(DESCRIPTION_KEY) == MANIFEST and not is_described:
                 raise BadData(f"{queries.parent} lacks its {MANIFEST}; {EXPORT_CURE}")
-            key, text = require_text(row, "_id", where), require_text(row, "text", where)
+            key, text = require_text(row, "_id", location), require_text(row, "text", location)
             if header and key == header[0]:
                 raise make_judgement_error(f"{qrels} line 1", header)
             if key in query_keys:
-                lang = require_text(metadata, "lang", where, "") or self.language
+                lang = require_text(metadata, "lang", location, "") or self.language
                 local_key = self._strip_prefix(key, lang, "q:")
-                group = require_text(metadata, "group", where, "") or f"{lang}:{local_key}"
-                image = _get_image(metadata, lang, where)
+                group = require_text(metadata, "group", location, "") or f"{lang}:{local_key}"
+                image = _get_image(metadata, lang, location)
                 identity = self.writer.add_query(lang, local_key, text, group, image)
-                self._remember("queries", key, identity, where)
+                self._remember("queries", key, identity, location)
         for kind, keys in (("queries", query_keys), ("passages", passage_keys)):
             self.writer.note_missing(kind, (key for key in keys if (kind, key) not in self.ids))
         for query, passage, relevance in judgements:
@@ -162,10 +162,10 @@ class _FolderReader:
             if query_id and passage_id:
                 self.writer.add_judgement(query_id, passage_id, relevance)
 
-    def _remember(self, kind: str, key: str, identity: str, where: str) -> None:
+    def _remember(self, kind: str, key: str, identity: str, location: str) -> None:
         # The same id twice in one language is left to the writer's checks.
         if self.ids.setdefault((kind, key), identity) != identity:
-            raise BadData(f"{where}: the judged id {key!r} is there in two languages")
+            raise BadData(f"{location}: the judged id {key!r} is there in two languages")
 
     def _strip_prefix(self, key: str, lang: str | None, part: str = "") -> str:
         return key.removeprefix(f"{lang}:{part}") if self.has_our_ids else key
@@ -178,12 +178,12 @@ def _read_rows(path: Path) -> Iterator[tuple[str, dict[str, object], dict[str, o
         yield f"{path} line {number}", row, metadata if isinstance(metadata, dict) else {}
 
 
-def _get_image(metadata: dict[str, object], lang: str | None, where: str) -> str | None:
+def _get_image(metadata: dict[str, object], lang: str | None, location: str) -> str | None:
     """Return the path of a row's image; only rows whose language is `IMAGE` may have one."""
-    image = require_text(metadata, "image", where, "") or None
+    image = require_text(metadata, "image", location, "") or None
     if image and lang != IMAGE:
         raise BadData(
-            f"{where}: models would read the row's text and not its image {image!r:.80}; load "
+            f"{location}: models would read the row's text and not its image {image!r:.80}; load "
             "images and their captions as 'jsonl-image-text'"
         )
     return image

@@ -78,21 +78,21 @@ def _is_relevant(row: dict[str, object], key: str) -> bool:
 
 def _add_lines(path: Path, writer: CollectionWriter) -> None:
     for number, row in _expand_groups(read_json_lines(path)):
-        where = f"{path} line {number}"
-        key = require_text(row, _find_row_kind(row, where), where)
-        texts = _parse_texts(row, "text", where)
+        location = f"{path} line {number}"
+        key = require_text(row, _find_row_kind(row, location), location)
+        texts = _parse_texts(row, "text", location)
         if not texts:
-            raise BadData(f"{where}: 'text' is empty")
+            raise BadData(f"{location}: 'text' is empty")
         if "query" in row:
-            relevances = _parse_relevances(row, where)
+            relevances = _parse_relevances(row, location)
             for lang, text in texts.items():
                 query = writer.add_query(lang, key, text, key)
                 for passage, relevance in relevances.items():
                     writer.add_judgement(query, passage, relevance)
         else:
-            titles = _parse_texts(row, "title", where) if "title" in row else {}
+            titles = _parse_texts(row, "title", location) if "title" in row else {}
             if textless := titles.keys() - texts.keys():
-                raise BadData(f"{where}: 'title' has {min(textless)!r}, which 'text' lacks")
+                raise BadData(f"{location}: 'title' has {min(textless)!r}, which 'text' lacks")
             for lang, text in texts.items():
                 writer.add_passage(lang, key, titles.get(lang, ""), text)
     writer.expand_judgements()
@@ -114,33 +114,33 @@ def _expand_groups(
         yield number, {"query": key, "text": row.get("query"), "relevant": [passage]}
 
 
-def _find_row_kind(row: dict[str, object], where: str) -> str:
+def _find_row_kind(row: dict[str, object], location: str) -> str:
     kinds = [kind for kind in ("query", "passage") if kind in row]
     if len(kinds) != 1:
-        raise BadData(f"{where}: there must be either a 'query' or a 'passage'")
+        raise BadData(f"{location}: there must be either a 'query' or a 'passage'")
     return kinds[0]
 
 
-def _parse_texts(row: dict[str, object], key: str, where: str) -> dict[str, str]:
+def _parse_texts(row: dict[str, object], key: str, location: str) -> dict[str, str]:
     """Return a text for each language."""
     texts = row.get(key)
     if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
-        raise BadData(f"{where}: {key!r} must map languages to texts")
+        raise BadData(f"{location}: {key!r} must map languages to texts")
     return texts
 
 
-def _parse_relevances(row: dict[str, object], where: str) -> dict[str, int]:
+def _parse_relevances(row: dict[str, object], location: str) -> dict[str, int]:
     """Return the relevance of each passage that a query names."""
     relevances = row.get("relevant")
     if isinstance(relevances, list):
         keys = relevances
         relevances = {key if isinstance(key, str) else None: 1 for key in keys}
         if None not in relevances and len(relevances) < len(keys):
-            raise BadData(f"{where}: 'relevant' names a passage twice")
+            raise BadData(f"{location}: 'relevant' names a passage twice")
     if (
         not isinstance(relevances, dict)
         or None in relevances
         or not all(type(relevance) is int for relevance in relevances.values())
     ):
-        raise BadData(f"{where}: 'relevant' must list passages, or map them to whole numbers")
+        raise BadData(f"{location}: 'relevant' must list passages, or map them to whole numbers")
     return relevances

@@ -50,14 +50,16 @@ def name_lines(path: Path, numbers: Iterable[int]) -> str:
     return f"{path} lines {first} and {second}" if second else f"{path} line {first}"
 
 
-def require_text(row: dict[str, object], key: str, where: str, default: str | None = None) -> str:
+def require_text(
+    row: dict[str, object], key: str, location: str, default: str | None = None
+) -> str:
     """Return a field that must be text; `default`, if given, stands for a missing or null one."""
     value = row.get(key)
     if value is None and default is not None:
         return default
     if not isinstance(value, str):
         reason = "is missing" if value is None else f"is {value!r:.60}, not text"
-        raise BadData(f"{where}: {key!r} {reason}")
+        raise BadData(f"{location}: {key!r} {reason}")
     return value
 
 

@@ -79,9 +79,9 @@ def _may_be_header(row: Sequence[str]) -> bool:
     return False
 
 
-def make_judgement_error(where: str, row: Sequence[str]) -> BadData:
+def make_judgement_error(location: str, row: Sequence[str]) -> BadData:
     """Return an error for a row that is no judgement."""
     return BadData(
-        f"{where}: expected query, passage and a whole number between tabs, or TREC's four "
+        f"{location}: expected query, passage and a whole number between tabs, or TREC's four "
         f"columns; found {row!s:.200}"
     )

@@ -64,12 +64,12 @@ def make_groups(row: PlainRow, lang: str) -> Iterator[TextGroup]:
         yield TextGroup(group_id, {lang: row.query}, {lang: positive}, extras)
 
 
-def _read_flag_embedding(row: Row, number: str, where: str) -> PlainRow:
+def _read_flag_embedding(row: Row, number: str, location: str) -> PlainRow:
     return PlainRow(
         str(row.get("id", number)),
-        _get_text(row, "query", where),
-        _get_texts(row, "pos", where),
-        _get_texts(row, "neg", where),
+        _get_text(row, "query", location),
+        _get_texts(row, "pos", location),
+        _get_texts(row, "neg", location),
     )
 
 
@@ -77,13 +77,13 @@ def _write_flag_embedding(row: PlainRow) -> Row:
     return {"query": row.query, "pos": row.positives, "neg": row.negatives}
 
 
-def _read_tevatron(row: Row, number: str, where: str) -> PlainRow:
+def _read_tevatron(row: Row, number: str, location: str) -> PlainRow:
     positives, negatives = (
-        [_join_title(passage, where) for passage in row.get(f"{part}_passages") or []]
+        [_join_title(passage, location) for passage in row.get(f"{part}_passages") or []]
         for part in ("positive", "negative")
     )
     query_id = str(row.get("query_id", number))
-    return PlainRow(query_id, _get_text(row, "query", where), positives, negatives)
+    return PlainRow(query_id, _get_text(row, "query", location), positives, negatives)
 
 
 def _write_tevatron(row: PlainRow) -> Row:
@@ -102,21 +102,21 @@ def _number_passages(texts: list[str], prefix: str) -> list[Row]:
     ]
 
 
-def _join_title(passage: object, where: str) -> str:
+def _join_title(passage: object, location: str) -> str:
     """Return the title and text of a passage as one text."""
     if not isinstance(passage, Mapping):
-        raise BadData(f"{where}: a passage is {passage!r:.40}; it must have a text")
+        raise BadData(f"{location}: a passage is {passage!r:.40}; it must have a text")
     title = passage.get("title") or ""
-    return f"{title} {_get_text(passage, 'text', where)}".strip()
+    return f"{title} {_get_text(passage, 'text', location)}".strip()
 
 
-def _read_sentence_transformers(row: Row, number: str, where: str) -> PlainRow:
+def _read_sentence_transformers(row: Row, number: str, location: str) -> PlainRow:
     names = [name for name in row if name == "negative" or name.startswith("negative_")]
     return PlainRow(
         number,
-        _get_text(row, "anchor", where),
-        [_get_text(row, "positive", where)],
-        [_get_text(row, name, where) for name in names],
+        _get_text(row, "anchor", location),
+        [_get_text(row, "positive", location)],
+        [_get_text(row, name, location) for name in names],
     )
 
 
@@ -125,17 +125,17 @@ def _write_sentence_transformers(row: PlainRow) -> Row:
     return {"anchor": row.query, "positive": row.positives[0], **negatives}
 
 
-def _get_text(row: Mapping[str, Any], key: str, where: str) -> str:
+def _get_text(row: Mapping[str, Any], key: str, location: str) -> str:
     value = row.get(key)
     if not isinstance(value, str):
-        raise BadData(f"{where}: {key!r} is {value!r:.40}, no text")
+        raise BadData(f"{location}: {key!r} is {value!r:.40}, no text")
     return value
 
 
-def _get_texts(row: Row, key: str, where: str) -> list[str]:
+def _get_texts(row: Row, key: str, location: str) -> list[str]:
     values = row.get(key) or []
     if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
-        raise BadData(f"{where}: {key!r} is {values!r:.40}, no list of texts")
+        raise BadData(f"{location}: {key!r} is {values!r:.40}, no list of texts")
     return values
 
 

@@ -95,14 +95,14 @@ def batch_groups(groups: Iterable[TextGroup], size: int) -> Iterator[tuple[TextG
 
 
 def parse_group(
-    row: object, number: int, where: str, folder: Path, language: str | None = None
+    row: object, number: int, location: str, folder: Path, language: str | None = None
 ) -> TextGroup:
     """Parse a row of a file; raise `BadData` for a row that is no group."""
     if not isinstance(row, Mapping):
-        raise BadData(f"{where} is {row!r:.40}, and maps nothing")
+        raise BadData(f"{location} is {row!r:.40}, and maps nothing")
     rest = dict(row)
     group_id = rest.pop("id", None)
-    texts = {part: _parse_texts(rest, part, where, language) for part in PARTS}
+    texts = {part: _parse_texts(rest, part, location, language) for part in PARTS}
     if isinstance(rest.get("negative"), Mapping):
         rest["negative"] = {normalise(lang): value for lang, value in rest["negative"].items()}
     if isinstance(rest.get("image"), str):
@@ -116,7 +116,7 @@ def write_row(file: TextIO, row: Mapping[str, object]) -> None:
 
 
 def _parse_texts(
-    row: dict[str, Any], part: Part, where: str, language: str | None
+    row: dict[str, Any], part: Part, location: str, language: str | None
 ) -> dict[str, str]:
     """Take the texts of a part out of a row, by language code."""
     if part not in row:
@@ -124,13 +124,13 @@ def _parse_texts(
             return {}
         similar = get_close_matches(part, map(str, row), n=1)
         hint = f"; {similar[0]!r} may be meant for it" if similar else ""
-        raise BadData(f"{where} has no {part!r}{hint}")
+        raise BadData(f"{location} has no {part!r}{hint}")
     value = row.pop(part)
     if isinstance(value, str) and language:
         return {normalise(language): value}
     if not isinstance(value, Mapping):
         raise BadData(
-            f"{where}: {part!r} is {value!r:.40}; it must map languages to texts, or be a text "
+            f"{location}: {part!r} is {value!r:.40}; it must map languages to texts, or be a text "
             "whose language --language names"
         )
     texts: dict[str, str] = {}
@@ -138,9 +138,9 @@ def _parse_texts(
         if text is None:
             continue
         if not isinstance(text, str):
-            raise BadData(f"{where}: {part!r} in {lang!r} is {text!r:.40}, no text")
+            raise BadData(f"{location}: {part!r} in {lang!r} is {text!r:.40}, no text")
         code = normalise(lang)
         if code in texts:
-            raise BadData(f"{where}: {part!r} has {code!r} twice; leave one")
+            raise BadData(f"{location}: {part!r} has {code!r} twice; leave one")
         texts[code] = text
     return texts

@@ -37,7 +37,7 @@ def open_translator(name: str) -> Translator:
     kind, _, rest = name.partition(":")
     make = lookup("engine", kind, ENGINES)
     if not rest.strip():
-        raise BadOption(f"{name!r} names no {_WHAT[kind]}: {kind}:{_WHAT[kind]}")
+        raise BadOption(f"{name!r} names no {_METAVARS[kind]}: {kind}:{_METAVARS[kind]}")
     return make(rest.strip())
 
 
@@ -59,7 +59,7 @@ def _open_model(rest: str) -> Translator:
     return ModelTranslator(rest)
 
 
-_WHAT = {"command": "PROGRAM", "hf": "MODEL", "openai": "MODEL@URL"}
+_METAVARS = {"command": "PROGRAM", "hf": "MODEL", "openai": "MODEL@URL"}
 ENGINES: dict[str, Callable[[str], Translator]] = {
     "command": _open_command,
     "hf": _open_model,

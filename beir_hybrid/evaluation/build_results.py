@@ -26,7 +26,7 @@ def build_results(
     table = build_table(judgements, [part[:2] for part in parts], measures)
     pools = count_pool_languages(judgements, (part.rankings for part in parts))
     results = Results(table, tuple(measures), provenance, pools, timing=timing or Timing())
-    first_parts = [part.before[:2] for part in parts if part.before]
+    first_parts = [part.before_reranking[:2] for part in parts if part.before_reranking]
     if not first_parts:
         return results
     first = build_table(judgements, first_parts, measures)

@@ -22,12 +22,12 @@ class MeasuredRankings(NamedTuple):
     """Rankings of one kind of setting, and the value of each measure for each of them.
 
     Where a measure does not apply to the kind of setting, its values are NaN. Of reranked rankings,
-    `before` has the rankings of the first model, and NaN for measures of runs.
+    `before_reranking` has the rankings of the first model, and NaN for measures of runs.
     """
 
     rankings: Rankings
     values: dict[Measure, np.ndarray]  # (rankings,) float64
-    before: "MeasuredRankings | None" = None
+    before_reranking: "MeasuredRankings | None" = None
 
 
 def needs_run(measure: Measure) -> bool:

@@ -89,7 +89,9 @@ class VectorEvaluation:
                 if len(part.rankings.query_rows):
                     parts.append(part)
         measure_across(parts, self.plan.measures)
-        measure_across([part.before for part in parts if part.before], self.plan.measures)
+        measure_across(
+            [part.before_reranking for part in parts if part.before_reranking], self.plan.measures
+        )
         return parts
 
     def _make_request(
@@ -143,14 +145,18 @@ class VectorEvaluation:
         """Measure the settings of one kind."""
         kind = SETTING_KINDS[name]
         rankings = build_rankings(judgements, kind, ranks, first_row)
-        best = before = None
+        best = before_reranking = None
         if self.plan.collects_runs and kind.is_rerankable:
             best = _collect_best(judgements, ranks, rankings, first_row)
             if self.reranker:
-                before = MeasuredRankings(rankings, measure_ranks(rankings, self.plan.measures))
+                before_reranking = MeasuredRankings(
+                    rankings, measure_ranks(rankings, self.plan.measures)
+                )
                 groups = judgements.passage_ranges
                 rankings, best = self.reranker.rerank(rankings, best, groups, id_order)
-        part = MeasuredRankings(rankings, measure_ranks(rankings, self.plan.measures), before)
+        part = MeasuredRankings(
+            rankings, measure_ranks(rankings, self.plan.measures), before_reranking
+        )
         if best:
             self._measure_runs(part, best)
         return part

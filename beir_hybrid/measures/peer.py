@@ -129,6 +129,8 @@ def _compute_kruskal_wallis(
     level = number[first]
     mean = (levels.sizes + 1) / 2
     deviation = np.bincount(group, ranks) / count - mean[level] if n else np.empty(0)
-    between = np.bincount(level, count * deviation**2, n)
+    between_languages = np.bincount(level, count * deviation**2, n)
     total = np.bincount(number, (ranks - mean[number]) ** 2, n)
-    return np.bincount(level, minlength=n), divide((levels.sizes - 1) * between, total, 0.0)
+    return np.bincount(level, minlength=n), divide(
+        (levels.sizes - 1) * between_languages, total, 0.0
+    )

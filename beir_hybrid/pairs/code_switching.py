@@ -156,17 +156,17 @@ def find_units(text: str, lang: str) -> list[tuple[int, int]]:
     return [match.span() for match in _compile_pattern(lang in _UNSPACED).finditer(text)]
 
 
-def _parse_entry(entry: Entry, where: str) -> dict[str, list[str]]:
+def _parse_entry(entry: Entry, location: str) -> dict[str, list[str]]:
     """Return an entry's words as lists, by language; raise `BadData` if they are none."""
     if not isinstance(entry, Mapping):
-        raise BadData(f"{where} must map languages to words")
+        raise BadData(f"{location} must map languages to words")
     words = {}
     for lang, value in entry.items():
         forms = [value] if isinstance(value, str) else value
         if not isinstance(forms, Sequence) or not all(
             isinstance(form, str) and form.strip() for form in forms
         ):
-            raise BadData(f"{where}: {lang!r} has {value!r:.40}, no words")
+            raise BadData(f"{location}: {lang!r} has {value!r:.40}, no words")
         if forms:
             words[normalise(lang)] = list(forms)
     return words

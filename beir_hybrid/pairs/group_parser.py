@@ -31,7 +31,7 @@ class _Place(NamedTuple):
     """The group that is parsed: its id, and the words of errors for it."""
 
     group_id: str
-    where: str
+    location: str
 
 
 class GroupParser:
@@ -92,7 +92,7 @@ class GroupParser:
             positive = self._parse_texts(positive_value, "positive", place)
         for part, value in (("query", query), ("positive", positive or image)):
             if not value and not self.is_partial:
-                raise BadData(f"{place.where} has no {part} in any language")
+                raise BadData(f"{place.location} has no {part} in any language")
         if not query or not (positive or image):
             self._count("none", 1, place)
             return None
@@ -106,11 +106,11 @@ class GroupParser:
 
     def _parse_image(self, value: object, place: _Place) -> GroupImage | None:
         """Return a group's image; count conversions, and equal files under other names."""
-        image = check_group_image(value, None, place.where)
+        image = check_group_image(value, None, place.location)
         if image is not None:
             if self.negatives:
                 raise BadData(
-                    f"{place.where} has an image; hard negatives are texts: leave negatives=0"
+                    f"{place.location} has an image; hard negatives are texts: leave negatives=0"
                 )
             first_path = self._image_paths.setdefault(image.text, image.path)
             self._count("twin", int(first_path != image.path), place)
@@ -123,13 +123,13 @@ class GroupParser:
             value = {self.language: value}
         if not isinstance(value, Mapping):
             raise BadData(
-                f"{place.where}: {part} must map languages to texts"
+                f"{place.location}: {part} must map languages to texts"
                 + ("" if self.language else ", or be a text of the language that language= names")
             )
         texts: dict[str, str] = {}
         for code, (lang, text) in self._normalise_keys(value, part, place).items():
             if not isinstance(text, str):
-                raise BadData(f"{place.where}: {part} in {lang!r} is {text!r:.40}, no text")
+                raise BadData(f"{place.location}: {part} in {lang!r} is {text!r:.40}, no text")
             if text.strip():
                 texts[code] = text
             else:
@@ -150,8 +150,8 @@ class GroupParser:
                 continue
             if code in values:
                 raise BadData(
-                    f"{place.where}: {part} has {values[code][0]!r} and {lang!r}, both {code!r}; "
-                    "leave one"
+                    f"{place.location}: {part} has {values[code][0]!r} and {lang!r}, both "
+                    f"{code!r}; leave one"
                 )
             values[code] = lang, content
         return values
@@ -166,25 +166,25 @@ class GroupParser:
         if isinstance(value, list) and self.language:
             value = {self.language: value}
         if not isinstance(value, Mapping):
-            raise BadData(f"{place.where}: negative must map languages to lists of texts")
+            raise BadData(f"{place.location}: negative must map languages to lists of texts")
         values = self._normalise_keys(value, "negative", place)
         golds, negatives = set(positive.values()), {}
         for lang in positive:
             texts = values.get(lang, (lang, []))[1]
             if isinstance(texts, str):
                 raise BadData(
-                    f"{place.where}: negative in {lang!r} is a text; it must be a list of them"
+                    f"{place.location}: negative in {lang!r} is a text; it must be a list of them"
                 )
             if not isinstance(texts, Sequence) or not all(
                 isinstance(text, str) and text.strip() for text in texts
             ):
-                raise BadData(f"{place.where}: a negative in {lang!r} is no text")
+                raise BadData(f"{place.location}: a negative in {lang!r} is no text")
             rest = [text for text in texts if text not in golds]
             self._count("same", len(texts) - len(rest), place)
             if not rest:
-                only = " that does not answer the query itself" if texts else ""
+                reason = " that does not answer the query itself" if texts else ""
                 raise BadData(
-                    f"{place.where} has no hard negative in {lang!r}{only}; leave negatives=0"
+                    f"{place.location} has no hard negative in {lang!r}{reason}; leave negatives=0"
                 )
             negatives[lang] = rest
         return negatives
@@ -218,7 +218,7 @@ def _check_keys(group: Group, place: _Place) -> None:
     for part in ("query", "positive"):
         similar = [] if part in group else get_close_matches(part, map(str, group), n=1)
         if similar:
-            raise BadData(f"{place.where} has no {part!r}; {similar[0]!r} may be meant for it")
+            raise BadData(f"{place.location} has no {part!r}; {similar[0]!r} may be meant for it")
 
 
 def build_tables(groups: Iterable[object], parser: GroupParser) -> Iterator[pa.Table]:

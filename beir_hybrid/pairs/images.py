@@ -32,19 +32,19 @@ class GroupImage(NamedTuple):
     oddities: tuple[str, ...] = ()
 
 
-def check_group_image(value: object, folder: Path | None, where: str) -> GroupImage | None:
+def check_group_image(value: object, folder: Path | None, location: str) -> GroupImage | None:
     """Return a group's image by its path, which may be relative to a folder; raise `BadData`."""
     from beir_hybrid.images import inspect_image
 
     if value is None or isinstance(value, GroupImage):
         return value
     if not isinstance(value, str | Path) or not str(value).strip():
-        raise BadData(f"{where}: image is {value!r:.40}; it must be the path of an image")
+        raise BadData(f"{location}: image is {value!r:.40}; it must be the path of an image")
     path = (folder or Path()).joinpath(value).absolute()
     try:
         facts = inspect_image(path)
     except BadData as error:
-        raise BadData(f"{where}: {error}") from error
+        raise BadData(f"{location}: {error}") from error
     return GroupImage(f"sha256:{facts.sha256}", str(path), facts.oddities)
 
 
@@ -52,8 +52,8 @@ def check_row_images(rows: Iterable[tuple[int, object]], file: Path, unit: str) 
     """Yield numbered rows of a file with their images checked; errors name the row's number."""
     for number, row in rows:
         if isinstance(row, Mapping) and row.get("image") is not None:
-            where = f"{file} {unit} {number}"
-            yield {**row, "image": check_group_image(row["image"], file.parent, where)}
+            location = f"{file} {unit} {number}"
+            yield {**row, "image": check_group_image(row["image"], file.parent, location)}
         else:
             yield row
 

@@ -130,6 +130,6 @@ def _describe_all(systems: Sequence[Results]) -> str:
 
 def _cut_scores(text: str) -> str:
     """Return the text of a card without the section that an earlier call wrote."""
-    before, beginning, rest = text.partition(_BEGINNING)
-    _, end, after = rest.partition(_END)
-    return before.rstrip() + after if beginning and end else text
+    head, beginning, rest = text.partition(_BEGINNING)
+    _, end, tail = rest.partition(_END)
+    return head.rstrip() + tail if beginning and end else text

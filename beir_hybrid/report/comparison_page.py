@@ -78,10 +78,10 @@ def _share_measure(first: Entry, second: Entry, measure: str) -> bool:
 
 def _make_line(comparison: Comparison, names: tuple[str, str]) -> ComparisonLine:
     values = comparison.difference
-    p, where = comparison.p_holm, comparison.where
+    p, setting = comparison.p_holm, comparison.setting
     return ComparisonLine(
         measure=str(comparison.measure),
-        kind=SETTING_KINDS[where].label if isinstance(where, str) else "",
+        kind=SETTING_KINDS[setting].label if isinstance(setting, str) else "",
         first=format_value(values.mean_a),
         second=format_value(values.mean_b),
         difference=format_signed(values.value),

@@ -53,7 +53,7 @@ def build_tables(comparison: SystemComparison) -> Iterator[ComparisonTable]:
         f"together. p: {_TESTS[comparison.test]}, with Holm's correction over all comparisons by a "
         "measure. Effect: Cohen's d."
     )
-    headings = ["measure", "where", "value", "difference", "95% interval", "p", "effect"]
+    headings = ["measure", "setting", "value", "difference", "95% interval", "p", "effect"]
     for system in list(comparison.systems)[1:]:
         rows = [_build_row(row) for row in comparison.differences if row.system == system]
         title = escape_unprintable(f"{system} less {comparison.baseline}, the baseline")
@@ -122,7 +122,7 @@ def _build_row(row: BaselineDifference) -> list[TableCell]:
     low, high = format_signed(values.low, size), format_signed(values.high, size)
     return [
         TableCell(str(row.comparison.measure)),
-        TableCell(_name_settings(row.comparison.where)),
+        TableCell(_name_settings(row.comparison.setting)),
         TableCell(format_value(values.mean_a, size)),
         TableCell(format_signed(values.value, size)),
         TableCell(f"[{low}, {high}]"),
@@ -131,11 +131,11 @@ def _build_row(row: BaselineDifference) -> list[TableCell]:
     ]
 
 
-def _name_settings(where: KindName | Setting) -> str:
-    if not isinstance(where, Setting):
-        return where
-    suffix = " alone" if where.kind == "one-target" else ""
-    return escape_unprintable(f"{where.queries} → {where.passages}{suffix}")
+def _name_settings(setting: KindName | Setting) -> str:
+    if not isinstance(setting, Setting):
+        return setting
+    suffix = " alone" if setting.kind == "one-target" else ""
+    return escape_unprintable(f"{setting.queries} → {setting.passages}{suffix}")
 
 
 Record = Mapping[str, object]
@@ -145,8 +145,8 @@ def list_comparison_records(comparison: SystemComparison) -> list[Record]:
     """Return a row for each comparison with the baseline, with all digits."""
     rows: list[Record] = []
     for system, row in comparison.differences:
-        where, values = row.where, row.difference
-        kind, queries, passages = where if isinstance(where, Setting) else (where, None, None)
+        setting, values = row.setting, row.difference
+        kind, queries, passages = setting if isinstance(setting, Setting) else (setting, None, None)
         ranks = {} if queries else comparison.ranks.get((row.measure, kind), {})
         rows.append({
             "system": system, "baseline": comparison.baseline, "measure": str(row.measure),

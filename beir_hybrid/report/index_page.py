@@ -90,12 +90,15 @@ def _list_axes(board: Board) -> dict[str, list[tuple[str, str]]]:
         (column for column in board.columns if column.kind and column.measure),
         key=lambda column: column.is_extra,
     )
-    upwards = [
+    effectiveness_columns = [
         (column.title, SETTING_KINDS[column.kind].label) for column in effectiveness if column.kind
     ]
-    across = [(column.title, column.title) for column in measures]
+    bias_columns = [(column.title, column.title) for column in measures]
     facts = [("size", "parameters"), ("speed", "seconds for 1,000 texts")]
-    return {"y": upwards + across, "x": [*across, *facts, *upwards]}
+    return {
+        "y": effectiveness_columns + bias_columns,
+        "x": [*bias_columns, *facts, *effectiveness_columns],
+    }
 
 
 def embed_svg(figure: "Figure") -> "Markup":

@@ -75,7 +75,7 @@ class SystemComparison:
         return any(
             comparison.p_holm <= ALPHA
             for name, comparison in self.averages
-            if (name, comparison.measure, comparison.where) == (system, measure, kind)
+            if (name, comparison.measure, comparison.setting) == (system, measure, kind)
         )
 
 
@@ -107,9 +107,9 @@ def compare_systems(
     differences = averages if by == "kind" else _compare_with_first(ordered, names, by, test)
     columns: list[MeasureColumn] = []
     for _, comparison in averages:
-        where = comparison.where
-        if not isinstance(where, Setting) and (comparison.measure, where) not in columns:
-            columns.append((comparison.measure, where))
+        setting = comparison.setting
+        if not isinstance(setting, Setting) and (comparison.measure, setting) not in columns:
+            columns.append((comparison.measure, setting))
     ranks = {
         (measure, kind): rank_systems(ordered, measure, kind, alpha=ALPHA, test=test)
         for measure, kind in columns

@@ -39,7 +39,7 @@ class Comparison:
     """
 
     measure: Measure
-    where: KindName | Setting
+    setting: KindName | Setting
     difference: Difference
     p_holm: float
 
@@ -75,7 +75,7 @@ def compare(
     --------
     >>> e5, bm25 = Results.load("e5"), Results.load("bm25")  # doctest: +SKIP
     >>> for row in compare(e5, bm25, measures=["AP"]):  # doctest: +SKIP
-    ...     print(row.where, row.difference.value, row.difference.low, row.p_holm)
+    ...     print(row.setting, row.difference.value, row.difference.low, row.p_holm)
     """
     check_same_collection([first, second])
     lookup("way to compare", by, {"kind": by, "setting": by})
@@ -92,8 +92,8 @@ def compare(
         ]
         p_values = adjust_p_values([difference.p for difference in differences]).tolist()
         rows += [
-            Comparison(measure, where, difference, p)
-            for (where, _, _), difference, p in zip(pairs, differences, p_values, strict=True)
+            Comparison(measure, setting, difference, p)
+            for (setting, _, _), difference, p in zip(pairs, differences, p_values, strict=True)
         ]
     return rows
 

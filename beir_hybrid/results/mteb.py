@@ -25,7 +25,7 @@ _MTEB_NAMES = {
     "RR": "mrr",
     "Success": "hit_rate",
 }
-_OUR_NAMES = {theirs: ours for ours, theirs in _MTEB_NAMES.items()}
+_OUR_NAMES = {mteb_name: name for name, mteb_name in _MTEB_NAMES.items()}
 # Keys of a subset that hold no measure.
 _OTHER_KEYS = {"hf_subset", "languages", "main_score", "mteb_version"}
 

@@ -118,11 +118,11 @@ class BatchCounter:
             counts = count(batch_golds[number])
             self.in_pool += counts
             in_language = self.golds_by_language[number]
-            again = in_language[has_more_ties[in_language]]
-            if len(again):
-                plain = self.gold_scores.select(again)
+            tied_golds = in_language[has_more_ties[in_language]]
+            if len(tied_golds):
+                plain = self.gold_scores.select(tied_golds)
                 [plain_golds, *_] = _split_by_language(plain, len(self.queries), self.request)
-                counts[again] = count(plain_golds)
+                counts[tied_golds] = count(plain_golds)
             self.in_language[in_language] += counts[in_language]
 
     def _find_needed_chunks(

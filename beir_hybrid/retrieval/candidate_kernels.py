@@ -25,7 +25,7 @@ def collect_candidates(
     """Add the passages of the block that may be among the k best of each query."""
     scores, rows, sizes, bars = candidates
     capacity = scores.shape[1]
-    above = np.empty(CHUNK, dtype=np.int64)
+    places = np.empty(CHUNK, dtype=np.int64)
     low, high = _find_range(fast[0])
     guess, step = (low + high) / np.float32(2), max((high - low) / np.float32(16), _SMALLEST_STEP)
     for i in range(fast.shape[0]):
@@ -49,8 +49,8 @@ def collect_candidates(
                     size = capacity + 1
                     break
             if n_new:
-                _find_from(bars[i], row, above)
-                for c in above[:n_new]:
+                _find_from(bars[i], row, places)
+                for c in places[:n_new]:
                     scores[i, size], rows[i, size] = row[c], first_row + start + c
                     size += 1
         sizes[i] = size

@@ -90,9 +90,9 @@ def _count_before(
     n_earlier = np.minimum(sizes, (products - 1) // own_weight[:, None])
     same_rank, rest = np.divmod(products, own_weight[:, None])
     wins_tie = (rest == 0) & (same_rank <= sizes) & (n_better >= same_rank)
-    before = n_earlier + wins_tie
-    before[np.arange(len(languages)), languages] = own_rank - 1
-    n_before: np.ndarray = before.sum(axis=1)
+    counts = n_earlier + wins_tie
+    counts[np.arange(len(languages)), languages] = own_rank - 1
+    n_before: np.ndarray = counts.sum(axis=1)
     return n_before
 
 

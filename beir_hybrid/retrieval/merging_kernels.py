@@ -37,29 +37,29 @@ def _find_lowest(
     bits = int(ints[0])
     guess = bits if bits >= 0 else bits ^ 0x7FFFFFFF
     guess = min(max(guess, -_LARGEST_BITS), _LARGEST_BITS)
-    below, step = guess - 1, 1
-    while below > -_LARGEST_BITS:
-        value = _scale(below, shift, factor, ints, floats)
+    low, step = guess - 1, 1
+    while low > -_LARGEST_BITS:
+        value = _scale(low, shift, factor, ints, floats)
         if value < target or (is_above and value == target):
             break
         step *= 2
-        below = max(below - step, -_LARGEST_BITS)
-    at, step = below + 1, 1
-    while at < _LARGEST_BITS:
-        value = _scale(at, shift, factor, ints, floats)
+        low = max(low - step, -_LARGEST_BITS)
+    high, step = low + 1, 1
+    while high < _LARGEST_BITS:
+        value = _scale(high, shift, factor, ints, floats)
         if value > target or (not is_above and value == target):
             break
-        below = at
+        low = high
         step *= 2
-        at = min(at + step, _LARGEST_BITS)
-    while at - below > 1:
-        middle = (at + below) // 2
+        high = min(high + step, _LARGEST_BITS)
+    while high - low > 1:
+        middle = (high + low) // 2
         value = _scale(middle, shift, factor, ints, floats)
         if value > target or (not is_above and value == target):
-            at = middle
+            high = middle
         else:
-            below = middle
-    return at
+            low = middle
+    return high
 
 
 @nb.njit(nogil=True, cache=True)

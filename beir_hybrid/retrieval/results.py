@@ -16,13 +16,13 @@ class GoldRanks:
     first. ``rank("desc")`` is the former, from 1.
     """
 
-    above: np.ndarray  # (golds,) int64: passages with a higher score
+    n_above: np.ndarray  # (golds,) int64: passages with a higher score
     tied_later: np.ndarray  # (golds,) int64: ties whose ids come later among sorted ids
     tied_earlier: np.ndarray  # (golds,) int64
 
     def rank(self, ties: str = "desc") -> np.ndarray:
         """Return ranks from 1, ties broken by descending or ascending id."""
-        return 1 + self.above + (self.tied_later if ties == "desc" else self.tied_earlier)
+        return 1 + self.n_above + (self.tied_later if ties == "desc" else self.tied_earlier)
 
 
 @dataclass(frozen=True)

@@ -23,14 +23,14 @@ class BadRows:
         self.on_bad = on_bad
         self.counts: dict[str, int] = {}
 
-    def note(self, problem: str, where: str) -> None:
+    def note(self, problem: str, location: str) -> None:
         """Count a row that is to be left out, or raise `BadData` for it.
 
         `problem` is in the plural, for it stands behind a count.
         """
         if self.on_bad == "refuse":
             raise BadData(
-                f"{where} is one of the {problem}; on_bad='drop' leaves these out, counted"
+                f"{location} is one of the {problem}; on_bad='drop' leaves these out, counted"
             )
         self.counts[problem] = self.counts.get(problem, 0) + 1
 

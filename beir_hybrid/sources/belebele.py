@@ -78,20 +78,20 @@ def _add_file(path: Path, lang: str, writer: CollectionWriter, bad_rows: BadRows
     passages: dict[str, str] = {}
     questions: set[str] = set()
     for number, row in read_json_lines(path):
-        where = f"{path} line {number}"
+        location = f"{path} line {number}"
         link, passage, question = (
-            require_text(row, name, where) for name in ("link", "flores_passage", "question")
+            require_text(row, name, location) for name in ("link", "flores_passage", "question")
         )
         key = hash_sha256(link.encode()).hexdigest()[:_KEY_LENGTH]
         question_key = f"{key}-{row.get('question_number')}"
         if not passage.strip() or not question.strip():
-            bad_rows.note("questions without text or passage", where)
+            bad_rows.note("questions without text or passage", location)
             continue
         if question_key in questions:
-            bad_rows.note("questions that are there twice", where)
+            bad_rows.note("questions that are there twice", location)
             continue
         if passages.setdefault(key, passage) != passage:
-            raise BadData(f"{where}: the passage of {link!r:.80} is another than above")
+            raise BadData(f"{location}: the passage of {link!r:.80} is another than above")
         questions.add(question_key)
         query = writer.add_query(lang, question_key, question, question_key)
         writer.add_judgement(query, key)

@@ -106,15 +106,15 @@ def load(name: str, languages: tuple[str, ...] | None = None, *, queries: int = 
     return load_or_build(name, recipe, build)
 
 
-def _add_row(row: dict[str, Any], table: Table, pairs: PairWriter, where: str) -> None:
+def _add_row(row: dict[str, Any], table: Table, pairs: PairWriter, location: str) -> None:
     """Write the pair of a row that has a relevant passage."""
     if table.condition and row[table.condition[0]] != table.condition[1]:
         return
     question, title, passage = (
-        require_text(row, name, where, "") if name else ""
+        require_text(row, name, location, "") if name else ""
         for name in (table.question, table.title, table.passage)
     )
-    pairs.add(question, title, passage, where)
+    pairs.add(question, title, passage, location)
 
 
 def _declare(name: str, summary: str, licence: str, citation: str, homepage: str) -> Dataset:

@@ -49,37 +49,39 @@ def load(
 
 def _read_rows(file: Path, languages: tuple[str, ...] | None) -> Iterator[CaptionedImage]:
     for number, row in read_json_lines(file):
-        where = f"{file} line {number}"
-        key, image = require_text(row, "id", where), require_text(row, "image", where)
-        path = _resolve_image(file.parent, image, where)
-        captions = normalise_captions(CaptionedImage(key, path, _parse_captions(row, where), where))
+        location = f"{file} line {number}"
+        key, image = require_text(row, "id", location), require_text(row, "image", location)
+        path = _resolve_image(file.parent, image, location)
+        captions = normalise_captions(
+            CaptionedImage(key, path, _parse_captions(row, location), location)
+        )
         if languages is not None:
             captions = {lang: texts for lang, texts in captions.items() if lang in languages}
-        yield CaptionedImage(key, path, captions, where)
+        yield CaptionedImage(key, path, captions, location)
 
 
-def _parse_captions(row: dict[str, object], where: str) -> dict[str, list[str]]:
+def _parse_captions(row: dict[str, object], location: str) -> dict[str, list[str]]:
     table = row.get("captions")
     if not isinstance(table, dict):
-        raise BadData(f"{where}: 'captions' must map languages to texts")
+        raise BadData(f"{location}: 'captions' must map languages to texts")
     captions: dict[str, list[str]] = {}
     for tag, value in table.items():
         texts = [value] if isinstance(value, str) else value
         if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
-            raise BadData(f"{where}: the captions in {tag!r} are {value!r:.60}, not texts")
+            raise BadData(f"{location}: the captions in {tag!r} are {value!r:.60}, not texts")
         captions[tag] = texts
     return captions
 
 
-def _resolve_image(folder: Path, image: str, where: str) -> Path:
+def _resolve_image(folder: Path, image: str, location: str) -> Path:
     """Return the path of an image; no link may lead out of the folder."""
     try:
         path = (folder / image).resolve()
         is_outside = Path(image).is_absolute() or not path.is_relative_to(folder)
     except (OSError, RuntimeError, ValueError) as error:  # links in a circle, a NUL
-        raise BadData(f"{where}: 'image' is {image!r:.80}, which is no path: {error}") from error
+        raise BadData(f"{location}: 'image' is {image!r:.80}, which is no path: {error}") from error
     if is_outside or path == folder:
-        raise BadData(f"{where}: 'image' is {image!r:.80}; it must be a path inside of {folder}")
+        raise BadData(f"{location}: 'image' is {image!r:.80}; it must be a path inside of {folder}")
     return path
 
 

@@ -46,7 +46,7 @@ class CaptionedImage(NamedTuple):
     key: str
     path: Path
     captions: Mapping[str, Sequence[str]]
-    where: str
+    location: str
 
 
 def build_image_collection(
@@ -100,7 +100,7 @@ def write_images(name: str, rows: Iterable[CaptionedImage], writer: CollectionWr
     images: dict[str, CaptionedImage] = {}
     for row in rows:
         if row.key in images:
-            raise BadData(f"{row.where}: the id {row.key!r} is there twice")
+            raise BadData(f"{row.location}: the id {row.key!r} is there twice")
         images[row.key] = row._replace(path=row.path.absolute(), captions=normalise_captions(row))
     facts = _inspect_images(name, list(dict.fromkeys(image.path for image in images.values())))
     rows_by_checksum: dict[str, list[_ImageRows]] = {}
@@ -121,16 +121,16 @@ def normalise_captions(row: CaptionedImage) -> dict[str, list[str]]:
         try:
             lang = normalise(tag)
         except BadData as error:
-            raise BadData(f"{row.where}: {error}") from error
+            raise BadData(f"{row.location}: {error}") from error
         if lang in captions:
-            raise BadData(f"{row.where}: there are captions in {lang!r} twice, under two codes")
+            raise BadData(f"{row.location}: there are captions in {lang!r} twice, under two codes")
         for text in texts:
             if not text.strip():
-                raise BadData(f"{row.where}: a caption in {tag!r} is empty")
+                raise BadData(f"{row.location}: a caption in {tag!r} is empty")
             if _is_image_path(text, row.path):
                 raise BadData(
-                    f"{row.where}: the caption {text!r:.80} in {tag!r} is the path or address of "
-                    "an image; models would read the image instead"
+                    f"{row.location}: the caption {text!r:.80} in {tag!r} is the path or address "
+                    "of an image; models would read the image instead"
                 )
         if texts:
             captions[lang] = list(texts)

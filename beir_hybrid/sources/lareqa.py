@@ -133,18 +133,18 @@ def convert(files: dict[str, Path], writer: CollectionWriter, passage_text: Pass
     for lang, path in files.items():
         for number, paragraph in enumerate(read_paragraphs(path)):
             if paragraph.title is None:
-                raise BadData(f"{paragraph.where} is not SQuAD-shaped JSON: there is no title")
+                raise BadData(f"{paragraph.location} is not SQuAD-shaped JSON: there is no title")
             ids, breaks = [], list_spans(paragraph, "sentence", lang)
             for position, (start, end) in enumerate(breaks):
                 text = paragraph.context[start:end]
                 if not text.strip():
-                    raise BadData(f"{paragraph.where}: there is no text from {start} to {end}")
+                    raise BadData(f"{paragraph.location}: there is no text from {start} to {end}")
                 if passage_text == "sentence+context":
                     text = f"{text} {paragraph.context}"
                 key = f"{number}-{position}"
                 ids.append(writer.add_passage(lang, key, paragraph.title, text))
             for question in paragraph.questions:
-                sentence = _find_sentence(question, breaks, paragraph.where)
+                sentence = _find_sentence(question, breaks, paragraph.location)
                 golds.setdefault(question.key, []).append(ids[sentence])
                 query = writer.add_query(lang, question.key, question.text, question.key)
                 queries.append((query, question.key))
@@ -153,18 +153,18 @@ def convert(files: dict[str, Path], writer: CollectionWriter, passage_text: Pass
             writer.add_judgement(query, passage)
 
 
-def _find_sentence(question: Question, breaks: list[tuple[int, int]], where: str) -> int:
+def _find_sentence(question: Question, breaks: list[tuple[int, int]], location: str) -> int:
     """Return the number of the sentence that a question's answer starts in."""
     if len(question.answers) != 1:
         raise BadData(
-            f"{where}: question {question.key!r} has {len(question.answers)} answers, not one"
+            f"{location}: question {question.key!r} has {len(question.answers)} answers, not one"
         )
     answer = question.answers[0]
     for sentence, (start, end) in enumerate(breaks):
         if start <= answer < end:
             return sentence
     raise BadData(
-        f"{where}: the answer to {question.key!r}, at {answer}, is outside every sentence"
+        f"{location}: the answer to {question.key!r}, at {answer}, is outside every sentence"
     )
 
 

@@ -63,13 +63,15 @@ def load(
 def _add_file(path: Path, pairs: PairWriter) -> None:
     """Write the pairs of a file, whose lines are pages."""
     for number, page in read_json_lines(path):
-        where = f"{path} line {number}"
+        location = f"{path} line {number}"
         rows = page.get("qa_pairs")
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-            raise BadData(f"{where}: 'qa_pairs' must be a list of questions with answers")
+            raise BadData(f"{location}: 'qa_pairs' must be a list of questions with answers")
         for row in rows:
-            question, answer = (require_text(row, key, where, "") for key in ("question", "answer"))
-            pairs.add(question, "", answer, where)
+            question, answer = (
+                require_text(row, key, location, "") for key in ("question", "answer")
+            )
+            pairs.add(question, "", answer, location)
 
 
 MFAQ = Dataset(

@@ -249,9 +249,9 @@ def _read_passages(path: Path) -> Iterator[tuple[str, str, str]]:
         except KeyError:
             docid = title = text = None
         if not (isinstance(docid, str) and isinstance(title, str) and isinstance(text, str)):
-            where = f"{path} line {number}"  # only now: the message costs more than the check
-            docid, text = require_text(row, "docid", where), require_text(row, "text", where)
-            title = require_text(row, "title", where, "")
+            location = f"{path} line {number}"  # only now: the message costs more than the check
+            docid, text = require_text(row, "docid", location), require_text(row, "text", location)
+            title = require_text(row, "title", location, "")
         yield docid, title, text
 
 

@@ -67,10 +67,10 @@ def _add_file(path: Path, lang: str, writer: CollectionWriter) -> None:
     """Write the questions of a file that have relevant passages, and each passage once."""
     passages: set[str] = set()
     for number, row in read_json_lines(path):
-        where = f"{path} line {number}"
-        key, text = require_text(row, "query_id", where), require_text(row, "query", where)
+        location = f"{path} line {number}"
+        key, text = require_text(row, "query_id", location), require_text(row, "query", location)
         query = ""
-        for docid, title, passage in _read_passages(row, where):
+        for docid, title, passage in _read_passages(row, location):
             # Languages number their questions independently: equal ids are no translations.
             query = query or writer.add_query(lang, key, text, f"{lang}:{key}")
             writer.add_judgement(query, f"{lang}:{docid}")
@@ -79,16 +79,16 @@ def _add_file(path: Path, lang: str, writer: CollectionWriter) -> None:
                 writer.add_passage(lang, docid, title, passage)
 
 
-def _read_passages(row: Mapping[str, object], where: str) -> Iterator[tuple[str, str, str]]:
+def _read_passages(row: Mapping[str, object], location: str) -> Iterator[tuple[str, str, str]]:
     """Yield the ids, titles and texts of a question's relevant passages."""
     passages = row.get("positive_passages")
     if not isinstance(passages, list) or not all(isinstance(entry, dict) for entry in passages):
-        raise BadData(f"{where}: 'positive_passages' must be a list of passages")
+        raise BadData(f"{location}: 'positive_passages' must be a list of passages")
     for passage in passages:
         yield (
-            require_text(passage, "docid", where),
-            require_text(passage, "title", where, ""),
-            require_text(passage, "text", where),
+            require_text(passage, "docid", location),
+            require_text(passage, "title", location, ""),
+            require_text(passage, "text", location),
         )
 
 

@@ -26,10 +26,10 @@ class PairWriter:
         self._passages: dict[int, str] = {}
         self._pairs: set[tuple[str, str]] = set()
 
-    def add(self, question: str, title: str, passage: str, where: str) -> None:
+    def add(self, question: str, title: str, passage: str, location: str) -> None:
         """Write a pair; one without question or passage is left out, and counted."""
         if not question.strip() or not passage.strip():
-            self.bad_rows.note("pairs without question or passage", where)
+            self.bad_rows.note("pairs without question or passage", location)
             return
         key = xxh3_128_intdigest(question.encode())
         if key not in self._queries:

@@ -119,16 +119,16 @@ def _list_entry_points() -> dict[str, list[EntryPoint]]:
 
 def _load_entry_point(name: str) -> Dataset:
     entry, *rivals = _list_entry_points()[name]
-    where = f"entry point {entry.value!r}"
+    location = f"entry point {entry.value!r}"
     if name in _import_ours() or rivals:
         rival = repr(rivals[0].value) if rivals else "this package"
-        raise BadData(f"{where} declares {name!r}, as {rival} does")
+        raise BadData(f"{location} declares {name!r}, as {rival} does")
     try:
         value = entry.load()
     except Exception as error:  # code of other packages may raise anything
-        raise BadData(f"{where} cannot be loaded: {type(error).__name__}: {error}") from error
+        raise BadData(f"{location} cannot be loaded: {type(error).__name__}: {error}") from error
     if not isinstance(value, Dataset):
-        raise BadData(f"{where} is no Dataset but {type(value).__name__}")
+        raise BadData(f"{location} is no Dataset but {type(value).__name__}")
     if value.name != name:
-        raise BadData(f"{where} is named {name!r}, but its dataset {value.name!r}")
+        raise BadData(f"{location} is named {name!r}, but its dataset {value.name!r}")
     return value

@@ -42,7 +42,7 @@ class Paragraph(NamedTuple):
         The offsets at which each sentence starts and ends; None where the file has none.
     """
 
-    where: str
+    location: str
     title: str | None
     context: str
     breaks: list[tuple[int, int]] | None
@@ -129,7 +129,7 @@ def convert_squad(
         for number, paragraph in enumerate(read_paragraphs(path)):
             spans = list_spans(paragraph, unit, lang)
             if not paragraph.context.strip():
-                bad_rows.note("paragraphs without text", paragraph.where)
+                bad_rows.note("paragraphs without text", paragraph.location)
                 continue
             ids = []
             for position, (start, end) in enumerate(spans):
@@ -140,7 +140,7 @@ def convert_squad(
             for question in paragraph.questions:
                 passages = _find_golds(question, spans, ids)
                 if problem := _find_problem(question, passages, question_keys):
-                    bad_rows.note(problem, f"{paragraph.where}: question {question.key!r}")
+                    bad_rows.note(problem, f"{paragraph.location}: question {question.key!r}")
                     continue
                 question_keys.add(question.key)
                 golds.setdefault(question.key, []).extend(passages)
@@ -203,20 +203,20 @@ def _find_problem(
 
 def read_paragraphs(path: Path) -> Iterator[Paragraph]:
     """Yield the paragraphs of a file; raise `BadData` for a file of another shape."""
-    where, number = str(path), 0
+    location, number = str(path), 0
     try:
         for article in json.loads(path.read_bytes())["data"]:
             for paragraph in article["paragraphs"]:
-                where, number = f"{path}, paragraph {number}", number + 1
-                yield _parse_paragraph(article, paragraph, where)
+                location, number = f"{path}, paragraph {number}", number + 1
+                yield _parse_paragraph(article, paragraph, location)
     except (ValueError, KeyError, TypeError) as error:
-        raise BadData(f"{where} is not SQuAD-shaped JSON: {error!r}") from error
+        raise BadData(f"{location} is not SQuAD-shaped JSON: {error!r}") from error
 
 
-def _parse_paragraph(article: Any, paragraph: Any, where: str) -> Paragraph:
+def _parse_paragraph(article: Any, paragraph: Any, location: str) -> Paragraph:
     title, breaks = article.get("title"), paragraph.get("sentence_breaks")
     return Paragraph(
-        where,
+        location,
         None if title is None else _require_text(title),
         _require_text(paragraph["context"]),
         None if breaks is None else [(index(start), index(end)) for start, end in breaks],

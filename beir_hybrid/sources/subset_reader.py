@@ -40,13 +40,13 @@ class SubsetReader:
             key = self._choose_key(passage_language, subset, str(row["id"]), content)
             passages[str(row["id"])] = f"{passage_language}:{key}"
         for row in data["queries"]:
-            where, text = f"{subset}, query {row['id']!r}", row["text"] or ""
+            location, text = f"{subset}, query {row['id']!r}", row["text"] or ""
             relevances = data["relevant_docs"].get(str(row["id"]), {})
-            grades = self._find_grades(relevances, passages, where)
+            grades = self._find_grades(relevances, passages, location)
             if not text.strip():
-                self.bad_rows.note("queries without text", where)
+                self.bad_rows.note("queries without text", location)
             elif not any(grade > 0 for grade in grades.values()):
-                self.bad_rows.note("queries without a relevant passage", where)
+                self.bad_rows.note("queries without a relevant passage", location)
             else:
                 query = query_language, _quote(str(row["id"]))
                 if self.queries.setdefault(query, text) != text:
@@ -79,14 +79,14 @@ class SubsetReader:
         raise BadData(f"{subset} has two passages with the id {raw_id!r}")
 
     def _find_grades(
-        self, relevances: Mapping[str, int], passages: Mapping[str, str], where: str
+        self, relevances: Mapping[str, int], passages: Mapping[str, str], location: str
     ) -> dict[str, int]:
         grades = {}
         for passage, grade in relevances.items():
             if passage in passages:
                 grades[passages[passage]] = int(grade)
             else:
-                self.bad_rows.note("judgements of passages that are not there", where)
+                self.bad_rows.note("judgements of passages that are not there", location)
         return grades
 
 

@@ -189,13 +189,15 @@ class HybridContrastiveLoss(CachedLossMixin, nn.Module):
             scores = mask_golds(scores, labels, rows)
         losses = torch.logsumexp(scores, dim=1) - scores[places, rows]
         if self.symmetric:
-            back = documents[0][rows] @ queries.T / self.temperature
+            query_logits = documents[0][rows] @ queries.T / self.temperature
             if labels is not None:
                 passages = labels.passages[rows]
                 masked = find_golds(passages, labels.golds).T  # queries with this gold passage
                 masked[places, rows] = False
-                back = back.masked_fill(masked, -torch.inf)
-            losses = (losses + torch.logsumexp(back, dim=1) - back[places, rows]) / 2
+                query_logits = query_logits.masked_fill(masked, -torch.inf)
+            losses = (
+                losses + torch.logsumexp(query_logits, dim=1) - query_logits[places, rows]
+            ) / 2
         return losses
 
     def _centre_columns(self, columns: list[Tensor], labels: BatchLabels | None) -> list[Tensor]:
