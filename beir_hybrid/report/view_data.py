@@ -46,6 +46,7 @@ def describe_board(
         },
         "settings": [list(setting) for setting in settings],
         "columns": _describe_columns(board),
+        "ranking": board.kind,
         "estimates": {
             f"{measure} {kind}": _pack_estimates(entries, measure, kind)
             for measure, kind in figures

@@ -104,5 +104,6 @@ const showComparison = (board) => {
   title.hidden = !hasMap;
   map.closest(".scroll").hidden = !hasMap;
   const slug = figures.data.pages[`${first} ${second}`] ?? figures.data.pages[`${second} ${first}`];
-  if (slug) note.append(make("a", { href: `comparisons/${slug}.html` }, "Resampled intervals and every setting of this pair"));
+  note.append(slug ? make("a", { href: `comparisons/${slug}.html` }, "Resampled intervals and every setting of this pair")
+    : "This pair has no page: beir-hybrid compare tests its results query by query.");
 };

@@ -80,3 +80,23 @@ const LOSSES = {
   lower: ({ mean }) => mean,
   "near the unbiased value": ({ mean, unbiased }) => Math.abs(mean - unbiased),
 };
+
+/* the column that ranks: where passages are chosen, that of their languages and not that of the pool */
+const findRanking = ({ figures: { data, chosen, readEstimate }, measure }) => {
+  const isPair = chosen.passages && data.ranking === "multi";
+  const kinds = [...(isPair ? ["cross", "mono"] : []), data.ranking, "mono", "cross", "multi"];
+  const hasValue = (kind) => data.systems.some((_, system) => readEstimate(measure, kind, system));
+  const kind = kinds.find(hasValue);
+  return data.columns.find((column) => kind && column.kind === kind && !column.measure && !column.role);
+};
+/* how far each system is from the best possible value of the column that ranks */
+const listLosses = ({ figures, measure, ranking }) => figures.data.systems.map((_, system) => {
+  const estimate = ranking && figures.readEstimate(measure, ranking.kind, system);
+  return estimate ? LOSSES[ranking.direction](estimate) : Infinity;
+});
+const describeRanking = ({ figures: { data, chosen, hasChoice }, measure, ranking }) => {
+  const text = `${measure}, ${data.kinds[ranking.kind]} (${ranking.title})`;
+  const name = (codes) => (codes ? [...codes].map((code) => data.languages[code]).join(", ") : "all languages");
+  if (!hasChoice()) return text;
+  return `${text}: queries in ${name(chosen.queries)}, passages in ${name(ranking.kind === "multi" ? null : chosen.passages)}`;
+};

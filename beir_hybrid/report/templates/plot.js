@@ -1,9 +1,15 @@
 
+const shortenNumber = (number) => {
+  for (const [size, sign] of [[1e9, "B"], [1e6, "M"], [1e3, "k"]]) {
+    if (number >= size) return `${Number((number / size).toPrecision(3))}${sign}`;
+  }
+  return String(Number(number.toPrecision(3)));
+};
 /* a plot of the visible systems by two figures; the systems that no other beats in both are joined */
 const FACTS = {
-  size: { label: "Parameters", direction: "lower", read: (system) => system.size, isLog: true },
+  size: { label: "Parameters", direction: "lower", read: (system) => system.size, isLog: true, show: shortenNumber },
   speed: {
-    label: "Seconds for 1,000 texts", direction: "lower", read: (system) => system.speed && 1000 / system.speed, isLog: true,
+    label: "Seconds for 1,000 texts", direction: "lower", read: (system) => system.speed && 1000 / system.speed, isLog: true, show: shortenNumber,
   },
 };
 const makeAxis = ({ figures, measure }, name) => {
@@ -17,8 +23,10 @@ const makeAxis = ({ figures, measure }, name) => {
   const column = figures.data.columns.find(({ title }) => title === name);
   const label = column.measure ? column.title : `${measure}, ${figures.data.kinds[column.kind]}`;
   const read = (place) => figures.readEstimate(column.measure || measure, column.kind, place);
-  return { label, direction: column.direction, read, isLog: false };
+  return { label, direction: column.direction, read, isLog: false, show: formatValue };
 };
+/* without logarithms, one poor system would push all others together */
+const isWide = ({ direction }, values) => direction === "lower" && Math.max(...values) > 20 * Math.min(...values) && Math.min(...values) > 0;
 const listTicks = (low, high) => {
   const rough = (high - low) / 4 || 1;
   const power = 10 ** Math.floor(Math.log10(rough));
@@ -26,12 +34,6 @@ const listTicks = (low, high) => {
   const ticks = [];
   for (let tick = Math.ceil(low / step) * step; tick <= high + step / 1e6; tick += step) ticks.push(tick);
   return ticks;
-};
-const shortenNumber = (number) => {
-  for (const [size, sign] of [[1e9, "B"], [1e6, "M"], [1e3, "k"]]) {
-    if (number >= size) return `${Number((number / size).toPrecision(3))}${sign}`;
-  }
-  return String(Number(number.toPrecision(3)));
 };
 const shortenName = (name, limit) => {
   const end = name.split("/").at(-1);
@@ -96,7 +98,7 @@ const drawAxes = (axes, scales, frame) => {
     parts.push(make("line", { x1: left, x2: right, y1: y, y2: y, class: "grid" }));
     parts.push(make("text", { x: left - 6, y: y + 4, "text-anchor": "end" }, shortenNumber(Math.round(tick * 1e6) / 1e6)));
   }
-  const describe = ({ label, direction }) => `${label} (${direction === "near the unbiased value" ? "best near the dashed line" : `${direction} is better`})`;
+  const describe = ({ label, direction, isLog }) => `${label} (${direction === "near the unbiased value" ? "best near the dashed line" : `${direction} is better`}${isLog ? ", logarithmic" : ""})`;
   parts.push(make("text", { x: (left + right) / 2, y: bottom + 36, "text-anchor": "middle", class: "axis" }, describe(axes.x)));
   parts.push(make("text", { x: 2, y: 12, class: "axis" }, describe(axes.y)));
   return [make("rect", { width, height: bottom + 44, class: "ground" }), ...parts];
@@ -105,7 +107,7 @@ const drawPoints = (points, front, frame, axes) => {
   const steps = front.toSorted((a, b) => a.px - b.px).map(({ px, py }, place) => `${place ? "L" : "M"}${px} ${py}`);
   const parts = [make("path", { d: steps.join(""), class: "front" })];
   for (const point of points) {
-    const text = `${point.system.name}: ${axes.y.label} ${formatValue(point.y.mean)}, ${axes.x.label} ${axes.x.isLog ? shortenNumber(point.x.mean) : formatValue(point.x.mean)}`;
+    const text = `${point.system.name}: ${axes.y.label} ${axes.y.show(point.y.mean)}, ${axes.x.label} ${axes.x.show(point.x.mean)}`;
     const mark = make("circle", { cx: point.px, cy: point.py, r: 5, class: front.includes(point) ? "best" : point.isPublished ? "published" : "" }, make("title", {}, text));
     if (!point.system.page) { parts.push(mark); continue; }
     const link = document.createElementNS("http://www.w3.org/2000/svg", "a");
@@ -137,6 +139,7 @@ const drawPlot = (board) => {
   if (!points.length) { plot.append(make("p", {}, "No visible system has both figures.")); return; }
   const bounds = (side) => points.map((point) => point[side].mean)
     .concat(axes[side].direction.startsWith("near") ? points.map((point) => point[side].unbiased).filter((value) => value === value) : []);
+  for (const side of ["x", "y"]) axes[side].isLog ||= isWide(axes[side], bounds(side));
   const scales = {
     x: makeScale(axes.x, bounds("x"), frame.left, frame.right),
     y: makeScale(axes.y, bounds("y"), frame.bottom, frame.top),

@@ -1,5 +1,5 @@
 
-/* sort a table by a column; rows without a value stay last, variants below their model */
+/* sort a table by a column; rows without a value stay last, variants below their model; equal rows are in the order of the page */
 const sortKey = (cell) => cell.dataset.sort ?? (cell.querySelector(".v") ?? cell).textContent.trim();
 function sort(table, heading, direction) {
   const column = [...heading.parentElement.children].indexOf(heading);
@@ -9,8 +9,9 @@ function sort(table, heading, direction) {
     if (a === "" || b === "") return (a === "") - (b === "");
     return sign * (isNumber ? a - b : a.localeCompare(b, "en"));
   };
-  const groups = [...table.tBodies].map((body) => {
-    const rows = [...body.rows].map((row) => ({ row, key: sortKey(row.cells[column]) }));
+  const inOrder = (rows) => rows.sort((a, b) => a.dataset.system - b.dataset.system);
+  const groups = inOrder([...table.tBodies].map((body) => inOrder([...body.rows])[0])).map(({ parentElement: body }) => {
+    const rows = inOrder([...body.rows]).map((row) => ({ row, key: sortKey(row.cells[column]) }));
     const model = rows.find(({ row }) => !row.classList.contains("variant"));
     const variants = rows.filter((row) => row !== model);
     variants.sort((first, second) => compare(first.key, second.key));
@@ -34,7 +35,7 @@ each(document, "table.board", (table) => {
       const direction = current ? reverse : heading.dataset.first;
       sort(table, heading, direction);
       statusLine.textContent = `sorted by ${button.textContent.trim()}, ${direction}`;
-      document.dispatchEvent(new Event("sorted"));
+      table.dispatchEvent(new Event("sorted", { bubbles: true }));
     });
   });
 });
@@ -72,12 +73,22 @@ const showGain = (figures, column, measure, system) => {
 const addBars = ({ rows, figures }) => figures.data.columns.forEach(({ kind, role }, index) => {
   if (kind && !role) rows.forEach((row) => addBar(row.cells[index + 1], sortKey(row.cells[index + 1])));
 });
-const fillTable = ({ rows, figures, measure }) => {
+/* ranks of a test need all languages; those of a choice are places by the value */
+const listRanks = (board) => {
+  const { figures, measure } = board;
+  const ranks = figures.data.ranks[measure] ?? [];
+  if (!figures.hasChoice()) return ranks;
+  const losses = listLosses(board).map((loss, system) => (ranks[system] == null ? Infinity : loss));
+  return losses.map((loss) => (loss < Infinity ? 1 + losses.filter((rival) => rival < loss).length : null));
+};
+const fillTable = (board) => {
+  const { rows, figures, measure } = board;
   const isPublished = rows.map((row) => row.classList.contains("published"));
   figures.data.columns.forEach((column, index) => {
     if (column.role === "rank") {
+      const ranks = listRanks(board);
       rows.forEach((row, system) => {
-        const rank = figures.hasChoice() ? null : figures.data.ranks[measure]?.[system];
+        const rank = ranks[system];
         fillCell(row.cells[index + 1], rank == null ? {} : { text: String(rank), key: rank });
       });
     } else if (column.role === "gain") {

@@ -10,7 +10,7 @@ const boards = [...document.querySelectorAll("section.dataset")].map((section) =
     section, rows, figures, texts, controls, title: section.querySelector("h2").textContent, table: section.querySelector("table.board"),
     plot: section.querySelector(".plot"), missing: section.querySelector(".missing-systems"),
     comparison: section.querySelector(".comparison"),
-    first: section.querySelector("table.board").dataset.measure, shown: "",
+    first: section.querySelector("table.board").dataset.measure, shown: "", sorted: "",
     get measure() { return controls.measure?.value || this.first; },
   };
 });
@@ -25,10 +25,10 @@ for (const { section, rows, figures: { data }, controls: { first, second } } of 
   const compared = data.compared.map((place) => data.systems[place]);
   const options = (systems) => systems.map(({ name, page }) => make("option", { value: page }, name));
   first?.append(...options(compared));
-  second?.append(...options([...compared.slice(1), compared[0]]));
+  second?.append(...options(compared));
 }
 
-/* the measure and the languages of a table; intervals and ranks are those of all languages */
+/* the measure and the languages of a table; intervals and tests are those of all languages */
 const readLanguages = (section, side) => {
   const boxes = [...section.querySelectorAll(`.${side}`)];
   const codes = boxes.filter((box) => box.checked).map((box) => box.value);
@@ -39,6 +39,7 @@ const chooseFigures = (board) => {
   const { section, figures } = board;
   for (const side of ["queries", "passages"]) figures.chosen[side] = readLanguages(section, side);
   const shown = JSON.stringify([board.measure, ...["queries", "passages"].map((side) => [...(figures.chosen[side] ?? [])])]);
+  board.ranking = findRanking(board);
   const isFirst = board.shown === "" && board.measure === board.first && !figures.hasChoice();
   if (isFirst) addBars(board);
   else if (shown !== board.shown) fillTable(board);
@@ -48,8 +49,26 @@ const chooseFigures = (board) => {
   section.querySelector(".ceiling").textContent = ceiling
     ? ` In the pool it is at most ${formatValue(ceiling)}, since every query has several relevant passages.` : "";
   each(section, ".choice", (note) => { note.hidden = !figures.hasChoice(); });
-  const heading = board.table.querySelector("th[aria-sort]");
-  if (heading && !isFirst) sort(board.table, heading, heading.getAttribute("aria-sort"));
+  if (board.ranking) each(section, ".ranking", (name) => { name.textContent = describeRanking(board); });
+};
+
+/* a table is sorted as the reader says, or else by the column that ranks */
+const describeSort = (table) => {
+  const heading = table.querySelector("th[aria-sort]");
+  return heading ? `${heading.textContent.trim()} ${heading.getAttribute("aria-sort")}` : "";
+};
+const firstSort = ({ ranking }) => (ranking ? `${ranking.title} ${ranking.direction === "lower" ? "ascending" : "descending"}` : "");
+const sortBoard = (board) => {
+  const headings = [...board.table.querySelectorAll("th[data-type]")];
+  for (const words of [board.sorted, firstSort(board)]) {
+    const [, title, direction] = words.match(/^(.+) (ascending|descending)$/) ?? [];
+    const column = headings.findIndex((heading) => heading.textContent.trim() === title);
+    if (column === -1 || board.rows.every(({ cells }) => sortKey(cells[column]) === "")) continue;
+    const order = `${words} ${board.shown}`;
+    if (order !== board.order) sort(board.table, headings[column], direction);
+    board.order = order;
+    return;
+  }
 };
 
 /* filter rows by words, ticks, family, licence, training and size, sections by dataset, and comparisons by ticks */
@@ -90,23 +109,36 @@ const filterRows = () => {
 
 /* the view is in the address: what differs from the page as it was made, so that a link shows it */
 const controls = [...document.querySelectorAll("[data-key]")];
-const describeSort = (table) => {
-  const heading = table.querySelector("th[aria-sort]");
-  return heading ? `${heading.textContent.trim()} ${heading.getAttribute("aria-sort")}` : "";
-};
-const firstSorts = new Map(boards.map(({ table }) => [table, describeSort(table)]));
+const explicit = new Set(); /* lists of which the reader or the address chose the option */
 const firstValue = (control) => (control.options ? control.options[0].value : "");
+/* unless chosen, the plot shows what ranks, and the best two visible systems are compared */
+const followView = (board) => {
+  const { controls: { y, first, second }, figures, rows, ranking } = board;
+  if (y && !explicit.has(y)) y.value = (figures.hasChoice() && ranking?.title) || y.options[0].value;
+  if (!first) return;
+  const losses = listLosses(board);
+  const order = figures.data.compared.toSorted((a, b) => rows[a].hidden - rows[b].hidden || losses[a] - losses[b] || 0)
+    .map((place) => figures.data.systems[place].page);
+  const choose = (control, other) => {
+    if (!explicit.has(control)) control.value = order.find((page) => page !== other);
+  };
+  choose(first, explicit.has(second) ? second.value : "");
+  choose(second, first.value);
+};
 const applyControls = () => {
   for (const board of boards) {
     chooseFigures(board);
-    chooseColumns(board.table, controls.filter((box) => box.matches(".column") && box.dataset.table === board.table.id));
+    chooseColumns(board.table, [...board.section.querySelectorAll(".column")]);
+    sortBoard(board);
   }
   filterRows();
+  boards.forEach(followView);
   drawBoards();
 };
 /* what stands below a table is drawn once the table is there */
 const drawBoards = () => requestAnimationFrame(() => setTimeout(() => {
   boards.filter(({ section }) => !section.hidden).forEach((board) => { drawPlot(board); showComparison(board); });
+  if (!page.dataset.drawn) findPart()?.scrollIntoView();
   page.dataset.drawn = "yes";
 }));
 const showView = () => {
@@ -117,42 +149,50 @@ const showView = () => {
       control.checked = control.defaultChecked !== view.getAll(key).includes(control.value);
     } else {
       control.value = view.get(key) ?? firstValue(control);
+      const isKnown = view.has(key) && control.selectedIndex !== -1;
+      explicit[isKnown ? "add" : "delete"](control);
       if (control.selectedIndex === -1) control.selectedIndex = 0; /* the address names no option */
     }
   }
-  for (const { table } of boards) {
-    const words = (view.get(`${table.id}.sort`) ?? firstSorts.get(table)).split(" ");
-    const direction = words.pop();
-    const heading = [...table.querySelectorAll("th[data-type]")].find((th) => th.textContent.trim() === words.join(" "));
-    if (heading && ["ascending", "descending"].includes(direction) && describeSort(table) !== [...words, direction].join(" ")) sort(table, heading, direction);
-  }
+  for (const board of boards) board.sorted = view.get(`${board.table.id}.sort`) ?? "";
   applyControls();
 };
 const writeView = () => {
   const view = new URLSearchParams();
   for (const control of controls) {
-    const isChanged = control.type === "checkbox" ? control.checked !== control.defaultChecked : control.value !== firstValue(control);
+    const isChanged = control.matches(".y, .first, .second") ? explicit.has(control)
+      : control.type === "checkbox" ? control.checked !== control.defaultChecked : control.value !== firstValue(control);
     if (isChanged) view.append(control.dataset.key, control.value);
   }
-  for (const { table } of boards) {
-    if (describeSort(table) !== firstSorts.get(table)) view.append(`${table.id}.sort`, describeSort(table));
-  }
+  for (const { table, sorted } of boards) if (sorted) view.append(`${table.id}.sort`, sorted);
   history.replaceState(null, "", `#${view}`);
 };
 /* two ticks choose the comparison */
 const compareTicked = (section) => {
-  const ticked = [...section.querySelectorAll(".choose:checked")].map((box) => box.value);
-  const board = boards.find((candidate) => candidate.section === section);
-  if (ticked.length === 2 && board.comparison) [board.controls.first.value, board.controls.second.value] = ticked;
+  const { first, second } = boards.find((board) => board.section === section).controls;
+  const pages = new Set([...first?.options ?? []].map(({ value }) => value));
+  const ticked = [...section.querySelectorAll(".choose:checked")].map((box) => box.value).filter((value) => pages.has(value));
+  if (ticked.length !== 2) return;
+  [first.value, second.value] = ticked;
+  explicit.add(first).add(second);
 };
 document.addEventListener("input", ({ target }) => {
   if (!target.dataset.key) return;
+  explicit.add(target);
   if (target.matches(".choose")) compareTicked(target.closest("section.dataset"));
   applyControls();
   writeView();
 });
-document.addEventListener("sorted", writeView);
-addEventListener("hashchange", showView);
+document.addEventListener("sorted", ({ target }) => {
+  const board = boards.find(({ table }) => table === target);
+  const order = describeSort(target);
+  board.sorted = order === firstSort(board) ? "" : order;
+  board.order = `${order} ${board.shown}`;
+  writeView();
+});
+/* the address of a part of the page leads there, and keeps the view */
+const findPart = () => document.getElementById(location.hash.slice(1).split("&")[0]);
+addEventListener("hashchange", () => (findPart() && !location.hash.includes("&") ? writeView() : showView()));
 addEventListener("resize", () => boards.forEach(drawPlot));
 published.parentElement.hidden = !document.querySelector("tr.published");
 document.getElementById("copy-link").addEventListener("click", async ({ currentTarget }) => {
