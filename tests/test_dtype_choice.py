@@ -121,6 +121,39 @@ def test_arithmetic_ends_with_each_batch(tmp_path: Path) -> None:
     assert not torch.is_autocast_enabled("cpu")
 
 
+def test_weights_may_change_between_batches(tmp_path: Path) -> None:
+    """An encoding that was not finished keeps no converted weights."""
+    encoder = as_encoder(str(save_dense(tmp_path)), dtype=MIXED, batch_size=4)
+    texts = [f"w{n} w{n * n % 50}" for n in range(20)]
+    batches: Any = encoder.encode_batches(texts, "passages")
+    next(batches)
+
+    def encode() -> np.ndarray:
+        features = encoder.model.preprocess(texts)
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            vectors: torch.Tensor = encoder.model(features)["sentence_embedding"]
+        return vectors.float().numpy()
+
+    before_change = encode()
+    with torch.no_grad():
+        for weights in encoder.model.parameters():
+            weights.mul_(3) if weights.ndim == 2 else None
+    after_change = encode()
+    assert np.abs(after_change - before_change).max() > 0.01
+    batches.close()
+    np.testing.assert_array_equal(encode(), after_change)
+
+
+def test_autocast_of_the_caller_stays(tmp_path: Path) -> None:
+    encoder = as_encoder(str(save_dense(tmp_path)), dtype=MIXED, batch_size=4)
+    with torch.autocast("cpu", torch.bfloat16):
+        batches: Any = encoder.encode_batches([f"w{n}" for n in range(9)], "passages")
+        next(batches)
+        assert torch.is_autocast_enabled("cpu")
+    batches.close()
+    assert not torch.is_autocast_enabled("cpu")
+
+
 def test_a_sample_has_all_relevant_passages_of_its_queries(collection: Collection) -> None:
     corpus, queries, qrels = collection.view().to_beir()
     sample = draw_sample(collection, n_queries=6, n_passages=30)

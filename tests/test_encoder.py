@@ -485,6 +485,12 @@ def test_every_option_has_a_help_text_and_a_default() -> None:
         ("---\n- license\n---\n", ""),
         ("---\nlicense: !!python/object/apply:os.getcwd []\n---\n", ""),
         ("---\nlicense: {\n---\n", ""),
+        ("---\nlicense: 2024-02-31\n---\n", ""),
+        ("---\na: !!timestamp x\nlicense: mit\n---\n", ""),
+        (f"---\nlicense: mit\na: {'[' * 3000}\n---\n", ""),
+        ('---\nlicense: "a\\e[31m"\n---\n', ""),
+        ("---\n1: x\nself: y\ntags: 5\nmodel-index: 5\nlicense: mit\n---\n", "mit"),
+        ("\ufeff---\r\nlicense: mit\r\n---\r\n", "mit"),
     ],
 )
 def test_the_licence_is_that_of_the_card(tmp_path: Path, card: str, licence: str) -> None:
@@ -508,6 +514,13 @@ def test_an_object_that_only_encodes_gets_the_defaults_of_an_encoder() -> None:
     assert not encoder.reads_images
     with pytest.raises(BadOption, match="TwoSizes reads no images"):
         encoder.encode_images([])
+
+
+def test_an_object_may_have_no_licence() -> None:
+    class Unlicensed(TwoSizes):
+        licence = None
+
+    assert as_encoder(Unlicensed()).licence == ""
 
 
 def test_an_object_with_more_attributes_keeps_them() -> None:

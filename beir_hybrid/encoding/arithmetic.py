@@ -51,18 +51,6 @@ def compute_in(dtype: DType | None, device: "torch.device") -> AbstractContextMa
     return nullcontext()
 
 
-def keep_conversions(dtype: DType | None, device: "torch.device") -> AbstractContextManager[object]:
-    """Return a context that keeps converted weights from one `compute_in` to the next within it.
-
-    It changes no arithmetic itself.
-    """
-    import torch
-
-    if dtype == MIXED:
-        return torch.autocast(device.type, torch.bfloat16, enabled=False)
-    return nullcontext()
-
-
 def multiplies_bfloat16() -> bool:
     """Return whether the processor has instructions that multiply bfloat16, as far as torch tells.
 

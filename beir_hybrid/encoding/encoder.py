@@ -218,7 +218,7 @@ class EncoderAdapter(Encoder):
         self.revision = str(getattr(model, "revision", ""))
         count = getattr(model, "n_parameters", None)
         self.n_parameters = count if isinstance(count, int) else None
-        self.licence = str(getattr(model, "licence", ""))
+        self.licence = str(getattr(model, "licence", None) or "")
         self.concurrent_texts = getattr(model, "concurrent_texts", 0)
         self.normalize = getattr(model, "normalize", None)
         self.family = getattr(model, "family", "dense")

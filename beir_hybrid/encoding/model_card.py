@@ -1,8 +1,11 @@
 """The licence of a model, as its card names it."""
 
-from yaml import YAMLError
+import re
+
+import yaml
 
 _LONGEST = 40  # characters
+_FRONT_MATTER = re.compile(r"\A\ufeff?\s*---[ \t]*\r?\n(.*?)\r?\n---[ \t]*(?:\r?\n|\Z)", re.DOTALL)
 
 
 def read_licence(model: object) -> str:
@@ -10,15 +13,15 @@ def read_licence(model: object) -> str:
 
     Empty where there is no card, or none in which a licence is a short text.
     """
-    # `ModelEncoder` says that it is offline before this is imported, which reads that once.
-    from huggingface_hub import ModelCard
-
-    text = getattr(model, "_model_card_text", None)
-    if not text:
+    front_matter = _FRONT_MATTER.match(str(getattr(model, "_model_card_text", None) or ""))
+    if not front_matter:
         return ""
     try:
-        card = ModelCard(text, ignore_metadata_errors=True)
-    except (ValueError, YAMLError):
+        card = yaml.safe_load(front_matter[1])
+    except Exception:  # noqa: BLE001 - YAML has many errors; a card must not end an evaluation
         return ""
-    name = card.data.get("license_name") or card.data.get("license")
-    return name if isinstance(name, str) and len(name) <= _LONGEST else ""
+    if not isinstance(card, dict):
+        return ""
+    name = card.get("license_name") or card.get("license")
+    is_short_text = isinstance(name, str) and name.isprintable() and len(name) <= _LONGEST
+    return name if is_short_text else ""

@@ -19,7 +19,6 @@ from beir_hybrid.encoding.arithmetic import (
     check_chosen,
     compute_in,
     convert_weights,
-    keep_conversions,
 )
 from beir_hybrid.encoding.encoder import Encoder, Role
 from beir_hybrid.encoding.families import check_family, check_object_family
@@ -114,12 +113,10 @@ class ModelEncoder(Encoder):
 
     def encode_batches(self, texts: Sequence[str], role: Role) -> Iterator[tuple[np.ndarray, Any]]:
         """Yield the indexes and vectors of batches of about equal numbers of tokens."""
-        batches = self.list_batches(texts, role) or [np.arange(0)]
-        with keep_conversions(self.options.dtype, self.model.device):
-            for batch in batches:
-                with self._set_arithmetic():  # left before others' code goes on
-                    vectors = self._encode_batch([texts[i] for i in batch], role)
-                yield batch, vectors
+        for batch in self.list_batches(texts, role) or [np.arange(0)]:
+            with self._set_arithmetic():  # for one batch: others' code runs before the next
+                vectors = self._encode_batch([texts[i] for i in batch], role)
+            yield batch, vectors
 
     @abstractmethod
     def _encode_batch(self, texts: list[str], role: Role) -> Any:
