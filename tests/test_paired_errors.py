@@ -46,6 +46,18 @@ def test_errors_are_those_of_resampled_differences() -> None:
     assert error == pytest.approx(difference[draws].mean(axis=1).std(), rel=0.05)
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_a_constant_difference_has_no_error(seed: int) -> None:
+    """Whatever the rounding: p is that of as many equal signs."""
+    generator = np.random.default_rng(seed)
+    shape = int(generator.integers(1, 5)), int(generator.integers(6, 60))
+    base, difference = generator.random(shape), generator.normal() / 10
+    systems = [make_values(*values.tolist()) for values in (base + difference, base)]
+    error = float(compute_paired_errors(systems)[0, 1])
+    assert error == 0
+    assert PairedError(error, shape[1]).find_p(difference) == 2.0 ** (1 - shape[1])
+
+
 def test_settings_of_different_sizes() -> None:
     """The mean of two settings' means, the second of which has two of three groups."""
     group, setting = np.array([0, 1, 2, 0, 1]), np.array([0, 0, 0, 1, 1])

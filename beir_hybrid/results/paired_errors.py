@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 
 _LEAST_GROUPS = 6  # five signs are equal by chance in one of sixteen cases
+_ROUNDING = 1e-12  # of deviations: a difference that varies less is the same in all groups
 
 
 class PairedError(NamedTuple):
@@ -64,10 +65,11 @@ def compute_paired_errors(
             same_rows.setdefault(rows, []).append(i)
     for places in same_rows.values():
         parts = np.stack([_list_parts(cell) for i in places if (cell := cells[i]) is not None])
-        covariance = parts @ parts.T * parts.shape[1] / (parts.shape[1] - 1)
-        variance = np.diag(covariance)
-        squares = variance[:, None] + variance[None, :] - 2 * covariance
-        errors[np.ix_(places, places)] = np.sqrt(np.maximum(squares, 0))
+        n_groups = parts.shape[1]
+        squares = np.stack([((parts - row) ** 2).sum(axis=1) for row in parts])
+        sizes = (parts**2).sum(axis=1)
+        squares[squares < _ROUNDING**2 * (sizes[:, None] + sizes)] = 0
+        errors[np.ix_(places, places)] = np.sqrt(squares * n_groups / (n_groups - 1))
     return errors
 
 
