@@ -123,7 +123,7 @@ def test_arithmetic_ends_with_each_batch(tmp_path: Path) -> None:
 
 def test_weights_may_change_between_batches(tmp_path: Path) -> None:
     """An encoding that was not finished keeps no converted weights."""
-    encoder = as_encoder(str(save_dense(tmp_path)), dtype=MIXED, batch_size=4)
+    encoder: Any = as_encoder(str(save_dense(tmp_path)), dtype=MIXED, batch_size=4)
     texts = [f"w{n} w{n * n % 50}" for n in range(20)]
     batches: Any = encoder.encode_batches(texts, "passages")
     next(batches)

@@ -23,5 +23,6 @@ def read_licence(model: object) -> str:
     if not isinstance(card, dict):
         return ""
     name = card.get("license_name") or card.get("license")
-    is_short_text = isinstance(name, str) and name.isprintable() and len(name) <= _LONGEST
-    return name if is_short_text else ""
+    if not isinstance(name, str) or not name.isprintable() or len(name) > _LONGEST:
+        return ""
+    return name

@@ -66,12 +66,8 @@ def load(
     Parameters
     ----------
     name
-        ``xquad-r``, ``mlqa-r``, ``xquad``, ``belebele``, ``miracl``, ``beir-folder``, ``jsonl``,
-        ``squad``, ``trec``, ``quickstart``; for training ``mmarco``, ``mr-tydi``, ``mfaq``,
-        ``wikiqa``, ``duorc``, ``newsqa``, ``natural-questions``, ``yahoo-answers``, to choose a
-        checkpoint ``squadshifts``; with images ``jsonl-image-text``, ``multi30k``,
-        ``xtd10``, ``xm3600``, ``xflickrco``, ``wit``; ``mteb:TASK`` for a retrieval task of mteb,
-        ``ir-datasets:NAME`` for a dataset of ir_datasets; or that of an installed package.
+        A name that `datasets` lists, such as ``xquad-r``; ``mteb:TASK`` for a retrieval task of
+        mteb, ``ir-datasets:NAME`` for a dataset of ir_datasets.
     languages
         The languages to load, as language tags of any form; all by default.
     options
