@@ -191,7 +191,8 @@ def _pack_means(
 def _pack_errors(entries: Sequence[Entry], measure: str, kind: KindName) -> dict[str, object]:
     """Pack the errors of the differences of every two systems, row by row above the diagonal.
 
-    With them go the number of groups and the quantile of t for an interval.
+    With them go the number of groups of each system, a single number if all have as many, and the
+    quantile of t for an interval by this number.
     """
     values = [
         entry.results.values(measure, kind)
@@ -201,6 +202,7 @@ def _pack_errors(entries: Sequence[Entry], measure: str, kind: KindName) -> dict
     ]
     errors = compute_paired_errors(values)
     numbers = pack(errors[np.triu_indices(len(entries), 1)].tolist(), _ERROR_LETTERS)
-    n_groups = count_groups(values)
-    quantile = round(find_quantile(n_groups), 4) if n_groups > 1 else None
-    return {**numbers, "groups": n_groups, "quantile": quantile}
+    counts = [count_groups(part) for part in values]
+    sizes = sorted({count for count in counts if count > 1})
+    quantiles = {str(count): round(find_quantile(count), 4) for count in sizes}
+    return {**numbers, "groups": counts if len(sizes) > 1 else max(counts), "quantiles": quantiles}

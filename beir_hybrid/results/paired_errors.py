@@ -73,10 +73,9 @@ def compute_paired_errors(
     return errors
 
 
-def count_groups(systems: Sequence[Values | None]) -> int:
-    """Return the number of groups of the system that has fewest; 0 without any values."""
-    counts = [len(np.unique(values.group)) for values in systems if values is not None]
-    return min(counts, default=0)
+def count_groups(values: Values | None) -> int:
+    """Return the number of groups of queries; 0 without values."""
+    return 0 if values is None else len(np.unique(values.group))
 
 
 def compute_setting_errors(
@@ -97,7 +96,7 @@ def compute_setting_errors(
         for number, setting in enumerate(settings):
             parts = [None if values is None else values.select_setting(number) for values in pair]
             error = float(compute_paired_errors(parts)[0, 1])
-            errors[setting.queries, setting.passages] = PairedError(error, count_groups(parts))
+            errors[setting.queries, setting.passages] = PairedError(error, count_groups(parts[0]))
     return errors
 
 

@@ -1,13 +1,16 @@
 """A view of a leaderboard is a link: what is sorted, chosen and hidden stands in the address."""
 
 import csv
+import math
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from ir_measures import AP
 from playwright.sync_api import Browser, Page
+from scipy.stats import t
 
 import beir_hybrid as bh
 from beir_hybrid.collection.setting import Setting
@@ -359,3 +362,20 @@ def test_nothing_serious_is_inaccessible(
         ]
         assert serious == [], name
     context.close()
+
+
+@pytest.mark.parametrize("groups", [6, 7, 120, 1190])
+def test_p_is_that_of_students_t(page: Page, groups: int) -> None:  # noqa: F811
+    source = (Path(bh.__file__).parent / "report/templates/comparison.js").read_text("utf-8")
+    [function] = re.findall(r"^const findProbability = .*?^};$", source, re.DOTALL | re.MULTILINE)
+
+    def find_probability(difference: float, error: float) -> float:
+        call = f"numbers => {{ {function} return findProbability(...numbers); }}"
+        p: float = page.evaluate(call, [difference, error, groups])
+        return p
+
+    for deviation in (0.1, 2.0, 3.0, 6.0):
+        expected = 2 * t.sf(deviation, groups - 1)
+        assert find_probability(-deviation / 2, 0.5) == pytest.approx(expected, abs=1e-13)
+    assert find_probability(0.5, 0) == 2.0 ** (1 - groups)
+    assert math.isnan(find_probability(0, 0))

@@ -1,18 +1,18 @@
 
 /* compare two systems: differences with intervals, bold where they are significant */
 const ALPHA = 0.05;
-/* Abramowitz and Stegun 7.1.26: the probability of a deviation as far from 0, in both directions */
-const findProbability = (deviation) => {
-  const t = 1 / (1 + 0.3275911 * Math.abs(deviation) / Math.SQRT2);
-  const series = [0.254829592, -0.284496736, 1.421413741, -1.453152027, 1.061405429]
-    .reduceRight((sum, factor) => (sum + factor) * t, 0);
-  return series * Math.exp(-(deviation ** 2) / 2);
-};
-/* the same for n groups: Abramowitz and Stegun 26.7.8; the probability of n equal signs without error */
-const findPairedProbability = (difference, error, n) => {
+/* the probability of a difference as far from 0 over n groups, by Student's t (Abramowitz and Stegun 26.7.3 and 4); that of n equal signs without error */
+const findProbability = (difference, error, n) => {
   if (!(error > 0)) return error === 0 && difference !== 0 ? 2 ** (1 - n) : NaN;
-  const t = difference / error;
-  return findProbability(t * (1 - 1 / (4 * (n - 1))) / Math.sqrt(1 + t ** 2 / (2 * (n - 1))));
+  const freedom = n - 1, odd = freedom % 2;
+  const angle = Math.atan(Math.abs(difference) / error / Math.sqrt(freedom));
+  let [sum, term] = [0, Math.cos(angle) ** odd];
+  for (let power = odd; power <= freedom - 2; power += 2) {
+    sum += term;
+    term *= (power + 1) / (power + 2) * Math.cos(angle) ** 2;
+  }
+  const inside = Math.sin(angle) * sum;
+  return Math.max(0, 1 - (odd ? (angle + inside) * 2 / Math.PI : inside));
 };
 /* Holm's correction: the rows whose probability stays below the share that is left for them */
 const findSignificant = (rows) => {
@@ -30,7 +30,7 @@ const listDifferences = ({ figures, measure }, first, second) => {
     seen.add(key);
     const difference = a.mean - b.mean;
     const { error, groups, margin } = figures.readError(name, column.kind, first, second);
-    const p = findPairedProbability(difference, error, groups);
+    const p = findProbability(difference, error, groups);
     return [{ name, column, a, b, difference, margin, p }];
   });
 };
