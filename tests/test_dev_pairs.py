@@ -11,6 +11,7 @@ import torch
 import beir_hybrid as bh
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.training.train import train
+from tests.image_files import load, write_images_folder
 from tests.models import static_model
 from tests.test_train import SMALL, flatten_weights
 from tests.training_run import make_groups
@@ -100,3 +101,49 @@ def test_a_development_set_of_training_data_is_named(
     parts = pairs.subset(range(20)), pairs.subset(range(20, 30))
     train(static_model(), parts[0], tmp_path / "apart", dev=parts[1], **options)
     assert "development set" not in caplog.text
+
+
+def make_numbered_groups(numbers: range) -> list[dict[str, Any]]:
+    return [
+        {"query": {"de": f"d{n}", "en": f"q{n}"}, "positive": {"de": f"a{n}", "en": f"p{n}"}}
+        for n in numbers
+    ]
+
+
+def test_each_shared_query_of_a_large_training_is_counted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The training has 40,000 distinct queries, more than the hashes that a record keeps."""
+    pairs = bh.pairs_from_groups(make_numbered_groups(range(20_000)))
+    parts = {
+        # 500 groups in two languages, of which 100 are trained on; 4 groups that all are.
+        range(19_900, 20_400): "200 of 1,000",
+        **{range(start, start + 4): "8 of 8" for start in range(0, 20_000, 4_000)},
+    }
+    for numbers, counts in parts.items():
+        caplog.clear()
+        bh.DevSet(bh.pairs_from_groups(make_numbered_groups(numbers))).warn_of_shared_queries(pairs)
+        (message,) = caplog.messages
+        assert message.startswith(f"{counts} distinct queries of the development set are among")
+    caplog.clear()
+    others = bh.pairs_from_groups(make_numbered_groups(range(20_000, 20_400)))
+    bh.DevSet(others).warn_of_shared_queries(pairs)
+    assert caplog.messages == []
+
+
+def test_shared_queries_of_a_collection(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Each text counts once, in whichever language it is; images are no texts."""
+    rows: list[dict[str, Any]] = [
+        {"id": "1", "image": "1.png", "captions": {"de": ["rot", "blau"], "en": ["red", "rot"]}},
+        {"id": "2", "image": "2.png", "captions": {"de": "rot", "en": "red dot"}},
+    ]
+    collection = load(write_images_folder(tmp_path / "images", rows))
+    assert collection.query_counts == {"de": 3, "en": 3, "image": 2}
+    groups: list[dict[str, Any]] = [
+        {"query": {"en": "blau"}, "positive": {"en": "1", "de": "2"}},
+        {"query": {"de": "rot"}, "positive": {"en": "3", "de": "4"}},
+        {"query": {"de": "rot", "en": "RED"}, "positive": {"en": "5", "de": "6"}},
+    ]
+    bh.DevSet(collection).warn_of_shared_queries(bh.pairs_from_groups(groups))
+    # Of rot, blau, red and red dot.
+    assert "2 of 4 distinct queries of the development set" in caplog.text
