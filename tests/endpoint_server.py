@@ -21,6 +21,7 @@ class EndpointServer:
     longest: int = 100  # characters of a text
     largest: int = 1000  # texts of a request
     is_tei: bool = False  # whether it answers at /info and /rerank, as TEI does
+    info: dict[str, Any] = field(default_factory=dict)  # what it says of itself beside TEI's
     dims: list[int] = field(default_factory=list)  # of the next answers; then 4
     # The next answers: a status with its headers, a delay in seconds, or a body.
     failures: list[tuple[int, dict[str, str]] | float | bytes] = field(default_factory=list)
@@ -68,8 +69,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         server = self.test_server
-        is_info = server.is_tei and self.path == "/info"
-        info = {"model_id": "words", "model_type": {"reranker": {"id2label": {"0": "LABEL_0"}}}}
+        tei = {"model_id": "words", "model_type": {"reranker": {"id2label": {"0": "LABEL_0"}}}}
+        info = {**(tei if server.is_tei else {}), **server.info}
+        is_info = bool(info) and self.path == ("/info" if server.is_tei else "/v1/info")
         self._send(200 if is_info else 404, json.dumps(info if is_info else {}).encode())
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name

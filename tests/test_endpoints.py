@@ -21,6 +21,8 @@ from beir_hybrid.encoding import EncodingStats, as_encoder, encode
 from beir_hybrid.encoding.endpoint import Endpoint, read_pause
 from beir_hybrid.encoding.endpoint_encoder import EndpointEncoder
 from beir_hybrid.errors import BadData, BadOption, Unreachable
+from beir_hybrid.evaluation.rerankers.endpoint import EndpointScorer
+from beir_hybrid.evaluation.rerankers.text_pairs import format_text_pair
 from beir_hybrid.pyserini.search import search_index
 from tests.endpoint_server import EndpointServer, score_pair, serve_models
 from tests.hash_encoder import SHARD_TEXTS, assert_vectors, make_texts
@@ -387,6 +389,84 @@ def test_reranking_by_a_server_of_tei(server: EndpointServer, tmp_path: Path) ->
     message = f"the server of openai:other@.* has the model words; name it: {re.escape(reranker)}$"
     with pytest.raises(BadOption, match=message):
         bh.evaluate(name, collection, rerank=reranker.replace("words", "other"), **encode_all)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        {"model_id": None}, {"model_id": "prod-7"}, {"model_id": 7, "model_type": "reranker"},
+        {"model_id": "prod-7", "model_type": {"llm": {}}}, {"model_type": None},
+    ],
+)  # fmt: skip
+def test_other_servers_with_a_description_are_not_checked(
+    server: EndpointServer, info: dict[str, Any]
+) -> None:
+    server.info = info
+    pairs = [format_text_pair("a b", "a"), format_text_pair("a b", "c")]
+    scores = EndpointScorer(f"openai:words@{server.url}").score(pairs)
+    assert scores == pytest.approx([score_pair("a b", "a"), score_pair("a b", "c")])
+    assert {request["model"] for request in server.requests} == {"words"}
+
+
+def test_a_folder_behind_tei_is_named_by_its_last_part(server: EndpointServer) -> None:
+    folder, address = "/data/clients/acme/bge", server.url.removesuffix("/v1")
+    pairs = [format_text_pair("a b", "a")]
+    server.is_tei, server.info = True, {"model_id": folder}
+    for model in ("bge", folder):
+        scorer = EndpointScorer(f"openai:{model}@{address}")
+        assert scorer.score(pairs) == pytest.approx([score_pair("a b", "a")])
+        assert scorer.name == f"openai:bge@{address}"
+        assert "acme" not in json.dumps(scorer.fingerprint)
+    for model in ("other", "acme/bge", "/data/clients/other/bge"):
+        message = f"has the model bge; name it: openai:bge@{re.escape(address)}$"
+        with pytest.raises(BadOption, match=message) as error:
+            EndpointScorer(f"openai:{model}@{address}").score(pairs)
+        assert folder not in str(error.value)
+    # A name of the hub has two parts, a server may hide its model, and names are a stranger's.
+    server.info = {"model_id": "BAAI/bge"}
+    EndpointScorer(f"openai:BAAI/bge@{address}").score(pairs)
+    with pytest.raises(BadOption, match="has the model BAAI/bge; name it: openai:BAAI/bge@"):
+        EndpointScorer(f"openai:bge@{address}").score(pairs)
+    for hidden in (None, "", 7):
+        server.info = {"model_id": hidden}
+        EndpointScorer(f"openai:words@{address}").score(pairs)
+    server.info = {"model_id": "\x1b[31m" + 999 * "x"}
+    with pytest.raises(BadOption) as error:
+        EndpointScorer(f"openai:words@{address}").score(pairs)
+    assert "\x1b" not in str(error.value)
+    assert len(str(error.value)) < 600
+
+
+def test_results_and_pages_hold_no_folder_of_a_server(
+    run_cli: RunCli, server: EndpointServer, tmp_path: Path
+) -> None:
+    """A server that has no other name for its model is asked for the whole path."""
+    words, server.longest = write_parallel_words(tmp_path / "words.jsonl", ["de", "en"]), 1000
+    folder = "/data/clients/acme/words"
+    reranker = f"openai:{folder}@{server.url}"
+    line = ["evaluate", f"openai:hashes@{server.url}", "--dataset", words, "--measures", "RR@9"]
+    outcome = run_cli(*line, "--rerank", reranker, "--depth", 9, "--output", tmp_path / "out")
+    assert (outcome.code, outcome.err) == (0, "")
+    asked = [request["model"] for request in server.requests if "documents" in request]
+    assert {*asked} == {folder}
+    assert folder not in (tmp_path / "out" / "results.json").read_text()
+    assert reranker in run_cli("reproduce", tmp_path / "out").out  # which is for this machine
+    site = tmp_path / "site"
+    assert run_cli("leaderboard", tmp_path / "out", "--output", site).code == 0
+    files = [path for path in site.rglob("*") if path.suffix in (".html", ".json", ".csv")]
+    assert len(files) > 3
+    texts = {path: path.read_text("utf-8") for path in files}
+    assert [path for path, text in texts.items() if "/data/clients" in text] == []
+    assert any(f"openai:path/to/acme/words@{server.url}" in text for text in texts.values())
+
+
+def test_scores_of_folders_with_one_name_are_kept_apart() -> None:
+    first, second = (
+        EndpointScorer(f"openai:/data/{client}/bge@http://localhost:1/v1") for client in "ab"
+    )
+    plain = EndpointScorer("openai:bge@http://localhost:1/v1")
+    assert first.name == second.name == plain.name
+    assert len({json.dumps(dict(scorer.fingerprint)) for scorer in (first, second, plain)}) == 3
 
 
 def test_a_reranker_that_makes_no_sense(server: EndpointServer, tmp_path: Path) -> None:

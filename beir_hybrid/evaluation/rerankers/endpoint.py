@@ -1,34 +1,46 @@
 """Rerankers behind servers that answer ``/rerank`` (vLLM, infinity, Jina, Cohere, TEI)."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
 from itertools import groupby
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
 
-from beir_hybrid.encoding.endpoint import PREFIX, Endpoint, EndpointSession, read_indexed
+from beir_hybrid.encoding.endpoint import Endpoint, EndpointSession, read_indexed
 from beir_hybrid.encoding.endpoint_encoder import REQUESTS
 from beir_hybrid.errors import BadOption
 from beir_hybrid.evaluation.rerankers.text_pairs import TextPairScorer, read_text_pairs
+from beir_hybrid.text import to_one_line
 
 _DOCUMENTS = 64  # of a request
+_TEI_TYPES = {"classifier", "embedding", "reranker"}  # of models, as TEI says at /info
+_SHOWN_CHARACTERS = 200  # of a server's name of its model
 
 
 class EndpointScorer(TextPairScorer):
     """The `PairScorer` of a reranker behind a server, ``openai:MODEL@URL``.
 
-    A request has a query and some of its passages.
+    A request has a query and some of its passages. Of a model that is named by a folder of the
+    server, name and fingerprint have the last part alone: they go into results.
     """
 
     def __init__(self, name: str) -> None:
-        self.name, self.endpoint = name, Endpoint.parse(name)
+        self.endpoint = Endpoint.parse(name)
+        model = _shorten_folder(self.endpoint.model)
+        self.name = str(replace(self.endpoint, model=model))
         self.fingerprint: Mapping[str, object] = {
             "kind": "rerank endpoint",
             "url": self.endpoint.url,
-            "model": self.endpoint.model,
+            "model": model,
         }
+        if model != self.endpoint.model:  # other folders may end in the same name
+            checksum = hashlib.sha256(self.endpoint.model.encode()).hexdigest()
+            self.fingerprint = {**self.fingerprint, "folder sha256": checksum}
 
     def score(self, pairs: Sequence[str]) -> np.ndarray:
         """Return the score of each pair, (n,) float32."""
@@ -42,8 +54,10 @@ class EndpointScorer(TextPairScorer):
             EndpointSession(self.endpoint, "rerank") as session,
         ):
             info = session.read_info()
-            self._check_model(info)
-            score = self._score_tei if "model_type" in info else self._score
+            is_tei = _is_tei(info)
+            if is_tei:
+                self._check_model(info.get("model_id"))
+            score = self._score_tei if is_tei else self._score
             parts = list(pool.map(lambda batch: score(session, *batch), batches))
         return np.concatenate([np.empty(0, np.float32), *parts])
 
@@ -52,13 +66,19 @@ class EndpointScorer(TextPairScorer):
         del pairs
         return None
 
-    def _check_model(self, info: Mapping[str, object]) -> None:
-        """Raise `BadOption` if a server says that it has another model, whose scores are stored."""
-        model = info.get("model_id", self.endpoint.model)
-        if model != self.endpoint.model:
+    def _check_model(self, model: object) -> None:
+        """Raise `BadOption` if a server's model is another one, whose scores would be stored.
+
+        A folder may be named by its last part. A server that names no model is not checked.
+        """
+        if not isinstance(model, str) or not model:
+            return
+        name = _shorten_folder(model)
+        if self.endpoint.model not in (model, name):
+            name = to_one_line(name)[:_SHOWN_CHARACTERS]
             raise BadOption(
-                f"the server of {self.name} has the model {model}; name it: "
-                f"{PREFIX}{model}@{self.endpoint.url}"
+                f"the server of {self.name} has the model {name}; name it: "
+                f"{replace(self.endpoint, model=name)}"
             )
 
     def _score(self, session: EndpointSession, query: str, passages: Sequence[str]) -> np.ndarray:
@@ -78,6 +98,18 @@ class EndpointScorer(TextPairScorer):
             return {"query": query, "texts": list(texts), "truncate": True}
 
         return session.ask(passages, make_body, partial(_read_scores, entries="", value="score"))
+
+
+def _is_tei(info: Mapping[str, object]) -> bool:
+    """Return whether a server's description is that of TEI, whose type of a model has parts."""
+    model_type = info.get("model_type")
+    return isinstance(model_type, dict) and not _TEI_TYPES.isdisjoint(model_type)
+
+
+def _shorten_folder(model: str) -> str:
+    """Return the last part of a whole path; other names unchanged."""
+    path = PurePosixPath(model)
+    return (path.name or model) if path.is_absolute() else model
 
 
 def _read_scores(answer: Any, n: int, entries: str, value: str) -> np.ndarray:
