@@ -31,7 +31,8 @@ _TEXT_RANKING: tuple[KindName, ...] = ("multi", "mono", "cross", "one-target")
 _IMAGE_RANKING: tuple[KindName, ...] = ("text-image", "image-text", "image-pool", "mixed")
 _RANK_DESCRIPTION = (
     "by the chosen measure, {}; a system shares a rank if a randomisation test with Holm's "
-    "correction does not tell it apart from the best of that rank"
+    "correction does not tell it apart from the best of that rank; for chosen languages, the order "
+    "of the figures that the caption names"
 )
 
 

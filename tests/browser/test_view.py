@@ -280,6 +280,51 @@ def test_the_plot_follows_the_axes(width: int, site: Path, page: Page) -> None: 
     page.select_option("#on-capitals select.x", "Preference")
     page.wait_for_selector("#on-capitals .drawn .unbiased", state="attached")
     assert "capitals.x=Preference" in page.url
+    page.select_option("#on-capitals select.y", "Preference")
+    page.wait_for_selector("#on-capitals .drawn .unbiased >> nth=1", state="attached")
+
+
+def test_a_wide_axis_is_logarithmic(site: Path, page: Page) -> None:  # noqa: F811
+    page.goto((site / "index.html").as_uri())
+    label = page.locator("#on-capitals .drawn text.axis").first
+    label.wait_for()
+    distances = [float(text) for text in read_column(page, "Rank distance")]
+    assert (min(distances), max(distances)) == (2, 35)  # more than tenfold
+    assert label.text_content() == "Rank distance (lower is better, logarithmic)"
+    page.fill("#filter", "fair")
+    page.wait_for_selector("#on-capitals .drawn circle >> nth=1", state="detached")
+    assert label.text_content() == "Rank distance (lower is better)"
+
+
+def test_the_first_click_sorts_the_best_to_the_top(site: Path, page: Page) -> None:  # noqa: F811
+    page.goto((site / "index.html").as_uri())
+    page.click(f"{select_heading('Preference')} button")
+    preferences = [float(text) for text in read_column(page, "Preference")]
+    assert preferences == sorted(preferences)
+    assert preferences[0] < preferences[-1]
+
+
+def test_a_print_has_no_controls(site: Path, page: Page) -> None:  # noqa: F811
+    page.goto((site / "index.html").as_uri())
+    page.emulate_media(media="print")
+    for part in (".choose", ".controls", "button.theme"):
+        assert not page.locator(part).first.is_visible()
+    assert page.locator("#on-capitals-table tbody th a").first.is_visible()
+
+
+def test_measures_stay_while_differences_scroll(site: Path, page: Page) -> None:  # noqa: F811
+    page.set_viewport_size({"width": 390, "height": 900})
+    page.goto((site / "index.html").as_uri())
+    page.wait_for_selector("html[data-drawn]")
+    name = page.locator("#on-capitals .differences tbody th").first
+    before = name.bounding_box()
+    page.locator("#on-capitals .comparison .scroll").first.evaluate(
+        "box => { box.scrollLeft = 99; }"
+    )
+    after = name.bounding_box()
+    assert before is not None
+    assert after is not None
+    assert after["x"] == pytest.approx(before["x"], abs=2)
 
 
 def test_the_view_is_exported(site: Path, page: Page) -> None:  # noqa: F811

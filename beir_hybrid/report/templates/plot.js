@@ -26,7 +26,7 @@ const makeAxis = ({ figures, measure }, name) => {
   return { label, direction: column.direction, read, isLog: false, show: formatValue };
 };
 /* without logarithms, one poor system would push all others together */
-const isWide = ({ direction }, values) => direction === "lower" && Math.max(...values) > 20 * Math.min(...values) && Math.min(...values) > 0;
+const isWide = ({ direction }, values) => direction === "lower" && Math.max(...values) > 10 * Math.min(...values) && Math.min(...values) > 0;
 const listTicks = (low, high) => {
   const rough = (high - low) / 4 || 1;
   const power = 10 ** Math.floor(Math.log10(rough));
@@ -148,12 +148,13 @@ const drawPlot = (board) => {
   const front = findFront(points, axes);
   const label = `${axes.y.label} by ${axes.x.label}; the table above has the values`;
   const drawing = make("svg", { width, height: frame.bottom + 44, viewBox: `0 0 ${width} ${frame.bottom + 44}`, role: "group", "aria-label": label }, ...drawAxes(axes, scales, frame));
-  if (axes.x.direction.startsWith("near")) {
-    const { unbiased } = points.find(({ x }) => x.unbiased === x.unbiased)?.x ?? {};
-    if (unbiased != null) {
-      const x = scales.x.place(unbiased);
-      drawing.append(make("line", { x1: x, x2: x, y1: frame.top, y2: frame.bottom, class: "unbiased" }));
-    }
+  for (const side of ["x", "y"].filter((name) => axes[name].direction.startsWith("near"))) {
+    const unbiased = points.map((point) => point[side].unbiased).find((value) => value === value);
+    if (unbiased == null) continue;
+    const place = scales[side].place(unbiased);
+    const line = side === "x" ? { x1: place, x2: place, y1: frame.top, y2: frame.bottom }
+      : { x1: frame.left, x2: frame.right, y1: place, y2: place };
+    drawing.append(make("line", { ...line, class: "unbiased" }));
   }
   drawing.append(...drawPoints(points, front, frame, axes));
   plot.append(drawing);
