@@ -93,16 +93,18 @@ def _describe_systems(
 
 
 def _describe_columns(board: Board) -> list[dict[str, object]]:
-    return [
+    """Return what columns show; a fact that a column lacks is left out, since pages stay small."""
+    columns = (
         {
             "title": column.title,
-            "kind": board.pool_kind if column.role == "gain" else column.kind or "",
+            "kind": board.pool_kind if column.role == "gain" else column.kind,
             "measure": column.measure,
             "direction": column.direction,
             "role": column.role,
         }
         for column in board.columns
-    ]
+    )
+    return [{key: value for key, value in column.items() if value} for column in columns]
 
 
 def write_json(record: object) -> "Markup":
