@@ -15,6 +15,7 @@ from ir_measures import AP
 
 import beir_hybrid as bh
 from beir_hybrid.errors import BadOption
+from beir_hybrid.report.reproduction_record import read_reproduction
 from beir_hybrid.results.timing import Timing
 from tests.models import static_model
 from tests.sealed_files import rewrite
@@ -410,6 +411,9 @@ def test_a_check_runs_the_commands_and_judges_each_average(
     mean = results.summary()["one-target"][AP].mean
     assert lines[1] == f"AP one-target {mean:.6f} {mean:.6f} equal"
     assert lines[-1].startswith("2 of 2 averages are equal (to 1e-06), 0 close (to 0.001")
+    record = read_reproduction(tmp_path / "out")
+    assert record is not None
+    assert (record.verdict, record.count, record.equal) == ("reproduced", 2, 2)
     again = run_cli("reproduce", tmp_path / "out", "--check", "--output", tmp_path / "one")
     assert again.code == 2
     assert "one is not empty, and old files would be compared" in again.err
@@ -423,6 +427,9 @@ def test_a_check_runs_the_commands_and_judges_each_average(
     record = json.loads(changed.out)
     assert record["tolerance"] == {"equal": 1e-6, "close": 1e-3}
     assert [average["verdict"] for average in record["averages"]] == ["different"] * 2
+    last = read_reproduction(tmp_path / "out")
+    assert last is not None
+    assert (last.verdict, last.different) == ("not reproduced", 2)
 
     shutil.rmtree(tmp_path / "model")
     missing = run_cli("reproduce", tmp_path / "out", "--check", "--output", tmp_path / "3")

@@ -64,11 +64,13 @@ def reproduce(
     saved_results = Results.load(results)
     if check:
         from beir_hybrid.report.reproduction_check import check_reproduction
+        from beir_hybrid.report.reproduction_record import write_reproduction
 
         rows = check_reproduction(
             saved_results, folder=output, hits=hits, announce=lambda line: echo(line, err=True)
         )
         _print_check(rows, as_json=as_json)
+        write_reproduction(results, rows)
         if any(row.verdict in ("different", "missing") for row in rows):
             raise typer.Exit(1)
         return

@@ -9,6 +9,7 @@ from typing import Literal
 import numpy as np
 
 from beir_hybrid.collection.setting import KindName, Setting
+from beir_hybrid.report.reproduction_record import Reproduction
 from beir_hybrid.results.estimate import Estimate, Matrix
 from beir_hybrid.results.results import Results
 from beir_hybrid.text import escape_unprintable
@@ -63,6 +64,8 @@ class Entry:
         Of the model; empty where that is not known.
     is_trained_on
         Whether queries of the benchmark are among the training data.
+    reproduction
+        The outcome of a check of the results, if they were checked.
     origin
         Where a published row was published: a text and an address.
     """
@@ -82,6 +85,7 @@ class Entry:
     family: str = ""
     licence: str = ""
     is_trained_on: bool = False
+    reproduction: Reproduction | None = None
     origin: tuple[str, str] = ("", "")
 
     def estimate(self, measure: str, kind: str) -> Estimate | None:

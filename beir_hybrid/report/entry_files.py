@@ -20,6 +20,7 @@ from beir_hybrid.report.mteb_entries import read_mteb_entries
 from beir_hybrid.report.page_names import add_number
 from beir_hybrid.report.plain_files import is_link, is_plain_file
 from beir_hybrid.report.recipes import describe_recipe, name_family
+from beir_hybrid.report.reproduction_record import read_reproduction
 from beir_hybrid.results.local_paths import hide_path
 from beir_hybrid.results.provenance import CollectionProvenance
 from beir_hybrid.results.results import Results
@@ -131,6 +132,7 @@ def _make_entry(results: Results, path: Path | None, local_files: bool) -> Entry
             family=name_family(results),
             licence=name_licence(results.provenance.model.licence),
             is_trained_on=results.provenance.model.trained_on.get("shared", 0) > 0,
+            reproduction=None if folder is None else read_reproduction(folder),
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise BadData(

@@ -34,6 +34,7 @@ from beir_hybrid.report.page_tables import (
     build_summary_table,
     list_preference_sentences,
 )
+from beir_hybrid.report.reproduction_check import CLOSE, EQUAL
 from beir_hybrid.report.templating import load_templates
 from beir_hybrid.report.top_passages import TOP
 from beir_hybrid.report.variants import build_variant_table
@@ -206,6 +207,8 @@ class Site:
             "commands": commands,
             "placeholder": any(PLACEHOLDER in line for line in commands),
             "obstacle": obstacle,
+            "equal": EQUAL,
+            "close": CLOSE,
             "downloads": write_downloads(entry, folder / "files" / slug),
         }
         self._render(folder / "models" / f"{slug}.html", "model.html", context)
