@@ -141,33 +141,28 @@ def can_load_from_hub(name: str, revision: str | None = None) -> bool:
     return True
 
 
-def upload_folder(
-    folder: Path, repository: str, repository_type: str, private_files: Sequence[str]
+def upload_files(
+    files: Sequence[Path], folder: Path, repository: str, repository_type: str
 ) -> None:
-    """Upload a folder to a repository of the hub; a new one is private.
+    """Upload files of a folder to a repository of the hub; a new one is private.
 
     Parameters
     ----------
     repository_type
         ``model`` or ``dataset``.
-    private_files
-        Patterns of files that stay here.
     """
     if is_offline():
         raise Unreachable("cannot upload: BEIR_HYBRID_OFFLINE is set")
-    from huggingface_hub import HfApi
+    from huggingface_hub import CommitOperationAdd, HfApi
 
     api, cure = HfApi(), "log in with `hf auth login`, and name a repository that is yours"
     with _explain_hub_errors(f"cannot upload to {repository}", cure):
         api.create_repo(repository, repo_type=repository_type, private=True, exist_ok=True)
-        api.upload_folder(
-            repo_id=repository,
-            folder_path=folder,
+        api.create_commit(
+            repository,
+            [CommitOperationAdd(path.relative_to(folder).as_posix(), path) for path in files],
             repo_type=repository_type,
             commit_message="Add scores by beir-hybrid",
-            ignore_patterns=[
-                form for name in private_files for form in (name, f"*/{name}", f"{name}/*")
-            ],
         )
 
 

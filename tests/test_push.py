@@ -72,7 +72,7 @@ def test_a_card_keeps_what_the_model_has(results_folder: Path, tmp_path: Path) -
         names = [path.relative_to(folder).as_posix() for path in paths]
         assert names == ["1_Pooling/config.json", "README.md", "config.json"]
         config = json.loads((folder / "config.json").read_text())
-        assert config == {"_name_or_path": "path/to/secret/base", "n": 1}
+        assert config == {"_name_or_path": "path/to/base", "n": 1}
         model.joinpath("README.md").write_bytes((folder / "README.md").read_bytes())
     assert (tmp_path / "card1/README.md").read_text() == (tmp_path / "card2/README.md").read_text()
     card = ModelCard.load(tmp_path / "card2" / "README.md")

@@ -1,6 +1,7 @@
 """A model's card: its scores as the metadata that the hub shows, and as tables in the text."""
 
 import math
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -8,17 +9,20 @@ from typing import TYPE_CHECKING, cast
 from beir_hybrid.collection.setting import SETTING_KINDS
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.publication.markdown import describe_scores, fence, show_text
+from beir_hybrid.publication.private_paths import hide_paths_in_text, is_path
 from beir_hybrid.report.model_page import list_commands
 from beir_hybrid.report.plain_files import is_plain_file
-from beir_hybrid.results.local_paths import hide_path
+from beir_hybrid.results.local_paths import PLACEHOLDER, hide_path
 from beir_hybrid.results.mteb import find_mteb_name
 from beir_hybrid.results.results import Results
 from beir_hybrid.text import escape_unprintable
 
 if TYPE_CHECKING:
-    from huggingface_hub import EvalResult, ModelCard, ModelCardData
+    from huggingface_hub import CardData, EvalResult, ModelCard, ModelCardData
 
 CARD = "README.md"
+_NAME_KEYS = ("base_model", "datasets", "tags")
+_PRIVATE_NAME = re.compile(rf"(^|:){PLACEHOLDER}(/|$)")  # tags have it behind a colon
 _TASK, _TASK_NAME = "text-retrieval", "Multilingual retrieval"
 _BEGINNING, _END = "<!-- scores by beir-hybrid -->", "<!-- end of scores -->"
 # By the kind of a fingerprint: models of sentence-transformers.
@@ -56,14 +60,34 @@ def build_card(systems: Sequence[Results], model: Path | None = None) -> "ModelC
     name = escape_unprintable(hide_path(names[0]))
     path = None if model is None else model / CARD
     if path is not None and is_plain_file(path):
-        try:
-            card = ModelCard(path.read_text("utf-8"))
-        except Exception as error:  # YAML of anybody's: the parser raises errors of its own
-            raise BadData(f"{path}: the metadata of this card cannot be read: {error}") from error
+        card = read_card(path)
     else:
         card = ModelCard(f"---\n{{}}\n---\n\n# {show_text(names[0])}\n")
     _fill_metadata(card, name, systems)
     card.text = f"{_cut_scores(card.text).rstrip()}\n\n{_describe_all(systems)}\n"
+    return card
+
+
+def read_card(path: Path) -> "ModelCard":
+    """Read a model's card, with placeholders for paths of this machine.
+
+    Metadata that name models and datasets do so without paths, which the hub refuses.
+    """
+    from huggingface_hub import ModelCard
+
+    try:
+        text = path.read_text("utf-8")
+        data = ModelCard(text).data
+        names = {name for key in _NAME_KEYS for name in _list_names(data, key)}
+        paths = {name for name in names if is_path(name) and name.strip("/~.\\")}
+        card = ModelCard(hide_paths_in_text(text, paths))
+    except Exception as error:  # YAML of anybody's: the parser raises errors of its own
+        raise BadData(f"{path}: the metadata of this card cannot be read: {error}") from error
+    for key in _NAME_KEYS:
+        values = _list_names(card.data, key)
+        public_values = [value for value in values if not _PRIVATE_NAME.search(value)]
+        if public_values != values:
+            card.data[key] = public_values or None
     return card
 
 
@@ -111,6 +135,12 @@ def _fill_metadata(card: "ModelCard", name: str, systems: Sequence[Results]) -> 
         data.library_name = data.library_name or "sentence-transformers"
         data.pipeline_tag = data.pipeline_tag or tag
     data.tags = list(dict.fromkeys((*(data.tags or []), "retrieval", "multilingual")))
+
+
+def _list_names(data: "CardData", key: str) -> list[str]:
+    """Return the names under a key of a card's metadata, which may be one, several or none."""
+    value = data.get(key) or []
+    return [str(name) for name in (value if isinstance(value, list) else [value])]
 
 
 def _describe_all(systems: Sequence[Results]) -> str:

@@ -1,36 +1,35 @@
 """Write a model's card, a dataset of results or files for mteb, and upload them on request."""
 
-import json
-import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from beir_hybrid.errors import BadOption, lookup
 from beir_hybrid.files import atomic_folder
-from beir_hybrid.hub import upload_folder
+from beir_hybrid.hub import upload_files
 from beir_hybrid.publication.model_card import CARD, build_card
+from beir_hybrid.publication.model_files import (
+    HIDDEN_FILES,
+    TRAINING_FILES,
+    copy_model,
+    list_public_files,
+)
 from beir_hybrid.publication.mteb_folder import write_mteb_folder
 from beir_hybrid.publication.results_dataset import write_results_dataset
-from beir_hybrid.records import read_json
 from beir_hybrid.report.entries import Entry
 from beir_hybrid.report.entry_files import ResultsOrPath, read_entries
-from beir_hybrid.report.plain_files import is_link, is_plain_file
-from beir_hybrid.results.local_paths import find_local_paths, hide_local_paths
 from beir_hybrid.results.results import Results
-
-# States of a training, which nobody loads and which name folders of this machine; hidden files.
-_PRIVATE_FILES = (
-    *("checkpoint-*", "training_args.bin", "trainer_state.json"),
-    *("optimizer.*", "scheduler.*", "*.pt", "*.pth", ".*", "*.lock"),
-)
 
 
 class Publication(NamedTuple):
-    """A kind of publication: its kind of repository on the hub, and its writer."""
+    """A kind of publication: its kind of repository on the hub, and its writer.
+
+    Files of some names are private: they stay here.
+    """
 
     repository_type: str
     write: Callable[[Sequence[Entry], Path, Path | None], None]
+    private_files: tuple[str, ...] = HIDDEN_FILES
 
 
 def push(
@@ -42,7 +41,10 @@ def push(
     repository: str | None = None,
     upload: bool = False,
 ) -> list[Path]:
-    """Write the files of a publication, and return their paths; upload them only if asked.
+    """Write the files of a publication, and return their paths; upload these only if asked.
+
+    Links and hidden files are neither returned nor uploaded, nor are the states of a training
+    beside a model.
 
     Parameters
     ----------
@@ -73,9 +75,12 @@ def push(
         raise BadOption("no results are named")
     elif not folder.is_dir():
         raise BadOption(f"there is no folder {folder} to upload; name results to write one")
+    files = list_public_files(folder, publication.private_files)
     if upload and repository:
-        upload_folder(folder, repository, publication.repository_type, _PRIVATE_FILES)
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+        if not files:
+            raise BadOption(f"{folder} has no files to upload; links and private files stay here")
+        upload_files(files, folder, repository, publication.repository_type)
+    return files
 
 
 def _write(
@@ -102,7 +107,7 @@ def _write(
 def _write_model(entries: Sequence[Entry], folder: Path, model: Path | None) -> None:
     """Write a model's card, and beside it the files of the model."""
     card = build_card([entry.results for entry in entries if entry.results], model)
-    if model is not None and not _copy_model(model, folder):
+    if model is not None and not copy_model(model, folder):
         raise BadOption(
             f"{model} holds no files of a model but links, such as those of the hub's cache; "
             "copy what they point at: cp -rL"
@@ -110,34 +115,8 @@ def _write_model(entries: Sequence[Entry], folder: Path, model: Path | None) -> 
     (folder / CARD).write_text(str(card), "utf-8")
 
 
-def _copy_model(source: Path, folder: Path) -> int:
-    """Copy a model's files without links and private files, and return how many there are.
-
-    In its configuration, placeholders stand for paths of this machine.
-    """
-    count = 0
-    for path in sorted(source.iterdir()):
-        if any(path.match(pattern) for pattern in _PRIVATE_FILES):
-            continue
-        if path.is_dir() and not is_link(path):
-            (folder / path.name).mkdir()
-            count += _copy_model(path, folder / path.name)
-        elif is_plain_file(path):
-            _copy_file(path, folder / path.name)
-            count += path.name != CARD
-    return count
-
-
-def _copy_file(source: Path, target: Path) -> None:
-    record = read_json(source) if source.name.endswith("config.json") else None
-    if record is not None and find_local_paths(record):
-        target.write_text(json.dumps(hide_local_paths(record), indent=2), "utf-8")
-    else:
-        shutil.copyfile(source, target)
-
-
 PUBLICATIONS = {
-    "model": Publication("model", _write_model),
+    "model": Publication("model", _write_model, (*HIDDEN_FILES, *TRAINING_FILES)),
     "results": Publication("dataset", lambda entries, to, _: write_results_dataset(entries, to)),
     "mteb": Publication("dataset", lambda entries, to, _: write_mteb_folder(entries, to)),
 }
