@@ -166,6 +166,24 @@ def test_names_in_mteb_s_folder(capitals: Collection, tmp_path: Path) -> None:
     assert all(row["main_score"] == row["AP"] for row in scores)
 
 
+def test_long_names_in_mteb_s_folder(capitals: Collection, tmp_path: Path) -> None:
+    results = evaluate_system("fair", capitals, measures=["AP"])
+    names = [f"{'模' * 90}/{'型' * 90}{number}" for number in (1, 2)]  # 541 bytes
+    for number, name in enumerate(names):
+        model = replace(results.provenance.model, name=name)
+        collection = replace(results.provenance.collection, name="首" * 90)
+        about = replace(results.provenance, model=model, collection=collection)
+        replace(results, provenance=about).save(tmp_path / "results" / str(number))
+    bh.push("mteb", tmp_path / "results", tmp_path / "mteb")
+    paths = sorted((tmp_path / "mteb").rglob("首*.json"))
+    assert len({path.parts[-3] for path in paths}) == 2
+    assert all(path.parts[-3].startswith("模" * 37 + "-") for path in paths)
+    saved_names = [
+        json.loads(path.with_name("model_meta.json").read_text())["name"] for path in paths
+    ]
+    assert sorted(saved_names) == names
+
+
 def test_errors_say_what_to_do(results_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(BadOption, match="a card is for one model, and these are fair and lossy"):
         bh.push("model", results_folder, tmp_path / "card")

@@ -1,5 +1,6 @@
 """Results as files of a repository of mteb's results: a folder a model, a file a task."""
 
+import hashlib
 import json
 import math
 import re
@@ -11,6 +12,9 @@ from beir_hybrid.report.entries import Entry
 from beir_hybrid.results.mteb import Score, list_mteb_scores, write_mteb
 from beir_hybrid.results.results import Results
 
+_LONGEST = (
+    120  # bytes of a part of a path: file systems take 255, and names of models have two parts
+)
 _NO_REVISION = "no_revision_available"  # as mteb writes it
 # What mteb's description of a model has, and results do not say.
 _UNKNOWN = (
@@ -31,8 +35,9 @@ def write_mteb_folder(entries: Sequence[Entry], folder: Path) -> None:
             continue
         model = entry.results.provenance.model
         parts = _split_name(entry.name)
-        place = folder / "results" / "__".join(parts) / (_clean(model.revision) or _NO_REVISION)
-        path = place / f"{_clean(entry.benchmark.name) or 'collection'}.json"
+        revision = _shorten(_clean(model.revision)) or _NO_REVISION
+        place = folder / "results" / "__".join(map(_shorten, parts)) / revision
+        path = place / f"{_shorten(_clean(entry.benchmark.name)) or 'collection'}.json"
         if path.exists():
             raise BadData(
                 f"two results of {entry.name} on {entry.benchmark.name} would be one file of "
@@ -92,3 +97,16 @@ def _clean(text: str) -> str:
     '首都'
     """
     return re.sub(r"[^\w.-]+", "-", text).strip(".-_")
+
+
+def _shorten(text: str) -> str:
+    """Return a text that file systems take as a name; what is cut off goes into a checksum.
+
+    >>> _shorten("e5"), len(_shorten("首" * 90).encode())
+    ('e5', 120)
+    """
+    raw = text.encode()
+    if len(raw) <= _LONGEST:
+        return text
+    checksum = "-" + hashlib.sha256(raw).hexdigest()[:8]
+    return raw[: _LONGEST - len(checksum)].decode(errors="ignore") + checksum
