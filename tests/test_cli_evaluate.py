@@ -332,6 +332,14 @@ def test_reranking_equals_the_function(
             "bm25 reads no --engine; leave it out, or evaluate bm25 in a command of its own",
         ),
         (
+            ["bm25", "DATA", "--no-resume"],
+            "bm25 reads no --no-resume; leave it out, or evaluate bm25 in a command of its own",
+        ),
+        (
+            ["--run", "x.trec", "DATA", "--no-resume"],
+            "--no-resume is an option of a ranking, and --run needs none",
+        ),
+        (
             ["M", "bm25", "DATA", "--name", "x"],
             "--name names one model, and several keep their own names",
         ),

@@ -12,11 +12,11 @@ from beir_hybrid.cli.options import (
     LoadOptions,
     OptionalDataset,
     ResultsOptions,
-    check_model,
     parse_measure_names,
     set_offline,
 )
-from beir_hybrid.cli.systems import BM25, BM25_OPTIONS, EvaluationOptions, RankingOptions, Systems
+from beir_hybrid.cli.system_checks import BM25, BM25_OPTIONS, check_models
+from beir_hybrid.cli.systems import EvaluationOptions, RankingOptions, Systems
 from beir_hybrid.encoding.options import EncoderOptions
 from beir_hybrid.errors import BadOption
 
@@ -99,15 +99,13 @@ def evaluate(
     `beir-hybrid evaluate --run mine.trec --qrels qrels.txt --measures "nDCG@10 RankDistance"`
     """
     models = models or []
-    _check_sources(models, external, encoder, ranking, results)
+    _check_sources(models, external, encoder, ranking, results, resume=evaluation.resume)
     if len(models) > 1 and evaluation.name:
         raise BadOption("--name names one model, and several keep their own names")
     measures = parse_measure_names(evaluation.measures)
-    results.check()
     set_offline(load.offline)
-    for model in models:
-        if model != BM25:
-            check_model(model)
+    check_models(models)
+    results.check(systems=max(1, len(models)))
     collection = _load_collection(dataset, load, external)
     if external.run:
         # It imports torch, for which a wrong name should not wait.
@@ -152,6 +150,8 @@ def _check_sources(
     encoder: EncoderOptions,
     ranking: RankingOptions,
     results: ResultsOptions,
+    *,
+    resume: bool,
 ) -> None:
     """Raise `BadOption` unless there are models, or runs, or vectors, with options that fit."""
     sources = {"MODEL": models, "--run": external.run, "--vectors": external.vectors}
@@ -161,6 +161,8 @@ def _check_sources(
     model_options, ranking_options = [*list_changes(encoder)], [*list_changes(ranking)]
     if results.runs_folder is not None:
         ranking_options.append("runs")
+    if not resume:
+        ranking_options.append("no_resume")
     for owner, options, is_unused in (
         ("a model", model_options, not models),
         ("a ranking", ranking_options, bool(external.run)),

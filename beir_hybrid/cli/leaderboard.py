@@ -35,7 +35,8 @@ def leaderboard(
 ) -> None:
     """Make a leaderboard of results: pages that open from disk and load nothing from elsewhere.
 
-    `evaluate --output` and `ablate --output` write results. For a TREC run use
+    `evaluate --output` and `ablate --output` write results. Results below other results are left
+    out, unless they are named. For a TREC run use
     `beir-hybrid evaluate --run FILE --dataset NAME --output DIR`.
 
     Examples
@@ -47,4 +48,28 @@ def leaderboard(
     from beir_hybrid.report.site import leaderboard as make_leaderboard
 
     page = make_leaderboard(results, output, local_files=local_files, title=title)
+    if hidden := _list_hidden_results(results):
+        rest = f" and {len(hidden) - 1} more" if hidden[1:] else ""
+        echo(f"note: {hidden[0]}{rest} left out: results below other results; name them, too")
     echo(f"open {page}")
+
+
+def _list_hidden_results(sources: list[Path]) -> list[Path]:
+    """List folders of results that lie in folders of results, and are not named themselves."""
+    from beir_hybrid.results.storage import RESULTS, is_results_folder
+
+    roots = {source.resolve() for source in sources}
+    folders = {
+        path.parent.resolve(): path.parent
+        for source in sources
+        if source.is_dir()
+        for path in sorted(source.rglob(RESULTS))
+        if is_results_folder(path.parent)
+    }
+    return [
+        path
+        for folder, path in folders.items()
+        # The nearest folder above that is named or holds results decides.
+        if folder not in roots
+        and next((p for p in folder.parents if p in folders or p in roots), None) in folders
+    ]

@@ -108,12 +108,31 @@ class ResultsOptions:
         """The folder for runs, if they are to be written."""
         return self.output / "runs" if self.output and self.runs else None
 
-    def check(self) -> None:
-        """Raise an error, before all work, if the results cannot be written."""
+    def check(self, systems: int = 1) -> None:
+        """Raise an error, before all work, if the results of some systems cannot be written."""
         if self.runs and self.output is None:
             raise BadOption("--runs takes --output, the folder that runs go to")
-        if self.output is not None:
-            check_writable(self.output / "results")
+        if self.output is None:
+            return
+        check_writable(self.output / "results")
+        # A leaderboard shows no results below others.
+        if systems > 1 and self.has_results:
+            raise BadOption(
+                f"{self.output} holds results itself, and several systems get folders in it; name "
+                "another folder"
+            )
+        if systems == 1 and not self.has_results and (folder := self._find_inner_results()):
+            raise BadOption(
+                f"{self.output} holds the folder of results {folder.name}; name a folder of its "
+                "own, in it or elsewhere"
+            )
+
+    def _find_inner_results(self) -> Path | None:
+        """Return a folder of results that lies in the folder, if there is one."""
+        from beir_hybrid.results.storage import is_results_folder
+
+        folders = sorted(self.output.iterdir()) if self.output and self.output.is_dir() else []
+        return next(filter(is_results_folder, folders), None)
 
     @property
     def has_results(self) -> bool:

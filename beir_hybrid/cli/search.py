@@ -44,6 +44,11 @@ class BM25Options:
         int, typer.Option(help="Passages to keep per query; measures see no more.")
     ] = 1000
 
+    @property
+    def setting_names(self) -> str | None:
+        """The kinds of settings as one text; None for the default."""
+        return None if self.settings is None else " ".join(self.settings)
+
 
 @dataclass(frozen=True)
 class QueryOptions:
@@ -106,27 +111,33 @@ def bm25(
     results.show(evaluate_bm25(load.load(dataset), ranking, results))
 
 
+def check_bm25(collection: "Collection", ranking: BM25Options, results: ResultsOptions) -> None:
+    """Raise an error, before all work, for what BM25 cannot do, and for results of others."""
+    from beir_hybrid.pyserini.bm25 import plan_bm25
+    from beir_hybrid.results.replacement import list_request_facts
+
+    measures = parse_measure_names(ranking.measures).get("measures")
+    kinds, _ = plan_bm25(collection, measures, ranking.setting_names, ranking.depth)
+    if results.has_results:
+        facts = list_request_facts(kinds=kinds, depth=ranking.depth)
+        facts |= {"kind": "bm25", "k1": ranking.k1, "b": ranking.b}
+        results.check_system(ranking.name, facts, collection)
+
+
 def evaluate_bm25(
     collection: "Collection", ranking: BM25Options, results: ResultsOptions
 ) -> "Results":
     """Evaluate BM25, unless the folder of the results holds those of another system."""
-    from beir_hybrid.evaluation.plan import choose_kinds
     from beir_hybrid.pyserini.bm25 import bm25 as evaluate
-    from beir_hybrid.results.replacement import list_request_facts
 
-    settings = None if ranking.settings is None else " ".join(ranking.settings)
-    if results.has_results:
-        kinds = choose_kinds(collection.resolve(), settings)
-        facts = list_request_facts(kinds=kinds, depth=ranking.depth)
-        facts |= {"kind": "bm25", "k1": ranking.k1, "b": ranking.b}
-        results.check_system(ranking.name, facts, collection)
+    check_bm25(collection, ranking, results)
     return evaluate(
         collection,
         k1=ranking.k1,
         b=ranking.b,
         depth=ranking.depth,
         name=ranking.name,
-        settings=settings,
+        settings=ranking.setting_names,
         runs=results.runs_folder,
         **parse_measure_names(ranking.measures),
     )

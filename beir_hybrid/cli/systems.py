@@ -1,7 +1,7 @@
 """The systems that ``beir-hybrid evaluate`` names: models, vectors of other tools, and BM25."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,15 +18,14 @@ from beir_hybrid.cli.options import (
     parse_measure_names,
 )
 from beir_hybrid.cli.printing import print_json, to_json
-from beir_hybrid.cli.search import BM25Options, evaluate_bm25
+from beir_hybrid.cli.search import BM25Options, check_bm25, evaluate_bm25
+from beir_hybrid.cli.system_checks import BM25, describe_unloaded
 from beir_hybrid.encoding.options import EncoderOptions
+from beir_hybrid.errors import BadOption
 
 if TYPE_CHECKING:
     from beir_hybrid.collection import Collection
     from beir_hybrid.results.results import Results
-
-BM25 = "bm25"  # in the place of a model
-BM25_OPTIONS = ("settings", "depth", "runs")  # of a ranking
 
 
 @dataclass(frozen=True)
@@ -87,20 +86,60 @@ class Systems:
     evaluation: EvaluationOptions
 
     def evaluate_all(self, models: Sequence[str], results: ResultsOptions) -> None:
-        """Evaluate models one after another, and save each as soon as it is finished."""
+        """Evaluate models one after another, and save each as soon as it is finished.
+
+        All are checked before the first is loaded.
+        """
+        places = dict(zip(models, self._list_places(models, results), strict=True))
+        self._check_calibration()
+        for model, own_results in places.items():
+            self._check(model, own_results)
+        records: list[dict[str, Any]] = []
+        try:
+            for model, own_results in places.items():
+                values = self.evaluate(model, own_results)
+                own_results.show(values)
+                records.append(to_json(values))
+        finally:
+            # Those that are finished, where a later one fails or the user ends the command.
+            if results.as_json and records:
+                print_json(records)
+
+    def _list_places(
+        self, models: Sequence[str], results: ResultsOptions
+    ) -> Iterator[ResultsOptions]:
+        """Yield where the results of each model go."""
         from beir_hybrid.evaluation.vectors import shorten_name
         from beir_hybrid.text import make_slugs
 
-        records = []
-        for model, slug in zip(models, make_slugs(map(shorten_name, models)), strict=True):
+        for slug in make_slugs(map(shorten_name, models)):
             folder = results.output / slug if results.output else None
             # With --json stdout is JSON alone, of all models; their tables go to stderr.
-            own_results = replace(results, output=folder, as_json=False)
-            values = self.evaluate(model, own_results)
-            own_results.show(values)
-            records.append(to_json(values))
-        if results.as_json:
-            print_json(records)
+            yield replace(results, output=folder, as_json=False)
+
+    def _check_calibration(self) -> None:
+        """Raise `BadOption` for a calibration of one model's vectors, which others do not have."""
+        from beir_hybrid.calibration import Calibration, as_calibration
+
+        calibration = as_calibration(self.ranking.calibration)
+        if isinstance(calibration, Calibration) and calibration.corrections:
+            raise BadOption(
+                f"the calibration {self.ranking.calibration} is of one model; evaluate that in a "
+                f"command of its own, or give the method, {calibration}"
+            )
+
+    def _check(self, model: str, results: ResultsOptions) -> None:
+        """Raise an error for what is known to fail, before any model is loaded."""
+        results.check()
+        if model == BM25:
+            check_bm25(self.collection, self._choose_bm25_options(), results)
+            return
+        from beir_hybrid.evaluation.vectors import shorten_name
+
+        is_calibrated = self.ranking.calibration is not None
+        facts = describe_unloaded(model, list_changes(self.encoder), is_calibrated=is_calibrated)
+        if results.has_results:
+            self._check_results(shorten_name(model), facts, results)
 
     def evaluate(
         self, model: str | None, results: ResultsOptions, vectors: Path | None = None
@@ -119,7 +158,7 @@ class Systems:
         with nullcontext() if self.evaluation.resume else _temporary_store() as store:
             system = self._open(model, vectors, store)
             if results.has_results:
-                self._check_results(system, results)
+                self._check_results(*_identify(system), results)
             return evaluate(
                 system, self.collection, store=store, name=name, **measures, **arguments
             )
@@ -140,17 +179,14 @@ class Systems:
             return read_vectors(vectors, self.collection)
         return choose_dtype(as_encoder(model, **list_changes(self.encoder)), self.collection, store)
 
-    def _check_results(self, system: Any, results: ResultsOptions) -> None:
+    def _check_results(
+        self, default_name: str, fingerprint: Mapping[str, object], results: ResultsOptions
+    ) -> None:
         """Raise an error, before all work, if the folder's results may not be replaced."""
         from beir_hybrid.calibration import as_calibration
         from beir_hybrid.evaluation.plan import DEPTH, RERANKING_DEPTH, choose_kinds
-        from beir_hybrid.evaluation.vectors import CollectionVectors, name_model
         from beir_hybrid.results.replacement import list_request_facts
 
-        if isinstance(system, CollectionVectors):
-            default_name, fingerprint = system.model.name, system.model.fingerprint
-        else:
-            default_name, fingerprint = name_model(system), system.fingerprint
         settings, rerank = self.ranking.make_arguments().get("settings"), self.ranking.rerank
         calibration = as_calibration(self.ranking.calibration)
         facts = list_request_facts(
@@ -167,6 +203,15 @@ class Systems:
         # The calibration names itself in the default name, once it is fitted.
         name = self.evaluation.name or (None if calibration else default_name)
         results.check_system(name, {**fingerprint, **facts}, self.collection)
+
+
+def _identify(system: Any) -> tuple[str, Mapping[str, object]]:
+    """Return the name and the fingerprint of an encoder, or of the vectors of one."""
+    from beir_hybrid.evaluation.vectors import CollectionVectors, name_model
+
+    if isinstance(system, CollectionVectors):
+        return system.model.name, system.model.fingerprint
+    return name_model(system), system.fingerprint
 
 
 @contextmanager

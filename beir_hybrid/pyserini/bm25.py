@@ -37,7 +37,7 @@ from beir_hybrid.measures.parsing import MeasureNames, parse_measures
 from beir_hybrid.measures.ranked_judgements import Rankings
 from beir_hybrid.progress import progress_bar
 from beir_hybrid.pyserini.analyzers import NEUTRAL, find_analyzer
-from beir_hybrid.pyserini.java import start_java
+from beir_hybrid.pyserini.java import find_jar, start_java
 from beir_hybrid.pyserini.lucene import build_lucene_index, list_java_versions
 from beir_hybrid.pyserini.lucene_search import BM25Searcher, open_searcher
 from beir_hybrid.results.provenance import ModelProvenance, RunsProvenance, build_provenance
@@ -106,13 +106,8 @@ def bm25(
     >>> results.matrix("AP")["en", "en"]  # doctest: +SKIP
     """
     bm25_parameters = BM25Parameters.parse(parameters)
-    check_texts_only(check_collection(collection), "BM25")
+    kinds, measure_list = plan_bm25(collection, measures, settings, depth)
     judgements = collection.resolve()
-    kinds = choose_kinds(judgements, settings)
-    measure_list = parse_measures(
-        default_measures(has_images=False, kinds=kinds) if measures is None else measures
-    )
-    _check_plan(kinds, measure_list, depth)
     start_java()
     all_settings = judgements.list_settings(kinds)
     run_writer = None if runs is None else RunWriter(Path(runs), collection, all_settings)
@@ -134,12 +129,31 @@ def bm25(
     return build_results(judgements, parts, measure_list, provenance, timing)
 
 
-def _check_plan(kinds: Sequence[KindName], measures: Sequence[Measure], depth: int) -> None:
+def plan_bm25(
+    collection: Collection,
+    measures: MeasureNames | None,
+    settings: SettingNames | None,
+    depth: int,
+) -> tuple[list[KindName], list[Measure]]:
+    """Return the kinds of settings and the measures; raise an error for what BM25 cannot do.
+
+    Parameters
+    ----------
+    measures, settings, depth
+        As for `bm25`.
+    """
+    check_texts_only(check_collection(collection), "BM25")
+    kinds = choose_kinds(collection.resolve(), settings)
+    measure_list = parse_measures(
+        default_measures(has_images=False, kinds=kinds) if measures is None else measures
+    )
     check_positive(depth=depth)
     for kind in kinds:
         if not SETTING_KINDS[kind].is_rerankable:
             raise BadOption(f"BM25 has mono, cross and multi settings, and no {kind} ones")
-    check_cutoffs(measures, depth)
+    check_cutoffs(measure_list, depth)
+    find_jar()
+    return kinds, measure_list
 
 
 class _SettingSearch(NamedTuple):

@@ -55,6 +55,11 @@ def write_results(
         _finish_save(folder)
 
 
+def is_results_folder(folder: Path) -> bool:
+    """Return whether a folder holds results."""
+    return is_file(folder / RESULTS) and is_file(folder / PER_QUERY)
+
+
 def read_record(folder: Path) -> dict[str, Any]:
     """Read ``results.json``; raise `BadData` if the file is missing or of a newer version."""
     path = folder / RESULTS

@@ -1,0 +1,107 @@
+"""Checks of the systems that ``evaluate`` names: what fails for sure fails before all work."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from beir_hybrid.cli.options import check_model
+from beir_hybrid.cli.printing import echo
+from beir_hybrid.encoding.options import EncoderOptions, list_loading_options
+from beir_hybrid.errors import BadData, BadOption, UnknownName
+from beir_hybrid.network import is_offline
+
+BM25 = "bm25"  # in the place of a model
+BM25_OPTIONS = ("settings", "depth", "runs")  # of a ranking
+
+
+def check_models(models: Sequence[str]) -> None:
+    """Raise an error for a name of no model, and for a model that is named twice."""
+    names: dict[str, str] = {}
+    for model in models:
+        if model == BM25:
+            _announce_folder()
+        else:
+            check_model(model)
+        is_folder = model != BM25 and Path(model).is_dir()
+        key = str(Path(model).resolve()) if is_folder else model.rstrip("/")
+        if key in names:
+            pair = "" if names[key] == model else f", as {names[key]} too"
+            raise BadOption(f"{model} is named twice{pair}; name it once")
+        names[key] = model
+
+
+def _announce_folder() -> None:
+    """Say that `BM25` is no folder, if there is a model in a folder of this name."""
+    try:
+        check_model(f"./{BM25}")
+    except (BadData, UnknownName):
+        return
+    echo(f"{BM25} is Lucene's BM25; the model in the folder of this name is ./{BM25}", err=True)
+
+
+def describe_unloaded(
+    model: str, options: Mapping[str, object], *, is_calibrated: bool
+) -> Mapping[str, object]:
+    """Return what is known of a model's fingerprint before it is loaded.
+
+    No weights are read, and no network is asked: names on the hub are taken as they are.
+
+    Parameters
+    ----------
+    options
+        Fields of `EncoderOptions`.
+
+    Raises
+    ------
+    BeirHybridError
+        If the model cannot be evaluated with these options.
+    """
+    from beir_hybrid.encoding.endpoint import PREFIX as ENDPOINT
+    from beir_hybrid.encoding.models import as_encoder
+    from beir_hybrid.encoding.mteb_registry import PREFIX as MTEB
+
+    if is_offline():  # before the hub's client is imported, which reads this once
+        os.environ["HF_HUB_OFFLINE"] = "1"
+    if model.startswith(ENDPOINT):
+        return as_encoder(model, **options).fingerprint
+    if model.startswith(MTEB):
+        if not _is_in_registry(model.removeprefix(MTEB), options.get("revision")):
+            as_encoder(model, **options)  # raises before it loads anything, and says why
+        return {"kind": "mteb"}
+    if Path(model).is_dir():
+        return {"kind": _check_folder(model, options, is_calibrated=is_calibrated)}
+    if ":" in model:
+        raise UnknownName(
+            f"there is no folder {model!r}, and names with a colon begin with {ENDPOINT} or {MTEB}"
+        )
+    return {}
+
+
+def _is_in_registry(name: str, revision: object) -> bool:
+    """Return whether mteb is installed and has a dense model of this name and revision."""
+    try:
+        import mteb
+
+        meta = mteb.get_model_meta(name, None if revision is None else str(revision))
+    except (ImportError, KeyError, ValueError):
+        return False
+    return [*meta.model_type] == ["dense"]
+
+
+def _check_folder(folder: str, options: Mapping[str, object], *, is_calibrated: bool) -> str:
+    """Return the kind of the model in a folder; raise an error for options it does not read."""
+    from beir_hybrid.encoding.families import check_family
+    from beir_hybrid.encoding.model_encoder import ModelEncoder
+    from beir_hybrid.encoding.models import ENCODERS
+
+    settings = EncoderOptions.parse(options)
+    files = ModelEncoder.locate(folder, settings)
+    family = check_family(files, tuple(ENCODERS)) or "dense"
+    readable = ENCODERS[family].OPTIONS | list_loading_options()
+    settings.check_applicable(readable, f"{folder}, a {family} model")
+    if is_calibrated and family != "dense":
+        raise BadOption(
+            f"a calibration corrects dense vectors, and {folder} is no dense model: leave the "
+            "calibration out"
+        )
+    return ENCODERS[family].KIND
