@@ -413,7 +413,7 @@ def test_a_check_runs_the_commands_and_judges_each_average(
     assert lines[-1].startswith("2 of 2 averages are equal (to 1e-06), 0 close (to 0.001")
     record = read_reproduction(tmp_path / "out")
     assert record is not None
-    assert (record.verdict, record.count, record.equal) == ("reproduced", 2, 2)
+    assert (record.verdict, record.total, record.equal) == ("reproduced", 2, 2)
     again = run_cli("reproduce", tmp_path / "out", "--check", "--output", tmp_path / "one")
     assert again.code == 2
     assert "one is not empty, and old files would be compared" in again.err

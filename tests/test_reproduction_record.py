@@ -42,7 +42,7 @@ def test_the_worst_average_decides(folder: Path, verdicts: list[Verdict], outcom
     write_reproduction(folder, list_averages(*verdicts))
     record = read_reproduction(folder)
     assert record is not None
-    assert (record.verdict, record.count) == (outcome, len(verdicts))
+    assert (record.verdict, record.total) == (outcome, len(verdicts))
 
 
 def test_pages_show_the_outcome(folder: Path, tmp_path: Path) -> None:

@@ -31,14 +31,14 @@ class Reproduction(NamedTuple):
     version: str
 
     @property
-    def count(self) -> int:
+    def total(self) -> int:
         """The number of averages."""
         return self.equal + self.close + self.different + self.missing
 
     @property
     def verdict(self) -> Literal["reproduced", "nearly reproduced", "not reproduced"]:
         """The verdict on all averages: that on the worst of them."""
-        if self.different or self.missing or not self.count:
+        if self.different or self.missing or not self.total:
             return "not reproduced"
         return "nearly reproduced" if self.close else "reproduced"
 
@@ -63,8 +63,11 @@ def read_reproduction(folder: Path) -> Reproduction | None:
     record = read_sealed_json(path, _CURE)
     if record.get("results") != compute_checksum(folder / RESULTS):
         return None
-    counts = [_read_count(path, record, name) for name in Reproduction._fields[:4]]
-    return Reproduction(*counts, str(record.get("date", "")), str(record.get("beir-hybrid", "")))
+    equal, close, different, missing = (
+        _read_count(path, record, name) for name in ("equal", "close", "different", "missing")
+    )
+    date, version = str(record.get("date", "")), str(record.get("beir-hybrid", ""))
+    return Reproduction(equal, close, different, missing, date, version)
 
 
 def _read_count(path: Path, record: dict[str, Any], name: str) -> int:

@@ -44,6 +44,8 @@ from beir_hybrid.pyserini.search import search_index
 from beir_hybrid.report.entry_files import read_entries
 from beir_hybrid.report.model_page import list_commands, list_facts
 from beir_hybrid.report.recipes import _describe_training
+from beir_hybrid.report.reproduction_check import CheckedAverage
+from beir_hybrid.report.reproduction_record import write_reproduction
 from beir_hybrid.results.mteb import list_mteb_scores, read_mteb, write_mteb
 from beir_hybrid.results.render import list_notes, render_html
 from beir_hybrid.results.storage import read_record, write_results
@@ -157,6 +159,7 @@ def read_yaml_config(path: Path) -> None:
 SPECIMENS = {
     "results": Specimen("results.json", JSON, read_results),
     "timing": Specimen("timing.json", JSON, read_results),
+    "reproduction": Specimen("reproduction.json", JSON, read_results),
     "bytes of results": Specimen("per_query.parquet", BYTES, read_results),
     "mteb": Specimen("folder/Task.json", JSON, read_entries),
     "scores of mteb": Specimen(
@@ -237,8 +240,10 @@ def specimens(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "data").mkdir()
     _collections["capitals"] = build_capitals(root / "data")
     results = evaluate_system("fair", capitals(), failures=[("de", 1)], runs=root / "runs")
-    for name in ("results", "timing", "bytes of results", "intact"):
+    for name in ("results", "timing", "reproduction", "bytes of results", "intact"):
         results.save(root / name)
+    checked_average = CheckedAverage("AP", "mono", 0.5, 0.5, "equal")
+    write_reproduction(root / "reproduction", [checked_average])
     for name in ("mteb", "scores of mteb", "card of mteb"):
         write_mteb(root / name / "folder" / "Task.json", results)
         card = {"name": "a/b", "revision": "1", "n_parameters": 3}

@@ -29,6 +29,8 @@ from beir_hybrid.pyserini.dense import open_index
 from beir_hybrid.pyserini.faiss_files import IndexKind
 from beir_hybrid.pyserini.index import write_index
 from beir_hybrid.pyserini.search import search_index
+from beir_hybrid.report.reproduction_check import CheckedAverage
+from beir_hybrid.report.reproduction_record import read_reproduction, write_reproduction
 from beir_hybrid.sources.miracl import convert_to_arrow
 from tests.families import make_late, make_sparse
 from tests.hard.effort import choose_count
@@ -180,6 +182,20 @@ def read_results(folder: Path) -> object:
     )
 
 
+def write_checked_results(folder: Path) -> None:
+    write_results(folder)
+    (folder / "timing.json").unlink()
+    averages = [
+        CheckedAverage("AP", kind, 0.5, 0.5, verdict)
+        for kind, verdict in (("mono", "equal"), ("cross", "different"))
+    ]
+    write_reproduction(folder, averages)
+
+
+def read_checked_results(folder: Path) -> object:
+    return read_results(folder), read_reproduction(folder)
+
+
 def read_runs(folder: Path) -> object:
     names = [f"{query}-{passage}.trec" for query in LANGUAGES for passage in (*LANGUAGES, "all")]
     return [bh.read_run(folder / "runs" / name) for name in names]
@@ -256,6 +272,9 @@ STORES = {
     "token vectors": make_vector_store(make_late),
     "Lucene index": Store(search_lucene, search_lucene),
     "results": Store(write_results, read_results, optional="timing.json"),
+    "reproduction": Store(
+        write_checked_results, read_checked_results, optional="reproduction.json"
+    ),
     "runs": Store(write_runs, read_runs),
     "calibration": Store(write_calibration, read_calibration),
     "pairs": Store(read_pairs, read_pairs),
