@@ -186,8 +186,8 @@ def write_checked_results(folder: Path) -> None:
     write_results(folder)
     (folder / "timing.json").unlink()
     averages = [
-        CheckedAverage("AP", kind, 0.5, 0.5, verdict)
-        for kind, verdict in (("mono", "equal"), ("cross", "different"))
+        CheckedAverage("AP", "mono", 0.5, 0.5, "equal"),
+        CheckedAverage("AP", "cross", 0.5, 0.2, "different"),
     ]
     write_reproduction(folder, averages)
 
