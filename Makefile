@@ -91,7 +91,7 @@ test-browser: $(VENV)/installed  ## pages in chromium, which has to be installed
 	$(RUN) pytest -m browser tests/browser
 
 test-hard: export OMP_NUM_THREADS = 1
-test-hard: $(VENV)/installed  ## kills, rivals, damage, fuzz; BEIR_HYBRID_HARD=long: hours
+test-hard: $(VENV)/installed  ## kills, concurrent runs, damage, fuzz; BEIR_HYBRID_HARD=long: hours
 	$(RUN) pytest -m hard -n 2 tests/hard
 
 docs: $(VENV)/installed  ## the documentation as pages, in site/

@@ -58,6 +58,13 @@ def test_a_constant_difference_has_no_error(seed: int) -> None:
     assert PairedError(error, shape[1]).find_p(difference) == 2.0 ** (1 - shape[1])
 
 
+def test_a_difference_that_hardly_varies_has_an_error() -> None:
+    base, changes = np.linspace(0, 1, 8), np.array([1, -1] * 4)
+    systems = [make_values(values.tolist()) for values in (base + 1e-6 * changes, base)]
+    # Deviations of 1e-6: their sum of squares is 8e-12.
+    assert compute_paired_errors(systems)[0, 1] == pytest.approx(math.sqrt(8e-12 / 7 / 8), rel=1e-6)
+
+
 def test_settings_of_different_sizes() -> None:
     """The mean of two settings' means, the second of which has two of three groups."""
     group, setting = np.array([0, 1, 2, 0, 1]), np.array([0, 0, 0, 1, 1])

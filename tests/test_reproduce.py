@@ -15,7 +15,7 @@ from ir_measures import AP
 
 import beir_hybrid as bh
 from beir_hybrid.errors import BadOption
-from beir_hybrid.report.reproduction_record import read_reproduction
+from beir_hybrid.report.reproduction_record import REPRODUCTION, read_reproduction
 from beir_hybrid.results.timing import Timing
 from tests.models import static_model
 from tests.sealed_files import rewrite
@@ -430,6 +430,12 @@ def test_a_check_runs_the_commands_and_judges_each_average(
     last = read_reproduction(tmp_path / "out")
     assert last is not None
     assert (last.verdict, last.different) == ("not reproduced", 2)
+
+    (tmp_path / "out" / REPRODUCTION).unlink()
+    (tmp_path / "out" / REPRODUCTION).mkdir()  # where nothing can be written
+    unkept = run_cli("reproduce", tmp_path / "out", "--check", "--output", tmp_path / "4")
+    assert unkept.code == 1
+    assert "note: the outcome is not kept: " in unkept.err
 
     shutil.rmtree(tmp_path / "model")
     missing = run_cli("reproduce", tmp_path / "out", "--check", "--output", tmp_path / "3")

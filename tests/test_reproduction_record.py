@@ -1,5 +1,6 @@
 """The outcome of a check lies beside its results, and the leaderboard shows it."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -50,7 +51,9 @@ def test_pages_show_the_outcome(folder: Path, tmp_path: Path) -> None:
     index = bh.leaderboard(folder, tmp_path / "site")
     assert '<span class="tag">nearly reproduced</span>' in index.read_text("utf-8")
     page = (index.parent / "models" / "capitals-fair.html").read_text("utf-8")
-    assert "● Nearly reproduced</strong>: of 3 averages, 2 are equal (to 1e-06), 1 close" in page
+    assert "● Nearly reproduced</strong>, as whoever made these results found with" in page
+    assert f"{bh.__version__} on {datetime.now(UTC).date()}. Averages equal (to 1e-06): 2;" in page
+    assert "close (to 0.001): 1; different: 0; missing: 0." in page
     (folder / REPRODUCTION).unlink()
     index = bh.leaderboard(folder, tmp_path / "site")
     assert "reproduced</span>" not in index.read_text("utf-8")
@@ -81,3 +84,12 @@ def test_a_link_is_no_record(folder: Path, tmp_path: Path) -> None:
     (folder / REPRODUCTION).rename(tmp_path / "elsewhere.json")
     (folder / REPRODUCTION).symlink_to(tmp_path / "elsewhere.json")
     assert read_reproduction(folder) is None
+
+
+def test_only_a_date_and_a_version_reach_a_page(folder: Path) -> None:
+    write_reproduction(folder, list_averages("equal"))
+    odd = {"date": "\u202e<b>x</b>" + "1" * 3000, "beir-hybrid": "\x1b[31m<script>"}
+    rewrite(folder / REPRODUCTION, lambda record: record.update(odd))
+    record = read_reproduction(folder)
+    assert record is not None
+    assert (record.date, record.version) == ("", "")

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from beir_hybrid.cli.printing import Json, echo, print_json, print_table
-from beir_hybrid.errors import BadOption
+from beir_hybrid.errors import BadOption, NotWritable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from beir_hybrid.report.reproduction_check import CheckedAverage
+    from beir_hybrid.results.results import Results
 
 Folder = Annotated[Path, typer.Argument(help="A folder of results.", metavar="RESULTS")]
 Output = Annotated[
@@ -63,16 +64,7 @@ def reproduce(
     check_topics_folder(output)
     saved_results = Results.load(results)
     if check:
-        from beir_hybrid.report.reproduction_check import check_reproduction
-        from beir_hybrid.report.reproduction_record import write_reproduction
-
-        rows = check_reproduction(
-            saved_results, folder=output, hits=hits, announce=lambda line: echo(line, err=True)
-        )
-        _print_check(rows, as_json=as_json)
-        write_reproduction(results, rows)
-        if any(row.verdict in ("different", "missing") for row in rows):
-            raise typer.Exit(1)
+        _check_results(results, saved_results, output, hits, as_json=as_json)
         return
     for line in reproduce_commands(saved_results, folder=output, hits=hits):
         echo(line)
@@ -84,6 +76,25 @@ def reproduce(
     ]
     if differences:
         echo(f"note: these were made with {', '.join(differences)}", err=True)
+
+
+def _check_results(
+    folder: Path, results: "Results", output: Path, hits: int | None, *, as_json: bool
+) -> None:
+    """Print and keep the outcome of a check; exit with 1 if an average is not reproduced."""
+    from beir_hybrid.report.reproduction_check import check_reproduction
+    from beir_hybrid.report.reproduction_record import write_reproduction
+
+    rows = check_reproduction(
+        results, folder=output, hits=hits, announce=lambda line: echo(line, err=True)
+    )
+    _print_check(rows, as_json=as_json)
+    try:
+        write_reproduction(folder, rows)
+    except NotWritable as error:  # the outcome counts, kept or not
+        echo(f"note: the outcome is not kept: {error}", err=True)
+    if any(row.verdict in ("different", "missing") for row in rows):
+        raise typer.Exit(1)
 
 
 def _print_check(rows: "Sequence[CheckedAverage]", *, as_json: bool) -> None:

@@ -12,9 +12,8 @@ from beir_hybrid.report.entries import Entry
 from beir_hybrid.results.mteb import Score, list_mteb_scores, write_mteb
 from beir_hybrid.results.results import Results
 
-_LONGEST = (
-    120  # bytes of a part of a path: file systems take 255, and names of models have two parts
-)
+# Bytes of a part of a path: file systems take 255, and names of models have two parts.
+_LONGEST = 120
 _NO_REVISION = "no_revision_available"  # as mteb writes it
 # What mteb's description of a model has, and results do not say.
 _UNKNOWN = (

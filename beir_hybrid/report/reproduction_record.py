@@ -1,7 +1,8 @@
 """The outcome of a check of results, in a file beside them, for the page of their system."""
 
+import re
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from beir_hybrid.report.reproduction_check import CheckedAverage
 
 REPRODUCTION = "reproduction.json"
+_VERSION = re.compile(r"[\w.+]{1,40}", re.ASCII)
 _CURE = "delete it, or check the results again with `beir-hybrid reproduce --check`"
 
 
@@ -66,8 +68,19 @@ def read_reproduction(folder: Path) -> Reproduction | None:
     equal, close, different, missing = (
         _read_count(path, record, name) for name in ("equal", "close", "different", "missing")
     )
-    date, version = str(record.get("date", "")), str(record.get("beir-hybrid", ""))
-    return Reproduction(equal, close, different, missing, date, version)
+    version = str(record.get("beir-hybrid", ""))
+    return Reproduction(
+        equal, close, different, missing,
+        _read_date(record), version if _VERSION.fullmatch(version) else "",
+    )  # fmt: skip
+
+
+def _read_date(record: dict[str, Any]) -> str:
+    """Return the date of a check, empty if it is none."""
+    try:
+        return date.fromisoformat(str(record.get("date", ""))).isoformat()
+    except ValueError:
+        return ""
 
 
 def _read_count(path: Path, record: dict[str, Any], name: str) -> int:
