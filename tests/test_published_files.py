@@ -188,3 +188,77 @@ def test_paths_in_texts() -> None:
     assert hide_paths_in_text(text, ["/srv/a"]) == (
         "at path/to, path/to/x, 'path/to/b', not/home/jo/x, /srv/a-b, path/to/a/c, the /root"
     )
+
+
+@pytest.mark.parametrize(
+    ("record", "public"),
+    [
+        ({"data_files": ["/srv/client/rows"]}, ["path/to/rows"]),
+        ({"data_files": {"train": ["/srv/client/rows"]}}, {"train": ["path/to/rows"]}),
+        ({"vocab_files": ["/srv/client/vocab.txt"]}, ["path/to/vocab.txt"]),
+        ({"dataset_name": "/srv/client/rows"}, "path/to/rows"),
+        ({"datasets": ["/srv/client/rows", "me/rows"]}, ["path/to/rows", "me/rows"]),
+        ({"model": "/srv/client/base"}, "path/to/base"),
+        ({"resume_from_checkpoint": "/srv/client/checkpoint-5"}, "path/to/checkpoint-5"),
+        ({"base_model_name_or_path": "./client/base"}, "path/to/base"),
+        ({"_name_or_path": "outputs/client/base"}, "path/to/base"),
+        ({"x": "file:///srv/client/rows"}, "path/to/rows"),
+        ({"x": "file:"}, "file:"),
+        ({"x": "a/b/c"}, "a/b/c"),
+        ({"path": "./1_Pooling"}, "./1_Pooling"),
+        ({"path": "sub/1_Pooling/2"}, "sub/1_Pooling/2"),
+        ({"model": {"vocab": {"/a/b": 1}, "type": "/a"}}, {"vocab": {"/a/b": 1}, "type": "/a"}),
+        ({"dataset": "https://example.org/a/b"}, "https://example.org/a/b"),
+    ],
+)
+def test_paths_by_their_keys(record: dict[str, Any], public: object) -> None:
+    assert list(hide_paths(record).values()) == [public]
+
+
+WIDE_CARD = """---
+base_model: ./secret-client/base
+datasets: [outputs/secret-client/rows, me/rows, "C:\\\\secret-client\\\\rows", a/b/c/d, not a name]
+license_link: ./LICENSE
+tags: [lora, "base_model:adapter:./secret-client/base", "dataset:me/rows", "arxiv:2101.00027"]
+training: {log: /srv/secret-client/log.txt, notes: "see /home/jo/secret-client/notes, then"}
+widget: [{text: "/think what is 1/2?"}, {src: "https://example.org/a/b.png"}]
+model-index:
+- name: /srv/secret-client/mine
+  results:
+  - task: {type: text-retrieval}
+    dataset: {name: /srv/secret-client/rows, type: outputs/secret-client/rows}
+    metrics: [{type: ndcg, value: 0.5}]
+---
+# Adapter
+
+Tuned from ./secret-client/base with outputs/secret-client/rows; /srv/secret-client/log.txt has all.
+"""
+
+
+def test_all_metadata_of_a_card_tell_no_path(results_folder: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    (model / "adapter").mkdir(parents=True)
+    (model / "model.safetensors").write_text("weights")
+    for folder in (model, model / "adapter"):
+        (folder / "README.md").write_text(WIDE_CARD)
+    bh.push("model", results_folder / "fair", tmp_path / "card", model=model)
+    for name in ("README.md", "adapter/README.md"):
+        text = (tmp_path / "card" / name).read_text()
+        assert "secret-client" not in text
+        data = ModelCard(text).data
+        assert data.get("base_model") is None
+        assert data.get("datasets") == ["me/rows"]
+        assert data.get("license_link") == "./LICENSE"
+        assert data.get("tags")[:3] == ["lora", "dataset:me/rows", "arxiv:2101.00027"]
+        assert data.get("training") == {
+            "log": "path/to/log.txt",
+            "notes": "see path/to/notes, then",
+        }
+        assert data.get("widget")[0] == {"text": "/think what is 1/2?"}
+        assert data.get("widget")[1] == {"src": "https://example.org/a/b.png"}
+        assert data.get("model_name") == "path/to/mine"
+        score = data.get("eval_results")[0]
+        assert (score.dataset_name, score.dataset_type) == ("path/to/rows", "path/to/rows")
+        assert score.metric_value == 0.5
+        line = "Tuned from path/to/base with path/to/rows; path/to/log.txt has all."
+        assert line in text

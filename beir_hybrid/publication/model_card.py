@@ -1,28 +1,25 @@
 """A model's card: its scores as the metadata that the hub shows, and as tables in the text."""
 
 import math
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from beir_hybrid.collection.setting import SETTING_KINDS
 from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.publication.card_paths import hide_paths_in_card
 from beir_hybrid.publication.markdown import describe_scores, fence, show_text
-from beir_hybrid.publication.private_paths import hide_paths_in_text, is_path
 from beir_hybrid.report.model_page import list_commands
 from beir_hybrid.report.plain_files import is_plain_file
-from beir_hybrid.results.local_paths import PLACEHOLDER, hide_path
+from beir_hybrid.results.local_paths import hide_path
 from beir_hybrid.results.mteb import find_mteb_name
 from beir_hybrid.results.results import Results
 from beir_hybrid.text import escape_unprintable
 
 if TYPE_CHECKING:
-    from huggingface_hub import CardData, EvalResult, ModelCard, ModelCardData
+    from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 CARD = "README.md"
-_NAME_KEYS = ("base_model", "datasets", "tags")
-_PRIVATE_NAME = re.compile(rf"(^|:){PLACEHOLDER}(/|$)")  # tags have it behind a colon
 _TASK, _TASK_NAME = "text-retrieval", "Multilingual retrieval"
 _BEGINNING, _END = "<!-- scores by beir-hybrid -->", "<!-- end of scores -->"
 # By the kind of a fingerprint: models of sentence-transformers.
@@ -69,25 +66,14 @@ def build_card(systems: Sequence[Results], model: Path | None = None) -> "ModelC
 
 
 def read_card(path: Path) -> "ModelCard":
-    """Read a model's card, with placeholders for paths of this machine.
-
-    Metadata that name models and datasets do so without paths, which the hub refuses.
-    """
+    """Read a model's card, with placeholders for paths of this machine."""
     from huggingface_hub import ModelCard
 
     try:
-        text = path.read_text("utf-8")
-        data = ModelCard(text).data
-        names = {name for key in _NAME_KEYS for name in _list_names(data, key)}
-        paths = {name for name in names if is_path(name) and name.strip("/~.\\")}
-        card = ModelCard(hide_paths_in_text(text, paths))
+        card = ModelCard(path.read_text("utf-8"))
+        hide_paths_in_card(card)
     except Exception as error:  # YAML of anybody's: the parser raises errors of its own
         raise BadData(f"{path}: the metadata of this card cannot be read: {error}") from error
-    for key in _NAME_KEYS:
-        values = _list_names(card.data, key)
-        public_values = [value for value in values if not _PRIVATE_NAME.search(value)]
-        if public_values != values:
-            card.data[key] = public_values or None
     return card
 
 
@@ -135,12 +121,6 @@ def _fill_metadata(card: "ModelCard", name: str, systems: Sequence[Results]) -> 
         data.library_name = data.library_name or "sentence-transformers"
         data.pipeline_tag = data.pipeline_tag or tag
     data.tags = list(dict.fromkeys((*(data.tags or []), "retrieval", "multilingual")))
-
-
-def _list_names(data: "CardData", key: str) -> list[str]:
-    """Return the names under a key of a card's metadata, which may be one, several or none."""
-    value = data.get(key) or []
-    return [str(name) for name in (value if isinstance(value, list) else [value])]
 
 
 def _describe_all(systems: Sequence[Results]) -> str:

@@ -1,7 +1,8 @@
 """Paths of this machine in the files of a model: only the last part of each is published.
 
 A value is a path by its key (``_name_or_path``, ``vocab_file``), or because it lies in somebody's
-home folder or exists on this machine. Tokens, templates and prompts stay as they are.
+home folder, exists on this machine or has the scheme ``file``. Tokens, templates and prompts stay
+as they are.
 """
 
 import os
@@ -11,15 +12,19 @@ from typing import Any
 
 from beir_hybrid.results.local_paths import PLACEHOLDER, is_local_path
 
-_PATH_KEY = re.compile(r"(^|_)(base_model|datasets?|tokenizer|name_or_path|path|file|dir|folder)$")
+_NAME_KEY = re.compile(r"(^|_)((model|dataset|tokenizer)(s|_names?)?|name_or_paths?|checkpoints?)$")
+_FILE_KEY = re.compile(r"(^|_)(path|file|dir|folder)s?$")
 _TOKEN_KEY = re.compile(r"(^|_)(tokens?|vocab|merges|templates?|prompts?)(_|$)")
 # /srv/base, ~/base, ../base, file:///srv/base, C:\base, \\server\base
 _PATH = re.compile(r"/|~|\.\.[\\/]|file:|[A-Za-z]:[\\/]|\\\\")
+# ./client/base, outputs/client/base: names of the hub have two parts at most
+_FOLDERS = re.compile(r"\.[\\/].*|[\w.-]+(?:[\\/][\w. -]+){2,}[\\/]?", re.DOTALL)
 _NAME = r"[^\s\\/\"'`<>()\[\]{}|,;]+"
 _HOME = re.compile(
     rf"(?:file:(?://)?)?(?:(?:/home/|/Users/|[A-Za-z]:[\\/]+Users[\\/]+){_NAME}|/root(?=/))"
 )
 _PATH_IN_HOME = re.compile(rf"(?<![\w.~-]){_HOME.pattern}(?:[\\/]+{_NAME})*[\\/]*")
+_URL = re.compile(r"file:/+[^\s/]", re.IGNORECASE)
 
 
 def is_path(text: str) -> bool:
@@ -29,6 +34,15 @@ def is_path(text: str) -> bool:
     (True, True, False, False)
     """
     return _PATH.match(text) is not None
+
+
+def is_path_not_name(text: str) -> bool:
+    """Return whether the name of a model or a dataset is a path of any kind.
+
+    >>> is_path_not_name("./client/base"), is_path_not_name("a/b/c"), is_path_not_name("a/b")
+    (True, True, False)
+    """
+    return is_path(text) or _FOLDERS.fullmatch(text) is not None
 
 
 def hide_folders(path: str) -> str:
@@ -42,13 +56,16 @@ def hide_folders(path: str) -> str:
 
 
 def hide_paths(record: Any, key: str = "") -> Any:
-    """Return a JSON record, or what stands under a key of one, with placeholders for paths."""
+    """Return a JSON record, or a part under a key, with placeholders for paths."""
     if isinstance(record, str):
         return hide_folders(record) if _holds_path(key, record) else record
-    if _TOKEN_KEY.search(key):
+    is_of_files = _FILE_KEY.search(key) is not None
+    if _TOKEN_KEY.search(key) and not is_of_files:
         return record
-    if isinstance(record, dict):
-        return {name: hide_paths(value, name) for name, value in record.items()}
+    if isinstance(record, dict):  # of files: {"data_files": {"train": "/srv/rows"}}
+        return {
+            name: hide_paths(value, key if is_of_files else name) for name, value in record.items()
+        }
     return [hide_paths(value, key) for value in record] if isinstance(record, list) else record
 
 
@@ -65,9 +82,13 @@ def hide_paths_in_text(text: str, paths: Iterable[str] = ()) -> str:
 
 
 def _holds_path(key: str, text: str) -> bool:
-    if _PATH_KEY.search(key):
+    if _FILE_KEY.search(key) and not _NAME_KEY.search(key):
         return is_path(text)
     if _TOKEN_KEY.search(key):
         return False
+    if _NAME_KEY.search(key) and is_path_not_name(text):
+        return True
+    if _HOME.match(text) or _URL.match(text):
+        return True
     # `os.path` answers no for texts that cannot be paths; `Path` raises errors.
-    return bool(_HOME.match(text)) or (is_local_path(text) and os.path.exists(text))  # noqa: PTH110
+    return is_local_path(text) and os.path.exists(text)  # noqa: PTH110
