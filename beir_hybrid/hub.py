@@ -111,6 +111,13 @@ def find_cached_commit(name: str, revision: str | None = None) -> str:
     return ""
 
 
+def find_offline_setting() -> str:
+    """Return the variable of the environment that forbids the hub, or an empty text."""
+    from huggingface_hub.constants import HF_HUB_OFFLINE
+
+    return "BEIR_HYBRID_OFFLINE" if is_offline() else "HF_HUB_OFFLINE" * HF_HUB_OFFLINE
+
+
 def can_load_from_hub(name: str, revision: str | None = None) -> bool:
     """Return True to load a model from the hub, False to load the model from the hub's cache.
 
@@ -118,11 +125,10 @@ def can_load_from_hub(name: str, revision: str | None = None) -> bool:
     before it says that there is no hub.
     """
     from huggingface_hub import HfApi
-    from huggingface_hub.constants import HF_HUB_OFFLINE
 
     commit = find_cached_commit(name, revision)
     cure = "name a folder, or bring the hub's cache (HF_HOME) from a machine that has the model"
-    offline_setting = "BEIR_HYBRID_OFFLINE" if is_offline() else "HF_HUB_OFFLINE" * HF_HUB_OFFLINE
+    offline_setting = find_offline_setting()
     if offline_setting and not commit:
         raise Unreachable(
             f"the model {name} is not in the hub's cache, and {offline_setting} is set; {cure}"

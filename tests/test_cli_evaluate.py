@@ -337,7 +337,7 @@ def test_reranking_equals_the_function(
         ),
         (
             ["--run", "x.trec", "DATA", "--no-resume"],
-            "--no-resume is an option of a ranking, and --run needs none",
+            "--no-resume encodes all texts anew, and a --run has its ranking already; leave it out",
         ),
         (
             ["M", "bm25", "DATA", "--name", "x"],

@@ -40,6 +40,8 @@ def data_options(tmp_path: Path) -> list[object]:
         ("bm25", ["--depth", "0"], "depth is 0"),
         ("mteb:nosuch", [], "mteb:nosuch: Model 'nosuch' not found"),
         ("mteb:castorini/monot5-base-msmarco-10k", [], "only dense models are evaluated"),
+        ("mteb:sentence-transformers/all-MiniLM-L6-v2", ["--truncate-dim", "4"], "mteb sets that"),
+        ("mteb:nomic-ai/nomic-embed-text-v1", [], "mteb may run code that comes with"),
         ("openai:foo", [], "an endpoint is openai:MODEL@URL"),
         ("openai:x@http://127.0.0.1:9/v1", ["--dtype", "bfloat16"], "its server decides that"),
         ("opnai:x", [], "names with a colon begin with openai: or mteb:"),
@@ -59,6 +61,52 @@ def test_what_a_later_system_cannot_do_is_refused_before_all_work(
     assert message in outcome.err
     assert not (tmp_path / "out").exists()
     assert not (own_cache / "embeddings").exists()
+
+
+@pytest.mark.parametrize("setting", ["--offline", "BEIR_HYBRID_OFFLINE", "HF_HUB_OFFLINE"])
+@pytest.mark.parametrize("prefix", ["", "mteb:"])
+def test_what_the_cache_of_the_hub_lacks_is_refused_offline_before_all_work(
+    run_cli: RunCli, models: Path, data_options: list[object], tmp_path: Path, own_cache: Path,
+    monkeypatch: pytest.MonkeyPatch, setting: str, prefix: str,
+) -> None:  # fmt: skip
+    for variable in ("BEIR_HYBRID_OFFLINE", "HF_HUB_OFFLINE"):
+        monkeypatch.setenv(variable, "1" if variable == setting else "0")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", setting == "HF_HUB_OFFLINE")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    name = "sentence-transformers/all-MiniLM-L6-v2"
+    line = ["evaluate", models / "first", f"{prefix}{name}", *data_options]
+    options = [setting] if setting == "--offline" else []
+    outcome = run_cli(*line, *options, "--output", tmp_path / "out")
+    assert (outcome.code, outcome.out, outcome.err.count("\n")) == (2, "", 1)
+    assert outcome.err.startswith(
+        f"Unreachable: the model {name} is not in the hub's cache, and "
+        f"{'HF_HUB_OFFLINE' if setting == 'HF_HUB_OFFLINE' else 'BEIR_HYBRID_OFFLINE'} is set; "
+    )
+    assert not (tmp_path / "out").exists()
+    assert not (own_cache / "embeddings").exists()
+
+
+def test_a_model_in_the_cache_of_the_hub_is_checked_and_evaluated_offline(
+    run_cli: RunCli, models: Path, data_options: list[object], tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("BEIR_HYBRID_OFFLINE", "1")
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    for name in ("second", "sparse"):
+        repository, commit = tmp_path / "hub" / f"models--org--{name}", "c0ffee" + "0" * 34
+        shutil.copytree(models / name, repository / "snapshots" / commit)
+        (repository / "refs").mkdir()
+        (repository / "refs" / "main").write_text(commit)
+    line = ["evaluate", models / "first", "org/sparse", *data_options]
+    outcome = run_cli(*line, "--truncate-dim", "4")
+    assert (outcome.code, outcome.out) == (2, "")
+    assert "truncate_dim does not apply to org/sparse, a sparse model" in outcome.err
+    line = ["evaluate", models / "first", "org/second", *data_options]
+    for _ in range(2):
+        outcome = run_cli(*line, "--truncate-dim", "4", "--output", tmp_path / "out")
+        assert (outcome.code, outcome.err) == (0, "")
+    assert bh.Results.load(tmp_path / "out" / "org-second").model == "org/second"
 
 
 def test_results_of_others_in_a_later_folder_are_refused_before_all_work(
@@ -168,9 +216,19 @@ def test_results_do_not_hide_others_from_a_leaderboard(
     outcome = run_cli(*first, "--output", several)
     assert (outcome.code, outcome.out) == (2, "")
     assert outcome.err == (
-        f"BadOption: {several} holds the folder of results first; name a folder of its own, in it "
-        "or elsewhere\n"
+        f"BadOption: {several} holds the folder of results first; name another folder, for example "
+        f"{several / 'first'}\n"
     )
+    # It is the folder in which the model's results were; other systems have other names.
+    assert run_cli(*first, "--output", several / "first").code == 0
+    for system, example in (
+        ([tmp_path / "New Runs.trec", "--run"], several / "new-runs"),
+        ([tmp_path / "vectors", "--vectors"], several / "vectors"),
+    ):
+        outcome = run_cli("evaluate", *system[::-1], *data_options, "--output", several)
+        assert outcome.err.endswith(f"; name another folder, for example {example}\n")
+    outcome = run_cli("bm25", *data_options, "--output", several)
+    assert outcome.err.endswith(f"; name another folder, for example {several / 'bm25'}\n")
     assert run_cli("leaderboard", several, *site).out.count("\n") == 1
     # Results below results are those of another command, or were moved there.
     nested = run_cli(*first[:1], models / "second", *data_options, "--output", one / "a" / "b")

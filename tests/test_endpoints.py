@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import socket
 import subprocess
 import sys
@@ -458,6 +459,34 @@ def test_results_and_pages_hold_no_folder_of_a_server(
     texts = {path: path.read_text("utf-8") for path in files}
     assert [path for path, text in texts.items() if "/data/clients" in text] == []
     assert any(f"openai:path/to/acme/words@{server.url}" in text for text in texts.values())
+
+
+@pytest.mark.parametrize("end", ["", "/"])  # of the address
+def test_the_same_command_may_run_twice(
+    run_cli: RunCli, server: EndpointServer, tmp_path: Path, end: str
+) -> None:
+    """The second finds everything in the cache, and replaces the results of the first."""
+    words, server.longest = write_parallel_words(tmp_path / "words.jsonl", ["de", "en"]), 1000
+    names = [f"openai:{name}@{server.url}{end}" for name in ("hashes", "numbers")]
+    folder, output = "/data/clients/acme/words", tmp_path / "out"
+    line = ["--dataset", words, "--measures", "RR@9", "--depth", 9, "--output", output]
+    rerank = ["--rerank", f"openai:{folder}@{server.url}{end}"]
+    for models in (names[:1], names):
+        shutil.rmtree(output, ignore_errors=True)  # several systems have a folder each
+        first = run_cli("evaluate", *models, *line, *rerank)
+        assert (first.code, first.err) == (0, "")
+        request_count = len(server.requests)
+        assert run_cli("evaluate", *models, *line, *rerank) == first
+        assert len(server.requests) == request_count
+    # Other rerankers are refused before they score; one of them has the same last part.
+    for other in ("/data/clients/bolt/words", "words", "/data/clients/acme/others"):
+        rerank = ["--rerank", f"openai:{other}@{server.url}{end}"]
+        outcome = run_cli("evaluate", *names, *line, *rerank)
+        assert (outcome.code, outcome.out) == (2, "")
+        difference = "another reranker" if "others" in other else "other weights of the reranker"
+        assert f"holds results of '{names[0].rstrip('/')}' with {difference}" in outcome.err
+        assert folder not in outcome.err
+    assert len(server.requests) == request_count
 
 
 def test_scores_of_folders_with_one_name_are_kept_apart() -> None:

@@ -105,7 +105,8 @@ def evaluate(
     measures = parse_measure_names(evaluation.measures)
     set_offline(load.offline)
     check_models(models)
-    results.check(systems=max(1, len(models)))
+    files = [path.stem for path in (*(external.run or ()), external.vectors) if path]
+    results.check(models or files[:1])  # several runs are one system
     collection = _load_collection(dataset, load, external)
     if external.run:
         # It imports torch, for which a wrong name should not wait.
@@ -158,11 +159,13 @@ def _check_sources(
     names = [name for name, value in sources.items() if value]
     if len(names) != 1:
         raise BadOption(f"name one of MODEL, --run, --vectors; found {names or 'none'}")
+    if external.run and not resume:
+        raise BadOption(
+            "--no-resume encodes all texts anew, and a --run has its ranking already; leave it out"
+        )
     model_options, ranking_options = [*list_changes(encoder)], [*list_changes(ranking)]
     if results.runs_folder is not None:
         ranking_options.append("runs")
-    if not resume:
-        ranking_options.append("no_resume")
     for owner, options, is_unused in (
         ("a model", model_options, not models),
         ("a ranking", ranking_options, bool(external.run)),
@@ -171,6 +174,7 @@ def _check_sources(
             name = options[0].replace("_", "-")
             raise BadOption(f"--{name} is an option of {owner}, and {names[0]} needs none")
     unread = [name for name in model_options + ranking_options if name not in BM25_OPTIONS]
+    unread += [] if resume else ["no_resume"]
     if BM25 in models and unread:
         name = unread[0].replace("_", "-")
         raise BadOption(

@@ -1,7 +1,7 @@
 """Arguments and options that several commands have: datasets, settings, measures and results."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -108,23 +108,33 @@ class ResultsOptions:
         """The folder for runs, if they are to be written."""
         return self.output / "runs" if self.output and self.runs else None
 
-    def check(self, systems: int = 1) -> None:
-        """Raise an error, before all work, if the results of some systems cannot be written."""
+    def check(self, systems: Sequence[str]) -> None:
+        """Raise an error, before all work, if the results of systems cannot be written.
+
+        Parameters
+        ----------
+        systems
+            Their names: models, or the files and folders that stand for one.
+        """
         if self.runs and self.output is None:
             raise BadOption("--runs takes --output, the folder that runs go to")
         if self.output is None:
             return
         check_writable(self.output / "results")
         # A leaderboard shows no results below others.
-        if systems > 1 and self.has_results:
+        if len(systems) > 1 and self.has_results:
             raise BadOption(
                 f"{self.output} holds results itself, and several systems get folders in it; name "
                 "another folder"
             )
-        if systems == 1 and not self.has_results and (folder := self._find_inner_results()):
+        if len(systems) == 1 and not self.has_results and (folder := self._find_inner_results()):
+            from beir_hybrid.evaluation.vectors import shorten_name
+            from beir_hybrid.text import make_slugs
+
+            (slug,) = make_slugs([shorten_name(systems[0])])
             raise BadOption(
-                f"{self.output} holds the folder of results {folder.name}; name a folder of its "
-                "own, in it or elsewhere"
+                f"{self.output} holds the folder of results {folder.name}; name another folder, "
+                f"for example {self.output / slug}"
             )
 
     def _find_inner_results(self) -> Path | None:

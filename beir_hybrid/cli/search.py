@@ -107,7 +107,7 @@ def bm25(
     `beir-hybrid bm25 --dataset mlqa-r --settings mono,multi --output bm25 --runs`
     """
     parse_measure_names(ranking.measures)  # a wrong name does not wait for the dataset
-    results.check()
+    results.check([ranking.name])
     results.show(evaluate_bm25(load.load(dataset), ranking, results))
 
 

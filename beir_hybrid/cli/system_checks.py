@@ -41,10 +41,11 @@ def _announce_folder() -> None:
 
 def describe_unloaded(
     model: str, options: Mapping[str, object], *, is_calibrated: bool
-) -> Mapping[str, object]:
-    """Return what is known of a model's fingerprint before it is loaded.
+) -> tuple[str, Mapping[str, object]]:
+    """Return a model's name and what is known of its fingerprint before it is loaded.
 
-    No weights are read, and no network is asked: names on the hub are taken as they are.
+    No weights are read, and no network is asked: names on the hub are taken as they are, unless
+    the hub's cache has to have them.
 
     Parameters
     ----------
@@ -59,49 +60,42 @@ def describe_unloaded(
     from beir_hybrid.encoding.endpoint import PREFIX as ENDPOINT
     from beir_hybrid.encoding.models import as_encoder
     from beir_hybrid.encoding.mteb_registry import PREFIX as MTEB
+    from beir_hybrid.encoding.mteb_registry import find_meta
+    from beir_hybrid.evaluation.vectors import shorten_name
+    from beir_hybrid.hub import find_offline_setting
 
     if is_offline():  # before the hub's client is imported, which reads this once
         os.environ["HF_HUB_OFFLINE"] = "1"
     if model.startswith(ENDPOINT):
-        return as_encoder(model, **options).fingerprint
+        encoder = as_encoder(model, **options)
+        return encoder.name, encoder.fingerprint
     if model.startswith(MTEB):
-        if not _is_in_registry(model.removeprefix(MTEB), options.get("revision")):
-            as_encoder(model, **options)  # raises before it loads anything, and says why
-        return {"kind": "mteb"}
-    if Path(model).is_dir():
-        return {"kind": _check_folder(model, options, is_calibrated=is_calibrated)}
-    if ":" in model:
+        find_meta(model, EncoderOptions.parse(options))
+        return model, {"kind": "mteb"}
+    if ":" in model and not Path(model).is_dir():
         raise UnknownName(
             f"there is no folder {model!r}, and names with a colon begin with {ENDPOINT} or {MTEB}"
         )
-    return {}
+    if Path(model).is_dir() or find_offline_setting():
+        kind = _check_files(model, options, is_calibrated=is_calibrated)
+        return shorten_name(model), {"kind": kind}
+    return model, {}
 
 
-def _is_in_registry(name: str, revision: object) -> bool:
-    """Return whether mteb is installed and has a dense model of this name and revision."""
-    try:
-        import mteb
-
-        meta = mteb.get_model_meta(name, None if revision is None else str(revision))
-    except (ImportError, KeyError, ValueError):
-        return False
-    return [*meta.model_type] == ["dense"]
-
-
-def _check_folder(folder: str, options: Mapping[str, object], *, is_calibrated: bool) -> str:
-    """Return the kind of the model in a folder; raise an error for options it does not read."""
+def _check_files(model: str, options: Mapping[str, object], *, is_calibrated: bool) -> str:
+    """Return the kind of a model on this machine; raise an error for options it does not read."""
     from beir_hybrid.encoding.families import check_family
     from beir_hybrid.encoding.model_encoder import ModelEncoder
     from beir_hybrid.encoding.models import ENCODERS
 
     settings = EncoderOptions.parse(options)
-    files = ModelEncoder.locate(folder, settings)
+    files = ModelEncoder.locate(model, settings)
     family = check_family(files, tuple(ENCODERS)) or "dense"
     readable = ENCODERS[family].OPTIONS | list_loading_options()
-    settings.check_applicable(readable, f"{folder}, a {family} model")
+    settings.check_applicable(readable, f"{model}, a {family} model")
     if is_calibrated and family != "dense":
         raise BadOption(
-            f"a calibration corrects dense vectors, and {folder} is no dense model: leave the "
+            f"a calibration corrects dense vectors, and {model} is no dense model: leave the "
             "calibration out"
         )
     return ENCODERS[family].KIND

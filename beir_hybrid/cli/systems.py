@@ -130,16 +130,15 @@ class Systems:
 
     def _check(self, model: str, results: ResultsOptions) -> None:
         """Raise an error for what is known to fail, before any model is loaded."""
-        results.check()
+        results.check([model])
         if model == BM25:
             check_bm25(self.collection, self._choose_bm25_options(), results)
             return
-        from beir_hybrid.evaluation.vectors import shorten_name
-
         is_calibrated = self.ranking.calibration is not None
-        facts = describe_unloaded(model, list_changes(self.encoder), is_calibrated=is_calibrated)
+        options = list_changes(self.encoder)
+        name, facts = describe_unloaded(model, options, is_calibrated=is_calibrated)
         if results.has_results:
-            self._check_results(shorten_name(model), facts, results)
+            self._check_results(name, facts, results)
 
     def evaluate(
         self, model: str | None, results: ResultsOptions, vectors: Path | None = None
@@ -185,6 +184,7 @@ class Systems:
         """Raise an error, before all work, if the folder's results may not be replaced."""
         from beir_hybrid.calibration import as_calibration
         from beir_hybrid.evaluation.plan import DEPTH, RERANKING_DEPTH, choose_kinds
+        from beir_hybrid.evaluation.rerankers.selection import list_reranker_facts
         from beir_hybrid.results.replacement import list_request_facts
 
         settings, rerank = self.ranking.make_arguments().get("settings"), self.ranking.rerank
@@ -198,8 +198,9 @@ class Systems:
             else None,
             depth=self.ranking.depth or (RERANKING_DEPTH if rerank else DEPTH),
         )
-        if rerank and rerank.startswith("blip:"):
-            del facts["reranker"]  # results describe a matcher in more words
+        if rerank:
+            del facts["reranker"]
+            facts |= list_reranker_facts(rerank)
         # The calibration names itself in the default name, once it is fitted.
         name = self.evaluation.name or (None if calibration else default_name)
         results.check_system(name, {**fingerprint, **facts}, self.collection)

@@ -1,11 +1,13 @@
 """Models of mteb's registry by name, ``mteb:NAME``, with the prompts and settings that mteb has."""
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from beir_hybrid.encoding.mteb_models import MtebEncoder
 from beir_hybrid.encoding.options import EncoderOptions
 from beir_hybrid.errors import BadData, BadOption, MissingExtra, UnknownName, find_reason
+from beir_hybrid.hub import can_load_from_hub, find_offline_setting
 from beir_hybrid.network import is_offline
 from beir_hybrid.progress import hide_progress_bars
 
@@ -15,9 +17,8 @@ if TYPE_CHECKING:
 PREFIX = "mteb:"
 _OPTIONS = frozenset({"normalize", "batch_size", "device", "revision", "trust_remote_code"})
 # Loaders that run no code of a model unless they are told to; some others of mteb's always do.
-_PLAIN_LOADERS = frozenset(
-    ("SentenceTransformerEncoderWrapper", "InstructSentenceTransformerModel", "Model2VecModel")
-)
+_HUB_LOADER = "SentenceTransformerEncoderWrapper"  # loads the model's own name and revision
+_PLAIN_LOADERS = frozenset((_HUB_LOADER, "InstructSentenceTransformerModel", "Model2VecModel"))
 
 
 def load_mteb_encoder(name: str, **options: object) -> MtebEncoder:
@@ -25,12 +26,36 @@ def load_mteb_encoder(name: str, **options: object) -> MtebEncoder:
 
     Raises
     ------
+    BeirHybridError
+        For what `find_meta` refuses, and for files that cannot be loaded.
+    """
+    settings = EncoderOptions.parse(options)
+    meta = find_meta(name, settings)
+    try:
+        with hide_progress_bars():
+            model = meta.load_model(device=settings.device)
+    except Exception as error:  # libraries raise anything on damaged or hostile files
+        raise BadData(f"cannot load {name}: {find_reason(error)}") from error
+    encoder = MtebEncoder(model, normalize=settings.normalize, batch_size=settings.batch_size)
+    encoder.name, encoder.revision = name, meta.revision or ""
+    return encoder
+
+
+def find_meta(name: str, settings: EncoderOptions) -> "ModelMeta":
+    """Return what mteb's registry says of a model, ``mteb:NAME``, that these options can load.
+
+    Raises
+    ------
+    MissingExtra
+        If mteb is not installed.
     UnknownName
         If mteb's registry does not have it, or not in this revision.
     BadOption
-        For a model that is not dense, or whose code runs here only by consent.
+        For options that do not apply, and for a model that is not dense, or whose code runs here
+        only by consent.
+    Unreachable
+        If the hub may not be asked, and its cache does not have the model.
     """
-    settings = EncoderOptions.parse(options)
     settings.check_applicable(_OPTIONS, f"{name}: mteb sets that")
     if is_offline():  # before the hub's client is imported, which reads this once
         os.environ["HF_HUB_OFFLINE"] = "1"
@@ -45,14 +70,19 @@ def load_mteb_encoder(name: str, **options: object) -> MtebEncoder:
     _check_kind(name, meta)
     if not settings.trust_remote_code:
         _check_loader(name, meta)
-    try:
-        with hide_progress_bars():
-            model = meta.load_model(device=settings.device)
-    except Exception as error:  # libraries raise anything on damaged or hostile files
-        raise BadData(f"cannot load {name}: {find_reason(error)}") from error
-    encoder = MtebEncoder(model, normalize=settings.normalize, batch_size=settings.batch_size)
-    encoder.name, encoder.revision = name, meta.revision or ""
-    return encoder
+    _check_cache(meta)
+    return meta
+
+
+def _check_cache(meta: "ModelMeta") -> None:
+    """Raise `Unreachable` for a model that the hub's cache lacks, if the hub may not be asked.
+
+    Other loaders may read another repository or revision than the registry names.
+    """
+    if getattr(meta.loader, "__name__", "") != _HUB_LOADER or Path(str(meta.name)).is_dir():
+        return
+    if find_offline_setting():
+        can_load_from_hub(str(meta.name), meta.revision)
 
 
 def _check_kind(name: str, meta: "ModelMeta") -> None:

@@ -19,6 +19,7 @@ from beir_hybrid.results.storage import (
 
 CURE = "name another folder, or remove the results in this one"
 Facts = Mapping[str, object]
+RERANKER_WEIGHTS = "weights of the reranker"  # a fact: its fingerprint
 
 # The machine and its software, which may change between two evaluations of one system.
 _IRRELEVANT_FACTS = ("versions", "device", "pyserini", "anserini", "lucene", "java")
@@ -31,7 +32,9 @@ _NAMES = {
     "dtype": "arithmetic",
     "kind": "kind of system",
 }
-_PLURALS = ("files", "modules", "passages", "prompts", "queries", "settings", "weights")
+_PLURALS = (
+    "files", "modules", "passages", "prompts", "queries", "settings", "weights", RERANKER_WEIGHTS
+)  # fmt: skip
 _SHOWN_FACTS = 3
 
 
@@ -92,7 +95,7 @@ def list_facts(provenance: Provenance, kinds: Collection[str]) -> dict[str, obje
             depth=runs.depth if provenance.depth is None and runs else provenance.depth,
         ),
         "data of the calibration": calibration and calibration.get("data"),
-        "weights of the reranker": reranker and reranker.fingerprint,
+        RERANKER_WEIGHTS: reranker and reranker.fingerprint,
     }
 
 

@@ -15,6 +15,7 @@ from beir_hybrid.evaluation.rerankers.endpoint import EndpointScorer
 from beir_hybrid.evaluation.rerankers.image_matcher import ImageMatcher
 from beir_hybrid.evaluation.rerankers.late_interaction import LateInteractionScorer
 from beir_hybrid.evaluation.rerankers.vectors import VectorScorer
+from beir_hybrid.results.replacement import RERANKER_WEIGHTS
 from beir_hybrid.results.request import resolve_path
 
 _RERANKERS: tuple[Family, ...] = ("cross-encoder", "late-interaction")
@@ -66,6 +67,16 @@ def name_reranker(model: object) -> str | None:
     if name.startswith(_BLIP_PREFIX):
         return f"{_BLIP_PREFIX}{resolve_path(name.removeprefix(_BLIP_PREFIX))}"
     return resolve_path(name)
+
+
+def list_reranker_facts(name: str) -> dict[str, object]:
+    """Return the facts by which results tell rerankers apart, as far as a name tells them."""
+    if name.startswith(_BLIP_PREFIX):
+        return {}  # results describe a matcher in more words
+    if name.startswith(PREFIX):
+        scorer = EndpointScorer(name)  # asks no server
+        return {"reranker": scorer.name, RERANKER_WEIGHTS: scorer.fingerprint}
+    return {"reranker": name}
 
 
 def select_reranked_kinds(
