@@ -113,6 +113,12 @@ def test_impossible_searches_are_refused(index: IndexAndCollection, tmp_path: Pa
         (copy / "manifest.json").write_text(format_sealed_json(forged))
         with pytest.raises(BadData, match=f"the manifest of .* lacks '{key}'; build the index"):
             search_index(copy, "w1", collection=index.collection, language=language)
+    for code in ("", "ß", "de format"):
+        forged = {name: value for name, value in manifest.items() if name != "checksum"}
+        forged["languages"] = ["de", code]
+        (copy / "manifest.json").write_text(format_sealed_json(forged))
+        with pytest.raises(BadData, match=rf"manifest.json: '{code}' is no language: "):
+            search_index(copy, "w1", collection=index.collection, language="en")
     with pytest.raises(BadData, match="holds 'en:p1', which beir lacks: name its dataset"):
         search_index(folder, "w1", collection=other_collection)
     with pytest.raises(BadOption, match="take that model, or force it"):

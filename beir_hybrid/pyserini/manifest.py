@@ -14,6 +14,7 @@ from beir_hybrid.integrity import (
     record_files,
     verify_files,
 )
+from beir_hybrid.languages import check_code
 from beir_hybrid.records import from_record
 from beir_hybrid.results.machine import list_versions
 
@@ -101,6 +102,8 @@ def read_manifest(folder: str | Path) -> IndexManifest:
             _check_names(path, sizes)
     except KeyError as error:
         raise BadData(f"{path} lists no file {error}; {_OTHER_FOLDER}") from error
+    for code in manifest.get("languages", []):
+        check_code(code, str(path))
     for name, size in sizes.items():
         file = path.parent / name
         if not file.is_file() or file.stat().st_size != size:
