@@ -16,7 +16,20 @@ _DIRECTION_MARKS = {
 }
 # With which a spreadsheet begins a formula, wide forms included.
 _FORMULA_SIGNS = tuple("=+-@\uff1d\uff0b\uff0d\uff20\u2212")
+# /srv/bge, ~/bge, ./a/bge, ../bge, C:\bge, \\server\bge
+_FOLDER = re.compile(r"/|~[^\\/]*[\\/]|\.{1,2}[\\/]|[A-Za-z]:[\\/]|\\\\")
 _SLUG_LENGTH = 80  # letters of a name that go into a file's name
+
+
+def shorten_folder(model: str) -> str:
+    r"""Return the last part of a folder; other names unchanged.
+
+    >>> shorten_folder("/srv/a/bge"), shorten_folder("C:\\a\\bge"), shorten_folder("BAAI/bge")
+    ('bge', 'bge', 'BAAI/bge')
+    """
+    if not _FOLDER.match(model):
+        return model
+    return re.split(r"[\\/]", model.rstrip("\\/"))[-1] or model
 
 
 def plural(count: int, things: str) -> str:

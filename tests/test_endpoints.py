@@ -498,6 +498,22 @@ def test_scores_of_folders_with_one_name_are_kept_apart() -> None:
     assert len({json.dumps(dict(scorer.fingerprint)) for scorer in (first, second, plain)}) == 3
 
 
+@pytest.mark.parametrize(
+    "folder", ["/data/acme/bge", "./acme/bge/", "~/acme/bge", "C:\\acme\\bge", "\\\\acme\\x\\bge"]
+)
+@pytest.mark.parametrize("make", [EndpointEncoder, EndpointScorer])
+def test_names_of_folders_are_short(make: Any, folder: str) -> None:
+    names = (folder, folder.replace("acme", "other"), "bge")
+    models = [make(f"openai:{name}@http://localhost:1/v1") for name in names]
+    assert {model.name for model in models} == {"openai:bge@http://localhost:1/v1"}
+    assert "acme" not in json.dumps(dict(models[0].fingerprint))
+    assert len({json.dumps(dict(model.fingerprint)) for model in models}) == 3
+    assert models[0].endpoint.model == folder  # the server is asked for the whole path
+    name = "openai:BAAI/bge@http://localhost:1/v1"
+    assert make(name).name == name
+    assert "folder sha256" not in make(name).fingerprint
+
+
 def test_a_reranker_that_makes_no_sense(server: EndpointServer, tmp_path: Path) -> None:
     collection, name = make_word_collection(), f"openai:hashes@{server.url}"
     encode_all = {"measures": "AP", "settings": "multi", "store": tmp_path}

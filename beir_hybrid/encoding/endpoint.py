@@ -1,5 +1,6 @@
 """Models behind OpenAI-compatible servers: how they are named, and asked with patience."""
 
+import hashlib
 import logging
 import os
 import re
@@ -18,7 +19,7 @@ import numpy as np
 
 from beir_hybrid.errors import BadData, BadOption, Unreachable
 from beir_hybrid.network import BACK_OFF, TEMPORARY_STATUSES, describe_failure, is_offline
-from beir_hybrid.text import to_one_line
+from beir_hybrid.text import shorten_folder, to_one_line
 
 if TYPE_CHECKING:
     import httpx
@@ -73,6 +74,19 @@ class Endpoint:
                 f"user, password, '?' and '#'; a key goes into the environment's {KEY}"
             )
         return cls(model, url.rstrip("/"))
+
+    @property
+    def public(self) -> "Endpoint":
+        """The endpoint with the last part alone of a model that is a folder of the server."""
+        return Endpoint(shorten_folder(self.model), self.url)
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """Address and model for fingerprints; a checksum tells folders of one name apart."""
+        facts: dict[str, object] = {"url": self.url, "model": self.public.model}
+        if self.public != self:
+            facts["folder sha256"] = hashlib.sha256(self.model.encode()).hexdigest()
+        return facts
 
     def __str__(self) -> str:
         return f"{PREFIX}{self.model}@{self.url}"

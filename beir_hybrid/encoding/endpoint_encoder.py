@@ -21,8 +21,9 @@ class EndpointEncoder(Encoder):
     """A model behind a server, ``openai:MODEL@URL``, as an `Encoder`.
 
     The fingerprint has the model's name and the address: what the server computes with is not
-    known. Prompts are put before texts here, and `truncate_dim` is sent as ``dimensions``. Scores
-    are cosines, unless `normalize` is False.
+    known. Of a folder of the server, name and fingerprint have the last part alone. Prompts are put
+    before texts here, and `truncate_dim` is sent as ``dimensions``. Scores are cosines, unless
+    `normalize` is False.
 
     Parameters
     ----------
@@ -39,7 +40,7 @@ class EndpointEncoder(Encoder):
 
     def __init__(self, name: str, **options: object) -> None:
         self.endpoint, self.options = Endpoint.parse(name), EncoderOptions.parse(options)
-        self.name = str(self.endpoint)
+        self.name = str(self.endpoint.public)
         self.options.check_applicable(self.OPTIONS, f"{self.name}: its server decides that")
         hub_preset = BY_MODEL.get(self.endpoint.model, Preset())
         self.prompts = choose_prompts(self.options, Preset(), hub_preset)
@@ -51,8 +52,7 @@ class EndpointEncoder(Encoder):
         """The address, the model's name there, and the options that change vectors."""
         return {
             "kind": "endpoint",
-            "url": self.endpoint.url,
-            "model": self.endpoint.model,
+            **self.endpoint.facts,
             "prompts": dict(self.prompts),
             "normalize": self.normalize,
             "truncate_dim": self.options.truncate_dim,

@@ -1,12 +1,10 @@
 """Rerankers behind servers that answer ``/rerank`` (vLLM, infinity, Jina, Cohere, TEI)."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from itertools import groupby
-from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -15,7 +13,7 @@ from beir_hybrid.encoding.endpoint import Endpoint, EndpointSession, read_indexe
 from beir_hybrid.encoding.endpoint_encoder import REQUESTS
 from beir_hybrid.errors import BadOption
 from beir_hybrid.evaluation.rerankers.text_pairs import TextPairScorer, read_text_pairs
-from beir_hybrid.text import to_one_line
+from beir_hybrid.text import shorten_folder, to_one_line
 
 _DOCUMENTS = 64  # of a request
 _TEI_TYPES = {"classifier", "embedding", "reranker"}  # of models, as TEI says at /info
@@ -31,16 +29,8 @@ class EndpointScorer(TextPairScorer):
 
     def __init__(self, name: str) -> None:
         self.endpoint = Endpoint.parse(name)
-        model = _shorten_folder(self.endpoint.model)
-        self.name = str(replace(self.endpoint, model=model))
-        self.fingerprint: Mapping[str, object] = {
-            "kind": "rerank endpoint",
-            "url": self.endpoint.url,
-            "model": model,
-        }
-        if model != self.endpoint.model:  # other folders may end in the same name
-            checksum = hashlib.sha256(self.endpoint.model.encode()).hexdigest()
-            self.fingerprint = {**self.fingerprint, "folder sha256": checksum}
+        self.name = str(self.endpoint.public)
+        self.fingerprint: Mapping[str, object] = {"kind": "rerank endpoint", **self.endpoint.facts}
 
     def score(self, pairs: Sequence[str]) -> np.ndarray:
         """Return the score of each pair, (n,) float32."""
@@ -73,7 +63,7 @@ class EndpointScorer(TextPairScorer):
         """
         if not isinstance(model, str) or not model:
             return
-        name = _shorten_folder(model)
+        name = shorten_folder(model)
         if self.endpoint.model not in (model, name):
             name = to_one_line(name)[:_SHOWN_CHARACTERS]
             raise BadOption(
@@ -104,12 +94,6 @@ def _is_tei(info: Mapping[str, object]) -> bool:
     """Return whether a server's description is that of TEI, whose type of a model has parts."""
     model_type = info.get("model_type")
     return isinstance(model_type, dict) and not _TEI_TYPES.isdisjoint(model_type)
-
-
-def _shorten_folder(model: str) -> str:
-    """Return the last part of a whole path; other names unchanged."""
-    path = PurePosixPath(model)
-    return (path.name or model) if path.is_absolute() else model
 
 
 def _read_scores(answer: Any, n: int, entries: str, value: str) -> np.ndarray:
