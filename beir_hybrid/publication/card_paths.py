@@ -30,7 +30,7 @@ def hide_paths_in_card(card: "ModelCard") -> None:
     """
     from huggingface_hub import ModelCardData
 
-    record = card.data.to_dict()
+    record = card.data.to_dict()  # type: ignore[no-untyped-call]
     paths = set(_list_paths(record))
     public_record = _hide_paths(record, paths)
     for key in (*_NAME_KEYS, "tags"):
@@ -83,7 +83,7 @@ def _is_public(name: object, key: str, paths: set[str]) -> bool:
 def _is_name(name: object) -> bool:
     """Return whether the hub accepts the name of a model or a dataset."""
     from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]
 
     try:
         validate_repo_id(str(name))
