@@ -45,6 +45,7 @@ def evaluate_e5(
     store
         The folder for embeddings.
     """
+    from beir_hybrid.encoding import as_encoder
     from beir_hybrid.evaluation.evaluate import evaluate
     from beir_hybrid.training.record import hash_collection
 
@@ -54,15 +55,16 @@ def evaluate_e5(
     ])  # fmt: skip
     results = {name: load_stamped(place, key) for name, place in places.items()}
     with TemporaryDirectory(prefix="beir-hybrid-") as temporary:
-        model = Path(temporary) / MODEL
         if None in results.values():
-            write_e5_small(model)
+            encoder = as_encoder(write_e5_small(Path(temporary) / MODEL), device="cpu")
+            # Records would name the temporary folder.
+            encoder.name, encoder.load_request = MODEL, None
         for name, calibration in CALIBRATIONS.items():
             begin_stage(f"evaluating {name}")
             if results[name] is None:
                 results[name] = evaluated = evaluate(
-                    model, collection, measures=measures, name=MODEL, depth=depth, store=store,
-                    runs=places[name] / "runs", calibration=calibration or None, device="cpu",
+                    encoder, collection, measures=measures, name=MODEL, depth=depth, store=store,
+                    runs=places[name] / "runs", calibration=calibration or None,
                 )  # fmt: skip
                 save_stamped(evaluated, places[name], key)
     return {name: row for name, row in results.items() if row is not None}
