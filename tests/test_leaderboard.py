@@ -88,7 +88,7 @@ def test_the_page_holds_all_measures(results_folder: Path, site: Path) -> None:
     lossy, own = (bh.Results.load(results_folder / name) for name in ("lossy", "own"))
     (row,) = (row for row in bh.compare(lossy, own, measures=[AP]) if row.setting == "cross")
     errors = figures["errors"]["AP cross"]
-    assert (errors["groups"], errors["quantile"]) == (12, pytest.approx(2.201, abs=1e-3))
+    assert (errors["groups"], errors["quantiles"]) == (12, {"12": pytest.approx(2.201, abs=1e-3)})
     error = unpack(errors)[2]  # of pairs 0-1, 0-2, 1-2
     # A resampled interval of twelve groups is near that of the normal distribution.
     assert (row.difference.high - row.difference.low) / 2 == pytest.approx(1.96 * error, rel=0.2)
