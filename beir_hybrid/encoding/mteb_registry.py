@@ -42,7 +42,7 @@ def load_mteb_encoder(name: str, **options: object) -> MtebEncoder:
 
 
 def find_meta(name: str, settings: EncoderOptions) -> "ModelMeta":
-    """Return what mteb's registry says of a model, ``mteb:NAME``, that these options can load.
+    """Look up a model, ``mteb:NAME``, in mteb's registry, and check the options for it.
 
     Raises
     ------

@@ -93,7 +93,7 @@ def _describe_systems(
 
 
 def _describe_columns(board: Board) -> list[dict[str, object]]:
-    """Return what columns show; a fact that a column lacks is left out, since pages stay small."""
+    """Describe the columns of a table, leaving out empty facts to keep pages small."""
     columns = (
         {
             "title": column.title,
