@@ -53,14 +53,16 @@ if TYPE_CHECKING:
     from beir_hybrid.extras.language_adapters import train_adapters as train_adapters
     from beir_hybrid.extras.lxmert import LxmertMatcher as LxmertMatcher
     from beir_hybrid.extras.tip_cache import TipCache as TipCache
-    from beir_hybrid.measures.language_disparity import LanguageDisparity as LanguageDisparity
-    from beir_hybrid.measures.language_exposure import LanguageExposure as LanguageExposure
-    from beir_hybrid.measures.language_preference import LanguagePreference as LanguagePreference
-    from beir_hybrid.measures.modality_share import ModalityShare as ModalityShare
-    from beir_hybrid.measures.peer import PEER as PEER
-    from beir_hybrid.measures.rank_distance import RankDistance as RankDistance
-    from beir_hybrid.measures.same_language_share import SameLanguageShare as SameLanguageShare
-    from beir_hybrid.measures.target_languages_recall import TLR as TLR
+    from beir_hybrid.measures.bias.language_disparity import LanguageDisparity as LanguageDisparity
+    from beir_hybrid.measures.bias.language_exposure import LanguageExposure as LanguageExposure
+    from beir_hybrid.measures.bias.language_preference import (
+        LanguagePreference as LanguagePreference,
+    )
+    from beir_hybrid.measures.bias.modality_share import ModalityShare as ModalityShare
+    from beir_hybrid.measures.bias.peer import PEER as PEER
+    from beir_hybrid.measures.bias.rank_distance import RankDistance as RankDistance
+    from beir_hybrid.measures.bias.same_language_share import SameLanguageShare as SameLanguageShare
+    from beir_hybrid.measures.bias.target_languages_recall import TLR as TLR
     from beir_hybrid.pairs.code_switching import code_switch as code_switch
     from beir_hybrid.pairs.joining import join_pairs as join_pairs
     from beir_hybrid.pairs.parallel_pairs import ParallelPairs as ParallelPairs
@@ -118,18 +120,18 @@ _MODULES = {
     "HybridSparseLoss": "training.family_losses",
     "HybridEvaluator": "evaluation.evaluator",
     "LanguageAdapters": "extras.language_adapters",
-    "LanguageDisparity": "measures.language_disparity",
-    "LanguageExposure": "measures.language_exposure",
-    "LanguagePreference": "measures.language_preference",
+    "LanguageDisparity": "measures.bias.language_disparity",
+    "LanguageExposure": "measures.bias.language_exposure",
+    "LanguagePreference": "measures.bias.language_preference",
     "LxmertMatcher": "extras.lxmert",
-    "ModalityShare": "measures.modality_share",
-    "PEER": "measures.peer",
+    "ModalityShare": "measures.bias.modality_share",
+    "PEER": "measures.bias.peer",
     "ParallelPairs": "pairs.parallel_pairs",
     "QueryEncoder": "pyserini.query_encoder",
-    "RankDistance": "measures.rank_distance",
+    "RankDistance": "measures.bias.rank_distance",
     "Results": "results.results",
-    "SameLanguageShare": "measures.same_language_share",
-    "TLR": "measures.target_languages_recall",
+    "SameLanguageShare": "measures.bias.same_language_share",
+    "TLR": "measures.bias.target_languages_recall",
     "SentenceTransformerEncoder": "encoding",
     "TipCache": "extras.tip_cache",
     "Variant": "training.variants",

@@ -55,7 +55,7 @@ def show(dataset: str, *languages: str) -> None:
 def _compare_with_known(results: "Results", known: Mapping[str, str]) -> None:
     from ir_measures import AP
 
-    from beir_hybrid.measures.rank_distance import RankDistance
+    from beir_hybrid.measures.bias.rank_distance import RankDistance
 
     summary = results.summary()
     values = {f"AP, {SETTING_KINDS[kind].label}": row[AP].mean for kind, row in summary.items()}

@@ -26,8 +26,8 @@ from beir_hybrid.errors import BadData, BadOption, NotReadable, NotWritable, Unk
 from beir_hybrid.evaluation.default_measures import MEASURES
 from beir_hybrid.evaluation.external_runs import evaluate_runs
 from beir_hybrid.measures.base import BiasMeasure
-from beir_hybrid.measures.language_preference import LanguagePreference
-from beir_hybrid.measures.rank_distance import RankDistance
+from beir_hybrid.measures.bias.language_preference import LanguagePreference
+from beir_hybrid.measures.bias.rank_distance import RankDistance
 from beir_hybrid.pyserini import lucene
 from beir_hybrid.pyserini.analyzers import find_analyzer
 from beir_hybrid.pyserini.bm25 import bm25

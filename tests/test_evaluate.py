@@ -18,12 +18,12 @@ from beir_hybrid.collection.setting import KindName, Setting
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.evaluate import evaluate
 from beir_hybrid.measures import BIAS_MEASURES
-from beir_hybrid.measures.language_exposure import LanguageExposure
-from beir_hybrid.measures.language_preference import LanguagePreference
+from beir_hybrid.measures.bias.language_exposure import LanguageExposure
+from beir_hybrid.measures.bias.language_preference import LanguagePreference
+from beir_hybrid.measures.bias.rank_distance import RankDistance
+from beir_hybrid.measures.bias.same_language_share import SameLanguageShare
+from beir_hybrid.measures.bias.target_languages_recall import TLR
 from beir_hybrid.measures.parsing import parse_measures
-from beir_hybrid.measures.rank_distance import RankDistance
-from beir_hybrid.measures.same_language_share import SameLanguageShare
-from beir_hybrid.measures.target_languages_recall import TLR
 from beir_hybrid.results.results import Results
 from beir_hybrid.retrieval.runs import read_run
 

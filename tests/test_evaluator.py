@@ -21,9 +21,9 @@ from beir_hybrid.collection import Collection
 from beir_hybrid.errors import BadOption
 from beir_hybrid.evaluation.evaluate import evaluate
 from beir_hybrid.evaluation.evaluator import HybridEvaluator
-from beir_hybrid.measures.language_preference import LanguagePreference
-from beir_hybrid.measures.peer import PEER
-from beir_hybrid.measures.rank_distance import RankDistance
+from beir_hybrid.measures.bias.language_preference import LanguagePreference
+from beir_hybrid.measures.bias.peer import PEER
+from beir_hybrid.measures.bias.rank_distance import RankDistance
 from beir_hybrid.results.results import Results
 from tests.models import static_model
 

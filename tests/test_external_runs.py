@@ -20,11 +20,11 @@ from beir_hybrid.collection.setting import Setting
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.evaluate import evaluate
 from beir_hybrid.evaluation.external_runs import evaluate_runs
-from beir_hybrid.measures.language_exposure import LanguageExposure
-from beir_hybrid.measures.language_preference import LanguagePreference
-from beir_hybrid.measures.peer import PEER
-from beir_hybrid.measures.rank_distance import RankDistance
-from beir_hybrid.measures.same_language_share import SameLanguageShare
+from beir_hybrid.measures.bias.language_exposure import LanguageExposure
+from beir_hybrid.measures.bias.language_preference import LanguagePreference
+from beir_hybrid.measures.bias.peer import PEER
+from beir_hybrid.measures.bias.rank_distance import RankDistance
+from beir_hybrid.measures.bias.same_language_share import SameLanguageShare
 from beir_hybrid.results.provenance import RunsProvenance
 from beir_hybrid.results.render import list_notes
 from beir_hybrid.results.results import Results

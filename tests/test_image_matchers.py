@@ -21,8 +21,8 @@ import beir_hybrid as bh
 from beir_hybrid.collection import Collection
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.rerankers.selection import open_pair_scorer
-from beir_hybrid.measures.language_exposure import LanguageExposure
-from beir_hybrid.measures.rank_distance import RankDistance
+from beir_hybrid.measures.bias.language_exposure import LanguageExposure
+from beir_hybrid.measures.bias.rank_distance import RankDistance
 from beir_hybrid.results.request import Request
 from beir_hybrid.retrieval.runs import read_run
 from tests.image_boards import load_squares, write_squares

@@ -22,14 +22,14 @@ from scipy.stats import chi2, kruskal
 from beir_hybrid.errors import BadData, BadOption, UnknownName
 from beir_hybrid.measures import BIAS_MEASURES
 from beir_hybrid.measures.base import BiasMeasure, is_higher_better
-from beir_hybrid.measures.language_exposure import LanguageExposure
-from beir_hybrid.measures.language_preference import LanguagePreference
-from beir_hybrid.measures.modality_share import ModalityShare
-from beir_hybrid.measures.peer import PEER
-from beir_hybrid.measures.rank_distance import RankDistance
+from beir_hybrid.measures.bias.language_exposure import LanguageExposure
+from beir_hybrid.measures.bias.language_preference import LanguagePreference
+from beir_hybrid.measures.bias.modality_share import ModalityShare
+from beir_hybrid.measures.bias.peer import PEER
+from beir_hybrid.measures.bias.rank_distance import RankDistance
+from beir_hybrid.measures.bias.same_language_share import SameLanguageShare
+from beir_hybrid.measures.bias.target_languages_recall import TLR
 from beir_hybrid.measures.ranked_judgements import RankedJudgements
-from beir_hybrid.measures.same_language_share import SameLanguageShare
-from beir_hybrid.measures.target_languages_recall import TLR
 from tests.pages import ROOT
 
 Qrels = dict[str, dict[str, int]]
@@ -816,7 +816,7 @@ def test_importing_is_light_and_may_be_repeated() -> None:
     code = """
 import sys, importlib, ir_measures
 import beir_hybrid.measures as measures
-from beir_hybrid.measures.rank_distance import RankDistance
+from beir_hybrid.measures.bias.rank_distance import RankDistance
 print(sorted({"numpy", "pyarrow", "scipy", "pandas", "torch"} & set(sys.modules)))
 importlib.reload(measures)
 print(sum(one.NAME == "beir_hybrid" for one in ir_measures.DefaultPipeline.providers))

@@ -21,7 +21,7 @@ import beir_hybrid as bh
 from beir_hybrid.encoding import Embeddings
 from beir_hybrid.errors import BadData, BadOption, NotWritable, UnknownName
 from beir_hybrid.evaluation.vectors import CollectionVectors
-from beir_hybrid.measures.same_language_share import SameLanguageShare
+from beir_hybrid.measures.bias.same_language_share import SameLanguageShare
 from beir_hybrid.report.figures import render_svg, write_figure
 from beir_hybrid.report.plots import _choose_ink, plot_bias, plot_languages, plot_matrix
 from beir_hybrid.report.scatter import plot_points, plot_scatter

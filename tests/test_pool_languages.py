@@ -18,7 +18,7 @@ from beir_hybrid.cli.printing import to_json
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.setting import KindName
 from beir_hybrid.errors import BadData, BadOption, UnknownName
-from beir_hybrid.measures.same_language_share import SameLanguageShare
+from beir_hybrid.measures.bias.same_language_share import SameLanguageShare
 from beir_hybrid.results.estimate import Estimate
 from beir_hybrid.results.pool_languages import PoolLanguages
 from beir_hybrid.results.render import list_notes, render_pools

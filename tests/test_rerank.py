@@ -21,9 +21,9 @@ from beir_hybrid.encoding.pair_scorer import score_pairs
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.evaluation.evaluate import evaluate
 from beir_hybrid.evaluation.rerankers.cross_encoder import CrossEncoderScorer
-from beir_hybrid.measures.language_exposure import LanguageExposure
-from beir_hybrid.measures.rank_distance import RankDistance
-from beir_hybrid.measures.same_language_share import SameLanguageShare
+from beir_hybrid.measures.bias.language_exposure import LanguageExposure
+from beir_hybrid.measures.bias.rank_distance import RankDistance
+from beir_hybrid.measures.bias.same_language_share import SameLanguageShare
 from beir_hybrid.results.render import format_value, list_notes
 from beir_hybrid.results.results import Results
 from beir_hybrid.retrieval.runs import read_run

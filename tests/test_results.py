@@ -24,10 +24,10 @@ from beir_hybrid.errors import BadData, BadOption, NotWritable, UnknownName
 from beir_hybrid.evaluation.default_measures import MEASURES
 from beir_hybrid.evaluation.evaluate import evaluate
 from beir_hybrid.measures.base import BiasMeasure
-from beir_hybrid.measures.peer import PEER
-from beir_hybrid.measures.rank_distance import RankDistance
+from beir_hybrid.measures.bias.peer import PEER
+from beir_hybrid.measures.bias.rank_distance import RankDistance
+from beir_hybrid.measures.bias.same_language_share import SameLanguageShare
 from beir_hybrid.measures.ranked_judgements import RankedJudgements
-from beir_hybrid.measures.same_language_share import SameLanguageShare
 from beir_hybrid.results.provenance import ModelProvenance
 from beir_hybrid.results.render import format_value, list_notes, render_html, render_terminal
 from beir_hybrid.results.results import Results

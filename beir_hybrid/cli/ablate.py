@@ -170,8 +170,8 @@ def _print_trials(trials: "Sequence[Trial]", *, as_json: bool) -> None:
 def _print_table(trials: "Sequence[Trial]") -> None:
     from ir_measures import AP, R
 
-    from beir_hybrid.measures.language_disparity import LanguageDisparity
-    from beir_hybrid.measures.rank_distance import RankDistance
+    from beir_hybrid.measures.bias.language_disparity import LanguageDisparity
+    from beir_hybrid.measures.bias.rank_distance import RankDistance
     from beir_hybrid.training.ablation import tabulate_trials
 
     columns: dict[str, tuple[Measure, KindName]] = {

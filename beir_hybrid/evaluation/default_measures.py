@@ -8,12 +8,12 @@ from ir_measures import AP, Measure, R, Success, nDCG
 
 from beir_hybrid.collection.setting import KindName
 from beir_hybrid.measures.base import BiasMeasure
-from beir_hybrid.measures.language_disparity import LanguageDisparity
-from beir_hybrid.measures.language_exposure import LanguageExposure
-from beir_hybrid.measures.language_preference import LanguagePreference
-from beir_hybrid.measures.modality_share import ModalityShare
-from beir_hybrid.measures.rank_distance import RankDistance
-from beir_hybrid.measures.same_language_share import SameLanguageShare
+from beir_hybrid.measures.bias.language_disparity import LanguageDisparity
+from beir_hybrid.measures.bias.language_exposure import LanguageExposure
+from beir_hybrid.measures.bias.language_preference import LanguagePreference
+from beir_hybrid.measures.bias.modality_share import ModalityShare
+from beir_hybrid.measures.bias.rank_distance import RankDistance
+from beir_hybrid.measures.bias.same_language_share import SameLanguageShare
 
 _BIAS_MEASURES: tuple[Measure, ...] = (
     RankDistance,

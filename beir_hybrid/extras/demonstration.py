@@ -26,9 +26,9 @@ from beir_hybrid.extras.demonstration_table import (
 )
 from beir_hybrid.extras.e5_demonstration import CALIBRATIONS, evaluate_e5, has_e5
 from beir_hybrid.files import atomic_folder, file_lock
-from beir_hybrid.measures.language_preference import LanguagePreference
-from beir_hybrid.measures.rank_distance import RankDistance
-from beir_hybrid.measures.same_language_share import SameLanguageShare
+from beir_hybrid.measures.bias.language_preference import LanguagePreference
+from beir_hybrid.measures.bias.rank_distance import RankDistance
+from beir_hybrid.measures.bias.same_language_share import SameLanguageShare
 from beir_hybrid.results.results import Results
 from beir_hybrid.results.stamp import load_stamped, save_stamped
 from beir_hybrid.sources import load

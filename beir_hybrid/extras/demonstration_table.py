@@ -10,7 +10,7 @@ from ir_measures import AP, Measure, R
 
 from beir_hybrid.extras.e5_demonstration import CALIBRATIONS, METHOD, MODEL
 from beir_hybrid.integrity import read_sealed_json
-from beir_hybrid.measures.rank_distance import RankDistance
+from beir_hybrid.measures.bias.rank_distance import RankDistance
 from beir_hybrid.results.estimate import Estimate
 from beir_hybrid.results.render import format_value
 from beir_hybrid.results.results import Results

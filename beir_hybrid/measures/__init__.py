@@ -1,7 +1,7 @@
 """Measures of language bias, which ir-measures knows once this package is imported.
 
 >>> import ir_measures
->>> from beir_hybrid.measures.same_language_share import SameLanguageShare
+>>> from beir_hybrid.measures.bias.same_language_share import SameLanguageShare
 >>> qrels = {"de:q:1": {"de:1": 1, "en:1": 1}}
 >>> run = {"de:q:1": {"de:1": 0.9, "de:2": 0.8, "en:2": 0.7, "en:1": 0.6}}
 >>> measures = [ir_measures.parse_measure("RankDistance"), SameLanguageShare @ 2]
@@ -26,29 +26,27 @@ ir-measures' own command line loads no plug-ins; this is the same command with t
     python -c "import beir_hybrid.measures; from ir_measures.__main__ import main_cli;
     main_cli()" QRELS RUN 'RankDistance(normalized=True,pool=13014)' SameLanguageShare@10
 
-Each measure is one module. Measures of effectiveness are ir-measures' own; `effectiveness` computes
-them from exact ranks.
+Each module of `measures.bias` defines one measure. Measures of effectiveness are ir-measures' own;
+`effectiveness` computes them from exact ranks.
 """
 
+from collections.abc import Iterator
 from importlib import import_module
+from pkgutil import iter_modules
 
+from beir_hybrid.measures import bias
 from beir_hybrid.measures.base import BiasMeasure
 from beir_hybrid.measures.provider import register_measures
 
-# Each measure by its module.
-_MEASURES = {
-    "rank_distance": "RankDistance",
-    "language_preference": "LanguagePreference",
-    "same_language_share": "SameLanguageShare",
-    "language_exposure": "LanguageExposure",
-    "peer": "PEER",
-    "target_languages_recall": "TLR",
-    "language_disparity": "LanguageDisparity",
-    "modality_share": "ModalityShare",
-}
 
-BIAS_MEASURES: tuple[BiasMeasure, ...] = tuple(
-    getattr(import_module(f"{__name__}.{module}"), name) for module, name in _MEASURES.items()
-)
+def _import_measures() -> Iterator[BiasMeasure]:
+    """Yield the measures that the modules of `measures.bias` define."""
+    for module in iter_modules(bias.__path__, f"{bias.__name__}."):
+        for value in vars(import_module(module.name)).values():
+            if isinstance(value, BiasMeasure) and type(value).__module__ == module.name:
+                yield value
+
+
+BIAS_MEASURES: tuple[BiasMeasure, ...] = tuple(_import_measures())
 
 register_measures(BIAS_MEASURES)

@@ -12,12 +12,12 @@ from ir_measures import Measure, R
 
 from beir_hybrid.collection.setting import SETTING_KINDS, KindName
 from beir_hybrid.measures.base import BiasMeasure, Direction
-from beir_hybrid.measures.language_disparity import LanguageDisparity
-from beir_hybrid.measures.language_preference import LanguagePreference
-from beir_hybrid.measures.modality_share import ModalityShare
-from beir_hybrid.measures.rank_distance import RankDistance
-from beir_hybrid.measures.same_language_share import SameLanguageShare
-from beir_hybrid.measures.target_languages_recall import TLR
+from beir_hybrid.measures.bias.language_disparity import LanguageDisparity
+from beir_hybrid.measures.bias.language_preference import LanguagePreference
+from beir_hybrid.measures.bias.modality_share import ModalityShare
+from beir_hybrid.measures.bias.rank_distance import RankDistance
+from beir_hybrid.measures.bias.same_language_share import SameLanguageShare
+from beir_hybrid.measures.bias.target_languages_recall import TLR
 from beir_hybrid.report.entries import Entry
 
 

@@ -23,9 +23,9 @@ from beir_hybrid.calibration.methods import parse_method
 from beir_hybrid.collection.setting import KindName
 from beir_hybrid.errors import BadOption
 from beir_hybrid.files import atomic_file
-from beir_hybrid.measures.language_preference import LanguagePreference
-from beir_hybrid.measures.rank_distance import RankDistance
-from beir_hybrid.measures.same_language_share import SameLanguageShare
+from beir_hybrid.measures.bias.language_preference import LanguagePreference
+from beir_hybrid.measures.bias.rank_distance import RankDistance
+from beir_hybrid.measures.bias.same_language_share import SameLanguageShare
 from beir_hybrid.results.storage import RESULTS as RESULTS_FILE
 from benchmarks.hybrid.article_split import ArticleSplit, number_articles
 from benchmarks.hybrid.experiment import Experiment, Variant, join_method

@@ -1,0 +1,1 @@
+"""The measures of language bias: every module of this folder defines one."""
