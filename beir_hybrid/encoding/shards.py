@@ -23,18 +23,20 @@ logger = logging.getLogger(__name__)
 
 NOTE_SUFFIX = "note.json"
 _CURE = "its texts are encoded again"
+_MOST_OPEN = 16  # shards: opening one takes longer than reading a block of it
 
 
 class Shards(Sequence[Any]):
     """The undamaged shards of a space: which texts they hold and where.
 
-    As a sequence, their vectors as the layout joins them; files are open only while somebody holds
-    their arrays.
+    As a sequence, their vectors as the layout joins them. The first shards that are read stay open;
+    the files of others are open only while somebody holds their arrays.
     """
 
     def __init__(self, space: Path, layout: Layout) -> None:
         self.dim, self.layout = 0, layout
         self._shards: list[Shard] = []
+        self._open_vectors: dict[int, Any] = {}  # by number of the shard
         for note in sorted(space.glob(f"*.{NOTE_SUFFIX}")):
             self.add(note)
 
@@ -42,7 +44,12 @@ class Shards(Sequence[Any]):
         return len(self._shards)
 
     def __getitem__(self, number: Any) -> Any:
-        return self.layout.join(_load_arrays(self._shards[number].vector_paths))
+        vectors = self._open_vectors.get(number)
+        if vectors is None:
+            vectors = self.layout.join(_load_arrays(self._shards[number].vector_paths))
+            if len(self._open_vectors) < _MOST_OPEN:
+                self._open_vectors[number] = vectors
+        return vectors
 
     def add(self, note: Path) -> None:
         """Add the shard of a note; remove a damaged one from disk."""
