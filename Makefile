@@ -30,7 +30,8 @@ check: $(VENV)/installed  ## style, formatting, types
 # Threads of several processes on the same cores wait for each other.
 test: export OMP_NUM_THREADS = 1
 test: $(VENV)/installed  ## all tests, a process a core
-	$(RUN) pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(RUN) pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder \
+	  --max-worker-restart 0
 
 # uv makes the environments below: quickly, with bounds of its own, and without a package if told so.
 UV := .venv-uv/bin/uv
@@ -85,7 +86,7 @@ wheel: $(UV)  ## build the package in dist/, and use it without the repository
 	.ci/try-wheel .venv-wheel
 
 test-ray: $(VENV)/installed  ## machines of a Ray cluster die
-	$(RUN) pytest -m cluster tests/test_ray.py
+	$(RUN) pytest -m cluster tests/ray_cases.py
 
 test-browser: $(VENV)/installed  ## pages in chromium, which has to be installed
 	$(RUN) pytest -m browser tests/browser
