@@ -21,8 +21,11 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def real_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a cache of real datasets that all tests share."""
-    return tmp_path_factory.mktemp("real")
+    """Return a cache of real datasets that the tests of all processes share."""
+    base = tmp_path_factory.getbasetemp()
+    cache = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "real"
+    cache.mkdir(exist_ok=True)
+    return cache
 
 
 @pytest.fixture
