@@ -14,7 +14,7 @@ from sentence_transformers import SparseEncoder
 import beir_hybrid as bh
 from beir_hybrid.collection import Collection
 from beir_hybrid.encoding import as_encoder
-from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.errors import BadData, BadOption, NotReadable
 from beir_hybrid.integrity import format_sealed_json, record_files
 from beir_hybrid.pyserini.impact import ImpactQueryEncoder, list_term_names, quantize
 from beir_hybrid.pyserini.java import start_java
@@ -183,6 +183,11 @@ def test_damage_and_odd_requests_are_refused(
         (copy / "manifest.json").write_text(format_sealed_json({**manifest, "files": files}))
         with pytest.raises(BadData, match="does not list the files"):
             bh_search(copy, "w1", collection)
+    records = record_files(copy, names)
+    records["x" * 300] = records[names[0]]
+    (copy / "manifest.json").write_text(format_sealed_json({**manifest, "files": records}))
+    with pytest.raises(NotReadable, match=r"cannot read .*xxx: File name too long"):
+        bh_search(copy, "w1", collection)
 
 
 @pytest.mark.parametrize("family", ["sparse", "late-interaction"])

@@ -7,6 +7,7 @@ from typing import Any, Required, TypedDict
 from beir_hybrid.calibration.calibration import ARRAYS, RECORD
 from beir_hybrid.encoding.stored_rows import StoredRows
 from beir_hybrid.errors import BadData
+from beir_hybrid.files import is_file
 from beir_hybrid.integrity import (
     FileRecord,
     format_sealed_json,
@@ -106,7 +107,7 @@ def read_manifest(folder: str | Path) -> IndexManifest:
         check_code(code, str(path))
     for name, size in sizes.items():
         file = path.parent / name
-        if not file.is_file() or file.stat().st_size != size:
+        if not is_file(file) or file.stat().st_size != size:
             raise BadData(f"{file} is missing or cut short; build the index anew")
     return manifest
 

@@ -6,7 +6,7 @@ more than 200,000 files.
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -333,7 +333,7 @@ def test_a_changed_file(name: str, specimens: Path, cache: Path, tmp_path: Path)
     shutil.copytree(specimens / name, folder)
     shutil.copytree(specimens / "intact", tmp_path / "intact")
     path = next(folder.glob(specimen.file), None) or next(folder.rglob(specimen.file))
-    intact = path.read_bytes()
+    intact, intact_folders = path.read_bytes(), {*(cache / "collections").iterdir()}
     with suppress_unreachable():
         specimen.read(folder)  # the specimen is sound
 
@@ -343,8 +343,8 @@ def test_a_changed_file(name: str, specimens: Path, cache: Path, tmp_path: Path)
         path.write_bytes(seal(data) if is_sealed and path.suffix == ".json" else data)
         with suppress(BeirHybridError):
             specimen.read(folder)
-        if sum(1 for _ in (cache / "collections").iterdir()) > 200:
-            empty(cache)
+        if len(folders := {*(cache / "collections").iterdir()}) > 200:
+            empty(cache, folders - intact_folders)
 
     read_changed()
 
@@ -370,11 +370,10 @@ def seal(data: bytes) -> bytes:
     return data
 
 
-def empty(cache: Path) -> None:
-    """Remove the collections that tests have built, except that of the specimens."""
-    for folder in (cache / "collections").iterdir():
-        if folder.is_dir() and not folder.name.startswith("capitals"):
-            shutil.rmtree(folder)
+def empty(cache: Path, paths: Iterable[Path]) -> None:
+    """Remove the collections that a test has built."""
+    for path in paths:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
     shutil.rmtree(cache / "pairs", ignore_errors=True)
 
 
