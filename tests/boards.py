@@ -137,5 +137,5 @@ class Page(HTMLParser):
         return [
             [[cell.strip() for cell in row] for row in rows]
             for caption, rows in tables
-            if "Bold: best value" in caption
+            if "Bold: best measured value" in caption
         ]

@@ -86,6 +86,12 @@ def test_a_pair_of_languages_ranks(index: Path, page: Page) -> None:  # noqa: F8
         "Cr", "AP, cross-lingual (Cr): queries in German, passages in English",
     ]  # fmt: skip
     assert view[4:] == [["first", "third"], "cross-lingual"]
+    caption = page.locator("#on-capitals-table caption")
+    assert "Small print" not in caption.inner_text()  # there are no intervals
+    with page.expect_download() as download:
+        page.click("#on-capitals .latex")
+    assert download.value.suggested_filename == "on-capitals-queries-de-passages-en.tex"
+    assert f"% capitals, {view[3]}\n" in Path(download.value.path()).read_text("utf-8")
     link = page.url
     assert "sort" not in link
     assert "first" not in link
@@ -104,6 +110,7 @@ def test_a_pair_of_languages_ranks(index: Path, page: Page) -> None:  # noqa: F8
     assert ranking.inner_text() == f"AP, multilingual (Mul): {end}"
     choose(page, "")
     assert read_view(page) == first_view
+    assert "Small print: 95% interval. Bold" in caption.inner_text()
 
 
 def test_an_explicit_sort_stays(index: Path, page: Page) -> None:  # noqa: F811
@@ -142,8 +149,14 @@ def test_the_best_two_of_the_view_are_compared(index: Path, page: Page) -> None:
     assert read_pair(page) == ["first", "third"]
     page.select_option("#on-capitals select.second", label="first")  # never with itself
     assert read_pair(page) == ["second", "first"]
+    heading = page.locator("#on-capitals .comparison h4")
+    assert heading.inner_text().endswith("second less first")
+    page.select_option("#on-capitals select.first", label="first")
+    heading.wait_for(state="hidden")
+    page.select_option("#on-capitals select.first", label="second")
+    heading.wait_for(state="visible")
     link = page.url
-    assert link.endswith("#on-capitals.second=capitals-first")
+    assert link.endswith("#on-capitals.first=capitals-second&on-capitals.second=capitals-first")
     page.reload()
     assert read_pair(page) == ["second", "first"]
 
@@ -152,7 +165,7 @@ def test_any_pair_leads_to_the_comparison(index: Path, page: Page) -> None:  # n
     page.goto(f"{index.as_uri()}#text=fourth")  # the only one that is not among the best six
     assert read_pair(page) == ["fourth", "first"]
     note = page.locator("#on-capitals .comparison .note")
-    assert note.inner_text().startswith("This pair has no page: beir-hybrid compare")
+    assert note.inner_text().startswith("No page holds the tests of this pair")
     page.get_by_role("link", name="compare any other two above").click()
     page.wait_for_url("**#text=fourth")  # a jump within the page keeps the view
     assert read_pair(page) == ["fourth", "first"]

@@ -39,6 +39,8 @@ def test_sorting_keeps_a_variant_below_its_model(index: Path, page: Page) -> Non
     page.goto(index.as_uri())
     own, variant = "own", f"own + {METHOD}"
     assert read_systems(page) == [own, variant, "lossy"]
+    caption = page.locator("#on-capitals-table caption").inner_text()
+    assert "Calibrated variants stand below their model." in caption
     # Mul is .456 and 1 of the group, .84 of lossy; the group comes where its first member does.
     page.click(f"{select_heading('Mul')} button")
     assert page.locator(select_heading("Mul")).get_attribute("aria-sort") == "ascending"

@@ -155,6 +155,12 @@ def test_published_figures_are_shown_on_request(site: Path, page: Page) -> None:
     published = page.locator("#on-xquad-r-table tr.published")
     assert published.locator("td:nth-of-type(1)").all_inner_texts() == [""] * 10  # no ranks
     assert published.locator("strong").count() == 0
+    for button in ("csv", "latex"):  # both say which rows are measured
+        with page.expect_download() as download:
+            page.click(f"#on-xquad-r .{button}")
+        text = Path(download.value.path()).read_text("utf-8")
+        assert text.count(" (published)") == 10
+        assert "fair (published)" not in text
 
 
 @pytest.mark.parametrize("width", [1280, 1920])

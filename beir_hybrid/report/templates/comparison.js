@@ -92,7 +92,7 @@ const showComparison = (board) => {
   const [first, second] = [find(controls.first), find(controls.second)];
   const [differences, map] = comparison.querySelectorAll("table");
   const isPair = first !== second && first >= 0 && second >= 0;
-  each(comparison, ".scroll, .pair", (part) => { part.hidden = !isPair; });
+  each(comparison, ".scroll, .pair, h4", (part) => { part.hidden = !isPair; });
   const note = comparison.querySelector(".note");
   note.textContent = isPair ? "" : "Choose two different systems.";
   if (!isPair) return;
@@ -105,5 +105,5 @@ const showComparison = (board) => {
   map.closest(".scroll").hidden = !hasMap;
   const slug = figures.data.pages[`${first} ${second}`] ?? figures.data.pages[`${second} ${first}`];
   note.append(slug ? make("a", { href: `comparisons/${slug}.html` }, "Resampled intervals and every setting of this pair")
-    : "This pair has no page: beir-hybrid compare tests its results query by query.");
+    : "No page holds the tests of this pair.");
 };

@@ -7,7 +7,7 @@ const listCells = (board) => {
   return { headings, rows: rows.map((row) => [...row.cells].filter(isShown)) };
 };
 const readText = (cell) => {
-  if (cell.tagName === "TH") return sortKey(cell);
+  if (cell.tagName === "TH") return sortKey(cell) + (cell.closest(".published") ? " (published)" : "");
   return (cell.querySelector("strong, a") ?? cell.firstChild)?.textContent.trim() ?? "";
 };
 /* with which a spreadsheet begins a formula, wide forms included */
@@ -38,12 +38,15 @@ const writeLatex = (board) => {
   };
   const line = (texts) => `${texts.join(" & ")} \\\\`;
   return [
-    "% \\usepackage{booktabs}", `% ${escapeLatex(board.title)}, ${board.measure}`,
+    "% \\usepackage{booktabs}", `% ${escapeLatex(`${board.title}, ${board.ranking ? describeRanking(board) : board.measure}`)}`,
     `\\begin{tabular}{${columns}}`, "\\toprule",
     line(headings.map((heading) => escapeLatex(heading.textContent.trim()))), "\\midrule",
     ...rows.map((cells) => line(cells.map(write))), "\\bottomrule", "\\end{tabular}", "",
   ].join("\n");
 };
+/* the dataset, and the languages if some are chosen */
+const nameFile = ({ section, figures: { chosen } }) => [section.id, ...["queries", "passages"].flatMap((side) => (
+  chosen[side] ? [side, ...chosen[side]] : []))].join("-");
 const download = (name, text) => {
   const address = URL.createObjectURL(new Blob([text], { type: "text/plain" }));
   make("a", { href: address, download: name }).click();

@@ -49,6 +49,7 @@ const chooseFigures = (board) => {
   section.querySelector(".ceiling").textContent = ceiling
     ? ` In the pool it is at most ${formatValue(ceiling)}, since every query has several relevant passages.` : "";
   each(section, ".choice", (note) => { note.hidden = !figures.hasChoice(); });
+  each(section, ".interval", (note) => { note.hidden = figures.hasChoice(); });
   if (board.ranking) each(section, ".ranking", (name) => { name.textContent = describeRanking(board); });
 };
 
@@ -200,7 +201,7 @@ document.getElementById("copy-link").addEventListener("click", async ({ currentT
   showCopied(currentTarget);
 });
 for (const board of boards) {
-  board.section.querySelector(".csv").addEventListener("click", () => download(`${board.section.id}.csv`, writeCsv(board)));
-  board.section.querySelector(".latex").addEventListener("click", () => download(`${board.section.id}.tex`, writeLatex(board)));
+  board.section.querySelector(".csv").addEventListener("click", () => download(`${nameFile(board)}.csv`, writeCsv(board)));
+  board.section.querySelector(".latex").addEventListener("click", () => download(`${nameFile(board)}.tex`, writeLatex(board)));
 }
 showView();
