@@ -265,6 +265,15 @@ def test_the_plot_follows_the_axes(width: int, site: Path, page: Page) -> None: 
     assert any(label.startswith(f"own/Language: AP, multilingual {own}") for label in labels)
     assert all("Rank distance" in label for label in labels)
     assert page.locator("#on-capitals .drawn circle.best").count() >= 1
+    # Each point has its name, or a number that the list below the plot explains.
+    texts = page.locator("#on-capitals .drawn text.name").all_text_contents()
+    note = page.locator("#on-capitals .missing-systems").inner_text()
+    entries = [entry.split(" ", 1) for entry in re.findall(r"\d+ [^;]+", note.rstrip("."))]
+    named = [text for text in texts if not text.isdecimal()]
+    assert [number for number, _ in entries] == [text for text in texts if text.isdecimal()]
+    assert len(named) + len(entries) == len(labels)
+    for name in [*named, *(name for _, name in entries)]:
+        assert sum(f"{label.split(': AP')[0]}".endswith(name) for label in labels) == 1
     # Nothing stands outside the drawing.
     outside = page.evaluate(
         """() => {

@@ -28,16 +28,12 @@ const makeAxis = ({ figures, measure }, name) => {
 /* without logarithms, one poor system would push all others together */
 const isWide = ({ direction }, values) => direction === "lower" && Math.max(...values) > 10 * Math.min(...values) && Math.min(...values) > 0;
 const listTicks = (low, high) => {
-  const rough = (high - low) / 4 || 1;
+  const rough = (high - low) / 5 || 1;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * [1, 2, 5, 10].find((size) => size * power >= rough);
   const ticks = [];
   for (let tick = Math.ceil(low / step) * step; tick <= high + step / 1e6; tick += step) ticks.push(tick);
   return ticks;
-};
-const shortenName = (name, limit) => {
-  const end = name.split("/").at(-1);
-  return end.length <= limit ? end : `${end.slice(0, limit - limit / 2 - 1)}…${end.slice(-limit / 2)}`;
 };
 /* a scale from values to pixels; places are rounded, so that equal views are equal texts */
 const makeScale = (axis, bounds, from, to) => {
@@ -59,26 +55,30 @@ const findFront = (points, axes) => {
     && (loss(rival, "x") < loss(point, "x") || loss(rival, "y") < loss(point, "y"))));
   return points.filter((point) => !point.isPublished && !isBeaten(point));
 };
-/* names stand beside their points where there is room; the front's go first */
-const placeNames = (points, width, height) => {
+/* short names stand beside their points where there is room, else numbers that the list below explains; the front's go first */
+const PLACES = [["start", 8, 4], ["end", -8, 4], ["middle", 0, -9], ["middle", 0, 18],
+  ["start", 6, -7], ["start", 6, 15], ["end", -6, -7], ["end", -6, 15]];
+const placeNames = (points, { width, bottom }) => {
+  const longest = width < 500 ? 18 : 36;
   const boxes = points.map(({ px, py }) => [px - 5, py - 5, px + 5, py + 5]);
-  const isFree = (box) => box[0] >= 0 && box[2] <= width && box[1] >= 0 && box[3] <= height
+  const isFree = (box) => box[0] >= 0 && box[2] <= width && box[1] >= 0 && box[3] <= bottom
     && boxes.every((rival) => box[0] >= rival[2] || box[2] <= rival[0] || box[1] >= rival[3] || box[3] <= rival[1]);
-  return points.flatMap((point) => {
-    const size = point.name.length * 7.2;
-    const places = [["start", 8, 4], ["end", -8, 4], ["middle", 0, -9], ["middle", 0, 18],
-      ["start", 6, -7], ["start", 6, 15], ["end", -6, -7], ["end", -6, 15]];
-    for (const [anchor, dx, dy] of places) {
-      const [x, y] = [point.px + dx, point.py + dy];
-      const left = x - { start: 0, middle: size / 2, end: size }[anchor];
-      const box = [left, y - 10, left + size, y + 3];
-      if (isFree(box)) {
-        boxes.push(box);
-        return [make("text", { x, y, "text-anchor": anchor, class: "name" }, point.name)];
-      }
-    }
-    return [];
+  const texts = [];
+  const place = ({ px, py }, text) => PLACES.some(([anchor, dx, dy]) => {
+    const [x, y, size] = [px + dx, py + dy, text.length * 7.2];
+    const left = x - { start: 0, middle: size / 2, end: size }[anchor];
+    const box = [left, y - 10, left + size, y + 3];
+    if (!isFree(box)) return false;
+    boxes.push(box);
+    texts.push(make("text", { x, y, "text-anchor": anchor, class: "name" }, text));
+    return true;
   });
+  const numbered = points.filter((point) => point.name.length > longest || !place(point, point.name));
+  numbered.forEach((point, index) => {
+    const number = String(index + 1);
+    if (!place(point, number)) texts.push(make("text", { x: point.px, y: point.py + 4, "text-anchor": "middle", class: "name" }, number));
+  });
+  return { texts, numbered };
 };
 const drawAxes = (axes, scales, frame) => {
   const { left, right, top, bottom, width } = frame;
@@ -117,7 +117,8 @@ const drawPoints = (points, front, frame, axes) => {
     parts.push(link);
   }
   const order = [...front, ...points.filter((point) => !front.includes(point))];
-  return [...parts, ...placeNames(order, frame.width, frame.bottom)];
+  const { texts, numbered } = placeNames(order, frame);
+  return { parts: [...parts, ...texts], numbered };
 };
 const drawPlot = (board) => {
   const { plot, rows, figures } = board;
@@ -126,7 +127,7 @@ const drawPlot = (board) => {
   const width = Math.min(plot.clientWidth || 640, 960);
   const frame = { left: 46, right: width - 12, top: 24, bottom: Math.max(260, Math.min(460, width * 0.6)), width };
   const systems = figures.data.systems.map((system, place) => ({
-    system, name: shortenName(system.name, width < 500 ? 18 : 28), x: axes.x.read(place), y: axes.y.read(place),
+    system, name: system.name.split("/").at(-1), x: axes.x.read(place), y: axes.y.read(place),
     row: rows[place], isPublished: rows[place].classList.contains("published"),
   })).filter(({ row }) => !row.hidden);
   const points = systems.filter(({ x, y }) => x && y);
@@ -156,6 +157,8 @@ const drawPlot = (board) => {
       : { x1: frame.left, x2: frame.right, y1: place, y2: place };
     drawing.append(make("line", { ...line, class: "unbiased" }));
   }
-  drawing.append(...drawPoints(points, front, frame, axes));
+  const { parts, numbered } = drawPoints(points, front, frame, axes);
+  drawing.append(...parts);
   plot.append(drawing);
+  if (numbered.length) board.missing.prepend(make("p", { class: "facts" }, `In the plot: ${numbered.map(({ system }, index) => `${index + 1} ${system.name}`).join("; ")}.`));
 };
