@@ -5,36 +5,23 @@ from dataclasses import replace
 from pathlib import Path
 
 from beir_hybrid.collection import Collection
-from beir_hybrid.collection.judgements import Judgements
-from beir_hybrid.collection.setting import SETTING_KINDS
-from beir_hybrid.encoding.cluster import Cluster
 from beir_hybrid.encoding.engines import open_cluster
-from beir_hybrid.evaluation.arguments import ComputeOptions, check_collection
+from beir_hybrid.evaluation.arguments import ComputeOptions
 from beir_hybrid.evaluation.build_results import build_results
-from beir_hybrid.evaluation.default_measures import default_measures
 from beir_hybrid.evaluation.measured_rankings import MeasuredRankings, average_unbiased
-from beir_hybrid.evaluation.plan import (
-    EvaluationPlan,
-    SettingNames,
-    choose_kinds,
-    plan_evaluation,
-)
+from beir_hybrid.evaluation.plan import EvaluationPlan, SettingNames, plan_evaluation
 from beir_hybrid.evaluation.rerankers.reranker import Reranker
-from beir_hybrid.evaluation.rerankers.selection import (
-    name_reranker,
-    open_pair_scorer,
-    select_reranked_kinds,
-)
+from beir_hybrid.evaluation.rerankers.selection import name_reranker
 from beir_hybrid.evaluation.run_writer import RunWriter
 from beir_hybrid.evaluation.stopwatch import Stopwatch
 from beir_hybrid.evaluation.vector_calibration import calibrate_vectors
 from beir_hybrid.evaluation.vector_evaluation import VectorEvaluation
 from beir_hybrid.evaluation.vectors import CollectionVectors, find_vectors
-from beir_hybrid.measures.parsing import MeasureNames, parse_measures
+from beir_hybrid.measures.parsing import MeasureNames
 from beir_hybrid.results.provenance import Provenance, build_provenance
-from beir_hybrid.results.request import Request, describe_request
+from beir_hybrid.results.request import describe_request
 from beir_hybrid.results.results import Results
-from beir_hybrid.results.timing import ClusterSize, Timing, build_timing
+from beir_hybrid.results.timing import ClusterSize, build_timing
 from beir_hybrid.retrieval.sharded import choose_ranker
 
 
@@ -96,51 +83,41 @@ def evaluate(
     >>> results = bh.evaluate("intfloat/multilingual-e5-small", collection)  # doctest: +SKIP
     >>> results.summary()["mono"][AP].mean  # doctest: +SKIP
     """
-    judgements = check_collection(collection).resolve()
-    measure_list = None if measures is None else parse_measures(measures)
-    kinds = choose_kinds(judgements, settings)
     compute, stopwatch = ComputeOptions.parse(options), Stopwatch()
-    scorer = None if rerank is None else open_pair_scorer(rerank, collection, compute.store)
-    if scorer:
-        kinds = select_reranked_kinds(scorer, kinds, must_have_all=settings is not None)
-    measure_list = measure_list or default_measures(judgements.has_images, kinds)
     plan = plan_evaluation(
-        measure_list, kinds, depth, is_reranked=scorer is not None, writes_runs=runs is not None
-    )
-    reranker = Reranker(scorer, collection, plan.depth, compute.store) if scorer else None
-    run_settings = judgements.list_settings(kinds)
-    run_writer = None if runs is None else RunWriter(Path(runs), collection, run_settings)
+        collection, measures, settings, depth,
+        rerank=rerank, store=compute.store, writes_runs=runs is not None,
+    )  # fmt: skip
+    reranker = Reranker(plan.scorer, collection, plan.depth, compute.store) if plan.scorer else None
+    run_writer = None if runs is None else RunWriter(Path(runs), collection, plan.list_settings())
     with open_cluster(compute.engine) as cluster:
         with stopwatch.timing("encoding"):
-            cure = _suggest_text_settings(judgements, plan) if plan.has_images else None
-            vectors = find_vectors(model, collection, compute, cluster, image_cure=cure)
+            vectors = find_vectors(model, collection, compute, cluster, image_cure=plan.image_cure)
             if compute.calibration:
                 vectors = calibrate_vectors(
-                    vectors, judgements, compute.calibration, folder=compute.store
+                    vectors, plan.judgements, compute.calibration, folder=compute.store
                 )
         with stopwatch.timing("ranking and scoring"):
             rank = choose_ranker(cluster)
-            evaluation = VectorEvaluation(
-                plan, judgements, run_writer, reranker, rank, vectors.merge
-            )
+            evaluation = VectorEvaluation(plan, run_writer, reranker, rank, vectors.merge)
             parts = evaluation.evaluate(vectors.queries, vectors.passages)
             provenance = _describe_evaluation(collection, vectors, parts, plan, reranker, name)
-            results = build_results(judgements, parts, plan.measures, provenance)
+            results = build_results(plan.judgements, parts, plan.measures, provenance)
     request = describe_request(
         collection, plan.measures, vectors, settings=tuple(plan.kinds),
         depth=plan.depth, rerank=name_reranker(rerank), name=name or None,
         calibration=compute.calibration_name,
     )  # fmt: skip
-    timing = _describe_timing(request, stopwatch, compute, cluster, vectors, reranker)
+    timing = build_timing(
+        request,
+        stopwatch.seconds,
+        engine=compute.engine,
+        cluster=ClusterSize(cluster.cpus, cluster.gpus) if cluster else None,
+        encoded_texts=vectors.stats.texts,
+        encoded_images=vectors.stats.images or None,
+        reranked_pairs=reranker.stats.texts if reranker else None,
+    )
     return replace(results, timing=timing)
-
-
-def _suggest_text_settings(judgements: Judgements, plan: EvaluationPlan) -> str:
-    """Return the cure for a model that reads no images; empty if there is none."""
-    if plan.is_reranked:
-        return ""
-    kinds = [kind for kind in judgements.list_kinds() if not SETTING_KINDS[kind].has_images]
-    return f"; or ask for settings of captions alone: settings={' '.join(kinds)!r}" if kinds else ""
 
 
 def _describe_evaluation(
@@ -161,23 +138,4 @@ def _describe_evaluation(
         depth=plan.depth,
         reranker=reranker.describe() if reranker else None,
         truncation=truncation,
-    )
-
-
-def _describe_timing(
-    request: Request,
-    stopwatch: Stopwatch,
-    compute: ComputeOptions,
-    cluster: Cluster | None,
-    vectors: CollectionVectors,
-    reranker: Reranker | None,
-) -> Timing:
-    return build_timing(
-        request,
-        stopwatch.seconds,
-        engine=compute.engine,
-        cluster=ClusterSize(cluster.cpus, cluster.gpus) if cluster else None,
-        encoded_texts=vectors.stats.texts,
-        encoded_images=vectors.stats.images or None,
-        reranked_pairs=reranker.stats.texts if reranker else None,
     )

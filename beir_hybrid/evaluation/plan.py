@@ -2,15 +2,23 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from ir_measures import Measure
 
 from beir_hybrid.checks import check_positive
+from beir_hybrid.collection import Collection
 from beir_hybrid.collection.judgements import Judgements
-from beir_hybrid.collection.setting import SETTING_KINDS, KindName
+from beir_hybrid.collection.setting import SETTING_KINDS, KindName, Setting
+from beir_hybrid.encoding.pair_scorer import PairScorer
 from beir_hybrid.errors import BadOption
+from beir_hybrid.evaluation.arguments import check_collection
+from beir_hybrid.evaluation.default_measures import default_measures
 from beir_hybrid.evaluation.measured_rankings import needs_run
+from beir_hybrid.evaluation.rerankers.selection import open_pair_scorer, select_reranked_kinds
+from beir_hybrid.evaluation.rerankers.vectors import VectorScorer
 from beir_hybrid.measures.base import BiasMeasure
+from beir_hybrid.measures.parsing import MeasureNames, parse_measures
 from beir_hybrid.results.pool_languages import TOP, list_pool_kinds
 from beir_hybrid.text import split_words
 
@@ -21,20 +29,23 @@ SettingNames = str | Iterable[KindName]  # one or several kinds of settings, as 
 
 @dataclass(frozen=True)
 class EvaluationPlan:
-    """The measures, kinds of settings and depth of an evaluation.
+    """The judgements, measures, kinds of settings and depth of an evaluation.
 
     Attributes
     ----------
     depth
         How many passages a run keeps of each query.
-    is_reranked, writes_runs
-        Whether the best passages are reranked, and whether runs are written.
+    scorer
+        The scorer of pairs by which the best passages are reranked; None where they are not.
+    writes_runs
+        Whether runs are written.
     """
 
+    judgements: Judgements
     measures: Sequence[Measure]
     kinds: Sequence[KindName]
     depth: int = DEPTH
-    is_reranked: bool = False
+    scorer: PairScorer | VectorScorer | None = None
     writes_runs: bool = False
 
     @property
@@ -62,7 +73,7 @@ class EvaluationPlan:
     @property
     def collects_runs(self) -> bool:
         """Whether the best passages of each ranking are collected."""
-        return self.is_reranked or self.writes_runs or bool(self.run_measures)
+        return bool(self.scorer or self.writes_runs or self.run_measures)
 
     @property
     def has_images(self) -> bool:
@@ -74,34 +85,69 @@ class EvaluationPlan:
         """Whether all settings rank the passages of several languages together."""
         return all(SETTING_KINDS[kind].is_pool for kind in self.kinds)
 
+    @property
+    def image_cure(self) -> str | None:
+        """What to do if the model reads no images, or an empty text; None if there are none."""
+        if not self.has_images:
+            return None
+        kinds = [k for k in self.judgements.list_kinds() if not SETTING_KINDS[k].has_images]
+        if self.scorer or not kinds:
+            return ""
+        return f"; or ask for settings of captions alone: settings={' '.join(kinds)!r}"
+
+    def list_settings(self) -> list[Setting]:
+        """Return the settings of all kinds."""
+        return self.judgements.list_settings(self.kinds)
+
 
 def plan_evaluation(
-    measures: Sequence[Measure],
-    kinds: Sequence[KindName],
+    collection: Collection,
+    measures: MeasureNames | None = None,
+    settings: SettingNames | None = None,
     depth: int | None = None,
     *,
-    is_reranked: bool = False,
+    rerank: object = None,
+    store: Path | None = None,
     writes_runs: bool = False,
 ) -> EvaluationPlan:
     """Plan an evaluation, or raise `BadOption` for arguments that do not fit together.
 
     Parameters
     ----------
+    measures, settings, rerank
+        As for `evaluate`.
     depth
         `DEPTH` by default, and `RERANKING_DEPTH` where passages are reranked.
+    store
+        The folder for what a reranker stores; the cache where it is None.
     """
+    judgements = check_collection(collection).resolve()
+    measure_list = None if measures is None else parse_measures(measures)
+    kinds = choose_kinds(judgements, settings)
+    scorer = None if rerank is None else open_pair_scorer(rerank, collection, store)
+    if scorer:
+        kinds = select_reranked_kinds(scorer, kinds, must_have_all=settings is not None)
     if depth is None:
-        depth = RERANKING_DEPTH if is_reranked else DEPTH
+        depth = RERANKING_DEPTH if scorer else DEPTH
     check_positive(depth=depth)
-    if writes_runs and not any(SETTING_KINDS[kind].is_rerankable for kind in kinds):
-        raise BadOption(
-            f"{' and '.join(kinds)} settings have no runs to write; name others, or leave runs out"
-        )
-    plan = EvaluationPlan(measures, kinds, int(depth), is_reranked, writes_runs)
-    if is_reranked and depth < plan.largest_cutoff:
-        raise BadOption(f"measures see {plan.largest_cutoff} passages, and {depth} are reranked")
-    check_cutoffs(plan.run_measures, depth)
+    measure_list = measure_list or default_measures(judgements.has_images, kinds)
+    plan = EvaluationPlan(judgements, measure_list, kinds, int(depth), scorer, writes_runs)
+    _check_plan(plan)
     return plan
+
+
+def _check_plan(plan: EvaluationPlan) -> None:
+    """Raise `BadOption` for parts of a plan that do not fit together."""
+    if plan.writes_runs and not any(SETTING_KINDS[kind].is_rerankable for kind in plan.kinds):
+        raise BadOption(
+            f"{' and '.join(plan.kinds)} settings have no runs to write; name others, or leave "
+            "runs out"
+        )
+    if plan.scorer and plan.depth < plan.largest_cutoff:
+        raise BadOption(
+            f"measures see {plan.largest_cutoff} passages, and {plan.depth} are reranked"
+        )
+    check_cutoffs(plan.run_measures, plan.depth)
 
 
 def choose_kinds(judgements: Judgements, settings: SettingNames | None) -> list[KindName]:

@@ -49,7 +49,6 @@ class VectorEvaluation:
     """
 
     plan: EvaluationPlan
-    judgements: Judgements
     run_writer: RunWriter | None = None
     reranker: Reranker | None = None
     rank: Callable[[Scorer, RankRequest], RankedPassages] = rank
@@ -67,7 +66,7 @@ class VectorEvaluation:
             self._check_merge(self.merge)
         if self.run_writer:
             self.run_writer.clear()
-        judgements, passage_ranges = self.judgements, self.judgements.passage_ranges
+        judgements, passage_ranges = self.plan.judgements, self.plan.judgements.passage_ranges
         if not self.plan.has_images:
             judgements = judgements.select_texts()
             passage_ranges = {lang: rows for lang, rows in passage_ranges.items() if lang != IMAGE}
@@ -122,17 +121,17 @@ class VectorEvaluation:
                 f"{method} merges all passages of texts; leave out settings of images and those "
                 "that drop passages, such as one-target"
             )
-        if (self.judgements.relevance == SELF_MATCH).any():
+        if (self.plan.judgements.relevance == SELF_MATCH).any():
             raise BadOption(
                 f"{method} compares passages with the best of their language, and queries of "
-                f"{self.judgements.name} are passages themselves"
+                f"{self.plan.judgements.name} are passages themselves"
             )
 
     def _list_query_ranges(self) -> list[range]:
         """Return the rows of queries that are ranked together."""
         if self.plan.collects_runs:
-            return list(self.judgements.query_ranges.values())
-        return [range(len(self.judgements.query_ids))]
+            return list(self.plan.judgements.query_ranges.values())
+        return [range(len(self.plan.judgements.query_ids))]
 
     def _measure_kind(
         self,
@@ -163,7 +162,7 @@ class VectorEvaluation:
 
     def _measure_runs(self, part: MeasuredRankings, best: TopPassages) -> None:
         """Fill in the values of measures of runs, and write each setting's run."""
-        rankings, judgements = part.rankings, self.judgements
+        rankings, judgements = part.rankings, self.plan.judgements
         languages, targets = judgements.codes, judgements.targets
         settings = np.stack([rankings.judgements.query_language, rankings.targets], axis=1)
         for language, target in np.unique(settings, axis=0).tolist():
