@@ -130,9 +130,11 @@ def test_comparisons_are_those_of_compare(results_folder: Path, site: Path) -> N
 def test_a_lower_rank_distance_is_better(site: Path) -> None:
     page = Page(next((site / "comparisons").glob("*fair--*own*")))
     rows = {row[0]: row for row in page.find_table("Paired differences")}
-    assert rows["RankDistance"][2:5] == ["2.0000", "35.0", "-33.0"]
+    assert rows["RankDistance"][2:5] == ["2.0", "35.0", "-33.0"]
     assert rows["RankDistance"][-1] == "fair is better"
-    assert rows["LanguagePreference"][-1] == "differ"
+    # With three languages, one in three is unbiased.
+    assert rows["LanguagePreference"][2:4] == [".3333", "1.0000"]
+    assert rows["LanguagePreference"][-1] == "fair is nearer the unbiased value"
 
 
 def test_hard_groups_by_hand(capitals: Collection, tmp_path: Path) -> None:

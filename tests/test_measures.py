@@ -857,7 +857,7 @@ def test_the_page_of_measures_says_their_directions() -> None:
 @pytest.mark.parametrize(
     ("measure", "label", "sentence"),
     [
-        (RankDistance, "Rank distance", "how many ranks lie .* of an answer; lower is better"),
+        (RankDistance, "Rank distance", "how many ranks lie .* is preferred; lower is better"),
         (RankDistance @ 100, "Rank distance@100", "lower is better"),
         (RankDistance(normalized=True), "Normalised", "rank distance, 0 at best and 1 for a rand"),
         (SameLanguageShare @ 5, "Same language@5", "in the query's language; best near its unb"),

@@ -194,6 +194,6 @@ SYSTEM_COLUMNS = (
            "names", is_extra=True, read=_read_speed),
     Column("Date", _SYSTEM, "date of the evaluation", is_text=True, is_extra=True,
            read=_read_date),
-    Column("Recipe", _SYSTEM, "how the system came about", direction="lower", is_text=True,
-           is_extra=True, read=_read_recipe),
+    Column("Recipe", _SYSTEM, "how the system came about: batches and steps of its training, "
+           "prompts, reranker", direction="lower", is_text=True, is_extra=True, read=_read_recipe),
 )  # fmt: skip

@@ -1,5 +1,6 @@
 """The content of a page that compares two systems."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -65,8 +66,7 @@ def compare_entries(first: Entry, second: Entry, main_measure: str) -> EntryComp
         comparisons = compare(first.results, second.results, measures=measures, samples=_SAMPLES)
     except BadData as error:  # such as runs of different settings
         return EntryComparison(first, second, (), differences, str(error))
-    names = first.name, second.name
-    lines = tuple(_make_line(comparison, names) for comparison in comparisons)
+    lines = tuple(_make_line(comparison, first, second) for comparison in comparisons)
     return EntryComparison(first, second, lines, differences)
 
 
@@ -76,32 +76,46 @@ def _share_measure(first: Entry, second: Entry, measure: str) -> bool:
     )
 
 
-def _make_line(comparison: Comparison, names: tuple[str, str]) -> ComparisonLine:
+def _make_line(comparison: Comparison, first: Entry, second: Entry) -> ComparisonLine:
     values = comparison.difference
+    size = max(map(abs, (values.mean_a, values.mean_b, values.low, values.high)))
     p, setting = comparison.p_holm, comparison.setting
     return ComparisonLine(
         measure=str(comparison.measure),
         kind=SETTING_KINDS[setting].label if isinstance(setting, str) else "",
-        first=format_value(values.mean_a),
-        second=format_value(values.mean_b),
-        difference=format_signed(values.value),
-        interval=format_bounds(values.low, values.high),
+        first=format_value(values.mean_a, size),
+        second=format_value(values.mean_b, size),
+        difference=format_signed(values.value, size),
+        interval=format_bounds(values.low, values.high, size),
         p=format_value(p) if p >= 0.0001 else "< .0001",  # noqa: PLR2004 - the last digit shown
         effect=format_effect(values.effect),
-        verdict=_judge_difference(comparison, names),
+        verdict=_judge_difference(comparison, first, second),
         is_significant=p <= _ALPHA,
     )
 
 
-def _judge_difference(comparison: Comparison, names: tuple[str, str]) -> str:
+def _judge_difference(comparison: Comparison, first: Entry, second: Entry) -> str:
+    """Say which system is better, or nearer the unbiased value, where the difference is sure."""
     if comparison.p_holm > _ALPHA:
         return "no significant difference"
     try:
         prefers_higher = is_higher_better(comparison.measure)
     except BadOption:  # neither high nor low values are better
-        return "differ"
+        distances = _measure_bias(comparison, first), _measure_bias(comparison, second)
+        if distances[0] == distances[1]:
+            return "equally far from the unbiased value"
+        better = first if distances[0] < distances[1] else second
+        return f"{better.name} is nearer the unbiased value"
     is_higher = comparison.difference.value > 0
-    return f"{names[0] if is_higher == prefers_higher else names[1]} is better"
+    return f"{first.name if is_higher == prefers_higher else second.name} is better"
+
+
+def _measure_bias(comparison: Comparison, entry: Entry) -> float:
+    """Return how far a system's value is from the unbiased one; infinite without a value."""
+    estimate = entry.estimate(str(comparison.measure), str(comparison.setting))
+    if estimate is None or estimate.unbiased is None:
+        return math.inf
+    return abs(estimate.mean - estimate.unbiased)
 
 
 def _map_gains(first: Entry, second: Entry, measure: str) -> HeatMap | None:

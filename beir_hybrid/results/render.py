@@ -79,13 +79,21 @@ def format_signed(difference: float, size: float | None = None) -> str:
     return f"{'+' if difference > 0 else '-'}{text}"
 
 
-def format_bounds(low: float, high: float) -> str:
-    """Format the bounds of a difference, with their signs.
+def format_bounds(low: float, high: float, size: float | None = None) -> str:
+    """Format the bounds of a difference, with their signs and with equal decimals.
 
-    >>> format_bounds(-0.0021, 0.0148)
-    '-.0021 to +.0148'
+    Parameters
+    ----------
+    size
+        As for `format_value`; by default the larger of the two.
+
+    Examples
+    --------
+    >>> format_bounds(-0.0021, 0.0148), format_bounds(-30.71, 5.7335)
+    ('-.0021 to +.0148', '-30.7 to +5.7')
     """
-    return f"{format_signed(low)} to {format_signed(high)}"
+    size = max(abs(low), abs(high)) if size is None else size
+    return f"{format_signed(low, size)} to {format_signed(high, size)}"
 
 
 def build_cells(

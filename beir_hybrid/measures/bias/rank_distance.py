@@ -59,7 +59,10 @@ class _RankDistance(BiasMeasure):
     SHORT_DESC = "How far apart the relevant passages of a query are ranked."
     SUPPORTED_PARAMS = pick_parameters("cutoff rel normalized pool langs")
     LABEL = "Rank distance"
-    SENTENCE = "how many ranks lie between the first and the last version of an answer"
+    SENTENCE = (
+        "how many ranks lie between the first and the last version of an answer, which stand side "
+        "by side (unbiased) if no language is preferred"
+    )
     DIRECTION = "lower"
 
     @property

@@ -47,12 +47,13 @@ const fillDifferences = (table, board, first, second) => {
   const heading = (text, style) => make("th", { scope: "col", class: style }, text);
   const head = make("tr", {}, heading("measure", ""), heading("settings", ""), heading(names[0], "n name"), heading(names[1], "n name"), heading("difference", "n"), heading("95% interval", "n"), heading("result", ""));
   const body = rows.map((row) => {
-    const bounds = row.margin === row.margin ? formatBounds(row.difference - row.margin, row.difference + row.margin) : "";
+    const ends = row.margin === row.margin ? [row.difference - row.margin, row.difference + row.margin] : [];
+    const size = Math.max(...[row.a.mean, row.b.mean, ...ends].map(Math.abs));
     const isSure = significant.has(row);
     const cell = (text, style = "n") => make("td", { class: style }, text);
-    const difference = isSure ? make("strong", {}, formatSigned(row.difference)) : formatSigned(row.difference);
+    const difference = isSure ? make("strong", {}, formatSigned(row.difference, size)) : formatSigned(row.difference, size);
     return make("tr", {}, make("th", { scope: "row" }, row.name), cell(board.figures.data.kinds[row.column.kind], "nowrap"),
-      cell(formatValue(row.a.mean)), cell(formatValue(row.b.mean)), cell(difference), cell(bounds),
+      cell(formatValue(row.a.mean, size)), cell(formatValue(row.b.mean, size)), cell(difference), cell(ends.length ? formatBounds(...ends, size) : ""),
       cell(isSure ? judge(row, names) : row.p === row.p ? "no significant difference" : "", "verdict"));
   });
   table.replaceChildren(make("caption", { class: "visually-hidden" }, `Differences of ${names[0]} and ${names[1]}`), make("thead", {}, head), make("tbody", {}, ...body));

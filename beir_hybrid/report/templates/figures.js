@@ -62,18 +62,18 @@ const makeFigures = (data) => {
   };
 };
 
-/* numbers as the rest of the page has them: four decimals for shares, one for numbers of ranks */
-const formatValue = (value) => {
-  if (Math.abs(value) >= 10) {
+/* numbers as the rest of the page has them: four decimals for shares, one for numbers of ranks; size is the largest of those side by side */
+const formatValue = (value, size = value) => {
+  if (Math.abs(size) >= 10) {
     return value.toLocaleString("en-US", { minimumFractionDigits: 1, maximumFractionDigits: 1 });
   }
   return Math.abs(value) < 1 ? value.toFixed(4).replace("0.", ".") : value.toFixed(4);
 };
-const formatSigned = (value) => {
-  const size = formatValue(Math.abs(value));
-  return /[1-9]/.test(size) ? `${value > 0 ? "+" : "-"}${size}` : size;
+const formatSigned = (value, size = value) => {
+  const text = formatValue(Math.abs(value), size);
+  return /[1-9]/.test(text) ? `${value > 0 ? "+" : "-"}${text}` : text;
 };
-const formatBounds = (low, high) => `${formatSigned(low)} to ${formatSigned(high)}`;
+const formatBounds = (low, high, size = Math.max(Math.abs(low), Math.abs(high))) => `${formatSigned(low, size)} to ${formatSigned(high, size)}`;
 
 /* how far a value is from the best possible, for each direction that a measure declares */
 const LOSSES = {

@@ -81,6 +81,8 @@ const family = document.getElementById("family");
 const licence = document.getElementById("licence");
 const trainedOn = document.getElementById("trained-on");
 const size = document.getElementById("size");
+/* the millions that a limit looks at: BM25 has no parameters; a system that names none fits no limit */
+const findSize = ({ size: parameters, family: name }) => parameters ?? (name === "BM25" ? 0 : Infinity);
 const filterRows = () => {
   const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
   const most = size.value === "" ? Infinity : size.value * 1e6;
@@ -95,7 +97,7 @@ const filterRows = () => {
         || (family?.value && figures.data.systems[system].family !== family.value)
         || (licence?.value && figures.data.systems[system].licence !== licence.value)
         || (trainedOn?.checked === false && figures.data.systems[system].isTrainedOn)
-        || figures.data.systems[system].size > most;
+        || !(findSize(figures.data.systems[system]) <= most);
       counts.total += published.checked || !row.classList.contains("published");
       counts.visible += !row.hidden && !section.hidden;
     });
