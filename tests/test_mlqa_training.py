@@ -14,6 +14,7 @@ from beir_hybrid.batches.sampler import HybridBatchSampler
 from beir_hybrid.batches.strategies import STRATEGIES
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs
 from beir_hybrid.pairs.row_codes import SampledRow
+from tests.language_pairs import LANGUAGE_PAIRS
 from tests.models import static_model
 
 SIZE, SEEDS = 8, range(30)
@@ -59,10 +60,8 @@ class Tally:
     def list_options(self, group: int, kind: str) -> list[str]:
         """Return the pairs of languages that a group has for a kind of batch."""
         queries, passages = self.groups[group]
-        mono = kind.startswith("mono")
-        options = [
-            f"{q}-{p}" for q in sorted(queries) for p in sorted(passages) if (q == p) == mono
-        ]
+        is_paired = LANGUAGE_PAIRS[kind]
+        options = [f"{q}-{p}" for q in sorted(queries) for p in sorted(passages) if is_paired(q, p)]
         return [pair for pair in options if self.single_pair in ("", pair)]
 
     def begin_epoch(self) -> None:

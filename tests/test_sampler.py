@@ -19,6 +19,7 @@ from beir_hybrid.pairs.joining import join_pairs
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs
 from beir_hybrid.pairs.reading import pairs_from_collection, pairs_from_groups
 from beir_hybrid.pairs.row_codes import SampledRow
+from tests.language_pairs import BY_ROW, LANGUAGE_PAIRS
 
 LANGS = ("de", "en", "es", "th")
 NAMES = [name for name in STRATEGIES if "image" not in name]  # see test_image_training
@@ -42,14 +43,12 @@ def decode_batch(pairs: ParallelPairs, batch: list[int]) -> list[SampledRow]:
 
 def list_kinds(rows: list[SampledRow]) -> set[str]:
     """Return which kinds a batch can be, by its languages alone."""
-    same = [query == passage for _, query, passage in rows]
-    is_one_pair = len({(query, passage) for _, query, passage in rows}) == 1
-    kinds = set()
-    if all(same):
-        kinds |= {"mono-rows"} | ({"mono"} if is_one_pair else set())
-    if not any(same):
-        kinds |= {"cross-rows"} | ({"cross"} if is_one_pair else set())
-    return kinds
+    pairs = {(query, passage) for _, query, passage in rows}
+    return {
+        kind
+        for kind, is_paired in LANGUAGE_PAIRS.items()
+        if all(is_paired(*pair) for pair in pairs) and (len(pairs) == 1 or kind in BY_ROW)
+    }
 
 
 KINDS = {
@@ -128,13 +127,13 @@ def test_the_audit_adds_up_whatever_is_missing(
     assert Counter(f"{query}-{passage}" for _, query, passage in rows) == audit.rows
     # Without drop_last only those are left out that the strategy cannot use.
     if not drop:
-        mono = bool(KINDS[name] & {"mono", "mono-rows"})
-        cross = bool(KINDS[name] & {"cross", "cross-rows"})
         usable = sum(
-            (mono and bool(query_langs & passage_langs))
-            or (cross and any(q != p for q in query_langs for p in passage_langs))
+            any(
+                LANGUAGE_PAIRS[kind](codes[q], codes[p])
+                for kind in KINDS[name] for q in query_langs for p in passage_langs
+            )
             for query_langs, passage_langs in groups
-        )
+        )  # fmt: skip
         assert len(rows) == usable
         # The trainer wants epochs of one length, and passes over the groups are not: later epochs
         # go on where the last one ended, and nothing is lost or drawn twice.
