@@ -93,6 +93,28 @@ def test_families_licences_and_systems_trained_on_the_dataset_can_be_left_out(
     assert read_systems(page) == ["dense"]
 
 
+def test_a_limit_on_size_keeps_systems_that_are_known_to_be_small(
+    results: dict[str, bh.Results],  # noqa: F811
+    folder: Path,  # noqa: F811
+    page: Page,  # noqa: F811
+) -> None:
+    systems = []
+    for name, kind, parameters in (
+        ("small", "sparse", 10**6), ("large", "sparse", 10**9), ("unknown", "endpoint", None),
+        ("terms", "bm25", None),
+    ):  # fmt: skip
+        about = results["fair"].provenance
+        facts = {"kind": kind, "k1": 0.9, "b": 0.4}
+        model = replace(about.model, name=name, fingerprint=facts, parameters=parameters)
+        systems.append(replace(results["fair"], provenance=replace(about, model=model)))
+    page.goto(bh.leaderboard(systems, folder / "sizes").as_uri())
+    assert sorted(read_systems(page)) == ["large", "small", "terms", "unknown"]
+    page.fill("#size", "200")
+    assert sorted(read_systems(page)) == ["small", "terms"]
+    page.fill("#size", "0.5")
+    assert read_systems(page) == ["terms"]  # BM25 has no parameters at all
+
+
 def test_a_link_shows_the_same_view(site: Path, page: Page) -> None:  # noqa: F811
     page.goto((site / "index.html").as_uri())
     first_view = describe(page)
@@ -235,7 +257,8 @@ def test_any_two_systems_are_compared_by_name(
     assert cross[2:5] == [*map(format_value, means), format_signed(means[0] - means[1])]
     assert cross[6] == "fair is better"
     distance = next(row for row in rows if row[0] == "RankDistance")
-    assert (distance[4], distance[6]) == ("+33.0", "fair is better")
+    assert distance[2:5] == ["35.0", "2.0", "+33.0"]
+    assert distance[6] == "fair is better"
     mono = next(row for row in rows if row[:2] == ["AP", "monolingual"])
     assert mono[4:7] == [".0000", ".0000 to .0000", ""]
     assert "own/Language" not in [row[6] for row in rows]
