@@ -48,6 +48,26 @@ except SystemExit:
             "ablate MODEL --train mlqa-r --test xquadr --strategy x-y --output OUT",
             "UnknownName: no",
         ),
+        (
+            "evaluate MODEL --dataset xquad-r --settings mono,mult",
+            "UnknownName: no kind of setting 'mult'; did you mean",
+        ),
+        (
+            "evaluate MODEL --dataset xquad-r --calibration mean-langauge",
+            "UnknownName: mean-langauge is no folder of a calibration: no",
+        ),
+        (
+            "index MODEL --dataset xquad-r --calibration locale:k=3 --output OUT",
+            "UnknownName: locale:k=3 is no folder of a calibration: no",
+        ),
+        (
+            "train MODEL --train mlqa-r --strategy hybird --output OUT",
+            "UnknownName: no strategy 'hybird'; did you mean",
+        ),
+        (
+            "ablate MODEL --train x --test xquad-r --strategy x-y --settings mult --output OUT",
+            "UnknownName: no kind of setting 'mult'",
+        ),
     ],
 )
 def test_wrong_names_do_not_wait_for_torch(tmp_path: Path, line: str, message: str) -> None:

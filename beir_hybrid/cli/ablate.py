@@ -8,6 +8,7 @@ import typer
 from beir_hybrid.cli.options import (
     Settings,
     TrainedModel,
+    check_choices,
     check_dataset,
     check_model,
     complete_dataset,
@@ -107,6 +108,7 @@ def ablate(
     check_needed(model, {"test": test.test, "strategy": rows.strategy})
     if output is None:
         raise BadOption("--output is needed")
+    check_choices(test.settings)
     _check_names(model, training, test.test or ())
     from beir_hybrid.extras.ablation import ablate as run_ablation
 

@@ -12,6 +12,7 @@ from beir_hybrid.cli.options import (
     LoadOptions,
     OptionalDataset,
     ResultsOptions,
+    check_choices,
     parse_measure_names,
     set_offline,
 )
@@ -103,6 +104,7 @@ def evaluate(
     if len(models) > 1 and evaluation.name:
         raise BadOption("--name names one model, and several keep their own names")
     measures = parse_measure_names(evaluation.measures)
+    check_choices(ranking.settings, ranking.calibration)
     set_offline(load.offline)
     check_models(models)
     files = [path.stem for path in (*(external.run or ()), external.vectors) if path]

@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Annotated, cast
 import typer
 
 from beir_hybrid.cli.flatten import Group, list_changes
-from beir_hybrid.cli.options import Dataset, LoadOptions, OptionalModel, split_commas
+from beir_hybrid.cli.options import (
+    Dataset,
+    LoadOptions,
+    OptionalModel,
+    check_choices,
+    split_commas,
+)
 from beir_hybrid.cli.printing import echo
 from beir_hybrid.encoding.options import EncoderOptions
 from beir_hybrid.errors import BadOption
@@ -95,6 +101,7 @@ def index(
         return
     if model is None or not dataset or index.output is None:
         raise BadOption("index takes MODEL, --dataset and --output")
+    check_choices(None, index.calibration)
     from beir_hybrid.pyserini.faiss_files import IndexKind, check_index_path, check_index_size
     from beir_hybrid.pyserini.index import build_index
 

@@ -11,6 +11,7 @@ import typer
 from beir_hybrid.cli.printing import Json, echo, print_results
 from beir_hybrid.errors import BadOption
 from beir_hybrid.files import check_writable, is_file
+from beir_hybrid.text import split_words
 
 if TYPE_CHECKING:
     from beir_hybrid.collection import Collection
@@ -207,6 +208,16 @@ def check_dataset(name: str) -> None:
 
     if name not in datasets() and not _find_layout(Path(name)):
         find_dataset(name)
+
+
+def check_choices(settings: Sequence[str] | None, calibration: str | None = None) -> None:
+    """Raise an error for an unknown kind of settings or calibration, before torch is imported."""
+    from beir_hybrid.calibration import as_calibration
+    from beir_hybrid.collection.setting import parse_kinds
+
+    if settings is not None:
+        parse_kinds(split_words(" ".join(settings)))
+    as_calibration(calibration)
 
 
 def check_model(name: str) -> None:

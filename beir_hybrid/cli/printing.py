@@ -94,7 +94,9 @@ def print_results(results: "Results", *, as_json: bool) -> None:
 
 
 def to_json(results: "Results") -> dict[str, Any]:
-    """Return results for JSON: averages by kind, values by setting, languages of pools."""
+    """Return results for JSON: averages by kind, values by setting, languages of pools, notes."""
+    from beir_hybrid.results.render import list_notes
+
     means = {str(measure): results.means(measure) for measure in results.measures}
     return {
         "model": results.model,
@@ -113,5 +115,6 @@ def to_json(results: "Results") -> dict[str, Any]:
             for setting in results.settings
         ],
         "pools": to_record(results.pools),
+        "notes": list_notes(results),
         **({"before_reranking": results.before_reranking} if results.before_reranking else {}),
     }

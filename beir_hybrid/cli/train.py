@@ -74,6 +74,8 @@ def train(
     check_model(model)
     training.check()
     from beir_hybrid.batches.strategies import parse_strategy
+
+    batch_strategy = parse_strategy(strategy, code_switch=training.switch.make_code_switch())
     from beir_hybrid.encoding.trained_models import MODEL
     from beir_hybrid.training.families import find_training_family
     from beir_hybrid.training.train import train as train_model
@@ -83,12 +85,11 @@ def train(
     if training_family.name != "dense":  # their losses have defaults of their own
         options["loss"] = list_changes(training.loss)
     arguments = parse_trainer_arguments(context)
-    code_switch = training.switch.make_code_switch()
     train_model(
         model,
         pairs,
         output,
-        strategy=parse_strategy(strategy, code_switch=code_switch),
+        strategy=batch_strategy,
         family=training_family.name,
         **options,
         **arguments,
