@@ -18,7 +18,10 @@ from rich.console import Console
 import beir_hybrid as bh
 from beir_hybrid.collection.setting import Setting
 from beir_hybrid.errors import BadData, BadOption, UnknownName
-from beir_hybrid.report.comparison_tables import list_comparison_records
+from beir_hybrid.report.comparison_tables import (
+    build_comparison_record,
+    list_comparison_records,
+)
 from beir_hybrid.report.formats import FORMATS, render_terminal
 from beir_hybrid.report.latex import escape_latex
 from beir_hybrid.report.system_comparison import SystemComparison, compare_systems
@@ -131,6 +134,33 @@ def test_a_difference_between_systems_of_one_rank_is_explained(
     tied = replace(comparison, ranks={column: dict.fromkeys(ranks, 1) for column, ranks in
                                       comparison.ranks.items()})  # fmt: skip
     assert explanation in " ".join(FORMATS["table"].write(tied).split())
+
+
+def test_ranks_that_differ_without_a_significant_difference_are_explained(
+    comparison: SystemComparison,
+) -> None:
+    explanation = "A system without † may have another rank than the baseline all the same"
+    assert explanation not in " ".join(FORMATS["table"].write(comparison).split())
+    averages = tuple(
+        row._replace(comparison=replace(row.comparison, p_holm=0.06)) for row in comparison.averages
+    )
+    undecided = replace(comparison, averages=averages)
+    assert explanation in " ".join(FORMATS["table"].write(undecided).split())
+
+
+@pytest.mark.parametrize("name", ["table", "latex", "markdown"])
+def test_systems_that_were_trained_on_the_queries_are_named(
+    comparison: SystemComparison, name: str
+) -> None:
+    note = "best was trained on 1,000 of 2,000 queries of parallel."
+    assert note not in " ".join(FORMATS[name].write(comparison).split())
+    best = comparison.systems["best"]
+    model = replace(best.provenance.model, trained_on={"shared": 1000, "compared": 2000})
+    best = replace(best, provenance=replace(best.provenance, model=model))
+    trained = replace(comparison, systems={**comparison.systems, "best": best})
+    assert note in " ".join(FORMATS[name].write(trained).split())
+    (record,) = (row for row in build_comparison_record(trained)["systems"] if "trained_on" in row)
+    assert (record["system"], record["trained_on"]["shared"]) == ("best", 1000)
 
 
 def test_latex() -> None:

@@ -68,6 +68,9 @@ def test_evaluation_says_that_a_model_was_trained_on_this(
     results = bh.Results.load(tmp_path / "r")
     assert results.provenance.model.trained_on == {"shared": 8, "compared": 9}
     assert note in list_notes(results)
+    assert (
+        note in json.loads(run_cli("evaluate", trained, "--dataset", test, "--json").out)["notes"]
+    )
     for system, dataset in ((trained, other), (model, test)):
         assert "trained on this" not in run_cli("evaluate", system, "--dataset", dataset).out
     path = tmp_path / "out" / "training.json"

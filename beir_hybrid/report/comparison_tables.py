@@ -10,7 +10,7 @@ from beir_hybrid.collection.setting import SETTING_KINDS, KindName, Setting
 from beir_hybrid.measures.base import is_higher_better
 from beir_hybrid.report.system_comparison import ALPHA, BaselineDifference, SystemComparison
 from beir_hybrid.results.render import format_effect, format_signed, format_value
-from beir_hybrid.text import escape_unprintable
+from beir_hybrid.text import escape_unprintable, plural
 
 _TESTS = {"randomisation": "randomisation test over queries", "t": "t test over queries"}
 RANK_NOTE = "In brackets: rank, shared if no test tells a system apart from the best of that rank."
@@ -82,6 +82,16 @@ def _build_overview(comparison: SystemComparison) -> ComparisonTable:
             is_significant = comparison.is_significant(system, measure, kind)
             cells.append(TableCell(text, rank, is_significant))
         rows.append(cells)
+    title = f"{len(comparison.systems)} systems on {comparison.collection}"
+    headings = ["system", *(_build_heading(comparison, *column) for column in comparison.columns)]
+    notes = [_explain_overview(comparison), *_list_training_notes(comparison)]
+    return ComparisonTable(
+        escape_unprintable(title), headings, rows, [escape_unprintable(note) for note in notes]
+    )
+
+
+def _explain_overview(comparison: SystemComparison) -> str:
+    """Explain the kinds of settings, daggers and ranks of the table of all systems."""
     kinds = dict.fromkeys(SETTING_KINDS[kind] for _, kind in comparison.columns)
     labels = ", ".join(f"{kind.short_label} {kind.label}" for kind in kinds)
     note = (
@@ -93,9 +103,21 @@ def _build_overview(comparison: SystemComparison) -> ComparisonTable:
             " It may share the baseline's rank all the same: a rank tests against the best system "
             "of that rank, and corrects for all pairs of systems."
         )
-    title = f"{len(comparison.systems)} systems on {comparison.collection}"
-    headings = ["system", *(_build_heading(comparison, *column) for column in comparison.columns)]
-    return ComparisonTable(escape_unprintable(title), headings, rows, [escape_unprintable(note)])
+    if _has_ranked_tie(comparison):
+        note += (
+            " A system without † may have another rank than the baseline all the same: a rank "
+            "corrects for the pairs of systems in its column, † for all kinds of settings."
+        )
+    return note
+
+
+def _list_training_notes(comparison: SystemComparison) -> Iterator[str]:
+    """Yield a note for each system that was trained on queries of this collection."""
+    for system, results in comparison.systems.items():
+        trained_on = results.provenance.model.trained_on
+        if n_shared := trained_on.get("shared", 0):
+            queries = plural(trained_on.get("compared", 0), "queries")
+            yield f"{system} was trained on {n_shared:,} of {queries} of {comparison.collection}."
 
 
 def _has_tied_difference(comparison: SystemComparison) -> bool:
@@ -107,6 +129,17 @@ def _has_tied_difference(comparison: SystemComparison) -> bool:
         == comparison.find_rank(comparison.baseline, *column)
         for system in comparison.systems
         for column in comparison.columns
+    )
+
+
+def _has_ranked_tie(comparison: SystemComparison) -> bool:
+    """Return whether a system has another rank than the baseline and does not differ from it."""
+    return any(
+        comparison.find_rank(system, *column) != comparison.find_rank(comparison.baseline, *column)
+        and not comparison.is_significant(system, *column)
+        for system in list(comparison.systems)[1:]
+        for column in comparison.columns
+        if comparison.find_rank(system, *column) is not None
     )
 
 
@@ -171,7 +204,10 @@ def build_comparison_record(comparison: SystemComparison) -> Record:
                 interval = {"mean": estimate.mean, "low": estimate.low, "high": estimate.high}
                 rank = comparison.find_rank(system, measure, kind)
                 values.append({"measure": str(measure), "kind": kind, **interval, "rank": rank})
-        systems.append({"system": system, "values": values})
+        record: dict[str, object] = {"system": system, "values": values}
+        if trained_on := comparison.systems[system].provenance.model.trained_on:
+            record["trained_on"] = dict(trained_on)
+        systems.append(record)
     return {
         "collection": comparison.collection,
         "baseline": comparison.baseline,

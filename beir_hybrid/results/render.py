@@ -124,15 +124,15 @@ def build_cells(
         if any(estimates.values()):
             size = max(abs(estimate.mean) for estimate in estimates.values() if estimate)
             cells = [show(estimate, size) if estimate else "" for estimate in estimates.values()]
-            cells += [_format_unbiased(estimates)] * has_unbiased
+            cells += [_format_unbiased(estimates, size)] * has_unbiased
             rows.append([str(measure), *cells])
     return headings, rows
 
 
-def _format_unbiased(estimates: Mapping[KindName, Estimate | None]) -> str:
+def _format_unbiased(estimates: Mapping[KindName, Estimate | None], size: float) -> str:
     """Return the unbiased value, with the kinds of settings where theirs differ."""
     values = {
-        kind: format_value(estimate.unbiased)
+        kind: format_value(estimate.unbiased, size)
         for kind, estimate in estimates.items()
         if estimate and estimate.unbiased is not None
     }

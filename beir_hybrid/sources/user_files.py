@@ -34,7 +34,10 @@ def _load_jsonl(
 
 def _refuse_languages(name: str, languages: tuple[str, ...] | None) -> None:
     if languages is not None:
-        raise BadOption(f"{name} loads every language of the files; choose some with view(...)")
+        raise BadOption(
+            f"{name} loads every language of its files; leave the languages out, or write a file "
+            f"with {' and '.join(languages)} alone"
+        )
 
 
 BEIR_FOLDER = Dataset(
