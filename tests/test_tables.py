@@ -159,7 +159,8 @@ def test_systems_that_were_trained_on_the_queries_are_named(
     best = replace(best, provenance=replace(best.provenance, model=model))
     trained = replace(comparison, systems={**comparison.systems, "best": best})
     assert note in " ".join(FORMATS[name].write(trained).split())
-    (record,) = (row for row in build_comparison_record(trained)["systems"] if "trained_on" in row)
+    systems: Any = build_comparison_record(trained)["systems"]
+    (record,) = (row for row in systems if "trained_on" in row)
     assert (record["system"], record["trained_on"]["shared"]) == ("best", 1000)
 
 
