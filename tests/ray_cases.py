@@ -22,7 +22,7 @@ from beir_hybrid.errors import BadData, BadOption, ClusterFailed, MissingExtra
 from beir_hybrid.evaluation.evaluate import evaluate
 from beir_hybrid.results.timing import ClusterSize
 from beir_hybrid.retrieval import DenseScorer, RankRequest, rank
-from beir_hybrid.retrieval.sharded import rank_sharded
+from beir_hybrid.retrieval.sharding import rank_sharded
 from tests.cluster_encoders import (
     FailingEncoder,
     SlowEncoder,

@@ -40,7 +40,7 @@ from beir_hybrid.results.render import list_notes, render_terminal
 from beir_hybrid.results.results import Results
 from beir_hybrid.retrieval.rank import rank
 from beir_hybrid.retrieval.runs import read_run
-from beir_hybrid.retrieval.sharded import rank_sharded
+from beir_hybrid.retrieval.sharding import rank_sharded
 from tests.rankings import make_request, make_scorer
 
 EFFECTIVENESS: list[Measure] = [AP, nDCG @ 3, R @ 2, RR, RR @ 3, Success @ 1]

@@ -23,7 +23,7 @@ from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.retrieval import rank
 from beir_hybrid.retrieval.count import BATCH_QUERIES
 from beir_hybrid.retrieval.late_scorer import LateScorer
-from beir_hybrid.retrieval.sharded import rank_sharded
+from beir_hybrid.retrieval.sharding import rank_sharded
 from tests.families import make_late
 from tests.rankings import assert_same_ranking, make_request
 from tests.small_collections import make_word_collection

@@ -11,7 +11,7 @@ from beir_hybrid.retrieval import RankedPassages, RankRequest, batch_counter, co
 from beir_hybrid.retrieval.merge_runs import merge
 from beir_hybrid.retrieval.merging import MERGE_METHODS, MergeMethod, parse_merge_method
 from beir_hybrid.retrieval.runs import Run, make_run_rows
-from beir_hybrid.retrieval.sharded import rank_sharded
+from beir_hybrid.retrieval.sharding import rank_sharded
 from tests.rankings import Languages, assert_same_ranking, make_request, make_scorer
 
 SPECS = [*MERGE_METHODS, "local:k=1", "local:k=1000", "zscore:k=4", "min-max:k=2"]

@@ -18,7 +18,7 @@ from beir_hybrid.retrieval.exact_scorer import ExactScorer
 from beir_hybrid.retrieval.kernels import count_dense_above
 from beir_hybrid.retrieval.request import BLOCK_PASSAGES
 from beir_hybrid.retrieval.scorer import BatchGolds, Scorer
-from beir_hybrid.retrieval.sharded import rank_sharded
+from beir_hybrid.retrieval.sharding import rank_sharded
 from tests.rankings import Golds, Languages, assert_same_ranking, make_request, make_scorer
 
 MakeVectors = Callable[[np.random.Generator, int, int], np.ndarray]

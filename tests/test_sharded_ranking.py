@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from beir_hybrid.errors import BadOption
 from beir_hybrid.retrieval import rank
 from beir_hybrid.retrieval.count import RankCounts
-from beir_hybrid.retrieval.sharded import ShardResult, map_in_process, merge_shards, rank_sharded
+from beir_hybrid.retrieval.sharding import ShardResult, map_in_process, merge_shards, rank_sharded
 from tests.rankings import assert_same_ranking, make_request, make_scorer
 from tests.test_cli_evaluate import RunCli, data_options, model_folder, run_cli  # noqa: F401 - fixtures
 from tests.test_rank import check_ranking

@@ -27,7 +27,7 @@ from beir_hybrid.results.render import list_notes
 from beir_hybrid.retrieval import rank
 from beir_hybrid.retrieval.count import BATCH_QUERIES
 from beir_hybrid.retrieval.request import BLOCK_PASSAGES
-from beir_hybrid.retrieval.sharded import rank_sharded
+from beir_hybrid.retrieval.sharding import rank_sharded
 from beir_hybrid.retrieval.sparse_scorer import SparseScorer
 from tests.families import make_inference_free, make_sparse
 from tests.rankings import assert_same_ranking, make_request

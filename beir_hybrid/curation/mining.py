@@ -32,7 +32,7 @@ from beir_hybrid.evaluation.rerankers.selection import open_text_scorer
 from beir_hybrid.evaluation.rerankers.text_pairs import format_text_pair
 from beir_hybrid.languages import normalise
 from beir_hybrid.pairs.labels import hash_texts
-from beir_hybrid.retrieval.sharded import choose_ranker
+from beir_hybrid.retrieval.sharding import choose_ranker
 
 REASON = "no negatives"  # against a passage
 _PAIRS = 1 << 16  # whose texts are in memory at once

@@ -22,7 +22,7 @@ from beir_hybrid.results.provenance import Provenance, build_provenance
 from beir_hybrid.results.request import describe_request
 from beir_hybrid.results.results import Results
 from beir_hybrid.results.timing import ClusterSize, build_timing
-from beir_hybrid.retrieval.sharded import choose_ranker
+from beir_hybrid.retrieval.sharding import choose_ranker
 
 
 # Longer than others: it is the one place that shows all steps of an evaluation in their order.
