@@ -354,6 +354,9 @@ def test_processes_that_save_at_once_and_are_killed_leave_one_whole(tmp_path: Pa
         for rival in rivals:
             assert rival.stdout is not None
             assert rival.stdout.readline() == "loaded\n"
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "out" / "results.json").exists() and time.monotonic() < deadline:
+            time.sleep(0.01)
         time.sleep(0.3 + draw.random() * 0.1)
         for rival in rivals:
             os.kill(rival.pid, signal.SIGKILL)
