@@ -40,6 +40,29 @@ def progress_bar(
         yield lambda count: bar.advance(task, count)
 
 
+@contextmanager
+def show_clock(label: str) -> Iterator[None]:
+    """Show the time that has passed while the block runs, such as an import of torch.
+
+    Nothing is shown unless stderr is a terminal.
+    """
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich import progress
+    from rich.console import Console
+    from rich.markup import escape
+
+    columns = (
+        progress.SpinnerColumn(),
+        progress.TextColumn("{task.description}"),
+        progress.TimeElapsedColumn(),
+    )
+    with progress.Progress(*columns, console=Console(stderr=True), transient=True) as clock:
+        clock.add_task(escape(label), total=None)
+        yield
+
+
 def _make_pace_column(unit: str) -> "ProgressColumn":
     from rich.progress import ProgressColumn
     from rich.text import Text

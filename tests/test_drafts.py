@@ -193,10 +193,19 @@ with progress_bar("encoding passages", 1180, unit="texts") as advance:
 """
 
 
-def test_the_bar_moves_every_second_and_tells_pace_and_time_left() -> None:
+CLOCK = """
+import time
+from beir_hybrid.progress import show_clock
+with show_clock("loading a[b]c"):
+    time.sleep(2.5)
+"""
+
+
+def read_terminal(script: str) -> str:
+    """Run a script whose stderr is a terminal, and return what that shows."""
     parent, child = pty.openpty()
     environment = {**os.environ, "COLUMNS": "100", "TERM": "xterm"}
-    with subprocess.Popen([sys.executable, "-c", BAR], cwd=ROOT, stderr=child, env=environment):
+    with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stderr=child, env=environment):
         os.close(child)
         frames: list[bytes] = []
         try:
@@ -204,10 +213,20 @@ def test_the_bar_moves_every_second_and_tells_pace_and_time_left() -> None:
                 frames.append(frame)
         except OSError:  # the other side is closed
             os.close(parent)
-    output = re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", b"".join(frames).decode())
+    return re.sub(r"\x1b\[[\d;?]*[A-Za-z]", "", b"".join(frames).decode())
+
+
+def test_the_bar_moves_every_second_and_tells_pace_and_time_left() -> None:
+    output = read_terminal(BAR)
     for second in range(4):  # while no text was ready
         assert re.search(rf"encoding passages.* 0/1180 .*0:00:0{second}", output)
     assert re.search(r"96/1180 .*0:00:0[45].* \d+\.\d texts/s, 0:00:\d\d left", output)
+
+
+def test_the_clock_moves_every_second() -> None:
+    output = read_terminal(CLOCK)
+    for second in range(3):
+        assert f"loading a[b]c 0:00:0{second}" in output
 
 
 def test_a_command_says_in_one_line_what_an_interrupt_leaves(tmp_path: Path) -> None:

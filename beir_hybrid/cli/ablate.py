@@ -23,6 +23,7 @@ from beir_hybrid.cli.training_options import (
     check_needed,
 )
 from beir_hybrid.errors import BadOption
+from beir_hybrid.progress import show_clock
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,7 +111,8 @@ def ablate(
         raise BadOption("--output is needed")
     check_choices(test.settings)
     _check_names(model, training, test.test or ())
-    from beir_hybrid.extras.ablation import ablate as run_ablation
+    with show_clock("loading libraries"):
+        from beir_hybrid.extras.ablation import ablate as run_ablation
 
     options = training.make_arguments()
     arguments = parse_trainer_arguments(context)

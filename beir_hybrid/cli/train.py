@@ -14,6 +14,7 @@ from beir_hybrid.cli.training_options import (
     check_needed,
 )
 from beir_hybrid.errors import BadOption
+from beir_hybrid.progress import show_clock
 
 STRATEGY_HELP = (
     "A strategy, such as hybrid (with options: hybrid:alpha=0.4), x-x-mono, x-y or, for images, "
@@ -76,9 +77,10 @@ def train(
     from beir_hybrid.batches.strategies import parse_strategy
 
     batch_strategy = parse_strategy(strategy, code_switch=training.switch.make_code_switch())
-    from beir_hybrid.encoding.trained_models import MODEL
-    from beir_hybrid.training.families import find_training_family
-    from beir_hybrid.training.train import train as train_model
+    with show_clock("loading libraries"):
+        from beir_hybrid.encoding.trained_models import MODEL
+        from beir_hybrid.training.families import find_training_family
+        from beir_hybrid.training.train import train as train_model
 
     pairs, options = training.read_pairs(), training.make_arguments()
     training_family = find_training_family(model, family, options["encoder"])

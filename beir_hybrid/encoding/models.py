@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from beir_hybrid.encoding.options import EncoderOptions, check_option_names
 from beir_hybrid.encoding.sentence_transformer import SentenceTransformerEncoder
 from beir_hybrid.encoding.sparse_model import SparseModelEncoder
 from beir_hybrid.errors import BadOption
+from beir_hybrid.progress import show_clock
+from beir_hybrid.text import to_one_line
 
 ENCODERS: dict[Family, type[ModelEncoder]] = {
     "dense": SentenceTransformerEncoder,
@@ -65,7 +68,12 @@ def _open_encoder(name: str | Path, options: Mapping[str, Any]) -> Encoder:
         if str(name).startswith(prefix):
             return open_named(str(name), **options)
     files = ModelEncoder.locate(name, EncoderOptions.parse(options))
-    return ENCODERS[check_family(files, tuple(ENCODERS)) or "dense"](files, **options)
+    with show_clock("loading libraries"):
+        import sentence_transformers  # noqa: F401 - imported here first, and elsewhere in no time
+    label = f"loading {to_one_line(Path(name).name)}"
+    # The hub's own bars show how a download goes on.
+    with nullcontext() if files.is_on_hub else show_clock(label):
+        return ENCODERS[check_family(files, tuple(ENCODERS)) or "dense"](files, **options)
 
 
 def _wrap_mteb_model(model: Any, options: Mapping[str, Any]) -> MtebEncoder:
