@@ -219,6 +219,32 @@ def test_results_say_how_complete_the_runs_are(tmp_path: Path) -> None:
     assert results.means(RR) == {Setting("mono", "de", "de"): 0.5}
 
 
+def test_results_say_for_how_many_queries_a_pool_is_searched_in_vain(tmp_path: Path) -> None:
+    corpus = {f"{lang}:{i}": {"text": "x"} for lang in ("de", "en") for i in range(5)}
+    queries = {f"de:q:{number}": "a" for number in range(5)}
+    qrels = {f"de:q:{i}": {f"de:{i}": 1, f"en:{i}": 1} for i in range(4)}
+    qrels["de:q:1"]["en:4"] = -1
+    qrels["de:q:4"] = {"de:4": 1}  # in one language: no bias to have
+    collection = bh.from_beir(corpus, queries, qrels)
+    path = tmp_path / "de-all.trec"
+    # Gold of q:0 is retrieved, of q:1 a passage that is judged and not relevant, of q:2 and q:4
+    # others; the run lacks q:3, of which another note tells.
+    lines = ["de:q:0 Q0 en:0", "de:q:1 Q0 en:4", "de:q:2 Q0 de:0", "de:q:4 Q0 de:0"]
+    path.write_text("".join(f"{line} 1 0.5 x\n" for line in lines))
+    results = evaluate_runs(path, collection, measures=[AP, RankDistance])
+    assert results.provenance.runs is not None
+    assert results.provenance.runs.without_gold == 2
+    assert list_notes(results)[2] == (
+        "for 2 queries the runs hold no relevant passage of the pool, which counts as fully biased "
+        "in RankDistance"
+    )
+    # 10 passages: from rank 1 to the end for q:0, the worst for the others.
+    assert results.per_query()["RankDistance"].to_pylist()[:4] == [9.0, 9.0, 9.0, 9.0]
+    results.save(tmp_path / "results")
+    assert bh.Results.load(tmp_path / "results").provenance.runs == results.provenance.runs
+    assert len(list_notes(evaluate_runs(path, collection, measures=[AP]))) == 2
+
+
 def test_queries_without_a_relevant_passage_are_ignored_and_counted(tmp_path: Path) -> None:
     corpus = {f"{lang}:{i}": {"text": "x"} for lang in ("de", "en") for i in range(3)}
     queries = {"de:q:1": "a", "de:q:2": "b", "de:q:3": "c"}

@@ -20,7 +20,7 @@ from beir_hybrid.evaluation.measured_rankings import (
     measure_across,
 )
 from beir_hybrid.evaluation.rankings import build_empty_rankings
-from beir_hybrid.evaluation.run_evaluation import evaluate_setting_run
+from beir_hybrid.evaluation.run_evaluation import count_without_gold, evaluate_setting_run
 from beir_hybrid.files import is_file, sha256
 from beir_hybrid.measures.parsing import MeasureNames, parse_measures
 from beir_hybrid.results.provenance import ModelProvenance, RunsProvenance, build_provenance
@@ -106,7 +106,7 @@ def _evaluate_setting_runs(
     """Return the measured rankings of all settings, and how complete the runs are."""
     parts: list[MeasuredRankings] = []
     counts: dict[str, tuple[int, int]] = {}  # by query language: missing queries, all queries
-    depth = ignored_count = 0
+    depth = ignored_count = without_gold = 0
     for setting, run, ignored in setting_runs:
         rankings = build_empty_rankings(judgements, setting)
         parts.append(evaluate_setting_run(rankings, run, judgements, measures))
@@ -116,12 +116,14 @@ def _evaluate_setting_runs(
         ignored_count += ignored + len(run.keys() - set(query_ids))
         counts[setting.queries] = missing, total + len(query_ids)
         depth = max(depth, *map(len, run.values()))
+        without_gold += count_without_gold(rankings, run, judgements)
     measure_across(parts, measures)
     completeness = RunsProvenance(
         queries=sum(total for _, total in counts.values()),
         missing=sum(missing for missing, _ in counts.values()),
         missing_by_language=counts,
         ignored=ignored_count or None,
+        without_gold=without_gold or None,
         depth=depth,
     )
     return parts, completeness

@@ -60,6 +60,30 @@ def evaluate_setting_run(
     return MeasuredRankings(rankings, values)
 
 
+def count_without_gold(rankings: Rankings, run: Run, judgements: Judgements) -> int:
+    """Count the queries of a pool for which a run holds passages and none of the relevant ones.
+
+    Only queries with relevant passages in several languages count, for bias has no value elsewhere.
+    """
+    if not list_pool_kinds([rankings.kind]):
+        return 0
+    table = rankings.judgements
+    is_gold = table.relevance > 0
+    query_ids = judgements.list_query_ids(rankings.query_rows)
+    passage_ids = judgements.list_passage_ids(rankings.passage_rows[is_gold])
+    languages: dict[int, set[int]] = {}
+    queries_with_gold: set[int] = set()
+    columns = table.query[is_gold].tolist(), table.passage_language[is_gold].tolist()
+    for query, language, passage_id in zip(*columns, passage_ids, strict=True):
+        languages.setdefault(query, set()).add(language)
+        if passage_id in run.get(query_ids[query], {}):
+            queries_with_gold.add(query)
+    return sum(
+        len(golds) > 1 and query not in queries_with_gold and query_ids[query] in run
+        for query, golds in languages.items()
+    )
+
+
 def _measure_bias(
     rankings: Rankings, qrels: Qrels, run: Run, measures: Sequence[BiasMeasure]
 ) -> dict[Measure, np.ndarray]:

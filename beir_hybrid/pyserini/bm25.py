@@ -30,7 +30,7 @@ from beir_hybrid.evaluation.measured_rankings import (
 )
 from beir_hybrid.evaluation.plan import DEPTH, SettingNames, check_cutoffs, choose_kinds
 from beir_hybrid.evaluation.rankings import build_empty_rankings
-from beir_hybrid.evaluation.run_evaluation import evaluate_setting_run
+from beir_hybrid.evaluation.run_evaluation import count_without_gold, evaluate_setting_run
 from beir_hybrid.evaluation.run_writer import RunWriter
 from beir_hybrid.evaluation.stopwatch import Stopwatch
 from beir_hybrid.measures.parsing import MeasureNames, parse_measures
@@ -223,7 +223,8 @@ def _evaluate_searches(
     """Return the measured rankings of all settings, and how complete the runs are."""
     if run_writer:
         run_writer.clear()
-    parts, unmatched = [], 0
+    parts: list[MeasuredRankings] = []
+    unmatched = without_gold = 0
     for search, run in engine.search(searches):
         if run_writer:
             run_writer.write(search.setting, run)
@@ -231,9 +232,16 @@ def _evaluate_searches(
             part = evaluate_setting_run(search.rankings, run, engine.judgements, measures)
             parts.append(part)
         unmatched += search.query_count - len(run)
+        without_gold += count_without_gold(search.rankings, run, engine.judgements)
     measure_across(parts, measures)
     total = sum(search.query_count for search in searches)
-    completeness = RunsProvenance(total, missing=0, unmatched=unmatched, depth=int(engine.depth))
+    completeness = RunsProvenance(
+        total,
+        missing=0,
+        unmatched=unmatched,
+        without_gold=without_gold or None,
+        depth=int(engine.depth),
+    )
     return parts, completeness
 
 

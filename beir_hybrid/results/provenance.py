@@ -128,6 +128,9 @@ class RunsProvenance:
         How many rankings of BM25 are empty, because no passage shares a term with the query.
     ignored
         How many queries of the runs are left out, for they have no relevant passage here.
+    without_gold
+        How many rankings of pools hold none of the relevant passages, which are in several
+        languages: rank distance and language preference count that as fully biased.
     depth
         The most passages that a run holds of a query.
     """
@@ -139,6 +142,9 @@ class RunsProvenance:
     )
     unmatched: int | None = None
     ignored: int | None = None
+    without_gold: int | None = field(
+        default=None, metadata=json_key("without gold", omit_empty=True)
+    )
     depth: int = 0
 
 

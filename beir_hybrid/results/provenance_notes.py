@@ -1,10 +1,15 @@
 """Notes on the model of results, and on the runs that they were computed from."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+
+from ir_measures import Measure
 
 from beir_hybrid.results.provenance import ModelProvenance, RunsProvenance
 from beir_hybrid.text import plural
+
+# Measures of bias that give a query its worst value if nothing relevant is retrieved.
+_FULLY_BIASED = ("RankDistance", "LanguagePreference")
 
 
 def list_model_notes(model: ModelProvenance) -> list[str]:
@@ -31,9 +36,19 @@ def _describe_prompts(prompts: object) -> list[str]:
     return [f"prompts: {quoted[0]} before queries, {quoted[1]} before passages"]
 
 
-def list_run_notes(runs: RunsProvenance) -> list[str]:
-    """Return notes on how complete runs are."""
-    notes = [f"runs hold {runs.depth:,} passages a query at most: measures see no more"]
+def list_run_notes(runs: RunsProvenance, passages: int, measures: Iterable[Measure]) -> list[str]:
+    """Return notes on how complete runs are.
+
+    Parameters
+    ----------
+    passages
+        How many there are in the collection.
+    measures
+        Which have values in the results.
+    """
+    notes = []
+    if runs.depth < passages:
+        notes.append(f"runs hold {runs.depth:,} passages a query at most: measures see no more")
     if runs.missing:
         languages = [
             f"{lang} {missing:,} of {total:,}"
@@ -52,5 +67,12 @@ def list_run_notes(runs: RunsProvenance) -> list[str]:
     if runs.unmatched:
         notes.append(
             f"{runs.unmatched:,} of {runs.queries:,} rankings are empty: no passage shares a term"
+        )
+    names = [measure.NAME for measure in measures]
+    biased_names = [name for name in _FULLY_BIASED if name in names]
+    if runs.without_gold and biased_names:
+        notes.append(
+            f"for {plural(runs.without_gold, 'queries')} the runs hold no relevant passage of the "
+            f"pool, which counts as fully biased in {' and '.join(biased_names)}"
         )
     return notes

@@ -167,7 +167,7 @@ def list_notes(results: Measurements) -> list[str]:
         means = ", ".join(f"{name} {format_value(mean)}" for name, mean in row.items())
         notes.append(f"before reranking, {SETTING_KINDS[kind].label}: {means}")
     if runs := results.provenance.runs:
-        notes += list_run_notes(runs)
+        notes += list_run_notes(runs, results.provenance.collection.passages, results.measures)
     if language := results.provenance.collection.passage_language:
         notes.append(f"all passages are in one language, {language}: no language bias to measure")
     for kind, pool in results.pools.items():
