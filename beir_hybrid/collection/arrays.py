@@ -3,12 +3,15 @@
 Numbers are converted without a copy, and without pyarrow's slow import of pandas.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+Rows = TypeVar("Rows", pa.Table, pa.ChunkedArray)
+_BLOCK_ROWS = 1 << 14  # of which the texts fit into one Arrow array
 _TYPES: dict[pa.DataType, np.dtype[np.signedinteger]] = {
     pa.int64(): np.dtype(np.int64),
     pa.int32(): np.dtype(np.int32),
@@ -41,10 +44,44 @@ def is_in_ranges(rows: np.ndarray, ranges: Iterable[range]) -> np.ndarray:
     return is_in
 
 
+def take_rows(data: Rows, rows: np.ndarray) -> Rows:
+    """Return rows of a table or column by their numbers, in any order.
+
+    Only the pieces that hold the rows are read. Arrow's own ``take`` joins all pieces first, and
+    fails where the texts of a column are together longer than its offsets reach, 2 GiB.
+
+    Examples
+    --------
+    >>> take_rows(pa.chunked_array([["a", "b"], ["c"]]), np.array([2, 0, 2])).to_pylist()
+    ['c', 'a', 'c']
+    """
+    table = data if isinstance(data, pa.Table) else pa.table({"values": data})
+    batches = table.to_batches()
+    parts: list[pa.RecordBatch] = []
+    for start in range(0, len(rows), _BLOCK_ROWS):
+        parts += _take_block(batches, rows[start : start + _BLOCK_ROWS])
+    taken = pa.Table.from_batches(parts, table.schema)
+    return taken if isinstance(data, pa.Table) else taken["values"]
+
+
+def _take_block(batches: Sequence[pa.RecordBatch], rows: np.ndarray) -> list[pa.RecordBatch]:
+    """Return some rows of a table's batches, in their order."""
+    ends = np.cumsum([len(batch) for batch in batches])
+    order = np.argsort(rows, kind="stable")
+    batch_numbers = np.searchsorted(ends, rows[order], side="right")
+    parts = []
+    for number in np.unique(batch_numbers).tolist():
+        batch = batches[number]
+        places = rows[order][batch_numbers == number] - (ends[number] - len(batch))
+        parts.append(batch.take(to_arrow(places)))
+    taken = pa.Table.from_batches(parts).combine_chunks()
+    return taken.take(to_arrow(np.argsort(order))).to_batches()
+
+
 def take_distinct(column: pa.ChunkedArray, rows: np.ndarray) -> pa.ChunkedArray:
     """Return a column's value at each row, reading every distinct row once."""
     distinct, places = np.unique(rows, return_inverse=True)
-    return column.take(to_arrow(distinct)).combine_chunks().take(to_arrow(places))
+    return take_rows(column, distinct).combine_chunks().take(to_arrow(places))
 
 
 def empty_texts(n: int) -> pa.Array:

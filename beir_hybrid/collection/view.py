@@ -11,6 +11,7 @@ from beir_hybrid.collection.arrays import (
     empty_texts,
     is_in_ranges,
     take_distinct,
+    take_rows,
     to_arrow,
     to_numpy,
 )
@@ -107,7 +108,7 @@ class View:
     @property
     def queries(self) -> pa.Table:
         """The judged queries."""
-        return self.collection.queries.take(to_arrow(self.query_rows))
+        return take_rows(self.collection.queries, self.query_rows)
 
     @property
     def passages(self) -> pa.Table:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import xxhash
 
 from beir_hybrid.collection import Collection
-from beir_hybrid.collection.arrays import join_titles, to_arrow
+from beir_hybrid.collection.arrays import join_titles, take_rows
 from beir_hybrid.curation.miner import (
     MARGIN_DEPTH,
     LanguageNegatives,
@@ -140,7 +140,7 @@ def _score_texts(
         for start in range(0, len(query_rows), _PAIRS):
             part = slice(start, start + _PAIRS)
             texts = (
-                column.take(to_arrow(rows[part])).to_pylist()
+                take_rows(column, rows[part]).to_pylist()
                 for column, rows in ((queries, query_rows), (passages, passage_rows))
             )
             pairs = [format_text_pair(*pair) for pair in zip(*texts, strict=True)]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from beir_hybrid.collection.arrays import take_rows
 from beir_hybrid.collection.setting import language_sort_key
 from beir_hybrid.curation.text_groups import Part, TextGroup
 from beir_hybrid.encoding.distinct_texts import DistinctTexts
@@ -65,7 +66,7 @@ class ColumnBuilder:
             self._flush(lang)
             column = pa.chunked_array(self._chunks[lang], pa.string())
             distinct = DistinctTexts.from_column(column)
-            parts += column.take(distinct.first_rows).chunks
+            parts += take_rows(column, distinct.first_rows).chunks
             ranges[lang] = range(start, start + len(distinct))
             numbers = np.array(self._groups[lang], np.int64)
             groups[lang] = numbers[numbers != NO_GROUP]

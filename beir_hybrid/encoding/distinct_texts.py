@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from beir_hybrid.collection.arrays import take_rows
+
 KEY = np.dtype("V16")  # 128 bits of a text's hash
 _CHUNK = 1 << 16  # texts that become Python objects at a time
 
@@ -55,7 +57,7 @@ class DistinctTexts:
 
     def take_texts(self, numbers: np.ndarray) -> list[str]:
         """Return distinct texts by their numbers."""
-        texts: list[str] = self.column.take(self.first_rows[numbers]).to_pylist()
+        texts: list[str] = take_rows(self.column, self.first_rows[numbers]).to_pylist()
         return texts
 
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from beir_hybrid.collection.arrays import take_rows
 from beir_hybrid.encoding.distinct_texts import DistinctTexts
 from beir_hybrid.encoding.drafts import Draft
 from beir_hybrid.encoding.encoder import Encoder, Role
@@ -89,7 +90,7 @@ class ShardWriter:
         if self.role == "images":
             if self.texts.paths is None:
                 raise BadOption("to encode images takes the paths of their files: give paths")
-            paths = self.texts.paths.take(self.texts.first_rows[numbers[rows]]).to_pylist()
+            paths = take_rows(self.texts.paths, self.texts.first_rows[numbers[rows]]).to_pylist()
             batches, inputs = self._encode_images(inputs, paths), paths
         else:
             batches = self.encoder.encode_batches(inputs, self.role)

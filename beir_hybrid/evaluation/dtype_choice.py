@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from beir_hybrid.collection import Collection
-from beir_hybrid.collection.arrays import join_titles, to_arrow
+from beir_hybrid.collection.arrays import join_titles, take_rows
 from beir_hybrid.collection.judgements import Judgements
 from beir_hybrid.encoding.arithmetic import AUTO, EXACT, MIXED, multiplies_bfloat16
 from beir_hybrid.encoding.encoder import Encoder
@@ -101,8 +101,8 @@ def draw_sample(
     rest = rest[~np.isin(rest, golds)][: max(0, n_passages - len(golds))]
     passages = np.sort(np.concatenate([golds, rest]))
     return RankingSample(
-        collection.queries["text"].take(to_arrow(queries)),
-        join_titles(texts.take(to_arrow(passages))),
+        take_rows(collection.queries["text"], queries),
+        join_titles(take_rows(texts, passages)),
         np.searchsorted(queries, judgements.query),
         np.searchsorted(passages, judgements.passage),
     )
@@ -111,7 +111,7 @@ def draw_sample(
 def _draw_queries(judgements: Judgements, n: int, rng: np.random.Generator) -> np.ndarray:
     """Return the rows of n queries or fewer, group by group, in ascending order."""
     queries = np.unique(judgements.query)
-    names = judgements.query_groups.take(to_arrow(queries)).combine_chunks()
+    names = take_rows(judgements.query_groups, queries).combine_chunks()
     groups = names.dictionary_encode().indices.to_numpy(zero_copy_only=False)
     order = rng.permutation(int(groups.max()) + 1)[groups]
     return np.sort(queries[np.argsort(order, kind="stable")[:n]])

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from beir_hybrid.collection import Collection
-from beir_hybrid.collection.arrays import join_titles, to_arrow, to_numpy
+from beir_hybrid.collection.arrays import join_titles, take_rows, to_numpy
 from beir_hybrid.collection.setting import IMAGE
 from beir_hybrid.pairs.images import GroupImage
 
@@ -51,7 +51,7 @@ def _find_golds(collection: Collection, query_keys: Sequence[str]) -> dict[str, 
         lang = next(lang for lang, rows in rows_by_language.items() if p in rows)
         golds.setdefault(query_keys[q], {}).setdefault(lang, {})[p] = None
     rows = np.unique(np.array([p for g in golds.values() for s in g.values() for p in s], np.int64))
-    passages = collection.view().passages.take(to_arrow(rows))
+    passages = take_rows(collection.view().passages, rows)
     texts = dict(zip(rows.tolist(), join_titles(passages).to_pylist(), strict=True))
     return {
         key: {lang: [texts[p] for p in numbers] for lang, numbers in by_language.items()}
@@ -113,7 +113,7 @@ def _find_caption_golds(
     """Return the captions, by language, and images that are relevant for each image's captions."""
     golds = _find_relevant_rows(collection, keys)
     rows = np.unique(np.array([row for numbers in golds.values() for row in numbers], np.int64))
-    passages = collection.view(passage_languages=collection.codes).passages.take(to_arrow(rows))
+    passages = take_rows(collection.view(passage_languages=collection.codes).passages, rows)
     langs, texts = passages["lang"].to_pylist(), join_titles(passages).to_pylist()
     paths = passages["image"].to_pylist()
     places = {row: i for i, row in enumerate(rows.tolist())}

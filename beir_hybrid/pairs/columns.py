@@ -6,7 +6,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from beir_hybrid.collection.arrays import to_arrow
 from beir_hybrid.collection.setting import IMAGE
 from beir_hybrid.pairs.images import IMAGE_PATH
 
@@ -38,17 +37,3 @@ def add_language_columns(table: pa.Table, languages: Sequence[str], negatives: i
         has_paths = IMAGE_PATH in table.schema.names
         columns[IMAGE_PATH] = table[IMAGE_PATH] if has_paths else nulls
     return pa.table(columns)
-
-
-def take_rows(table: pa.Table, rows: np.ndarray) -> pa.Table:
-    """Return rows of a table, by ascending numbers.
-
-    Rows are taken a piece at a time: a whole column may be too large for Arrow's offsets.
-    """
-    parts, first = [], 0
-    for batch in table.to_batches():
-        batch_rows = rows[(rows >= first) & (rows < first + len(batch))] - first
-        first += len(batch)
-        if len(batch_rows):
-            parts.append(batch.take(to_arrow(batch_rows)))
-    return pa.Table.from_batches(parts, table.schema)

@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset, Features, Image, List, Value
 
+from beir_hybrid.collection.arrays import take_rows
 from beir_hybrid.errors import BadOption, lookup
 from beir_hybrid.pairs.code_switching import CodeSwitch, Sides
-from beir_hybrid.pairs.columns import take_rows
 from beir_hybrid.pairs.group_table import GroupTable
 from beir_hybrid.pairs.labels import hash_texts
 from beir_hybrid.pairs.row_codes import SWITCH_LIMIT, RowCodes, SampledRow, join_variant

@@ -15,7 +15,7 @@ from ir_measures import Measure
 
 from beir_hybrid.checks import check_fraction, check_not_negative, check_positive
 from beir_hybrid.collection import Collection
-from beir_hybrid.collection.arrays import to_arrow
+from beir_hybrid.collection.arrays import take_rows
 from beir_hybrid.collection.judgements import Judgements
 from beir_hybrid.collection.setting import SETTING_KINDS, KindName, Setting
 from beir_hybrid.encoding.partition import check_texts_only
@@ -199,11 +199,11 @@ class _SearchEngine:
     def _search_queries(self, searcher: BM25Searcher, query_rows: np.ndarray) -> Run:
         """Return the best passages of queries; queries without any are left out."""
         query_ids = self.judgements.list_query_ids(query_rows)
-        texts = self.collection.queries["text"].take(to_arrow(query_rows)).to_pylist()
+        texts = take_rows(self.collection.queries["text"], query_rows).to_pylist()
         hits = list(searcher.search(texts, self.depth))
         passages = np.concatenate([query_passages for query_passages, _ in hits])
         distinct, places = np.unique(passages, return_inverse=True)
-        names = searcher.index.ids.take(to_arrow(distinct)).to_pylist()
+        names = take_rows(searcher.index.ids, distinct).to_pylist()
         run: Run = {}
         stop = 0
         for query_id, (query_passages, scores) in zip(query_ids, hits, strict=True):

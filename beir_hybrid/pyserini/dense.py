@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from beir_hybrid.calibration import Calibration
 from beir_hybrid.collection import Collection
-from beir_hybrid.collection.arrays import join_titles, to_arrow
+from beir_hybrid.collection.arrays import join_titles, take_rows
 from beir_hybrid.collection.shards import find_rows
 from beir_hybrid.encoding import Embeddings, Encoder, as_encoder
 from beir_hybrid.encoding.embeddings import check_rows
@@ -274,7 +274,7 @@ def _compare_vectors(index: _IndexFiles, encoder: Encoder, collection: Collectio
     if (rows < 0).any():
         missing_id = ids[sample[int(np.argmin(rows))]]
         raise BadData(f"{folder} holds {missing_id!r}, which {collection.name} lacks")
-    texts = join_titles(documents.take(to_arrow(rows))).to_pylist()
+    texts = join_titles(take_rows(documents, rows)).to_pylist()
     vectors = encoder.encode_passages(texts)
     if calibration := load_index_calibration(folder, index.manifest):
         sample_ids = [ids[number] for number in sample]

@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from beir_hybrid.collection import Collection
-from beir_hybrid.collection.arrays import join_titles, to_arrow
+from beir_hybrid.collection.arrays import join_titles, take_rows
 from beir_hybrid.collection.judgements import sort_ids
 from beir_hybrid.encoding.partition import check_texts_only
 from beir_hybrid.errors import BadData, NotReadable, NotWritable
@@ -178,7 +178,7 @@ def _write_documents(
         document.add(field)
     with open_writer(folder, analyzer.create()) as writer:
         for start in range(0, len(order), _BATCH_SIZE):
-            batch = documents.take(to_arrow(order[start : start + _BATCH_SIZE]))
+            batch = take_rows(documents, order[start : start + _BATCH_SIZE])
             columns = batch["id"].to_pylist(), join_titles(batch).to_pylist()
             for passage_id, text in zip(*columns, strict=True):
                 id_field.setStringValue(passage_id)

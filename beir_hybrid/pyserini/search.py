@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from beir_hybrid.checks import check_positive
 from beir_hybrid.collection import Collection
-from beir_hybrid.collection.arrays import join_titles, to_arrow, to_numpy
+from beir_hybrid.collection.arrays import join_titles, take_rows, to_numpy
 from beir_hybrid.collection.shards import find_rows
 from beir_hybrid.encoding import Encoder, as_encoder
 from beir_hybrid.encoding.endpoint import PREFIX
@@ -256,7 +256,7 @@ def _describe_hits(
         raise BadData(
             f"{folder} holds {missing_id!r}, which {collection.name} lacks: name its dataset"
         )
-    texts = join_titles(collection.view().passages.take(to_arrow(rows))).to_pylist()
+    texts = join_titles(take_rows(collection.view().passages, rows)).to_pylist()
     columns = zip(hits, rows.tolist(), texts, strict=True)
     return SearchResults(
         [

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from beir_hybrid.collection import Collection
-from beir_hybrid.collection.arrays import join_titles, to_arrow
+from beir_hybrid.collection.arrays import join_titles, take_rows
 from beir_hybrid.collection.setting import IMAGE, KindName
 from beir_hybrid.encoding.fingerprint import hash_tokenizer, hash_weights
 from beir_hybrid.encoding.model_inputs import find_long_texts
@@ -186,7 +186,7 @@ class ImageCaptionScorer:
             keys = self.query_keys[query_rows - collection.find_query_rows(IMAGE).start]
             captions, caption_rows = join_titles(collection.view().passages), passage_rows
         distinct, place = np.unique(caption_rows, return_inverse=True)
-        texts = captions.take(to_arrow(distinct)).to_pylist()
+        texts = take_rows(captions, distinct).to_pylist()
         return [
             json.dumps([texts[i], key], ensure_ascii=False)
             for i, key in zip(place.tolist(), keys.tolist(), strict=True)

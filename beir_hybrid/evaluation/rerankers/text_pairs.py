@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 
 from beir_hybrid.collection import Collection
-from beir_hybrid.collection.arrays import join_titles, to_arrow
+from beir_hybrid.collection.arrays import join_titles, take_rows
 from beir_hybrid.collection.setting import KindName
 
 
@@ -25,9 +25,9 @@ class TextPairScorer:
         passage_rows: np.ndarray,
     ) -> list[str]:
         """Return the texts of query and passage of each pair, as JSON."""
-        query_texts = collection.queries["text"].take(to_arrow(query_rows)).to_pylist()
+        query_texts = take_rows(collection.queries["text"], query_rows).to_pylist()
         distinct, place = np.unique(passage_rows, return_inverse=True)
-        documents = collection.view().passages.take(to_arrow(distinct))
+        documents = take_rows(collection.view().passages, distinct)
         passage_texts = join_titles(documents).to_pylist()
         return [
             format_text_pair(query_text, passage_texts[i])
