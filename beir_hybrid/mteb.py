@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import langcodes
 
 from beir_hybrid.collection import Collection
+from beir_hybrid.collection.checksum import hash_collection
 from beir_hybrid.collection.judgements import SELF_MATCH
 from beir_hybrid.collection.setting import ALL, SETTING_KINDS, Setting
 from beir_hybrid.errors import BadOption, MissingExtra
@@ -25,7 +26,9 @@ def tasks(
     """Return a task of mteb for each kind of setting of a collection.
 
     A setting is a subset of the task, the passages' language first, as mteb names subsets: German
-    queries on English passages are ``en-de``, German queries on the pool ``all-de``.
+    queries on English passages are ``en-de``, German queries on the pool ``all-de``. The name of a
+    task ends with a checksum of the collection, so that mteb does not take the values of other
+    texts, or of fewer languages, from its cache.
 
     Parameters
     ----------
@@ -93,13 +96,14 @@ def _describe_task(collection: Collection, subsets: Mapping[str, Setting]) -> "T
     from mteb.abstasks.task_metadata import TaskMetadata
 
     kind = SETTING_KINDS[next(iter(subsets.values())).kind]
-    origin = next((row.revision or row.sha256 for row in collection.provenance), "unknown")
+    checksum = hash_collection(collection)
     return TaskMetadata(
-        name=f"{collection.name}-{kind.name}",
+        # mteb takes results from its cache by this name, whatever the revision.
+        name=f"{collection.name}-{kind.name}-{checksum[:8]}",
         description=f"{collection.name}: {kind.description}",
         type="Retrieval",
         category="t2t",
-        dataset={"path": collection.name, "revision": origin},
+        dataset={"path": collection.name, "revision": checksum},
         eval_splits=[_SPLIT],
         eval_langs={subset: _list_tags(collection, row) for subset, row in subsets.items()},
         main_score="ndcg_at_10",

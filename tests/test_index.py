@@ -42,11 +42,9 @@ __all__ = ["run_cli"]
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.fixture
-def collection() -> Collection:
-    """Make four passages in two languages, two of them with the same text."""
+def make_collection(first_text: str) -> Collection:
     corpus = {
-        "en:1": {"text": "a"},
+        "en:1": {"text": first_text},
         "en:2": {"text": "a b"},
         "de:1": {"text": "a"},
         "de:2": {"text": "c", "title": "b"},
@@ -54,6 +52,12 @@ def collection() -> Collection:
     queries = {"en:q:1": "a", "de:q:1": "d"}
     qrels = {"en:q:1": {"en:1": 1, "de:1": 1}, "de:q:1": {"en:1": 1, "de:1": 1}}
     return bh.from_beir(corpus, queries, qrels)
+
+
+@pytest.fixture
+def collection() -> Collection:
+    """Make four passages in two languages, two of them with the same text."""
+    return make_collection("a")
 
 
 ROWS = np.array([[1, 0, 0], [0, 1, 1], [1, 0, 0], [1, 1, 0]], np.float32)  # de:1 de:2 en:1 en:2
@@ -222,6 +226,7 @@ def test_an_equal_index_is_left_and_another_is_refused(
         {"kind": "sq8"},
         {"languages": "en"},
         {"collection": replace(collection, title_policy="text")},
+        {"collection": make_collection("c")},  # as many passages, with the same ids
     ]
     for change in changes:
         with pytest.raises(BadOption, match="out is there already and holds something else; name"):

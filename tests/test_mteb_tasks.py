@@ -1,11 +1,14 @@
 """Retrieval tasks of mteb become collections, with the values that mteb has for them."""
 # mypy: disable-error-code="misc, no-untyped-call"
 
+import math
+from pathlib import Path
 from typing import Any
 
 import mteb
 import numpy as np
 import pytest
+from mteb import ResultCache
 from mteb.abstasks.retrieval import AbsTaskRetrieval
 from mteb.get_tasks import _TASKS_REGISTRY
 
@@ -159,7 +162,8 @@ def test_values_are_those_of_mtebs_own_evaluation() -> None:
 def test_collections_are_tasks_with_equal_values() -> None:
     collection = bh.load("mteb:LettersRetrieval", parallel=True)
     tasks = beir_hybrid.mteb.tasks(collection)
-    assert [task.metadata.name.rpartition("-")[2] for task in tasks] == ["mono", "cross", "multi"]
+    kinds = [task.metadata.name.split("-")[-2] for task in tasks]
+    assert kinds == ["mono", "cross", "multi"]
     languages: Any = tasks[1].metadata.eval_langs
     assert languages["en-de"] == ["eng-Latn", "deu-Latn"]
     values = {
@@ -171,6 +175,24 @@ def test_collections_are_tasks_with_equal_values() -> None:
     assert evaluate_by_mteb(tasks) == pytest.approx(values, abs=1e-5)
     assert values.keys() == {"de-de", "en-en", "en-de", "de-en", "all-de", "all-en"}
     assert len({round(value, 3) for value in values.values()}) > 3  # they tell settings apart
+
+
+def test_mteb_does_not_take_the_values_of_other_texts_from_its_cache(tmp_path: Path) -> None:
+    """Both pools have the same name, and as many languages, queries and passages."""
+    cache, values = ResultCache(tmp_path), []
+    for distractor in ("d", "a"):
+        corpus = {
+            f"{lang}:{number}": {"text": text}
+            for lang in ("de", "en")
+            for number, text in enumerate(["ab", distractor])
+        }
+        qrels = {f"{lang}:q:1": {f"{lang}:0": 1} for lang in ("de", "en")}
+        collection = bh.from_beir(corpus, dict.fromkeys(qrels, "a"), qrels)
+        [task] = beir_hybrid.mteb.tasks(collection, settings="mono")
+        results = mteb.evaluate(LetterModel(), [task], cache=cache)
+        values += [row["ndcg_at_10"] for row in results.task_results[0].scores["test"]]
+    first, last = 1.0, 1 / math.log2(3)  # "a" is nearer to "a" than "ab" is
+    assert values == pytest.approx([first, first, last, last], abs=1e-5)
 
 
 def test_tasks_of_some_settings_with_titles_and_without_a_pool() -> None:

@@ -165,9 +165,9 @@ class _Demonstration:
 
     def train_and_evaluate(self, strategy: str, begin_stage: Callable[[str], None]) -> Results:
         """Train and evaluate an encoder with a strategy, or load its saved results."""
+        from beir_hybrid.collection.checksum import hash_collection
         from beir_hybrid.encoding.trained_models import MODEL
         from beir_hybrid.evaluation.evaluate import evaluate
-        from beir_hybrid.training.record import hash_collection
 
         begin_stage(f"training {strategy}")
         place = self.folder / RESULTS / strategy

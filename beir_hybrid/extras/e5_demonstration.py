@@ -45,9 +45,9 @@ def evaluate_e5(
     store
         The folder for embeddings.
     """
+    from beir_hybrid.collection.checksum import hash_collection
     from beir_hybrid.encoding import as_encoder
     from beir_hybrid.evaluation.evaluate import evaluate
-    from beir_hybrid.training.record import hash_collection
 
     places = {name: folder / name.replace(" ", "-") for name in CALIBRATIONS}
     key = json.dumps([

@@ -7,6 +7,7 @@ from typing import Any
 
 from beir_hybrid._version import __version__
 from beir_hybrid.collection import Collection
+from beir_hybrid.collection.checksum import hash_collection
 from beir_hybrid.collection.origin import Origin
 from beir_hybrid.collection.setting import IMAGE
 from beir_hybrid.collection.tables import CollectionTables
@@ -66,6 +67,8 @@ class CollectionProvenance:
         That of all passages, where queries are in several.
     images
         How many there are, where there are any.
+    sha256
+        Of its ids, texts and judgements, where no origin tells its content.
     """
 
     name: str
@@ -81,6 +84,7 @@ class CollectionProvenance:
     images: int | None = field(default=None, metadata=json_key("pictures"))
     queries: int = 0
     passages: int = 0
+    sha256: str = field(default="", metadata=json_key("sha256", omit_empty=True))
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -95,6 +99,7 @@ class CollectionProvenance:
             "options": self.options,
             "title_policy": self.title_policy,
             "provenance": tuple(origins),
+            "sha256": self.sha256,
         }
 
 
@@ -240,4 +245,5 @@ def describe_collection(collection: CollectionTables) -> CollectionProvenance:
         images=max(count.get(IMAGE, 0) for count in counts) or None,
         queries=len(collection.queries),
         passages=len(collection.passages),
+        sha256="" if collection.provenance else hash_collection(collection),
     )

@@ -16,6 +16,7 @@ from ir_measures import Measure
 
 from beir_hybrid.batches.strategies import Strategy
 from beir_hybrid.collection import Collection
+from beir_hybrid.collection.checksum import hash_collection
 from beir_hybrid.collection.setting import KindName
 from beir_hybrid.errors import BadOption
 from beir_hybrid.evaluation.evaluate import evaluate
@@ -25,7 +26,7 @@ from beir_hybrid.pairs.parallel_pairs import ParallelPairs
 from beir_hybrid.results.results import Results
 from beir_hybrid.results.stamp import load_stamped, save_stamped
 from beir_hybrid.text import split_words
-from beir_hybrid.training.record import CHECKPOINTS, hash_collection
+from beir_hybrid.training.record import CHECKPOINTS
 from beir_hybrid.training.variants import FIXED_OPTIONS, Variant, parse_variant
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from ir_measures import Measure
 
 from beir_hybrid.collection import Collection
+from beir_hybrid.collection.checksum import hash_collection
 from beir_hybrid.collection.setting import IMAGE
 from beir_hybrid.errors import BadOption
 from beir_hybrid.evaluation.default_measures import MEASURES
@@ -18,7 +19,6 @@ from beir_hybrid.evaluation.evaluator import HybridEvaluator
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs
 from beir_hybrid.training.record import (
     describe_pairs,
-    hash_collection,
     list_query_columns,
 )
 

@@ -1,6 +1,5 @@
 """The record of a training: its recipe, its cost, and the checksums of its model."""
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -13,8 +12,6 @@ import pyarrow as pa
 from beir_hybrid._version import __version__
 from beir_hybrid.batches.audit import BatchCounts
 from beir_hybrid.batches.strategies import Strategy
-from beir_hybrid.collection import Collection
-from beir_hybrid.collection.arrays import to_numpy
 from beir_hybrid.collection.setting import IMAGE
 from beir_hybrid.encoding.fingerprint import hash_weights
 from beir_hybrid.encoding.text_sketch import TextSketch
@@ -27,7 +24,6 @@ from beir_hybrid.integrity import (
     verify_files,
     write_sealed_json,
 )
-from beir_hybrid.pairs.labels import hash_texts
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs
 from beir_hybrid.records import from_record
 from beir_hybrid.training.model_card import CARD
@@ -133,18 +129,6 @@ def sketch_queries(pairs: ParallelPairs) -> TextSketch:
 def list_query_columns(pairs: ParallelPairs) -> list[pa.ChunkedArray]:
     """List the columns of the texts of queries, one for each language."""
     return [pairs.groups.table[f"query.{lang}"] for lang in pairs.languages if lang != IMAGE]
-
-
-def hash_collection(collection: Collection) -> str:
-    """Return a SHA-256 of a collection's texts and judgements."""
-    checksum = hashlib.sha256(repr((collection.languages, collection.title_policy)).encode())
-    for table in (collection.queries, collection.passages):
-        for name in ("title", "text"):
-            if name in table.column_names:
-                checksum.update(hash_texts(table[name]).data)
-    for name in collection.judgements.column_names:
-        checksum.update(to_numpy(collection.judgements[name]).tobytes())
-    return checksum.hexdigest()
 
 
 def is_finished(output: Path, recipe: Mapping[str, object]) -> bool:
