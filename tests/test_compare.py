@@ -1,6 +1,7 @@
 """Comparisons of results are those of the statistics on the same questions, worked by hand."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from beir_hybrid.collection.setting import KindName, Setting
 from beir_hybrid.encoding import Embeddings
 from beir_hybrid.errors import BadData, BadOption, UnknownName
 from beir_hybrid.evaluation.vectors import CollectionVectors
+from beir_hybrid.results.paired_errors import compute_paired_errors, compute_setting_errors
 from beir_hybrid.results.provenance import ModelProvenance
 
 LANGS = ("de", "en")
@@ -111,3 +113,80 @@ def test_impossible_comparisons_are_refused() -> None:
     second = evaluate_system(make_collection(n=5), ALL_QUERIES, "c")
     with pytest.raises(BadData, match=r"differs|only in the first"):
         bh.compare(first, second)
+
+
+def write_runs(
+    collection: Collection, folder: Path, settings: Sequence[str], seed: int
+) -> list[Path]:
+    """Write a run with random scores for each setting, such as ``de-en``."""
+    rng = np.random.default_rng(seed)
+    paths = []
+    for name in settings:
+        query_language, passage_language = name.split("-")
+        documents = collection.passages["id"].to_pylist()
+        documents = [identity for identity in documents if identity.startswith(passage_language)]
+        run = {
+            query_id: dict(zip(documents, rng.random(len(documents)).tolist(), strict=True))
+            for query_id in collection.queries["id"].to_pylist()
+            if query_id.startswith(query_language)
+        }
+        paths.append(bh.write_run(folder / f"{name}.trec", run))
+    return paths
+
+
+def make_collection_with_a_lone_query() -> Collection:
+    """Return a collection whose first query, by id, is in German alone, and has no translation."""
+    corpus = {f"{lang}:{n}": {"text": f"{lang} {n}"} for lang in LANGS for n in range(8)}
+    pairs = [(lang, n) for lang in LANGS for n in range(8) if (lang, n) != ("en", 0)]
+    qrels = {
+        f"{lang}:q:{n}": {f"{other}:{n}": 1 for other in LANGS if n or other == "de"}
+        for lang, n in pairs
+    }
+    groups = {f"{lang}:q:{n}": str(n) for lang, n in pairs}
+    return bh.from_beir(corpus, dict.fromkeys(qrels, "?"), qrels, groups=groups, name="lone")
+
+
+def test_results_with_other_kinds_of_settings_are_compared(tmp_path: Path) -> None:
+    collection = make_collection_with_a_lone_query()
+    cross = write_runs(collection, tmp_path / "a", ["de-en", "en-de"], seed=1)
+    mono = write_runs(collection, tmp_path / "a", ["de-de", "en-en"], seed=2)
+    other = write_runs(collection, tmp_path / "b", ["de-en", "en-de"], seed=3)
+    whole = bh.evaluate_runs([*mono, *cross], collection, measures=[AP])
+    alone, second = (bh.evaluate_runs(paths, collection, measures=[AP]) for paths in (cross, other))
+    assert bh.compare(whole, second) == bh.compare(alone, second)
+    errors = compute_paired_errors([r.values(AP, "cross") for r in (whole, alone, second)])
+    assert errors[0, 1] == 0
+    assert errors[0, 2] == errors[1, 2] > 0
+
+
+def test_errors_of_settings_are_those_of_the_same_languages(tmp_path: Path) -> None:
+    """Where one of two systems lacks a setting, the others keep their places."""
+    languages = ("de", "en", "fr")
+    corpus = {f"{lang}:{n}": {"text": f"{lang} {n}"} for lang in languages for n in range(9)}
+    qrels = {
+        f"{lang}:q:{n}": {f"{other}:{n}": 1 for other in languages}
+        for lang in languages
+        for n in range(9)
+    }
+    groups = {query_id: query_id.rpartition(":")[2] for query_id in qrels}
+    collection = bh.from_beir(corpus, dict.fromkeys(qrels, "?"), qrels, groups=groups)
+    names = [f"{a}-{b}" for a in languages for b in languages if a != b]
+    first = bh.evaluate_runs(
+        write_runs(collection, tmp_path / "a", names, seed=1), collection, measures=[AP]
+    )
+    names.remove("de-en")
+    second = bh.evaluate_runs(
+        write_runs(collection, tmp_path / "b", names, seed=2), collection, measures=[AP]
+    )
+    errors = compute_setting_errors(first, second, "AP")
+    assert {f"{queries}-{passages}" for queries, passages in errors} == {*names}
+    values = [
+        {(row["queries"], row["passages"], row["question"]): row["AP"] for row in rows.to_pylist()}
+        for rows in (first.per_query(), second.per_query())
+    ]
+    for (queries, passages), error in errors.items():
+        differences = [
+            values[0][queries, passages, str(n)] - values[1][queries, passages, str(n)]
+            for n in range(9)
+        ]
+        assert error.error == pytest.approx(np.std(differences, ddof=1) / 3, rel=1e-9)

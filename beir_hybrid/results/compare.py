@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 from ir_measures import Measure
 
 from beir_hybrid.collection.setting import KindName, Setting
@@ -160,12 +159,9 @@ def _pair_values(
             yield kind, a, b
             continue
         for number, setting in enumerate(settings):
-            yield setting, _select_setting(a, number), _select_setting(b, number)
-
-
-def _select_setting(values: Values, setting: int) -> Values:
-    rows = np.flatnonzero(values.setting == setting)
-    return Values(values.group[rows], values.setting[rows], values.value[rows])
+            parts = a.select_setting(number), b.select_setting(number)
+            if parts[0] and parts[1]:
+                yield setting, parts[0], parts[1]
 
 
 def check_same_collection(results: Sequence[Results]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from beir_hybrid.errors import BadData
-from beir_hybrid.results.values import Values
+from beir_hybrid.results.values import RowNames, Values
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,7 @@ class CellSums:
     settings: np.ndarray  # (S,) ascending
     sums: np.ndarray  # (S, Q) float64
     counts: np.ndarray  # (S, Q) float64
+    names: RowNames | None = None
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def sum_cells(values: Values) -> CellSums:
     size = len(settings) * len(groups)
     sums = np.bincount(cell, values.value, size).reshape(shape)
     counts = np.bincount(cell, minlength=size).reshape(shape)
-    return CellSums(groups, settings, sums, counts.astype(np.float64))
+    return CellSums(groups, settings, sums, counts.astype(np.float64), values.names)
 
 
 def merge_settings(cells: CellSums, macro: bool) -> GroupSums:
@@ -74,6 +75,11 @@ def check_same_rows(
     a: CellSums, b: CellSums, names: tuple[str, str] = ("the first", "the second")
 ) -> None:
     """Raise `BadData` unless two systems have values for the same groups in the same settings."""
+    if a.names != b.names:
+        raise BadData(
+            "systems are compared on the same groups of queries and settings, but "
+            f"{names[0]} and {names[1]} have values of others"
+        )
     if (
         np.array_equal(a.groups, b.groups)
         and np.array_equal(a.settings, b.settings)

@@ -2,6 +2,7 @@
 # mypy: allow-untyped-calls
 # (ir_measures leaves functions without types.)
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,7 +25,7 @@ from beir_hybrid.results.provenance import Provenance
 from beir_hybrid.results.resampling import SAMPLES
 from beir_hybrid.results.statistics import draw_weights, estimate_interval
 from beir_hybrid.results.table import number_groups, number_settings, read_column
-from beir_hybrid.results.values import Values, average
+from beir_hybrid.results.values import RowNames, Values, average
 
 Summary = Mapping[KindName, Mapping[Measure, Estimate]]
 
@@ -108,14 +109,17 @@ class Measurements:
     def values(self, measure: Measure | str, kind: KindName) -> Values | None:
         """Return a measure's values in the settings of a kind, or None if there are none.
 
-        Groups are numbered in the order of their ids, settings in that of `means`.
+        The groups of the kind are numbered in the order of their ids, settings in that of `means`.
         """
         column, rows = self._read_column(measure), self._find_rows(kind)
         rows = rows[~np.isnan(column[rows])]
         if not len(rows):
             return None
-        _, setting = np.unique(self._settings[1][rows], return_inverse=True)
-        return Values(self._groups[rows], setting, column[rows])
+        numbers, setting = np.unique(self._settings[1][rows], return_inverse=True)
+        kind_groups, checksum = self._groups_by_kind[kind]
+        group = np.searchsorted(kind_groups, self._groups[1][rows])
+        names = RowNames(checksum, tuple(self.settings[number] for number in numbers.tolist()))
+        return Values(group, setting, column[rows], names)
 
     def matrix(self, measure: Measure | str, *, one_target: bool = False) -> Matrix:
         """Return a measure by query language and passage language.
@@ -174,9 +178,20 @@ class Measurements:
         return number_settings(self.table)
 
     @cached_property
-    def _groups(self) -> np.ndarray:
-        """The number of each row's group."""
+    def _groups(self) -> tuple[np.ndarray, np.ndarray]:
+        """The ids of groups, and the number of each row's."""
         return number_groups(self.table)
+
+    @cached_property
+    def _groups_by_kind(self) -> dict[KindName, tuple[np.ndarray, str]]:
+        """By kind of settings, the numbers of its groups and a checksum of their ids."""
+        groups: dict[KindName, tuple[np.ndarray, str]] = {}
+        for kind in self.kinds:
+            ids, group = self._groups
+            numbers = np.unique(group[self._find_rows(kind)])
+            text = "\0".join(ids[numbers].tolist())
+            groups[kind] = numbers, hashlib.sha256(text.encode()).hexdigest()
+        return groups
 
     def _find_rows(self, kind: KindName) -> np.ndarray:
         parse_kinds([kind])

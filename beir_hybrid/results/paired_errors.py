@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from beir_hybrid.collection.setting import Setting
 from beir_hybrid.results.group_sums import CellSums, sum_cells
 from beir_hybrid.results.measurements import Measurements
-from beir_hybrid.results.values import Values
+from beir_hybrid.results.values import RowNames, Values
 
 if TYPE_CHECKING:
     from beir_hybrid.collection.setting import KindName
@@ -58,11 +59,11 @@ def compute_paired_errors(
     """
     errors = np.full((len(systems), len(systems)), np.nan)
     cells = [None if values is None else sum_cells(values) for values in systems]
-    same_rows: dict[bytes, list[int]] = {}
+    same_rows: dict[tuple[bytes, RowNames | None], list[int]] = {}
     for i, cell in enumerate(cells):
         if cell is not None and len(cell.groups) >= least_groups:
             rows = b"".join(part.tobytes() for part in (cell.groups, cell.settings, cell.counts))
-            same_rows.setdefault(rows, []).append(i)
+            same_rows.setdefault((rows, cell.names), []).append(i)
     for places in same_rows.values():
         parts = np.stack([_list_parts(cell) for i in places if (cell := cells[i]) is not None])
         n_groups = parts.shape[1]
@@ -81,23 +82,33 @@ def count_groups(values: Values | None) -> int:
 def compute_setting_errors(
     first: Measurements, second: Measurements, measure: str
 ) -> dict[tuple[str, str], PairedError]:
-    """Return the error of a difference in each setting, by its languages.
+    """Return the error of a difference in each setting that both have, by its languages.
 
     Settings are monolingual, cross-lingual and pools; see `compute_paired_errors`.
     """
-    kinds: tuple[KindName, ...] = ("mono", "cross", "multi")
+    values, second_values = (_list_by_setting(results, measure) for results in (first, second))
     errors = {}
-    for kind in kinds:
-        pair = [
-            results.values(measure, kind) if kind in results.kinds else None
-            for results in (first, second)
-        ]
-        settings = [setting for setting in first.means(measure) if setting.kind == kind]
-        for number, setting in enumerate(settings):
-            parts = [None if values is None else values.select_setting(number) for values in pair]
-            error = float(compute_paired_errors(parts)[0, 1])
-            errors[setting.queries, setting.passages] = PairedError(error, count_groups(parts[0]))
+    for setting, setting_values in values.items():
+        if setting not in second_values:
+            continue
+        parts = setting_values, second_values[setting]
+        error = float(compute_paired_errors(parts)[0, 1])
+        errors[setting.queries, setting.passages] = PairedError(error, count_groups(parts[0]))
     return errors
+
+
+def _list_by_setting(results: Measurements, measure: str) -> dict[Setting, Values]:
+    """Return the values of each monolingual or cross-lingual setting and pool."""
+    kinds: tuple[KindName, ...] = ("mono", "cross", "multi")
+    by_setting = {}
+    for kind in kinds:
+        values = results.values(measure, kind) if kind in results.kinds else None
+        if values is None or values.names is None:
+            continue
+        for number, setting in enumerate(values.names.settings):
+            if part := values.select_setting(number):
+                by_setting[setting] = part
+    return by_setting
 
 
 def _list_parts(cells: CellSums) -> np.ndarray:

@@ -113,14 +113,14 @@ def number_settings(table: pa.Table) -> tuple[tuple[Setting, ...], np.ndarray]:
     return settings, number[place]
 
 
-def number_groups(table: pa.Table) -> np.ndarray:
-    """Return the number of each row's group, in the order of their ids; (rows,) int64."""
+def number_groups(table: pa.Table) -> tuple[np.ndarray, np.ndarray]:
+    """Return the groups' ids in ascending order, and the number of each row's; (rows,) int64."""
     groups = table[GROUP].combine_chunks()
-    by_id = np.argsort(np.array(groups.dictionary.to_pylist(), dtype=object), kind="stable")
+    ids = np.array(groups.dictionary.to_pylist(), dtype=object)
+    by_id = np.argsort(ids, kind="stable")
     number = np.empty_like(by_id)
     number[by_id] = np.arange(len(by_id))
-    numbers: np.ndarray = number[to_numpy(pa.chunked_array([groups.indices]))]
-    return numbers
+    return ids[by_id], number[to_numpy(pa.chunked_array([groups.indices]))]
 
 
 def read_column(table: pa.Table, name: str) -> np.ndarray:

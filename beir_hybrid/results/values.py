@@ -9,7 +9,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from beir_hybrid.collection.setting import Setting
 from beir_hybrid.errors import BadData
+
+
+@dataclass(frozen=True)
+class RowNames:
+    """What the numbers of groups and settings stand for.
+
+    Attributes
+    ----------
+    groups
+        A checksum of the ids of all groups, in the order of their numbers.
+    settings
+        The settings in the order of their numbers.
+    """
+
+    groups: str
+    settings: tuple[Setting, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,11 +43,15 @@ class Values:
         The number of a row's setting, for example of a pair of query and passage language.
     value
         In the unit of the measure.
+    names
+        What the numbers stand for, where that is known: systems are compared only if they have the
+        same.
     """
 
     group: np.ndarray  # (n,) integers
     setting: np.ndarray  # (n,) integers
     value: np.ndarray  # (n,) float64
+    names: RowNames | None = None
 
     def __post_init__(self) -> None:
         shapes = [np.shape(column) for column in (self.group, self.setting, self.value)]
@@ -50,10 +71,12 @@ class Values:
 
     def select_setting(self, number: int) -> "Values | None":
         """Return the values of a setting; None if it has none."""
-        is_there = self.setting == number
-        if not is_there.any():
+        rows = np.flatnonzero(self.setting == number)
+        if not len(rows):
             return None
-        return Values(self.group[is_there], self.setting[is_there], self.value[is_there])
+        names = self.names and RowNames(self.names.groups, (self.names.settings[number],))
+        setting = np.zeros(len(rows), np.int64)
+        return Values(self.group[rows], setting, self.value[rows], names)
 
 
 def average(values: Values, macro: bool = True) -> float:
