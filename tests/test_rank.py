@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -14,6 +15,7 @@ from beir_hybrid.encoding import Embeddings
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.retrieval import DenseScorer, RankedPassages, RankRequest, rank
 from beir_hybrid.retrieval.count import BATCH_QUERIES
+from beir_hybrid.retrieval.dense_scorer import full_precision
 from beir_hybrid.retrieval.exact_scorer import ExactScorer
 from beir_hybrid.retrieval.kernels import count_dense_above
 from beir_hybrid.retrieval.request import BLOCK_PASSAGES
@@ -376,3 +378,20 @@ def test_more_ties_than_candidates_can_hold_are_ranked_from_all_scores() -> None
     top = rank(scorer, request).top[""]
     assert top.rows.tolist() == [np.argsort(-id_order[:3000])[:2].tolist()]
     assert top.scores.tolist() == [[1, 1]]
+
+
+@pytest.mark.parametrize("earlier", ["none", "tf32", "ieee"])
+def test_products_on_a_gpu_are_in_full_precision(earlier: str) -> None:
+    """A training with ``tf32=True`` leaves the switch on for the whole process."""
+    from torch.backends.cuda import matmul
+
+    matmul.fp32_precision = earlier
+    try:
+        with full_precision():
+            assert matmul.fp32_precision == "ieee"
+        assert matmul.fp32_precision == earlier
+        with suppress(ZeroDivisionError), full_precision():
+            raise ZeroDivisionError
+        assert matmul.fp32_precision == earlier
+    finally:
+        matmul.fp32_precision = "none"

@@ -1,5 +1,7 @@
 """Scores of dense retrieval: inner products of embeddings."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 
@@ -173,9 +175,30 @@ def _multiply(
         return np.matmul(queries, passages.T, out=out)
     import torch
 
-    product = torch.from_numpy(queries).to(device) @ torch.from_numpy(passages).to(device).T
+    with full_precision():
+        product = torch.from_numpy(queries).to(device) @ torch.from_numpy(passages).to(device).T
     scores: np.ndarray = product.cpu().numpy()
     return scores
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Have GPUs multiply in float32 while the block runs.
+
+    A training may have allowed TF32 for the whole process. Its products are off by more than the
+    margin within which `_DenseBatch` looks at exact scores.
+    """
+    from torch.backends.cuda import matmul
+
+    # torch before 2.9 has the latter alone; reading that may fail where there are both.
+    has_precision = hasattr(matmul, "fp32_precision")
+    switch, full = ("fp32_precision", "ieee") if has_precision else ("allow_tf32", False)
+    earlier = getattr(matmul, switch)
+    setattr(matmul, switch, full)
+    try:
+        yield
+    finally:
+        setattr(matmul, switch, earlier)
 
 
 def _wrap(vectors: np.ndarray) -> Embeddings:
