@@ -12,9 +12,11 @@ import pytest
 from ir_measures import AP
 
 import beir_hybrid as bh
+from beir_hybrid.calibration import correction as correction_module
 from beir_hybrid.calibration.methods import VECTOR_METHODS, parse_method
-from beir_hybrid.errors import BadData, BadOption, UnknownName
+from beir_hybrid.errors import BadData, BadOption, NotWritable, UnknownName
 from beir_hybrid.integrity import record_file
+from tests.disks import full_disk
 from tests.sealed_files import rewrite
 from tests.small_collections import write_parallel_words
 from tests.test_cli_evaluate import RunCli, data_options, model_folder, run_cli
@@ -328,6 +330,31 @@ def test_a_calibration_of_unit_vectors_corrects_no_others(
     rewrite(tmp_path / "saved" / "calibration.json", lambda it: it.update(unit_length=True))
     with pytest.raises(BadData, match="mean-language is for vectors of unit length; make it again"):
         bh.evaluate(encoder, collection, measures=[AP], calibration=tmp_path / "saved")
+
+
+def test_many_vectors_are_corrected_in_a_file(
+    collection: bh.Collection, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = LanguageEncoder()
+    options: dict[str, Any] = {"measures": [AP], "calibration": "mean-language"}
+    expected = bh.evaluate(encoder, collection, **options)
+    monkeypatch.setattr(correction_module, "_MEMORY_BYTES", 0)
+    vectors = write_vectors(encoder, collection, tmp_path / "vectors")
+    for system in (encoder, bh.read_vectors(vectors, collection)):
+        results = bh.evaluate(system, collection, store=tmp_path / "new" / "store", **options)
+        assert results.means(AP) == expected.means(AP)
+    with full_disk(1000), pytest.raises(NotWritable, match="store"):
+        bh.evaluate(encoder, collection, store=tmp_path / "new" / "store", **options)
+
+
+def write_vectors(encoder: LanguageEncoder, collection: bh.Collection, folder: Path) -> Path:
+    folder.mkdir()
+    queries, passages = collection.queries, collection.passages
+    np.save(folder / "queries.npy", encoder.encode_queries(queries["text"].to_pylist()))
+    np.save(folder / "passages.npy", encoder.encode_passages(passages["text"].to_pylist()))
+    for role, table in (("queries", queries), ("passages", passages)):
+        (folder / f"{role}.txt").write_text("\n".join(table["id"].to_pylist()))
+    return folder
 
 
 def test_another_model_is_refused(collection: bh.Collection, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Corrections of vectors: for each language a vector and directions that are taken out."""
 
+import os
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ import numpy as np
 
 from beir_hybrid.encoding import Embeddings
 from beir_hybrid.errors import BadOption
+from beir_hybrid.files import cache_folder, explain_write_errors
 
 _MEMORY_BYTES = 1 << 30  # of corrected vectors; more of them go into a temporary file
 _BLOCK_ROWS = 8192
@@ -98,7 +100,13 @@ class Correction:
 
 def _allocate(shape: tuple[int, int], folder: Path | None) -> np.ndarray:
     """Return an array in memory or, if large, in a file that disappears with the array."""
-    if 4 * shape[0] * shape[1] <= _MEMORY_BYTES:
+    size = 4 * shape[0] * shape[1]
+    if size <= _MEMORY_BYTES:
         return np.empty(shape, np.float32)
-    with tempfile.TemporaryFile(dir=folder) as file:
-        return np.memmap(file, np.float32, "w+", shape=shape)
+    folder = cache_folder() if folder is None else folder
+    with explain_write_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder) as file:
+            if hasattr(os, "posix_fallocate"):  # a full disk would kill the process later
+                os.posix_fallocate(file.fileno(), 0, size)
+            return np.memmap(file, np.float32, "w+", shape=shape)
