@@ -87,6 +87,8 @@ def read_folder(
 
     def build(writer: CollectionWriter) -> None:
         writer.keeps_variants, writer.find_place = variants, partial(_find_lines, files)
+        options = attributes.get("options") or {}
+        writer.keeps_unanswered = options.get("unanswered") == "zero"
         has_our_ids = description.get("ids") == "ours"
         reader = _FolderReader(writer, language, has_our_ids=has_our_ids)
         reader.read(*files, is_described=bool(description))

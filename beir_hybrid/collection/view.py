@@ -68,7 +68,8 @@ class View:
     def judgements(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """The rows of queries, the rows of passages, and the relevance of each judgement.
 
-        Queries without a relevant passage in the view are left out, and `SELF_MATCH`.
+        Queries whose relevant passages are all outside the view are left out, and `SELF_MATCH`;
+        queries without any relevant passage, which count as 0, are not.
         """
         query, passage, relevance = self._all_judgements
         is_other = relevance != SELF_MATCH
@@ -91,13 +92,14 @@ class View:
         )
         rows = is_in_ranges(query, map(self.collection.find_query_rows, self.query_languages))
         rows &= is_in_ranges(passage, self.passage_ranges)
+        answered_queries = query[relevance > 0]
         query, passage, relevance = query[rows], passage[rows], relevance[rows]
-        has_gold = np.isin(query, query[relevance > 0])
-        return query[has_gold], passage[has_gold], relevance[has_gold]
+        is_counted = np.isin(query, query[relevance > 0]) | ~np.isin(query, answered_queries)
+        return query[is_counted], passage[is_counted], relevance[is_counted]
 
     @cached_property
     def query_rows(self) -> np.ndarray:
-        """The row numbers of the judged queries: those with a relevant passage in the view."""
+        """The row numbers of the queries of `judgements`, ascending."""
         return np.unique(self.judgements[0])
 
     @property
