@@ -52,6 +52,30 @@ def test_a_map_of_languages() -> None:
     ]
 
 
+def test_an_id_of_a_query_and_of_a_passage() -> None:
+    corpus = {"1": {"text": "Haus"}, "2": {"text": "Hund"}}
+    queries, qrels = {"1": "house?", "2": "dog?"}, {"1": {"1": 1}, "2": {"2": 1}}
+    languages = {"1": "de", "2": "de"}
+    collection = bh.from_beir(corpus, queries, qrels, languages, query_languages="en")
+    assert [setting.name for setting in collection.list_settings()] == ["en-de"]
+    maps = bh.from_beir(
+        corpus, queries, qrels, {"1": "de", "2": "fr"}, query_languages={"1": "en", "2": "fr"}
+    )
+    assert maps.view("fr", "fr").to_beir()[2] == {"fr:q:2": {"fr:2": 1}}
+    # One language for all ids leaves nothing open; a map of several would tell one of the two.
+    assert bh.from_beir(corpus, queries, qrels, languages).languages == ("de",)
+    with pytest.raises(BadData, match="2 ids are those of a query and of a passage, first '1'"):
+        bh.from_beir(corpus, queries, qrels, {"1": "de", "2": "en"})
+
+
+def test_tags_that_become_one_language(caplog: pytest.LogCaptureFixture) -> None:
+    corpus = {"zh-Hans:1": {"text": "a"}, "zh-Hant:1": {"text": "b"}}
+    collection = bh.from_beir(corpus, {"en:q:1": "?"}, {"en:q:1": {"zh-Hans:1": 1}})
+    assert collection.passages["id"].to_pylist() == ["zh:zh-Hans:1", "zh:zh-Hant:1"]
+    # There is no option here that would keep them apart.
+    assert caplog.messages == ["beir: 'zh' stands for 'zh-Hans' and 'zh-Hant'"]
+
+
 def make_parallel() -> Collection:
     """Make a collection like XQuAD-R: ids have a language, translations a group."""
     langs, corpus, queries, qrels = ("de", "en", "th"), {}, {}, {}
@@ -151,7 +175,7 @@ ONE: dict[str, Any] = {"1": {"text": "water"}}
 @pytest.mark.parametrize(
     ("corpus", "queries", "qrels", "languages", "message"),
     [
-        (ONE, {"q": "x"}, {"q": {"1": 1}}, None, "2 ids have no language, first 'q'"),
+        (ONE, {"q": "x"}, {"q": {"1": 1}}, None, "1 ids have no language, first 'q'"),
         (ONE, {"q": "x"}, {"q": {"1": 1}}, {"q": "en"}, "1 ids have no language, first '1'"),
         (ONE, {"q": "x"}, {"q": {"1": 1}}, "klingon", "passages with unknown language 'klingon'"),
         (ONE, {"q": "x"}, {"q": {"8": 1, "9": 1}}, "en",

@@ -173,6 +173,14 @@ def test_ids_of_the_origin_in_files_named_after_settings(tmp_path: Path) -> None
     assert_equal(
         evaluate_runs(tmp_path / "other.trec", collection, measures=[AP, nDCG @ 10]), expected
     )
+    # A pool holds the origin's ids, too, whatever the name of the file.
+    lines = "3 Q0 7#0 1 2.5 x\n4 Q0 7#2 1 2.5 x\n"
+    for name in ("pool.trec", "sw-all.trec"):
+        (tmp_path / name).write_text(lines)
+        assert_equal(
+            evaluate_runs(tmp_path / name, collection, measures=[AP]),
+            evaluate_runs(tmp_path / "pool.trec", collection, measures=[AP]),
+        )
     # Ours serve under any name.
     (tmp_path / "other.trec").write_text("sw:q:3 Q0 sw:7#0 1 2.5 x\nsw:q:4 Q0 sw:7#2 1 2.5 x\n")
     results = evaluate_runs(tmp_path / "other.trec", collection, measures=[AP])
@@ -337,6 +345,20 @@ def test_runs_that_do_not_fit_together_are_refused(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "gone"):
         with pytest.raises(BadData, match=f"there is no file {path}; a run is"):
             evaluate_runs(path, make_collection())
+
+
+def test_a_query_language_without_a_relevant_passage_is_ignored(tmp_path: Path) -> None:
+    corpus = {f"{lang}:{n}": {"text": f"w{n}"} for lang in ("de", "en") for n in range(3)}
+    qrels = {"de:q:1": {"de:1": 1}, "fr:q:9": {"en:2": 1}}
+    collection = bh.from_beir(corpus, dict.fromkeys(qrels, "w1"), qrels)
+    (tmp_path / "mine").write_text("de:q:1 Q0 de:1 1 1 x\nfr:q:9 Q0 de:2 1 1 x\n")
+    results = evaluate_runs(tmp_path / "mine", collection, measures=[AP])
+    assert results.means(AP) == {Setting("mono", "de", "de"): 1.0}
+    assert results.provenance.runs is not None
+    assert results.provenance.runs.ignored == 1
+    (tmp_path / "fr-de.trec").write_text("fr:q:9 Q0 de:2 1 1 x\n")
+    with pytest.raises(BadData, match="no relevant passage in fr-de"):
+        evaluate_runs(tmp_path / "fr-de.trec", collection)
 
 
 def test_a_setting_without_a_relevant_passage_is_refused(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typer.testing import CliRunner
 
 import beir_hybrid as bh
 from beir_hybrid.cli import app
+from beir_hybrid.collection.setting import Setting
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.results.render import list_notes
 from beir_hybrid.sources.trec import CAVEAT
@@ -193,3 +194,36 @@ def test_unanswered_queries_of_an_encoder() -> None:
     assert inferred["en-en"] == 0.5
     distances = {setting.name: n for setting, n in results.means(bh.RankDistance).items()}
     assert distances == {"de-all": 1}
+
+
+def test_unanswered_queries_stay_in_exports(tmp_path: Path) -> None:
+    corpus = {f"en:{number}": {"text": f"w{number}"} for number in (1, 2)}
+    qrels = {"en:q:1": {"en:1": 1}, "en:q:2": {"en:1": 0}}
+    collection = bh.from_beir(
+        corpus, {"en:q:1": "w1", "en:q:2": "w2"}, qrels, unanswered="zero", name="z"
+    )
+    run = bh.write_run(tmp_path / "en-en.trec", {"en:q:1": {"en:1": 1}, "en:q:2": {"en:2": 1}})
+    copies = [collection, bh.read_folder(bh.write_folder(collection, tmp_path / "z"))]
+    assert [bh.evaluate_runs(run, copy, measures=[AP]).means(AP) for copy in copies] == [
+        {Setting("mono", "en", "en"): 0.5}
+    ] * 2
+    _, queries, judgements = collection.view("en", "en").to_beir()
+    assert list(queries) == ["en:q:1", "en:q:2"]
+    assert judgements == qrels
+
+
+def test_an_id_with_two_languages_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "qrels").write_text("1 0 1 1\n2 0 2 1\n")
+    (tmp_path / "languages").write_text("1 en\n2 en\n1 de\n2 de\n")
+    with pytest.raises(BadData, match="languages line 3: '1' has two languages"):
+        bh.load("trec", qrels=tmp_path / "qrels", id_languages=str(tmp_path / "languages"))
+
+
+def test_ids_with_longer_language_tags(tmp_path: Path) -> None:
+    (tmp_path / "qrels").write_text("eng:q:1 0 deu:1 1\neng:q:1 0 eng:1 1\n")
+    run = tmp_path / "mine.trec"
+    run.write_text("eng:q:1 Q0 eng:1 1 2.5 x\neng:q:1 Q0 deu:2 2 1.5 x\n")
+    collection = bh.load("trec", qrels=tmp_path / "qrels", runs=str(run))
+    assert collection.languages == ("de", "en")
+    results = bh.evaluate_runs(run, collection, measures=[AP])
+    assert results.means(AP) == {Setting("multi", "en", "all"): 0.5}

@@ -10,6 +10,7 @@ from beir_hybrid.collection.cache import load_or_build
 from beir_hybrid.collection.collection import Collection
 from beir_hybrid.collection.writer import CollectionWriter
 from beir_hybrid.errors import BadData
+from beir_hybrid.languages import normalise
 
 Unanswered = Literal["refuse", "drop", "zero"]
 _MESSAGE_LENGTH = 60  # characters of a value that a message quotes
@@ -21,6 +22,7 @@ def from_beir(
     qrels: Mapping[str, Mapping[str, int]],
     languages: Mapping[str, str] | str | None = None,
     *,
+    query_languages: Mapping[str, str] | str | None = None,
     groups: Mapping[str, str] | None = None,
     name: str = "beir",
     unanswered: Unanswered = "refuse",
@@ -35,6 +37,9 @@ def from_beir(
     languages
         The language of each query's and passage's id, or one language for all. By default ids
         start with their language, as in ``de:12-3``.
+    query_languages
+        The same for queries alone. It is needed where an id is that of a query and of a passage,
+        and `languages` has several languages.
     groups
         The group of each query's id: queries of one group translate each other. A query that is
         missing here is a group of its own, so that statistics take translations for independent;
@@ -53,19 +58,23 @@ def from_beir(
     """
     _check_types(corpus, queries, qrels, name)
     query_keys, options = _choose_queries(queries, qrels, unanswered)
-    language_of = _find_languages([*query_keys, *corpus], languages)
-    has_prefixes = all(key.startswith(f"{lang}:") for key, lang in language_of.items())
+    if query_languages is None:
+        _check_shared_ids(query_keys, corpus, languages, name)
+        query_languages = languages
+    query_language_of = _find_languages(query_keys, query_languages)
+    passage_language_of = _find_languages(corpus, languages)
+    has_prefixes = all(map(_has_prefixes, (passage_language_of, query_language_of)))
     groups = groups or {}
 
     def build(writer: CollectionWriter) -> None:
         writer.keeps_unanswered = unanswered == "zero"
         ids: dict[str, str] = {}
         for key, document in corpus.items():
-            lang = language_of[key]
+            lang = passage_language_of[key]
             local_key = key.removeprefix(f"{lang}:") if has_prefixes else key
             ids[key] = writer.add_passage(lang, local_key, *_get_title_and_text(document))
         for key in query_keys:
-            lang = language_of[key]
+            lang = query_language_of[key]
             local_key = key.removeprefix(f"{lang}:").removeprefix("q:") if has_prefixes else key
             query = writer.add_query(lang, local_key, queries[key], groups.get(key, key))
             for passage, relevance in qrels[key].items():
@@ -79,23 +88,12 @@ def from_beir(
         writer.finish(original_ids=not has_prefixes, options=options)
 
     judged_queries = {key: queries[key] for key in query_keys}
-    recipe = _make_recipe(corpus, judged_queries, qrels, language_of, groups)
-    return load_or_build(name, recipe | options, build)
-
-
-def _make_recipe(
-    corpus: Mapping[str, Mapping[str, str]],
-    queries: Mapping[str, str],
-    qrels: Mapping[str, Mapping[str, int]],
-    language_of: Mapping[str, str],
-    groups: Mapping[str, str],
-) -> dict[str, Any]:
-    """Return hashes of everything that the rows depend on."""
-    return {
-        "triple": _hash_dicts(corpus, queries, qrels),
-        "languages": _hash_table(language_of),
+    recipe = {
+        "triple": _hash_dicts(corpus, judged_queries, qrels),
+        "languages": [_hash_table(passage_language_of), _hash_table(query_language_of)],
         "groups": _hash_table(groups),
     }
+    return load_or_build(name, recipe | options, build)
 
 
 def _choose_queries(
@@ -156,6 +154,38 @@ def _check_types(
             if not isinstance(relevance, Real) or relevance % 1:
                 place = f"the relevance of {passage!r} to {query!r}"
                 raise BadData(f"{name}: {place} is {relevance!r}, no integer")
+
+
+def _check_shared_ids(
+    queries: Iterable[str],
+    corpus: Mapping[str, object],
+    languages: Mapping[str, str] | str | None,
+    name: str,
+) -> None:
+    """Raise `BadData` if a map of ids to languages cannot tell queries from passages."""
+    if not isinstance(languages, Mapping) or len(set(languages.values())) == 1:
+        return
+    if shared_ids := [key for key in queries if key in corpus]:
+        raise BadData(
+            f"{name}: {len(shared_ids):,} ids are those of a query and of a passage, first "
+            f"{shared_ids[0]!r:.{_MESSAGE_LENGTH}}; give the languages of queries as "
+            "`query_languages`"
+        )
+
+
+def _has_prefixes(language_of: Mapping[str, str]) -> bool:
+    """Return whether ids begin with their language, in the form that our ids have."""
+    codes = set(language_of.values())
+    is_code = {code: code == _normalise_or_empty(code) for code in codes}
+    return all(is_code[code] and key.startswith(f"{code}:") for key, code in language_of.items())
+
+
+def _normalise_or_empty(tag: str) -> str:
+    """Return the code of a language tag; nothing for a tag of no language."""
+    try:
+        return normalise(tag)
+    except BadData:  # of which the writer complains
+        return ""
 
 
 def _find_languages(

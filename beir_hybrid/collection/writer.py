@@ -61,7 +61,8 @@ class CollectionWriter:
     def __init__(self, folder: Path, name: str, *, has_images: bool = False) -> None:
         self.folder, self.name, self._has_images = folder, name, has_images
         self.warnings: list[str] = []  # logged whenever the collection is opened
-        self.keeps_variants = False  # whether zh-Hans and zh-Hant, say, are two languages
+        # Whether zh-Hans and zh-Hant, say, are two languages; None where nobody can choose that.
+        self.keeps_variants: bool | None = None
         # Where a file has a query or passage, for messages; it is asked once, when all is lost.
         self.find_place: Callable[[str], str] = lambda _: ""
         self.keeps_unanswered = False  # whether there may be queries without a relevant passage
@@ -233,7 +234,8 @@ class CollectionWriter:
             for code, tags in sorted(variants.items())
             if len(tags) > 1
         ]
-        return f"{', '.join(phrases)}: variants=True keeps them apart" if phrases else ""
+        cure = ": variants=True keeps them apart" if self.keeps_variants is False else ""
+        return f"{', '.join(phrases)}{cure}" if phrases else ""
 
     def _list_shards(self, kind: str) -> list[Shard]:
         shards = [

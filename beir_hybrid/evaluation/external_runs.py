@@ -19,7 +19,7 @@ from beir_hybrid.evaluation.measured_rankings import (
     average_unbiased,
     measure_across,
 )
-from beir_hybrid.evaluation.rankings import build_empty_rankings
+from beir_hybrid.evaluation.rankings import NothingToScore, build_empty_rankings
 from beir_hybrid.evaluation.run_evaluation import count_without_gold, evaluate_setting_run
 from beir_hybrid.files import is_file, sha256
 from beir_hybrid.measures.parsing import MeasureNames, parse_measures
@@ -91,11 +91,12 @@ def evaluate_runs(
 
 
 class SettingRun(NamedTuple):
-    """The run of a setting, and how many queries of its file are unknown."""
+    """The run of a setting, how many queries of its file are unknown, and whether that names it."""
 
     setting: Setting
     run: Run
     ignored: int = 0
+    is_named: bool = False
 
 
 def _evaluate_setting_runs(
@@ -107,16 +108,27 @@ def _evaluate_setting_runs(
     parts: list[MeasuredRankings] = []
     counts: dict[str, tuple[int, int]] = {}  # by query language: missing queries, all queries
     depth = ignored_count = without_gold = 0
-    for setting, run, ignored in setting_runs:
-        rankings = build_empty_rankings(judgements, setting)
+    empty_settings: list[NothingToScore] = []
+    for setting, run, ignored, is_named in setting_runs:
+        ignored_count += ignored
+        try:
+            rankings = build_empty_rankings(judgements, setting)
+        except NothingToScore as error:
+            if is_named:
+                raise
+            empty_settings.append(error)
+            ignored_count += len(run)
+            continue
         parts.append(evaluate_setting_run(rankings, run, judgements, measures))
         missing, total = counts.get(setting.queries, (0, 0))
         query_ids = judgements.list_query_ids(rankings.query_rows)
         missing += len(set(query_ids) - run.keys())
-        ignored_count += ignored + len(run.keys() - set(query_ids))
+        ignored_count += len(run.keys() - set(query_ids))
         counts[setting.queries] = missing, total + len(query_ids)
         depth = max(depth, *map(len, run.values()))
         without_gold += count_without_gold(rankings, run, judgements)
+    if not parts:
+        raise empty_settings[0]
     measure_across(parts, measures)
     completeness = RunsProvenance(
         queries=sum(total for _, total in counts.values()),
@@ -156,34 +168,27 @@ def _read_file(path: Path, collection: Collection, judgements: Judgements) -> li
     if setting is None:
         query_ids = set(judgements.query_ids.to_pylist())
         passage_ids = set(judgements.passage_ids.to_pylist())
-        has_aliases = collection.original_ids
-        file = read_run_file(
-            path,
-            known_queries=query_ids,
-            known_passages=passage_ids,
-            aliases=(_list_original_ids(query_ids, 2), _list_original_ids(passage_ids, 1))
-            if has_aliases
-            else ({}, {}),
-        )
     else:
         passage_languages = {ALL: judgements.languages, MIXED: judgements.codes}.get(
             setting.passages, (setting.passages,)
         )
-        file = read_run_file(
-            path,
-            view=collection.view_setting(setting),
-            known_queries=_list_ids(
-                judgements.query_ids, [judgements.query_ranges[setting.queries]]
-            ),
-            known_passages=_list_ids(
-                judgements.passage_ids,
-                [judgements.passage_ranges[lang] for lang in passage_languages],
-            ),
+        query_ids = _list_ids(judgements.query_ids, [judgements.query_ranges[setting.queries]])
+        passage_ids = _list_ids(
+            judgements.passage_ids, [judgements.passage_ranges[lang] for lang in passage_languages]
         )
+    file = read_run_file(
+        path,
+        view=setting and collection.view_setting(setting),
+        known_queries=query_ids,
+        known_passages=passage_ids,
+        aliases=(_list_original_ids(query_ids, 2), _list_original_ids(passage_ids, 1))
+        if collection.original_ids
+        else ({}, {}),
+    )
     if not file.run:
         raise BadData(f"{path} is empty: a run has a line for each query and document")
     if setting:
-        return [SettingRun(setting, *file)]
+        return [SettingRun(setting, *file, is_named=True)]
     setting_runs = _split_by_setting(file.run, judgements)
     return [setting_runs[0]._replace(ignored=file.ignored), *setting_runs[1:]]
 

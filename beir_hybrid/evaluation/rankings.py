@@ -19,6 +19,10 @@ from beir_hybrid.retrieval.results import POOL, POOL_WITH_IMAGES
 _NAMES_OF_POOLS = {ALL: POOL, MIXED: POOL_WITH_IMAGES}  # in `RankedPassages.top`
 
 
+class NothingToScore(BadData):
+    """A setting has no relevant passage."""
+
+
 def find_best(ranks: RankedPassages, target: str) -> TopPassages | None:
     """Return the best passages of a language or pool, if they were collected."""
     return ranks.top.get(_NAMES_OF_POOLS.get(target, target))
@@ -128,7 +132,7 @@ def build_empty_rankings(judgements: Judgements, setting: Setting) -> Rankings:
     target = kind.pool or setting.passages
     rankings = rankings.select(rankings.targets == judgements.targets.index(target))
     if not len(rankings.query_rows):
-        raise BadData(
+        raise NothingToScore(
             f"{judgements.name} has no relevant passage in {setting.name}: nothing to score"
         )
     return rankings

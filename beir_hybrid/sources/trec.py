@@ -90,8 +90,11 @@ def _read_languages(source: str, ids: Iterable[str]) -> Mapping[str, str] | str 
         columns = line.decode("utf-8", "replace").split()
         if columns and len(columns) != 2:  # noqa: PLR2004 - a pair
             raise BadData(f"{source} line {number}: expected an id and its language")
-        if columns:
-            languages[columns[0]] = columns[1]
+        if columns and languages.setdefault(columns[0], columns[1]) != columns[1]:
+            raise BadData(
+                f"{source} line {number}: {columns[0]!r} has two languages; ids of queries and of "
+                "passages have to differ"
+            )
     if absent := [key for key in ids if key not in languages]:
         raise BadData(f"{source} has no language for {len(absent):,} ids, first {absent[0]!r}")
     return languages
