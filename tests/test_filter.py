@@ -98,6 +98,19 @@ def test_length_is_judged_beside_the_usual_ratio_of_the_languages(tmp_path: Path
     assert any_length.counts["texts"] == {}
 
 
+def test_lengths_are_judged_wherever_in_a_file_a_language_begins(tmp_path: Path) -> None:
+    """Ten thousand groups tell what is usual; these have no Chinese."""
+    rows = [
+        {"query": {"en": "word!" * 10, lang: sign * 10}, "positive": {"en": f"Passage {n}."}}
+        for n, (lang, sign) in enumerate([("de", "Wort!")] * 10_001 + [("zh", "字")] * 9)
+    ]
+    rows[-1]["query"]["zh"] = "字" * 50
+    path = write_rows(tmp_path / "pairs.jsonl", rows)
+    record = bh.filter_pairs(path, tmp_path / "clean.jsonl")
+    assert record.counts["texts"] == {"length": {"zh": 1}}
+    assert record.counts["length ratios"] == {"query en-de": 1.0, "query en-zh": 0.2}
+
+
 @pytest.mark.parametrize(
     ("first", "second", "is_same"),
     [
@@ -105,6 +118,11 @@ def test_length_is_judged_beside_the_usual_ratio_of_the_languages(tmp_path: Path
         ("10.000", "10,000", True),
         ("10 000 km", "10\u202f000 km", True),
         ("10 12", "1012", False),
+        ("In 2008 150 people died.", "2008 starben 150 Menschen.", True),
+        ("2008 150", "2008150", False),
+        ("1,234,567 of 12 345", "12,34,567 में से 12,345", True),  # lakh
+        ("10,20,300", "1020300", True),
+        ("1,23", "123", False),
         ("on 12/05", "am 05.12.", True),
         ("12 and 12", "12", False),
         ("007", "7", True),

@@ -92,6 +92,31 @@ def test_negatives_come_from_the_languages_and_are_no_golds(
     assert pairs[0]["negative_1"] == negatives["1"]["de"][0]  # German comes first
 
 
+def test_the_query_is_the_first_of_the_group_where_the_language_has_none(tmp_path: Path) -> None:
+    """The first in its row, not in the order of languages."""
+    queries = [{"en": "w1", "ar": "w2"}, {"ar": "w2", "en": "w3"}]
+    rows = [
+        {"id": str(n), "query": query, "positive": {"zh": f"w{n + 5}"}}
+        for n, query in enumerate(queries)
+    ]
+
+    class Words(NumberEncoder):
+        """A passage that is x1 answers w1, and so on."""
+
+        def encode_queries(self, texts: Sequence[str], letter: str = "w") -> np.ndarray:
+            words = [f"{letter}{number}" for number in (1, 2, 3)]
+            return np.array([[text == word for word in words] for text in texts], np.float32)
+
+        def encode_passages(self, texts: Sequence[str]) -> np.ndarray:
+            return self.encode_queries(texts, "x")
+
+    rows += [{"query": {"zh": f"w{n}"}, "positive": {"zh": f"x{n}"}} for n in (1, 2, 3)]
+    path = write_rows(tmp_path / "pairs.jsonl", rows)
+    bh.mine_negatives(path, tmp_path / "mined.jsonl", Words(), negatives=1)
+    mined = read_rows(tmp_path / "mined.jsonl")
+    assert [row["negative"]["zh"] for row in mined[:2]] == [["x1"], ["x2"]]
+
+
 def test_the_best_are_passed_over_and_ranks_are_limited(tmp_path: Path) -> None:
     options = {"languages": "mixed", "negatives": 2, "range_min": 1}
     assert mine(tmp_path, **options)["2"]["en"] == ["d 7", "d 6"]

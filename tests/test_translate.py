@@ -393,6 +393,15 @@ def test_a_damaged_cache_and_a_full_disk_are_errors(tmp_path: Path, own_cache: P
         bh.translate_pairs(path, tmp_path / "again.jsonl", "de", Capitals())
 
 
+def test_another_language_of_plain_texts_is_another_request(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "plain.jsonl", [{"query": "who?", "positive": "she"}])
+    output = tmp_path / "all.jsonl"
+    bh.translate_pairs(path, output, "fr", Capitals(), language="de")
+    with pytest.raises(BadOption, match="was made with another language; remove it"):
+        bh.translate_pairs(path, output, "fr", Capitals(), language="en")
+    bh.translate_pairs(path, output, "fr", Capitals(), language="deu")
+
+
 def test_bad_requests(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "en.jsonl", ROWS)
     output = tmp_path / "all.jsonl"

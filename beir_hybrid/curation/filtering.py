@@ -3,7 +3,6 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
-from itertools import islice
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -18,7 +17,6 @@ from beir_hybrid.encoding.encoder import Encoder
 from beir_hybrid.progress import progress_bar
 
 _BATCH = 2048  # groups that are judged at once
-_SAMPLE = 10_000  # groups from which the usual lengths of translations are estimated
 
 
 def filter_pairs(
@@ -77,7 +75,7 @@ def filter_pairs(
 
 
 class _Filter:
-    """A pass over a file, or two where an encoder has to see all translations first."""
+    """Passes over a file: for the usual lengths, for an encoder if there is one, and to write."""
 
     def __init__(
         self,
@@ -87,7 +85,7 @@ class _Filter:
         encoder: Encoder | None,
     ) -> None:
         self.source, self.options, self.tests, self.encoder = source, options, tests, encoder
-        self.ratios = estimate_ratios(islice(read_groups(source), _SAMPLE), options.source)
+        self.ratios = estimate_ratios(read_groups(source), options.source)
 
     def judge(self) -> Iterator[Verdict]:
         """Yield the verdicts of all rules that need no encoder."""

@@ -169,10 +169,10 @@ class Miner:
 
     def _choose_queries(self, lang: str) -> np.ndarray:
         """Return the row of each group's query, in a language or else its first; (groups,)."""
-        rows = np.full(self.n_groups, -1, np.int64)
-        for code in (lang, *self.queries.groups):
-            code_rows = self.queries.get_row_by_group(code, self.n_groups)
-            rows = np.where(rows < 0, code_rows, rows)
+        rows = self.queries.get_row_by_group(lang, self.n_groups)
+        for code, groups in self.queries.first_groups.items():
+            lacking = groups[rows[groups] < 0]
+            rows[lacking] = self.queries.get_row_by_group(code, self.n_groups)[lacking]
         return rows
 
     def _list_pool(self, lang: str) -> np.ndarray:

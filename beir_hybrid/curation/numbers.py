@@ -8,7 +8,10 @@ from functools import cache
 
 _DIGIT = re.compile(r"\d")
 # Digits, and marks of thousands, which languages write differently or leave out.
-_NUMBER = re.compile(r"\d+(?:[.,' \u00a0\u2019\u202f\u066c]\d{3}(?!\d))*")
+# The first form is that of lakh and crore, as in 12,34,567.
+_NUMBER = re.compile(
+    r"\d{1,2}(?:,\d{2})+,\d{3}(?!\d)|\d{1,3}(?:[.,' \u00a0\u2019\u202f\u066c]\d{3}(?!\d))+|\d+"
+)
 _MARK = re.compile(r"\D")
 # Tags, addresses, and fields such as {name}, %(name)s, %s and ${name}.
 _PLACEHOLDER = re.compile(
@@ -23,6 +26,8 @@ def list_numbers(text: str) -> list[str]:
 
     >>> list_numbers("1,234.56 of 012 in 2")
     ['12', '1234', '56']
+    >>> list_numbers("In 2008 150 of 12,34,567")
+    ['1234567', '150', '2008']
     """
     if not _DIGIT.search(text):
         return []

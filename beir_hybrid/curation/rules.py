@@ -25,6 +25,7 @@ REASONS = {
     "contamination": "texts of a test collection",
     "incomplete": "no query or no passage left",
 }
+_SAMPLE = 10_000  # texts from which the usual length of translations is estimated
 _LETTER = re.compile(r"[^\W\d_]")
 _Place = tuple[Part, str]  # of a text in a group: its part and language
 
@@ -127,7 +128,7 @@ class Rules:
         if text[0] == source[0] and text.split() == source.split() and _LETTER.search(text):
             return "copied"
         if self.options.length_ratio and max(len(text), len(source)) >= MIN_LETTERS:
-            ratio = len(text) / len(source) / self.ratios.get(place, 1.0)
+            ratio = len(text) / len(source) / self.ratios[place]
             if not 1 / self.options.length_ratio <= ratio <= self.options.length_ratio:
                 return "length"
         if self.options.numbers and list_numbers(text) != list_numbers(source):
@@ -182,13 +183,17 @@ class Rules:
 
 
 def estimate_ratios(groups: Iterable[TextGroup], source: str) -> dict[_Place, float]:
-    """Return the median ratio of lengths of texts and their sources, by part and language."""
+    """Return the median ratio of lengths of texts and their sources, by part and language.
+
+    It is that of the first texts of each: a file may have its languages one behind another.
+    """
     ratios: dict[_Place, list[float]] = {}
     for group in groups:
         for part in PARTS:
             texts = group.get_texts(part)
             length = len(texts.get(source, "").strip())
             for lang, text in texts.items():
-                if lang != source and length and text.strip():
-                    ratios.setdefault((part, lang), []).append(len(text.strip()) / length)
-    return {place: median(values) for place, values in ratios.items()}
+                values = ratios.setdefault((part, lang), [])
+                if lang != source and length and text.strip() and len(values) < _SAMPLE:
+                    values.append(len(text.strip()) / length)
+    return {place: median(values) for place, values in ratios.items() if values}

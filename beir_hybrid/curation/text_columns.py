@@ -27,12 +27,15 @@ class TextColumns:
         The rows of each language.
     groups, rows
         For each language: the groups that have a text, ascending, and the row of each one's text.
+    first_groups
+        For each language: the groups of which it is the first, in the file's own order.
     """
 
     texts: pa.ChunkedArray
     ranges: Mapping[str, range]
     groups: Mapping[str, np.ndarray]  # (n,) int64
     rows: Mapping[str, np.ndarray]  # (n,) int64
+    first_groups: Mapping[str, np.ndarray]  # (n,) int64
 
     def get_row_by_group(self, lang: str, n_groups: int) -> np.ndarray:
         """Return the row of each group's text in a language, -1 without any; (groups,) int64."""
@@ -43,18 +46,23 @@ class TextColumns:
 
 
 class ColumnBuilder:
-    """Collects texts by language, as Arrow arrays."""
+    """Collects texts by language, as Arrow arrays; those of a group come together."""
 
     def __init__(self) -> None:
         self._texts: dict[str, list[str]] = {}
         self._chunks: dict[str, list[pa.Array]] = {}
         self._groups: dict[str, list[int]] = {}
+        self._first_groups: dict[str, list[int]] = {}
+        self._last_group = NO_GROUP
 
     def add(self, lang: str, text: str, group: int = NO_GROUP) -> None:
         """Add a text of a group."""
         texts = self._texts.setdefault(lang, [])
         texts.append(text)
         self._groups.setdefault(lang, []).append(group)
+        if group not in (NO_GROUP, self._last_group):
+            self._first_groups.setdefault(lang, []).append(group)
+        self._last_group = group
         if len(texts) == _CHUNK:
             self._flush(lang)
 
@@ -72,7 +80,11 @@ class ColumnBuilder:
             groups[lang] = numbers[numbers != NO_GROUP]
             rows[lang] = start + distinct.numbers[numbers != NO_GROUP]
             start += len(distinct)
-        return TextColumns(pa.chunked_array(parts, pa.string()), ranges, groups, rows)
+        first_groups = {
+            lang: np.array(numbers, np.int64) for lang, numbers in self._first_groups.items()
+        }
+        texts = pa.chunked_array(parts, pa.string())
+        return TextColumns(texts, ranges, groups, rows, first_groups)
 
     def _flush(self, lang: str) -> None:
         if texts := self._texts[lang]:

@@ -71,6 +71,7 @@ def translate_pairs(
         "from": source,
         "to": targets,
         "by sentence": by_sentence,
+        "language": language and normalise(language),
     }
     path = Path(pairs)
 
