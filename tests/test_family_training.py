@@ -121,6 +121,20 @@ def test_negatives_of_cross_encoders_are_drawn_among_the_allowed(tmp_path: Path)
     assert drawn == {row: everything - MASKED[row] - {row, row + 4} for row in range(4)}
 
 
+def test_evaluations_of_cross_encoders_draw_the_same_negatives(tmp_path: Path) -> None:
+    """Else two checkpoints would differ by chance, and the training by its evaluations."""
+    loss = HybridCrossLoss(make_cross(tmp_path).train(), negatives=2)
+    drawn = [loss.choose_candidates(32, 1, None) for _ in range(2)]
+    assert not torch.equal(*drawn)
+    loss.model.eval()
+    torch.manual_seed(1)
+    state = torch.get_rng_state()
+    drawn = [loss.choose_candidates(32, 1, None) for _ in range(2)]
+    assert torch.equal(*drawn)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert (drawn[0].sum(dim=1) == 3).all()
+
+
 @pytest.fixture
 def words(tmp_path: Path) -> Path:
     return write_parallel_words(tmp_path / "words.jsonl", ["de", "en"])

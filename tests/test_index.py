@@ -515,6 +515,9 @@ def test_verification_finds_vectors_of_another_model(
             return super().encode_passages(texts)[:, ::-1]
 
     verify_index(index_folder, LetterEncoder(), collection)
+    for alone in ({"model": Turned()}, {"collection": collection}):
+        with pytest.raises(BadOption, match="a model and a dataset verify the vectors together"):
+            verify_index(index_folder, **alone)  # type: ignore[arg-type] # of several types
     with pytest.raises(BadData, match="out: the vector of 'de:1' is not what the model makes"):
         verify_index(index_folder, Turned(), collection)
     with pytest.raises(
@@ -598,7 +601,7 @@ def test_the_command_builds_and_verifies(tmp_path: Path, run_cli: RunCli) -> Non
         (["m", "--output", "x"], "BadOption: index takes MODEL, --dataset and --output"),
         (["m", "--dataset", "d", "--output", "bpr"], "BadOption: Pyserini takes bpr for"),
         (["m", "--dataset", "d", "--output", "x", "--type", "hsnw"], "UnknownName: no kind of"),
-        (["m", "--verify", "x"], "BadOption: --verify alone checks the files; for the vectors"),
+        (["m", "--verify", "x"], "BadOption: a model and a dataset verify the vectors together"),
         (["--verify", "x", "--output", "y"], "BadOption: name --output or --verify, not both"),
         (["--verify", "x"], "BadData: there is no file x/manifest.json; name a folder that"),
     ],

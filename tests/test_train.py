@@ -440,7 +440,7 @@ def test_adapters_are_trained_alone_and_merged(tmp_path: Path) -> None:
     model = train(
         start, bh.pairs_from_groups(make_groups(42)), tmp_path / "out", dev=make_collection(),
         tuning={"lora": {"r": 2, "target_modules": ["query", "value"]}}, max_steps=6,
-        eval_strategy="steps", eval_steps=3, save_total_limit=2, **SMALL,
+        eval_steps=3, save_total_limit=2, **SMALL,
     )  # fmt: skip
     before = dict(SentenceTransformer(str(start), device="cpu").state_dict())
     after = dict(model.state_dict())
@@ -450,6 +450,7 @@ def test_adapters_are_trained_alone_and_merged(tmp_path: Path) -> None:
     assert all(name.endswith(("query.weight", "value.weight")) for name in changed), changed
     # Merged, it gives what the best checkpoint gives with its adapters apart.
     record = json.loads((tmp_path / "out" / "training.json").read_text())
+    assert record["best"]["step"] in (3, 6)  # each third step was evaluated
     checkpoint = tmp_path / "out" / "checkpoints" / f"checkpoint-{record['best']['step']}"
     assert (checkpoint / "adapter_config.json").exists()
     checkpoint_model = SentenceTransformer(str(checkpoint), device="cpu")
@@ -473,6 +474,8 @@ def test_invalid_options_are_refused_before_anything_is_written(tmp_path: Path) 
         ({"prompts": {}}, BadOption, "prompts cannot be set; query_prompt and passage_prompt"),
         ({"resume_from_checkpoint": "x"}, BadOption, "goes on by itself"),
         ({"eval_strategy": "steps"}, BadOption, "eval_strategy is for a training with dev"),
+        ({"eval_steps": 5}, BadOption, "eval_steps is for a training with dev"),
+        ({"data_seed": 5}, BadOption, "data_seed cannot be set; seed determines it"),
         ({"report_to": "nobody"}, BadOption, "the trainer refuses: .*nobody"),
         ({"loss": {"mini_batch_size": 2}}, BadOption, "StaticEmbedding has no batches to cut"),
         ({"loss": {"scale": 20}}, UnknownName, "no option of the loss 'scale'"),

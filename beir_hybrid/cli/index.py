@@ -126,10 +126,6 @@ def _verify_index(
 ) -> "list[IndexManifest]":
     from beir_hybrid.pyserini.dense import verify_index
 
-    if (model is None) != (collection is None):
-        raise BadOption(
-            "--verify alone checks the files; for the vectors it takes MODEL and --dataset"
-        )
     return verify_index(folder, model, collection, **list_changes(encoder))
 
 

@@ -228,7 +228,14 @@ def verify_index(
     ------
     BadData
         If a file is damaged or missing, or a vector is not what the model makes of its text.
+    BadOption
+        If there is a model without a collection, or a collection without a model.
     """
+    if (model is None) != (collection is None):
+        raise BadOption(
+            "a model and a dataset verify the vectors together; give both, or neither to check "
+            "the files alone"
+        )
     encoder = None if model is None else as_encoder(model, **options)
     manifests = []
     for shard in list_shards(folder):

@@ -29,9 +29,10 @@ def add_dev_arguments(
     """Add the arguments that choosing the best checkpoint needs, unless they are set already."""
     if criterion is None:
         return dict(arguments)
+    strategy = arguments.get("eval_strategy", "steps" if "eval_steps" in arguments else "epoch")
     defaults = {
-        "eval_strategy": "epoch",
-        "save_strategy": arguments.get("eval_strategy", "epoch"),
+        "eval_strategy": strategy,
+        "save_strategy": strategy,
         "load_best_model_at_end": True,
         "metric_for_best_model": "eval_loss",
         "greater_is_better": False,

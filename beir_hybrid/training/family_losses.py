@@ -202,9 +202,12 @@ class HybridCrossLoss(nn.Module):
                     f"{parts.hard.shape[1]}"
                 )
             masked = find_masked(parts, torch.arange(n))
-        lots = torch.where(is_own | masked, -1.0, torch.rand(is_own.shape))
-        best = lots.topk(min(self.negatives, lots.shape[1]), dim=1)
-        is_drawn = torch.zeros_like(is_own).scatter_(1, best.indices, best.values >= 0)
+        # Evaluations draw alike, so that losses of checkpoints differ by their weights alone.
+        generator = None if self.model.training else torch.Generator().manual_seed(0)
+        random_keys = torch.rand(is_own.shape, generator=generator)
+        random_keys[is_own | masked] = -1.0
+        largest = random_keys.topk(min(self.negatives, random_keys.shape[1]), dim=1)
+        is_drawn = torch.zeros_like(is_own).scatter_(1, largest.indices, largest.values >= 0)
         return (is_own & ~masked) | is_drawn
 
     def get_config_dict(self) -> dict[str, object]:

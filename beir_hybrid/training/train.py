@@ -31,6 +31,7 @@ RESERVED_ARGUMENTS = {
     "output_dir": "output",
     "batch_sampler": "strategy",
     "multi_dataset_batch_sampler": "strategy",
+    "data_seed": "seed",
     "prompts": "query_prompt and passage_prompt",
     "resume_from_checkpoint": "the folder, for a training that was killed goes on by itself",
 }
@@ -195,8 +196,12 @@ def _check_arguments(arguments: Mapping[str, object], *, has_dev: bool) -> None:
             raise BadOption(f"{name} is no argument of train; use {_GROUPED_ARGUMENTS[name]}")
         lookup("training argument", name, names)
     check_finite(**arguments)
-    check_seed(seed=arguments.get("seed"), data_seed=arguments.get("data_seed"))
-    if arguments.get("eval_strategy", "no") in ("steps", "epoch") and not has_dev:
+    check_seed(seed=arguments.get("seed"))
+    if has_dev:
+        return
+    unused = ["eval_strategy"] * (arguments.get("eval_strategy", "no") in ("steps", "epoch"))
+    unused += ["eval_steps"] * ("eval_steps" in arguments)
+    if unused:
         raise BadOption(
-            "eval_strategy is for a training with dev, a collection or pairs to evaluate on"
+            f"{unused[0]} is for a training with dev, a collection or pairs to evaluate on"
         )
