@@ -75,8 +75,9 @@ def centre_by_formula(
         ])
         for unit, role, place in zip(units, roles, places, strict=True)
     ]  # fmt: skip
+    hard = range(2, len(columns) - bool(weight))  # in languages of which labels tell nothing
     for role in ("queries", "passages"):
-        chosen = [i for i, name in enumerate(roles) if name == role]
+        chosen = [i for i, name in enumerate(roles) if name == role and i not in hard]
         rows = torch.cat([units[i] for i in chosen])
         means.add(role, [names[places[i]] for i in chosen for names in languages], rows)
     return centred

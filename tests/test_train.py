@@ -467,6 +467,18 @@ def test_adapters_are_trained_alone_and_merged(tmp_path: Path) -> None:
         )
 
 
+def test_a_model_that_is_an_object_is_loaded_again_for_the_same_call(tmp_path: Path) -> None:
+    pairs = bh.pairs_from_groups(make_groups(42))
+    model = static_model()
+    trained = train(model, pairs, tmp_path / "out", max_steps=2, **SMALL)
+    message = "with another model: weights; load the model again if it was an object and trained"
+    with pytest.raises(BadOption, match=message):
+        train(model, pairs, tmp_path / "out", max_steps=2, **SMALL)
+    loaded = train(static_model(), pairs, tmp_path / "out", max_steps=2, **SMALL)
+    for name, tensor in loaded.state_dict().items():
+        assert torch.equal(tensor, trained.state_dict()[name])
+
+
 def test_invalid_options_are_refused_before_anything_is_written(tmp_path: Path) -> None:
     pairs = bh.pairs_from_groups(make_groups(42))
     for options, error, message in (

@@ -1,6 +1,6 @@
 """Running means of a training's vectors in each language, to take the language out of batches."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -77,11 +77,20 @@ class LanguageMeans:
         roles: Sequence[Role],
         languages: Sequence[Tensor],
         *,
+        hard: Collection[int],
         is_training: bool,
     ) -> list[Tensor]:
         """Return the columns of a batch without the means; in training they change the means then.
 
-        The columns, (rows, dim) each, have a role each, and `languages` are those of their rows.
+        Parameters
+        ----------
+        columns
+            (rows, dim) each, with a role each.
+        languages
+            Of the rows of each column.
+        hard
+            The places of the columns of hard negatives. These may be mined in other languages than
+            their rows', so they change no mean.
         """
         centred_columns = list(columns)
         for role in ROLES:
@@ -92,7 +101,12 @@ class LanguageMeans:
             for place, part in zip(places, parts, strict=True):
                 centred_columns[place] = part
             if is_training:
-                self.update(role, vectors, numbers)
+                known = [place for place in places if place not in hard]
+                self.update(
+                    role,
+                    torch.cat([columns[place] for place in known]),
+                    torch.cat([languages[place] for place in known]),
+                )
         return centred_columns
 
     def save(self, path: Path) -> None:

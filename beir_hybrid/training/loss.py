@@ -217,6 +217,7 @@ class HybridContrastiveLoss(CachedLossMixin, nn.Module):
             columns,
             [ROLES[side] for side in sides],
             languages,
+            hard=range(2, len(columns) - bool(self.consistency)),
             # The trainer switches the model alone to evaluation.
             is_training=self.training and getattr(self.model, "training", True),
         )

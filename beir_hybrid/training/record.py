@@ -146,9 +146,11 @@ def is_finished(output: Path, recipe: Mapping[str, object]) -> bool:
     record = from_record(_Record, stored_record, str(path))
     differences = list(_list_differences(record["recipe"], recipe))
     if differences:
+        cure = "name another folder, or remove this one"
+        if differences == ["model: weights"]:
+            cure = f"load the model again if it was an object and trained in place; else {cure}"
         raise BadOption(
-            f"{output} is of a training with another {' and '.join(differences[:3])}; name another "
-            "folder, or remove this one"
+            f"{output} is of a training with another {' and '.join(differences[:3])}; {cure}"
         )
     if not (output / MODEL).is_dir() or "files" not in record:
         return False

@@ -73,7 +73,8 @@ def train(
     Parameters
     ----------
     model
-        A name on the hub, a folder, or a ``SentenceTransformer``, which is then trained in place.
+        A name on the hub, a folder, or a ``SentenceTransformer``, which is then trained in place:
+        load it again for the same call to continue the training, or to find it finished.
     pairs
         The training data; several are joined, and each batch is from one of them.
     strategy
