@@ -517,7 +517,7 @@ def test_verification_finds_vectors_of_another_model(
     verify_index(index_folder, LetterEncoder(), collection)
     for alone in ({"model": Turned()}, {"collection": collection}):
         with pytest.raises(BadOption, match="a model and a dataset verify the vectors together"):
-            verify_index(index_folder, **alone)  # type: ignore[arg-type] # of several types
+            verify_index(index_folder, **alone)
     with pytest.raises(BadData, match="out: the vector of 'de:1' is not what the model makes"):
         verify_index(index_folder, Turned(), collection)
     with pytest.raises(

@@ -41,7 +41,7 @@ def reserve_groups(
     -------
         None if every group that fits any slot fits all of them: then nothing can run out early.
     """
-    if _fit_everything(kinds):
+    if _slots_fit_alike(kinds):
         return None
     kind_columns = _stack_kinds(kinds)
     n_groups = len(kind_columns.has_query)
@@ -123,7 +123,7 @@ def _stack_kinds(kinds: Sequence[KindSlots]) -> SlotColumns:
     return SlotColumns(fits, fits, numbers, numbers)
 
 
-def _fit_everything(kinds: Sequence[KindSlots]) -> bool:
+def _slots_fit_alike(kinds: Sequence[KindSlots]) -> bool:
     """Return True if every group that fits any slot fits all of them."""
     groups = np.arange(len(kinds[0].columns.has_query))
     counts = np.zeros(len(groups))

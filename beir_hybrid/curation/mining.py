@@ -179,7 +179,7 @@ def _write_groups(
 ) -> Counts:
     """Write groups with their negatives, and passages and groups without any; return counts."""
     counts: Counter[str] = Counter()
-    without: Counter[str] = Counter()
+    missing_counts: Counter[str] = Counter()
     for number, group in enumerate(read_groups(path)):
         texts = {
             lang: [passages.texts[row].as_py() for row in negatives[lang].list_rows(number)]
@@ -187,7 +187,7 @@ def _write_groups(
             if text.strip()
         }
         missing = [lang for lang in group.positive if not texts.get(lang)]
-        without.update(missing)
+        missing_counts.update(missing)
         for lang in missing:
             row = {"id": group.id, "reason": REASON, "part": "positive", "language": lang}
             write_row(dropped, {**row, "text": group.positive[lang]})
@@ -206,7 +206,7 @@ def _write_groups(
             lang: _count_languages(passages, by_language.rows)
             for lang, by_language in negatives.items()
         },
-        "without negatives": dict(sorted(without.items())),
+        "without negatives": dict(sorted(missing_counts.items())),
     }
 
 

@@ -28,7 +28,7 @@ def find_best(ranks: RankedPassages, target: str) -> TopPassages | None:
     return ranks.top.get(_NAMES_OF_POOLS.get(target, target))
 
 
-def count_extra(judgements: Judgements) -> int:
+def count_self_matches(judgements: Judgements) -> int:
     """Count the passages to collect beside those of a run: a query may be among its own."""
     queries = judgements.query[judgements.relevance == SELF_MATCH]
     return int(np.unique(queries, return_counts=True)[1].max(initial=0))
@@ -42,14 +42,14 @@ def remove_queries(
     Parameters
     ----------
     ranks
-        Collected with as many more passages as `count_extra` says.
+        Collected with as many more passages as `count_self_matches` says.
     first_row
         The row of the first query in `ranks`.
     """
-    is_itself = judgements.relevance == SELF_MATCH
-    if not is_itself.any():
+    is_self_match = judgements.relevance == SELF_MATCH
+    if not is_self_match.any():
         return ranks
-    query, passage = judgements.query[is_itself] - first_row, judgements.passage[is_itself]
+    query, passage = judgements.query[is_self_match] - first_row, judgements.passage[is_self_match]
     top = {name: _remove_pairs(best, query, passage, k) for name, best in ranks.top.items()}
     return replace(ranks, top=top)
 
@@ -80,25 +80,25 @@ def build_rankings(
     """
     has_sides = judgements.match_sides(kind)
     candidates = judgements.select(has_sides)
-    is_itself = candidates.relevance == SELF_MATCH
+    is_self_match = candidates.relevance == SELF_MATCH
     target = candidates.number_targets(kind)
     # A number for each pair of query and target, which is a ranking.
     pair = candidates.query * len(candidates.targets) + target
     # Where golds are dropped from the pool, ranks are first those in the pool, one a query.
     ranking_code = candidates.query if kind.drops_other_golds else pair
     rank, rank_ascending = (
-        _rank_candidates(candidates, kind, judgement_ranks[has_sides], ranking_code, is_itself)
+        _rank_candidates(candidates, kind, judgement_ranks[has_sides], ranking_code, is_self_match)
         for judgement_ranks in _select_ranks(kind, ranks)
     )
-    is_included = _is_counted(judgements, candidates, pair) & ~is_itself
+    is_included = _is_counted(judgements, candidates, pair) & ~is_self_match
     if kind.same_language is not None:
         is_included &= candidates.is_same_language == kind.same_language
     order = np.flatnonzero(is_included)[np.argsort(pair[is_included], kind="stable")]
     distinct, ranking = np.unique(pair[order], return_inverse=True)
     first = order[np.searchsorted(ranking, np.arange(len(distinct)))]
     query_rows, targets = candidates.query[first], target[first]
-    itself_counts = _count_values(np.sort(ranking_code[is_itself]), ranking_code[first])
-    pool_sizes = _count_pools(candidates, kind, query_rows, targets) - itself_counts
+    self_match_counts = _count_values(np.sort(ranking_code[is_self_match]), ranking_code[first])
+    pool_sizes = _count_pools(candidates, kind, query_rows, targets) - self_match_counts
     table = RankedJudgements(
         query=ranking,
         relevance=candidates.relevance[order],
@@ -171,13 +171,13 @@ def _rank_candidates(
     kind: SettingKind,
     rank: np.ndarray,
     ranking_code: np.ndarray,
-    is_itself: np.ndarray,
+    is_self_match: np.ndarray,
 ) -> np.ndarray:
     """Return ranks without the query itself and, where they are dropped, without other golds."""
-    if is_itself.any():
+    if is_self_match.any():
         order = np.lexsort((rank, ranking_code))
         rank = rank.copy()
-        rank[order] -= _sum_before(ranking_code[order], is_itself[order].astype(np.int64))
+        rank[order] -= _sum_before(ranking_code[order], is_self_match[order].astype(np.int64))
     return _drop_other_golds(judgements, rank) if kind.drops_other_golds else rank
 
 

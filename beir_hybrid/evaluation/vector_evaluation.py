@@ -19,7 +19,7 @@ from beir_hybrid.evaluation.measured_rankings import (
 from beir_hybrid.evaluation.plan import EvaluationPlan
 from beir_hybrid.evaluation.rankings import (
     build_rankings,
-    count_extra,
+    count_self_matches,
     find_best,
     remove_queries,
 )
@@ -107,7 +107,7 @@ class VectorEvaluation:
             gold_passages=judgements.passage,
             languages=passage_ranges,
             id_order=id_order,
-            k=depth + count_extra(judgements) if depth else 0,
+            k=depth + count_self_matches(judgements) if depth else 0,
             collects_languages=self.plan.collects_runs and not self.plan.has_only_pools,
             image_language=IMAGE if IMAGE in passage_ranges else "",
             method=self.merge,

@@ -30,7 +30,7 @@ class GroupTable:
         further ones; -1 where there is none.
     is_own_passage
         (groups, languages) bool, of no groups without images: captions that are their own passage.
-        In another language they are right, in their own never.
+        They answer their query in other languages, and never in their own.
     """
 
     table: pa.Table

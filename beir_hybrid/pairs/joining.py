@@ -32,8 +32,8 @@ def join_pairs(parts: Sequence[ParallelPairs]) -> ParallelPairs:
         raise BadData(f"sources have different numbers of hard negatives: {counts}")
     names = [name for part in parts for name, _ in part.sources]
     if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise BadData(f"two sources are called {twice!r}; give them names")
+        duplicate_name = next(name for name in names if names.count(name) > 1)
+        raise BadData(f"two sources are called {duplicate_name!r}; give them names")
     languages = sorted({lang for part in parts for lang in part.languages}, key=language_sort_key)
     tables = [add_language_columns(part.groups.table, languages, part.negatives) for part in parts]
     return ParallelPairs(

@@ -210,9 +210,9 @@ def build_pairs(
     # Hashes take a tenth of the memory of a table of ids; only where two are alike do ids count.
     if len(np.unique(hash_texts(table["id"]))) < len(table):
         counts = pc.value_counts(table["id"]).to_pylist()
-        if twice := [row["values"] for row in counts if row["counts"] > 1]:
+        if duplicate_ids := [row["values"] for row in counts if row["counts"] > 1]:
             n_duplicates = len(table) - len(counts)
-            raise BadData(f"{name}: {n_duplicates} ids are there twice, first {twice[0]!r}")
+            raise BadData(f"{name}: {n_duplicates} ids are there twice, first {duplicate_ids[0]!r}")
     sources = [(name, len(table))]
     return ParallelPairs(
         table, languages, negatives=negatives, sources=sources, further_golds=further_golds

@@ -73,6 +73,6 @@ def join_variant(turn: int, switch: int) -> int:
     return turn * SWITCH_LIMIT + switch + 1
 
 
-def split_variant(variant: int) -> int:
+def get_switch_number(variant: int) -> int:
     """Return the number of the switch of a variant other than 0."""
     return variant % SWITCH_LIMIT - 1

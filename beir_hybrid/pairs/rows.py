@@ -12,7 +12,7 @@ from beir_hybrid.pairs.code_switching import CodeSwitch
 from beir_hybrid.pairs.group_table import GroupTable
 from beir_hybrid.pairs.images import IMAGE_PATH
 from beir_hybrid.pairs.labels import LANGUAGES_MARK, NEGATIVES_MARK, hash_texts
-from beir_hybrid.pairs.row_codes import RowCodes, split_variant
+from beir_hybrid.pairs.row_codes import RowCodes, get_switch_number
 
 Row = dict[str, Any]
 
@@ -71,7 +71,7 @@ def make_rows(
     )
     rows: list[Row] = [dict(zip(names, row_texts, strict=True)) for row_texts in texts]
     for i in np.flatnonzero(variants).tolist():
-        switch = switches[split_variant(int(variants[i]))]
+        switch = switches[get_switch_number(int(variants[i]))]
         languages = groups.languages[query[i]], groups.languages[passage[i]]
         rows[i] = _switch_row(rows[i], switch, languages, int(codes[i]))
     if groups.has_images and has_images:

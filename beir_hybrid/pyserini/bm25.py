@@ -86,8 +86,8 @@ def bm25(
     Parameters
     ----------
     measures
-        As for `evaluate`. None sees more than the `depth` best passages; those that share no term
-        with a query are never among them, and measures of bias count them as the last of all.
+        As for `evaluate`. They see the `depth` best passages of a query; those that share no term
+        with it are never among them, and measures of bias count them as the last of all.
     settings
         ``mono``, ``cross``, ``multi``, one or several; by default those that the collection has.
     name

@@ -48,7 +48,7 @@ class BatchCounter:
         self.in_language, self.in_pool, self.in_images = (
             np.zeros((n_golds, 3), np.int64) for _ in range(3)
         )
-        self.in_each = np.zeros((n_golds, n_languages * request.takes_turns), np.int64)
+        self.counts_by_language = np.zeros((n_golds, n_languages * request.takes_turns), np.int64)
         self.pools = request.list_pools()
         self.keeps_maxima = request.compares_scores and memory is None
         self.scored_blocks: dict[range, ScoreBlock] = {}
@@ -77,7 +77,7 @@ class BatchCounter:
             in_language = self.golds_by_language[number]
             self.in_language[in_language] += counts[in_language]
             if self.request.takes_turns:
-                self.in_each[:, number] += counts[:, 0] + counts[:, 1]
+                self.counts_by_language[:, number] += counts[:, 0] + counts[:, 1]
         pools = {POOL_WITH_IMAGES, name} if is_image else {POOL, POOL_WITH_IMAGES, name}
         for pool in pools & self.pools.keys():
             k = min(self.request.depth, len(self.pools[pool]))
@@ -105,7 +105,7 @@ class BatchCounter:
         batch_golds = _split_by_language(golds, len(self.queries), self.request)
         chunks = self._find_needed_chunks(batch_golds)
         # Among the passages of a gold's language the order stays, but rounding may add ties.
-        has_more_ties = golds.find_more_ties()
+        has_rounding_ties = golds.find_rounding_ties()
         for block in self.request.list_blocks():
             if is_stopped.is_set():
                 break
@@ -118,7 +118,7 @@ class BatchCounter:
             counts = count(batch_golds[number])
             self.in_pool += counts
             in_language = self.golds_by_language[number]
-            tied_golds = in_language[has_more_ties[in_language]]
+            tied_golds = in_language[has_rounding_ties[in_language]]
             if len(tied_golds):
                 plain = self.gold_scores.select(tied_golds)
                 [plain_golds, *_] = _split_by_language(plain, len(self.queries), self.request)

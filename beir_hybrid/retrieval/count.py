@@ -34,20 +34,21 @@ class RankCounts:
     in_pool: np.ndarray
     in_images: np.ndarray | None  # None if the request has no images
     top_keys: dict[str, np.ndarray]  # (n_queries, k) int64, descending; none if they are not wanted
-    in_each: np.ndarray | None = None  # (golds, languages): passages above, if these take turns
+    # Passages above, (golds, languages), if languages take turns.
+    counts_by_language: np.ndarray | None = None
 
     @classmethod
     def allocate(cls, n_golds: int, n_queries: int, request: RankRequest) -> "RankCounts":
         """Return counts of nothing, and keys to be written."""
         in_language, in_pool, in_images = (np.zeros((n_golds, 3), np.int64) for _ in range(3))
-        in_each = np.zeros((n_golds, len(request.languages)), np.int64)
+        counts_by_language = np.zeros((n_golds, len(request.languages)), np.int64)
         top_keys = _allocate_keys(request, n_queries) if request.k else {}
         return cls(
             in_language,
             in_pool,
             in_images if request.image_language else None,
             top_keys,
-            in_each if request.takes_turns else None,
+            counts_by_language if request.takes_turns else None,
         )
 
     def write_batch(self, counter: BatchCounter) -> None:
@@ -56,8 +57,8 @@ class RankCounts:
         self.in_pool[counter.golds] = counter.in_pool
         if self.in_images is not None:
             self.in_images[counter.golds] = counter.in_images
-        if self.in_each is not None:
-            self.in_each[counter.golds] = counter.in_each
+        if self.counts_by_language is not None:
+            self.counts_by_language[counter.golds] = counter.counts_by_language
 
 
 def score_golds(scorer: Scorer, request: RankRequest) -> GoldScores:

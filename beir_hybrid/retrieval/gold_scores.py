@@ -29,7 +29,7 @@ class GoldScores:
         low, high = find_thresholds(self.scores, self.queries, self.languages, scale)
         return replace(self, low=low, high=high)
 
-    def find_more_ties(self) -> np.ndarray:
+    def find_rounding_ties(self) -> np.ndarray:
         """Return for which golds other scores of their own language tie, (golds,) bool."""
         low, high = (
             np.take_along_axis(bounds, self.languages[:, None], axis=1)[:, 0]

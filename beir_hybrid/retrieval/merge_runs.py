@@ -24,7 +24,7 @@ def merge(
     ----------
     runs
         Runs, or files of runs, at least two, each with passages of one language. A query may be in
-        some of them; a passage that is in several counts where it is best.
+        some of them; if several hold a passage, its best place counts.
     method
         ``local:k=3`` (the score less the mean of the 3 best in the run), ``zscore``, ``min-max``,
         ``round-robin``, ``rrf`` (by the sum of 1 / (60 + rank)) or ``quota`` (places in proportion

@@ -66,8 +66,8 @@ def build_ranked_passages(
     language_ranks, pool_ranks, mixed_ranks = (
         GoldRanks(*count.T) for count in (counts.in_language, counts.in_pool, in_mixed)
     )
-    if counts.in_each is not None and method:
-        pool_ranks = interleave_ranks(counts.in_each, golds.languages, sizes, method)
+    if counts.counts_by_language is not None and method:
+        pool_ranks = interleave_ranks(counts.counts_by_language, golds.languages, sizes, method)
         mixed_ranks = pool_ranks
     return RankedPassages(golds.scores, language_ranks, pool_ranks, mixed_ranks, top)
 

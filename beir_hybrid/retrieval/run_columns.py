@@ -33,13 +33,13 @@ class IdColumn:
             file_id = raw_id.decode("utf-8")
         except UnicodeDecodeError as error:
             raise BadData(f"{place} is not UTF-8: {error}") from error
-        own_id = self.prefix + file_id
-        if self.known_ids is not None and own_id not in self.known_ids:
-            own_id = file_id if file_id in self.known_ids else self.aliases.get(file_id, file_id)
-            if own_id not in self.known_ids:
+        identity = self.prefix + file_id
+        if self.known_ids is not None and identity not in self.known_ids:
+            identity = file_id if file_id in self.known_ids else self.aliases.get(file_id, file_id)
+            if identity not in self.known_ids:
                 self.unknown_ids[file_id] = number
-        self.ids[raw_id] = own_id
-        return own_id
+        self.ids[raw_id] = identity
+        return identity
 
     def check_unknown_ids(self, path: Path) -> None:
         """Raise `BadData` if the file has ids that are not among the known ones."""

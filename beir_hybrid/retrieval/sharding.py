@@ -107,10 +107,10 @@ def _count_shards(
     """Count the passages of all shards, and collect the best."""
     n = scorer.n_passages
     no_counts = np.zeros((len(golds.queries), 3), np.int64)
-    in_each = None
+    counts_by_language = None
     if request.takes_turns:
-        in_each = np.zeros((len(golds.queries), len(request.languages)), np.int64)
-    total = RankCounts(no_counts, no_counts, None, {}, in_each)
+        counts_by_language = np.zeros((len(golds.queries), len(request.languages)), np.int64)
+    total = RankCounts(no_counts, no_counts, None, {}, counts_by_language)
     shard_rows = (range(start, min(start + shard_size, n)) for start in range(0, n, shard_size))
     # Drawn one by one, so that each shard gets the bars of those before it.
     jobs = (
@@ -152,11 +152,11 @@ def merge_shards(first: RankCounts, second: RankCounts, k: int) -> RankCounts:
     in_images = first.in_images if second.in_images is None else second.in_images
     if first.in_images is not None and second.in_images is not None:
         in_images = first.in_images + second.in_images
-    in_each = first.in_each
-    if in_each is not None and second.in_each is not None:
-        in_each = in_each + second.in_each
+    counts_by_language = first.counts_by_language
+    if counts_by_language is not None and second.counts_by_language is not None:
+        counts_by_language = counts_by_language + second.counts_by_language
     in_language, in_pool = first.in_language + second.in_language, first.in_pool + second.in_pool
-    return RankCounts(in_language, in_pool, in_images, top_keys, in_each)
+    return RankCounts(in_language, in_pool, in_images, top_keys, counts_by_language)
 
 
 def _choose_shard_size(scorer: Scorer, k: int, workers: int) -> int:

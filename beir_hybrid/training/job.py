@@ -33,7 +33,7 @@ from beir_hybrid.training.families import FAMILIES, TrainingFamily
 from beir_hybrid.training.language_means import LanguageMeansCallback
 from beir_hybrid.training.lora import add_lora, merge_lora, save_lora
 from beir_hybrid.training.loss import HybridContrastiveLoss
-from beir_hybrid.training.model_card import add_card_section, settle_card
+from beir_hybrid.training.model_card import add_card_section, fill_card
 from beir_hybrid.training.record import (
     ADAPTER,
     BATCHES,
@@ -152,14 +152,14 @@ class TrainingJob:
             # Of a resumed training, since the checkpoint.
             "seconds": round(time.perf_counter() - start_time, 1),
         }
-        self._settle_weights(start_weights, is_writer=args.process_index == 0)
+        self._merge_weights(start_weights, is_writer=args.process_index == 0)
         if args.process_index == 0:
             evaluator = self.criterion if isinstance(self.criterion, HybridEvaluator) else None
-            settle_card(trainer, evaluator)
+            fill_card(trainer, evaluator)
             self._save(record | summarize_training(trainer, audit.counts), recipe, audit.counts)
         trainer.accelerator.wait_for_everyone()
 
-    def _settle_weights(self, start_weights: "Mapping[str, Tensor]", *, is_writer: bool) -> None:
+    def _merge_weights(self, start_weights: "Mapping[str, Tensor]", *, is_writer: bool) -> None:
         """Save and merge adapters, and average with the weights before the training."""
         model = self.encoder.model
         if self.tuning.get("lora") is not None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 CARD = "README.md"
 
 
-def settle_card(trainer: "SentenceTransformerTrainer", evaluator: HybridEvaluator | None) -> None:
+def fill_card(trainer: "SentenceTransformerTrainer", evaluator: HybridEvaluator | None) -> None:
     """Fill a model's card in from the arguments and the history of its trainer, without seconds.
 
     sentence-transformers fills it in while it trains, so that the card of a resumed training lacks

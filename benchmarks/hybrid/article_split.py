@@ -127,7 +127,7 @@ class ArticleSplit:
     def hold_out(self, part: str) -> "Collection":
         """Return the queries of a part, with the passages of its articles alone."""
         from beir_hybrid.collection.cache import load_or_build
-        from beir_hybrid.training.record import hash_collection
+        from beir_hybrid.collection.checksum import hash_collection
 
         groups = set(self.list_groups(part))
         original = self.collection

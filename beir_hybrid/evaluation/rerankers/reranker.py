@@ -123,5 +123,5 @@ def _find_pairs(
     code, other_code = ranking * width + passage, other_ranking * width + other_passage
     order = np.argsort(code)
     place = np.minimum(np.searchsorted(code, other_code, sorter=order), len(code) - 1)
-    is_found = code[order[place]] == other_code
-    return np.where(is_found, order[place], -1)
+    has_passage = code[order[place]] == other_code
+    return np.where(has_passage, order[place], -1)
