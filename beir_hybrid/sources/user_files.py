@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from beir_hybrid.collection import Collection, read_folder, read_jsonl
-from beir_hybrid.errors import BadOption
+from beir_hybrid.collection.selection import select_languages
 from beir_hybrid.sources.spec import Dataset
 
 
@@ -16,8 +16,8 @@ def _load_beir_folder(
     name: str = "",
     variants: bool = False,
 ) -> Collection:
-    _refuse_languages("beir-folder", languages)
-    return read_folder(path, split, language=language, name=name, variants=variants)
+    collection = read_folder(path, split, language=language, name=name, variants=variants)
+    return collection if languages is None else select_languages(collection, languages)
 
 
 def _load_jsonl(
@@ -28,16 +28,8 @@ def _load_jsonl(
     licence: str = "",
     variants: bool = False,
 ) -> Collection:
-    _refuse_languages("jsonl", languages)
-    return read_jsonl(path, name=name, licence=licence, variants=variants)
-
-
-def _refuse_languages(name: str, languages: tuple[str, ...] | None) -> None:
-    if languages is not None:
-        raise BadOption(
-            f"{name} loads every language of its files; leave the languages out, or write a file "
-            f"with {' and '.join(languages)} alone"
-        )
+    collection = read_jsonl(path, name=name, licence=licence, variants=variants)
+    return collection if languages is None else select_languages(collection, languages)
 
 
 BEIR_FOLDER = Dataset(
