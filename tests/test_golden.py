@@ -14,7 +14,8 @@ small print and bold cells of differences by language came to follow t instead o
 distribution; no other number changed. ``compare`` was once more, when the heading "where" of its
 tables became "setting". ``board`` was once more, when all figures of a row on pages of comparisons
 got equal decimals (+3.0139 -4.2808 +11.1 became +3.0 -4.3 +11.1), and when unbiased values got
-those of their row (1.6944 beside 35.6 became 1.7).
+those of their row (1.6944 beside 35.6 became 1.7). ``compare`` was once more, when its tables of
+differences got a column of unbiased values; no number in them changed.
 
 ``python -m tests.test_golden --record CASE`` records a case anew. Whoever does so has to state
 which number changes, and why.

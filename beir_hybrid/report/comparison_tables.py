@@ -54,8 +54,14 @@ def build_tables(comparison: SystemComparison) -> Iterator[ComparisonTable]:
         "measure. Effect: Cohen's d."
     )
     headings = ["measure", "setting", "value", "difference", "95% interval", "p", "effect"]
+    unbiased_values = _list_unbiased(comparison)
+    headings += ["unbiased"] * bool(unbiased_values)
     for system in list(comparison.systems)[1:]:
-        rows = [_build_row(row) for row in comparison.differences if row.system == system]
+        rows = [
+            _build_row(row, unbiased_values)
+            for row in comparison.differences
+            if row.system == system
+        ]
         title = escape_unprintable(f"{system} less {comparison.baseline}, the baseline")
         yield ComparisonTable(title, headings, rows, [note], text_columns=2)
 
@@ -149,18 +155,41 @@ def _build_heading(comparison: SystemComparison, measure: Measure, kind: KindNam
     return f"{measure} {SETTING_KINDS[kind].short_label}{' ↓' * is_lower_better}"
 
 
-def _build_row(row: BaselineDifference) -> list[TableCell]:
+def _list_unbiased(comparison: SystemComparison) -> dict[tuple[str, KindName], float]:
+    """Return the values without bias, by name of measure and kind of settings.
+
+    There are none where settings are compared one by one: theirs may differ from those of the kind.
+    """
+    if any(isinstance(row.comparison.setting, Setting) for row in comparison.differences):
+        return {}
+    estimates = {
+        (str(measure), kind): estimate.unbiased
+        for results in comparison.systems.values()
+        for kind, row in results.summary().items()
+        for measure, estimate in row.items()
+    }
+    return {column: value for column, value in estimates.items() if value is not None}
+
+
+def _build_row(
+    row: BaselineDifference, unbiased_values: Mapping[tuple[str, KindName], float]
+) -> list[TableCell]:
     values, p = row.comparison.difference, row.comparison.p_holm
+    measure, setting = str(row.comparison.measure), row.comparison.setting
+    # Of a setting it may be another than on average.
+    unbiased = None if isinstance(setting, Setting) else unbiased_values.get((measure, setting))
     size = max(map(abs, (values.mean_a, values.mean_b, values.low, values.high)))
     low, high = format_signed(values.low, size), format_signed(values.high, size)
     return [
-        TableCell(str(row.comparison.measure)),
-        TableCell(_name_settings(row.comparison.setting)),
+        TableCell(measure),
+        TableCell(_name_settings(setting)),
         TableCell(format_value(values.mean_a, size)),
         TableCell(format_signed(values.value, size)),
         TableCell(f"[{low}, {high}]"),
         TableCell("<.0001" if p < 0.00005 else format_value(p), is_significant=p <= ALPHA),  # noqa: PLR2004 - would show as 0
         TableCell(format_effect(values.effect)),
+        *[TableCell("" if unbiased is None else format_value(unbiased, size))]
+        * bool(unbiased_values),
     ]
 
 

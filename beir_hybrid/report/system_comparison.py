@@ -110,8 +110,11 @@ def compare_systems(
         setting = comparison.setting
         if not isinstance(setting, Setting) and (comparison.measure, setting) not in columns:
             columns.append((comparison.measure, setting))
+    samples = max(10_000, 10 * len(ordered) ** 2)  # enough for any pair to differ
     ranks = {
-        (measure, kind): rank_systems(ordered, measure, kind, alpha=ALPHA, test=test)
+        (measure, kind): rank_systems(
+            ordered, measure, kind, alpha=ALPHA, test=test, samples=samples
+        )
         for measure, kind in columns
         if all(results.values(measure, kind) for results in ordered.values())
         and _has_direction(measure)
