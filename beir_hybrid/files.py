@@ -169,7 +169,7 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
     locks of killed runs are removed as well.
     """
     temporary = _name_temporary(folder)
-    with explain_write_errors(folder), file_lock(folder):
+    with explain_write_errors(folder), file_lock(folder, owns_suffixes=False):
         temporary.mkdir()
         try:
             yield temporary
@@ -183,11 +183,16 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
 
 def rename_folder(source: Path, target: Path) -> None:
     """Rename a folder once all its files are on the disk, so that a crash leaves it whole."""
-    for path in source.rglob("*"):
-        sync(path)
-    sync(source)
+    sync_folder(source)
     source.rename(target)
     sync(target.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until a folder and all its files are on the disk."""
+    for path in folder.rglob("*"):
+        sync(path)
+    sync(folder)
 
 
 def sync(path: Path) -> None:
@@ -203,11 +208,17 @@ def sync(path: Path) -> None:
 
 
 @contextmanager
-def file_lock(path: Path) -> Iterator[None]:
+def file_lock(path: Path, *, owns_suffixes: bool = True) -> Iterator[None]:
     """Hold a lock beside `path`, so that of several processes only one does the work.
 
-    Only the holder writes ``PATH`` and ``PATH.*``; temporary files beside `path` are therefore
-    remnants of killed runs, and are removed.
+    Only the holder writes ``PATH``; temporary files and folders of it are therefore remnants of
+    killed runs, and are removed.
+
+    Parameters
+    ----------
+    owns_suffixes
+        Whether the holder alone writes ``PATH.*`` as well. Of a name that users choose it does not:
+        ``bge-v1.5`` may lie beside ``bge-v1``.
     """
     import filelock
 
@@ -219,7 +230,7 @@ def file_lock(path: Path) -> Iterator[None]:
         lock.acquire()
     try:
         with explain_write_errors(path):
-            _remove_remnants(path)
+            _remove_remnants(path, with_suffixes=owns_suffixes)
         yield
     finally:
         lock.release()
@@ -277,9 +288,10 @@ def _remove_if_dead(remnant: Path) -> None:
         os.close(descriptor)
 
 
-def _remove_remnants(path: Path) -> None:
-    """Remove temporary files and folders of `path`, and of names that start with its name."""
-    for remnant in _list_remnants(path, rf"{re.escape(path.name)}(\..+)?"):
+def _remove_remnants(path: Path, *, with_suffixes: bool) -> None:
+    """Remove temporary files and folders of `path`, and perhaps of ``PATH.*``."""
+    names = re.escape(path.name) + r"(\..+)?" * with_suffixes
+    for remnant in _list_remnants(path, names):
         shutil.rmtree(remnant) if remnant.is_dir() else remnant.unlink()
 
 

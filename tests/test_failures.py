@@ -40,6 +40,16 @@ with atomic_folder(Path(sys.argv[1])) as folder:
 """
 
 
+def test_folders_whose_names_begin_alike_do_not_disturb_each_other(tmp_path: Path) -> None:
+    """As when two indexes are built at once, for two versions of a model."""
+    with atomic_folder(tmp_path / "bge-v1.5") as first:
+        (first / "index").write_text("1.5")
+        with atomic_folder(tmp_path / "bge-v1") as second:
+            (second / "index").write_text("1")
+    assert (tmp_path / "bge-v1.5" / "index").read_text() == "1.5"
+    assert (tmp_path / "bge-v1" / "index").read_text() == "1"
+
+
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
     """Return a file with four passages in three languages."""

@@ -1,6 +1,9 @@
 """A leaderboard's table shows the values of results; its folder is replaced as a whole."""
 # mypy: allow-untyped-calls
 
+import errno
+import math
+import os
 import re
 import shutil
 from dataclasses import replace
@@ -8,15 +11,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import numpy as np
 import pytest
 from ir_measures import AP, R, nDCG
 
 import beir_hybrid as bh
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.setting import Setting
-from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.errors import BadData, BadOption, NotWritable
 from beir_hybrid.report.board import build_board
 from beir_hybrid.report.entry_files import read_entries
+from beir_hybrid.report.view_data import _pack_errors
+from beir_hybrid.results.paired_errors import compute_paired_errors
 from beir_hybrid.results.render import format_value
 from tests.boards import HOSTILE, LANGUAGES, Page, evaluate_system
 from tests.leaderboard_fixtures import (
@@ -89,7 +95,7 @@ def test_the_page_holds_all_measures(results_folder: Path, site: Path) -> None:
     (row,) = (row for row in bh.compare(lossy, own, measures=[AP]) if row.setting == "cross")
     errors = figures["errors"]["AP cross"]
     assert (errors["groups"], errors["quantiles"]) == (12, {"12": pytest.approx(2.201, abs=1e-3)})
-    error = unpack(errors)[2]  # of pairs 0-1, 0-2, 1-2
+    error = math.exp(unpack(errors)[2])  # of pairs 0-1, 0-2, 1-2
     # A resampled interval of twelve groups is near that of the normal distribution.
     assert (row.difference.high - row.difference.low) / 2 == pytest.approx(1.96 * error, rel=0.2)
     options = re.findall("<option>([^<]+)", (site / "index.html").read_text("utf-8"))
@@ -233,6 +239,68 @@ def test_a_leaderboard_is_replaced_as_a_whole(results_folder: Path, tmp_path: Pa
     assert [path.name for path in (site / "models").iterdir()] == ["capitals-fair.html"]
     assert list((site / "comparisons").iterdir()) == []
     assert {path.name for path in tmp_path.iterdir()} - {"cache"} == {"broken", "site"}
+
+
+def test_a_leaderboard_among_results_is_none_of_them(results_folder: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(results_folder, tmp_path / "results"))
+    bh.leaderboard(folder, folder / "site")
+    files = read_files(folder / "site")
+    bh.leaderboard(folder, folder / "site")
+    assert read_files(folder / "site") == files
+
+
+def test_the_old_leaderboard_stays_until_the_new_one_is_on_disk(
+    results_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = bh.leaderboard(results_folder / "fair", tmp_path / "site").parent
+    files = read_files(site)
+    seen: list[bool] = []
+
+    def fail(_descriptor: int) -> None:
+        seen.append((site / "index.html").exists())
+        raise OSError(errno.ENOSPC, "No space left on device", str(site))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail)
+        with pytest.raises(NotWritable, match="site"):
+            bh.leaderboard(results_folder, site)
+    assert seen == [True]
+    assert read_files(site) == files
+    assert {path.name for path in tmp_path.iterdir()} - {"cache"} == {"site"}
+
+
+def test_results_with_measures_of_bias_alone(capitals: Collection) -> None:
+    systems = {
+        "good": evaluate_system("good", capitals, measures=["RankDistance"]),
+        "biased": evaluate_system("biased", capitals, is_biased=True, measures=["RankDistance"]),
+    }
+    board = build_board(read_entries([systems["biased"], systems["good"]]))
+    assert [row.entry.name for row in board.rows] == ["good", "biased"]
+    assert [entry.name for entry in board.systems] == ["good", "biased"]
+    assert board.measures == ("RankDistance",)
+    for column, *cells in zip(board.columns, *(row.cells for row in board.rows), strict=True):
+        if column.kind == "multi":
+            assert column.direction == "lower"
+            marks = [cell["" if column.measure else "RankDistance"].is_best for cell in cells]
+            assert marks == [True, False]
+
+
+def test_small_errors_of_differences_stay_beside_large_ones(capitals: Collection) -> None:
+    """Results of two runs that differ in a query, those of one that differs in none, and others."""
+    failures = {"a": [], "b": [("de", 3)], "twin of a": [], "biased": []}
+    systems = [
+        evaluate_system(name, capitals, failures=queries, is_biased=name == "biased")
+        for name, queries in failures.items()
+    ]
+    entries = read_entries(systems)
+    packed: dict[str, Any] = _pack_errors(entries, "RankDistance", "multi")
+    errors = compute_paired_errors([system.values("RankDistance", "multi") for system in systems])
+    expected = errors[np.triu_indices(4, 1)]
+    assert packed["zeros"] == np.flatnonzero(expected == 0).tolist()
+    assert 1 in packed["zeros"]  # a and its twin
+    numbers = np.exp(unpack(packed))
+    for place in np.flatnonzero(expected):
+        assert numbers[place] == pytest.approx(expected[place], rel=0.01)
 
 
 def test_folders_of_the_user_are_not_replaced(results_folder: Path, tmp_path: Path) -> None:

@@ -115,9 +115,13 @@ def test_the_recipe_of_a_training_record(results_folder: Path, tmp_path: Path) -
 def write_mteb_file(folder: Path, values: dict[str, float]) -> Path:
     """Write a result file as mteb does; its subsets have the passages' language first."""
     scripts = {"ara": "Arab", "deu": "Latn", "eng": "Latn"}
+
+    def tag(lang: str) -> str:
+        return lang.replace("_", "-") if "_" in lang else f"{lang}-{scripts[lang]}"
+
     scores = [
         {"hf_subset": subset, "main_score": value, "ndcg_at_10": value, "map_at_1000": value / 2,
-         "ndcg_at_3": 0.01, "languages": [f"{lang}-{scripts[lang]}" for lang in subset.split("-")]}
+         "ndcg_at_3": 0.01, "languages": [tag(lang) for lang in subset.split("-")]}
         for subset, value in values.items()
     ]  # fmt: skip
     folder.mkdir(parents=True)
@@ -155,6 +159,41 @@ def test_result_files_of_mteb_are_entries(tmp_path: Path) -> None:
     ]  # fmt: skip
     file = index.parent / "files" / slug / "MLQARetrieval.json"
     assert json.loads(file.read_text())["task_name"] == "MLQARetrieval"
+
+
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_subsets_in_several_scripts_of_a_language_are_averaged(
+    tmp_path: Path, is_reversed: bool
+) -> None:
+    """As in BelebeleRetrieval, whose Arabic and Hindi are in two scripts each."""
+    values = {"hin_Deva-hin_Deva": 0.9, "hin_Latn-hin_Latn": 0.3, "deu_Latn-deu_Latn": 0.5}
+    if is_reversed:
+        values = dict(reversed(values.items()))
+    (entry,) = read_entries(write_mteb_file(tmp_path / "mteb" / "some__model", values))
+    assert {setting.name: value for setting, value in entry.means("AP@1000").items()} == {
+        "hi-hi": pytest.approx(0.6 / 2), "de-de": pytest.approx(0.5 / 2),
+    }  # fmt: skip
+
+
+def test_other_tasks_of_mteb_are_left_out_of_a_folder(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_mteb_file(tmp_path / "mteb" / "some__model", {"deu-deu": 0.5})
+    other = path.with_name("STS22.json")
+    record = json.loads(path.read_text())
+    for subset in record["scores"]["test"]:
+        del subset["ndcg_at_10"], subset["map_at_1000"]
+    other.write_text(json.dumps(record))
+    assert len(read_entries(tmp_path / "mteb")) == 1
+    assert [record.message for record in caplog.records] == [
+        f"left out: {other} has none of nDCG@10, AP@1000, RR@10, R@1, R@10, R@100"
+    ]
+    for source in (other, [other]):
+        with pytest.raises(BadData, match=r"STS22\.json has none of nDCG@10"):
+            read_entries(source)
+    path.unlink()
+    with pytest.raises(BadData, match=r"STS22\.json has none of nDCG@10"):
+        read_entries(tmp_path / "mteb")
 
 
 def test_results_on_other_languages_are_in_another_table(tmp_path: Path) -> None:

@@ -3,9 +3,11 @@
 
 import csv
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pyarrow.compute as pc
 import pytest
 from ir_measures import AP
 
@@ -161,6 +163,21 @@ def test_hard_groups_by_hand(capitals: Collection, tmp_path: Path) -> None:
     bare = find_hard_groups(results, "AP", None, None, count=1)[0]
     assert bare.queries[0].text is None
     assert (bare.queries[0].hits, bare.gold) == ((), ())
+
+
+def test_hard_groups_where_a_kind_of_settings_lacks_one(capitals: Collection) -> None:
+    results = evaluate_system("lossy", capitals, failures=[("de", 7)])
+    table = results.table
+    is_lone = pc.and_(
+        pc.equal(table["kind"].cast("string"), "mono"),
+        pc.equal(table["question"].cast("string"), "q00"),
+    )
+    results = replace(results, table=table.filter(pc.invert(is_lone)), stored_summary=None)
+    hardest, *_ = find_hard_groups(results, "AP", None, None, count=2)
+    # Of 12 values (3 mono, 6 cross, 3 multi), query 7 loses its four German ones.
+    pool = (1 / 34 + 2 / 35 + 3 / 36) / 3
+    assert hardest.name == "q07"
+    assert hardest.mean == pytest.approx((8 + 3 / 12 + pool) / 12)
 
 
 def test_texts_come_from_the_same_collection_or_are_missing(tmp_path: Path) -> None:

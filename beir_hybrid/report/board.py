@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 from ir_measures import parse_measure
@@ -111,7 +111,8 @@ class Board:
     def systems(self) -> list[Entry]:
         """The entries with values query by query, best first."""
         systems = [row.entry for row in self.rows if row.entry.results is not None]
-        return _sort_entries(systems, self.main_measure, self.kind)
+        direction = _find_direction(self.main_measure)
+        return _sort_entries(systems, self.main_measure, self.kind, direction)
 
     @property
     def pairs(self) -> list[tuple[Entry, Entry]]:
@@ -130,11 +131,15 @@ def build_board(entries: Sequence[Entry]) -> Board:
     benchmark = entries[0].benchmark
     measures = _list_measures(entries)
     kind = _choose_kind(entries, measures[0])
-    entries = _sort_entries(entries, measures[0], kind)
+    direction = _find_direction(measures[0])
+    entries = _sort_entries(entries, measures[0], kind, direction)
     variants = find_variants(entries, measures[0], _get_pool_kind(benchmark))
     entries = [entry for group in group_variants(entries, variants) for entry in group]
     ranks, notes = _rank_entries(entries, measures, kind)
-    columns = list_columns(entries)
+    columns = [
+        column if column.measure or not column.kind else replace(column, direction=direction)
+        for column in list_columns(entries)
+    ]
     description = _RANK_DESCRIPTION.format(SETTING_KINDS[kind].label)
     rank_column = Column("Rank", columns[0].heading, description, direction="lower", role="rank")
     table = [(rank_column, _fill_ranks(entries, measures, ranks))]
@@ -163,20 +168,28 @@ def _get_pool_kind(benchmark: Benchmark) -> KindName:
     return "image-pool" if benchmark.has_images else "multi"
 
 
-def _sort_entries(entries: Iterable[Entry], measure: str, kind: KindName) -> list[Entry]:
+def _sort_entries(
+    entries: Iterable[Entry], measure: str, kind: KindName, direction: Direction
+) -> list[Entry]:
     """Return entries in the order of a measure, best first; those of a value by name."""
-    return sorted(
-        entries, key=lambda entry: (-_sort_mean(entry.estimate(measure, kind)), entry.name)
-    )
+
+    def sort_key(entry: Entry) -> tuple[float, str]:
+        estimate = entry.estimate(measure, kind)
+        return math.inf if estimate is None else _compute_loss(estimate, direction), entry.name
+
+    return sorted(entries, key=sort_key)
 
 
 def _list_measures(entries: Sequence[Entry]) -> tuple[str, ...]:
-    """Return the measures of effectiveness that the entries have, the main one first."""
+    """Return the measures of effectiveness that the entries have, the main one first.
+
+    If there are none, it is a single measure of bias: others have other directions, and columns.
+    """
     names: dict[str, None] = {}
     for entry in entries:
         for row in entry.summary.values():
             names |= {name: None for name in row if not _measures_bias(name)}
-    measures = list(names) or [name for row in entries[0].summary.values() for name in row]
+    measures = list(names) or [name for row in entries[0].summary.values() for name in row][:1]
     default = measures[0] if measures else _MAIN_MEASURES[0]
     main = next((name for name in _MAIN_MEASURES if name in measures), default)
     return (main, *(name for name in measures if name != main))
@@ -184,6 +197,12 @@ def _list_measures(entries: Sequence[Entry]) -> tuple[str, ...]:
 
 def _measures_bias(name: str) -> bool:
     return isinstance(parse_measure(name), BiasMeasure)
+
+
+def _find_direction(name: str) -> Direction:
+    """Return which values of a measure are better."""
+    measure = parse_measure(name)
+    return measure.DIRECTION if isinstance(measure, BiasMeasure) else "higher"
 
 
 def _choose_kind(entries: Sequence[Entry], measure: str) -> KindName:
@@ -281,10 +300,6 @@ def _show_estimate(estimate: Estimate | None) -> CellValue:
     if estimate.unbiased:
         notes.append(f"unbiased {format_value(estimate.unbiased)}")
     return CellValue(format_value(estimate.mean), estimate.mean, "\n".join(notes))
-
-
-def _sort_mean(estimate: Estimate | None) -> float:
-    return -math.inf if estimate is None else estimate.mean
 
 
 def _has_text(cells: Cells) -> bool:

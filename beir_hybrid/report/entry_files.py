@@ -1,7 +1,8 @@
 """Reading of leaderboard entries: folders of results, `Results`, result files of mteb's."""
 
 import json
-from collections.abc import Iterable, Iterator
+import logging
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +29,9 @@ from beir_hybrid.results.storage import NEW_TABLE, PER_QUERY, RESULTS, TIMING
 from beir_hybrid.results.timing import Timing
 from beir_hybrid.text import escape_unprintable
 
+logger = logging.getLogger(__name__)
+
+LEADERBOARD, MADE_WITH = "leaderboard.json", "beir-hybrid leaderboard"
 ResultsOrPath = str | Path | Results
 
 
@@ -36,7 +40,8 @@ def read_entries(
 ) -> list[Entry]:
     """Return an entry for each of some results, and for each result file below some folders.
 
-    Symbolic links below the folders are left out.
+    Symbolic links below the folders are left out, and so are leaderboards and, with a warning,
+    result files of mteb's that are of no retrieval.
 
     Parameters
     ----------
@@ -54,12 +59,32 @@ def read_entries(
             continue
         paths = [path for path in _find_result_files(Path(item)) if path.resolve() not in visited]
         visited.update(path.resolve() for path in paths)
-        for path in paths:
-            if path.name == RESULTS:
-                entries.append(_make_entry(_load_results(path.parent), path, local_files))
-            else:
-                entries += read_mteb_entries(path)
+        entries += _read_files(paths, local_files, is_named=Path(item).is_file())
     return _make_names_unique(entries)
+
+
+def _read_files(paths: Sequence[Path], local_files: bool, *, is_named: bool) -> list[Entry]:
+    """Return the entries of result files, of which one of mteb's may be unfit if it is not named.
+
+    Folders of mteb's have the results of all kinds of tasks.
+    """
+    entries: list[Entry] = []
+    unfit: list[BadData] = []
+    for path in paths:
+        if path.name == RESULTS:
+            entries.append(_make_entry(_load_results(path.parent), path, local_files))
+            continue
+        try:
+            entries += read_mteb_entries(path)
+        except BadData as error:
+            if is_named:
+                raise
+            unfit.append(error)
+    if unfit and not entries:
+        raise unfit[0]
+    for reason in unfit:
+        logger.warning("left out: %s", reason)
+    return entries
 
 
 def _find_result_files(path: Path) -> list[Path]:
@@ -87,6 +112,8 @@ def _walk_result_files(folder: Path) -> Iterator[Path]:
     if (folder / RESULTS).is_file():
         yield folder / RESULTS
         return
+    if is_leaderboard(folder):  # which has copies of results
+        return
     for path in sorted(folder.iterdir()):
         if path.is_dir() and not path.name.startswith("."):
             if not is_link(path):
@@ -95,6 +122,15 @@ def _walk_result_files(folder: Path) -> Iterator[Path]:
             text = path.read_bytes()
             if b'"task_name"' in text and b'"scores"' in text:
                 yield path
+
+
+def is_leaderboard(folder: Path) -> bool:
+    """Return whether `write_leaderboard` made a folder."""
+    try:
+        record = json.loads((folder / LEADERBOARD).read_bytes())
+        return bool(record["made with"] == MADE_WITH)
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
 
 
 def _load_results(folder: Path) -> Results:

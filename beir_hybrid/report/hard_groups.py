@@ -3,6 +3,7 @@
 A group holds queries that translate each other, or an image and its captions.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -177,14 +178,17 @@ def _choose_kinds(results: Results) -> list[KindName]:
 
 def _average_groups(results: Results, measure: str) -> dict[str, float]:
     """Return each group's mean over all its queries and settings."""
-    names = sorted(results.table["question"].combine_chunks().dictionary.to_pylist())
-    total, count = np.zeros(len(names)), np.zeros(len(names))
+    totals: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for kind in _KINDS:
         values = results.values(measure, kind) if kind in results.kinds else None
         if values is not None:
-            total += np.bincount(values.group, values.value, len(names))
-            count += np.bincount(values.group, minlength=len(names))
-    return {names[i]: float(total[i] / count[i]) for i in np.flatnonzero(count).tolist()}
+            names = results.list_groups(kind)
+            sums = np.bincount(values.group, values.value, len(names)).tolist()
+            totals.update(dict(zip(names, sums, strict=True)))
+            sizes = np.bincount(values.group, minlength=len(names)).tolist()
+            counts.update(dict(zip(names, sizes, strict=True)))
+    return {name: totals[name] / counts[name] for name in sorted(counts) if counts[name]}
 
 
 def _find_query_rows(

@@ -59,11 +59,19 @@ def read_mteb_entries(path: Path) -> list[Entry]:
 
 
 def _collect_means(scores: list[Score], split: str) -> Means:
-    means: Means = {}
+    """Return the value of each measure and setting; of several subsets in one, their mean.
+
+    Such subsets are in several scripts of a language, or in more languages than two.
+    """
+    values: dict[str, dict[Setting, list[float]]] = {}
     for score in scores:
         if score.split == split and score.measure in _MEASURES:
-            means.setdefault(score.measure, {})[_make_setting(score)] = score.value
-    return means
+            row = values.setdefault(score.measure, {})
+            row.setdefault(_make_setting(score), []).append(score.value)
+    return {
+        measure: {setting: float(np.mean(numbers)) for setting, numbers in row.items()}
+        for measure, row in values.items()
+    }
 
 
 def _make_setting(score: Score) -> Setting:

@@ -12,13 +12,19 @@ from typing import TYPE_CHECKING
 
 from beir_hybrid._version import __version__
 from beir_hybrid.errors import BadOption, MissingExtra
-from beir_hybrid.files import atomic_folder
+from beir_hybrid.files import atomic_folder, sync_folder
 from beir_hybrid.report import plots
 from beir_hybrid.report.board import PAIRED_SYSTEMS, Row
 from beir_hybrid.report.comparison_page import compare_entries
 from beir_hybrid.report.downloads import find_runs_folder, list_records, write_downloads
 from beir_hybrid.report.entries import Benchmark, Entry
-from beir_hybrid.report.entry_files import ResultsOrPath, read_entries
+from beir_hybrid.report.entry_files import (
+    LEADERBOARD,
+    MADE_WITH,
+    ResultsOrPath,
+    is_leaderboard,
+    read_entries,
+)
 from beir_hybrid.report.hard_groups import HardGroup, find_hard_groups
 from beir_hybrid.report.index_page import PairLink, Section, build_index, embed_svg
 from beir_hybrid.report.local_collection import find_local_collection
@@ -46,8 +52,8 @@ if TYPE_CHECKING:
 
     from beir_hybrid.collection import Collection
 
-INDEX, DATA = "index.html", "leaderboard.json"
-_NAMES = {INDEX, DATA, "models", "comparisons", "files"}  # in the folder of a leaderboard
+INDEX = "index.html"
+_NAMES = {INDEX, LEADERBOARD, "models", "comparisons", "files"}  # in the folder of a leaderboard
 _FORMAT = 1
 
 
@@ -98,13 +104,8 @@ def _check_output(output: Path) -> None:
         return
     if not output.is_dir():
         raise BadOption(f"{output} is no folder; name another place for the leaderboard")
-    try:
-        stored = json.loads((output / DATA).read_bytes())
-        is_leaderboard = stored["made with"] == "beir-hybrid leaderboard"
-    except (OSError, ValueError, KeyError, TypeError):
-        is_leaderboard = False
     strangers = sorted(path.name for path in output.iterdir() if path.name not in _NAMES)
-    if not is_leaderboard or strangers:
+    if not is_leaderboard(output) or strangers:
         fault = "is not a leaderboard"
         if strangers:
             fault = f"holds {strangers[0]!r}, which is no part of a leaderboard"
@@ -116,11 +117,17 @@ def _replace_leaderboard(output: Path) -> Iterator[Path]:
     """Give an empty folder that replaces `output` when the block succeeds."""
     # A killed run leaves this name, and `atomic_folder` sweeps it.
     previous = output.with_name(f".{output.name}.{secrets.token_hex(4)}.tmp")
-    with atomic_folder(output) as folder:
-        yield folder
-        _check_output(output)
-        if output.exists():
-            output.rename(previous)
+    try:
+        with atomic_folder(output) as folder:
+            yield folder
+            sync_folder(folder)  # it may take seconds, or fail, while the old one is in its place
+            _check_output(output)
+            if output.exists():
+                output.rename(previous)
+    except BaseException:
+        if previous.exists() and not output.exists():
+            previous.rename(output)
+        raise
     shutil.rmtree(previous, ignore_errors=True)
 
 
@@ -168,13 +175,13 @@ class Site:
         self._render(folder / INDEX, "index.html", context)
         entries = (row.entry for section in self.sections for row in section.board.rows)
         stored = {
-            "made with": "beir-hybrid leaderboard",
+            "made with": MADE_WITH,
             "format": _FORMAT,
             "beir-hybrid": __version__,
             "systems": list_records(entries),
         }
         text = json.dumps(stored, ensure_ascii=False, indent=1, allow_nan=False) + "\n"
-        _write_text(folder / DATA, text)
+        _write_text(folder / LEADERBOARD, text)
 
     def _write_model(self, folder: Path, section: Section, row: Row) -> None:
         entry = row.entry

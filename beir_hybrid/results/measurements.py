@@ -121,6 +121,12 @@ class Measurements:
         names = RowNames(checksum, tuple(self.settings[number] for number in numbers.tolist()))
         return Values(group, setting, column[rows], names)
 
+    def list_groups(self, kind: KindName) -> list[str]:
+        """List the ids of the groups of a kind of settings, in the order of their numbers."""
+        numbers, _ = self._groups_by_kind[kind]
+        ids: list[str] = self._groups[0][numbers].tolist()
+        return ids
+
     def matrix(self, measure: Measure | str, *, one_target: bool = False) -> Matrix:
         """Return a measure by query language and passage language.
 

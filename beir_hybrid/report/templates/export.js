@@ -1,5 +1,5 @@
 
-/* the table as it shows: CSV with all digits, LaTeX with the digits of the page */
+/* the table as it shows: CSV with six digits, LaTeX with the digits of the page */
 const listCells = (board) => {
   const isShown = (cell) => !cell.hidden;
   const headings = [...board.table.tHead.rows[1].cells].filter(isShown);
@@ -16,12 +16,14 @@ const quoteCell = (text, isNumber) => {
   const safe = !isNumber && FORMULA.test(text) ? `'${text}` : text;
   return /[",\n\r]/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 };
+/* as many digits as the page has of a figure that it computes; numbers of parameters are whole */
+const writeNumber = (text) => (text === "" || Number.isInteger(+text) ? text : String(+(+text).toPrecision(6)));
 const writeCsv = (board) => {
   const { headings, rows } = listCells(board);
   const isNumber = headings.map((heading) => heading.dataset.type === "number");
   const lines = [headings.map((heading) => quoteCell(heading.textContent.trim(), false)),
     ...rows.map((cells) => cells.map((cell, place) => (
-      quoteCell(isNumber[place] ? sortKey(cell) : readText(cell), isNumber[place]))))];
+      quoteCell(isNumber[place] ? writeNumber(sortKey(cell)) : readText(cell), isNumber[place]))))];
   return lines.map((line) => `${line.join(",")}\n`).join("");
 };
 const LATEX = {

@@ -54,9 +54,10 @@ const makeFigures = (data) => {
     readError: (measure, kind, first, second) => {
       const [i, j] = [Math.min(first, second), Math.max(first, second)];
       const place = i * count - i * (i + 1) / 2 + j - i - 1;
-      const { groups, quantiles = {} } = data.errors[`${measure} ${kind}`] ?? {};
+      const { groups, quantiles = {}, zeros = [] } = data.errors[`${measure} ${kind}`] ?? {};
       const n = groups?.[first] ?? groups;
-      const error = hasChoice() || i === j ? NaN : errors(`${measure} ${kind}`)[place] ?? NaN;
+      const stored = zeros.includes(place) ? 0 : Math.exp(errors(`${measure} ${kind}`)[place] ?? NaN);
+      const error = hasChoice() || i === j ? NaN : stored;
       return { error, groups: n, margin: quantiles[n] * error };
     },
   };
