@@ -188,6 +188,10 @@ def test_systems_with_equal_names_are_named_by_folders(tmp_path: Path) -> None:
             "BadOption: --one-target is an option of matrix",
         ),
         (
+            "plot bias RES/best --measure RR --output x.svg",
+            "BadOption: bias shows the measures of bias; leave --measure out",
+        ),
+        (
             "plot matrix RES/best --bias PEER --output x.svg",
             "BadOption: --bias is an option of scatter",
         ),

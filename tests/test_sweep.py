@@ -304,6 +304,16 @@ def test_the_command(run_cli: RunCli, tmp_path: Path) -> None:
     assert run_cli("compare", *folders, "--measures", "AP").code == 0
     records = run_cli(*line, "--output", tmp_path / "out", "--json")
     assert [row["index_bytes"] for row in json.loads(records.out)] == [3840, 120, 7680, 240]
+    # A row that may not be replaced does not cost the others.
+    static_model(8).save(str(tmp_path / "other"))
+    line[1:2] = [tmp_path / "other"]
+    line[line.index("8,16")] = "8,4"
+    refused = run_cli(*line, "--output", tmp_path / "out")
+    assert refused.code == 2
+    assert refused.out.count("dimensions") == 4  # printed all the same
+    assert "holds results of 'm, 8 dimensions, float32' with other weights" in refused.err
+    assert "the other 2 of 4 rows are saved" in refused.err
+    assert len([*(tmp_path / "out").iterdir()]) == 6
     wrong = run_cli(*line[:-2], "--dimensions", "8,x")
     assert (wrong.code, wrong.err) == (
         2, "BadOption: --dimensions has 'x'; it must be whole numbers, such as 64,128\n",

@@ -96,6 +96,11 @@ def test_the_command(tmp_path: Path) -> None:
         ([], "name a --dataset, or the --qrels of a --run"),
         (["--dataset", "jsonl", "--qrels", "q"], "--qrels judges a --run, and takes no --dataset"),
         (["--dataset", "jsonl", "--id-languages", "en"], "--id-languages belongs to --qrels"),
+        (
+            ["--qrels", "q", "-o", "a=1"],
+            "--option is an option of a --dataset, and --qrels is none",
+        ),
+        (["--qrels", "q", "--languages", "de"], "trec loads every language of the files"),
     ],
 )
 def test_options_that_do_not_fit(arguments: list[str], message: str) -> None:

@@ -15,6 +15,7 @@ from beir_hybrid.cli.options import (
     check_choices,
     parse_measure_names,
     set_offline,
+    split_commas,
 )
 from beir_hybrid.cli.system_checks import BM25, BM25_OPTIONS, check_models
 from beir_hybrid.cli.systems import EvaluationOptions, RankingOptions, Systems
@@ -136,10 +137,13 @@ def _load_collection(
         return load.load(dataset)
     if dataset or not external.run:
         raise BadOption("--qrels judges a --run, and takes no --dataset")
+    if load.option:
+        raise BadOption("--option is an option of a --dataset, and --qrels is none")
     from beir_hybrid.sources import load as load_by_name
 
     return load_by_name(
         "trec",
+        languages=split_commas(load.languages),
         qrels=external.qrels,
         runs=tuple(map(str, external.run)),
         id_languages=external.id_languages or "",

@@ -73,7 +73,10 @@ PlotKind = Annotated[
 PlotFile = Annotated[
     Path, typer.Option("--output", help="An .svg, .png or .pdf to write.", metavar="FILE")
 ]
-PlotMeasure = Annotated[str, typer.Option(help="A measure of the results.", metavar="NAME")]
+PlotMeasure = Annotated[
+    str | None,
+    typer.Option(help="A measure of the results; AP by default. Not of bias.", metavar="NAME"),
+]
 BiasMeasure = Annotated[
     str | None,
     typer.Option(
@@ -179,7 +182,7 @@ def plot(
     kind: PlotKind,
     results: Folders,
     output: PlotFile,
-    measure: PlotMeasure = "AP",
+    measure: PlotMeasure = None,
     bias: BiasMeasure = None,
     one_target: OneTarget = False,
 ) -> None:
@@ -197,26 +200,30 @@ def plot(
     from beir_hybrid.report.plots import plot_bias, plot_languages, plot_matrix
     from beir_hybrid.report.scatter import plot_scatter
 
+    if measure and kind == "bias":
+        raise BadOption("bias shows the measures of bias; leave --measure out")
+    name = measure or "AP"
+
     def draw_matrix(first: "Results", second: "Results | None" = None) -> "Figure":
-        return plot_matrix(first, measure, one_target=one_target, less=second)
+        return plot_matrix(first, name, one_target=one_target, less=second)
 
     def draw_scatter(*_: "Results") -> "Figure":
-        return plot_scatter(systems, measure, bias or "RankDistance")
+        return plot_scatter(systems, name, bias or "RankDistance")
 
     plots: dict[str, tuple[int, Callable[..., Figure]]] = {
         "matrix": (2, draw_matrix),
         "bias": (1, plot_bias),
         "scatter": (1000, draw_scatter),
-        "languages": (1, lambda results: plot_languages(results, measure)),
+        "languages": (1, lambda results: plot_languages(results, name)),
     }
     limit, draw = lookup("plot", kind, plots)
     if len(results) > limit:
         raise BadOption(
             f"{kind} takes {limit} folder{'s' * (limit > 1)} of results, not {len(results)}"
         )
-    for name, value, owner in (("bias", bias, "scatter"), ("one-target", one_target, "matrix")):
+    for option, value, owner in (("bias", bias, "scatter"), ("one-target", one_target, "matrix")):
         if value and kind != owner:
-            raise BadOption(f"--{name} is an option of {owner}")
+            raise BadOption(f"--{option} is an option of {owner}")
     check_suffix(output)
     systems = read_results(results)
     write_figure(draw(*systems.values()), output)

@@ -107,19 +107,26 @@ class OutputOptions:
             check_writable(self.output / "results")
 
     def show(self, results: "Mapping[str, Results]") -> None:
-        """Save rows if there is a folder, and print them."""
+        """Print rows, and save them if there is a folder: each that no other results prevent."""
         from beir_hybrid.text import make_slugs
 
-        if self.output is not None:
-            for slug, row in zip(make_slugs(results), results.values(), strict=True):
-                row.save(self.output / slug)
         if self.as_json:
             rows = results.values()
             print_json([to_json(row) | {"index_bytes": _count_bytes(row)} for row in rows])
         else:
             _print_rows(results)
-        if self.output is not None:
-            echo(f"saved in {self.output}")
+        if self.output is None:
+            return
+        refusals: list[BadOption] = []
+        for slug, row in zip(make_slugs(results), results.values(), strict=True):
+            try:
+                row.save(self.output / slug)
+            except BadOption as error:
+                refusals.append(error)
+        if refusals:
+            saved = f"the other {len(results) - len(refusals)} of {len(results)} rows are saved"
+            raise BadOption(f"{refusals[0]}; {saved}")
+        echo(f"saved in {self.output}")
 
 
 def sweep(
