@@ -17,6 +17,7 @@ from beir_hybrid.calibration.methods import VECTOR_METHODS, parse_method
 from beir_hybrid.errors import BadData, BadOption, NotWritable, UnknownName
 from beir_hybrid.integrity import record_file
 from tests.disks import full_disk
+from tests.image_files import write_images_folder
 from tests.sealed_files import rewrite
 from tests.small_collections import write_parallel_words
 from tests.test_cli_evaluate import RunCli, data_options, model_folder, run_cli
@@ -474,6 +475,64 @@ def test_shift_needs_translations(collection: bh.Collection) -> None:
     texts = {"de": ["de w1", "de w2"], "en": ["en w1", "en w2", "en w3"]}
     with pytest.raises(BadData, match="needs parallel texts"):
         bh.calibrate(encoder, texts, "shift")
+
+
+@pytest.mark.parametrize("method", ["mean-language", "shift:to=en"])
+def test_images_are_no_language_of_a_calibration(
+    method: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Text figures do not depend on whether images are ranked as well."""
+
+    class ImageEncoder(LanguageEncoder):
+        def encode_images(self, images: Sequence[Any]) -> np.ndarray:
+            return self.encode([f"image w{np.asarray(image).sum()}" for image in images])
+
+    rows: list[dict[str, Any]] = []
+    for n in range(30):
+        captions = {lang: [f"{lang} w{n} one", f"{lang} w{n} two"] for lang in ("de", "en")}
+        rows.append({"id": f"i{n}", "image": f"{n}.png", "captions": captions})
+    folder = write_images_folder(tmp_path / "images", rows)
+    collection, encoder = bh.load("jsonl-image-text", path=folder), ImageEncoder()
+    calibration = bh.calibrate(encoder, collection, method)
+    caplog.clear()
+    texts = bh.evaluate(
+        encoder, collection, measures=[AP], calibration=method, settings="cross multi"
+    )
+    assert not caplog.messages  # of images, which are not encoded
+    for choice in (method, calibration):
+        results = bh.evaluate(encoder, collection, measures=[AP], calibration=choice)
+        for kind in ("cross", "multi"):
+            assert results.summary()[kind] == texts.summary()[kind]
+
+
+def test_shift_pairs_passages_by_golds_where_their_numbers_mean_nothing() -> None:
+    """As in MLQA-R, whose paragraphs are numbered in each language anew."""
+    encoder = LanguageEncoder()
+    corpus = {f"de:{n}": {"text": f"de w{n} passage"} for n in range(60)}
+    # The English passage n is the German one n + 7, and the last seven are of others.
+    corpus |= {f"en:{n}": {"text": f"en w{n + 7} passage"} for n in range(60)}
+    qrels = {f"en:q:{n}": {f"de:{n + 7}": 1, f"en:{n}": 1} for n in range(0, 53, 2)}
+    collection = bh.from_beir(corpus, dict.fromkeys(qrels, "en w1 query"), qrels)
+    calibration = bh.calibrate(encoder, collection, "shift:to=en")
+    gold = [int(query_id.rpartition(":")[2]) for query_id in qrels]
+    german = encoder.encode_passages([corpus[f"de:{n + 7}"]["text"] for n in gold])
+    english = encoder.encode_passages([corpus[f"en:{n}"]["text"] for n in gold])
+    place = calibration.corrections["passages"].languages.index("de")
+    expected = (german - english).astype(np.float64).mean(axis=0)
+    np.testing.assert_allclose(
+        calibration.corrections["passages"].offsets[place], expected, atol=1e-6
+    )
+    # Numbers that are equal by chance, and golds in one language each, tell nothing.
+    alone = {f"{lang}:q:1": {f"{lang}:1": 1} for lang in ("de", "en")}
+    unrelated = bh.from_beir(corpus, dict.fromkeys(alone, "en w1 query"), alone)
+    with pytest.raises(BadData, match="shift needs parallel texts"):
+        bh.calibrate(encoder, unrelated, "shift:to=en")
+    # By its name in an evaluation, the method is fitted alike.
+    results = [
+        bh.evaluate(encoder, collection, measures=[AP], calibration=method).means(AP)
+        for method in (calibration, "shift:to=en")
+    ]
+    assert results[0] == results[1]
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,10 @@ class Calibration:
             Where a temporary file may lie, if the vectors are too many for the memory.
         """
         correction = self.corrections.get(role)
-        languages = [lang for lang, rows in ranges.items() if len(rows)]
+        # Images may not have been encoded.
+        languages = [
+            lang for lang, rows in ranges.items() if len(rows) and rows.start < len(vectors)
+        ]
         if self.method.merge and role == "passages" and len(languages) == 1:
             logger.warning("all passages are in %s: %s merges nothing", *languages, self)
         if correction is None:

@@ -14,6 +14,7 @@ from beir_hybrid.calibration.statistics import (
     LanguageVectors,
     have_unit_length,
 )
+from beir_hybrid.calibration.translations import number_passages, number_texts
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import join_titles
 from beir_hybrid.collection.tables import CollectionTables
@@ -146,37 +147,11 @@ def _check_counts(vectors: LanguageVectors, role: str) -> None:
         )  # fmt: skip
 
 
-def group_passages(
-    passages: Embeddings, ranges: Mapping[str, range], ids: pa.ChunkedArray
-) -> LanguageVectors:
-    """Group passages by language; they translate each other where ids differ in the language."""
-    import pyarrow.compute as pc
-
-    return LanguageVectors(
-        passages, ranges, _number(pc.replace_substring_regex(ids, "^[^:]*:", ""))
-    )
-
-
-def group_queries(
-    queries: Embeddings, ranges: Mapping[str, range], groups: pa.ChunkedArray
-) -> LanguageVectors:
-    """Group queries by language; those of one group translate each other."""
-    return LanguageVectors(queries, ranges, _number(groups))
-
-
-def _number(names: pa.ChunkedArray) -> np.ndarray:
-    """Return equal numbers for equal names."""
-    indices: np.ndarray = (
-        names.combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
-    )
-    return indices
-
-
 def _encode_passages(encoder: Encoder, data: Collection, folder: Path | None) -> LanguageVectors:
     table = data.view().passages
     vectors = encode(encoder, join_titles(table), "passages", folder=folder)
     ranges = {lang: data.find_passage_rows(lang) for lang in data.languages}
-    return group_passages(vectors, ranges, table["id"])
+    return LanguageVectors(vectors, ranges, number_passages(data.resolve()))
 
 
 def encode_queries(
@@ -187,7 +162,7 @@ def encode_queries(
     n_queries = max((rows.stop for rows in ranges.values()), default=0)
     texts = data.queries["text"].slice(0, n_queries)
     vectors = encode(encoder, texts, "queries", folder=folder)
-    return group_queries(vectors, ranges, data.queries["group"])
+    return LanguageVectors(vectors, ranges, number_texts(data.queries["group"]))
 
 
 def _name_languages(texts: Texts) -> Texts:

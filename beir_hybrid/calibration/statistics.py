@@ -6,6 +6,7 @@ from functools import cached_property
 
 import numpy as np
 
+from beir_hybrid.calibration.translations import NO_TRANSLATION
 from beir_hybrid.encoding import Embeddings
 
 LENGTH_SAMPLE = 1000  # vectors whose lengths tell those of all
@@ -21,7 +22,8 @@ class LanguageVectors:
     ----------
     keys
         For each row the number of the text that it translates; equal keys in two languages are
-        translations of each other. None where translations are not known.
+        translations of each other. Where translations are not known it is `NO_TRANSLATION`, or
+        None for all.
     """
 
     vectors: Embeddings
@@ -57,6 +59,9 @@ class LanguageVectors:
         rows, source_rows = self._list_rows(language), self._list_rows(source)
         if self.keys is None:
             return np.zeros(self.vectors.dim), 0
+        rows, source_rows = (
+            part[self.keys[part] != NO_TRANSLATION] for part in (rows, source_rows)
+        )
         _, places, source_places = np.intersect1d(
             self.keys[rows], self.keys[source_rows], return_indices=True
         )

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +17,9 @@ from beir_hybrid.collection.arrays import (
 )
 from beir_hybrid.collection.judgements import SELF_MATCH
 from beir_hybrid.collection.setting import KindName, Setting, make_setting
-from beir_hybrid.collection.tables import CollectionTables
+
+if TYPE_CHECKING:
+    from beir_hybrid.collection.collection import Collection
 
 # BEIR's corpus, queries and qrels.
 BeirTriple = tuple[dict[str, dict[str, str]], dict[str, str], dict[str, dict[str, int]]]
@@ -45,7 +47,7 @@ class View:
     ('cross', 'en-de', {'en:q:1': {'de:1': 1}})
     """
 
-    collection: CollectionTables
+    collection: "Collection"
     query_languages: tuple[str, ...]
     passage_languages: tuple[str, ...]
 

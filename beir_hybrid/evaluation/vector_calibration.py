@@ -6,9 +6,12 @@ from functools import partial
 from pathlib import Path
 
 from beir_hybrid.calibration import Calibration
-from beir_hybrid.calibration.fit import fit_calibration, group_passages, group_queries
+from beir_hybrid.calibration.fit import fit_calibration
 from beir_hybrid.calibration.methods import CalibrationMethod
+from beir_hybrid.calibration.statistics import LanguageVectors
+from beir_hybrid.calibration.translations import number_passages, number_texts
 from beir_hybrid.collection.judgements import Judgements
+from beir_hybrid.collection.setting import IMAGE
 from beir_hybrid.encoding import Embeddings
 from beir_hybrid.errors import BadOption
 from beir_hybrid.evaluation.vectors import CollectionVectors
@@ -39,10 +42,10 @@ def calibrate_vectors(
     if isinstance(calibration, CalibrationMethod):
         calibration = fit_calibration(
             calibration,
-            group_passages(
-                passages, _select_encoded(passages, passage_ranges), judgements.passage_ids
+            LanguageVectors(passages, _select_texts(passage_ranges), number_passages(judgements)),
+            LanguageVectors(
+                queries, _select_texts(query_ranges), number_texts(judgements.query_groups)
             ),
-            group_queries(queries, _select_encoded(queries, query_ranges), judgements.query_groups),
             fingerprint=model.fingerprint,
             name=judgements.name,
         )
@@ -59,6 +62,6 @@ def calibrate_vectors(
     )
 
 
-def _select_encoded(vectors: Embeddings, ranges: Mapping[str, range]) -> dict[str, range]:
-    """Return the rows of the languages that have vectors; images may have none."""
-    return {lang: rows for lang, rows in ranges.items() if rows.stop <= len(vectors)}
+def _select_texts(ranges: Mapping[str, range]) -> dict[str, range]:
+    """Return the rows of languages; images are in none, and no statistics are theirs."""
+    return {lang: rows for lang, rows in ranges.items() if lang != IMAGE}

@@ -8,8 +8,10 @@ import numpy as np
 
 from beir_hybrid.calibration import Calibration, as_calibration
 from beir_hybrid.calibration.detection import detect_languages
-from beir_hybrid.calibration.fit import encode_queries, fit_calibration, group_passages
+from beir_hybrid.calibration.fit import encode_queries, fit_calibration
 from beir_hybrid.calibration.methods import CalibrationMethod
+from beir_hybrid.calibration.statistics import LanguageVectors
+from beir_hybrid.calibration.translations import number_passages
 from beir_hybrid.collection import View
 from beir_hybrid.encoding import Embeddings, Encoder
 from beir_hybrid.errors import BadOption
@@ -63,9 +65,11 @@ def calibrate_passages(
     languages = zip(view.passage_languages, bounds, bounds[1:], strict=False)
     ranges = {language: range(start, stop) for language, start, stop in languages}
     if isinstance(calibration, CalibrationMethod):
+        numbers = number_passages(view.collection.resolve())
+        rows = np.concatenate([np.arange(span.start, span.stop) for span in view.passage_ranges])
         calibration = fit_calibration(
             calibration,
-            group_passages(vectors, ranges, view.passages["id"]),
+            LanguageVectors(vectors, ranges, None if numbers is None else numbers[rows]),
             encode_queries(encoder, view.collection, folder),
             fingerprint=encoder.fingerprint,
             name=view.collection.name,
