@@ -16,7 +16,8 @@ from beir_hybrid.errors import BadOption
 from beir_hybrid.extras.ablation import ablate
 from beir_hybrid.pairs.parallel_pairs import ParallelPairs
 from beir_hybrid.training.variants import SUFFIXES, parse_variant
-from tests.models import tiny_clip
+from tests.models import static_model, tiny_clip
+from tests.small_collections import make_word_collection
 from tests.test_cli_evaluate import RunCli, run_cli  # noqa: F401 - a fixture
 from tests.test_image_training import (  # noqa: F401
     LANGS,
@@ -287,3 +288,25 @@ def test_suffixes_on_the_command_line(tmp_path: Path, run_cli: RunCli) -> None: 
         assert len(outcome.err.splitlines()) == 1
     outcome = run_cli("ablate", "--help")
     assert all(f"+{item}" in outcome.out for item in SUFFIXES)
+
+
+def test_a_model_that_is_trained_anew_is_evaluated_anew(tmp_path: Path) -> None:
+    """As when the folder of a training is removed, for its options have changed."""
+
+    def fit(model: object, _pairs: ParallelPairs, run: Path, **options: Any) -> SentenceTransformer:
+        assert model == "start"
+        run.mkdir(parents=True, exist_ok=True)
+        return static_model(seed=options["max_steps"])
+
+    collection = make_word_collection()
+    pairs = bh.pairs_from_collection(collection)
+    values = []
+    for steps in (1, 2, 2):
+        (trial,) = ablate(
+            "start", pairs, tmp_path / "ablation", strategies={"x-y": bh.Variant("x-y", fit=fit)},
+            test=collection, seeds=[1], measures=[AP], max_steps=steps,
+        )  # fmt: skip
+        values.append(trial.results.means(AP))
+    expected = [bh.evaluate(static_model(seed), collection, measures=[AP]) for seed in (1, 2)]
+    assert values == [expected[0].means(AP), expected[1].means(AP), expected[1].means(AP)]
+    assert values[0] != values[1]

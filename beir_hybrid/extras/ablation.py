@@ -38,7 +38,10 @@ def fit_adapters(
         adapters |= train_adapters(
             model, pairs, output, languages=[lang], max_steps=steps, **options
         )
-    return partial(LanguageAdapters, model, adapters, **(options.get("encoder") or {}))
+    # Texts are cut at max_length in training alone, as in the other rows.
+    encoder = {**(options.get("encoder") or {})}
+    encoder.pop("max_length", None)
+    return partial(LanguageAdapters, model, adapters, **encoder)
 
 
 SUFFIXES["adapters"] = make_fixed_suffix(

@@ -196,7 +196,7 @@ class _Demonstration:
         from beir_hybrid.training.train import train
 
         train(
-            _make_start_model(self.train, self.folder / START),
+            _make_start_model(self.train, self.folder),
             pairs_from_collection(self.train),
             self.folder / MODELS / strategy,
             strategy=strategy,
@@ -225,12 +225,17 @@ class _Demonstration:
         )  # fmt: skip
 
 
-def _make_start_model(collection: "Collection", folder: Path) -> Path:
+def _make_start_model(collection: "Collection", place: Path) -> Path:
     """Save the encoder from which all trainings start: random vectors of word pieces.
+
+    Its folder, in `place`, is named for the collection: other languages have other pieces.
 
     The pieces are learnt from the training texts. In languages written without spaces, such as Thai
     and Chinese, they are found in the sentences by how often their letters occur together.
     """
+    from beir_hybrid.collection.checksum import hash_collection
+
+    folder = place / f"{START}-{hash_collection(collection)[:8]}"
     if folder.is_dir():
         return folder
     import torch

@@ -18,6 +18,7 @@ from beir_hybrid.batches.strategies import Strategy
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.checksum import hash_collection
 from beir_hybrid.collection.setting import KindName
+from beir_hybrid.encoding import as_encoder
 from beir_hybrid.errors import BadOption
 from beir_hybrid.evaluation.evaluate import evaluate
 from beir_hybrid.files import file_lock
@@ -231,19 +232,24 @@ class _Evaluation:
     def load_or_run(
         self, make_encoder: Callable[[], object], collection: Collection, name: str
     ) -> Results:
-        """Return the results of a trial: saved ones of the same data and measures, or new ones."""
+        """Return results of a trial: saved ones of the same model, data and measures, or new."""
         folder = self.folder / _make_folder_name(collection.name) / name
-        key: dict[str, Any] = {"collection": hash_collection(collection), "measures": self.measures}
+        encoder = as_encoder(make_encoder())
+        key: dict[str, Any] = {
+            "model": dict(encoder.fingerprint),
+            "collection": hash_collection(collection),
+            "measures": self.measures,
+        }
         if self.kinds is not None:
             key["settings"] = self.kinds
-        text = json.dumps(key)
+        text = json.dumps(key, default=str)
         with file_lock(folder):
             if (stored_results := load_stamped(folder, text)) is not None:
                 return stored_results
             # The model is evaluated once, so its embeddings are not kept.
             with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as store:
                 results = evaluate(
-                    make_encoder(), collection, measures=self.measures, settings=self.kinds,
+                    encoder, collection, measures=self.measures, settings=self.kinds,
                     store=store, name=folder.name,
                 )  # fmt: skip
             save_stamped(results, folder, text)
