@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 import pytest
 
 from beir_hybrid.encoding import encode
+from beir_hybrid.extras.cache import _date_use, list_cache, measure_file
+from beir_hybrid.files import atomic_file
 from tests.hash_encoder import HashEncoder, make_texts
 from tests.test_cli import run_program
 
@@ -58,6 +61,30 @@ def test_the_list(cache: Path) -> None:
     assert lines[0] == "kind what MB days unused"
     assert lines[2] == "collections capitals-0123 3.0 50"
     assert lines[-1] == f"4 parts, 5.5 MB, in {cache}"
+
+
+def test_files_may_go_while_the_list_is_made(cache: Path) -> None:
+    """As do temporary files of another process; a link to nothing stands for one."""
+    place = cache / "collections" / "capitals-0123"
+    missing = place / "gone"
+    assert (measure_file(missing), _date_use(missing)) == (0, 0.0)
+    stop = threading.Event()
+
+    def write() -> None:
+        while not stop.is_set():
+            with atomic_file(place / "x") as temporary:
+                temporary.write_bytes(b"1")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("BEIR_HYBRID_CACHE", str(cache))
+            for _ in range(100):
+                assert len(list_cache()) == 4
+    finally:
+        stop.set()
+        writer.join()
 
 
 def test_pruning_takes_what_is_old_and_only_if_told_to(cache: Path) -> None:

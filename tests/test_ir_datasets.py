@@ -71,6 +71,12 @@ def test_a_name_stands_for_all_languages() -> None:
     assert bh.load(name, ["fa"]).languages == ("fa",)
 
 
+def test_another_language_than_the_dataset_declares_is_refused() -> None:
+    with pytest.raises(BadOption, match=r"language is .en., and .* letters/de/dev is in de"):
+        bh.load("ir-datasets:letters/de/dev", language="en")
+    assert bh.load("ir-datasets:letters/de/dev", language="deu").languages == ("de",)
+
+
 def test_a_dataset_without_languages_is_told_them() -> None:
     with pytest.raises(BadOption, match=r"names no language of letters-plain: .* language=en"):
         bh.load("ir-datasets:letters-plain")

@@ -204,6 +204,13 @@ def test_tasks_of_some_settings_with_titles_and_without_a_pool() -> None:
         beir_hybrid.mteb.tasks(collection, settings="multi")
 
 
+@pytest.mark.parametrize("name", ["MIRACLReranking", "mFollowIRCrossLingual"])
+def test_tasks_with_candidates_or_instructions_are_refused(name: str) -> None:
+    """Mteb derives them from its tasks of retrieval."""
+    with pytest.raises(BadOption, match=rf"mteb:{name} is no retrieval of texts, but .*Reranking"):
+        bh.load(f"mteb:{name}")
+
+
 def test_bad_rows_are_refused_or_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(PASSAGES["deu"], "D1", " ")
     with pytest.raises(BadData, match="de, passage 'D1' is one of the passages without text"):

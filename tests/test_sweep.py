@@ -13,8 +13,8 @@ from ir_measures import AP, nDCG
 
 import beir_hybrid as bh
 from beir_hybrid.collection import Collection
-from beir_hybrid.encoding import as_encoder
-from beir_hybrid.encoding.precisions import PRECISIONS
+from beir_hybrid.encoding import Embeddings, as_encoder
+from beir_hybrid.encoding.precisions import PRECISIONS, VectorForm
 from beir_hybrid.errors import BadData, BadOption, UnknownName
 from tests.families import make_sparse
 from tests.models import static_model
@@ -236,6 +236,31 @@ def test_long_prompts_that_begin_alike_have_names_of_their_own(
     )
     assert len(rows) == 2
     assert all(prompt in name for prompt, name in zip(prompts, rows, strict=True))
+
+
+def test_a_vector_of_zeros_costs_the_others_no_unit_length(tmp_path: Path) -> None:
+    """A static model has one for a text without a word that it knows."""
+    rng = np.random.default_rng(3)
+    rows = rng.standard_normal((200, 32)).astype(np.float32)
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    rows[7] = 0
+    vectors = Embeddings.from_array(rows)
+    _, passages = VectorForm(8).convert(vectors, vectors, tmp_path)
+    lengths = np.linalg.norm(passages.take(slice(None)), axis=1)
+    assert lengths == pytest.approx(np.where(np.arange(200) == 7, 0, 1), abs=1e-6)
+    # As they are, vectors are not copied.
+    assert VectorForm(32).convert(vectors, vectors, tmp_path / "no") == (vectors, vectors)
+
+
+def test_settings_that_vectors_do_not_rerank_are_refused_first(
+    collection: Collection, tmp_path: Path
+) -> None:
+    with pytest.raises(BadOption, match="not those of one-target settings: leave these out"):
+        bh.sweep(
+            static_model(), collection, precisions=["float32", "binary+int8"],
+            settings="multi one-target", store=tmp_path / "store",
+        )  # fmt: skip
+    assert not (tmp_path / "store").exists()
 
 
 def test_what_cannot_be_swept(collection: Collection, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from beir_hybrid.array_files import map_array
 from beir_hybrid.checks import check_positive_or_none
 from beir_hybrid.encoding.embeddings import Embeddings, check_rows
 from beir_hybrid.errors import BadOption, lookup
+from beir_hybrid.files import explain_write_errors
 
 Conversion = Callable[[np.ndarray], np.ndarray]  # of rows, (n, dim) float32
 _UNIT = 1e-3  # by which the length of vectors of unit length may differ from 1
@@ -128,10 +129,12 @@ class VectorForm:
     def convert(
         self, queries: Embeddings, passages: Embeddings, folder: Path
     ) -> tuple[Embeddings, Embeddings]:
-        """Return queries and passages in this form, on disk in a folder.
+        """Return queries and passages in this form, in a folder unless they have it already.
 
         Vectors of unit length get unit length again after they are cut.
         """
+        if self.precision == "float32" and self.dim in (None, passages.dim):
+            return queries, passages
         precision = PRECISIONS[self.precision]
         cut = _Cut(self.dim or passages.dim, _have_unit_length(passages))
         convert_passages = precision.fit_passages(_find_bounds(passages, cut))
@@ -168,7 +171,9 @@ def _list_used(embeddings: Embeddings) -> Iterator[np.ndarray]:
 
 def _have_unit_length(embeddings: Embeddings) -> bool:
     return all(
-        (np.abs(np.linalg.norm(rows, axis=1) - 1) < _UNIT).all() for rows in _list_used(embeddings)
+        (np.abs(lengths[lengths > 0] - 1) < _UNIT).all()
+        for rows in _list_used(embeddings)
+        if len(lengths := np.linalg.norm(rows, axis=1))
     )
 
 
@@ -186,6 +191,7 @@ def _map_shards(embeddings: Embeddings, convert: Conversion, folder: Path) -> Em
     shards = []
     for number in numbers.tolist():
         rows = convert(np.asarray(embeddings.shards[number], np.float32))
-        np.save(folder / f"{number}.npy", check_rows(rows, len(rows)))
+        with explain_write_errors(folder):
+            np.save(folder / f"{number}.npy", check_rows(rows, len(rows)))
         shards.append(map_array(folder / f"{number}.npy"))
     return Embeddings(shards, places.astype(np.int32), embeddings.shard_rows, embeddings.truncated)

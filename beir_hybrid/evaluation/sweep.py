@@ -9,15 +9,17 @@ from typing import cast
 
 from beir_hybrid.checks import check_positive_or_none
 from beir_hybrid.collection import Collection
+from beir_hybrid.collection.setting import KindName
 from beir_hybrid.encoding.embeddings import Embeddings
 from beir_hybrid.encoding.engines import open_cluster
 from beir_hybrid.encoding.precisions import VectorForm
 from beir_hybrid.errors import BadOption
 from beir_hybrid.evaluation.arguments import ComputeOptions, check_collection
 from beir_hybrid.evaluation.evaluate import evaluate
-from beir_hybrid.evaluation.plan import SettingNames
+from beir_hybrid.evaluation.plan import SettingNames, choose_kinds
 from beir_hybrid.evaluation.rerankers.vectors import VectorScorer
 from beir_hybrid.evaluation.vectors import CollectionVectors, find_vectors
+from beir_hybrid.files import cache_folder, explain_write_errors
 from beir_hybrid.measures.parsing import MeasureNames
 from beir_hybrid.results.results import Results
 
@@ -80,6 +82,11 @@ def sweep(
     forms = list_forms(dimensions, precisions)
     if candidates is not None and not any(form.rescoring for form in forms):
         raise BadOption("candidates are put in order by binary+int8 or binary+float32 alone")
+    if any(form.rescoring for form in forms):
+        _check_kinds(choose_kinds(collection.resolve(), settings))
+    place = cache_folder() if compute.store is None else Path(compute.store)
+    with explain_write_errors(place):
+        place.mkdir(parents=True, exist_ok=True)
     results: dict[str, Results] = {}
     for label, encoder_options in _list_prompts(query_prompts):
         encoder = {**compute.encoder, **encoder_options}
@@ -88,7 +95,7 @@ def sweep(
         for form in forms:
             parts = [name or vectors.model.name, *form.describe(has_precision=bool(precisions))]
             row = ", ".join([*parts, label] if label else parts)
-            with TemporaryDirectory(prefix="beir-hybrid-") as folder:
+            with TemporaryDirectory(prefix="beir-hybrid-", dir=place) as folder:
                 converted = convert_vectors(vectors, form, Path(folder, "index"))
                 scorer = _make_rescorer(vectors, form, Path(folder, "rescoring"))
                 results[row] = evaluate(
@@ -97,6 +104,16 @@ def sweep(
                     store=compute.store, engine=compute.engine,
                 )  # fmt: skip
     return results
+
+
+def _check_kinds(kinds: Sequence[KindName]) -> None:
+    """Raise `BadOption`, before anything is encoded, for settings that no vectors rerank."""
+    unfit = [kind for kind in kinds if kind not in VectorScorer.setting_kinds]
+    if unfit:
+        raise BadOption(
+            f"binary+int8 and binary+float32 put candidates in order, and not those of "
+            f"{', '.join(unfit)} settings: leave these out, or those"
+        )
 
 
 def list_forms(dimensions: Sequence[int], precisions: Sequence[str]) -> list[VectorForm]:

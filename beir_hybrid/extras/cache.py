@@ -85,9 +85,17 @@ def _measure(kind: str, path: Path) -> CacheEntry:
     files = _list_files(path)
     owner = path.parent / _OWNERS[kind] if kind in _OWNERS else None
     dates = [_date_use(file) for file in (*files, *(_list_files(owner) if owner else ()))]
-    age = (time.time() - max(dates, default=path.stat().st_mtime)) / _DAY
-    size = sum(file.stat().st_size for file in files)
+    age = (time.time() - max(dates, default=0.0)) / _DAY if any(dates) else 0.0
+    size = sum(map(measure_file, files))
     return CacheEntry(kind, _name_part(kind, path), path, size, age)
+
+
+def measure_file(file: Path) -> int:
+    """Return the bytes of a file; 0 if another process has removed it since it was listed."""
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _list_files(path: Path) -> list[Path]:
@@ -95,8 +103,11 @@ def _list_files(path: Path) -> list[Path]:
 
 
 def _date_use(file: Path) -> float:
-    """Return when a file was read or written last; listing the cache reads manifests."""
-    facts = file.stat()
+    """Return when a file was read or written last, 0 if it is gone; listing reads manifests."""
+    try:
+        facts = file.stat()
+    except FileNotFoundError:
+        return 0.0
     return facts.st_mtime if file.name == _MANIFEST else max(facts.st_mtime, facts.st_atime)
 
 

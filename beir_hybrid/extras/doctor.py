@@ -13,6 +13,7 @@ from typing import Any
 
 from beir_hybrid._version import __version__
 from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.extras.cache import measure_file
 from beir_hybrid.files import cache_folder
 from beir_hybrid.results.machine import describe_machine
 
@@ -120,7 +121,7 @@ def _describe_java() -> Finding:
 
 def _measure_cache() -> Finding:
     folder = cache_folder()
-    sizes = [path.stat().st_size for path in folder.rglob("*") if path.is_file()]
+    sizes = [measure_file(path) for path in folder.rglob("*") if path.is_file()]
     free = shutil.disk_usage(_find_existing(folder)).free
     content = f"{sum(sizes) / 1e6:,.0f} MB in {len(sizes):,} files"
     value = f"{folder}, {content}, {free / 1e9:,.0f} GB free"

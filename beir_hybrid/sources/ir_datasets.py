@@ -145,6 +145,10 @@ def _import_library() -> Any:
 def _choose_language(subset: str, declared: str, option: str, name: str) -> str:
     if not (declared or option):
         raise BadOption(f"ir_datasets names no {name} of {subset}: say it, such as {name}=en")
+    if declared and option and normalise(option) != declared:
+        raise BadOption(
+            f"{name} is {option!r}, and ir_datasets says that {subset} is in {declared}"
+        )
     return declared or normalise(option)
 
 

@@ -100,7 +100,10 @@ def _make_task(name: str) -> "AbsTaskRetrieval":
     except ImportError as error:
         raise MissingExtra(f"mteb:{name} needs mteb: pip install 'mteb>=2.26'") from error
     task = lookup("task of mteb", name, _TASKS_REGISTRY)()
-    if not isinstance(task, AbsTaskRetrieval) or task.metadata.modalities != ["text"]:
+    # Tasks of reranking are of the class, too; their candidates would be lost.
+    facts = task.metadata
+    is_text_retrieval = facts.type == "Retrieval" and facts.modalities == ["text"]
+    if not isinstance(task, AbsTaskRetrieval) or not is_text_retrieval:
         raise BadOption(f"mteb:{name} is no retrieval of texts, but {task.metadata.type}")
     return task
 
