@@ -181,7 +181,7 @@ def correct(folder: Path, name: str) -> dict[str, Any]:
     size = len(passages) // LANGS
     ranges = {str(n): range(n * size, (n + 1) * size) for n in range(LANGS)}
     # Passages at the same place of each language translate each other.
-    vectors = LanguageVectors(passages, ranges, np.tile(np.arange(size), LANGS))
+    vectors = LanguageVectors(passages, ranges, lambda: np.tile(np.arange(size), LANGS))
     calibration = fit_calibration(
         parse_method(name), vectors, vectors, fingerprint={}, name="generated"
     )

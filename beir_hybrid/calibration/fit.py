@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -151,7 +152,7 @@ def _encode_passages(encoder: Encoder, data: Collection, folder: Path | None) ->
     table = data.view().passages
     vectors = encode(encoder, join_titles(table), "passages", folder=folder)
     ranges = {lang: data.find_passage_rows(lang) for lang in data.languages}
-    return LanguageVectors(vectors, ranges, number_passages(data.resolve()))
+    return LanguageVectors(vectors, ranges, lambda: number_passages(data.resolve()))
 
 
 def encode_queries(
@@ -162,7 +163,7 @@ def encode_queries(
     n_queries = max((rows.stop for rows in ranges.values()), default=0)
     texts = data.queries["text"].slice(0, n_queries)
     vectors = encode(encoder, texts, "queries", folder=folder)
-    return LanguageVectors(vectors, ranges, number_texts(data.queries["group"]))
+    return LanguageVectors(vectors, ranges, partial(number_texts, data.queries["group"]))
 
 
 def _name_languages(texts: Texts) -> Texts:
@@ -194,10 +195,11 @@ def _encode_texts(
         ranges[language] = range(len(column), len(column) + len(entries))
         column += entries
     sizes = {len(rows) for rows in ranges.values()}
-    keys = None
-    if len(sizes) == 1:
-        keys = np.tile(np.arange(sizes.pop()), len(ranges))
+
+    def find_keys() -> np.ndarray | None:
+        return np.tile(np.arange(min(sizes)), len(ranges)) if len(sizes) == 1 else None
+
     if not column:
         return LanguageVectors(Embeddings([], np.empty(0, np.int32), np.empty(0, np.int32)), ranges)
     vectors = encode(encoder, pa.chunked_array([column], pa.string()), role, folder=folder)
-    return LanguageVectors(vectors, ranges, keys)
+    return LanguageVectors(vectors, ranges, find_keys)

@@ -1,6 +1,6 @@
 """Statistics of the vectors of each language: numbers, means, second moments, pairs."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -20,15 +20,20 @@ class LanguageVectors:
 
     Attributes
     ----------
-    keys
-        For each row the number of the text that it translates; equal keys in two languages are
+    find_keys
+        Returns the number of the text that each row translates: equal numbers in two languages are
         translations of each other. Where translations are not known it is `NO_TRANSLATION`, or
-        None for all.
+        None for all. Few methods ask for it.
     """
 
     vectors: Embeddings
     ranges: Mapping[str, range]
-    keys: np.ndarray | None = None
+    find_keys: Callable[[], np.ndarray | None] = lambda: None
+
+    @cached_property
+    def keys(self) -> np.ndarray | None:
+        """The number of the text that each row translates, where that is known."""
+        return self.find_keys()
 
     @cached_property
     def languages(self) -> tuple[str, ...]:
@@ -56,11 +61,11 @@ class LanguageVectors:
 
     def find_pair_shift(self, language: str, source: str) -> tuple[np.ndarray, int]:
         """Return the mean difference of translations, (dim,) float64, and how many there are."""
-        rows, source_rows = self._list_rows(language), self._list_rows(source)
         if self.keys is None:
             return np.zeros(self.vectors.dim), 0
         rows, source_rows = (
-            part[self.keys[part] != NO_TRANSLATION] for part in (rows, source_rows)
+            part[self.keys[part] != NO_TRANSLATION]
+            for part in (self._list_rows(language), self._list_rows(source))
         )
         _, places, source_places = np.intersect1d(
             self.keys[rows], self.keys[source_rows], return_indices=True

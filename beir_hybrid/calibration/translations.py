@@ -1,5 +1,7 @@
 """Which passages of a collection translate each other."""
 
+import logging
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -8,17 +10,20 @@ from beir_hybrid.collection.arrays import take_rows
 from beir_hybrid.collection.judgements import Judgements
 from beir_hybrid.collection.setting import IMAGE
 
+logger = logging.getLogger(__name__)
+
 NO_TRANSLATION = -1
+_LEAST_SHARE = 0.9  # of groups of queries, whose relevant passages have equal ids
 
 
 def number_passages(judgements: Judgements) -> np.ndarray | None:
     """Return a number for each passage that its translations share; `NO_TRANSLATION` without any.
 
     Queries that translate each other tell it, by their relevant passages in several languages. If
-    the ids of all these differ in their language alone, passages with such ids are translations
-    everywhere. Else equal ids mean nothing, as where paragraphs are numbered in each language anew,
-    and relevant passages are translations where each language has one. None where no query has
-    relevant passages in several languages.
+    the ids of nearly all of these differ in their language alone, passages with such ids are
+    translations everywhere. Else equal ids mean nothing, as where paragraphs are numbered in each
+    language anew, and relevant passages are translations where each language has one. None where no
+    query has relevant passages in several languages.
 
     Returns
     -------
@@ -32,8 +37,13 @@ def number_passages(judgements: Judgements) -> np.ndarray | None:
     rows = sorted({row for sets in golds.values() for part in sets.values() for row in part})
     keys = take_rows(ids, np.array(rows)).to_pylist()
     key_of = dict(zip(rows, keys, strict=True))
-    if all(_have_equal_keys(languages, key_of) for languages in golds.values()):
+    n_equal = sum(_have_equal_keys(languages, key_of) for languages in golds.values())
+    if n_equal >= _LEAST_SHARE * len(golds):
         return number_texts(ids)
+    logger.info(
+        "%s: relevant passages are taken for translations of each other, for only %d of %d queries "
+        "have some with equal ids in their languages", judgements.name, n_equal, len(golds),
+    )  # fmt: skip
     numbers = np.full(len(ids), NO_TRANSLATION, np.int64)
     for group, languages in golds.items():
         if all(len(rows) == 1 for rows in languages.values()):

@@ -42,9 +42,11 @@ def calibrate_vectors(
     if isinstance(calibration, CalibrationMethod):
         calibration = fit_calibration(
             calibration,
-            LanguageVectors(passages, _select_texts(passage_ranges), number_passages(judgements)),
             LanguageVectors(
-                queries, _select_texts(query_ranges), number_texts(judgements.query_groups)
+                passages, _select_texts(passage_ranges), partial(number_passages, judgements)
+            ),
+            LanguageVectors(
+                queries, _select_texts(query_ranges), partial(number_texts, judgements.query_groups)
             ),
             fingerprint=model.fingerprint,
             name=judgements.name,

@@ -65,11 +65,15 @@ def calibrate_passages(
     languages = zip(view.passage_languages, bounds, bounds[1:], strict=False)
     ranges = {language: range(start, stop) for language, start, stop in languages}
     if isinstance(calibration, CalibrationMethod):
-        numbers = number_passages(view.collection.resolve())
-        rows = np.concatenate([np.arange(span.start, span.stop) for span in view.passage_ranges])
+
+        def find_keys() -> np.ndarray | None:
+            numbers = number_passages(view.collection.resolve())
+            rows = [np.arange(span.start, span.stop) for span in view.passage_ranges]
+            return None if numbers is None else numbers[np.concatenate(rows)]
+
         calibration = fit_calibration(
             calibration,
-            LanguageVectors(vectors, ranges, None if numbers is None else numbers[rows]),
+            LanguageVectors(vectors, ranges, find_keys),
             encode_queries(encoder, view.collection, folder),
             fingerprint=encoder.fingerprint,
             name=view.collection.name,
