@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -392,6 +392,14 @@ def test_products_on_a_gpu_are_in_full_precision(earlier: str) -> None:
         assert matmul.fp32_precision == earlier
         with suppress(ZeroDivisionError), full_precision():
             raise ZeroDivisionError
+        assert matmul.fp32_precision == earlier
+        # Of two threads, one begins later and ends later.
+        first, second = ExitStack(), ExitStack()
+        for stack in (first, second):
+            stack.enter_context(full_precision())
+        first.close()
+        assert matmul.fp32_precision == "ieee"
+        second.close()
         assert matmul.fp32_precision == earlier
     finally:
         matmul.fp32_precision = "none"

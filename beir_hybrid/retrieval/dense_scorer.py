@@ -1,5 +1,6 @@
 """Scores of dense retrieval: inner products of embeddings."""
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from beir_hybrid.retrieval.scorer import BatchGolds
 
 _PAIR_QUERIES = 512  # queries whose vectors are in memory while pairs are scored
 UNIT_ROUNDOFF = 2.0**-24  # half the distance from 1 to the next float32
+_precision_lock = threading.Lock()
+_earlier_precisions: list[object] = []  # an entry for each block of `full_precision` that runs
 UNDERFLOW = 2.0**-126  # the largest error of a product if the processor takes smaller ones for 0
 
 
@@ -183,22 +186,29 @@ def _multiply(
 
 @contextmanager
 def full_precision() -> Iterator[None]:
-    """Have GPUs multiply in float32 while the block runs.
+    """Have GPUs multiply in float32 while the block runs, in all threads.
 
     A training may have allowed TF32 for the whole process. Its products are off by more than the
-    margin within which `_DenseBatch` looks at exact scores.
+    margin within which `_DenseBatch` looks at exact scores. The first of several threads switches
+    it off, and the last one on again.
     """
     from torch.backends.cuda import matmul
 
     # torch before 2.9 has the latter alone; reading that may fail where there are both.
     has_precision = hasattr(matmul, "fp32_precision")
     switch, full = ("fp32_precision", "ieee") if has_precision else ("allow_tf32", False)
-    earlier = getattr(matmul, switch)
-    setattr(matmul, switch, full)
+    with _precision_lock:
+        is_first = not _earlier_precisions
+        _earlier_precisions.append(getattr(matmul, switch) if is_first else full)
+        if is_first:
+            setattr(matmul, switch, full)
     try:
         yield
     finally:
-        setattr(matmul, switch, earlier)
+        with _precision_lock:
+            earlier = _earlier_precisions.pop()
+            if not _earlier_precisions:  # the last thread has what the first one saw
+                setattr(matmul, switch, earlier)
 
 
 def _wrap(vectors: np.ndarray) -> Embeddings:
