@@ -1,6 +1,7 @@
 """Variants of an ablation: suffixes, their trainings and their evaluations."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from tests.test_image_training import (  # noqa: F401
     measure_hits,
     write_flags,
 )
+from tests.training_run import make_groups
 
 pytest.importorskip("peft", reason="adapters need it: the extra 'train'")
 
@@ -292,21 +294,18 @@ def test_suffixes_on_the_command_line(tmp_path: Path, run_cli: RunCli) -> None: 
 
 def test_a_model_that_is_trained_anew_is_evaluated_anew(tmp_path: Path) -> None:
     """As when the folder of a training is removed, for its options have changed."""
-
-    def fit(model: object, _pairs: ParallelPairs, run: Path, **options: Any) -> SentenceTransformer:
-        assert model == "start"
-        run.mkdir(parents=True, exist_ok=True)
-        return static_model(seed=options["max_steps"])
-
-    collection = make_word_collection()
-    pairs = bh.pairs_from_collection(collection)
+    static_model().save(str(tmp_path / "start"))
+    collection, pairs = make_word_collection(), bh.pairs_from_groups(make_groups(42))
+    output = tmp_path / "ablation"
     values = []
-    for steps in (1, 2, 2):
+    for steps in (1, 30, 30):
         (trial,) = ablate(
-            "start", pairs, tmp_path / "ablation", strategies={"x-y": bh.Variant("x-y", fit=fit)},
-            test=collection, seeds=[1], measures=[AP], max_steps=steps,
+            tmp_path / "start", pairs, output, strategies=["x-y"], test=collection, seeds=[1],
+            measures=[AP], max_steps=steps, **SMALL,
         )  # fmt: skip
         values.append(trial.results.means(AP))
-    expected = [bh.evaluate(static_model(seed), collection, measures=[AP]) for seed in (1, 2)]
-    assert values == [expected[0].means(AP), expected[1].means(AP), expected[1].means(AP)]
-    assert values[0] != values[1]
+        expected = bh.evaluate(output / "runs" / "x-y-1" / "model", collection, measures=[AP])
+        assert values[-1] == expected.means(AP)
+        if steps == 1:
+            shutil.rmtree(output / "runs")
+    assert values[0] != values[1] == values[2]

@@ -18,7 +18,6 @@ from beir_hybrid.batches.strategies import Strategy
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.checksum import hash_collection
 from beir_hybrid.collection.setting import KindName
-from beir_hybrid.encoding import as_encoder
 from beir_hybrid.errors import BadOption
 from beir_hybrid.evaluation.evaluate import evaluate
 from beir_hybrid.files import file_lock
@@ -27,7 +26,7 @@ from beir_hybrid.pairs.parallel_pairs import ParallelPairs
 from beir_hybrid.results.results import Results
 from beir_hybrid.results.stamp import load_stamped, save_stamped
 from beir_hybrid.text import split_words
-from beir_hybrid.training.record import CHECKPOINTS
+from beir_hybrid.training.record import CHECKPOINTS, list_trained_files
 from beir_hybrid.training.variants import FIXED_OPTIONS, Variant, parse_variant
 
 if TYPE_CHECKING:
@@ -111,7 +110,7 @@ def ablate(
                 make_encoder = partial(
                     variant.wrap or _return_model, fitted_model, pairs, collection
                 )
-                results = evaluation.load_or_run(make_encoder, collection, f"{name}-{seed}")
+                results = evaluation.load_or_run(make_encoder, collection, f"{name}-{seed}", run)
                 trials.append(Trial(name, seed, collection.name, results))
     return trials
 
@@ -230,26 +229,25 @@ class _Evaluation:
     kinds: list[Any] | None
 
     def load_or_run(
-        self, make_encoder: Callable[[], object], collection: Collection, name: str
+        self, make_encoder: Callable[[], object], collection: Collection, name: str, run: Path
     ) -> Results:
         """Return results of a trial: saved ones of the same model, data and measures, or new."""
         folder = self.folder / _make_folder_name(collection.name) / name
-        encoder = as_encoder(make_encoder())
         key: dict[str, Any] = {
-            "model": dict(encoder.fingerprint),
+            "trained": list_trained_files(run),
             "collection": hash_collection(collection),
             "measures": self.measures,
         }
         if self.kinds is not None:
             key["settings"] = self.kinds
-        text = json.dumps(key, default=str)
+        text = json.dumps(key)
         with file_lock(folder):
             if (stored_results := load_stamped(folder, text)) is not None:
                 return stored_results
             # The model is evaluated once, so its embeddings are not kept.
             with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as store:
                 results = evaluate(
-                    encoder, collection, measures=self.measures, settings=self.kinds,
+                    make_encoder(), collection, measures=self.measures, settings=self.kinds,
                     store=store, name=folder.name,
                 )  # fmt: skip
             save_stamped(results, folder, text)

@@ -142,8 +142,7 @@ def is_finished(output: Path, recipe: Mapping[str, object]) -> bool:
         return False  # nothing would be overwritten
     if not path.exists():
         raise BadOption(f"{output} holds something else than a training; name another folder")
-    stored_record = read_sealed_json(path, "remove the folder, or name another")
-    record = from_record(_Record, stored_record, str(path))
+    record = _read_record(path)
     differences = list(_list_differences(record["recipe"], recipe))
     if differences:
         cure = "name another folder, or remove this one"
@@ -157,6 +156,19 @@ def is_finished(output: Path, recipe: Mapping[str, object]) -> bool:
     cure = f"remove {output / MODEL} and train again, which goes on from the last checkpoint"
     verify_files(output / MODEL, record["files"], cure)
     return True
+
+
+def list_trained_files(run: Path) -> dict[str, dict[str, FileRecord]]:
+    """List the checksums of the models that trainings left below a folder, by their places."""
+    return {
+        str(path.parent.relative_to(run)): _read_record(path).get("files", {})
+        for path in sorted(run.rglob(RECORD))
+    }
+
+
+def _read_record(path: Path) -> "_Record":
+    stored_record = read_sealed_json(path, "remove the folder, or name another")
+    return from_record(_Record, stored_record, str(path))
 
 
 class _Record(TypedDict):
