@@ -120,6 +120,8 @@ def test_lengths_are_judged_wherever_in_a_file_a_language_begins(tmp_path: Path)
         ("10 12", "1012", False),
         ("In 2008 150 people died.", "2008 starben 150 Menschen.", True),
         ("2008 150", "2008150", False),
+        ("1234.567 km", "1,234.567 km", True),
+        ("12345,678", "12.345,678", True),
         ("1,234,567 of 12 345", "12,34,567 में से 12,345", True),  # lakh
         ("10,20,300", "1020300", True),
         ("1,23", "123", False),

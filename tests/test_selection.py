@@ -72,9 +72,11 @@ def test_a_folder_of_the_collection_gives_the_same(tmp_path: Path) -> None:
 def test_queries_that_count_as_zero_stay() -> None:
     corpus = {f"{lang}:{n}": {"text": f"w{n}"} for lang in ("de", "en") for n in range(2)}
     qrels = {"de:q:1": {"de:1": 1, "en:1": 1}, "de:q:2": {"de:0": 0}, "en:q:1": {"en:1": 1}}
+    qrels["de:q:3"] = {"en:0": 0}  # judged in English alone
     whole = bh.from_beir(corpus, dict.fromkeys(qrels, "w1"), qrels, unanswered="zero")
     part = select_languages(whole, "de")
     assert part.view("de").to_beir()[2] == {"de:q:1": {"de:1": 1}, "de:q:2": {"de:0": 0}}
+    assert part.query_counts == {"de": 2}
     lone = bh.from_beir(corpus, {"fr:q:1": "w1"}, {"fr:q:1": {"de:1": 1}})
     with pytest.raises(BadData, match="beir has no judgements in fr"):
         select_languages(lone, "fr")

@@ -224,6 +224,14 @@ def test_an_id_with_two_languages_is_refused(tmp_path: Path) -> None:
         bh.load("trec", qrels=tmp_path / "qrels", id_languages=str(tmp_path / "languages"))
 
 
+def test_an_id_of_a_query_and_of_a_passage_in_one_language(tmp_path: Path) -> None:
+    """As in ArguAna, whose queries are passages."""
+    (tmp_path / "qrels").write_text("x1 0 x1 0\nx1 0 y1 1\nx2 0 y2 1\n")
+    (tmp_path / "languages").write_text("x1 en\nx2 en\ny1 de\ny2 de\n")
+    collection = bh.load("trec", qrels=tmp_path / "qrels", id_languages=str(tmp_path / "languages"))
+    assert (collection.query_counts, collection.passage_counts) == ({"en": 2}, {"de": 2, "en": 1})
+
+
 def test_ids_with_longer_language_tags(tmp_path: Path) -> None:
     (tmp_path / "qrels").write_text("eng:q:1 0 deu:1 1\neng:q:1 0 eng:1 1\n")
     run = tmp_path / "mine.trec"

@@ -37,11 +37,11 @@ def select_languages(collection: Collection, languages: str | Iterable[str]) -> 
     )
     is_query = is_in_ranges(query, map(collection.find_query_rows, codes))
     is_passage = is_in_ranges(passage, map(collection.find_passage_rows, codes))
-    answered_queries = np.unique(query[is_query & (relevance > 0)])
-    kept_queries = np.unique(query[is_query & is_passage & (relevance > 0)])
-    lost_queries = np.setdiff1d(answered_queries, kept_queries, assume_unique=True)
-    is_kept = is_query & is_passage & ~np.isin(query, lost_queries)
-    lost_rows = set(lost_queries.tolist())
+    answered_queries = query[relevance > 0]
+    is_answered = np.isin(query, query[is_query & is_passage & (relevance > 0)])
+    # A query without any relevant passage counts as 0, here as in the whole collection.
+    is_kept = is_query & is_passage & (is_answered | ~np.isin(query, answered_queries))
+    lost_rows = {*query[is_query].tolist()} - {*query[is_kept].tolist()}
     if not is_kept.any():
         raise BadData(f"{collection.name} has no judgements in {', '.join(codes)}")
 

@@ -8,9 +8,12 @@ from functools import cache
 
 _DIGIT = re.compile(r"\d")
 # Digits, and marks of thousands, which languages write differently or leave out.
-# The first form is that of lakh and crore, as in 12,34,567.
+# Lakh and crore, as in 12,34,567; then thousands. Behind four digits or more a space begins another
+# number, as in "2008 150".
 _NUMBER = re.compile(
-    r"\d{1,2}(?:,\d{2})+,\d{3}(?!\d)|\d{1,3}(?:[.,' \u00a0\u2019\u202f\u066c]\d{3}(?!\d))+|\d+"
+    r"\d{1,2}(?:,\d{2})+,\d{3}(?!\d)"
+    r"|\d{1,3}(?:[.,' \u00a0\u2019\u202f\u066c]\d{3}(?!\d))+"
+    r"|\d+(?:[.,'\u2019\u066c]\d{3}(?!\d))*"
 )
 _MARK = re.compile(r"\D")
 # Tags, addresses, and fields such as {name}, %(name)s, %s and ${name}.

@@ -19,7 +19,6 @@ from beir_hybrid.evaluation.evaluate import evaluate
 from beir_hybrid.evaluation.plan import SettingNames, choose_kinds
 from beir_hybrid.evaluation.rerankers.vectors import VectorScorer
 from beir_hybrid.evaluation.vectors import CollectionVectors, find_vectors
-from beir_hybrid.files import cache_folder, explain_write_errors
 from beir_hybrid.measures.parsing import MeasureNames
 from beir_hybrid.results.results import Results
 
@@ -84,9 +83,8 @@ def sweep(
         raise BadOption("candidates are put in order by binary+int8 or binary+float32 alone")
     if any(form.rescoring for form in forms):
         _check_kinds(choose_kinds(collection.resolve(), settings))
-    place = cache_folder() if compute.store is None else Path(compute.store)
-    with explain_write_errors(place):
-        place.mkdir(parents=True, exist_ok=True)
+    if compute.store is not None:
+        Path(compute.store).mkdir(parents=True, exist_ok=True)
     results: dict[str, Results] = {}
     for label, encoder_options in _list_prompts(query_prompts):
         encoder = {**compute.encoder, **encoder_options}
@@ -95,7 +93,7 @@ def sweep(
         for form in forms:
             parts = [name or vectors.model.name, *form.describe(has_precision=bool(precisions))]
             row = ", ".join([*parts, label] if label else parts)
-            with TemporaryDirectory(prefix="beir-hybrid-", dir=place) as folder:
+            with TemporaryDirectory(prefix="beir-hybrid-", dir=compute.store) as folder:
                 converted = convert_vectors(vectors, form, Path(folder, "index"))
                 scorer = _make_rescorer(vectors, form, Path(folder, "rescoring"))
                 results[row] = evaluate(

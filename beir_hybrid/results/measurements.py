@@ -2,7 +2,6 @@
 # mypy: allow-untyped-calls
 # (ir_measures leaves functions without types.)
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,7 +24,7 @@ from beir_hybrid.results.provenance import Provenance
 from beir_hybrid.results.resampling import SAMPLES
 from beir_hybrid.results.statistics import draw_weights, estimate_interval
 from beir_hybrid.results.table import number_groups, number_settings, read_column
-from beir_hybrid.results.values import RowNames, Values, average
+from beir_hybrid.results.values import RowNames, Values, average, hash_groups
 
 Summary = Mapping[KindName, Mapping[Measure, Estimate]]
 
@@ -195,8 +194,7 @@ class Measurements:
         for kind in self.kinds:
             ids, group = self._groups
             numbers = np.unique(group[self._find_rows(kind)])
-            text = "\0".join(ids[numbers].tolist())
-            groups[kind] = numbers, hashlib.sha256(text.encode()).hexdigest()
+            groups[kind] = numbers, hash_groups(ids[numbers].tolist())
         return groups
 
     def _find_rows(self, kind: KindName) -> np.ndarray:

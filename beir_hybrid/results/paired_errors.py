@@ -1,6 +1,7 @@
 """Standard errors of the differences between any two of many systems."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -8,7 +9,7 @@ import numpy as np
 from beir_hybrid.collection.setting import Setting
 from beir_hybrid.results.group_sums import CellSums, sum_cells
 from beir_hybrid.results.measurements import Measurements
-from beir_hybrid.results.values import RowNames, Values
+from beir_hybrid.results.values import RowNames, Values, hash_groups
 
 if TYPE_CHECKING:
     from beir_hybrid.collection.setting import KindName
@@ -98,16 +99,22 @@ def compute_setting_errors(
 
 
 def _list_by_setting(results: Measurements, measure: str) -> dict[Setting, Values]:
-    """Return the values of each monolingual or cross-lingual setting and pool."""
+    """Return the values of each monolingual or cross-lingual setting and pool.
+
+    Groups are numbered in each setting by itself: others may have groups that it lacks.
+    """
     kinds: tuple[KindName, ...] = ("mono", "cross", "multi")
     by_setting = {}
     for kind in kinds:
         values = results.values(measure, kind) if kind in results.kinds else None
         if values is None or values.names is None:
             continue
+        ids = results.list_groups(kind)
         for number, setting in enumerate(values.names.settings):
             if part := values.select_setting(number):
-                by_setting[setting] = part
+                groups, group = np.unique(part.group, return_inverse=True)
+                names = RowNames(hash_groups(ids[i] for i in groups.tolist()), (setting,))
+                by_setting[setting] = replace(part, group=group, names=names)
     return by_setting
 
 

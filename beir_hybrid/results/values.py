@@ -5,7 +5,9 @@ Spanish. So a row says which group of translations its query belongs to, and int
 resample *groups*, all rows of one together.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from hashlib import sha256
 
 import numpy as np
 
@@ -27,6 +29,11 @@ class RowNames:
 
     groups: str
     settings: tuple[Setting, ...]
+
+
+def hash_groups(ids: Iterable[str]) -> str:
+    """Return a checksum of the ids of groups."""
+    return sha256("\0".join(ids).encode()).hexdigest()
 
 
 @dataclass(frozen=True, eq=False)

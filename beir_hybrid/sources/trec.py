@@ -53,11 +53,13 @@ def load(
     passages = {passage for grades in judgements.values() for passage in grades}
     for path in files[1:]:
         passages.update(_list_passages(path))
+    language_of = _read_languages(id_languages, [*judgements, *passages])
     collection = from_beir(
         {key: {"text": key} for key in sorted(passages)},
         {key: key for key in judgements},
         judgements,
-        _read_languages(id_languages, [*judgements, *passages]),
+        language_of,
+        query_languages=language_of,  # an id has one language, whatever it names
         name=name or qrels.name.split(".")[0],
         unanswered=unanswered,
     )

@@ -58,7 +58,8 @@ const describeSort = (table) => {
   const heading = table.querySelector("th[aria-sort]");
   return heading ? `${heading.textContent.trim()} ${heading.getAttribute("aria-sort")}` : "";
 };
-const firstSort = ({ ranking }) => (ranking ? `${ranking.title} ${ranking.direction === "lower" ? "ascending" : "descending"}` : "");
+const DIRECTIONS = { higher: "descending", lower: "ascending" }; /* what is best near a value stays as the page has it */
+const firstSort = ({ ranking }) => (ranking && DIRECTIONS[ranking.direction] ? `${ranking.title} ${DIRECTIONS[ranking.direction]}` : "");
 const sortBoard = (board) => {
   const headings = [...board.table.querySelectorAll("th[data-type]")];
   for (const words of [board.sorted, firstSort(board)]) {
