@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 import beir_hybrid as bh
+from beir_hybrid.collection.checksum import hash_collection
 from beir_hybrid.collection.origin import Origin
 from beir_hybrid.errors import BadData
 from beir_hybrid.records import from_record, to_record
@@ -179,6 +180,7 @@ def test_new_provenance_describes_collection_and_versions() -> None:
         "name": "small", "licence": "", "citation": "", "options": {},
         "title_policy": "title+text", "original_ids": False, "caveat": "", "provenance": [],
         "languages": ["de", "en"], "queries": 1, "passages": 2,
+        "sha256": hash_collection(make_collection()),  # for no file tells its content
     }  # fmt: skip
     assert set(record["versions"]) == {"ir-measures", "numpy", "sentence-transformers", "torch"}
 

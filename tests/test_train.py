@@ -247,7 +247,7 @@ def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:
         ),
     ]
     for key, train_changed in changes:
-        with pytest.raises(BadOption, match=f"another {key}.*; name another folder"):
+        with pytest.raises(BadOption, match=f"another {key}.* name another folder"):
             train_changed()
     (tmp_path / "out" / "training.json").write_text("{")
     with pytest.raises(BadData, match=r"training.json is not JSON"):

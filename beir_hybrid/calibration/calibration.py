@@ -111,10 +111,7 @@ class Calibration:
             Where a temporary file may lie, if the vectors are too many for the memory.
         """
         correction = self.corrections.get(role)
-        # Images may not have been encoded.
-        languages = [
-            lang for lang, rows in ranges.items() if len(rows) and rows.start < len(vectors)
-        ]
+        languages = [lang for lang, rows in ranges.items() if rows and rows.start < len(vectors)]
         if self.method.merge and role == "passages" and len(languages) == 1:
             logger.warning("all passages are in %s: %s merges nothing", *languages, self)
         if correction is None:

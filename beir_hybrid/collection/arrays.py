@@ -60,8 +60,8 @@ def take_rows(data: Rows, rows: np.ndarray) -> Rows:
     parts: list[pa.RecordBatch] = []
     for start in range(0, len(rows), _BLOCK_ROWS):
         parts += _take_block(batches, rows[start : start + _BLOCK_ROWS])
-    taken = pa.Table.from_batches(parts, table.schema)
-    return taken if isinstance(data, pa.Table) else taken["values"]
+    selection = pa.Table.from_batches(parts, table.schema)
+    return selection if isinstance(data, pa.Table) else selection["values"]
 
 
 def _take_block(batches: Sequence[pa.RecordBatch], rows: np.ndarray) -> list[pa.RecordBatch]:
@@ -74,8 +74,8 @@ def _take_block(batches: Sequence[pa.RecordBatch], rows: np.ndarray) -> list[pa.
         batch = batches[number]
         places = rows[order][batch_numbers == number] - (ends[number] - len(batch))
         parts.append(batch.take(to_arrow(places)))
-    taken = pa.Table.from_batches(parts).combine_chunks()
-    return taken.take(to_arrow(np.argsort(order))).to_batches()
+    selection = pa.Table.from_batches(parts).combine_chunks()
+    return selection.take(to_arrow(np.argsort(order))).to_batches()
 
 
 def take_distinct(column: pa.ChunkedArray, rows: np.ndarray) -> pa.ChunkedArray:

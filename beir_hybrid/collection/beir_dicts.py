@@ -16,6 +16,7 @@ Unanswered = Literal["refuse", "drop", "zero"]
 _MESSAGE_LENGTH = 60  # characters of a value that a message quotes
 
 
+# Rows are written in a closure, which needs what is checked before it.
 def from_beir(
     corpus: Mapping[str, Mapping[str, str]],
     queries: Mapping[str, str],
@@ -59,8 +60,7 @@ def from_beir(
     _check_types(corpus, queries, qrels, name)
     query_keys, options = _choose_queries(queries, qrels, unanswered)
     if query_languages is None:
-        _check_shared_ids(query_keys, corpus, languages, name)
-        query_languages = languages
+        query_languages = _share_languages(query_keys, corpus, languages, name)
     query_language_of = _find_languages(query_keys, query_languages)
     passage_language_of = _find_languages(corpus, languages)
     has_prefixes = all(map(_has_prefixes, (passage_language_of, query_language_of)))
@@ -156,21 +156,25 @@ def _check_types(
                 raise BadData(f"{name}: {place} is {relevance!r}, no integer")
 
 
-def _check_shared_ids(
+def _share_languages(
     queries: Iterable[str],
     corpus: Mapping[str, object],
     languages: Mapping[str, str] | str | None,
     name: str,
-) -> None:
-    """Raise `BadData` if a map of ids to languages cannot tell queries from passages."""
+) -> Mapping[str, str] | str | None:
+    """Return the languages of ids, if they are those of queries and of passages alike.
+
+    Raises `BadData` if a map of ids to languages cannot tell queries from passages.
+    """
     if not isinstance(languages, Mapping) or len(set(languages.values())) == 1:
-        return
+        return languages
     if shared_ids := [key for key in queries if key in corpus]:
         raise BadData(
             f"{name}: {len(shared_ids):,} ids are those of a query and of a passage, first "
             f"{shared_ids[0]!r:.{_MESSAGE_LENGTH}}; give the languages of queries as "
             "`query_languages`"
         )
+    return languages
 
 
 def _has_prefixes(language_of: Mapping[str, str]) -> bool:

@@ -63,15 +63,14 @@ def read_folder(
     Collection('tiny', 1 language, 1 query, 1 passage)
     """
     folder = Path(folder)
-    files = [folder / name for name in list_files(split)]
-    for path in files:
+    for path in (files := [folder / name for name in list_files(split)]):
         if not is_file(path):
             raise BadData(f"{folder} is no BEIR folder with split {split!r}: it lacks {path.name}")
     manifest = folder / MANIFEST
     description, attributes = _read_description(manifest)
     records = from_record(dict[str, FileRecord], description.get("files", {}), f"{manifest}: files")
-    names = [name for name in list_files(split) if name in records]
-    verify_files(folder, {name: records[name] for name in names}, EXPORT_CURE)
+    own_records = {name: records[name] for name in list_files(split) if name in records}
+    verify_files(folder, own_records, EXPORT_CURE)
     collection_name = name or attributes.get("name") or folder.resolve().name
     checksums = [sha256(path) for path in files]
     paths = [str(path.resolve()) for path in files]
@@ -87,8 +86,7 @@ def read_folder(
 
     def build(writer: CollectionWriter) -> None:
         writer.keeps_variants, writer.find_place = variants, partial(_find_lines, files)
-        options = attributes.get("options") or {}
-        writer.keeps_unanswered = options.get("unanswered") == "zero"
+        writer.keeps_unanswered = _keeps_unanswered(attributes)
         has_our_ids = description.get("ids") == "ours"
         reader = _FolderReader(writer, language, has_our_ids=has_our_ids)
         reader.read(*files, is_described=bool(description))
@@ -104,6 +102,11 @@ def _read_description(manifest: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         return {}, {"original_ids": True}
     description = read_sealed_json(manifest, EXPORT_CURE)
     return description, parse_description(description, str(manifest))
+
+
+def _keeps_unanswered(attributes: dict[str, Any]) -> bool:
+    """Return whether an exported collection has queries that count as 0."""
+    return (attributes.get("options") or {}).get("unanswered") == "zero"
 
 
 def _find_lines(files: Sequence[Path], identity: str) -> str:

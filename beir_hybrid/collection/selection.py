@@ -32,37 +32,14 @@ def select_languages(collection: Collection, languages: str | Iterable[str]) -> 
     Collection('tiny', 2 languages, 1 query, 2 passages)
     """
     codes = [*collection.parse_codes(languages), *[IMAGE] * collection.has_images]
-    query, passage, relevance = (
-        to_numpy(collection.judgements[name]) for name in ("query", "passage", "relevance")
-    )
-    is_query = is_in_ranges(query, map(collection.find_query_rows, codes))
-    is_passage = is_in_ranges(passage, map(collection.find_passage_rows, codes))
-    answered_queries = query[relevance > 0]
-    is_answered = np.isin(query, query[is_query & is_passage & (relevance > 0)])
-    # A query without any relevant passage counts as 0, here as in the whole collection.
-    is_kept = is_query & is_passage & (is_answered | ~np.isin(query, answered_queries))
-    lost_rows = {*query[is_query].tolist()} - {*query[is_kept].tolist()}
+    is_kept, lost_rows = _select_judgements(collection, codes)
     if not is_kept.any():
         raise BadData(f"{collection.name} has no judgements in {', '.join(codes)}")
 
     def build(writer: CollectionWriter) -> None:
         writer.keeps_variants = True  # the codes are ours already
         writer.keeps_unanswered = True  # if the collection has queries without a gold
-        query_ids, passage_ids = {}, {}
-        for row, values in _list_rows(collection.queries, collection.query_ranges, codes):
-            if row not in lost_rows:
-                query_ids[row] = writer.add_query(
-                    values["lang"], values["id"].partition(":q:")[2], values["text"],
-                    values["group"], values.get("image"),
-                )  # fmt: skip
-        for row, values in _list_rows(collection.passages, collection.passage_ranges, codes):
-            passage_ids[row] = writer.add_passage(
-                values["lang"], values["id"].partition(":")[2], values["title"], values["text"],
-                values.get("image"),
-            )  # fmt: skip
-        columns = (column[is_kept].tolist() for column in (query, passage, relevance))
-        for query_row, passage_row, grade in zip(*columns, strict=True):
-            writer.add_judgement(query_ids[query_row], passage_ids[passage_row], grade)
+        _write_rows(writer, collection, codes, is_kept, lost_rows)
         if lost_rows:
             writer.warnings.append(
                 f"{collection.name}: left out {plural(len(lost_rows), 'queries')} whose relevant "
@@ -84,6 +61,50 @@ def select_languages(collection: Collection, languages: str | Iterable[str]) -> 
         "provenance": [vars(origin) for origin in collection.provenance],
     }
     return load_or_build(collection.name, recipe, build, has_images=collection.has_images)
+
+
+def _read_judgements(collection: Collection) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    query, passage, relevance = (
+        to_numpy(collection.judgements[name]) for name in ("query", "passage", "relevance")
+    )
+    return query, passage, relevance
+
+
+def _select_judgements(collection: Collection, codes: Iterable[str]) -> tuple[np.ndarray, set[int]]:
+    """Return which judgements stay, and the rows of queries that lose all of theirs."""
+    query, passage, relevance = _read_judgements(collection)
+    codes = list(codes)
+    is_query = is_in_ranges(query, map(collection.find_query_rows, codes))
+    is_passage = is_in_ranges(passage, map(collection.find_passage_rows, codes))
+    is_answered = np.isin(query, query[is_query & is_passage & (relevance > 0)])
+    # A query without any relevant passage counts as 0, here as in the whole collection.
+    is_kept = is_query & is_passage & (is_answered | ~np.isin(query, query[relevance > 0]))
+    return is_kept, {*query[is_query].tolist()} - {*query[is_kept].tolist()}
+
+
+def _write_rows(
+    writer: CollectionWriter,
+    collection: Collection,
+    codes: Iterable[str],
+    is_kept: np.ndarray,
+    lost_rows: set[int],
+) -> None:
+    """Write the queries, passages and judgements that stay."""
+    query_ids, passage_ids, codes = {}, {}, list(codes)
+    for row, values in _list_rows(collection.queries, collection.query_ranges, codes):
+        if row not in lost_rows:
+            query_ids[row] = writer.add_query(
+                values["lang"], values["id"].partition(":q:")[2], values["text"],
+                values["group"], values.get("image"),
+            )  # fmt: skip
+    for row, values in _list_rows(collection.passages, collection.passage_ranges, codes):
+        passage_ids[row] = writer.add_passage(
+            values["lang"], values["id"].partition(":")[2], values["title"], values["text"],
+            values.get("image"),
+        )  # fmt: skip
+    columns = (column[is_kept].tolist() for column in _read_judgements(collection))
+    for query_row, passage_row, grade in zip(*columns, strict=True):
+        writer.add_judgement(query_ids[query_row], passage_ids[passage_row], grade)
 
 
 def _list_rows(

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -17,9 +17,7 @@ from beir_hybrid.collection.arrays import (
 )
 from beir_hybrid.collection.judgements import SELF_MATCH
 from beir_hybrid.collection.setting import KindName, Setting, make_setting
-
-if TYPE_CHECKING:
-    from beir_hybrid.collection.collection import Collection
+from beir_hybrid.collection.tables import CollectionTables
 
 # BEIR's corpus, queries and qrels.
 BeirTriple = tuple[dict[str, dict[str, str]], dict[str, str], dict[str, dict[str, int]]]
@@ -47,7 +45,7 @@ class View:
     ('cross', 'en-de', {'en:q:1': {'de:1': 1}})
     """
 
-    collection: "Collection"
+    collection: CollectionTables
     query_languages: tuple[str, ...]
     passage_languages: tuple[str, ...]
 

@@ -79,12 +79,7 @@ def sweep(
     if compute.calibration:
         raise BadOption("a sweep takes no calibration; evaluate with it, or leave it out")
     forms = list_forms(dimensions, precisions)
-    if candidates is not None and not any(form.rescoring for form in forms):
-        raise BadOption("candidates are put in order by binary+int8 or binary+float32 alone")
-    if any(form.rescoring for form in forms):
-        _check_kinds(choose_kinds(collection.resolve(), settings))
-    if compute.store is not None:
-        Path(compute.store).mkdir(parents=True, exist_ok=True)
+    _check_rescoring(forms, candidates, choose_kinds(collection.resolve(), settings))
     results: dict[str, Results] = {}
     for label, encoder_options in _list_prompts(query_prompts):
         encoder = {**compute.encoder, **encoder_options}
@@ -93,7 +88,7 @@ def sweep(
         for form in forms:
             parts = [name or vectors.model.name, *form.describe(has_precision=bool(precisions))]
             row = ", ".join([*parts, label] if label else parts)
-            with TemporaryDirectory(prefix="beir-hybrid-", dir=compute.store) as folder:
+            with TemporaryDirectory(prefix="beir-hybrid-") as folder:
                 converted = convert_vectors(vectors, form, Path(folder, "index"))
                 scorer = _make_rescorer(vectors, form, Path(folder, "rescoring"))
                 results[row] = evaluate(
@@ -104,13 +99,19 @@ def sweep(
     return results
 
 
-def _check_kinds(kinds: Sequence[KindName]) -> None:
+def _check_rescoring(
+    forms: Sequence[VectorForm], candidates: int | None, kinds: Sequence[KindName]
+) -> None:
     """Raise `BadOption`, before anything is encoded, for settings that no vectors rerank."""
-    unfit = [kind for kind in kinds if kind not in VectorScorer.setting_kinds]
-    if unfit:
+    if not any(form.rescoring for form in forms):
+        if candidates is not None:
+            raise BadOption("candidates are put in order by binary+int8 or binary+float32 alone")
+        return
+    other_kinds = [kind for kind in kinds if kind not in VectorScorer.setting_kinds]
+    if other_kinds:
         raise BadOption(
             f"binary+int8 and binary+float32 put candidates in order, and not those of "
-            f"{', '.join(unfit)} settings: leave these out, or those"
+            f"{', '.join(other_kinds)} settings: leave these out, or those"
         )
 
 

@@ -40,14 +40,12 @@ def calibrate_vectors(
         )
     query_ranges, passage_ranges = judgements.query_ranges, judgements.passage_ranges
     if isinstance(calibration, CalibrationMethod):
+        find_keys = partial(number_passages, judgements)
+        find_groups = partial(number_texts, judgements.query_groups)
         calibration = fit_calibration(
             calibration,
-            LanguageVectors(
-                passages, _select_texts(passage_ranges), partial(number_passages, judgements)
-            ),
-            LanguageVectors(
-                queries, _select_texts(query_ranges), partial(number_texts, judgements.query_groups)
-            ),
+            LanguageVectors(passages, _select_texts(passage_ranges), find_keys),
+            LanguageVectors(queries, _select_texts(query_ranges), find_groups),
             fingerprint=model.fingerprint,
             name=judgements.name,
         )

@@ -138,7 +138,9 @@ def build_index(
         return Path(output)
     vectors = encode(encoder, join_titles(documents), "passages", folder=store_folder)
     if correction is not None:
-        vectors, correction = calibrate_passages(correction, vectors, view, encoder, store_folder)
+        vectors, correction = calibrate_passages(
+            correction, vectors, view, encoder, collection.resolve(), store_folder
+        )
     for folder, shard_recipe in missing_recipes.items():
         rows = rows_by_folder[folder]
         ids = documents["id"].slice(rows.start, len(rows))

@@ -13,6 +13,7 @@ from beir_hybrid.calibration.methods import CalibrationMethod
 from beir_hybrid.calibration.statistics import LanguageVectors
 from beir_hybrid.calibration.translations import number_passages
 from beir_hybrid.collection import View
+from beir_hybrid.collection.judgements import Judgements
 from beir_hybrid.encoding import Embeddings, Encoder
 from beir_hybrid.errors import BadOption
 from beir_hybrid.evaluation.vectors import name_model
@@ -55,6 +56,7 @@ def calibrate_passages(
     vectors: Embeddings,
     view: View,
     encoder: Encoder,
+    judgements: Judgements,
     folder: Path | None,
 ) -> tuple[Embeddings, Calibration]:
     """Return the calibrated vectors of a view's passages, and the calibration.
@@ -67,7 +69,7 @@ def calibrate_passages(
     if isinstance(calibration, CalibrationMethod):
 
         def find_keys() -> np.ndarray | None:
-            numbers = number_passages(view.collection.resolve())
+            numbers = number_passages(judgements)
             rows = [np.arange(span.start, span.stop) for span in view.passage_ranges]
             return None if numbers is None else numbers[np.concatenate(rows)]
 

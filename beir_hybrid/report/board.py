@@ -1,7 +1,7 @@
 """A table of the leaderboard: entries on one benchmark, with their values and ranks."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
@@ -111,8 +111,7 @@ class Board:
     def systems(self) -> list[Entry]:
         """The entries with values query by query, best first."""
         systems = [row.entry for row in self.rows if row.entry.results is not None]
-        direction = _find_direction(self.main_measure)
-        return _sort_entries(systems, self.main_measure, self.kind, direction)
+        return _sort_entries(systems, self.main_measure, self.kind)
 
     @property
     def pairs(self) -> list[tuple[Entry, Entry]]:
@@ -132,7 +131,7 @@ def build_board(entries: Sequence[Entry]) -> Board:
     measures = _list_measures(entries)
     kind = _choose_kind(entries, measures[0])
     direction = _find_direction(measures[0])
-    entries = _sort_entries(entries, measures[0], kind, direction)
+    entries = _sort_entries(entries, measures[0], kind)
     variants = find_variants(entries, measures[0], _get_pool_kind(benchmark))
     entries = [entry for group in group_variants(entries, variants) for entry in group]
     ranks, notes = _rank_entries(entries, measures, kind)
@@ -168,23 +167,15 @@ def _get_pool_kind(benchmark: Benchmark) -> KindName:
     return "image-pool" if benchmark.has_images else "multi"
 
 
-def _sort_entries(
-    entries: Iterable[Entry], measure: str, kind: KindName, direction: Direction
-) -> list[Entry]:
+def _sort_entries(entries: Sequence[Entry], measure: str, kind: KindName) -> list[Entry]:
     """Return entries in the order of a measure, best first; those of a value by name."""
-
-    def sort_key(entry: Entry) -> tuple[float, str]:
-        estimate = entry.estimate(measure, kind)
-        return math.inf if estimate is None else _compute_loss(estimate, direction), entry.name
-
-    return sorted(entries, key=sort_key)
+    direction = _find_direction(measure)
+    losses = {id(e): _compute_loss(e.estimate(measure, kind), direction) for e in entries}
+    return sorted(entries, key=lambda entry: (losses[id(entry)], entry.name))
 
 
 def _list_measures(entries: Sequence[Entry]) -> tuple[str, ...]:
-    """Return the measures of effectiveness that the entries have, the main one first.
-
-    If there are none, it is a single measure of bias: others have other directions, and columns.
-    """
+    """Return the measures of effectiveness, the main one first; or else one measure of bias."""
     names: dict[str, None] = {}
     for entry in entries:
         for row in entry.summary.values():
@@ -281,8 +272,10 @@ def _mark_best(
     ]
 
 
-def _compute_loss(estimate: Estimate, direction: Direction) -> float:
-    """Return a number that is lower for a better value."""
+def _compute_loss(estimate: Estimate | None, direction: Direction) -> float:
+    """Return a number that is lower for a better value, infinity for none."""
+    if estimate is None:
+        return math.inf
     value, unbiased = estimate.mean, estimate.unbiased or 0.0
     return {
         "higher": -value,

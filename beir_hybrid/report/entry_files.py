@@ -69,7 +69,7 @@ def _read_files(paths: Sequence[Path], local_files: bool, *, is_named: bool) -> 
     Folders of mteb's have the results of all kinds of tasks.
     """
     entries: list[Entry] = []
-    unfit: list[BadData] = []
+    errors: list[BadData] = []
     for path in paths:
         if path.name == RESULTS:
             entries.append(_make_entry(_load_results(path.parent), path, local_files))
@@ -79,10 +79,10 @@ def _read_files(paths: Sequence[Path], local_files: bool, *, is_named: bool) -> 
         except BadData as error:
             if is_named:
                 raise
-            unfit.append(error)
-    if unfit and not entries:
-        raise unfit[0]
-    for reason in unfit:
+            errors.append(error)
+    if errors and not entries:
+        raise errors[0]
+    for reason in errors:
         logger.warning("left out: %s", reason)
     return entries
 

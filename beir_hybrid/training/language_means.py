@@ -101,11 +101,11 @@ class LanguageMeans:
             for place, part in zip(places, parts, strict=True):
                 centred_columns[place] = part
             if is_training:
-                known = [place for place in places if place not in hard]
+                certain_places = [place for place in places if place not in hard]
                 self.update(
                     role,
-                    torch.cat([columns[place] for place in known]),
-                    torch.cat([languages[place] for place in known]),
+                    torch.cat([columns[place] for place in certain_places]),
+                    torch.cat([languages[place] for place in certain_places]),
                 )
         return centred_columns
 
