@@ -247,6 +247,11 @@ def test_a_leaderboard_among_results_is_none_of_them(results_folder: Path, tmp_p
     files = read_files(folder / "site")
     bh.leaderboard(folder, folder / "site")
     assert read_files(folder / "site") == files
+    # Named itself, it is a folder of results as any; another's file of that name tells nothing.
+    assert len(read_entries(folder / "site")) == len(read_entries(folder))
+    for content in ("[" * 100_000, "{", '{"made with": "hands"}'):
+        (folder / "leaderboard.json").write_text(content)
+        assert len(read_entries(tmp_path)) == len(read_entries(folder))
 
 
 def test_the_old_leaderboard_stays_until_the_new_one_is_on_disk(

@@ -71,7 +71,7 @@ def _read_judgements(collection: Collection) -> tuple[np.ndarray, np.ndarray, np
 
 
 def _select_judgements(collection: Collection, codes: Iterable[str]) -> tuple[np.ndarray, set[int]]:
-    """Return which judgements stay, and the rows of queries that lose all of theirs."""
+    """Select the judgements that stay, and the rows of queries without any of these."""
     query, passage, relevance = _read_judgements(collection)
     codes = list(codes)
     is_query = is_in_ranges(query, map(collection.find_query_rows, codes))

@@ -112,11 +112,9 @@ def _walk_result_files(folder: Path) -> Iterator[Path]:
     if (folder / RESULTS).is_file():
         yield folder / RESULTS
         return
-    if is_leaderboard(folder):  # which has copies of results
-        return
     for path in sorted(folder.iterdir()):
         if path.is_dir() and not path.name.startswith("."):
-            if not is_link(path):
+            if not is_link(path) and not is_leaderboard(path):  # which has copies of results
                 yield from _walk_result_files(path)
         elif path.suffix == ".json" and is_plain_file(path):
             text = path.read_bytes()
@@ -125,11 +123,13 @@ def _walk_result_files(folder: Path) -> Iterator[Path]:
 
 
 def is_leaderboard(folder: Path) -> bool:
-    """Return whether `write_leaderboard` made a folder."""
+    """Return whether `bh.leaderboard` made a folder."""
+    path = folder / LEADERBOARD
+    if not is_plain_file(path):  # a pipe would never end
+        return False
     try:
-        record = json.loads((folder / LEADERBOARD).read_bytes())
-        return bool(record["made with"] == MADE_WITH)
-    except (OSError, ValueError, KeyError, TypeError):
+        return bool(json.loads(path.read_bytes())["made with"] == MADE_WITH)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
 
 
