@@ -65,10 +65,13 @@ def read_figures(index: Path) -> dict[str, Any]:
 
 
 def unpack(packed: dict[str, Any]) -> list[float]:
-    """Return packed numbers; NaN for none."""
+    """Return packed numbers; NaN for none, minus infinity for dots."""
     low, high, width, text = (packed[name] for name in ("low", "high", "width", "text"))
     numbers = []
     for start in range(0, len(text), width):
+        if text[start] == ".":
+            numbers.append(-math.inf)
+            continue
         code = 0
         for letter in text[start : start + width]:
             code = code * 64 + LETTERS.index(letter)

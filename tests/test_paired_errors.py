@@ -136,3 +136,4 @@ def test_numbers_are_within_half_a_step(width: int) -> None:
     assert pack([], 2)["text"] == ""
     assert pack([0.5, 0.5], 1) == {"low": 0.5, "high": 0.5, "width": 1, "text": "BB"}
     assert pack([None], 2)["text"] == "AA"
+    assert pack([-math.inf, 3.0, 4.0], 2) == {"low": 3.0, "high": 4.0, "width": 2, "text": "..AB__"}

@@ -8,10 +8,14 @@ import numpy as np
 # Letters that stand as they are in JSON and in HTML.
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 NO_NUMBER = ALPHABET[0]  # all letters of a missing number
+_MINUS_INFINITY = "."  # all letters of the logarithm of 0
 
 
 class PackedNumbers(TypedDict):
-    """Numbers as a text of `width` letters each, from `low` to `high`; AA... is no number."""
+    """Numbers as a text of `width` letters each, from `low` to `high`.
+
+    AA... is no number, and a text of dots minus infinity, the logarithm of 0.
+    """
 
     low: float
     high: float
@@ -22,8 +26,8 @@ class PackedNumbers(TypedDict):
 def pack(numbers: Iterable[float | None], width: int) -> PackedNumbers:
     """Round numbers to one of 64 ** width - 1 steps between their lowest and highest.
 
-    >>> pack([0.0, 1.0, None, 0.5], 1)
-    {'low': 0.0, 'high': 1.0, 'width': 1, 'text': 'B_Ag'}
+    >>> pack([0.0, 1.0, None, 0.5, float("-inf")], 1)
+    {'low': 0.0, 'high': 1.0, 'width': 1, 'text': 'B_Ag.'}
     """
     values = np.array([np.nan if number is None else number for number in numbers], np.float64)
     is_number = np.isfinite(values)
@@ -34,5 +38,6 @@ def pack(numbers: Iterable[float | None], width: int) -> PackedNumbers:
     codes = np.where(is_number, np.rint(scaled).astype(np.int64) + 1, 0)
     powers = 64 ** np.arange(width - 1, -1, -1)
     letters = codes[:, None] // powers % 64
-    text = "".join(ALPHABET[letter] for letter in letters.ravel().tolist())
+    letters[np.isneginf(values)] = len(ALPHABET)
+    text = "".join((ALPHABET + _MINUS_INFINITY)[letter] for letter in letters.ravel().tolist())
     return {"low": low, "high": high, "width": width, "text": text}

@@ -194,9 +194,8 @@ def _pack_errors(entries: Sequence[Entry], measure: str, kind: KindName) -> dict
     """Pack the errors of the differences of every two systems, row by row above the diagonal.
 
     They are logarithms: errors of close and of distant systems differ by orders of magnitude, and
-    all need their first digits. Places of errors that are 0 go with them; the number of groups of
-    each system, a single number if all have as many; and the quantile of t for an interval by this
-    number.
+    all need their first digits. With them go the number of groups of each system, a single number
+    if all have as many, and the quantile of t for an interval by this number.
     """
     values = [
         entry.results.values(measure, kind)
@@ -205,10 +204,8 @@ def _pack_errors(entries: Sequence[Entry], measure: str, kind: KindName) -> dict
         for entry in entries
     ]
     errors = compute_paired_errors(values)[np.triu_indices(len(entries), 1)]
-    zeros = np.flatnonzero(errors == 0).tolist()
-    logarithms = np.log(errors, out=np.full_like(errors, np.nan), where=errors > 0)
-    numbers: dict[str, object] = {**pack(logarithms.tolist(), _ERROR_LETTERS)}
-    numbers |= {"zeros": zeros} if zeros else {}
+    with np.errstate(divide="ignore"):  # minus infinity for an error of 0
+        numbers = pack(np.log(errors).tolist(), _ERROR_LETTERS)
     counts = [count_groups(part) for part in values]
     sizes = sorted({count for count in counts if count > 1})
     quantiles = {str(count): round(find_quantile(count), 4) for count in sizes}

@@ -9,7 +9,8 @@ const unpack = ({ low, high, width, text }) => {
     for (let place = start; place < start + width; place += 1) {
       code = code * 64 + ALPHABET.indexOf(text[place]);
     }
-    numbers.push(code === 0 ? NaN : low + (code - 1) / steps * (high - low));
+    const number = code === 0 ? NaN : low + (code - 1) / steps * (high - low);
+    numbers.push(text[start] === "." ? -Infinity : number);
   }
   return numbers;
 };
@@ -54,9 +55,9 @@ const makeFigures = (data) => {
     readError: (measure, kind, first, second) => {
       const [i, j] = [Math.min(first, second), Math.max(first, second)];
       const place = i * count - i * (i + 1) / 2 + j - i - 1;
-      const { groups, quantiles = {}, zeros = [] } = data.errors[`${measure} ${kind}`] ?? {};
+      const { groups, quantiles = {} } = data.errors[`${measure} ${kind}`] ?? {};
       const n = groups?.[first] ?? groups;
-      const stored = zeros.includes(place) ? 0 : Math.exp(errors(`${measure} ${kind}`)[place] ?? NaN);
+      const stored = Math.exp(errors(`${measure} ${kind}`)[place] ?? NaN); /* of a logarithm */
       const error = hasChoice() || i === j ? NaN : stored;
       return { error, groups: n, margin: quantiles[n] * error };
     },
