@@ -19,8 +19,11 @@ from sentence_transformers import MultiVectorEncoder, SentenceTransformer, Spars
 import beir_hybrid as bh
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.setting import Setting
+from beir_hybrid.encoding import as_encoder
+from beir_hybrid.encoding.store import encode_rows, open_space
+from beir_hybrid.errors import BadOption
 from tests.endpoint_server import serve_models
-from tests.families import make_late, make_sparse, save_dense
+from tests.families import make_inference_free, make_late, make_sparse, save_dense
 from tests.test_cli_evaluate import RunCli, run_cli
 
 pytest.importorskip("pyserini")
@@ -216,3 +219,34 @@ def check_values(results: bh.Results, score: Score, data: Path) -> None:
             assert values[query]["AP"] == pytest.approx(precision, abs=1e-9), message
             if setting.kind == "multi":
                 assert values[query]["RankDistance"] == distance, message
+
+
+@pytest.mark.parametrize("make", [make_inference_free, make_late])
+def test_a_query_that_is_a_passage_too_has_its_own_vector(
+    make: Callable[[Path], Any], tmp_path: Path
+) -> None:
+    """Prompts are equal, and the roles have modules, lengths or expansions of their own."""
+    encoder = as_encoder(make(tmp_path / "model"))
+    texts = ["w1 w2 w3", "w4"]
+    store = tmp_path / "store"
+    for role in ("passages", "queries"):
+        stored = encode_rows(encoder, texts, role, folder=store).take(slice(None))
+        expected = getattr(encoder, f"encode_{role}")(texts)
+        if make is make_late:
+            values, expected_values = np.concatenate(stored), np.concatenate(expected)
+            np.testing.assert_allclose(values, expected_values, atol=1e-3)  # float16
+        else:
+            assert np.array_equal(stored.toarray(), expected.toarray()), role
+    spaces = {open_space(encoder, role, store) for role in ("passages", "queries")}
+    assert len(spaces) == 2
+
+
+@pytest.mark.parametrize("make", [make_inference_free, make_late])
+def test_a_length_that_the_model_does_not_read_is_refused(
+    make: Callable[[Path], Any], tmp_path: Path
+) -> None:
+    model = make(tmp_path / "model")
+    if make is make_late:
+        model[0].query_length, model[0].document_length = 6, 10
+    with pytest.raises(BadOption, match="max_length"):
+        as_encoder(model, max_length=8)

@@ -21,6 +21,7 @@ from beir_hybrid.encoding.encoder import Role
 from beir_hybrid.encoding.families import Family
 from beir_hybrid.encoding.layouts import LAYOUTS
 from beir_hybrid.encoding.sentence_transformer import SentenceTransformerEncoder
+from beir_hybrid.errors import BadData
 from tests.hash_encoder import ROOT, HashEncoder, assert_vectors, flip_bit, make_texts, read_files
 from tests.models import transformer_model
 
@@ -45,6 +46,7 @@ from pathlib import Path
 from beir_hybrid.encoding import encode
 from tests.hash_encoder import make_texts
 from tests.test_drafts import N, BatchEncoder
+from beir_hybrid.errors import BadData
 encode(BatchEncoder(Path(sys.argv[2]), 0.5), make_texts(N), "queries", folder=Path(sys.argv[1]))
 """
 
@@ -252,3 +254,46 @@ def test_a_command_says_in_one_line_what_an_interrupt_leaves(tmp_path: Path) -> 
     assert 1024 <= int(line[1].replace(",", "")) < 12_000
     assert running.returncode == 130
     assert subprocess.run(command, **options, check=True, capture_output=True).stdout
+
+
+@pytest.mark.parametrize(
+    ("batches", "message"),
+    [([[0, 1], [3]], "its batches lack 1 of the texts"), ([[0, 1], [1, 2, 3]], "a text twice")],
+)
+def test_batches_that_are_not_those_of_the_texts_are_refused(
+    tmp_path: Path, batches: list[list[int]], message: str
+) -> None:
+    class Wrong(HashEncoder):
+        def encode_batches(
+            self, texts: Sequence[str], _role: Role
+        ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+            for batch in batches:
+                yield np.array(batch), self.encode_queries([texts[i] for i in batch])
+
+    with pytest.raises(BadData, match=f"Wrong: .*{message}"):
+        encode(Wrong(), make_texts(4), "queries", folder=tmp_path)
+    assert not list(tmp_path.rglob("*.note.json"))
+
+
+def test_any_error_keeps_what_is_encoded(tmp_path: Path) -> None:
+    class Away(Interrupted):
+        def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
+            try:
+                return super().encode_queries(texts)
+            except KeyboardInterrupt as error:
+                raise BadData("the endpoint is away") from error
+
+    with pytest.raises(BadData, match="the endpoint is away"):
+        encode(Away(), make_texts(N), "queries", folder=tmp_path)
+    encoder = BatchEncoder()
+    assert_vectors(encode(encoder, make_texts(N), "queries", folder=tmp_path), make_texts(N))
+    assert len(encoder.encoded_texts) == N - 2 * BATCH
+
+
+def test_truncated_texts_may_be_numbers_of_numpy(tmp_path: Path) -> None:
+    class Cutting(HashEncoder):
+        def find_truncated(self, texts: Sequence[str], _role: Role) -> Any:
+            return np.flatnonzero([text.endswith("1") for text in texts])
+
+    rows = encode(Cutting(), make_texts(4), "queries", folder=tmp_path)
+    assert rows.truncated == 1

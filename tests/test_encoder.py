@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from sentence_transformers import SentenceTransformer
+from sentence_transformers.base.modules import Router
 from transformers.utils import logging
 
 import beir_hybrid as bh
@@ -555,3 +556,46 @@ def test_a_folder_without_pooler_weights_has_one_fingerprint(folder: Path, tmp_p
     assert torch.equal(torch.random.get_rng_state(), state)
     full = SentenceTransformerEncoder(folder)
     assert first.encode_queries(TEXTS).tolist() == full.encode_queries(TEXTS).tolist()
+
+
+def test_what_single_texts_depend_on_changes_the_fingerprint(folder: Path, tmp_path: Path) -> None:
+    sides = copy_with_settings(
+        folder, tmp_path / "left", "tokenizer_config.json", truncation_side="left"
+    )
+    encoders = [SentenceTransformerEncoder(path) for path in (folder, sides)]
+    assert encoders[0].fingerprint != encoders[1].fingerprint
+    text = " ".join(f"w{number}" for number in range(40))
+    first, second = (encoder.encode_queries([text]) for encoder in encoders)
+    assert np.abs(first - second).max() > 1e-3  # 16 tokens are read, from one end or the other
+    pooled = copy_with_settings(
+        folder, tmp_path / "pooled", "1_Pooling/config.json", pooling_mode="cls"
+    )
+    routed = []
+    for path in (folder, pooled):
+        modules: list[Any] = [*SentenceTransformer(str(path), device="cpu")]
+        router = Router.for_query_document(query_modules=modules, document_modules=modules)
+        routed.append(SentenceTransformerEncoder(SentenceTransformer(modules=[router])))
+    first, second = (encoder.encode_queries([text]) for encoder in routed)
+    assert np.abs(first - second).max() > 1e-3
+    assert routed[0].fingerprint != routed[1].fingerprint
+
+
+def test_a_model_that_is_trained_has_another_fingerprint(folder: Path, tmp_path: Path) -> None:
+    model = SentenceTransformer(str(folder), device="cpu")
+    encoder = SentenceTransformerEncoder(model)
+    before = encode(encoder, ["w1 w2"], "queries", folder=tmp_path).take(slice(None)).copy()
+    assert encoder.fingerprint is encoder.fingerprint  # hashed once
+    with torch.no_grad():
+        for weights in model.parameters():
+            weights.mul_(1.5)
+            weights.add_(0.1 * torch.ones_like(weights))
+    after = encode(encoder, ["w1 w2"], "queries", folder=tmp_path).take(slice(None))
+    assert np.array_equal(after, encoder.encode_queries(["w1 w2"]))
+    assert not np.array_equal(after, before)
+
+
+def test_models_that_compare_by_distance_are_refused(folder: Path) -> None:
+    model = SentenceTransformer(str(folder), device="cpu", similarity_fn_name="euclidean")
+    with pytest.raises(BadOption, match="compares by euclidean; only dot products and cosines"):
+        SentenceTransformerEncoder(model)
+    assert SentenceTransformerEncoder(model, normalize=True).normalize

@@ -163,7 +163,8 @@ def test_what_was_encoded_is_kept(server: EndpointServer, tmp_path: Path) -> Non
     again = open_endpoint(server, batch_size=256)
     assert_vectors(encode(again, texts, "queries", folder=tmp_path, stats=stats), texts)
     assert not set(texts[:SHARD_TEXTS]) & set(server.texts)
-    assert stats.texts == len(server.texts) == 2 * SHARD_TEXTS
+    # Batches of the other shards that came before the error are kept, too, if there were any.
+    assert 0 < stats.texts == len(server.texts) <= 2 * SHARD_TEXTS
 
 
 @pytest.mark.parametrize("text", ["", "x" * 101])

@@ -345,3 +345,12 @@ def test_a_pipe_is_no_checksum_and_no_table(tmp_path: Path) -> None:
         read_run(path)
     with pytest.raises(BadData, match="xxh3 is a folder, device or pipe"):
         compute_checksum(checksum)
+
+
+def test_a_file_in_the_place_of_our_run_is_not_replaced(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "a.trec", RUN, "mine")
+    write_run(path, RUN, "other")  # ours, whatever its tag
+    path.write_text("a letter\n")  # whose checksum is still that of the run
+    with pytest.raises(BadOption, match="is no run of beir-hybrid's"):
+        write_run(path, RUN, "mine")
+    assert path.read_text() == "a letter\n"

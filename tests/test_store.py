@@ -17,7 +17,8 @@ import pytest
 
 from beir_hybrid.encoding import EncodingStats, encode
 from beir_hybrid.encoding.store import open_space
-from beir_hybrid.errors import BadData, NotWritable
+from beir_hybrid.errors import BadData, NotWritable, UnknownName
+from beir_hybrid.integrity import record_file
 from tests.hash_encoder import (
     DIM,
     ROOT,
@@ -28,6 +29,7 @@ from tests.hash_encoder import (
     make_texts,
     read_files,
 )
+from tests.sealed_files import rewrite
 
 
 def test_identical_texts_are_encoded_once_in_the_order_they_come(tmp_path: Path) -> None:
@@ -285,3 +287,34 @@ def test_many_small_shards_need_few_open_files(tmp_path: Path) -> None:
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
     assert encoder.encoded_texts == make_texts(80)
+
+
+def test_entries_of_a_fingerprint_keep_their_meaning(tmp_path: Path) -> None:
+    for key in ("format", "role", "family", "prompt"):
+        spaces = set()
+        for value in ("a", "b"):
+            encoder = HashEncoder()
+            encoder.fingerprint = {"kind": "hashes", key: value}
+            spaces.add(open_space(encoder, "queries", tmp_path))
+        assert len(spaces) == 2, key
+    with pytest.raises(BadData, match="the prompts of its fingerprint map no 'queries'"):
+        open_space(HashEncoder(prompts={"query": ""}), "queries", tmp_path)
+
+
+def test_a_shard_of_fewer_vectors_than_texts_is_redone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    encode(HashEncoder(), make_texts(5), "queries", folder=tmp_path)
+    (path,) = tmp_path.rglob("*.vectors.npy")
+    np.save(path, np.load(path)[:4])
+    (note,) = tmp_path.rglob("*.note.json")
+    rewrite(note, lambda it: it["files"].update({path.name: record_file(path)}))
+    encoder = HashEncoder()
+    assert_vectors(encode(encoder, make_texts(5), "queries", folder=tmp_path), make_texts(5))
+    assert "is of 4 vectors for 5 texts" in caplog.text
+
+
+def test_a_role_that_is_none_is_refused(tmp_path: Path) -> None:
+    role: Any = "query"
+    with pytest.raises(UnknownName, match="no role 'query'; did you mean 'queries'"):
+        encode(HashEncoder(), ["a"], role, folder=tmp_path)

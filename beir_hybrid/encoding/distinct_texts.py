@@ -62,8 +62,9 @@ class DistinctTexts:
 
 
 def _to_chunked_array(values: Sequence[str] | pa.ChunkedArray) -> pa.ChunkedArray:
-    is_chunked = isinstance(values, pa.ChunkedArray)
-    return values if is_chunked else pa.chunked_array([pa.array(values)])
+    # Arrow makes several chunks of its own of texts that are too long for one.
+    array = values if isinstance(values, pa.ChunkedArray) else pa.array(values)
+    return array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array])
 
 
 def _hash_texts(column: pa.ChunkedArray) -> np.ndarray:

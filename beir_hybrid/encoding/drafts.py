@@ -36,8 +36,9 @@ class Draft:
     """
 
     def __init__(self, stem: Path, layout: Layout, n: int, dim: int) -> None:
-        self._stem, self._layout, self._n, self.dim = stem, layout, n, dim
+        self._stem, self._layout, self.dim = stem, layout, dim
         self._batches: list[tuple[np.ndarray, Any]] = []
+        self._is_done = np.zeros(n, bool)
         self._next_file = 0
         for path in self._list_files():
             self._read(path)
@@ -45,11 +46,14 @@ class Draft:
 
     def list_missing_rows(self) -> np.ndarray:
         """Return the places of the texts that have no vector yet."""
-        rows = [rows for rows, _ in self._batches]
-        return np.setdiff1d(np.arange(self._n), np.concatenate(rows) if rows else [])
+        return np.flatnonzero(~self._is_done)
 
     def add(self, rows: np.ndarray, vectors: Any) -> None:
-        """Add the vectors of the texts in some places; save if the last time is seconds ago."""
+        """Add the vectors of the texts in some places; save if the last time is seconds ago.
+
+        Raises ValueError for places that have vectors, or are none.
+        """
+        self._check_rows(rows)
         self._append(rows, vectors)
         if time.monotonic() - self._save_time > _INTERVAL:
             self.save()
@@ -76,6 +80,7 @@ class Draft:
 
     def _append(self, rows: np.ndarray, vectors: Any) -> None:
         self._batches.append((rows, vectors))
+        self._is_done[rows] = True
         self.dim = vectors.shape[1]
 
     def _merge(self, batches: list[tuple[np.ndarray, Any]]) -> Any:
@@ -98,8 +103,9 @@ class Draft:
             self._append(rows, vectors)
 
     def _check_rows(self, rows: np.ndarray) -> None:
-        if not np.isin(rows, self.list_missing_rows()).all():
-            raise ValueError("it has other texts than the shard")
+        is_place = (rows >= 0) & (rows < len(self._is_done))
+        if not is_place.all() or self._is_done[rows].any() or len(np.unique(rows)) < len(rows):
+            raise ValueError("it has other texts than the shard, or some twice")
 
     def _list_files(self) -> list[Path]:
         pattern = re.compile(rf"{self._stem.name}\.draft-\d+\.npz")

@@ -30,7 +30,7 @@ class Encoder(ABC):
     fingerprint
         JSON of everything on which the vectors depend: equal fingerprints mean equal vectors. An
         entry ``"prompts"`` maps ``"queries"`` and ``"passages"`` to their prompts; if the two are
-        equal, a text that occurs in both roles is encoded once.
+        equal, a text that occurs in both roles is encoded once, unless `separates_roles`.
     name
         The name in results; by default that of the class.
     revision
@@ -50,6 +50,8 @@ class Encoder(ABC):
         a list.
     normalize
         Whether vectors have unit length; None if that is not known.
+    separates_roles
+        Whether a query and an equal passage with equal prompts have different vectors.
     load_request
         The name or folder and the options by which `as_encoder` can build this encoder again.
 
@@ -70,6 +72,7 @@ class Encoder(ABC):
     concurrent_texts: int = 0
     family: Family = "dense"
     normalize: bool | None = None
+    separates_roles: bool = False
     load_request: tuple[str | Path, Mapping[str, object]] | None = None
 
     @cached_property
@@ -141,6 +144,7 @@ class EncoderWrapper(Encoder):
         self.encoder = encoder
         self.name, self.revision, self.family = encoder.name, encoder.revision, encoder.family
         self.concurrent_texts = encoder.concurrent_texts
+        self.separates_roles = encoder.separates_roles
 
     @cached_property
     def fingerprint(self) -> Mapping[str, object]:
@@ -221,6 +225,7 @@ class EncoderAdapter(Encoder):
         self.licence = str(getattr(model, "licence", None) or "")
         self.concurrent_texts = getattr(model, "concurrent_texts", 0)
         self.normalize = getattr(model, "normalize", None)
+        self.separates_roles = getattr(model, "separates_roles", False)
         self.family = getattr(model, "family", "dense")
         weights: Mapping[str, np.ndarray]
         weights = getattr(getattr(model, "model", None), "state_dict", dict)()

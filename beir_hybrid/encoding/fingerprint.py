@@ -52,17 +52,9 @@ def to_json_facts(value: Any, ignore: Container[str] = ()) -> Any:
 
 def describe_model(model: Any) -> dict[str, Any]:
     """Return everything on which the outputs of a sentence-transformers model depend."""
-    modules = [
-        {
-            "class": f"{type(module).__module__}.{type(module).__qualname__}",
-            "config": _read_config(module),
-        }
-        for module in model
-    ]
     return {
         "weights": hash_weights(model),
-        "tokenizer": hash_tokenizer(find_tokenizer(model)),
-        "modules": modules,
+        **describe_parts(model),
         "max_length": finite_limit(model.max_seq_length),
         "dtype": str(model.dtype).removeprefix("torch."),
         "device": model.device.type,
@@ -71,16 +63,65 @@ def describe_model(model: Any) -> dict[str, Any]:
     }
 
 
+def describe_parts(model: Any) -> dict[str, Any]:
+    """Return the modules of a model with their settings, and a checksum of its tokenizer."""
+    return {
+        "tokenizer": hash_tokenizer(find_tokenizer(model)),
+        "modules": [_describe_module(module) for module in model],
+    }
+
+
+def list_versions(model: "Module") -> list[tuple[int, int]]:
+    """List the identity of each tensor of a model, and the number of its changes in place."""
+    return [
+        (id(tensor), 0 if tensor.is_inference() else tensor._version)  # noqa: SLF001 - no other
+        for tensor in model.state_dict(keep_vars=True).values()
+    ]
+
+
+def _describe_module(module: Any) -> dict[str, Any]:
+    """Return the class and settings of a module, and those of its modules for queries, ..."""
+    routes = getattr(module, "sub_modules", {}) if type(module).__name__ == "Router" else {}
+    described_routes = {
+        name: [_describe_route_module(part) for part in parts] for name, parts in routes.items()
+    }
+    return {
+        "class": f"{type(module).__module__}.{type(module).__qualname__}",
+        "config": _read_config(module),
+        **({"routes": described_routes} if described_routes else {}),
+    }
+
+
+def _describe_route_module(module: Any) -> dict[str, Any]:
+    """Return the settings of a module of a route, with its own tokenizer and limit."""
+    tokenizer = getattr(module, "tokenizer", None)
+    facts = _describe_module(module)
+    if tokenizer is not None:
+        facts["tokenizer"] = hash_tokenizer(tokenizer)
+    if limit := finite_limit(getattr(module, "max_seq_length", None)):
+        facts["max_length"] = limit
+    return facts
+
+
 def _read_config(module: object) -> Any:
     """Return the settings of a module and of its transformer: heads, activation, ..."""
     config = module.get_config_dict() if hasattr(module, "get_config_dict") else {}
-    transformer_config = getattr(getattr(module, "model", None), "config", None)
+    transformer: Any = getattr(module, "model", None)
+    transformer_config = getattr(transformer, "config", None)
     if transformer_config is not None and hasattr(transformer_config, "to_diff_dict"):
         config = config | {"transformer": transformer_config.to_diff_dict()}
+    if getattr(transformer, "_hf_peft_config_loaded", False):
+        config = config | {"adapters": _list_adapters(transformer)}
     # A SPLADE's pooling learns its dimensions from the first text that it sees.
     if type(module).__name__ == "SpladePooling":
         config = {name: value for name, value in config.items() if name != "embedding_dimension"}
     return to_plain_json(config)
+
+
+def _list_adapters(transformer: Any) -> list[str]:
+    """List the adapters of a transformer that its outputs depend on."""
+    is_off = any(getattr(part, "_disable_adapters", False) for part in transformer.modules())
+    return [] if is_off else list(transformer.active_adapters())
 
 
 def _describe_image_inputs(model: Any) -> dict[str, Any]:
@@ -144,7 +185,12 @@ def hash_tokenizer(tokenizer: object) -> str:
         state = json.loads(backend.to_str())
         # Settings of the last call, which are no property of the tokenizer.
         state.pop("truncation", None), state.pop("padding", None)
+        for name in ("truncation_side", "padding_side"):
+            if (side := getattr(tokenizer, name, "right")) != "right":
+                state[name] = side
         text = json.dumps(state, sort_keys=True)
     else:
-        text = f"{type(tokenizer)} {sorted(getattr(tokenizer, 'get_vocab', dict)().items())}"
+        vocabulary: Any = getattr(tokenizer, "get_vocab", dict)()
+        entries = vocabulary.items() if isinstance(vocabulary, Mapping) else enumerate(vocabulary)
+        text = f"{type(tokenizer)} {sorted(entries)}"
     return hashlib.sha256(text.encode()).hexdigest()

@@ -31,6 +31,7 @@ class LateInteractionEncoder(ModelEncoder):
     ) -> None:
         super().__init__(model, **options)
         self.normalize = self.options.normalize
+        self.separates_roles = True  # by lengths, expansion and tokens that are left out
 
     def _encode_batch(self, texts: list[str], role: Role) -> list[np.ndarray]:
         """Return the vectors of each text's tokens, a list of arrays (tokens, dim)."""

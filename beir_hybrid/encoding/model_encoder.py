@@ -22,12 +22,12 @@ from beir_hybrid.encoding.arithmetic import (
 )
 from beir_hybrid.encoding.encoder import Encoder, Role
 from beir_hybrid.encoding.families import check_family, check_object_family
-from beir_hybrid.encoding.fingerprint import describe_model
+from beir_hybrid.encoding.fingerprint import describe_model, list_versions
 from beir_hybrid.encoding.layouts import LAYOUTS
 from beir_hybrid.encoding.loading import load_model
 from beir_hybrid.encoding.model_card import read_licence
 from beir_hybrid.encoding.model_files import ModelFiles
-from beir_hybrid.encoding.model_inputs import count_tokens, find_long_texts
+from beir_hybrid.encoding.model_inputs import count_tokens, find_long_texts, has_routes
 from beir_hybrid.encoding.model_settings import apply_options, choose_prompts, read_prompts
 from beir_hybrid.encoding.options import PROMPT_OPTIONS, EncoderOptions, list_loading_options
 from beir_hybrid.encoding.presets import BY_MODEL, Preset
@@ -61,6 +61,8 @@ class ModelEncoder(Encoder):
         *("max_length", "dtype", "normalize", "batch_size")
     }
 
+    _last_fingerprint: tuple[object, Mapping[str, object]] | None = None  # with its weights' state
+
     def __init__(self, model: object, **options: object) -> None:
         if is_offline():  # before the hub's client is imported, which reads this once
             os.environ["HF_HUB_OFFLINE"] = "1"
@@ -88,6 +90,7 @@ class ModelEncoder(Encoder):
             raise BadOption(f"{MODEL_KINDS}; {model!r:.80} is none of them")
         apply_options(self.model, self.options)
         self.batch_size = self.options.batch_size
+        self.separates_roles = has_routes(self.model)
         self.prompts = choose_prompts(self.options, read_prompts(self.model), hub_preset)
 
     @staticmethod
@@ -144,8 +147,8 @@ class ModelEncoder(Encoder):
     def with_dtype(self, dtype: DType) -> Self:
         """Return an encoder of the same model in another arithmetic, as if it were opened so."""
         encoder = copy.copy(self)
-        for name in ("fingerprint", "weight_bytes"):
-            encoder.__dict__.pop(name, None)
+        encoder.__dict__.pop("weight_bytes", None)
+        encoder.__dict__.pop("_last_fingerprint", None)
         encoder.options = replace(self.options, dtype=dtype)
         if {self.options.dtype, dtype} != {EXACT, MIXED}:  # whose weights are equal
             encoder.model = copy.deepcopy(self.model)
@@ -158,7 +161,7 @@ class ModelEncoder(Encoder):
     def copy_to_cpu(self) -> Self:
         """Return an encoder with the weights on the CPU, which makes its fingerprint anew."""
         portable = copy.copy(self)
-        portable.__dict__.pop("fingerprint", None)
+        portable.__dict__.pop("_last_fingerprint", None)
         if self.model.device.type != "cpu":
             portable.model = copy.deepcopy(self.model).to("cpu")
         return portable
@@ -187,21 +190,26 @@ class ModelEncoder(Encoder):
     def vector_facts(self) -> Mapping[str, object]:
         """Settings, beside the model's, on which vectors depend."""
 
-    @cached_property
+    @property
     def fingerprint(self) -> Mapping[str, object]:
         """Weights, tokenizer, modules, prompts, length, arithmetic, device and versions.
 
-        The batch size is not among them: padding changes the last bits of a vector, but so does
-        which texts share its batch, and that depends on what the store holds already.
+        It is made anew once the weights have changed, as those of a loaded model may. The batch
+        size is not in it: padding changes the last bits of a vector, but so does which texts share
+        its batch, and that depends on what the store holds already.
         """
         check_chosen(self.options.dtype, self.name)
-        return {
-            "kind": self.KIND,
-            **describe_model(self.model),
-            **({"dtype": MIXED} if self.options.dtype == MIXED else {}),
-            "prompts": dict(self.prompts),
-            **self.vector_facts,
-        }
+        state = list_versions(self.model)
+        if self._last_fingerprint is None or self._last_fingerprint[0] != state:
+            fingerprint = {
+                "kind": self.KIND,
+                **describe_model(self.model),
+                **({"dtype": MIXED} if self.options.dtype == MIXED else {}),
+                "prompts": dict(self.prompts),
+                **self.vector_facts,
+            }
+            self._last_fingerprint = state, fingerprint
+        return self._last_fingerprint[1]
 
 
 def _name_model(model: object) -> str:

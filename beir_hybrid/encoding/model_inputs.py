@@ -14,6 +14,11 @@ def reads_images(model: object) -> bool:
     return "image" in getattr(model, "modalities", ())
 
 
+def has_routes(model: Any) -> bool:
+    """Return True if a model of sentence-transformers has modules of its own for queries."""
+    return any(type(module).__name__ == "Router" for module in model.modules())
+
+
 def wrap_texts(model: object, texts: Sequence[str]) -> list[str | dict[str, str]]:
     """Return texts in a form that the model takes for nothing but texts.
 

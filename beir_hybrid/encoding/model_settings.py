@@ -4,13 +4,15 @@ from typing import TYPE_CHECKING
 
 from beir_hybrid.encoding.arithmetic import convert_weights
 from beir_hybrid.encoding.encoder import Role
-from beir_hybrid.encoding.model_inputs import count_positions
+from beir_hybrid.encoding.model_inputs import count_positions, has_routes
 from beir_hybrid.encoding.options import EncoderOptions
 from beir_hybrid.encoding.presets import PRESETS, Preset
 from beir_hybrid.errors import BadOption
 
 if TYPE_CHECKING:
     from sentence_transformers.base.model import BaseModel
+
+_LENGTHS = ("query_length", "document_length")  # of late interaction, in place of a common limit
 
 
 def choose_prompts(
@@ -52,6 +54,16 @@ def set_max_length(model: "BaseModel", length: int) -> None:
 
 def check_max_length(model: "BaseModel", length: int) -> None:
     """Raise `BadOption` if a model cannot truncate texts to a number of tokens."""
+    if has_routes(model):
+        raise BadOption(
+            "max_length sets one limit, and the model has modules of their own for queries and "
+            "passages: set theirs"
+        )
+    lengths = [name for name in _LENGTHS if getattr(model[0], name, None) is not None]
+    if lengths:
+        raise BadOption(
+            f"the model's {' and '.join(lengths)} count instead of max_length: set them"
+        )
     n_positions = count_positions(model)
     if n_positions is not None and length > n_positions:
         raise BadOption(f"max_length is {length}; the model reads at most {n_positions} tokens")

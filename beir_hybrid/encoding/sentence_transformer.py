@@ -51,6 +51,11 @@ class SentenceTransformerEncoder(ModelEncoder):
         self.truncate_dim = self.options.truncate_dim or self.model.truncate_dim
         similarity = str(self.model.similarity_fn_name or "cosine")
         normalize = self.options.normalize
+        if normalize is None and similarity not in ("dot", "cosine"):
+            raise BadOption(
+                f"{self.name} compares by {similarity}; only dot products and cosines can be "
+                "ranked, normalize=True or False chooses one of them"
+            )
         self.normalize: bool = similarity != "dot" if normalize is None else normalize
 
     @property

@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +17,7 @@ from beir_hybrid.encoding.encoder import Encoder, Role
 from beir_hybrid.encoding.images import decode_batches
 from beir_hybrid.encoding.shards import NOTE_SUFFIX, Shards, read_shard, save_array
 from beir_hybrid.encoding.stored_rows import BadRows
-from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.errors import BadData, BadOption, NotWritable
 from beir_hybrid.files import file_lock
 from beir_hybrid.integrity import record_files, write_sealed_json
 
@@ -62,9 +62,12 @@ class ShardWriter:
                 for rows, vectors in self._encode(texts, numbers, draft):
                     draft.add(rows, vectors)
                     advance(len(rows))
-            except KeyboardInterrupt:
-                draft.save()
+            except BaseException:  # an interrupt, or an endpoint that is away
+                with suppress(OSError, NotWritable):  # on a full disk the first error counts
+                    draft.save()
                 raise
+            if n_left := len(draft.list_missing_rows()):
+                raise BadData(f"{self.encoder.name}: its batches lack {n_left:,} of the texts")
             vectors = draft.merge()
             seconds = time.perf_counter() - start
             parts = {"keys": keys, **self.shards.layout.split(vectors)}
@@ -74,6 +77,7 @@ class ShardWriter:
             truncated = (
                 [] if self.role == "images" else self.encoder.find_truncated(texts, self.role)
             )
+            truncated = None if truncated is None else [int(row) for row in truncated]
             files = record_files(self.space, arrays)
             write_sealed_json(note, {"rows": len(texts), "cut": truncated, "files": files})
             draft.remove()
@@ -94,7 +98,9 @@ class ShardWriter:
             batches, inputs = self._encode_images(inputs, paths), paths
         else:
             batches = self.encoder.encode_batches(inputs, self.role)
+        is_done = np.zeros(len(rows), bool)
         for indexes, vectors in batches:
+            self._check_batch(np.asarray(indexes), is_done)
             yield rows[indexes], self._check(vectors, [inputs[i] for i in indexes], draft.dim)
 
     def _encode_images(
@@ -107,6 +113,16 @@ class ShardWriter:
                 indexes = np.arange(start, start + len(images))
                 yield indexes, self.encoder.encode_images(images)
                 start += len(images)
+
+    def _check_batch(self, indexes: np.ndarray, is_done: np.ndarray) -> None:
+        """Note the texts of a batch as done; raise `BadData` for one that is there twice."""
+        is_text = indexes.size == 0 or (indexes.min() >= 0 and indexes.max() < len(is_done))
+        is_new = is_text and len(np.unique(indexes)) == len(indexes) and not is_done[indexes].any()
+        if not is_new:
+            raise BadData(
+                f"{self.encoder.name}: its batches have a text twice, or one that was not asked for"
+            )
+        is_done[indexes] = True
 
     def _check(self, rows: object, inputs: list[str], dim: int) -> Any:
         """Return the rows, or raise `BadData` that names the text or image of the first bad one."""

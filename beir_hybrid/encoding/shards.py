@@ -130,7 +130,9 @@ def _read_sound_shard(note: Path, layout: Layout) -> Shard:
         verify_files(note.parent, files, _CURE)
         keys = np.array(map_array(paths.pop("keys"))).view(KEY)
         truncated = None if entries["cut"] is None else np.array(entries["cut"], dtype=np.int32)
-        dim = int(layout.join(_load_arrays(paths)).shape[1])
+        n, dim = map(int, layout.join(_load_arrays(paths)).shape)
+        if n != len(keys):
+            raise BadData(f"{note} is of {n:,} vectors for {len(keys):,} texts; {_CURE}")
         return Shard(paths, keys, truncated, dim)
 
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -35,12 +35,13 @@ from beir_hybrid.encoding.models import as_encoder
 from beir_hybrid.encoding.shard_writer import ShardReport, ShardWriter
 from beir_hybrid.encoding.shards import Shards
 from beir_hybrid.encoding.stored_rows import StoredRows
-from beir_hybrid.errors import BadData
+from beir_hybrid.errors import BadData, lookup
 from beir_hybrid.files import atomic_file, cache_folder
 from beir_hybrid.progress import progress_bar
 
 FORMAT = 2
 _MANIFEST = "space.json"
+_OUR_ENTRIES = {"family", "format", "prompt", "role"}  # beside the fingerprint, in manifests
 # Between these bounds a shard holds 1/32 of the texts: little is lost when a process is killed, and
 # a corpus of a hundred million passages still makes few files.
 _SMALLEST_SHARD, _LARGEST_SHARD = 1 << 10, 1 << 16
@@ -122,6 +123,7 @@ def encode_rows(
     paths: Sequence[str] | pa.ChunkedArray | None = None,
 ) -> StoredRows[Any]:
     """Return the vectors of texts as `encode` does, by a model of any family."""
+    lookup("role", role, dict.fromkeys(get_args(Role)))
     distinct = DistinctTexts.from_column(texts, paths)
     n = len(distinct)
     if role == "images" and n:
@@ -206,12 +208,20 @@ def _shard_threads(encoder: Encoder, shard_size: int) -> Iterator[tuple[int, _Ma
 
 def open_space(encoder: Encoder, role: Role, folder: Path | None = None) -> Path:
     """Return the folder of an encoder's vectors in a role, with its manifest."""
-    entries = dict(encoder.fingerprint)
-    prompts: Any = entries.pop("prompts", None)
-    has_prompt = prompts and role != "images"
+    own_entries = dict(encoder.fingerprint)
+    prompts: Any = own_entries.pop("prompts", None)
+    # The encoder's own entries of the names that are used here keep others.
+    entries = {
+        f"own {key}" if key in _OUR_ENTRIES else key: own_entries[key] for key in own_entries
+    }
     if encoder.family != "dense":
         entries["family"] = encoder.family
-    entries |= {"format": FORMAT} | ({"prompt": prompts[role]} if has_prompt else {"role": role})
+    entries["format"] = FORMAT
+    has_prompt = bool(prompts) and role != "images"
+    if has_prompt:
+        entries["prompt"] = _get_prompt(prompts, role, encoder.name)
+    if not has_prompt or encoder.separates_roles:
+        entries["role"] = role
     text = _dump_fingerprint(entries, encoder.name)
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     space = (folder or cache_folder() / "embeddings") / digest
@@ -220,6 +230,15 @@ def open_space(encoder: Encoder, role: Role, folder: Path | None = None) -> Path
         with atomic_file(space / _MANIFEST) as temporary:
             temporary.write_text(_dump_fingerprint(manifest, encoder.name), "utf-8")
     return space
+
+
+def _get_prompt(prompts: Any, role: Role, name: str) -> object:
+    try:
+        return prompts[role]
+    except (TypeError, KeyError) as error:
+        raise BadData(
+            f"{name}: the prompts of its fingerprint map no {role!r} to a prompt"
+        ) from error
 
 
 def _dump_fingerprint(fingerprint: Mapping[str, object], name: str) -> str:

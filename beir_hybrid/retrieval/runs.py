@@ -3,7 +3,7 @@
 import gzip
 import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BufferedWriter
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from beir_hybrid.collection import View
-from beir_hybrid.collection.arrays import to_arrow
+from beir_hybrid.collection.arrays import take_rows
 from beir_hybrid.collection.lines import COMMENT, read_lines
 from beir_hybrid.collection.view import Prefixes
 from beir_hybrid.errors import BadData, BadOption
@@ -50,7 +50,7 @@ def make_run_rows(
         sizes = (rows >= 0).sum(axis=1).tolist()
         distinct, indexes = np.unique(np.maximum(rows, 0), return_inverse=True)
         if isinstance(passage_ids, pa.ChunkedArray):
-            ids = passage_ids.take(to_arrow(distinct)).to_pylist()
+            ids = take_rows(passage_ids, distinct).to_pylist()
         else:
             ids = [passage_ids[row] for row in distinct.tolist()]
         for offset, row_indexes in enumerate(indexes.reshape(rows.shape)):
@@ -117,8 +117,13 @@ def check_run_place(path: Path, tag: str = TAG) -> None:
 
     Its runs have a checksum beside them or, after a kill, their tag alone.
     """
-    if name_checksum_file(path).exists() or not path.is_file() or not path.stat().st_size:
+    checksum_file = name_checksum_file(path)
+    if not path.is_file() or not path.stat().st_size:
         return  # folders and devices are refused when they are written
+    with suppress(BadData):
+        if checksum_file.exists():
+            verify_run(path)
+            return
     try:
         columns = next((line.split() for _, line in read_lines(path)), [])
     except BadData:
