@@ -2,7 +2,9 @@
 # mypy: allow-untyped-calls
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import ir_measures
@@ -12,6 +14,7 @@ from ir_measures import AP, RR, R, nDCG
 
 import beir_hybrid as bh
 from beir_hybrid.collection import Collection
+from beir_hybrid.collection.selection import select_languages
 from beir_hybrid.errors import BadData
 from beir_hybrid.evaluation.evaluate import evaluate
 
@@ -202,3 +205,31 @@ def test_bad_dicts_are_refused(
 ) -> None:
     with pytest.raises(BadData, match=message):
         bh.from_beir(corpus, queries, qrels, languages)
+
+
+def test_ids_that_begin_with_their_language_are_kept(tmp_path: Path) -> None:
+    """Only ids of our own form, with q: in queries', are taken apart; a run has the others."""
+    corpus = {"en:d1": {"text": "a"}, "de:d1": {"text": "b"}}
+    collection = bh.from_beir(corpus, {"en:7": "?"}, {"en:7": {"en:d1": 1}})
+    assert collection.original_ids
+    run = tmp_path / "en-all.trec"
+    run.write_text("en:7 Q0 de:d1 1 .9 x\nen:7 Q0 en:d1 2 .5 x\n")
+    (value,) = bh.evaluate_runs(run, collection, measures=["AP"]).means("AP").values()
+    assert value == 0.5
+    ours = bh.from_beir(corpus, {"en:q:7": "?"}, {"en:q:7": {"en:d1": 1}})
+    assert (ours.original_ids, ours.passages["id"].to_pylist()) == (False, ["de:d1", "en:d1"])
+
+
+def test_collections_of_other_names_or_attributes_are_others() -> None:
+    arguments = CORPUS, QUERIES, QRELS, "en"
+    names = ["\u65e5\u672c", "\u4e2d\u6587", "faq.v1", "faq v1", f"{'a' * 60}b", f"{'a' * 60}c"]
+    assert [bh.from_beir(*arguments, name=name).name for name in names] == names
+    collection = bh.from_beir(*arguments, name="mine")
+    licensed = replace(collection, licence="CC0")
+    for original in (collection, licensed):
+        assert select_languages(original, "en").licence == original.licence
+
+
+def test_half_a_character_is_named() -> None:
+    with pytest.raises(BadData, match=r"'a\\ud83d' holds half a character"):
+        bh.from_beir({"1": {"text": "a\ud83d"}}, {"q": "?"}, {"q": {"1": 1}}, "en")

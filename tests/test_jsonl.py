@@ -97,7 +97,7 @@ TEXTS = "'text' must map languages to texts"
         ('{"passage": null, "text": {"en": "?"}}', "'passage' is missing"),
         ('{"passage": "x", "text": "She."}', TEXTS),
         ('{"passage": "x", "text": {"en": 1}}', TEXTS),
-        ('{"passage": "x", "text": {"en": null}}', TEXTS),
+        ('{"passage": "x", "text": {"en": null}}', "'text' is empty"),
         ('{"passage": "x"}', TEXTS),
         ('{"passage": "x", "text": {}}', "'text' is empty"),
         (
@@ -352,7 +352,7 @@ def test_training_groups_are_a_collection(tmp_path: Path) -> None:
     }  # fmt: skip
     golds = {"de:a": 1, "en:a": 1}
     assert qrels == {"de:q:a": golds, "en:q:a": golds, "en:q:2": golds, "en:q:3": {"en:3": 1}}
-    with pytest.raises(BadData, match="line 1: 'text' must map languages to texts"):
+    with pytest.raises(BadData, match="line 1: 'query' must map languages to texts"):
         read_jsonl(
             write_rows(tmp_path / "bad.jsonl", [{"query": "Who?", "positive": {"en": "I."}}])
         )

@@ -6,6 +6,7 @@ from math import log2
 from pathlib import Path
 
 import ir_measures
+import pyarrow.compute as pc
 import pytest
 from ir_measures import AP, RR, infAP, nDCG
 from typer.testing import CliRunner
@@ -240,3 +241,34 @@ def test_ids_with_longer_language_tags(tmp_path: Path) -> None:
     assert collection.languages == ("de", "en")
     results = bh.evaluate_runs(run, collection, measures=[AP])
     assert results.means(AP) == {Setting("multi", "en", "all"): 0.5}
+
+
+def test_files_are_recorded_with_whole_paths(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_files(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    collection = bh.load("trec", qrels="qrels", runs="results", id_languages="languages")
+    assert collection.dataset is not None
+    assert collection.dataset["options"] == {
+        "qrels": str(tmp_path / "qrels"),
+        "runs": [str(tmp_path / "results")],
+        "id_languages": str(tmp_path / "languages"),
+    }
+    monkeypatch.chdir("/")
+    with pytest.raises(BadOption, match=r"there is no file nowhere\.tsv, and no such language"):
+        bh.load("trec", qrels=tmp_path / "qrels", id_languages="nowhere.tsv")
+
+
+def test_a_run_that_may_be_of_a_pool_says_how_it_counts(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    qrels, run, languages = write_files(tmp_path)
+    collection = bh.load("trec", qrels=qrels, runs=run, id_languages=languages)
+    ids = collection.passages.filter(pc.equal(collection.passages["lang"], "en"))["id"]
+    english = tmp_path / "mine.trec"
+    query = collection.queries["id"][0].as_py()
+    english.write_text(f"{query} Q0 {ids[0].as_py()} 1 1 x\n")
+    bh.evaluate_runs(english, collection, measures=[AP])
+    assert "mine.trec holds passages in en alone and counts as en-en" in caplog.text
+    assert "en-all.trec" in caplog.text

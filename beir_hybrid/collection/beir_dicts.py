@@ -63,7 +63,7 @@ def from_beir(
         query_languages = _share_languages(query_keys, corpus, languages, name)
     query_language_of = _find_languages(query_keys, query_languages)
     passage_language_of = _find_languages(corpus, languages)
-    has_prefixes = all(map(_has_prefixes, (passage_language_of, query_language_of)))
+    has_our_ids = _has_prefixes(passage_language_of) and _has_prefixes(query_language_of, "q:")
     groups = groups or {}
 
     def build(writer: CollectionWriter) -> None:
@@ -71,11 +71,11 @@ def from_beir(
         ids: dict[str, str] = {}
         for key, document in corpus.items():
             lang = passage_language_of[key]
-            local_key = key.removeprefix(f"{lang}:") if has_prefixes else key
+            local_key = key.removeprefix(f"{lang}:") if has_our_ids else key
             ids[key] = writer.add_passage(lang, local_key, *_get_title_and_text(document))
         for key in query_keys:
             lang = query_language_of[key]
-            local_key = key.removeprefix(f"{lang}:").removeprefix("q:") if has_prefixes else key
+            local_key = key.removeprefix(f"{lang}:q:") if has_our_ids else key
             query = writer.add_query(lang, local_key, queries[key], groups.get(key, key))
             for passage, relevance in qrels[key].items():
                 if passage in ids:
@@ -85,7 +85,7 @@ def from_beir(
         writer.note_missing("queries", (key for key in qrels if qrels[key] and key not in queries))
         for problem, count in options.get("dropped", {}).items():
             writer.warnings.append(f"{name}: left out {count:,} {problem}")
-        writer.finish(original_ids=not has_prefixes, options=options)
+        writer.finish(original_ids=not has_our_ids, options=options)
 
     judged_queries = {key: queries[key] for key in query_keys}
     recipe = {
@@ -177,11 +177,13 @@ def _share_languages(
     return languages
 
 
-def _has_prefixes(language_of: Mapping[str, str]) -> bool:
-    """Return whether ids begin with their language, in the form that our ids have."""
+def _has_prefixes(language_of: Mapping[str, str], part: str = "") -> bool:
+    """Return whether ids begin with their language and `part`, as our ids do."""
     codes = set(language_of.values())
     is_code = {code: code == _normalise_or_empty(code) for code in codes}
-    return all(is_code[code] and key.startswith(f"{code}:") for key, code in language_of.items())
+    return all(
+        is_code[code] and key.startswith(f"{code}:{part}") for key, code in language_of.items()
+    )
 
 
 def _normalise_or_empty(tag: str) -> str:

@@ -29,7 +29,8 @@ def load_or_build(
     Parameters
     ----------
     recipe
-        Everything that the rows depend on, as JSON can hold it; equal recipes share one folder.
+        Everything that the rows depend on, as JSON can hold it; collections of one name and one
+        recipe share a folder.
     build
         Fills a `CollectionWriter` and calls its `finish`.
 
@@ -42,7 +43,9 @@ def load_or_build(
     >>> load_or_build("tiny", {"version": 1}, build)
     Collection('tiny', 1 language, 1 query, 1 passage)
     """
-    text = json.dumps({"format": FORMAT, **recipe}, sort_keys=True, ensure_ascii=False)
+    text = json.dumps(
+        {"format": FORMAT, "name": name, **recipe}, sort_keys=True, ensure_ascii=False
+    )
     digest = sha256(text.encode()).hexdigest()[:16]
     slug = re.sub(r"[^A-Za-z0-9-]+", "_", name)[:60]
     folder = cache_folder() / "collections" / f"{slug}-{digest}"

@@ -85,10 +85,10 @@ def read_folder(
     }
 
     def build(writer: CollectionWriter) -> None:
-        writer.keeps_variants, writer.find_place = variants, partial(_find_lines, files)
+        writer.keeps_variants = variants or bool(description)  # those of an export are ours
+        writer.find_place = partial(_find_lines, files)
         writer.keeps_unanswered = _keeps_unanswered(attributes)
-        has_our_ids = description.get("ids") == "ours"
-        reader = _FolderReader(writer, language, has_our_ids=has_our_ids)
+        reader = _FolderReader(writer, language, has_our_ids=description.get("ids") == "ours")
         reader.read(*files, is_described=bool(description))
         writer.finish(**{key: value for key, value in attributes.items() if key != "name"})
 

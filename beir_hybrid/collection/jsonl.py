@@ -1,7 +1,7 @@
 """Parallel queries and passages of one's own, read from a file of JSON lines."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -77,7 +77,7 @@ def _is_relevant(row: dict[str, object], key: str) -> bool:
 
 
 def _add_lines(path: Path, writer: CollectionWriter) -> None:
-    for number, row in _expand_groups(read_json_lines(path)):
+    for number, row in _expand_groups(path):
         location = f"{path} line {number}"
         key = require_text(row, _find_row_kind(row, location), location)
         texts = _parse_texts(row, "text", location)
@@ -98,20 +98,21 @@ def _add_lines(path: Path, writer: CollectionWriter) -> None:
     writer.expand_judgements()
 
 
-def _expand_groups(
-    rows: Iterable[tuple[int, dict[str, object]]],
-) -> Iterator[tuple[int, dict[str, object]]]:
+def _expand_groups(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
     """Yield numbered rows; of a training group, a passage, unless it is known, and a query."""
     passages: dict[str, str] = {}
-    for number, row in rows:
+    for number, row in read_json_lines(path):
         if "positive" not in row:
             yield number, row
             continue
-        key = str(row.get("id", number))
-        passage = passages.setdefault(json.dumps(row["positive"], sort_keys=True), key)
+        query, positive = (
+            _parse_texts(row, name, f"{path} line {number}") for name in ("query", "positive")
+        )
+        key = str(number if row.get("id") is None else row["id"])
+        passage = passages.setdefault(json.dumps(positive, sort_keys=True), key)
         if passage == key:
-            yield number, {"passage": key, "text": row["positive"]}
-        yield number, {"query": key, "text": row.get("query"), "relevant": [passage]}
+            yield number, {"passage": key, "text": positive}
+        yield number, {"query": key, "text": query, "relevant": [passage]}
 
 
 def _find_row_kind(row: dict[str, object], location: str) -> str:
@@ -122,8 +123,10 @@ def _find_row_kind(row: dict[str, object], location: str) -> str:
 
 
 def _parse_texts(row: dict[str, object], key: str, location: str) -> dict[str, str]:
-    """Return a text for each language."""
+    """Return a text for each language; null is none."""
     texts = row.get(key)
+    if isinstance(texts, dict):
+        texts = {lang: text for lang, text in texts.items() if text is not None}
     if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
         raise BadData(f"{location}: {key!r} must map languages to texts")
     return texts

@@ -32,7 +32,7 @@ def read_qrels(path: Path) -> tuple[list[str], list[JudgementRow]]:
         judgement = _parse_judgement(row)
         if judgement:
             judgements.append(judgement)
-        elif row and not row[0].startswith(COMMENT.decode()):
+        elif any(map(str.strip, row)) and not row[0].startswith(COMMENT.decode()):
             if number > 1 or not _may_be_header(row):
                 raise make_judgement_error(f"{path} line {number}", row)
             if [name.lower() for name in row] != QRELS_HEADER:

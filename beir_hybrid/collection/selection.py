@@ -11,6 +11,7 @@ from beir_hybrid.collection.cache import load_or_build
 from beir_hybrid.collection.checksum import hash_collection
 from beir_hybrid.collection.collection import Collection
 from beir_hybrid.collection.setting import IMAGE
+from beir_hybrid.collection.store import describe_collection
 from beir_hybrid.collection.writer import CollectionWriter
 from beir_hybrid.errors import BadData
 from beir_hybrid.text import plural
@@ -58,7 +59,7 @@ def select_languages(collection: Collection, languages: str | Iterable[str]) -> 
     recipe = {
         "languages": codes,
         "of": hash_collection(collection),
-        "provenance": [vars(origin) for origin in collection.provenance],
+        "attributes": describe_collection(collection),
     }
     return load_or_build(collection.name, recipe, build, has_images=collection.has_images)
 

@@ -99,8 +99,14 @@ class ShardWriter:
     def flush(self) -> None:
         """Write the rows in memory as one batch."""
         rows, self._buffer = self._buffer, []
+        try:
+            columns = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)]
+        except UnicodeEncodeError as error:
+            raise BadData(
+                f"{error.object!a:.60} holds half a character, a lone surrogate"
+            ) from error
         if rows:
-            self.extend(*(pa.array(column, pa.string()) for column in zip(*rows, strict=True)))
+            self.extend(*columns)
 
     def extend(self, *columns: pa.Array) -> None:
         """Write rows as one batch: all columns but ``lang``, in the schema's order."""

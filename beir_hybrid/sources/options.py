@@ -22,14 +22,15 @@ def convert_option(name: str, value: object, annotation: object) -> object:
     >>> convert_option("columns", "a,b", tuple[str, ...])
     ('a', 'b')
     """
-    kind = get_origin(annotation) or annotation
+    is_paths = annotation == tuple[Path, ...]
+    kind = annotation if is_paths else get_origin(annotation) or annotation
     if kind is Literal:
         return _choose_literal(name, value, get_args(annotation))
     if kind in (Union, types.UnionType):
         return _convert_to_union(name, value, get_args(annotation))
     if kind in (None, types.NoneType) and value is not None:
         raise BadOption(f"{name} is {value!r}; leave it out")
-    if isinstance(kind, type) and kind in _CONVERTERS:
+    if is_paths or (isinstance(kind, type) and kind in _CONVERTERS):
         description, convert = _CONVERTERS[kind]
         try:
             return convert(value)
@@ -148,17 +149,23 @@ def _to_files(value: Any) -> dict[str, Path]:
     return files
 
 
+def _to_paths(value: Any) -> tuple[Path, ...]:
+    paths = [value] if isinstance(value, Path) else value
+    return tuple(map(_to_path, value.split(",") if isinstance(value, str) else paths))
+
+
 def _to_texts(value: Any) -> tuple[str, ...]:
     return tuple(_to_text(part) for part in (value.split(",") if isinstance(value, str) else value))
 
 
-_CONVERTERS: dict[type, tuple[str, Callable[[Any], object]]] = {
+_CONVERTERS: dict[Any, tuple[str, Callable[[Any], object]]] = {
     str: ("text", _to_text),
     Path: ("a path", _to_path),
     int: ("a whole number", _to_integer),
     float: ("a number", float),
     bool: ("true or false", _to_boolean),
     tuple: ("texts with commas between", _to_texts),
+    tuple[Path, ...]: ("paths with commas between", _to_paths),
     dict: ("LANG=FILE, each language once, with commas between", _to_files),
 }
 _PLACEHOLDERS: dict[type, str] = {

@@ -99,7 +99,11 @@ def _record_option(value: object) -> object:
     """Return an option with whole paths, files by language as the command line has them."""
     if isinstance(value, dict):
         return ",".join(f"{lang}={path.resolve()}" for lang, path in value.items())
-    return str(value.resolve()) if isinstance(value, Path) else value
+    if isinstance(value, tuple):
+        return [_record_option(part) for part in value]
+    if isinstance(value, Path):  # one that is no file may be a text
+        return str(value.resolve() if value.exists() else value)
+    return value
 
 
 def announce(dataset: Dataset) -> None:

@@ -5,7 +5,6 @@ sentences begin and end. Translations of a question share their id, so that each
 every language of the question.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
 from operator import index
 from pathlib import Path
@@ -16,6 +15,7 @@ from beir_hybrid.collection.cache import load_or_build
 from beir_hybrid.collection.tables import TitlePolicy
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.files import is_file, sha256
+from beir_hybrid.records import parse_json
 from beir_hybrid.sources.bad_rows import BadRows, OnBad
 from beir_hybrid.sources.sentences import find_splitter_version, split_sentences
 from beir_hybrid.sources.spec import Dataset
@@ -205,7 +205,7 @@ def read_paragraphs(path: Path) -> Iterator[Paragraph]:
     """Yield the paragraphs of a file; raise `BadData` for a file of another shape."""
     location, number = str(path), 0
     try:
-        for article in json.loads(path.read_bytes())["data"]:
+        for article in parse_json(path.read_bytes())["data"]:
             for paragraph in article["paragraphs"]:
                 location, number = f"{path}, paragraph {number}", number + 1
                 yield _parse_paragraph(article, paragraph, location)

@@ -51,7 +51,8 @@ class SubsetReader:
                 query = query_language, _quote(str(row["id"]))
                 if self.queries.setdefault(query, text) != text:
                     query = query_language, f"{subset}.{query[1]}"
-                    self.queries[query] = text
+                    if self.queries.setdefault(query, text) != text:
+                        raise BadData(f"{subset} has two queries with the id {row['id']!r}")
                 self.golds.setdefault(query, {}).update(grades)
 
     def finish(self, *, parallel: bool) -> None:

@@ -13,6 +13,7 @@ from beir_hybrid.collection.lines import COMMENT, read_lines
 from beir_hybrid.collection.qrels import read_qrels
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.files import is_file, sha256
+from beir_hybrid.languages import normalise
 from beir_hybrid.sources.spec import Dataset
 
 _PASSAGE_COLUMN = 2  # of a run, from 0
@@ -26,8 +27,8 @@ def load(
     languages: tuple[str, ...] | None = None,
     *,
     qrels: Path,
-    runs: tuple[str, ...] = (),
-    id_languages: str = "",
+    runs: tuple[Path, ...] = (),
+    id_languages: str | Path | None = None,
     name: str = "",
     unanswered: Unanswered = "refuse",
 ) -> Collection:
@@ -39,7 +40,7 @@ def load(
     """
     if languages is not None:
         raise BadOption("trec loads every language of the files")
-    files = [qrels, *map(Path, runs)]
+    files = [qrels, *runs]
     for path in files:
         if not is_file(path):
             raise BadData(f"there is no file {path}")
@@ -53,7 +54,7 @@ def load(
     passages = {passage for grades in judgements.values() for passage in grades}
     for path in files[1:]:
         passages.update(_list_passages(path))
-    language_of = _read_languages(id_languages, [*judgements, *passages])
+    language_of = _read_languages(str(id_languages or ""), [*judgements, *passages])
     collection = from_beir(
         {key: {"text": key} for key in sorted(passages)},
         {key: key for key in judgements},
@@ -86,7 +87,10 @@ def _read_languages(source: str, ids: Iterable[str]) -> Mapping[str, str] | str 
             )
         return None
     if not is_file(Path(source)):
-        return source
+        try:
+            return normalise(source)
+        except BadData as error:
+            raise BadOption(f"there is no file {source}, and no such language") from error
     languages: dict[str, str] = {}
     for number, line in read_lines(Path(source)):
         columns = line.decode("utf-8", "replace").split()
