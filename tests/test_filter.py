@@ -4,10 +4,13 @@ import random
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import beir_hybrid as bh
@@ -386,3 +389,70 @@ def test_filter_on_the_command_line(
     outcome = run_cli("filter", path, "--output", output, "--max-length", "9")
     assert outcome.code == 2
     assert "--max-length is an option of --model" in outcome.err
+
+
+def test_hard_negatives_and_passages_without_their_title_are_contamination(tmp_path: Path) -> None:
+    corpus = {"en:1": {"title": "Berlin", "text": "is the capital of Germany"}}
+    test = bh.from_beir(corpus, {"en:q:1": "What is it?"}, {"en:q:1": {"en:1": 1}}, name="cities")
+    whole, text = "Berlin is the capital of Germany", "is the capital of Germany"
+    rows = [
+        {
+            "id": "hard",
+            "query": {"en": "A?"},
+            "positive": {"en": "B."},
+            "negative": {"en": [whole]},
+        },
+        {"id": "text", "query": {"en": "C?"}, "positive": {"en": text}},
+        {"id": "other", "query": {"en": "D?"}, "positive": {"en": "is the capital of France"}},
+    ]
+    path = write_rows(tmp_path / "pairs.jsonl", rows)
+    bh.filter_pairs(path, tmp_path / "clean.jsonl", tests=[test])
+    assert [row["id"] for row in read_rows(tmp_path / "clean.jsonl")] == ["other"]
+
+
+def test_no_group_is_the_duplicate_of_one_that_is_left_out(tmp_path: Path) -> None:
+    """Nor are texts without any letter duplicates of each other."""
+    test = bh.from_beir(
+        {"de:1": {"text": LONG}}, {"de:q:1": "Wo?"}, {"de:q:1": {"de:1": 1}}, name="foxes"
+    )
+    rows: list[dict[str, Any]] = [
+        {"id": "bad", "query": {"en": "Who?"}, "positive": {"en": "She.", "de": LONG}},
+        {"id": "good", "query": {"en": "Who?"}, "positive": {"en": "She."}},
+        {"id": "twin", "query": {"en": "who"}, "positive": {"en": "SHE"}},
+        {"id": "heart", "query": {"en": "\u2665"}, "positive": {"en": "\U0001f600"}},
+        {"id": "phone", "query": {"en": "\u260e"}, "positive": {"en": "\U0001f389"}},
+    ]
+    path = write_rows(tmp_path / "pairs.jsonl", rows)
+    record = bh.filter_pairs(path, tmp_path / "clean.jsonl", tests=[test], length_ratio=0)
+    assert [row["id"] for row in read_rows(tmp_path / "clean.jsonl")] == ["good", "heart", "phone"]
+    assert record.counts["dropped"] == {"contamination": 1, "duplicate": 1}
+
+
+def test_no_step_replaces_its_source_or_files_of_others(tmp_path: Path) -> None:
+    rows = [group("good", "Who wrote the first letter?", "Wer schrieb den ersten Brief?")]
+    source = write_rows(tmp_path / "clean.dropped.jsonl", rows)
+    with pytest.raises(BadOption, match=r"clean\.dropped\.jsonl is the file to read"):
+        bh.filter_pairs(source, tmp_path / "clean.jsonl")
+    assert read_rows(source) == rows
+    for name in ("notes.dropped.jsonl", "notes.record.json"):
+        (tmp_path / name).write_text("mine")
+        with pytest.raises(BadOption, match=f"{re.escape(name)} is there, and no"):
+            bh.filter_pairs(source, tmp_path / "notes.jsonl")
+        assert (tmp_path / name).read_text() == "mine"
+        (tmp_path / name).unlink()
+    bh.filter_pairs(source, tmp_path / "notes.jsonl")
+    (tmp_path / "notes.jsonl").unlink()  # as a kill before the last renaming leaves it
+    bh.filter_pairs(source, tmp_path / "notes.jsonl")
+    assert read_rows(tmp_path / "notes.jsonl") == rows
+
+
+def test_values_that_json_lacks_are_named(tmp_path: Path) -> None:
+    texts = [{"en": "Who?"}]
+    table = pa.table({"query": texts, "positive": texts, "date": [datetime(2026, 1, 2)]})  # noqa: DTZ001
+    pq.write_table(table, tmp_path / "dates.parquet")
+    with pytest.raises(BadData, match=r"group '0' cannot be a line of JSON: .*datetime"):
+        bh.filter_pairs(tmp_path / "dates.parquet", tmp_path / "clean.jsonl")
+    row = {**group("1", "Who?", "Wer?"), "negative": {"zh-Hans": ["A"], "zh-Hant": ["B"]}}
+    path = write_rows(tmp_path / "pairs.jsonl", [row])
+    with pytest.raises(BadData, match="'negative' has 'zh' twice"):
+        bh.filter_pairs(path, tmp_path / "other.jsonl")

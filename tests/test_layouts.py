@@ -185,3 +185,32 @@ def test_export_and_import_on_the_command_line(
     assert outcome.err.startswith("UnknownName: no layout 'flag'; ")
     with pytest.raises(UnknownName):
         bh.export_pairs(path, tmp_path / "x.jsonl", "flag")
+
+
+def test_negatives_that_are_no_lists_are_refused(tmp_path: Path) -> None:
+    for negative in ({"en": "He was."}, ["He was."]):
+        row = {"query": {"en": "Who?"}, "positive": {"en": "She."}, "negative": negative}
+        path = write_rows(tmp_path / "pairs.jsonl", [row])
+        with pytest.raises(BadData, match=r"group '0': negative .*list"):
+            bh.export_pairs(path, tmp_path / "rows.jsonl", "flag-embedding")
+
+
+def test_only_columns_of_texts_are_negatives_and_blank_texts_no_texts(tmp_path: Path) -> None:
+    row = {"anchor": "Who?", "positive": "She.", "negative_1": "He.", "negative_type": "bm25"}
+    path = write_rows(tmp_path / "columns.jsonl", [row])
+    bh.import_pairs(path, tmp_path / "one.jsonl", "en")
+    assert [group["negative"] for group in read_rows(tmp_path / "one.jsonl")] == [{"en": ["He."]}]
+    rows: list[dict[str, Any]] = [
+        {"id": None, "query": "Who?", "pos": ["She.", " "], "neg": ["", "He."]},
+        {"id": None, "query": "When?", "pos": ["Now."], "neg": []},
+        {"id": "blank", "query": " ", "pos": ["Here."], "neg": []},
+    ]
+    path = write_rows(tmp_path / "rows.jsonl", rows)
+    record = bh.import_pairs(path, tmp_path / "two.jsonl", "en")
+    groups = read_rows(tmp_path / "two.jsonl")
+    assert [(group["id"], group["positive"]) for group in groups] == [
+        ("1#0", {"en": "She."}), ("2", {"en": "Now."})
+    ]  # fmt: skip
+    assert groups[0]["negative"] == {"en": ["He."]}
+    assert record.counts == {"rows": 3, "groups": 2, "dropped": 1}
+    assert read_rows(tmp_path / "two.dropped.jsonl")[0]["reason"] == "no query"

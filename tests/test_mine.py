@@ -110,7 +110,7 @@ def test_the_query_is_the_first_of_the_group_where_the_language_has_none(tmp_pat
         def encode_passages(self, texts: Sequence[str]) -> np.ndarray:
             return self.encode_queries(texts, "x")
 
-    rows += [{"query": {"zh": f"w{n}"}, "positive": {"zh": f"x{n}"}} for n in (1, 2, 3)]
+    rows += [{"query": {"zh": f"v{n}"}, "positive": {"zh": f"x{n}"}} for n in (1, 2, 3)]
     path = write_rows(tmp_path / "pairs.jsonl", rows)
     bh.mine_negatives(path, tmp_path / "mined.jsonl", Words(), negatives=1)
     mined = read_rows(tmp_path / "mined.jsonl")
@@ -305,3 +305,21 @@ def test_an_empty_file_is_an_error(tmp_path: Path) -> None:
     path = write_rows(tmp_path / "pairs.jsonl", [])
     with pytest.raises(BadData, match=r"pairs\.jsonl has no queries with passages"):
         bh.mine_negatives(path, tmp_path / "mined.jsonl", NumberEncoder())
+
+
+def test_equal_texts_of_other_languages_are_golds_too(tmp_path: Path) -> None:
+    """The German group has the passage, and the other one the question, of an English group."""
+    rows = [
+        {"id": "1", "query": {"en": "q1"}, "positive": {"en": "city 9"}},
+        {"id": "2", "query": {"de": "f2"}, "positive": {"de": "city 9"}},
+        {"id": "3", "query": {"de": "q1"}, "positive": {"de": "stadt 8"}},
+        {"id": "4", "query": {"en": "q4"}, "positive": {"en": "town 1"}},
+    ]
+    path = write_rows(tmp_path / "pairs.jsonl", rows)
+    bh.mine_negatives(
+        path, tmp_path / "mined.jsonl", NumberEncoder(), languages="mixed", negatives=1
+    )
+    negatives = {row["id"]: row["negative"] for row in read_rows(tmp_path / "mined.jsonl")}
+    assert negatives["1"] == {"en": ["town 1"]}
+    assert negatives["3"] == {"de": ["town 1"]}
+    assert len(bh.read_pairs(tmp_path / "mined.jsonl", negatives=1)) == 4

@@ -25,7 +25,7 @@ from beir_hybrid.curation.translators import open_translator
 from beir_hybrid.errors import BadData, BadOption, NotWritable, UnknownName, Unreachable
 from tests.group_files import read_rows, read_step, write_rows
 from tests.test_cli_evaluate import RunCli, run_cli  # noqa: F401 - a fixture
-from tests.translation_models import save_nllb_model, save_word_model
+from tests.translation_models import save_nllb_model, save_plain_model, save_word_model
 
 ROWS: list[dict[str, Any]] = [
     {"id": "1", "query": {"en": "who?"}, "positive": {"en": "she. he!\nthey"}},
@@ -470,3 +470,13 @@ def test_models_are_told_languages_by_tokens(tmp_path: Path) -> None:
     assert engine.longest == 32
     with pytest.raises(BadOption, match=r"reads ace, .* not 'tlh'"):
         engine.name_languages("tlh", "de")
+
+
+def test_a_model_without_tokens_of_languages_has_one_pair(tmp_path: Path) -> None:
+    """The first that is asked for: nothing tells the model another language."""
+    from beir_hybrid.curation.model_translator import ModelTranslator
+
+    engine = ModelTranslator(str(save_plain_model(tmp_path / "plain")))
+    assert engine.name_languages("en", "de") == ("", {})
+    with pytest.raises(BadOption, match="translates from 'en' into 'de' alone"):
+        engine.name_languages("en", "fr")

@@ -72,3 +72,29 @@ def save_nllb_model(folder: Path) -> Path:
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def save_plain_model(folder: Path) -> Path:
+    """Save an untrained model whose tokenizer has no token of any language."""
+    from transformers import (
+        M2M100Config,
+        M2M100ForConditionalGeneration,
+        PreTrainedTokenizerFast,
+    )
+
+    from tests.models import _tokenizer
+
+    make: Any = PreTrainedTokenizerFast  # transformers leaves it untyped
+    tokenizer = make(
+        tokenizer_object=_tokenizer("<s>", "<pad>", "</s>", "<unk>", "a"),
+        pad_token="<pad>",  # noqa: S106
+    )
+    config = M2M100Config(
+        vocab_size=len(tokenizer), d_model=16, encoder_layers=1, decoder_layers=1,
+        encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=16,
+        decoder_ffn_dim=16, max_position_embeddings=32,
+    )  # fmt: skip
+    model: Any = M2M100ForConditionalGeneration(config)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

@@ -41,8 +41,10 @@ class TestTexts:
     def from_collection(cls, collection: Collection, n: int) -> "TestTexts":
         """Hash all queries and passages of a collection, in all its languages."""
         query_rows = collection.queries.filter(pc.not_equal(collection.queries["lang"], IMAGE))
+        passages = collection.view().passages
+        titled = passages.filter(pc.not_equal(passages["title"], ""))  # training may lack titles
         sequences, ngrams = [], []
-        for column in (query_rows["text"], join_titles(collection.view().passages)):
+        for column in (query_rows["text"], join_titles(passages), titled["text"]):
             for start in range(0, len(column), _CHUNK):
                 hashes = UnitHashes.from_texts(column.slice(start, _CHUNK).to_pylist())
                 sequences.append(hashes.hash_sequences()[hashes.counts >= MIN_WORDS])

@@ -86,7 +86,8 @@ def import_pairs(source: str | Path, output: str | Path, language: str) -> StepR
             counts["groups"] += n_groups
             if not n_groups:
                 counts["dropped"] += 1
-                write_row(dropped, {"id": plain.id, "reason": "no positive", "row": row})
+                reason = "no positive" if plain.query.strip() else "no query"
+                write_row(dropped, {"id": plain.id, "reason": reason, "row": row})
         return {**counts}
 
     return run_step("import", path, Path(output), {"language": lang}, write)

@@ -4,6 +4,7 @@ Their rows have a query and passages in languages that no key names; a group bec
 pair of languages, and a row a group in one language.
 """
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from itertools import product
 from typing import Any, NamedTuple
@@ -12,6 +13,7 @@ from beir_hybrid.curation.text_groups import TextGroup
 from beir_hybrid.errors import BadData
 
 Row = dict[str, Any]
+_NEGATIVE = re.compile(r"negative(_[0-9]+)?")  # columns of hard negatives of sentence-transformers
 
 
 class PlainRow(NamedTuple):
@@ -46,27 +48,27 @@ def split_group(group: TextGroup, *, crosses_languages: bool) -> Iterator[PlainR
     for query_lang, lang in product(group.query, group.positive):
         if query_lang == lang or crosses_languages:
             languages = lang if query_lang == lang else f"{query_lang}-{lang}"
-            negatives = group.extras.get("negative")
-            texts = negatives.get(lang) if isinstance(negatives, Mapping) else None
             yield PlainRow(
                 f"{languages}:{group.id}",
                 group.query[query_lang],
                 [group.positive[lang]],
-                [text for text in texts if isinstance(text, str)] if texts else [],
+                group.list_negatives(lang),
             )
 
 
 def make_groups(row: PlainRow, lang: str) -> Iterator[TextGroup]:
-    """Yield a group for each passage that answers a query."""
-    extras = {"negative": {lang: row.negatives}} if row.negatives else {}
+    """Yield a group for each passage that answers a query, blank texts left out."""
+    negatives = [text for text in row.negatives if text.strip()]
+    extras = {"negative": {lang: negatives}} if negatives else {}
     for number, positive in enumerate(row.positives):
         group_id = row.id if len(row.positives) == 1 else f"{row.id}#{number}"
-        yield TextGroup(group_id, {lang: row.query}, {lang: positive}, extras)
+        if row.query.strip() and positive.strip():
+            yield TextGroup(group_id, {lang: row.query}, {lang: positive}, extras)
 
 
 def _read_flag_embedding(row: Row, number: str, location: str) -> PlainRow:
     return PlainRow(
-        str(row.get("id", number)),
+        _get_id(row, "id", number),
         _get_text(row, "query", location),
         _get_texts(row, "pos", location),
         _get_texts(row, "neg", location),
@@ -82,7 +84,7 @@ def _read_tevatron(row: Row, number: str, location: str) -> PlainRow:
         [_join_title(passage, location) for passage in row.get(f"{part}_passages") or []]
         for part in ("positive", "negative")
     )
-    query_id = str(row.get("query_id", number))
+    query_id = _get_id(row, "query_id", number)
     return PlainRow(query_id, _get_text(row, "query", location), positives, negatives)
 
 
@@ -111,7 +113,7 @@ def _join_title(passage: object, location: str) -> str:
 
 
 def _read_sentence_transformers(row: Row, number: str, location: str) -> PlainRow:
-    names = [name for name in row if name == "negative" or name.startswith("negative_")]
+    names = [name for name in row if _NEGATIVE.fullmatch(name)]
     return PlainRow(
         number,
         _get_text(row, "anchor", location),
@@ -123,6 +125,12 @@ def _read_sentence_transformers(row: Row, number: str, location: str) -> PlainRo
 def _write_sentence_transformers(row: PlainRow) -> Row:
     negatives = {f"negative_{i}": text for i, text in enumerate(row.negatives, start=1)}
     return {"anchor": row.query, "positive": row.positives[0], **negatives}
+
+
+def _get_id(row: Row, key: str, number: str) -> str:
+    """Return the id of a row, or the number of a row without any."""
+    value = row.get(key)
+    return number if value is None else str(value)
 
 
 def _get_text(row: Mapping[str, Any], key: str, location: str) -> str:

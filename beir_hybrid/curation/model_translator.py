@@ -46,6 +46,7 @@ class ModelTranslator:
             self.tokenizer.model_max_length,
             getattr(self._model.config, "max_position_embeddings", None),
         )
+        self._pair: tuple[str, str] | None = None  # the languages of a model that is told none
         self.longest = min(
             [limit for limit in limits if limit and limit < _NO_LIMIT], default=_LONGEST
         )
@@ -99,10 +100,25 @@ class ModelTranslator:
         translations = self.tokenizer.batch_decode(tokens, skip_special_tokens=True)
         return [" ".join(translation.split()) for translation in translations]
 
+    def _check_pair(self, source: str, target: str) -> None:
+        """Raise `BadOption` if a model that cannot be told languages has others.
+
+        They are those of its tokenizer, or where that does not say, the first that are asked for.
+        """
+        names = (getattr(self.tokenizer, f"{role}_lang", None) for role in ("source", "target"))
+        codes = [_normalise_or_none(name) for name in names]
+        self._pair = self._pair or (codes[0] or source, codes[1] or target)
+        if (source, target) != self._pair:
+            raise BadOption(
+                f"{self.name} translates from {self._pair[0]!r} into {self._pair[1]!r} alone, and "
+                f"not from {source!r} into {target!r}"
+            )
+
     def name_languages(self, source: str, target: str) -> tuple[str, dict[str, Any]]:
         """Tell the model the languages; return the prefix of texts and options of `generate`."""
         tokens = self._language_tokens
         if not tokens:
+            self._check_pair(source, target)
             return "", {}
         if target not in tokens:
             languages = ", ".join(sorted(tokens))
@@ -113,3 +129,11 @@ class ModelTranslator:
             raise BadOption(f"{self.name} reads {', '.join(sorted(tokens))}, not {source!r}")
         self.tokenizer.src_lang = tokens[source].strip("_")
         return "", {"forced_bos_token_id": self.tokenizer.convert_tokens_to_ids(tokens[target])}
+
+
+def _normalise_or_none(name: object) -> str | None:
+    """Return the code of a language; None for a family of languages, or nothing."""
+    try:
+        return normalise(name) if isinstance(name, str) else None
+    except BadData:
+        return None

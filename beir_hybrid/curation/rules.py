@@ -21,8 +21,8 @@ REASONS = {
     "numbers": "other numbers than in the source language",
     "language": "in another language",
     "similarity": "less similar to the source language than the quantile",
-    "duplicate": "the same words as an earlier group",
     "contamination": "texts of a test collection",
+    "duplicate": "the same words as an earlier group",
     "incomplete": "no query or no passage left",
 }
 _SAMPLE = 10_000  # texts from which the usual length of translations is estimated
@@ -106,8 +106,8 @@ class Rules:
         for verdict in verdicts:
             if not verdict.rest.is_complete:
                 verdict.reason = "incomplete"
-        self._find_duplicates([verdict for verdict in verdicts if not verdict.reason])
         self._find_tests([verdict for verdict in verdicts if not verdict.reason])
+        self._find_duplicates([verdict for verdict in verdicts if not verdict.reason])
         return verdicts
 
     def _judge_texts(self, group: TextGroup) -> dict[_Place, str]:
@@ -151,7 +151,13 @@ class Rules:
     def _find_duplicates(self, verdicts: Sequence[Verdict]) -> None:
         """Add reasons against groups with the words of an earlier query and passage."""
         texts = [text for verdict in verdicts for text in self._choose_texts(verdict.rest)]
-        hashes = UnitHashes.from_texts(texts).hash_bags().tolist()
+        units = UnitHashes.from_texts(texts)
+        hashes = [
+            bag if count else text  # symbols alone are no words
+            for bag, count, text in zip(
+                units.hash_bags().tolist(), units.counts.tolist(), texts, strict=True
+            )
+        ]
         for verdict, query, passage in zip(verdicts, hashes[::2], hashes[1::2], strict=True):
             key = hash((query, passage))
             if key in self._hashes:
@@ -170,12 +176,7 @@ class Rules:
         """Add reasons against groups that share texts with a test collection."""
         if not self.tests:
             return
-        entries = [
-            (verdict, text)
-            for verdict in verdicts
-            for part in PARTS
-            for text in verdict.rest.get_texts(part).values()
-        ]
+        entries = [(verdict, text) for verdict in verdicts for text in verdict.rest.list_texts()]
         names = find_contamination([text for _, text in entries], self.tests)
         for (verdict, _), name in zip(entries, names, strict=True):
             if name and not verdict.reason:

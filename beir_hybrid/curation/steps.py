@@ -62,6 +62,11 @@ class StepFiles:
             raise BadOption(f"the output is {self.output}; its name must end in .jsonl")
 
     @property
+    def paths(self) -> tuple[Path, Path, Path]:
+        """All files that the step writes."""
+        return self.output, self.dropped, self.record
+
+    @property
     def dropped(self) -> Path:
         """The file of dropped texts and groups."""
         return self.output.with_suffix(".dropped.jsonl")
@@ -92,8 +97,8 @@ def run_step(
     files = StepFiles(output)
     if not is_file(source):
         raise BadData(f"there is no file {source}")
-    if output.absolute() == source.absolute():
-        raise BadOption(f"{output} is the file to read; name another for the output")
+    if source.absolute() in (path.absolute() for path in files.paths):
+        raise BadOption(f"{source} is the file to read; name another output than {output}")
     check_writable(output)
     request = json.loads(
         json.dumps({"step": step, "options": options, "source": record_file(source)})
@@ -106,12 +111,23 @@ def run_step(
 
 def _find_finished(files: StepFiles, request: Mapping[str, Any]) -> StepRecord | None:
     """Return the record of the finished step of a request; None if there is nothing."""
-    if not is_file(files.output):
-        return None
     if not is_file(files.record):
-        raise BadOption(f"{files.output} is there, and no file of this step; name another")
-    stored = read_sealed_json(files.record, _CURE)
-    record = from_record(StepRecord, stored, str(files.record))
+        for path in files.paths:
+            if path.exists():
+                raise BadOption(f"{path} is there, and no file of this step; name another output")
+        return None
+    try:
+        stored = read_sealed_json(files.record, _CURE)
+        record = from_record(StepRecord, stored, str(files.record))
+    except BadData as error:
+        if is_file(files.output):
+            raise
+        raise BadOption(
+            f"{files.record} is there, and no record of a step; name another output than "
+            f"{files.output}"
+        ) from error
+    if not is_file(files.output):  # it was removed, or a run was killed before its last step
+        return None
     if differences := _list_differences(asdict(record), request):
         raise BadOption(
             f"{files.output} was made with another {' and '.join(differences[:3])}; remove it, or "
@@ -131,11 +147,11 @@ def _list_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[st
 
 
 def _write_files(files: StepFiles, request: Mapping[str, Any], write: Write) -> StepRecord:
-    """Write the files of a step; that of the groups takes its name last."""
+    """Write the files of a step: the record takes its name first, that of the groups last."""
     with (
         atomic_file(files.output) as groups_path,
-        atomic_file(files.record) as record_path,
         atomic_file(files.dropped) as dropped_path,
+        atomic_file(files.record) as record_path,
     ):
         with (
             groups_path.open("w", encoding="utf-8") as groups,

@@ -106,7 +106,8 @@ def add_texts(builder: ColumnBuilder, groups: Iterable[TextGroup], part: Part) -
 def find_classes(columns: TextColumns, n_groups: int) -> tuple[np.ndarray, np.ndarray]:
     """Find classes of texts that are equal, or translations of each other in some group.
 
-    Texts are of one class, too, if a third text is of the class of both.
+    Equal texts are of one class in whatever languages, and texts are if a third text is of the
+    class of both.
 
     Returns
     -------
@@ -117,7 +118,10 @@ def find_classes(columns: TextColumns, n_groups: int) -> tuple[np.ndarray, np.nd
 
     groups = np.concatenate([np.empty(0, np.int64), *columns.groups.values()])
     rows = np.concatenate([np.empty(0, np.int64), *columns.rows.values()])
-    n = n_groups + len(columns.texts)
-    edges = coo_array((np.ones(len(groups), bool), (groups, n_groups + rows)), shape=(n, n))
+    numbers = DistinctTexts.from_column(columns.texts).numbers  # equal ones are rows by language
+    n = n_groups + len(numbers)
+    edges = coo_array(
+        (np.ones(len(groups), bool), (groups, n_groups + numbers[rows])), shape=(n, n)
+    )
     classes = connected_components(edges, directed=False)[1].astype(np.int64)
-    return classes[:n_groups], classes[n_groups:]
+    return classes[:n_groups], classes[n_groups + numbers]

@@ -17,7 +17,7 @@ from beir_hybrid.pairs.group_files import read_parquet_groups
 Part = Literal["query", "positive"]
 PARTS: tuple[Part, ...] = ("query", "positive")
 _JSONL = (".jsonl", ".gz")
-_encode = json.JSONEncoder(ensure_ascii=False).encode
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,28 @@ class TextGroup:
     def is_complete(self) -> bool:
         """Whether there is a query, and a passage or an image, in any language."""
         return bool(self.query) and bool(self.positive or self.extras.get("image"))
+
+    def list_texts(self) -> list[str]:
+        """Return all texts: queries, positives and hard negatives."""
+        negatives = self.extras.get("negative")
+        codes = negatives if isinstance(negatives, Mapping) else ()
+        hard_negatives = [text for lang in codes for text in self.list_negatives(lang)]
+        return [*self.query.values(), *self.positive.values(), *hard_negatives]
+
+    def list_negatives(self, lang: str) -> list[str]:
+        """Return the hard negatives in a language; raise `BadData` if they are no list of texts."""
+        negatives = self.extras.get("negative")
+        texts = negatives.get(lang) if isinstance(negatives, Mapping) else negatives
+        if not texts:
+            return []
+        if not isinstance(negatives, Mapping):
+            raise BadData(f"group {self.id!r}: negative must map languages to lists of texts")
+        if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+            raise BadData(
+                f"group {self.id!r}: negative in {lang!r} is {texts!r:.40}; it must be a list of "
+                "texts"
+            )
+        return texts
 
     def without_texts(self, texts: Iterable[tuple[Part, str]]) -> "TextGroup":
         """Return the group without some of its texts, by part and language."""
@@ -104,15 +126,21 @@ def parse_group(
     group_id = rest.pop("id", None)
     texts = {part: _parse_texts(rest, part, location, language) for part in PARTS}
     if isinstance(rest.get("negative"), Mapping):
-        rest["negative"] = {normalise(lang): value for lang, value in rest["negative"].items()}
+        rest["negative"] = _normalise_keys(rest["negative"], "negative", location)
+    elif isinstance(rest.get("negative"), list) and language:
+        rest["negative"] = {normalise(language): rest["negative"]}
     if isinstance(rest.get("image"), str):
         rest["image"] = str(folder.joinpath(rest["image"]).absolute())
     return TextGroup(str(number if group_id is None else group_id), **texts, extras=rest)
 
 
 def write_row(file: TextIO, row: Mapping[str, object]) -> None:
-    """Write a row as a line of JSON."""
-    file.write(_encode(row) + "\n")
+    """Write a row as a line of JSON; raise `BadData` for values that JSON does not have."""
+    try:
+        line = _encode(row)
+    except (TypeError, ValueError) as error:  # a date of a Parquet file, or a number that is none
+        raise BadData(f"group {row.get('id')!r} cannot be a line of JSON: {error}") from error
+    file.write(f"{line}\n")
 
 
 def _parse_texts(
@@ -133,14 +161,19 @@ def _parse_texts(
             f"{location}: {part!r} is {value!r:.40}; it must map languages to texts, or be a text "
             "whose language --language names"
         )
-    texts: dict[str, str] = {}
-    for lang, text in value.items():
-        if text is None:
-            continue
+    texts = {lang: text for lang, text in value.items() if text is not None}
+    for lang, text in texts.items():
         if not isinstance(text, str):
             raise BadData(f"{location}: {part!r} in {lang!r} is {text!r:.40}, no text")
+    return _normalise_keys(texts, part, location)
+
+
+def _normalise_keys(values: Mapping[str, Any], key: str, location: str) -> dict[str, Any]:
+    """Return values by language code; raise `BadData` for two of one language."""
+    codes: dict[str, Any] = {}
+    for lang, value in values.items():
         code = normalise(lang)
-        if code in texts:
-            raise BadData(f"{location}: {part!r} has {code!r} twice; leave one")
-        texts[code] = text
-    return texts
+        if code in codes:
+            raise BadData(f"{location}: {key!r} has {code!r} twice; leave one")
+        codes[code] = value
+    return codes
