@@ -634,3 +634,88 @@ def test_a_folder_with_the_name_of_a_method(
     Path("mean-language/calibration.json").unlink()
     with pytest.raises(BadOption, match="mean-language holds no calibration"):
         bh.evaluate(LanguageEncoder(), collection, measures=[AP], calibration="mean-language")
+
+
+def test_lengths_of_half_precision_are_those_of_unit_vectors(collection: bh.Collection) -> None:
+    """bfloat16 gives vectors lengths from .998 to 1.004."""
+
+    class Half(LanguageEncoder):
+        def encode(self, texts: Sequence[str]) -> np.ndarray:
+            draw = np.random.default_rng([len(texts)])
+            factors = draw.uniform(0.998, 1.004, (len(texts), 1))
+            return (super().encode(texts) * factors).astype(np.float32)
+
+        encode_queries = encode_passages = encode
+
+    assert bh.calibrate(Half(), collection).unit_length
+
+
+def test_queries_of_another_length_are_corrected(collection: bh.Collection) -> None:
+    """Only the passages have unit length: the length of a query changes no order."""
+
+    class Long(LanguageEncoder):
+        def encode_queries(self, texts: Sequence[str]) -> np.ndarray:
+            return 3 * self.encode(texts)
+
+    calibration = bh.calibrate(Long(), collection, "mean-language:on=passages")
+    plain = bh.calibrate(LanguageEncoder(), collection, "mean-language:on=passages")
+    values = [
+        bh.evaluate(encoder, collection, measures=[AP], calibration=chosen).means(AP)
+        for encoder, chosen in ((Long(), calibration), (LanguageEncoder(), plain))
+    ]
+    assert values[0] == values[1]
+    both = bh.calibrate(Long(), collection)
+    assert bh.evaluate(Long(), collection, measures=[AP], calibration=both).means(AP)
+
+
+def test_calibrations_on_other_texts_are_told_apart(
+    collection: bh.Collection, tmp_path: Path
+) -> None:
+    results = []
+    for draw in (0, 1):
+        texts = {lang: [f"{lang} w{draw * 50 + n} x" for n in range(60)] for lang in LANGS}
+        calibration = bh.calibrate(LanguageEncoder(), texts, "lir:k=2")
+        results.append(
+            bh.evaluate(LanguageEncoder(), collection, measures=[AP], calibration=calibration)
+        )
+    assert results[0].provenance != results[1].provenance
+    results[0].save(tmp_path / "results")
+    with pytest.raises(BadOption, match="statistics of the calibration"):
+        results[1].save(tmp_path / "results")
+
+
+def test_a_passage_of_two_questions_joins_their_translations() -> None:
+    """One question is judged in two languages, another about the same passages in three."""
+    starts = {"de": 0, "en": 100, "fr": 200}
+    corpus = {
+        f"{lang}:{start + n}": {"text": f"{lang} w{n} passage"}
+        for lang, start in starts.items()
+        for n in range(30)
+    }
+    qrels, groups = {}, {}
+    for n in range(30):
+        for kind, langs in (("a", ("de", "en")), ("b", ("de", "en", "fr"))):
+            key = f"en:q:{kind}{n}"
+            qrels[key] = {f"{lang}:{starts[lang] + n}": 1 for lang in langs}
+            groups[key] = key
+    queries = dict.fromkeys(qrels, "en w1 query")
+    collection = bh.from_beir(corpus, queries, qrels, groups=groups)
+    calibration = bh.calibrate(LanguageEncoder(), collection, "shift:to=en")
+    encoder = LanguageEncoder()
+    french, english = (
+        encoder.encode([f"{lang} w{n} passage" for n in range(30)]) for lang in ("fr", "en")
+    )
+    place = calibration.corrections["passages"].languages.index("fr")
+    expected = (french - english).astype(np.float64).mean(axis=0)
+    offsets = calibration.corrections["passages"].offsets
+    np.testing.assert_allclose(offsets[place], expected, atol=1e-6)
+
+
+def test_a_damaged_folder_is_not_taken_for_the_same_calibration(
+    collection: bh.Collection, tmp_path: Path
+) -> None:
+    calibration = bh.calibrate(LanguageEncoder(), collection)
+    calibration.save(tmp_path / "saved")
+    (tmp_path / "saved" / "statistics.npz").unlink()
+    with pytest.raises(BadData, match=r"statistics\.npz"):
+        calibration.save(tmp_path / "saved")

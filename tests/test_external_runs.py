@@ -367,3 +367,19 @@ def test_a_setting_without_a_relevant_passage_is_refused(tmp_path: Path) -> None
     (tmp_path / "run").write_text("de:q:1 Q0 en:1 1 1 x\n")
     with pytest.raises(BadData, match="lone has no relevant passage in de-en"):
         evaluate_runs(tmp_path / "run", collection)
+
+
+def test_an_empty_run_of_ours_counts_as_nothing_found(tmp_path: Path) -> None:
+    corpus = {"de:1": {"text": "a"}, "en:1": {"text": "b"}}
+    qrels = {"de:q:1": {"de:1": 1, "en:1": 1}}
+    collection = bh.from_beir(corpus, {"de:q:1": "?"}, qrels)
+    runs = [
+        bh.write_run(tmp_path / "de-de.trec", {"de:q:1": {"de:1": 1.0}}),
+        bh.write_run(tmp_path / "de-en.trec", {}),
+    ]
+    means = bh.evaluate_runs(runs, collection, measures=["AP"]).means("AP")
+    assert {setting.name: value for setting, value in means.items()} == {"de-de": 1, "de-en": 0}
+    for path in tmp_path.glob(".*"):
+        path.unlink()
+    with pytest.raises(BadData, match=r"de-en\.trec is empty"):
+        bh.evaluate_runs(runs, collection, measures=["AP"])

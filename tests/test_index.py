@@ -627,3 +627,27 @@ def test_pyserini_is_not_run_on_a_damaged_index(
             main()
         assert stop.value.code == 2
         assert "is damaged" in capsys.readouterr().err
+
+
+def test_vectors_of_another_length_are_not_those_of_the_model(tmp_path: Path) -> None:
+    class Long(LetterEncoder):
+        def encode_passages(self, texts: Sequence[str]) -> np.ndarray:
+            return factor * super().encode_passages(texts)
+
+    collection = make_collection("a")
+    for factor in (5, 0):
+        out = tmp_path / str(factor)
+        bh.build_index(Long(), collection, out)
+        with pytest.raises(BadData, match="is not what the model makes of its text"):
+            verify_index(out, LetterEncoder(), collection)
+
+
+def test_a_single_text_is_no_list_of_queries(tmp_path: Path) -> None:
+    bh.build_index(LetterEncoder(), make_collection("a"), tmp_path / "out")
+    index = bh.open_index(tmp_path / "out", LetterEncoder())
+    with pytest.raises(BadOption, match="give a list of texts"):
+        index.search("a b")
+    with pytest.raises(BadOption, match="k is 0"):
+        index.search(["a b"], k=0)
+    with pytest.raises(BadOption, match="give a list of texts"):
+        bh.QueryEncoder(LetterEncoder()).encode_batch("a b")

@@ -8,7 +8,7 @@ from pathlib import Path
 import ir_measures
 import numpy as np
 import pytest
-from ir_measures import AP, Bpref, DefaultPipeline, Measure, NumRet, infAP, nDCG
+from ir_measures import AP, Bpref, DefaultPipeline, Judged, Measure, NumRet, infAP, nDCG
 from ir_measures.measures import registry
 
 import beir_hybrid as bh
@@ -200,3 +200,25 @@ def test_a_grade_that_is_never_relevant(name: str) -> None:
 
 def make_collection_of_one() -> Collection:
     return bh.from_beir({"en:a": {"text": "a"}}, {"en:q:1": "?"}, {"en:q:1": {"en:a": 1}})
+
+
+def test_queries_with_negative_grades_alone(tmp_path: Path) -> None:
+    """Judged passages are judged, and retrieved ones retrieved, whatever their grades."""
+    corpus = {f"en:{n}": {"text": str(n)} for n in range(4)}
+    qrels = {"en:q:1": {"en:0": -1, "en:1": -2}, "en:q:2": {"en:0": 1}}
+    collection = bh.from_beir(corpus, dict.fromkeys(qrels, "?"), qrels, unanswered="zero")
+    scores = {f"en:{n}": float(4 - n) for n in range(4)}
+    run = bh.write_run(tmp_path / "run", dict.fromkeys(qrels, scores))
+    measures = [Judged @ 4, AP, NumRet]
+    table = bh.evaluate_runs(run, collection, measures=measures).per_query()
+    assert table.select(["Judged@4", "AP", "NumRet"]).to_pylist() == [
+        {"Judged@4": 0.5, "AP": 0.0, "NumRet": 4.0},
+        {"Judged@4": 0.25, "AP": 1.0, "NumRet": 4.0},
+    ]
+
+
+def test_weights_of_negative_grades_are_refused() -> None:
+    with pytest.raises(BadOption, match="weights"):
+        bh.evaluate_runs(
+            "none", make_collection_of_one(), measures=[bh.PEER(weights={0: 1, -1: 2}) @ 10]
+        )

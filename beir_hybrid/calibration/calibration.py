@@ -11,6 +11,14 @@ from typing import Any
 import numpy as np
 import xxhash
 
+from beir_hybrid.calibration.calibration_record import (
+    ARRAYS,
+    CURE,
+    FORMAT,
+    RECORD,
+    CalibrationData,
+    CalibrationRecord,
+)
 from beir_hybrid.calibration.correction import Correction
 from beir_hybrid.calibration.methods import CalibrationMethod, parse_method
 from beir_hybrid.calibration.statistics import LENGTH_SAMPLE, have_unit_length
@@ -20,7 +28,6 @@ from beir_hybrid.encoding.fingerprint import list_differences, to_plain_json
 from beir_hybrid.errors import BadData, BadOption, UnknownName
 from beir_hybrid.files import atomic_folder
 from beir_hybrid.integrity import (
-    FileRecord,
     read_sealed_json,
     record_files,
     verify_files,
@@ -29,19 +36,6 @@ from beir_hybrid.integrity import (
 from beir_hybrid.records import from_record, to_record
 
 logger = logging.getLogger(__name__)
-
-FORMAT = 1
-RECORD, ARRAYS = "calibration.json", "statistics.npz"
-_CURE = "make it again with beir-hybrid calibrate"
-
-
-@dataclass(frozen=True)
-class CalibrationData:
-    """The texts that a calibration was fitted on: a name, and numbers of texts by language."""
-
-    name: str
-    queries: dict[str, int] = field(default_factory=dict)
-    passages: dict[str, int] = field(default_factory=dict)
 
 
 class _CalibrationExists(Exception):  # noqa: N818 - a signal, no error
@@ -61,7 +55,8 @@ class Calibration:
     corrections
         By role, ``queries`` and ``passages``.
     unit_length
-        Whether the model's vectors have unit length; corrected vectors then have it, too.
+        Whether the vectors of passages have unit length; corrected ones then have it, too, and so
+        do those of queries that had it.
     fingerprint
         That of the model.
     """
@@ -116,10 +111,10 @@ class Calibration:
             logger.warning("all passages are in %s: %s merges nothing", *languages, self)
         if correction is None:
             return vectors
-        self._check_length(vectors.take(slice(0, LENGTH_SAMPLE)))
+        unit_length = self._keeps_length(vectors.take(slice(0, LENGTH_SAMPLE)), role)
         self._warn_of_missing(correction, languages, role)
         return correction.correct_embeddings(
-            vectors, ranges, unit_length=self.unit_length, folder=folder
+            vectors, ranges, unit_length=unit_length, folder=folder
         )
 
     def correct_queries(self, vectors: np.ndarray, language: str | None) -> np.ndarray:
@@ -127,13 +122,20 @@ class Calibration:
         correction = self.corrections.get("queries")
         if correction is None:
             return vectors
-        self._check_length(vectors)
+        unit_length = self._keeps_length(vectors, "queries")
         self._warn_of_missing(correction, [language or "an unknown language"], "queries")
-        return correction.correct_rows(vectors, language or "", unit_length=self.unit_length)
+        return correction.correct_rows(vectors, language or "", unit_length=unit_length)
 
-    def _check_length(self, vectors: np.ndarray) -> None:
-        if self.unit_length and not have_unit_length(vectors):
-            raise BadData(f"the calibration {self} is for vectors of unit length; {_CURE}")
+    def _keeps_length(self, vectors: np.ndarray, role: str) -> bool:
+        """Return whether vectors get unit length again; raise `BadData` for other passages.
+
+        The length of a query's vector changes no order.
+        """
+        if not self.unit_length or have_unit_length(vectors):
+            return self.unit_length
+        if role == "queries":
+            return False
+        raise BadData(f"the calibration {self} is for vectors of unit length; {CURE}")
 
     def _warn_of_missing(self, correction: Correction, languages: list[str], role: str) -> None:
         missing = [
@@ -150,7 +152,8 @@ class Calibration:
 
     def describe(self) -> dict[str, Any]:
         """Return the facts that results and indexes record."""
-        return {"method": str(self.method), "data": to_record(self.data)}
+        facts = {"method": str(self.method), "data": to_record(self.data)}
+        return facts | ({"statistics": self.compute_checksum()} if self.corrections else {})
 
     def compute_checksum(self) -> str:
         """Return a checksum of the statistics, by which calibrations of one method differ."""
@@ -170,6 +173,7 @@ class Calibration:
                 path = folder / RECORD
                 if not path.is_file() or path.read_bytes() != (temporary / RECORD).read_bytes():
                     raise _refuse_existing(folder)
+                verify_files(folder, record_files(temporary, [ARRAYS]), CURE)
                 raise _CalibrationExists
         return folder
 
@@ -196,14 +200,14 @@ class Calibration:
         """Read the calibration that `save` wrote; raise `BadData` if it is damaged."""
         folder = Path(folder)
         path = folder / RECORD
-        record = from_record(_Record, read_sealed_json(path, _CURE), str(path))
+        record = from_record(CalibrationRecord, read_sealed_json(path, CURE), str(path))
         record.check(str(path))
-        verify_files(folder, record.files, _CURE)
+        verify_files(folder, record.files, CURE)
         method = parse_method(record.method)
         strength = method.vectors.alpha if method.vectors else 1.0
         roles = method.vectors.roles if method.vectors else ()
         if sorted(roles) != sorted(record.languages):
-            raise BadData(f"{path} has other statistics than {method} takes; {_CURE}")
+            raise BadData(f"{path} has other statistics than {method} takes; {CURE}")
         names = [f"{role}.{part}" for role in roles for part in ("offsets", "directions")]
         arrays = read_arrays(folder / ARRAYS, names)
         corrections = {
@@ -213,7 +217,7 @@ class Calibration:
             for role, languages in record.languages.items()
         }
         if not all(correction.fits(record.dim) for correction in corrections.values()):
-            raise BadData(f"{folder / ARRAYS} is not what {RECORD} beside it describes; {_CURE}")
+            raise BadData(f"{folder / ARRAYS} is not what {RECORD} beside it describes; {CURE}")
         return cls(
             method, corrections, record.unit_length, record.dim, record.fingerprint, record.data
         )
@@ -246,35 +250,6 @@ def check_calibration_folder(
 
 def _refuse_existing(folder: Path) -> BadOption:
     return BadOption(f"{folder} is there already; name a new folder or remove it")
-
-
-@dataclass(frozen=True)
-class _Record:
-    """The contents of ``calibration.json``."""
-
-    format: int
-    method: str
-    unit_length: bool
-    dim: int
-    languages: dict[str, tuple[str, ...]]
-    fingerprint: dict[str, Any]
-    data: CalibrationData
-    files: dict[str, FileRecord]
-
-    def check(self, place: str) -> None:
-        """Raise `BadData` for impossible statistics, even with a checksum that fits."""
-        if self.format != FORMAT:
-            raise BadData(f"{place} has format {self.format}, not {FORMAT}; {_CURE}")
-        if [*self.files] != [ARRAYS]:
-            raise BadData(f"{place} has no checksum of {ARRAYS}; {_CURE}")
-        for role, languages in self.languages.items():
-            if len(set(languages)) < len(languages):
-                raise BadData(f"{place} names a language of {role} twice; {_CURE}")
-        if self.fingerprint.get("normalize") is True and not self.unit_length:
-            raise BadData(
-                f"{place} is of a model whose vectors have unit length, and says that they have "
-                f"not; {_CURE}"
-            )
 
 
 def as_calibration(calibration: object) -> Calibration | CalibrationMethod | None:

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from beir_hybrid.calibration.calibration import Calibration, CalibrationData
+from beir_hybrid.calibration.calibration import Calibration
+from beir_hybrid.calibration.calibration_record import CalibrationData
 from beir_hybrid.calibration.methods import CalibrationMethod, parse_method
 from beir_hybrid.calibration.statistics import (
     LENGTH_SAMPLE,

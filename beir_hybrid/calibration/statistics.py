@@ -10,7 +10,7 @@ from beir_hybrid.calibration.translations import NO_TRANSLATION
 from beir_hybrid.encoding import Embeddings
 
 LENGTH_SAMPLE = 1000  # vectors whose lengths tell those of all
-_NEAR_ONE = 1e-3  # how far the length of a unit vector may be from 1, in half precision
+_NEAR_ONE = 1e-2  # how far the length of a unit vector may be from 1, as in bfloat16
 _BLOCK_ROWS = 8192  # vectors that are in memory at once
 
 

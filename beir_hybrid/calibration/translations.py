@@ -1,6 +1,7 @@
 """Which passages of a collection translate each other."""
 
 import logging
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -44,13 +45,28 @@ def number_passages(judgements: Judgements) -> np.ndarray | None:
         "%s: relevant passages are taken for translations of each other, for only %d of %d queries "
         "have some with equal ids in their languages", judgements.name, n_equal, len(golds),
     )  # fmt: skip
-    numbers = np.full(len(ids), NO_TRANSLATION, np.int64)
-    for group, languages in golds.items():
-        if all(len(rows) == 1 for rows in languages.values()):
-            # A passage may be relevant to several queries; its translations are then, too.
-            for (row,) in languages.values():
-                if numbers[row] == NO_TRANSLATION:
-                    numbers[row] = group
+    sets = [
+        [row for (row,) in languages.values()]
+        for languages in golds.values()
+        if all(len(rows) == 1 for rows in languages.values())
+    ]
+    return _number_connected(sets, len(ids))
+
+
+def _number_connected(sets: Sequence[Sequence[int]], n: int) -> np.ndarray:
+    """Return equal numbers for rows of one set, or of sets that have a row in common; (n,) int64.
+
+    A passage may be relevant to several queries, whose other relevant passages are its
+    translations, too.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    rows = np.array([row for part in sets for row in part], np.int64)
+    firsts = np.repeat(np.array([part[0] for part in sets], np.int64), [len(part) for part in sets])
+    edges = coo_array((np.ones(len(rows), bool), (firsts, rows)), shape=(n, n))
+    numbers: np.ndarray = connected_components(edges, directed=False)[1].astype(np.int64)
+    numbers[np.setdiff1d(np.arange(n), rows)] = NO_TRANSLATION
     return numbers
 
 

@@ -2,7 +2,7 @@
 
 import runpy
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from itertools import pairwise
 from pathlib import Path
@@ -93,8 +93,7 @@ def index(
     from beir_hybrid.pyserini.manifest import read_manifest
 
     if index.verify is not None:
-        if index.output is not None:
-            raise BadOption("name --output or --verify, not both")
+        _check_verification(index, model, encoder)
         manifests = _verify_index(index.verify, model, load.load(dataset) if dataset else None,
                                   encoder)  # fmt: skip
         _echo_manifests(index.verify, "is whole", manifests)
@@ -119,6 +118,16 @@ def index(
     )
     parts = [folder] if index.shards == 1 else sorted(folder.glob("shard-*"))
     _echo_manifests(folder, "written", [read_manifest(part) for part in parts])
+
+
+def _check_verification(index: IndexOptions, model: str | None, encoder: EncoderOptions) -> None:
+    """Raise `BadOption` for options that the verification of an index does not read."""
+    if index.output is not None:
+        raise BadOption("name --output or --verify, not both")
+    if index != replace(IndexOptions(), verify=index.verify):
+        raise BadOption("--verify takes no other option of an index")
+    if model is None and list_changes(encoder):
+        raise BadOption("--verify takes options of the model only together with MODEL")
 
 
 def _verify_index(

@@ -1,5 +1,6 @@
 """Evaluates TREC runs that another system made."""
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -27,7 +28,9 @@ from beir_hybrid.results.provenance import ModelProvenance, RunsProvenance, buil
 from beir_hybrid.results.request import describe_request
 from beir_hybrid.results.results import Results
 from beir_hybrid.results.timing import build_timing
-from beir_hybrid.retrieval.runs import Run, read_run_file
+from beir_hybrid.retrieval.runs import Run, name_checksum_file, read_run_file
+
+logger = logging.getLogger(__name__)
 
 
 def evaluate_runs(
@@ -125,7 +128,7 @@ def _evaluate_setting_runs(
         missing += len(set(query_ids) - run.keys())
         ignored_count += len(run.keys() - set(query_ids))
         counts[setting.queries] = missing, total + len(query_ids)
-        depth = max(depth, *map(len, run.values()))
+        depth = max([depth, *map(len, run.values())])
         without_gold += count_without_gold(rankings, run, judgements)
     if not parts:
         raise empty_settings[0]
@@ -185,11 +188,13 @@ def _read_file(path: Path, collection: Collection, judgements: Judgements) -> li
         if collection.original_ids
         else ({}, {}),
     )
-    if not file.run:
+    is_ours = setting is not None and name_checksum_file(path).exists()
+    if not file.run and not is_ours:  # BM25 may find nothing in a setting
         raise BadData(f"{path} is empty: a run has a line for each query and document")
     if setting:
         return [SettingRun(setting, *file, is_named=True)]
     setting_runs = _split_by_setting(file.run, judgements)
+    _warn_of_guess(path, [part.setting for part in setting_runs], judgements)
     return [setting_runs[0]._replace(ignored=file.ignored), *setting_runs[1:]]
 
 
@@ -223,6 +228,16 @@ def _split_by_setting(run: Run, judgements: Judgements) -> list[SettingRun]:
         SettingRun(make_setting((lang,), passage_languages, judgements.languages), language_run)
         for lang, language_run in runs_by_language.items()
     ]
+
+
+def _warn_of_guess(path: Path, settings: Sequence[Setting], judgements: Judgements) -> None:
+    """Say how a run counts that may be of a pool, and found passages in one language alone."""
+    if not settings[0].is_pool and len(judgements.text_languages) > 1:
+        logger.warning(
+            "%s holds passages in %s alone and counts as %s; a run of the whole pool is told by "
+            "its name, such as %s-all.trec", path, settings[0].passages,
+            ", ".join(setting.name for setting in settings), settings[0].queries,
+        )  # fmt: skip
 
 
 def _list_original_ids(ids: Iterable[str], prefixes: int) -> dict[str, str]:

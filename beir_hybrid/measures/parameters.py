@@ -26,7 +26,7 @@ def pick_parameters(names: str) -> dict[str, ParamInfo]:
 
 def _is_level_weights(value: Mapping[Any, Any]) -> bool:
     weights = [weight for weight in value.values() if isinstance(weight, int | float)]
-    has_levels = all(isinstance(level, int) for level in value)
+    has_levels = all(isinstance(level, int) and level >= 0 for level in value)
     is_finite = all(math.isfinite(weight) and weight >= 0 for weight in weights)
     return has_levels and is_finite and len(weights) == len(value) and sum(weights) > 0
 

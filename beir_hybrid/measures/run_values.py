@@ -7,7 +7,8 @@ of two ways to write one measure the first is 0. Here each has the value that it
 # mypy: allow-untyped-calls
 # (ir_measures says that it is typed, and leaves most functions without types.)
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, product
 
 from ir_measures import DefaultPipeline, Measure
 from ir_measures.providers import Provider
@@ -26,24 +27,24 @@ def measure_run(
 ) -> Iterator[tuple[Measure, int, float]]:
     """Yield ir-measures' values for a run: the measure, the query's index in `qrels`, the value.
 
-    Queries all of whose judgements are below 0 count as 0: trec_eval's code may crash on them.
+    Queries all of whose judgements are below 0 do not reach trec_eval, whose code may crash on
+    them: they count as 0, and for `NumRet` as many as passages are retrieved.
     """
-    for index, grades in enumerate(qrels.values()):
-        if max(grades.values(), default=0) < 0:
-            yield from ((measure, index, 0.0) for measure in measures)
-    qrels = {
-        query: grades if max(grades.values(), default=0) >= 0 else {}
-        for query, grades in qrels.items()
-    }
     # Some of ir-measures' providers accept only numbers as ids, and none a query without passages.
     numbered_qrels, numbered_run = (
         {str(n): dict(table[query]) for n, query in enumerate(qrels, start=1) if table.get(query)}
         for table in (qrels, run)
     )
+    low_qrels = {key: row for key, row in numbered_qrels.items() if max(row.values()) < 0}
+    other_qrels = {key: row for key, row in numbered_qrels.items() if key not in low_qrels}
     for (provider, _), groups in _plan_calls(measures).items():
         equal_measures = {group[0]: group for group in groups}
+        reads_grades = any(measure.NAME != "Judged" for measure in equal_measures)
+        if reads_grades:
+            yield from _measure_without_relevance(chain(*groups), low_qrels, numbered_run)
+        call_qrels = other_qrels if reads_grades else numbered_qrels
         try:
-            for metric in provider.iter_calc(list(equal_measures), numbered_qrels, numbered_run):
+            for metric in provider.iter_calc(list(equal_measures), call_qrels, numbered_run):
                 for measure in equal_measures[metric.measure]:
                     yield measure, int(metric.query_id) - 1, metric.value
         except ZeroDivisionError as error:  # Accuracy, if all passages are relevant
@@ -51,6 +52,17 @@ def measure_run(
             raise BadData(
                 f"ir-measures cannot compute {names} for this run: {error}; leave it out"
             ) from error
+
+
+def _measure_without_relevance(
+    measures: Iterable[Measure],
+    qrels: Iterable[str],
+    run: Mapping[str, Mapping[str, float]],
+) -> Iterator[tuple[Measure, int, float]]:
+    """Yield the values of queries, by their numbers, for which no passage is relevant."""
+    for measure, number in product(measures, qrels):
+        counts_all = measure.NAME == "NumRet" and "rel" not in measure.params
+        yield measure, int(number) - 1, float(len(run.get(number, ())) if counts_all else 0)
 
 
 def _plan_calls(measures: Sequence[Measure]) -> dict[_Call, list[list[Measure]]]:

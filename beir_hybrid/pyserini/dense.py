@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from beir_hybrid.calibration import Calibration
+from beir_hybrid.checks import check_positive
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.arrays import join_titles, take_rows
 from beir_hybrid.collection.shards import find_rows
@@ -113,8 +114,7 @@ class DenseIndex:
 
     def encode_queries(self, queries: Sequence[str], languages: Sequence[str | None]) -> np.ndarray:
         """Return the vectors of queries, corrected by the language of each, (n, dim) float32."""
-        vectors = self.encoder.encode_queries(queries)
-        vectors = check_rows(vectors, len(queries), self.faiss.d)
+        vectors = check_rows(self.encoder.encode_queries(queries), len(queries), self.faiss.d)
         return correct_queries(vectors, languages, self.calibration)
 
     def search(
@@ -133,6 +133,7 @@ class DenseIndex:
             their vectors. By default it is detected, which takes the extra ``detect``; queries in a
             language without statistics are treated as a warning says.
         """
+        check_positive(k=k)
         languages = find_query_languages(queries, query_language, self.calibration)
         return self.search_vectors(self.encode_queries(queries, languages), k)
 
@@ -292,8 +293,8 @@ def _compare_vectors(index: _IndexFiles, encoder: Encoder, collection: Collectio
         index.faiss.make_direct_map()
     for number, vector in zip(sample.tolist(), vectors, strict=True):
         stored_vector = index.faiss.reconstruct(number)
-        lengths = float(np.linalg.norm(stored_vector)) * float(np.linalg.norm(vector))
-        if float(stored_vector @ vector) < _MIN_COSINES[kind] * lengths:
+        difference = float(np.linalg.norm(stored_vector - vector))
+        if difference > np.sqrt(2 - 2 * _MIN_COSINES[kind]) * float(np.linalg.norm(vector)):
             raise BadData(
                 f"{folder}: the vector of {ids[number]!r} is not what the model makes of its text"
             )

@@ -87,7 +87,7 @@ def _import_pyserini() -> None:
 def _check_queries(runs: Sequence[Run]) -> None:
     """Raise `BadData` unless all runs have a query in common."""
     for number, run in enumerate(runs, start=1):
-        if not run:
+        if not any(run.values()):
             raise BadData(f"run {number} of {len(runs)} is empty: there is nothing to fuse")
     if not set.intersection(*(set(run) for run in runs)):
         first_queries = ", ".join(repr(next(iter(run))) for run in runs)

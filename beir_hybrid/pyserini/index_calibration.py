@@ -135,6 +135,8 @@ def find_query_languages(
     languages
         The language of all queries, or of each; None detects them.
     """
+    if isinstance(queries, str):
+        raise BadOption("a text is given for the queries; give a list of texts")
     correction = calibration.corrections.get("queries") if calibration else None
     if languages is not None:
         tags = [languages] * len(queries) if isinstance(languages, str) else list(languages)

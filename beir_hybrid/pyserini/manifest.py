@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Required, TypedDict
 
-from beir_hybrid.calibration.calibration import ARRAYS, RECORD
+from beir_hybrid.calibration.calibration_record import ARRAYS, RECORD
 from beir_hybrid.encoding.stored_rows import StoredRows
 from beir_hybrid.errors import BadData
 from beir_hybrid.files import is_file

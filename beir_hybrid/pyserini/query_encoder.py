@@ -6,6 +6,7 @@ import numpy as np
 
 from beir_hybrid.encoding import as_encoder
 from beir_hybrid.encoding.embeddings import check_rows
+from beir_hybrid.errors import BadOption
 from beir_hybrid.pyserini.index_calibration import (
     correct_queries,
     find_calibration,
@@ -60,6 +61,8 @@ class QueryEncoder:
 
     def encode_batch(self, queries: Sequence[str | Mapping[str, object]]) -> np.ndarray:
         """Return a vector for each query, (n, dim) float32; a mapping has the text in ``query``."""
+        if isinstance(queries, str):
+            raise BadOption("a text is given for the queries; give a list of texts")
         return self._encode_texts(
             [query if isinstance(query, str) else str(query["query"]) for query in queries]
         )

@@ -111,6 +111,8 @@ def search_index(
         encoder = _load_encoder(folder, manifest, options)
     else:
         encoder = as_encoder(model, **options)
+    if manifest["kind"] == IMPACT and query_language is not None:
+        raise BadOption("an impact index has no calibration: leave the language of the query out")
     if manifest["kind"] == IMPACT:
         search = _search_terms(folder, manifest, encoder, query, language, k, force=force)
     else:

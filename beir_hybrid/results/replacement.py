@@ -95,6 +95,7 @@ def list_facts(provenance: Provenance, kinds: Collection[str]) -> dict[str, obje
             depth=runs.depth if provenance.depth is None and runs else provenance.depth,
         ),
         "data of the calibration": calibration and calibration.get("data"),
+        "statistics of the calibration": calibration and calibration.get("statistics"),
         RERANKER_WEIGHTS: reranker and reranker.fingerprint,
     }
 
