@@ -22,6 +22,7 @@ from sentence_transformers.sparse_encoder.losses import (
 import beir_hybrid as bh
 from beir_hybrid.encoding import as_encoder
 from beir_hybrid.errors import BadOption, UnknownName
+from beir_hybrid.training.batch_labels import BatchLabels, find_masked
 from beir_hybrid.training.family_losses import HybridCrossLoss, HybridLateLoss, HybridSparseLoss
 from tests.families import make_cross, make_late, make_sparse, save_body, save_dense
 from tests.small_collections import write_parallel_words
@@ -252,3 +253,33 @@ def test_what_cannot_be_trained_so(tmp_path: Path, words: Path) -> None:
     ):
         with pytest.raises((BadOption, UnknownName), match=message):
             bh.train(str(model), pairs, tmp_path / "out", max_steps=1, **options)
+
+
+def test_a_temperature_is_read_whatever_its_value(
+    run_cli: RunCli, tmp_path: Path, words: Path
+) -> None:
+    folder = make_base("BertModel")(tmp_path / "start")
+    line = ["train", folder, "--family", "late", "--train", "jsonl", "-o", f"path={words}"]
+    line += ["--max-steps", "1", "--output", tmp_path / "out", "--temperature", "0.05"]
+    assert run_cli(*line).code == 0
+    recipe = json.loads((tmp_path / "out" / "training.json").read_text("utf-8"))["recipe"]
+    assert recipe["loss"] == {"temperature": 0.05}
+
+
+def test_sparse_models_are_compared(run_cli: RunCli, tmp_path: Path, words: Path) -> None:
+    line = ["--train", "jsonl", "-o", f"path={words}", "--test", words, "--strategy", "x-y"]
+    line += ["--seed", 1, "--max-steps", 1, "--output", tmp_path / "out"]
+    outcome = run_cli("ablate", make_saved(make_sparse)(tmp_path / "start"), *line)
+    assert outcome.code == 0, outcome.err
+    refused = run_cli("ablate", make_saved(make_cross)(tmp_path / "cross"), *line)
+    assert (refused.code, "ranks no collection by itself" in refused.err) == (2, True)
+
+
+def test_a_hard_negative_that_is_repeated_counts_once() -> None:
+    """With the mask and without, for each family."""
+    passages, golds = torch.tensor([[1], [2]]), torch.tensor([[1], [2]])
+    hard = torch.tensor([[7, 7], [8, 9]])
+    labels = BatchLabels(passages[:, 0], golds, hard, torch.zeros(2, 0))
+    masked = find_masked(labels.drop_golds(), torch.arange(2))
+    # Candidates: both passages, the first and the second hard negatives of both rows.
+    assert masked.tolist() == [[False] * 4 + [True, False]] * 2

@@ -514,3 +514,30 @@ def test_misspelt_keys_are_named(key: str) -> None:
     group = {key: {"de": "Wo?"}, "positive": {"de": "Hier."}}
     with pytest.raises(BadData, match=f"group '0' has no 'query'; {key!r} may be meant for it"):
         pairs_from_groups([group])
+
+
+def test_checksums_tell_lists_of_negatives_apart() -> None:
+    def make(*lists: list[str]) -> str:
+        rows = [
+            {"query": {"en": f"q{n}"}, "positive": {"en": f"p{n}"}, "negative": {"en": texts}}
+            for n, texts in enumerate(lists)
+        ]
+        return bh.pairs_from_groups(rows, negatives=1).digest()
+
+    assert make(["x", "y"], ["z"]) != make(["x"], ["y", "z"])
+
+
+def test_each_wording_of_a_question_makes_a_group() -> None:
+    corpus = {"en:1": {"text": "first"}, "en:2": {"text": "second"}, "de:1": {"text": "erste"}}
+    golds = dict.fromkeys(corpus, 1)
+    qrels = {f"en:q:{n}": golds for n in range(3)} | {"de:q:0": golds}
+    queries = {key: f"wording {key}" for key in qrels}
+    collection = bh.from_beir(corpus, queries, qrels, groups=dict.fromkeys(qrels, "g"))
+    pairs = bh.pairs_from_collection(collection)
+    table = pairs.groups.table
+    assert sorted(table["query.en"].to_pylist()) == [queries[f"en:q:{n}"] for n in range(3)]
+    assert table["query.de"].to_pylist() == [queries["de:q:0"]] * 3
+    assert table["positive.en"].to_pylist() == ["first", "second", "first"]
+    assert table["positive.de"].to_pylist() == ["erste", None, "erste"]
+    for batch in bh.HybridBatchSampler(pairs, 2, seed=1, strategy="en-en"):
+        assert len(batch) == 1  # all are golds of one another

@@ -429,7 +429,7 @@ def test_other_arguments_need_another_folder(small_run: tuple[Path, Path, str]) 
 
     with pytest.raises(bh.errors.BadOption, match="another arguments: max_steps"):
         quickstart(small_run[0], languages=["de", "en", "th"], max_steps=21, include_e5=False)
-    with pytest.raises(bh.errors.BadOption, match="another model: weights and pairs: languages"):
+    with pytest.raises(bh.errors.BadOption, match="another model: tokenizer and pairs: languages"):
         quickstart(small_run[0], languages=["de", "en"], max_steps=20)
 
 

@@ -377,3 +377,21 @@ def test_names_of_sources_steer_no_terminal_and_end_no_block() -> None:
 def test_the_world_size_is_that_of_torchrun(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "3")
     assert HybridBatchSampler(make_parallel(40), 4).world_size == 3
+
+
+def test_groups_with_one_question_are_in_no_batch_together() -> None:
+    """As import-pairs makes them of rows with several positives: each answers the other's query."""
+    groups = [
+        {"id": f"{i}-{k}", "query": {"en": f"query {i}"}, "positive": {"en": f"answer {i} {k}"}}
+        for i in range(16)
+        for k in range(2)
+    ]
+    pairs = pairs_from_groups(groups)
+    drawn: Counter[int] = Counter()
+    for seed in range(5):
+        sampler = HybridBatchSampler(pairs, 8, seed=seed, strategy="x-x")
+        for batch in sampler:
+            numbers = [group // 2 for group, _, _ in decode_batch(pairs, batch)]
+            assert len(set(numbers)) == len(numbers)
+            drawn.update(numbers)
+    assert len(drawn) == 16

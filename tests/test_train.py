@@ -670,3 +670,60 @@ def test_ablate_on_the_command_line(tmp_path: Path, run_cli: RunCli) -> None:  #
     record = json.loads((tmp_path / "out" / "runs" / "x-y-1" / "training.json").read_text())
     assert record["recipe"]["pairs"]["languages"] == ["de", "es"]
     assert set(record["audit"]["rows"]) <= {"de-es", "es-de"}
+
+
+def test_another_part_of_the_model_or_the_pairs_is_another_training(tmp_path: Path) -> None:
+    start = save_model(tmp_path / "start")
+    pairs = bh.pairs_from_groups(make_groups(42))
+    train(start, pairs, tmp_path / "out", max_steps=1, **SMALL)
+    with pytest.raises(BadOption, match="columns"):
+        train(
+            start, pairs.select_columns(["anchor", "positive"]), tmp_path / "out", max_steps=1,
+            **SMALL,
+        )  # fmt: skip
+    path = Path(start) / "tokenizer.json"
+    tokenizer = json.loads(path.read_text())
+    tokenizer["normalizer"] = {"type": "Lowercase"}
+    path.write_text(json.dumps(tokenizer))
+    with pytest.raises(BadOption, match="tokenizer"):
+        train(start, pairs, tmp_path / "out", max_steps=1, **SMALL)
+
+
+def test_checkpoints_are_those_that_are_evaluated(tmp_path: Path) -> None:
+    pairs = bh.pairs_from_groups(make_groups(42))
+    with pytest.raises(BadOption, match="save_steps is 4 and eval_steps 2"):
+        train(
+            static_model(), pairs, tmp_path / "out", max_steps=8, eval_steps=2, save_steps=4,
+            dev=pairs, **SMALL,
+        )  # fmt: skip
+    with pytest.raises(BadOption, match="save_only_model cannot be set"):
+        train(static_model(), pairs, tmp_path / "out", max_steps=8, save_only_model=True, **SMALL)
+
+
+def test_files_with_one_stem_and_dev_pairs_without_negatives(
+    tmp_path: Path,
+    run_cli: RunCli,  # noqa: F811
+) -> None:
+    start = save_model(tmp_path / "start")
+    for target in ("en", "fr"):
+        for lang in ("de", target):
+            lines = "".join(f"{lang} w{n}\n" for n in range(20))
+            (tmp_path / f"news.de-{target}.{lang}").write_text(lines)
+    files = [f"de={tmp_path}/news.de-{x}.de,{x}={tmp_path}/news.de-{x}.{x}" for x in ("en", "fr")]
+    options = ["--max-steps", 1, "--use-cpu", "--report-to", "none", "--strategy", "x-y",
+               "--per-device-train-batch-size", 4]  # fmt: skip
+    outcome = run_cli(
+        "train", start, "--bitext", files[0], "--bitext", files[1], "--output", tmp_path / "a",
+        *options,
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err
+    groups = make_groups(42)
+    mined = [{**g, "negative": {lang: ["w9"] for lang in g["positive"]}} for g in groups]
+    for name, rows in (("mined", mined), ("held", groups)):
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        (tmp_path / f"{name}.jsonl").write_text(text)
+    outcome = run_cli(
+        "train", start, "--train", tmp_path / "mined.jsonl", "--negatives", 1, "--dev-pairs",
+        tmp_path / "held.jsonl", "--eval-steps", 1, "--output", tmp_path / "b", *options,
+    )  # fmt: skip
+    assert outcome.code == 0, outcome.err

@@ -74,9 +74,11 @@ class Epoch:
             order = rng.permutation(np.arange(first, last))
             self.orders.append(order)
             self.supplies += [Supply(slots, source, order) for slots in self.kinds]
-        places = 1 << max(6, (4 * size * pairs.groups.gold_hashes.shape[1] - 1).bit_length())
+        # Groups that ask the same question answer it for each other, too.
+        golds = np.hstack([pairs.groups.gold_hashes, pairs.groups.hash_shared_queries()])
+        places = 1 << max(6, (4 * size * golds.shape[1] - 1).bit_length())
         keys, stamps = np.zeros(places, np.int64), np.zeros(places, np.int64)
-        self._passages = PassageTable(pairs.groups.gold_hashes, keys, stamps)
+        self._passages = PassageTable(golds, keys, stamps)
         self._n_draws = 0
         self._reservation: Reservation | None = None
         self.left_out: dict[str, int] = {}

@@ -26,7 +26,7 @@ from beir_hybrid.errors import BadOption
 from beir_hybrid.progress import show_clock
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ir_measures import Measure
 
@@ -114,11 +114,9 @@ def ablate(
     with show_clock("loading libraries"):
         from beir_hybrid.extras.ablation import ablate as run_ablation
 
-    options = training.make_arguments()
+    options = training.make_arguments(model)
     arguments = parse_trainer_arguments(context)
-    if "max_steps" not in arguments:
-        raise BadOption("ablate needs --max-steps: epochs of strategies differ in length")
-    offline = training.load.offline
+    _check_arguments(model, options["family"], arguments)
     trials = run_ablation(
         model,
         training.read_pairs(),
@@ -126,7 +124,7 @@ def ablate(
         strategies=_parse_rows(rows.strategy or [], training.switch.make_code_switch()),
         seeds=rows.seed or (1, 2, 3),
         test=[
-            load_test_collection(name, test.test_languages, offline=offline)
+            load_test_collection(name, test.test_languages, offline=training.load.offline)
             for name in test.test or []
         ],
         settings=" ".join(test.settings or ()) or None,
@@ -135,6 +133,14 @@ def ablate(
     )
     _print_trials(trials, as_json=as_json)
     echo(f"saved in {output}")
+
+
+def _check_arguments(model: str, family: str, arguments: "Mapping[str, object]") -> None:
+    """Raise `BadOption` for a training whose results cannot be compared, or not be evaluated."""
+    if "max_steps" not in arguments:
+        raise BadOption("ablate needs --max-steps: epochs of strategies differ in length")
+    if family == "cross-encoder":
+        raise BadOption(f"{model} is a cross-encoder, which ranks no collection by itself")
 
 
 def _check_names(model: str, training: TrainingOptions, tests: "Sequence[str]") -> None:

@@ -4,7 +4,6 @@ from typing import Annotated
 
 import typer
 
-from beir_hybrid.cli.flatten import list_changes
 from beir_hybrid.cli.options import TrainedModel, check_model
 from beir_hybrid.cli.printing import echo
 from beir_hybrid.cli.trainer_arguments import Config, parse_trainer_arguments
@@ -34,14 +33,6 @@ StrategyName = Annotated[
     typer.Option(help=f"{STRATEGY_HELP}.", metavar="NAME", autocompletion=complete_strategy),
 ]
 
-FamilyName = Annotated[
-    str | None,
-    typer.Option(
-        help="dense, sparse, late or cross; by default what the model's files tell, or dense.",
-        metavar="NAME",
-    ),
-]
-
 
 def train(
     *,
@@ -49,7 +40,6 @@ def train(
     model: TrainedModel = "",
     output: OutputFolder = None,
     strategy: StrategyName = "hybrid",
-    family: FamilyName = None,
     config: Config = None,  # noqa: ARG001 - its callback reads the file
     training: TrainingOptions,
 ) -> None:
@@ -79,20 +69,15 @@ def train(
     batch_strategy = parse_strategy(strategy, code_switch=training.switch.make_code_switch())
     with show_clock("loading libraries"):
         from beir_hybrid.encoding.trained_models import MODEL
-        from beir_hybrid.training.families import find_training_family
         from beir_hybrid.training.train import train as train_model
 
-    pairs, options = training.read_pairs(), training.make_arguments()
-    training_family = find_training_family(model, family, options["encoder"])
-    if training_family.name != "dense":  # their losses have defaults of their own
-        options["loss"] = list_changes(training.loss)
+    pairs, options = training.read_pairs(), training.make_arguments(model)
     arguments = parse_trainer_arguments(context)
     train_model(
         model,
         pairs,
         output,
         strategy=batch_strategy,
-        family=training_family.name,
         **options,
         **arguments,
     )

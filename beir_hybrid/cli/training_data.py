@@ -1,5 +1,6 @@
 """The training and test data of the commands that train, from datasets, files and folders."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -72,13 +73,18 @@ class DataOptions:
             if value and is_unused:
                 raise BadOption(f"--{option} changes nothing of {', '.join([*names, *bitexts])}")
         languages = split_commas(load.languages)
+        files = [_parse_bitext(text) for text in bitexts]
+        titles = _name_sources([*names, *(next(iter(paths.values())) for paths in files)])
         return [
-            *(self.read_source(name, languages, load) for name in names),
-            *(read_bitext(_parse_bitext(text), languages=languages) for text in bitexts),
+            *(self.read_source(name, languages, load, titles[i]) for i, name in enumerate(names)),
+            *(
+                read_bitext(paths, languages=languages, name=titles[len(names) + i])
+                for i, paths in enumerate(files)
+            ),
         ]
 
     def read_source(
-        self, name: str, languages: list[str] | None, load: LoadOptions
+        self, name: str, languages: list[str] | None, load: LoadOptions, title: str = ""
     ) -> "ParallelPairs":
         """Read a dataset by its name, a file, a folder of images, or a dataset of the hub."""
         from beir_hybrid.pairs.reading import pairs_from_collection, read_pairs
@@ -99,7 +105,7 @@ class DataOptions:
             return pairs_from_collection(load_dataset(name, languages, None, offline=load.offline))
         _suggest_dataset(name)
         return read_pairs(
-            name, negatives=self.negatives, language=self.language, languages=languages
+            name, negatives=self.negatives, language=self.language, languages=languages, name=title
         )
 
 
@@ -114,6 +120,15 @@ def split_options(name: str) -> tuple[str, list[str] | None, list[str]]:
     languages = [option for option in options if option.startswith("languages=")]
     codes = [code for option in languages for code in option.partition("=")[2].split("+")]
     return dataset, codes or None, [option for option in options if option not in languages]
+
+
+def has_negatives(name: str) -> bool:
+    """Return whether the first group of a JSONL file has hard negatives; True for other sources."""
+    from beir_hybrid.collection.lines import read_json_lines
+
+    if not name.endswith((".jsonl", ".jsonl.gz")) or not is_file(Path(name)):
+        return True
+    return "negative" in next((row for _, row in read_json_lines(Path(name))), {})
 
 
 def load_test_collection(name: str, languages: list[str] | None, *, offline: bool) -> "Collection":
@@ -147,6 +162,15 @@ def _has_captions(name: str) -> bool:
     from beir_hybrid.sources.image_folder import CAPTIONS
 
     return is_file(Path(name) / CAPTIONS)
+
+
+def _name_sources(paths: Sequence[str]) -> list[str]:
+    """Return a name for each file whose stem another has, too; the default, "", for others."""
+    stems = [Path(path).name.split(".")[0] for path in paths]
+    return [
+        path if is_file(Path(path)) and stems.count(stem) > 1 else ""
+        for path, stem in zip(paths, stems, strict=True)
+    ]
 
 
 def _parse_bitext(text: str) -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Options of the commands that train, and the arguments of `bh.train` that they make."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,12 +9,13 @@ import typer
 
 from beir_hybrid.cli.flatten import Group, list_changes
 from beir_hybrid.cli.options import LoadOptions, check_dataset, set_offline, split_commas
-from beir_hybrid.cli.training_data import DataOptions, load_test_collection
+from beir_hybrid.cli.training_data import DataOptions, has_negatives, load_test_collection
 from beir_hybrid.encoding.options import EncoderOptions
 from beir_hybrid.errors import BadOption
 
 if TYPE_CHECKING:
     from beir_hybrid.collection import Collection
+    from beir_hybrid.encoding.families import Family
     from beir_hybrid.pairs.code_switching import CodeSwitch
     from beir_hybrid.pairs.parallel_pairs import ParallelPairs
     from beir_hybrid.training.dev_set import DevSet
@@ -23,6 +24,16 @@ if TYPE_CHECKING:
 _NO_TRAINING_OPTIONS = tuple(
     option.name for option in fields(EncoderOptions) if not option.metadata.get("training")
 )
+
+_DENSE_TEMPERATURE = 0.05  # of `HybridContrastiveLoss`
+
+FamilyName = Annotated[
+    str | None,
+    typer.Option(
+        help="dense, sparse, late or cross; by default what the model's files tell, or dense.",
+        metavar="NAME",
+    ),
+]
 
 OutputFolder = Annotated[
     Path | None,
@@ -66,8 +77,12 @@ class LossOptions:
     """The loss."""
 
     temperature: Annotated[
-        float, typer.Option(help="The temperature that divides similarities.")
-    ] = 0.05
+        float | None,
+        typer.Option(
+            help="The temperature that divides similarities: 0.05 by default for dense models, 1 "
+            "for sparse and late ones, 0.1 for cross-encoders."
+        ),
+    ] = None
     symmetric: Annotated[
         bool, typer.Option("--symmetric", help="Also train from passages to queries.")
     ] = False
@@ -93,9 +108,13 @@ class LossOptions:
         bool, typer.Option("--gather", help="Use the passages of all processes as negatives.")
     ] = False
 
-    def make_arguments(self) -> dict[str, object]:
-        """Return the arguments of `HybridContrastiveLoss`."""
+    def make_arguments(self, family: "Family") -> dict[str, object]:
+        """Return the arguments of a family's loss; those of other families have own defaults."""
+        if family != "dense":
+            return list_changes(self)
         arguments = asdict(self)
+        if self.temperature is None:
+            arguments["temperature"] = _DENSE_TEMPERATURE
         return arguments | {"gather_across_devices": arguments.pop("gather")}
 
 
@@ -149,6 +168,8 @@ class DevOptions:
         if self.dev_pairs:
             languages = split_commas(self.dev_languages)
             # Options of the training's dataset are not those of another.
+            if not has_negatives(self.dev_pairs):
+                data = replace(data, negatives=0)
             dev_data = data.read_source(
                 self.dev_pairs, languages, LoadOptions(offline=load.offline)
             )
@@ -161,7 +182,7 @@ class DevOptions:
 
 @dataclass(frozen=True)
 class TuningOptions:
-    """Which weights are trained."""
+    """Which weights are trained, of what family."""
 
     lora: Annotated[
         list[str] | None,
@@ -179,6 +200,7 @@ class TuningOptions:
             metavar="PART",
         ),
     ] = None
+    family: FamilyName = None
     start_share: Annotated[
         float | None,
         typer.Option(
@@ -216,12 +238,17 @@ class TrainingOptions:
         set_offline(self.load.offline)
         return self.data.read(self.load)
 
-    def make_arguments(self) -> dict[str, Any]:
+    def make_arguments(self, model: str) -> dict[str, Any]:
         """Return arguments of `bh.train`, without model, pairs, output and strategy."""
+        from beir_hybrid.training.families import find_training_family
+
+        encoder = list_changes(self.encoder)
+        training_family = find_training_family(model, self.tuning.family, encoder)
         return {
-            "loss": self.loss.make_arguments(),
+            "family": training_family.name,
+            "loss": self.loss.make_arguments(training_family.name),
             "dev": self.dev.load_dev_set(self.data, self.load),
-            "encoder": list_changes(self.encoder),
+            "encoder": encoder,
             "tuning": self.tuning.make_tuning(),
         }
 

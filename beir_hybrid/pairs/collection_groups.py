@@ -23,21 +23,28 @@ class CollectionGroups(NamedTuple):
 def group_queries(collection: Collection, keys: set[str] | None) -> CollectionGroups:
     """Return groups for each query of a collection without images, by the keys of query groups.
 
-    A query with several relevant passages in a language makes as many groups; group n has the nth
-    passage of each language that has so many.
+    A query with several relevant passages in a language, or several wordings, makes as many groups;
+    group n has the nth of each language that has so many, and passages from the first on where
+    there are more wordings.
     """
     table = collection.queries.select(["group", "lang", "text"]).to_pylist()
-    queries: dict[str, dict[str, str]] = {}
+    queries: dict[str, Texts] = {}
     for row in table:
-        queries.setdefault(row["group"], {})[row["lang"]] = row["text"]
+        queries.setdefault(row["group"], {}).setdefault(row["lang"], []).append(row["text"])
     groups = CollectionGroups([], [])
     for key, texts in _find_golds(collection, [row["group"] for row in table]).items():
         if keys is not None and key not in keys:
             continue
         all_golds = {text for golds in texts.values() for text in golds}
-        for i in range(max(map(len, texts.values()))):
-            positive = {lang: golds[i] for lang, golds in texts.items() if i < len(golds)}
-            groups.groups.append({"id": f"{key}#{i}", "query": queries[key], "positive": positive})
+        n_golds = max(map(len, texts.values()))
+        for i in range(max(n_golds, *map(len, queries[key].values()))):
+            query = {lang: wordings[i % len(wordings)] for lang, wordings in queries[key].items()}
+            positive = {
+                lang: golds[i % len(golds)]
+                for lang, golds in texts.items()
+                if i < len(golds) or i >= n_golds
+            }
+            groups.groups.append({"id": f"{key}#{i}", "query": query, "positive": positive})
             groups.further_golds.append(sorted(all_golds.difference(positive.values())))
     return groups
 

@@ -10,6 +10,8 @@ from beir_hybrid.collection.setting import IMAGE
 from beir_hybrid.pairs.columns import find_present
 from beir_hybrid.pairs.labels import hash_texts
 
+_QUERY_MARK = 0x2545F4914F6CDD1D  # 62 bits, by which hashes of queries differ from passages'
+
 
 @dataclass(frozen=True, eq=False)
 class GroupTable:
@@ -80,6 +82,21 @@ class GroupTable:
     def further_golds(self) -> np.ndarray:
         """The hashes of further passages, behind those in each language; (groups, further)."""
         return self.gold_hashes[:, len(self.languages) :]
+
+    def hash_shared_queries(self) -> np.ndarray:
+        """Return hashes of the queries that several groups have, (groups, any number) int64.
+
+        A column for each language in which there are any; -1 for other queries. No hash is that of
+        a passage with the same text.
+        """
+        columns = []
+        for lang in self.languages:
+            hashes = hash_texts(self.table[f"query.{lang}"])
+            values, inverse, counts = np.unique(hashes, return_inverse=True, return_counts=True)
+            is_shared = (counts > 1) & (values >= 0)
+            if is_shared.any():
+                columns.append(np.where(is_shared, values ^ _QUERY_MARK, -1)[inverse])
+        return np.stack(columns, axis=1) if columns else np.empty((len(self.table), 0), np.int64)
 
     def choose_languages(self, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the languages, by number, in which groups are shown if none are named.

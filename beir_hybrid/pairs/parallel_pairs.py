@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset, Features, Image, List, Value
 
-from beir_hybrid.collection.arrays import take_rows
+from beir_hybrid.collection.arrays import take_rows, to_numpy
 from beir_hybrid.errors import BadOption, lookup
 from beir_hybrid.pairs.code_switching import CodeSwitch, Sides
 from beir_hybrid.pairs.group_table import GroupTable
@@ -188,7 +188,10 @@ class ParallelPairs(Dataset):  # type: ignore[misc] # datasets leaves its classe
         columns += [f"negative.{lang}" for lang in self.languages if self.negatives]
         for name in columns:
             column = self._data.table[name]
-            texts = pc.list_flatten(column) if name.startswith("negative.") else column
+            is_list = name.startswith("negative.")
+            if is_list:
+                checksum.update(to_numpy(pc.list_value_length(column).fill_null(-1)).tobytes())
+            texts = pc.list_flatten(column) if is_list else column
             checksum.update(hash_texts(pa.chunked_array(texts.chunks, pa.string())).data)
         return checksum.hexdigest()
 

@@ -30,6 +30,10 @@ class BatchLabels(NamedTuple):
     hard: Tensor
     languages: Tensor
 
+    def drop_golds(self) -> "BatchLabels":
+        """Return the labels without the passages of queries, so that none is masked."""
+        return self._replace(golds=self.golds[:, :0])
+
 
 def split_labels(labels: Tensor, n_rows: int) -> BatchLabels:
     """Return the parts of labels, (rows, numbers); raise `BadData` if they have none."""

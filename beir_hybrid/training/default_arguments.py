@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
+from beir_hybrid.errors import BadOption
 from beir_hybrid.evaluation.evaluator import HybridEvaluator
 from beir_hybrid.training.dev_set import Criterion
 
@@ -44,4 +45,10 @@ def add_dev_arguments(
         defaults["per_device_eval_batch_size"] = arguments["per_device_train_batch_size"]
     if "eval_steps" in arguments:
         defaults["save_steps"] = arguments["eval_steps"]
-    return defaults | dict(arguments)
+    values = defaults | dict(arguments)
+    if "save_steps" in values and values["save_steps"] != values.get("eval_steps"):
+        raise BadOption(
+            f"save_steps is {values['save_steps']} and eval_steps {values.get('eval_steps')}: the "
+            "best checkpoint is one that was evaluated when it was saved; make them equal"
+        )
+    return values

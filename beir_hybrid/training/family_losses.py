@@ -120,8 +120,8 @@ class HybridLateLoss(nn.Module):
         )
         rows = torch.arange(len(scores), device=scores.device)
         scores = scores / self.temperature
-        if self.mask and (parts := _split_if_present(labels, len(scores))):
-            scores = mask_golds(scores, parts, rows)
+        if parts := _split_if_present(labels, len(scores)):
+            scores = mask_golds(scores, parts if self.mask else parts.drop_golds(), rows)
         return (torch.logsumexp(scores, dim=1) - scores[rows, rows]).mean()
 
     def get_config_dict(self) -> dict[str, object]:
@@ -178,7 +178,9 @@ class HybridCrossLoss(nn.Module):
             for row, candidate in zip(rows.tolist(), candidates.tolist(), strict=True)
         ]
         features = self.model.preprocess(pairs, prompt=prompt, task=task)
-        logits = self.model(batch_to_device(features, self.model.device))["scores"].squeeze(1)
+        # Several processes look for tensors in dicts, and not in a BatchEncoding.
+        inputs_on_device = dict(batch_to_device(features, self.model.device))
+        logits = self.model(inputs_on_device)["scores"].squeeze(1)
         scores = torch.full(is_candidate.shape, -torch.inf, device=logits.device)
         scores[rows, candidates] = torch.sigmoid(logits.float()) / self.temperature
         places = torch.arange(len(queries), device=scores.device)
@@ -195,12 +197,13 @@ class HybridCrossLoss(nn.Module):
         is_own = torch.eye(n, dtype=torch.bool).repeat(1, n_columns)
         masked = torch.zeros_like(is_own)
         stacked = torch.stack([*labels]).cpu() if labels is not None and len(labels) else None
-        if self.mask and (parts := _split_if_present(stacked, n)):
+        if parts := _split_if_present(stacked, n):
             if parts.hard.shape[1] != n_columns - 1:
                 raise BadData(
                     f"a batch has {n_columns - 1} columns of hard negatives, and its labels name "
                     f"{parts.hard.shape[1]}"
                 )
+            parts = parts if self.mask else parts.drop_golds()
             masked = find_masked(parts, torch.arange(n))
         # Evaluations draw alike, so that losses of checkpoints differ by their weights alone.
         generator = None if self.model.training else torch.Generator().manual_seed(0)

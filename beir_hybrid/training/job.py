@@ -202,6 +202,10 @@ class TrainingJob:
         if has_dev_pairs:
             trainer.get_eval_dataloader()  # raises now if the strategy makes no batches of them
         if reads_images(model) and args.world_size > 1:
+            if self.loss.get("mini_batch_size"):
+                raise BadOption(
+                    "mini_batch_size: a model of texts and images takes it in one process alone"
+                )
             trainer.add_callback(ZeroGradientFilter())
         return trainer
 

@@ -153,8 +153,8 @@ class HybridContrastiveLoss(CachedLossMixin, nn.Module):
             if parts is not None and labels is not None:
                 labels = all_gather(labels)
                 parts = split_labels(labels, len(labels))
-        if not self.mask:
-            parts = None
+        if not self.mask and parts is not None:
+            parts = parts.drop_golds()
         offset = get_rank() * n if self.gather_across_devices else 0
         # Chunks have backward passes of their own, which need the graph before them until the end.
         step = self.mini_batch_size if with_backward else n

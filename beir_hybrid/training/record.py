@@ -13,7 +13,7 @@ from beir_hybrid._version import __version__
 from beir_hybrid.batches.audit import BatchCounts
 from beir_hybrid.batches.strategies import Strategy
 from beir_hybrid.collection.setting import IMAGE
-from beir_hybrid.encoding.fingerprint import hash_weights
+from beir_hybrid.encoding.fingerprint import describe_parts, hash_weights
 from beir_hybrid.encoding.text_sketch import TextSketch
 from beir_hybrid.encoding.trained_models import MODEL, RECORD
 from beir_hybrid.errors import BadOption
@@ -35,7 +35,7 @@ _LIBRARIES = ("sentence-transformers", "transformers", "torch", "accelerate", "d
 BATCHES, CHECKPOINTS = "batches.jsonl", "checkpoints"
 ADAPTER = "adapter"  # the LoRA weights in peft's format, beside the model they are merged into
 # Counts up when the batches of a seed change: a training is not resumed with other batches.
-SAMPLER_VERSION = 2
+SAMPLER_VERSION = 3
 # Arguments that change what is shown, where and how fast, but not the weights; and secrets.
 _IRRELEVANT_ARGUMENTS = (
     "dataloader_num_workers", "dataloader_persistent", "dataloader_pin", "dataloader_prefetch",
@@ -87,6 +87,7 @@ class Recipe:
         recipe = {
             "model": {
                 "weights": hash_weights(self.encoder.model),
+                **describe_parts(self.encoder.model),
                 "max_length": str(self.max_length or self.encoder.model.max_seq_length),
                 "prompts": self.encoder.prompts,
             },
@@ -117,6 +118,7 @@ def describe_pairs(pairs: ParallelPairs) -> dict[str, Any]:
         "sources": pairs.sources,
         "languages": pairs.languages,
         "negatives": pairs.negatives,
+        "columns": pairs.column_names,
         "sha256": pairs.digest(),
     }
 
@@ -153,7 +155,8 @@ def is_finished(output: Path, recipe: Mapping[str, object]) -> bool:
         )
     if not (output / MODEL).is_dir() or "files" not in record:
         return False
-    cure = f"remove {output / MODEL} and train again, which goes on from the last checkpoint"
+    start = "the last checkpoint" if _is_filled(output / CHECKPOINTS) else "the start"
+    cure = f"remove {output / MODEL} and train again, which goes on from {start}"
     verify_files(output / MODEL, record["files"], cure)
     return True
 

@@ -15,14 +15,16 @@ if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
 
 # Patterns of parameter names as transformers has them: the vision towers of CLIP, SigLIP, AltCLIP,
-# VisionTextDualEncoder and similar models; the vectors of tokens of BERT, XLM-R, T5, Qwen, CLIP.
+# VisionTextDualEncoder and similar models; the vectors of tokens of BERT, ModernBERT, XLM-R,
+# T5, Qwen, CLIP.
 PART_PATTERNS = {
     "vision": r"(?:^|\.)(?:vision_model|vision_tower|visual|visual_projection)\.",
-    "vocabulary": r"(?:^|\.)(?:word_embeddings|embed_tokens|token_embedding|shared|wte)\.weight$",
+    "vocabulary": r"(?:^|\.)(?:(?:word|tok)_embeddings|embed_tokens|token_embedding|shared|wte)"
+    r"\.weight$",
 }
 _PROMPT_NAMES = ("query", "document", "passage", "corpus")
-# Query and value projections of attention, which LoRA adapts by default.
-_ATTENTION_MODULES = {"q", "q_lin", "q_proj", "query", "v", "v_lin", "v_proj", "value"}
+# Query and value projections of attention, which LoRA adapts by default; Wqkv has both.
+_ATTENTION_MODULES = {"q", "q_lin", "q_proj", "query", "v", "v_lin", "v_proj", "value", "Wqkv"}
 
 
 @contextmanager

@@ -33,6 +33,7 @@ RESERVED_ARGUMENTS = {
     "multi_dataset_batch_sampler": "strategy",
     "data_seed": "seed",
     "prompts": "query_prompt and passage_prompt",
+    "save_only_model": "nothing, for a training that was killed goes on from its optimizer's state",
     "resume_from_checkpoint": "the folder, for a training that was killed goes on by itself",
 }
 # Names of options that belong into one of the arguments of `train`.
