@@ -119,11 +119,13 @@ def test_probabilities_of_a_table_of_t() -> None:
     assert PairedError(0.0, 6).find_p(0.0) == 1
 
 
-@pytest.mark.parametrize("width", [1, 2, 3, 4])
-def test_numbers_are_within_half_a_step(width: int) -> None:
+@pytest.mark.parametrize(("limit", "width"), [(200, 1), (100, 2), (1, 3), (0.01, 4), (1e-6, 6)])
+def test_numbers_are_within_half_a_step(limit: float, width: int) -> None:
     numbers = [-2.5, 0.0, 1 / 3, None, 10_846.04, float("nan")]
-    packed = pack(numbers, width)
+    packed = pack(numbers, limit)
+    assert packed["width"] == width
     step = (packed["high"] - packed["low"]) / (64**width - 2)
+    assert step <= limit
     for place, number in enumerate(numbers):
         code = 0
         for letter in packed["text"][place * width : (place + 1) * width]:
@@ -133,7 +135,12 @@ def test_numbers_are_within_half_a_step(width: int) -> None:
         else:
             value = packed["low"] + (code - 1) * step
             assert value == pytest.approx(number, abs=step / 2 * 1.000001)
-    assert pack([], 2)["text"] == ""
-    assert pack([0.5, 0.5], 1) == {"low": 0.5, "high": 0.5, "width": 1, "text": "BB"}
-    assert pack([None], 2)["text"] == "AA"
-    assert pack([-math.inf, 3.0, 4.0], 2) == {"low": 3.0, "high": 4.0, "width": 2, "text": "..AB__"}
+    assert pack([], 0.1)["text"] == ""
+    assert pack([0.5, 0.5], 0.1) == {"low": 0.5, "high": 0.5, "width": 1, "text": "BB"}
+    assert pack([None], 0.1)["text"] == "A"
+    assert pack([-math.inf, 3.0, 4.0], 0.01) == {
+        "low": 3.0,
+        "high": 4.0,
+        "width": 2,
+        "text": "..AB__",
+    }

@@ -23,16 +23,19 @@ class PackedNumbers(TypedDict):
     text: str
 
 
-def pack(numbers: Iterable[float | None], width: int) -> PackedNumbers:
-    """Round numbers to one of 64 ** width - 1 steps between their lowest and highest.
+def pack(numbers: Iterable[float | None], step: float) -> PackedNumbers:
+    """Round numbers to equal steps, of `step` or less, between their lowest and highest.
 
-    >>> pack([0.0, 1.0, None, 0.5, float("-inf")], 1)
+    >>> pack([0.0, 1.0, None, 0.5, float("-inf")], 0.1)
     {'low': 0.0, 'high': 1.0, 'width': 1, 'text': 'B_Ag.'}
     """
     values = np.array([np.nan if number is None else number for number in numbers], np.float64)
     is_number = np.isfinite(values)
     low = float(values[is_number].min()) if is_number.any() else 0.0
     high = float(values[is_number].max()) if is_number.any() else 0.0
+    width = 1
+    while (high - low) / (64**width - 2) > step:
+        width += 1
     steps = 64**width - 2
     scaled = (np.where(is_number, values, low) - low) / ((high - low) or 1.0) * steps
     codes = np.where(is_number, np.rint(scaled).astype(np.int64) + 1, 0)

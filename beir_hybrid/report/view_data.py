@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from beir_hybrid.collection.setting import ALL, IMAGE, SETTING_KINDS, KindName, Setting
+from beir_hybrid.collection.setting import ALL, IMAGE, MIXED, SETTING_KINDS, KindName, Setting
 from beir_hybrid.report.board import Board
 from beir_hybrid.report.entries import Entry
 from beir_hybrid.report.packing import NO_NUMBER, PackedNumbers, pack
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 # With more systems, errors of differences are kept for the main measure alone: a page stays small.
 _SYSTEMS = 24
-_ESTIMATE_LETTERS, _MEAN_LETTERS, _ERROR_LETTERS = 4, 3, 2
+_STEP = 1e-6  # pages show four decimals of values, and write six digits of them to files
+_ERROR_STEP = 5e-3  # of logarithms: errors of differences are right within a quarter of a percent
 
 Figure = tuple[str, KindName]  # a measure in a kind of settings
 
@@ -42,7 +43,7 @@ def describe_board(
             code: describe_language(code)
             for setting in settings
             for code in (setting.queries, setting.passages)
-            if code not in (ALL, IMAGE)
+            if code not in (ALL, MIXED, IMAGE)
         },
         "settings": [list(setting) for setting in settings],
         "columns": _describe_columns(board),
@@ -177,7 +178,7 @@ def _pack_estimates(
     """Pack means, bounds of intervals and unbiased values of systems; each only if any has one."""
     estimates = [entry.estimate(measure, kind) for entry in entries]
     arrays = {
-        name: pack((getattr(estimate, name, None) for estimate in estimates), _ESTIMATE_LETTERS)
+        name: pack((getattr(estimate, name, None) for estimate in estimates), _STEP)
         for name in ("mean", "low", "high", "unbiased")
     }
     return {name: numbers for name, numbers in arrays.items() if {*numbers["text"]} != {NO_NUMBER}}
@@ -187,7 +188,7 @@ def _pack_means(
     entries: Sequence[Entry], measure: str, settings: Sequence[Setting]
 ) -> PackedNumbers:
     means = [entry.means(measure) for entry in entries]
-    return pack((row.get(setting) for row in means for setting in settings), _MEAN_LETTERS)
+    return pack((row.get(setting) for row in means for setting in settings), _STEP)
 
 
 def _pack_errors(entries: Sequence[Entry], measure: str, kind: KindName) -> dict[str, object]:
@@ -205,7 +206,7 @@ def _pack_errors(entries: Sequence[Entry], measure: str, kind: KindName) -> dict
     ]
     errors = compute_paired_errors(values)[np.triu_indices(len(entries), 1)]
     with np.errstate(divide="ignore"):  # minus infinity for an error of 0
-        numbers = pack(np.log(errors).tolist(), _ERROR_LETTERS)
+        numbers = pack(np.log(errors).tolist(), _ERROR_STEP)
     counts = [count_groups(part) for part in values]
     sizes = sorted({count for count in counts if count > 1})
     quantiles = {str(count): round(find_quantile(count), 4) for count in sizes}

@@ -29,13 +29,16 @@ const writeCsv = (board) => {
 const LATEX = {
   "\\": "\\textbackslash{}", "{": "\\{", "}": "\\}", $: "\\$", "&": "\\&", "#": "\\#", "%": "\\%", _: "\\_",
   "~": "\\textasciitilde{}", "^": "\\textasciicircum{}", "<": "\\textless{}", ">": "\\textgreater{}",
+  "|": "\\textbar{}", '"': "''", "[": "{[}", "]": "{]}", "*": "{*}",
 };
-const escapeLatex = (text) => text.replace(/[\\{}$&#%_~^<>]/g, (sign) => LATEX[sign]).replace(/\s+/g, " ");
+const escapeLatex = (text) => text.replace(/[\\{}$&#%_~^<>|"[\]*]/g, (sign) => LATEX[sign])
+  .replace(/(?<=-)-/g, "{-}").replace(/\s+/g, " ");
 const writeLatex = (board) => {
   const { headings, rows } = listCells(board);
   const columns = headings.map((heading) => (heading.dataset.type === "number" ? "r" : "l")).join("");
   const write = (cell) => {
-    const text = escapeLatex(readText(cell));
+    const content = readText(cell);
+    const text = /^-[\d.]+$/.test(content) ? `$${content}$` : escapeLatex(content);
     return cell.querySelector("strong") ? `\\textbf{${text}}` : text;
   };
   const line = (texts) => `${texts.join(" & ")} \\\\`;

@@ -26,7 +26,7 @@ const makeFigures = (data) => {
   const [means, errors] = [data.means, data.errors].map(unpackAll);
   const estimates = Object.fromEntries(Object.entries(data.estimates).map(([key, table]) => [key, unpackAll(table)]));
   const chosen = { queries: null, passages: null }; /* sets of codes; null for all languages */
-  const isChosen = (codes, code) => !codes || ["all", "image"].includes(code) || codes.has(code);
+  const isChosen = (codes, code) => !codes || ["all", "mixed", "image"].includes(code) || codes.has(code);
   const hasChoice = () => Boolean(chosen.queries || chosen.passages);
   const listPlaces = (kind) => data.settings.flatMap(([name, queries, passages], place) => (
     name === kind && isChosen(chosen.queries, queries) && isChosen(chosen.passages, passages)
@@ -50,7 +50,8 @@ const makeFigures = (data) => {
       if (!hasChoice()) return { mean, low, high, unbiased };
       const values = listPlaces(kind).map((place) => readMean(measure, place, system))
         .filter((value) => value === value);
-      return values.length ? { mean: average(values), low: NaN, high: NaN, unbiased } : null;
+      /* intervals and unbiased values are those of all languages */
+      return values.length ? { mean: average(values), low: NaN, high: NaN, unbiased: NaN } : null;
     },
     readError: (measure, kind, first, second) => {
       const [i, j] = [Math.min(first, second), Math.max(first, second)];
@@ -95,7 +96,8 @@ const findRanking = ({ figures: { data, chosen, readEstimate }, measure }) => {
 /* how far each system is from the best possible value of the column that ranks */
 const listLosses = ({ figures, measure, ranking }) => figures.data.systems.map((_, system) => {
   const estimate = ranking && figures.readEstimate(measure, ranking.kind, system);
-  return estimate ? LOSSES[ranking.direction](estimate) : Infinity;
+  const loss = estimate ? LOSSES[ranking.direction](estimate) : NaN;
+  return loss === loss ? loss : Infinity;
 });
 const describeRanking = ({ figures: { data, chosen, hasChoice }, measure, ranking }) => {
   const text = `${measure}, ${data.kinds[ranking.kind]} (${ranking.title})`;

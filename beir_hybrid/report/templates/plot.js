@@ -53,7 +53,8 @@ const findFront = (points, axes) => {
   const isBeaten = (point) => points.some((rival) => (
     loss(rival, "x") <= loss(point, "x") && loss(rival, "y") <= loss(point, "y")
     && (loss(rival, "x") < loss(point, "x") || loss(rival, "y") < loss(point, "y"))));
-  return points.filter((point) => !point.isPublished && !isBeaten(point));
+  const hasLosses = (point) => ["x", "y"].every((side) => loss(point, side) === loss(point, side));
+  return points.filter((point) => !point.isPublished && hasLosses(point) && !isBeaten(point));
 };
 /* short names stand beside their points where there is room, else numbers that the list below explains; the front's go first */
 const PLACES = [["start", 8, 4], ["end", -8, 4], ["middle", 0, -9], ["middle", 0, 18],

@@ -30,7 +30,7 @@ const copyText = async (text) => {
   }
 };
 const showCopied = (button) => {
-  const label = button.textContent;
+  const label = button.dataset.label ??= button.textContent;
   button.style.minWidth = `${button.offsetWidth}px`; /* so that nothing moves */
   button.textContent = "Copied";
   setTimeout(() => { button.textContent = label; }, 2000);
