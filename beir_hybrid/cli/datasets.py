@@ -139,7 +139,7 @@ def export(
     folder: Annotated[
         Path,
         typer.Argument(
-            help="The folder to write, which must not exist yet; FILE.jsonl gets training groups.",
+            help="A new folder, or one of an equal export; FILE.jsonl gets training groups.",
             metavar="FOLDER",
         ),
     ],

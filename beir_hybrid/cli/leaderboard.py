@@ -41,7 +41,7 @@ def leaderboard(
 
     Examples
     --------
-    `beir-hybrid leaderboard e5-small labse --output site`
+    `beir-hybrid leaderboard e5-results labse-results --output site`
 
     `beir-hybrid leaderboard ablation --output site --title "Strategies of training"`
     """

@@ -21,7 +21,7 @@ Results = Annotated[
         metavar="[RESULTS]...",
     ),
 ]
-Output = Annotated[Path, typer.Option(help="The folder to write, which does not exist yet.")]
+Output = Annotated[Path, typer.Option(help="A new folder to write, or one to upload as it stands.")]
 Model = Annotated[
     Path | None,
     typer.Option(help="Of model: a folder with the model, copied beside the card.", metavar="DIR"),

