@@ -28,7 +28,7 @@ def test_rivals(command: Command, inputs: Path, tmp_path: Path) -> None:
         folder = tmp_path / str(number)
         (folder / "out").mkdir(parents=True)
         rivals = []
-        logs = [folder / f"log-{rival}" for rival in range(rng.randint(2, 4))]
+        logs = [folder / f"log-{rival}" for rival in range(rng.randint(2, choose_count(2, 4)))]
         for log in logs:
             rivals.append(start(command.split(inputs, folder / "out"), folder / "cache", log))
             time.sleep(rng.random() * single.seconds / 2)
