@@ -395,3 +395,9 @@ def test_groups_with_one_question_are_in_no_batch_together() -> None:
             assert len(set(numbers)) == len(numbers)
             drawn.update(numbers)
     assert len(drawn) == 16
+    names = [
+        {"id": lang, "query": {lang: "iPhone 15"}, "positive": {lang: f"{lang} answer"}}
+        for lang in ("de", "en")
+    ]
+    sampler = HybridBatchSampler(pairs_from_groups(names), 2, seed=1, strategy="x-x")
+    assert [len(batch) for batch in sampler] == [1, 1]

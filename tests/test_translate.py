@@ -480,3 +480,8 @@ def test_a_model_without_tokens_of_languages_has_one_pair(tmp_path: Path) -> Non
     assert engine.name_languages("en", "de") == ("", {})
     with pytest.raises(BadOption, match="translates from 'en' into 'de' alone"):
         engine.name_languages("en", "fr")
+    # As the tokenizers of Marian do, where gmq is a family: the North Germanic languages.
+    engine.tokenizer.source_lang, engine.tokenizer.target_lang = "gmq", "eng"
+    assert engine.name_languages("da", "en") == engine.name_languages("sv", "en") == ("", {})
+    with pytest.raises(BadOption, match="translates from 'gmq' into 'eng' alone"):
+        engine.name_languages("da", "de")

@@ -75,7 +75,8 @@ class Epoch:
             self.orders.append(order)
             self.supplies += [Supply(slots, source, order) for slots in self.kinds]
         # Groups that ask the same question answer it for each other, too.
-        golds = np.hstack([pairs.groups.gold_hashes, pairs.groups.hash_shared_queries()])
+        golds, shared_queries = pairs.groups.gold_hashes, pairs.groups.shared_queries
+        golds = np.hstack([golds, shared_queries]) if shared_queries.shape[1] else golds
         places = 1 << max(6, (4 * size * golds.shape[1] - 1).bit_length())
         keys, stamps = np.zeros(places, np.int64), np.zeros(places, np.int64)
         self._passages = PassageTable(golds, keys, stamps)

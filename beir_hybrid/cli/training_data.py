@@ -74,7 +74,7 @@ class DataOptions:
                 raise BadOption(f"--{option} changes nothing of {', '.join([*names, *bitexts])}")
         languages = split_commas(load.languages)
         files = [_parse_bitext(text) for text in bitexts]
-        titles = _name_sources([*names, *(next(iter(paths.values())) for paths in files)])
+        titles = _name_sources([*([name] for name in names), *(list(f.values()) for f in files)])
         return [
             *(self.read_source(name, languages, load, titles[i]) for i, name in enumerate(names)),
             *(
@@ -123,12 +123,17 @@ def split_options(name: str) -> tuple[str, list[str] | None, list[str]]:
 
 
 def has_negatives(name: str) -> bool:
-    """Return whether the first group of a JSONL file has hard negatives; True for other sources."""
+    """Return whether any group of a file has hard negatives; True for other sources."""
     from beir_hybrid.collection.lines import read_json_lines
 
-    if not name.endswith((".jsonl", ".jsonl.gz")) or not is_file(Path(name)):
+    path = Path(name)
+    if not name.endswith(_SUFFIXES) or not is_file(path):
         return True
-    return "negative" in next((row for _, row in read_json_lines(Path(name))), {})
+    if path.suffix == ".parquet":
+        import pyarrow.parquet as pq
+
+        return any(column.startswith("negative") for column in pq.read_schema(path).names)
+    return any("negative" in row for _, row in read_json_lines(path))
 
 
 def load_test_collection(name: str, languages: list[str] | None, *, offline: bool) -> "Collection":
@@ -164,12 +169,17 @@ def _has_captions(name: str) -> bool:
     return is_file(Path(name) / CAPTIONS)
 
 
-def _name_sources(paths: Sequence[str]) -> list[str]:
-    """Return a name for each file whose stem another has, too; the default, "", for others."""
-    stems = [Path(path).name.split(".")[0] for path in paths]
+def _name_sources(sources: Sequence[Sequence[str]]) -> list[str]:
+    """Return names for sources, lists of files, that have one stem; the default, "", for others.
+
+    A name has those of the files and of their folders.
+    """
+    stems = [Path(paths[0]).name.split(".")[0] for paths in sources]
     return [
-        path if is_file(Path(path)) and stems.count(stem) > 1 else ""
-        for path, stem in zip(paths, stems, strict=True)
+        "+".join("/".join(Path(path).resolve().parts[-2:]) for path in paths)
+        if all(is_file(Path(path)) for path in paths) and stems.count(stem) > 1
+        else ""
+        for paths, stem in zip(sources, stems, strict=True)
     ]
 
 

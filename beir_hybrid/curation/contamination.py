@@ -42,11 +42,14 @@ class TestTexts:
         """Hash all queries and passages of a collection, in all its languages."""
         query_rows = collection.queries.filter(pc.not_equal(collection.queries["lang"], IMAGE))
         passages = collection.view().passages
-        titled = passages.filter(pc.not_equal(passages["title"], ""))  # training may lack titles
+        is_titled = pc.not_equal(passages["title"], "")  # training data may lack the titles
+        columns = (query_rows["text"], None), (join_titles(passages), None)
         sequences, ngrams = [], []
-        for column in (query_rows["text"], join_titles(passages), titled["text"]):
+        for column, mask in (*columns, (passages["text"], is_titled)):
             for start in range(0, len(column), _CHUNK):
-                hashes = UnitHashes.from_texts(column.slice(start, _CHUNK).to_pylist())
+                texts = column.slice(start, _CHUNK)
+                texts = texts if mask is None else texts.filter(mask.slice(start, _CHUNK))
+                hashes = UnitHashes.from_texts(texts.to_pylist())
                 sequences.append(hashes.hash_sequences()[hashes.counts >= MIN_WORDS])
                 ngrams.append(hashes.hash_ngrams(n))
         return cls(collection.name, n, HashSet.from_parts(sequences), HashSet.from_parts(ngrams))

@@ -5,10 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+from langcodes import tag_distance
+from langcodes.language_lists import CLDR_LANGUAGES
+
 from beir_hybrid.encoding.fingerprint import hash_tokenizer, hash_weights
 from beir_hybrid.errors import BadData, BadOption, UnknownName, find_reason
 from beir_hybrid.languages import normalise
 
+_OTHER_LANGUAGE = 10  # the distance of languages that do not stand for each other, as nb for no
 _LONGEST = 512  # tokens of a text, if the model does not say
 _NO_LIMIT = 1_000_000  # what tokenizers say that have no limit is larger
 # Tokens that name a language: of M2M100, Marian, NLLB and mBART.
@@ -46,7 +50,7 @@ class ModelTranslator:
             self.tokenizer.model_max_length,
             getattr(self._model.config, "max_position_embeddings", None),
         )
-        self._pair: tuple[str, str] | None = None  # the languages of a model that is told none
+        self._first_pair: tuple[str, str] | None = None  # of a model that names no languages
         self.longest = min(
             [limit for limit in limits if limit and limit < _NO_LIMIT], default=_LONGEST
         )
@@ -103,15 +107,21 @@ class ModelTranslator:
     def _check_pair(self, source: str, target: str) -> None:
         """Raise `BadOption` if a model that cannot be told languages has others.
 
-        They are those of its tokenizer, or where that does not say, the first that are asked for.
+        They are those of its tokenizer, where a family of languages stands for any, or if that
+        names none, the first that are asked for.
         """
-        names = (getattr(self.tokenizer, f"{role}_lang", None) for role in ("source", "target"))
-        codes = [_normalise_or_none(name) for name in names]
-        self._pair = self._pair or (codes[0] or source, codes[1] or target)
-        if (source, target) != self._pair:
+        names = [getattr(self.tokenizer, f"{role}_lang", None) for role in ("source", "target")]
+        if not any(names):
+            self._first_pair = self._first_pair or (source, target)
+            names = list(self._first_pair)
+        codes = [_find_language(name) for name in names]
+        if any(
+            code and tag_distance(lang, code) >= _OTHER_LANGUAGE
+            for code, lang in zip(codes, (source, target), strict=True)
+        ):
             raise BadOption(
-                f"{self.name} translates from {self._pair[0]!r} into {self._pair[1]!r} alone, and "
-                f"not from {source!r} into {target!r}"
+                f"{self.name} translates from {names[0]!r} into {names[1]!r} alone, and not from "
+                f"{source!r} into {target!r}"
             )
 
     def name_languages(self, source: str, target: str) -> tuple[str, dict[str, Any]]:
@@ -131,9 +141,10 @@ class ModelTranslator:
         return "", {"forced_bos_token_id": self.tokenizer.convert_tokens_to_ids(tokens[target])}
 
 
-def _normalise_or_none(name: object) -> str | None:
-    """Return the code of a language; None for a family of languages, or nothing."""
+def _find_language(name: object) -> str | None:
+    """Return the code of a language; None for a family of languages, such as gmq, or nothing."""
     try:
-        return normalise(name) if isinstance(name, str) else None
+        code = normalise(name) if isinstance(name, str) else None
     except BadData:
         return None
+    return code if code in CLDR_LANGUAGES else None

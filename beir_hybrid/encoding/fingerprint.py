@@ -14,6 +14,7 @@ from beir_hybrid.encoding.model_inputs import (
 )
 
 if TYPE_CHECKING:
+    from torch import Tensor
     from torch.nn import Module
 
 _LIBRARIES = ("sentence-transformers", "transformers", "torch")
@@ -71,12 +72,28 @@ def describe_parts(model: Any) -> dict[str, Any]:
     }
 
 
-def list_versions(model: "Module") -> list[tuple[int, int]]:
-    """List the identity of each tensor of a model, and the number of its changes in place."""
-    return [
-        (id(tensor), 0 if tensor.is_inference() else tensor._version)  # noqa: SLF001 - no other
+def list_versions(model: Any) -> list[tuple[object, ...]]:
+    """List the place, type and number of changes of each tensor of a model, and its adapters.
+
+    Changes through ``tensor.data`` that keep all these are not seen.
+    """
+    versions: list[tuple[object, ...]] = [
+        (id(tensor), tensor.data_ptr(), tensor.dtype, _count_changes(tensor))
         for tensor in model.state_dict(keep_vars=True).values()
     ]
+    transformers = (getattr(module, "model", None) for module in model)
+    return [
+        *versions,
+        *(
+            tuple(_list_adapters(transformer))
+            for transformer in transformers
+            if getattr(transformer, "_hf_peft_config_loaded", False)
+        ),
+    ]
+
+
+def _count_changes(tensor: "Tensor") -> int:
+    return 0 if tensor.is_inference() else tensor._version  # noqa: SLF001 - there is no other
 
 
 def _describe_module(module: Any) -> dict[str, Any]:

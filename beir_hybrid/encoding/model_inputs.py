@@ -16,7 +16,7 @@ def reads_images(model: object) -> bool:
 
 def has_routes(model: Any) -> bool:
     """Return True if a model of sentence-transformers has modules of its own for queries."""
-    return any(type(module).__name__ == "Router" for module in model.modules())
+    return any(type(module).__name__ == "Router" for module in model)
 
 
 def wrap_texts(model: object, texts: Sequence[str]) -> list[str | dict[str, str]]:

@@ -59,11 +59,8 @@ def check_max_length(model: "BaseModel", length: int) -> None:
             "max_length sets one limit, and the model has modules of their own for queries and "
             "passages: set theirs"
         )
-    lengths = [name for name in _LENGTHS if getattr(model[0], name, None) is not None]
-    if lengths:
-        raise BadOption(
-            f"the model's {' and '.join(lengths)} count instead of max_length: set them"
-        )
+    if all(getattr(model[0], name, None) is not None for name in _LENGTHS):
+        raise BadOption(f"the model's {' and '.join(_LENGTHS)} count instead of max_length")
     n_positions = count_positions(model)
     if n_positions is not None and length > n_positions:
         raise BadOption(f"max_length is {length}; the model reads at most {n_positions} tokens")

@@ -99,8 +99,8 @@ class ShardWriter:
         else:
             batches = self.encoder.encode_batches(inputs, self.role)
         is_done = np.zeros(len(rows), bool)
-        for indexes, vectors in batches:
-            self._check_batch(np.asarray(indexes), is_done)
+        for batch, vectors in batches:
+            indexes = self._check_batch(np.asarray(batch), is_done)
             yield rows[indexes], self._check(vectors, [inputs[i] for i in indexes], draft.dim)
 
     def _encode_images(
@@ -114,15 +114,17 @@ class ShardWriter:
                 yield indexes, self.encoder.encode_images(images)
                 start += len(images)
 
-    def _check_batch(self, indexes: np.ndarray, is_done: np.ndarray) -> None:
-        """Note the texts of a batch as done; raise `BadData` for one that is there twice."""
-        is_text = indexes.size == 0 or (indexes.min() >= 0 and indexes.max() < len(is_done))
-        is_new = is_text and len(np.unique(indexes)) == len(indexes) and not is_done[indexes].any()
-        if not is_new:
+    def _check_batch(self, indexes: np.ndarray, is_done: np.ndarray) -> np.ndarray:
+        """Check a batch and note its texts as done; raise `BadData` for a text twice."""
+        if not indexes.size:
+            return indexes.astype(np.int64)
+        is_text = indexes.dtype.kind in "iu" and 0 <= indexes.min() <= indexes.max() < len(is_done)
+        if not is_text or len(np.unique(indexes)) < len(indexes) or is_done[indexes].any():
             raise BadData(
                 f"{self.encoder.name}: its batches have a text twice, or one that was not asked for"
             )
         is_done[indexes] = True
+        return indexes
 
     def _check(self, rows: object, inputs: list[str], dim: int) -> Any:
         """Return the rows, or raise `BadData` that names the text or image of the first bad one."""

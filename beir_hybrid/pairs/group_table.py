@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
@@ -83,20 +84,21 @@ class GroupTable:
         """The hashes of further passages, behind those in each language; (groups, further)."""
         return self.gold_hashes[:, len(self.languages) :]
 
-    def hash_shared_queries(self) -> np.ndarray:
-        """Return hashes of the queries that several groups have, (groups, any number) int64.
+    @cached_property
+    def shared_queries(self) -> np.ndarray:
+        """Hashes of the queries that several groups have, in any language; (groups, any) int64.
 
         A column for each language in which there are any; -1 for other queries. No hash is that of
         a passage with the same text.
         """
-        columns = []
-        for lang in self.languages:
-            hashes = hash_texts(self.table[f"query.{lang}"])
-            values, inverse, counts = np.unique(hashes, return_inverse=True, return_counts=True)
-            is_shared = (counts > 1) & (values >= 0)
-            if is_shared.any():
-                columns.append(np.where(is_shared, values ^ _QUERY_MARK, -1)[inverse])
-        return np.stack(columns, axis=1) if columns else np.empty((len(self.table), 0), np.int64)
+        hashes = np.stack(
+            [hash_texts(self.table[f"query.{lang}"]) for lang in self.languages], axis=1
+        )
+        values, inverse, counts = np.unique(hashes, return_inverse=True, return_counts=True)
+        is_shared = (counts > 1) & (values >= 0)
+        marks = np.where(is_shared, values ^ _QUERY_MARK, -1)[inverse.reshape(hashes.shape)]
+        shared: np.ndarray = marks[:, (marks >= 0).any(axis=0)]
+        return shared
 
     def choose_languages(self, groups: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the languages, by number, in which groups are shown if none are named.

@@ -8,6 +8,7 @@ import numpy as np
 # Letters that stand as they are in JSON and in HTML.
 ALPHABET = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 NO_NUMBER = ALPHABET[0]  # all letters of a missing number
+_MOST_LETTERS = 8  # of a number: 48 bits
 _MINUS_INFINITY = "."  # all letters of the logarithm of 0
 
 
@@ -34,7 +35,7 @@ def pack(numbers: Iterable[float | None], step: float) -> PackedNumbers:
     low = float(values[is_number].min()) if is_number.any() else 0.0
     high = float(values[is_number].max()) if is_number.any() else 0.0
     width = 1
-    while (high - low) / (64**width - 2) > step:
+    while width < _MOST_LETTERS and (high - low) / (64**width - 2) > step:
         width += 1
     steps = 64**width - 2
     scaled = (np.where(is_number, values, low) - low) / ((high - low) or 1.0) * steps

@@ -123,7 +123,7 @@ def _to_text(value: object) -> str:
 
 
 def _to_path(value: Any) -> Path:
-    if "\0" in str(value):
+    if value == "" or "\0" in str(value):
         raise ValueError
     return Path(value)
 

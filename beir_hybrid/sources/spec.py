@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 
 from beir_hybrid.collection import Collection
 from beir_hybrid.errors import BadOption, lookup
@@ -13,6 +14,8 @@ from beir_hybrid.languages import choose_languages, normalise_all
 from beir_hybrid.sources.options import convert_option
 
 logger = logging.getLogger(__name__)
+
+_PATH_LIMIT = 250  # letters; a longer text that may be a path is none
 
 
 @dataclass(frozen=True)
@@ -83,7 +86,10 @@ class Dataset:
         request = {
             "name": self.name,
             "languages": codes and list(codes),
-            "options": {name: _record_option(value) for name, value in options.items()},
+            "options": {
+                name: _record_option(value, parameters[name].annotation)
+                for name, value in options.items()
+            },
         }
         return replace(self.load(languages=codes, **options), dataset=request)
 
@@ -95,15 +101,19 @@ class Dataset:
         return tuple(lang for lang in self.languages if lang in codes)
 
 
-def _record_option(value: object) -> object:
-    """Return an option with whole paths, files by language as the command line has them."""
+def _record_option(value: object, annotation: object) -> object:
+    """Return an option with whole paths, files by language as the command line has them.
+
+    What may be a text is a path only if there is such a file.
+    """
     if isinstance(value, dict):
         return ",".join(f"{lang}={path.resolve()}" for lang, path in value.items())
     if isinstance(value, tuple):
-        return [_record_option(part) for part in value]
-    if isinstance(value, Path):  # one that is no file may be a text
-        return str(value.resolve() if value.exists() else value)
-    return value
+        return [_record_option(part, Path) for part in value]
+    if not isinstance(value, Path):
+        return value
+    is_path = str not in get_args(annotation) or (len(str(value)) < _PATH_LIMIT and value.is_file())
+    return str(value.resolve() if is_path else value)
 
 
 def announce(dataset: Dataset) -> None:

@@ -24,6 +24,15 @@ def list_machine_arguments() -> dict[str, Any]:
     }
 
 
+def check_equal_steps(save_steps: object, eval_steps: object) -> None:
+    """Raise `BadOption` unless each evaluated checkpoint is saved: any of them may be the best."""
+    if save_steps != eval_steps:
+        raise BadOption(
+            f"save_steps is {save_steps} and eval_steps {eval_steps}: the best checkpoint may be "
+            "any that was evaluated, and has to be saved; make them equal"
+        )
+
+
 def add_dev_arguments(
     arguments: Mapping[str, object], criterion: Criterion | None
 ) -> dict[str, Any]:
@@ -46,9 +55,7 @@ def add_dev_arguments(
     if "eval_steps" in arguments:
         defaults["save_steps"] = arguments["eval_steps"]
     values = defaults | dict(arguments)
-    if "save_steps" in values and values["save_steps"] != values.get("eval_steps"):
-        raise BadOption(
-            f"save_steps is {values['save_steps']} and eval_steps {values.get('eval_steps')}: the "
-            "best checkpoint is one that was evaluated when it was saved; make them equal"
-        )
+    has_steps = values["save_strategy"] == "steps" and {"save_steps", "eval_steps"} <= {*values}
+    if values["load_best_model_at_end"] and has_steps:
+        check_equal_steps(values["save_steps"], values["eval_steps"])
     return values
