@@ -74,6 +74,7 @@ def read_squad(
 
     Examples
     --------
+    >>> import json
     >>> from tempfile import mkdtemp
     >>> folder, files = Path(mkdtemp()), {}
     >>> for lang, context, text in (("de", "Hier.", "Wo?"), ("en", "Here.", "Where?")):
