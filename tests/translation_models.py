@@ -56,43 +56,34 @@ def save_word_model(folder: Path, steps: int = 800) -> Path:
 
 def save_nllb_model(folder: Path) -> Path:
     """Save an untrained model with NLLB's tokenizer, which has tokens of languages."""
-    from transformers import M2M100Config, M2M100ForConditionalGeneration, NllbTokenizer
+    from transformers import NllbTokenizer
 
     vocabulary = {token: i for i, token in enumerate(["<s>", "<pad>", "</s>", "<unk>", "▁", "a"])}
     make: Any = NllbTokenizer  # transformers leaves it untyped
-    tokenizer = make(vocab=vocabulary, merges=[])
+    return _save_untrained(folder, make(vocab=vocabulary, merges=[]))
+
+
+def save_plain_model(folder: Path) -> Path:
+    """Save an untrained model whose tokenizer has no token of any language."""
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from transformers import PreTrainedTokenizerFast
+
+    make: Any = PreTrainedTokenizerFast  # transformers leaves it untyped
+    words = WordLevel({"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "a": 4}, unk_token="<unk>")  # noqa: S106
+    return _save_untrained(folder, make(tokenizer_object=Tokenizer(words), pad_token="<pad>"))  # noqa: S106
+
+
+def _save_untrained(folder: Path, tokenizer: Any) -> Path:
+    """Save a tokenizer with an untrained model of one layer that reads 32 tokens."""
+    from transformers import M2M100Config, M2M100ForConditionalGeneration
+
     torch.manual_seed(3)
     config = M2M100Config(
         vocab_size=len(tokenizer), d_model=16, encoder_layers=1, decoder_layers=1,
         encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=16,
         decoder_ffn_dim=16, max_position_embeddings=32, pad_token_id=1, bos_token_id=0,
         eos_token_id=2, decoder_start_token_id=2,
-    )  # fmt: skip
-    model: Any = M2M100ForConditionalGeneration(config)
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
-def save_plain_model(folder: Path) -> Path:
-    """Save an untrained model whose tokenizer has no token of any language."""
-    from transformers import (
-        M2M100Config,
-        M2M100ForConditionalGeneration,
-        PreTrainedTokenizerFast,
-    )
-
-    from tests.models import _tokenizer
-
-    make: Any = PreTrainedTokenizerFast  # transformers leaves it untyped
-    tokenizer = make(
-        tokenizer_object=_tokenizer("<s>", "<pad>", "</s>", "<unk>", "a"),
-        pad_token="<pad>",  # noqa: S106
-    )
-    config = M2M100Config(
-        vocab_size=len(tokenizer), d_model=16, encoder_layers=1, decoder_layers=1,
-        encoder_attention_heads=2, decoder_attention_heads=2, encoder_ffn_dim=16,
-        decoder_ffn_dim=16, max_position_embeddings=32,
     )  # fmt: skip
     model: Any = M2M100ForConditionalGeneration(config)
     model.save_pretrained(folder)

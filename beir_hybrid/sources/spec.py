@@ -2,6 +2,7 @@
 
 import inspect
 import logging
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,8 +15,6 @@ from beir_hybrid.languages import choose_languages, normalise_all
 from beir_hybrid.sources.options import convert_option
 
 logger = logging.getLogger(__name__)
-
-_PATH_LIMIT = 250  # letters; a longer text that may be a path is none
 
 
 @dataclass(frozen=True)
@@ -112,7 +111,8 @@ def _record_option(value: object, annotation: object) -> object:
         return [_record_option(part, Path) for part in value]
     if not isinstance(value, Path):
         return value
-    is_path = str not in get_args(annotation) or (len(str(value)) < _PATH_LIMIT and value.is_file())
+    is_file = os.path.lexists(value) and not value.is_dir()  # False for a name that is too long
+    is_path = is_file or str not in get_args(annotation)
     return str(value.resolve() if is_path else value)
 
 

@@ -24,7 +24,7 @@ def list_machine_arguments() -> dict[str, Any]:
     }
 
 
-def check_equal_steps(save_steps: object, eval_steps: object) -> None:
+def _check_equal_steps(save_steps: object, eval_steps: object) -> None:
     """Raise `BadOption` unless each evaluated checkpoint is saved: any of them may be the best."""
     if save_steps != eval_steps:
         raise BadOption(
@@ -57,5 +57,5 @@ def add_dev_arguments(
     values = defaults | dict(arguments)
     has_steps = values["save_strategy"] == "steps" and {"save_steps", "eval_steps"} <= {*values}
     if values["load_best_model_at_end"] and has_steps:
-        check_equal_steps(values["save_steps"], values["eval_steps"])
+        _check_equal_steps(values["save_steps"], values["eval_steps"])
     return values
