@@ -63,13 +63,15 @@ class BatchAuditCallback(TrainerCallback):
         self._place = 0  # of the next batch in the epoch
         self._step_counts = BatchCounts()
         self._file: TextIO | None = None
-        # Before the callbacks that report logs; those that print them must not see ours.
+        # Before the callbacks that report logs; those that print them must not see ours. The
+        # summary is printed after the last of them has closed its bar.
         callbacks = trainer.callback_handler.callbacks
         callbacks.insert(0, self)
         printers = (ProgressCallback, PrinterCallback)
         for i in range(len(callbacks) - 1, 0, -1):
             if isinstance(callbacks[i], printers):
                 callbacks.insert(i, _SumHider())
+        callbacks.append(_SummaryPrinter(self))
 
     def on_train_begin(
         self,
@@ -151,8 +153,8 @@ class BatchAuditCallback(TrainerCallback):
             logs |= sums
             state.log_history[-1] |= sums
 
-    def on_train_end(self, *_args: object, **_context: object) -> None:
-        """Print the sums."""
+    def print_summary(self) -> None:
+        """Close the file, and print the sums; only the first process has a file."""
         if self._file:
             self._file.close()
             console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -198,6 +200,17 @@ class _SumHider(TrainerCallback):
         logs = context["logs"]
         for name in [name for name in logs if name.startswith(_PREFIX)]:
             del logs[name]
+
+
+class _SummaryPrinter(TrainerCallback):
+    """Prints the summary of an audit at the end of a training."""
+
+    def __init__(self, audit: BatchAuditCallback) -> None:
+        self._audit = audit
+
+    def on_train_end(self, *_args: object, **_context: object) -> None:
+        """Print the summary."""
+        self._audit.print_summary()
 
 
 def _format_line(step: int, counts: BatchCounts) -> str:

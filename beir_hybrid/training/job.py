@@ -31,6 +31,7 @@ from beir_hybrid.training.default_arguments import add_dev_arguments, list_machi
 from beir_hybrid.training.dev_set import Criterion, DevSet
 from beir_hybrid.training.families import FAMILIES, TrainingFamily
 from beir_hybrid.training.language_means import LanguageMeansCallback
+from beir_hybrid.training.log_printer import use_log_printer
 from beir_hybrid.training.lora import add_lora, merge_lora, save_lora
 from beir_hybrid.training.loss import HybridContrastiveLoss
 from beir_hybrid.training.model_card import add_card_section, fill_card
@@ -128,20 +129,20 @@ class TrainingJob:
         model = self.encoder.model
         set_prompts(model, self.encoder.prompts)
         trainer = self._make_trainer(args)
+        use_log_printer(trainer)
         audit = BatchAuditCallback(trainer, self.output / BATCHES)
         origin = {"name": self.encoder.name, "revision": self.encoder.revision}
         if args.process_index == 0:
             write_record(self.output, {"recipe": recipe, "model": origin})
         start_time = time.perf_counter()
-        needs_best = args.load_best_model_at_end
+        folder, needs_best = self.output / CHECKPOINTS, args.load_best_model_at_end
         checkpoint = _decide_in_first_process(
-            lambda: find_sound_checkpoint(self.output / CHECKPOINTS, needs_best=needs_best), args
+            lambda: find_sound_checkpoint(folder, needs_best=needs_best), args
         )
         if checkpoint is not None and is_final_checkpoint(checkpoint):
             _load_finished_training(trainer, audit, checkpoint)
         else:
-            explain = explain_interrupts(self.output / CHECKPOINTS)
-            with explain, cut_texts(model, self.max_length):
+            with explain_interrupts(folder), cut_texts(model, self.max_length):
                 trainer.train(resume_from_checkpoint=checkpoint)
         if not trainer.state.global_step:
             raise BadData("there was no step to train; is max_steps or the number of epochs 0?")
@@ -149,8 +150,7 @@ class TrainingJob:
             "recipe": recipe,
             "model": origin,
             QUERIES: sketch_queries(self.pairs).to_record(),
-            # Of a resumed training, since the checkpoint.
-            "seconds": round(time.perf_counter() - start_time, 1),
+            "seconds": round(time.perf_counter() - start_time, 1),  # since a checkpoint, if any
         }
         self._merge_weights(start_weights, is_writer=args.process_index == 0)
         if args.process_index == 0:
@@ -259,7 +259,7 @@ def _load_finished_training(
     best = Path(checkpoint).with_name(f"checkpoint-{state.best_global_step}")
     weights = best if trainer.args.load_best_model_at_end and best.is_dir() else checkpoint
     trainer._load_from_checkpoint(str(weights))  # noqa: SLF001 - as the trainer itself resumes
-    audit.on_train_end(trainer.args, state, trainer.control)
+    audit.print_summary()
 
 
 def _decide_in_first_process(
