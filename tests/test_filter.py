@@ -356,6 +356,7 @@ def test_a_broken_step_leaves_nothing(tmp_path: Path) -> None:
         ('{"query": {"en": "a"}}', "line 2 has no 'positive'"),
         ('{"query": "a", "positive": {}}', "line 2: 'query' is 'a'; it must map languages"),
         ('{"query": {"en": 1}, "positive": {}}', "line 2: 'query' in 'en' is 1, no text"),
+        ('{"query": "q1", "lang": "en", "text": "Who?"}', "line 2 is of a collection"),
         ('{"query": {"en": "", "eng": ""}, "positive": {}}', "line 2: 'query' has 'en' twice"),
     ],
 )

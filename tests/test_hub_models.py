@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from beir_hybrid.encoding import SentenceTransformerEncoder
+from beir_hybrid.errors import UnknownName, Unreachable
 from tests.http_server import Server, find_closed_port, serve_files
 from tests.models import static_model
 
@@ -109,3 +111,17 @@ def test_no_such_model(hub: Server, tmp_path: Path) -> None:
     line = load(tmp_path / "home", hub.url)
     assert line.startswith("Unreachable cannot ask the hub for the model org/tiny: ")
     assert "404" in line
+
+
+def test_a_folder_with_a_similar_name_is_suggested(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    static_model().save_pretrained(str(tmp_path / "my-model"))
+    (tmp_path / "my-modle-2").mkdir()  # nearer, and no model
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BEIR_HYBRID_OFFLINE", "1")
+    hint = r"; did you mean the folder 'my-model'\?$"
+    with pytest.raises(Unreachable, match=f"^the model .*/my-modle is not in .*{hint}"):
+        SentenceTransformerEncoder("my-modle")
+    with pytest.raises(UnknownName, match=f"^there is no folder './my-modle'{hint}"):
+        SentenceTransformerEncoder("./my-modle")

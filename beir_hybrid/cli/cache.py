@@ -16,7 +16,7 @@ KindNames = Annotated[
     list[str] | None,
     typer.Argument(
         help=f"Only these: {_KINDS}. Default: all.",
-        metavar="[KIND]...",
+        metavar="KIND",
         autocompletion=lambda: list(KINDS),
     ),
 ]

@@ -45,7 +45,7 @@ def list_datasets(as_json: Json = False) -> None:
     """
     from beir_hybrid.sources import datasets as load_registry
 
-    registry = load_registry().values()
+    registry = sorted(load_registry().values(), key=lambda dataset: dataset.name)
     if as_json:
         print_json([_describe_dataset(dataset) for dataset in registry])
         return

@@ -29,7 +29,7 @@ Models = Annotated[
     list[str] | None,
     typer.Argument(
         help="One or several: names on the Hugging Face Hub, folders, openai:MODEL@URL, or bm25.",
-        metavar="MODEL...",
+        metavar="MODEL",
     ),
 ]
 

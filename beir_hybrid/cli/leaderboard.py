@@ -11,7 +11,7 @@ Results = Annotated[
     list[Path],
     typer.Argument(
         help="Folders of results, folders of such folders, or result files of mteb.",
-        metavar="RESULTS...",
+        metavar="RESULTS",
     ),
 ]
 Site = Annotated[

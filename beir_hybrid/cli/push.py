@@ -18,7 +18,7 @@ Results = Annotated[
     typer.Argument(
         help="Folders that `evaluate --output` made, or folders of these. Without any, the folder "
         "of --output is uploaded as it stands.",
-        metavar="[RESULTS]...",
+        metavar="RESULTS",
     ),
 ]
 Output = Annotated[Path, typer.Option(help="A new folder to write, or one to upload as it stands.")]

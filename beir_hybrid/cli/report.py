@@ -31,7 +31,7 @@ def list_formats() -> list[str]:
 
 
 Folders = Annotated[
-    list[Path], typer.Argument(help="Folders that `evaluate --output` made.", metavar="RESULTS...")
+    list[Path], typer.Argument(help="Folders that `evaluate --output` made.", metavar="RESULTS")
 ]
 Baseline = Annotated[
     str | None,

@@ -122,6 +122,11 @@ def parse_group(
     """Parse a row of a file; raise `BadData` for a row that is no group."""
     if not isinstance(row, Mapping):
         raise BadData(f"{location} is {row!r:.40}, and maps nothing")
+    if "text" in row and ("passage" in row or "query" in row):
+        raise BadData(
+            f"{location} is of a collection, with one text; a line of training groups has "
+            "'query' and 'positive', which map languages to texts"
+        )
     rest = dict(row)
     group_id = rest.pop("id", None)
     texts = {part: _parse_texts(rest, part, location, language) for part in PARTS}

@@ -1,11 +1,19 @@
 """Find a model, in a folder or on the hub, and read its small files before it is loaded."""
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Self, TypeVar
 
 from beir_hybrid.encoding.trained_models import verify_trained_model
-from beir_hybrid.errors import BadData, BadOption, UnknownName, find_reason
+from beir_hybrid.errors import (
+    BadData,
+    BadOption,
+    BeirHybridError,
+    NotReadable,
+    UnknownName,
+    find_reason,
+)
 from beir_hybrid.files import is_file
 from beir_hybrid.hub import can_load_from_hub, find_cached_commit
 from beir_hybrid.records import from_record, read_json
@@ -22,9 +30,25 @@ def check_model_name(name: str) -> None:
     folder = Path(name)
     if not folder.is_dir():
         if name.count("/") > 1 or name.startswith((".", "/", "~")):
-            raise UnknownName(f"there is no folder {name!r}, and a hub name has one slash")
-    elif not any(is_file(folder / file) for file in _MAIN_FILES):
+            cure = _suggest_folder(name) or ", and a hub name has one slash"
+            raise UnknownName(f"there is no folder {name!r}{cure}")
+    elif not _holds_model(folder):
         raise BadData(f"the folder {name} holds no model: {_describe_files()}")
+
+
+def _holds_model(folder: Path) -> bool:
+    return any(is_file(folder / file) for file in _MAIN_FILES)
+
+
+def _suggest_folder(name: str) -> str:
+    """Return a question for a model's folder whose name is similar, or an empty text."""
+    parent = Path(name).parent
+    try:
+        names = [folder.name for folder in parent.iterdir() if _holds_model(folder)]
+    except (OSError, NotReadable):
+        return ""
+    similar = get_close_matches(Path(name).name, names, n=1, cutoff=0.75)
+    return f"; did you mean the folder {str(parent / similar[0])!r}?" if similar else ""
 
 
 def _describe_files() -> str:
@@ -71,7 +95,10 @@ class ModelFiles:
             return cls(name, name)
         check_model_name(name)
         full_name = name if "/" in name else f"{organization}/{name}"
-        is_reachable = can_load_from_hub(full_name, revision)
+        try:
+            is_reachable = can_load_from_hub(full_name, revision)
+        except BeirHybridError as error:
+            raise type(error)(f"{error}{_suggest_folder(name)}") from error
         return cls(full_name, name, revision, is_on_hub=True, is_reachable=is_reachable)
 
     @property
