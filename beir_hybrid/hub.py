@@ -118,6 +118,15 @@ def find_offline_setting() -> str:
     return "BEIR_HYBRID_OFFLINE" if is_offline() else "HF_HUB_OFFLINE" * HF_HUB_OFFLINE
 
 
+def restrict_datasets() -> None:
+    """Have `datasets` and the hub's client read their caches alone in offline mode."""
+    if is_offline():
+        from datasets import config
+        from huggingface_hub import constants
+
+        config.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE = True
+
+
 def can_load_from_hub(name: str, revision: str | None = None) -> bool:
     """Return True to load a model from the hub, False to load the model from the hub's cache.
 

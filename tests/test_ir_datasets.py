@@ -84,6 +84,16 @@ def test_a_dataset_without_languages_is_told_them() -> None:
         bh.load("ir-datasets:letters-plain", language="de")
     collection = bh.load("ir-datasets:letters-plain", language="deu", query_language="en")
     assert [setting.name for setting in collection.list_settings()] == ["en-de"]
+    again = bh.load("ir-datasets:letters-plain", ["de"], language="deu", query_language="en")
+    assert len(again.passages) == len(collection.passages)
+    with pytest.raises(BadOption, match=r"names no language of letters-plain"):
+        bh.load("ir-datasets:letters-plain", ["de"])
+
+
+def test_offline_mode_downloads_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BEIR_HYBRID_OFFLINE", "1")
+    with pytest.raises(Unreachable, match="may download letters/de/dev, and BEIR_HYBRID_OFFLINE"):
+        bh.load("ir-datasets:letters/de/dev")
 
 
 def test_names_that_are_nothing() -> None:
@@ -103,6 +113,13 @@ def test_bad_rows_and_broken_files(tmp_path: Path) -> None:
         bh.load("ir-datasets:letters/de/dev")
     collection = bh.load("ir-datasets:letters/de/dev", on_bad="drop")
     assert collection.view().to_beir()[2] == {"de:q:1": {"de:D0": 1}}
+    (tmp_path / "letters-de-dev-docs").write_text("D0\tab\nD0\tba\nD0\tab\n")
+    (tmp_path / "letters-de-dev-qrels").write_text("1 0 D0 1\n7 0 D0 1\n")
+    collection = bh.load("ir-datasets:letters/de/dev", on_bad="drop", parallel=True)
+    assert collection.passages["text"].to_pylist() == ["ab"]
+    assert collection.options["dropped"] == {
+        "passages with the id of another one": 1, "judged queries that are not there": 1,
+    }  # fmt: skip
     (tmp_path / "letters-fa-dev-docs").write_text("D0\n")
     with pytest.raises(Unreachable, match="ir_datasets cannot load letters/fa/dev"):
         bh.load("ir-datasets:letters/fa/dev")

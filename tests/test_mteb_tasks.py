@@ -1,6 +1,7 @@
 """Retrieval tasks of mteb become collections, with the values that mteb has for them."""
 # mypy: disable-error-code="misc, no-untyped-call"
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from mteb.get_tasks import _TASKS_REGISTRY
 import beir_hybrid as bh
 import beir_hybrid.mteb
 from beir_hybrid.errors import BadData, BadOption, UnknownName, Unreachable
-from beir_hybrid.sources import find_dataset
+from beir_hybrid.sources import find_dataset, mteb_tasks
 
 PASSAGES = {
     "deu": {"D0": "aab", "D1": "bbc", "D2": "ccd", "D3": "dda"},
@@ -77,6 +78,7 @@ class LetterCounts:
 def letters(monkeypatch: pytest.MonkeyPatch, own_cache: Any) -> None:
     assert own_cache
     monkeypatch.setitem(_TASKS_REGISTRY, "LettersRetrieval", LettersRetrieval)
+    monkeypatch.setitem(mteb_tasks.HAS_QUERIES_FIRST, "LettersRetrieval", False)
 
 
 def test_subsets_make_settings_and_share_rows() -> None:
@@ -249,3 +251,40 @@ def test_variants_have_scripts_only_where_two_would_be_one() -> None:
     languages = find_dataset("mteb:BelebeleRetrieval").languages
     assert len(languages) == 122
     assert {"zh-Hans", "zh-Hant", "ar", "ar-Latn"} <= {*languages}
+
+
+def test_a_task_whose_subsets_name_the_language_of_the_queries_first(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """CUREv1 has English passages and questions in three languages; its own loader reads files."""
+    files: dict[str, list[dict[str, Any]]] = {
+        "corpus": [{"_id": "d1", "title": "Teeth", "text": "They are hard."}],
+        "qrels": [{"query-id": "q1", "corpus-id": "d1", "score": 1}],
+        "queries-en": [{"_id": "q1", "text": "What are teeth?"}],
+        "queries-es": [{"_id": "q1", "text": "¿Qué son los dientes?"}],
+        "queries-fr": [{"_id": "q1", "text": "Que sont les dents ?"}],
+    }
+    configs = []
+    for name, rows in files.items():
+        lines = "".join(json.dumps(row) + "\n" for row in rows)
+        (tmp_path / f"{name}.jsonl").write_text(lines, "utf-8")
+        configs.append(f"- config_name: {name}\n  data_files:\n")
+        configs.append(f"  - split: genetics\n    path: {name}.jsonl\n")
+    (tmp_path / "README.md").write_text(f"---\nconfigs:\n{''.join(configs)}---\n")
+    task = type(mteb.get_task("CUREv1"))
+    dataset = task.metadata.dataset | {"path": str(tmp_path)}
+    changes = {"dataset": dataset, "eval_splits": ["genetics"]}
+    monkeypatch.setattr(task, "metadata", task.metadata.model_copy(update=changes))
+    collection = bh.load("mteb:CUREv1")
+    assert collection.passages["id"].to_pylist() == ["en:d1"]
+    [spanish] = [row for row in collection.queries.to_pylist() if row["id"] == "es:q:q1"]
+    assert spanish["text"] == "¿Qué son los dientes?"
+    assert [s.name for s in collection.list_settings()] == ["en-en", "es-en", "fr-en"]
+
+
+def test_the_sides_of_subsets_of_several_languages(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert mteb_tasks.order_sides("MKQARetrieval", ["no", "nn", "nb"]) == ("no", "no")
+    monkeypatch.delitem(mteb_tasks.HAS_QUERIES_FIRST, "LettersRetrieval")
+    with pytest.raises(BadOption, match="does not say which of them is that of the queries"):
+        bh.load("mteb:LettersRetrieval")
+    assert bh.load("mteb:LettersRetrieval", ["en"]).languages == ("en",)

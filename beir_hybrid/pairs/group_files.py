@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from beir_hybrid.collection.lines import read_json_lines, read_lines
 from beir_hybrid.errors import BadData
 from beir_hybrid.files import explain_read_errors
+from beir_hybrid.hub import restrict_datasets
 from beir_hybrid.pairs.images import check_row_images
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def load_hub_groups(name: str, split: str, revision: str | None) -> "Dataset":
     """Return a dataset of the hub, or of a folder that `datasets` reads."""
     from datasets import load_dataset
 
+    restrict_datasets()
     try:
         return load_dataset(name, split=split, revision=revision)
     except Exception as error:  # its readers of formats raise anything

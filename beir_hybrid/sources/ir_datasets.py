@@ -20,7 +20,8 @@ from beir_hybrid.errors import (
     find_reason,
     lookup,
 )
-from beir_hybrid.languages import normalise
+from beir_hybrid.languages import normalise, normalise_all
+from beir_hybrid.network import is_offline
 from beir_hybrid.sources.bad_rows import BadRows, OnBad
 from beir_hybrid.sources.spec import Dataset
 from beir_hybrid.sources.subset_reader import SubsetReader
@@ -67,13 +68,15 @@ def load(
         ``"drop"`` leaves out passages and queries without text, queries without a relevant passage,
         and judgements of passages that are not there; the collection records how many.
     """
+    codes = None if languages is None else normalise_all(languages)
     sides = {
         subset: (
             _choose_language(subset, passages, language, "language"),
             _choose_language(subset, queries, query_language, "query_language"),
         )
         for subset, (passages, queries) in _find_sides(name).items()
-        if languages is None or passages in languages
+        # Subsets whose language is not known are refused.
+        if codes is None or normalise(passages or language or codes[0]) in codes
     }
     options = {
         "language": language, "query_language": query_language, "parallel": parallel,
@@ -99,6 +102,11 @@ def load(
 def _read_subset(
     reader: SubsetReader, subset: str, passage_language: str, query_language: str
 ) -> None:
+    if is_offline():
+        raise Unreachable(
+            f"ir_datasets may download {subset}, and BEIR_HYBRID_OFFLINE is set; unset it if "
+            "IR_DATASETS_HOME has the files"
+        )
     try:
         reader.read(subset, _open_subset(subset), passage_language, query_language)
     except BeirHybridError:

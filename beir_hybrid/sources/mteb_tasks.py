@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from beir_hybrid.collection import Collection, CollectionWriter, Origin
 from beir_hybrid.collection.cache import load_or_build
 from beir_hybrid.errors import BadOption, MissingExtra, Unreachable, find_reason, lookup
+from beir_hybrid.hub import restrict_datasets
 from beir_hybrid.languages import normalise, normalise_variant
 from beir_hybrid.sources.bad_rows import BadRows, OnBad
 from beir_hybrid.sources.spec import Dataset
@@ -20,6 +21,15 @@ if TYPE_CHECKING:
     from mteb.abstasks.retrieval import AbsTaskRetrieval
 
 _SUMMARY_LENGTH = 100
+# Whether queries are in the first of a subset's two languages, as the loaders of the tasks have it.
+HAS_QUERIES_FIRST = {
+    "BelebeleRetrieval": False,
+    "CUREv1": True,
+    "CrossLingualSemanticDiscriminationWMT19": True,
+    "CrossLingualSemanticDiscriminationWMT21": True,
+    "MLQARetrieval": False,
+    "XPQARetrieval": False,
+}
 
 
 def find_task(name: str) -> Dataset:
@@ -71,7 +81,7 @@ def load(
     options = {"split": split, "parallel": parallel, "on_bad": on_bad}
     recipe = {
         "mteb": [name, version, revision],
-        "subsets": sorted(sides),
+        "subsets": sorted(sides.items()),
         "options": options,
     }
 
@@ -112,6 +122,7 @@ def _load_data(name: str, subsets: list[str]) -> Mapping[str, Any]:
     """Return mteb's rows by subset and split."""
     task = _make_task(name)
     task.hf_subsets = subsets
+    restrict_datasets()
     try:
         task.load_data()
     except Exception as error:  # loaders and the hub's client raise anything
@@ -127,13 +138,29 @@ def _find_sides(
     """Return the languages of passages and queries of each subset that has no other languages."""
     codes = _list_codes(subsets)
     sides = {
-        subset: (codes[tags[0]], codes[tags[-1]])  # passages come first
+        subset: order_sides(name, [codes[tag] for tag in tags])
         for subset, tags in subsets.items()
         if languages is None or {codes[tag] for tag in tags} <= {*languages}
     }
     if not sides:
         raise BadOption(f"mteb:{name} has no subset with {', '.join(languages or ())} alone")
     return sides
+
+
+def order_sides(name: str, codes: Sequence[str]) -> tuple[str, str]:
+    """Return the languages of passages and queries of a subset.
+
+    A subset of one language may list its varieties, as Norwegian does; the first is that of all.
+    """
+    if len(codes) != 2 or codes[0] == codes[1]:  # noqa: PLR2004 - one language a side
+        return codes[0], codes[0]
+    if name not in HAS_QUERIES_FIRST:
+        raise BadOption(
+            f"mteb:{name} has subsets of two languages, and does not say which of them is that of "
+            "the queries; name one language"
+        )
+    first, second = codes
+    return (second, first) if HAS_QUERIES_FIRST[name] else (first, second)
 
 
 def _list_codes(subsets: Mapping[str, Iterable[str]]) -> dict[str, str]:

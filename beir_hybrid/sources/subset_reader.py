@@ -31,29 +31,51 @@ class SubsetReader:
 
     def read(self, subset: str, data: Subset, passage_language: str, query_language: str) -> None:
         """Read the rows of a subset."""
-        passages: dict[str, str] = {}
-        for row in data["corpus"]:
-            content = row.get("title") or "", row.get("text") or ""
-            if not "".join(content).strip():
-                self.bad_rows.note("passages without text", f"{subset}, passage {row['id']!r}")
-                continue
-            key = self._choose_key(passage_language, subset, str(row["id"]), content)
-            passages[str(row["id"])] = f"{passage_language}:{key}"
+        passages = self._read_passages(subset, data["corpus"], passage_language)
+        texts: dict[str, str] = {}
         for row in data["queries"]:
-            location, text = f"{subset}, query {row['id']!r}", row["text"] or ""
-            relevances = data["relevant_docs"].get(str(row["id"]), {})
+            raw_id, text = str(row["id"]), row["text"] or ""
+            location = f"{subset}, query {raw_id!r}"
+            if texts.setdefault(raw_id, text) != text:
+                self.bad_rows.note("queries with the id of another one", location)
+                continue
+            relevances = data["relevant_docs"].get(raw_id, {})
             grades = self._find_grades(relevances, passages, location)
             if not text.strip():
                 self.bad_rows.note("queries without text", location)
             elif not any(grade > 0 for grade in grades.values()):
                 self.bad_rows.note("queries without a relevant passage", location)
             else:
-                query = query_language, _quote(str(row["id"]))
-                if self.queries.setdefault(query, text) != text:
-                    query = query_language, f"{subset}.{query[1]}"
-                    if self.queries.setdefault(query, text) != text:
-                        raise BadData(f"{subset} has two queries with the id {row['id']!r}")
-                self.golds.setdefault(query, {}).update(grades)
+                self._add_query(subset, query_language, raw_id, text, grades)
+        for raw_id in sorted(data["relevant_docs"].keys() - texts.keys()):
+            self.bad_rows.note("judged queries that are not there", f"{subset}, query {raw_id!r}")
+
+    def _read_passages(
+        self, subset: str, rows: Iterable[Mapping[str, str | None]], lang: str
+    ) -> dict[str, str]:
+        """Write the passages of a subset, and return their ids by those in the subset."""
+        passages: dict[str, str] = {}
+        for row in rows:
+            raw_id, content = str(row["id"]), (row.get("title") or "", row.get("text") or "")
+            location = f"{subset}, passage {raw_id!r}"
+            if not "".join(content).strip():
+                self.bad_rows.note("passages without text", location)
+            elif raw_id not in passages:
+                passages[raw_id] = f"{lang}:{self._choose_key(lang, subset, raw_id, content)}"
+            elif self.digests[passages[raw_id]] != _digest(content):
+                self.bad_rows.note("passages with the id of another one", location)
+        return passages
+
+    def _add_query(
+        self, subset: str, lang: str, raw_id: str, text: str, grades: Mapping[str, int]
+    ) -> None:
+        """Keep a query under its id; the name of the subset precedes an id that is taken."""
+        query = lang, _quote(raw_id)
+        if self.queries.setdefault(query, text) != text:
+            query = lang, f"{subset}.{query[1]}"
+            if self.queries.setdefault(query, text) != text:
+                raise BadData(f"{subset} has two queries with the id {raw_id!r}")
+        self.golds.setdefault(query, {}).update(grades)
 
     def finish(self, *, parallel: bool) -> None:
         """Write queries and judgements; with `parallel`, those of one key share judgements."""
@@ -69,7 +91,7 @@ class SubsetReader:
 
     def _choose_key(self, lang: str, subset: str, raw_id: str, content: tuple[str, str]) -> str:
         """Return the key of a passage, and write the passage if it is new."""
-        digest = xxh3_128_intdigest("\0".join(content).encode())
+        digest = _digest(content)
         for key in (_quote(raw_id), f"{subset}.{_quote(raw_id)}"):
             identity = f"{lang}:{key}"
             if identity not in self.digests:
@@ -89,6 +111,10 @@ class SubsetReader:
             else:
                 self.bad_rows.note("judgements of passages that are not there", location)
         return grades
+
+
+def _digest(content: tuple[str, str]) -> int:
+    return xxh3_128_intdigest("\0".join(content).encode())
 
 
 def _quote(raw_id: str) -> str:
