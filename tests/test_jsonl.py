@@ -12,7 +12,7 @@ import pytest
 import beir_hybrid as bh
 from beir_hybrid import read_jsonl
 from beir_hybrid.collection import Origin
-from beir_hybrid.errors import BadData
+from beir_hybrid.errors import BadData, UnknownName
 from tests.hash_encoder import HashEncoder
 
 ROWS: list[dict[str, Any]] = [
@@ -334,6 +334,44 @@ def test_topics_in_more_languages_than_their_speeches(tmp_path: Path) -> None:
     assert collection.view("ga").to_beir()[2] == {"ga:q:t1": {"mt:s0": 1, "pl:s2": 1}}
 
 
+def test_training_groups_share_passages_and_questions(tmp_path: Path) -> None:
+    """A text that is equal in one language is the same, so that no gold counts as irrelevant."""
+    rows: list[dict[str, Any]] = [
+        {"id": "a", "query": {"en": "Who?"}, "positive": {"en": "She."}},
+        {"id": "b", "query": {"en": "Who?", "de": "Wer?"}, "positive": {"en": "He."}},
+        {"id": "c", "query": {"en": "Where?"}, "positive": {"en": "She.", "de": "Sie."}},
+        {
+            "id": "d",
+            "query": {"en": "When?"},
+            "positive": {"en": "She.", "de": "Jene."},
+        },
+        {"id": "e", "query": {"en": "What?"}, "positive": {"fr": "Lui."}},
+    ]
+    corpus, _, qrels = read_jsonl(write_rows(tmp_path / "faq.jsonl", rows)).view().to_beir()
+    # c is a, in another language too; d has another translation, and is a twin of a.
+    texts = {key: row["text"] for key, row in corpus.items()}
+    assert texts == {
+        "en:a": "She.", "de:a": "Sie.", "en:b": "He.", "en:d": "She.", "de:d": "Jene.",
+        "fr:e": "Lui.",
+    }  # fmt: skip
+    she = {"en:a": 1, "de:a": 1, "en:d": 1, "de:d": 1}
+    assert qrels == {
+        "en:q:a": she | {"en:b": 1},
+        "en:q:b": she | {"en:b": 1},
+        "de:q:b": she | {"en:b": 1},
+        "en:q:c": she,
+        "en:q:d": she,
+        "en:q:e": {"fr:e": 1},
+    }
+
+
+def test_an_id_of_two_training_groups_is_refused(tmp_path: Path) -> None:
+    group = {"id": "a", "query": {"en": "Who?"}, "positive": {"en": "She."}}
+    path = write_rows(tmp_path / "twice.jsonl", [group, group | {"positive": {"en": "He."}}])
+    with pytest.raises(BadData, match="'en:a'"):
+        read_jsonl(path)
+
+
 def test_training_groups_are_a_collection(tmp_path: Path) -> None:
     """Groups with the same passage share it, so that no gold is taken for another passage."""
     rows: list[dict[str, Any]] = [
@@ -356,3 +394,17 @@ def test_training_groups_are_a_collection(tmp_path: Path) -> None:
         read_jsonl(
             write_rows(tmp_path / "bad.jsonl", [{"query": "Who?", "positive": {"en": "I."}}])
         )
+
+
+def test_a_script_can_be_chosen(tmp_path: Path) -> None:
+    text = {"zh-Hans": "边", "zh-Hant": "邊", "en": "side"}
+    rows = [{"passage": "p", "text": text}, {"query": "q", "text": text, "relevant": ["p"]}]
+    path = write_rows(tmp_path / "scripts.jsonl", rows)
+    for tags, codes in ((["zh-Hant"], ("zh-Hant",)), (["zho_Hans", "en-US"], ("en", "zh-Hans"))):
+        collection = bh.load("jsonl", languages=tags, path=path, variants=True)
+        assert collection.languages == codes
+    del text["zh-Hans"]
+    path = write_rows(tmp_path / "hant.jsonl", rows)
+    with pytest.raises(UnknownName, match="no language of hant is 'zh-Hans'"):
+        bh.load("jsonl", languages=["zh-Hans"], path=path, variants=True)
+    assert bh.load("jsonl", languages=["zh-Hans"], path=path).languages == ("zh",)

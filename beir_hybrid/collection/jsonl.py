@@ -1,8 +1,8 @@
 """Parallel queries and passages of one's own, read from a file of JSON lines."""
 
-import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from beir_hybrid.collection.cache import load_or_build
@@ -26,7 +26,8 @@ def read_jsonl(
     scripts and regions are languages of their own, such as ``zh-Hans`` and ``zh-Hant``.
 
     A training group, ``{"query": {"en": "..."}, "positive": {"en": "..."}}``, is a passage and a
-    query; groups with equal passages share one.
+    query. Groups with the same passage share it, and groups with the same question share their
+    passages; a text in one language suffices.
 
     Examples
     --------
@@ -45,6 +46,7 @@ def read_jsonl(
     origin = Origin(str(path.resolve()), sha256(path))
     recipe: dict[str, object] = {
         "jsonl": origin.sha256,
+        "version": 2,  # of the reader
         "name": name,
         "licence": licence,
         "path": origin.file,
@@ -99,8 +101,9 @@ def _add_lines(path: Path, writer: CollectionWriter) -> None:
 
 
 def _expand_groups(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
-    """Yield numbered rows; of a training group, a passage, unless it is known, and a query."""
-    passages: dict[str, str] = {}
+    """Yield numbered rows; of training groups their passages, each once, and then their queries."""
+    passages = _GroupPassages()
+    queries: list[tuple[int, str, dict[str, str], str]] = []  # line, key, texts and passage
     for number, row in read_json_lines(path):
         if "positive" not in row:
             yield number, row
@@ -109,10 +112,47 @@ def _expand_groups(path: Path) -> Iterator[tuple[int, dict[str, object]]]:
             _parse_texts(row, name, f"{path} line {number}") for name in ("query", "positive")
         )
         key = str(number if row.get("id") is None else row["id"])
-        passage = passages.setdefault(json.dumps(positive, sort_keys=True), key)
-        if passage == key:
-            yield number, {"passage": key, "text": positive}
-        yield number, {"query": key, "text": query, "relevant": [passage]}
+        passage, new_texts = passages.add(key, positive)
+        if new_texts or passage == key:
+            yield number, {"passage": passage, "text": new_texts}
+        queries.append((number, key, query, passage))
+    golds: dict[tuple[str, str], dict[str, None]] = {}  # by language and text of a question
+    for _, _, query, passage in queries:
+        for text in query.items():
+            golds.setdefault(text, {})[passage] = None
+    for number, key, query, passage in queries:
+        keys = dict.fromkeys([passage, *chain.from_iterable(golds[t] for t in query.items())])
+        yield number, {"query": key, "text": query, "relevant": passages.add_twins(keys)}
+
+
+class _GroupPassages:
+    """The passages of training groups; groups whose passages agree share one."""
+
+    def __init__(self) -> None:
+        self.texts: dict[str, dict[str, str]] = {}  # by key and language
+        self.keys: dict[tuple[str, str], dict[str, None]] = {}  # by language and text
+
+    def add(self, key: str, texts: dict[str, str]) -> tuple[str, dict[str, str]]:
+        """Return the key of a passage, and its texts in new languages."""
+        passage: dict[str, str] = {}
+        for other_key in chain.from_iterable(self.keys.get(t, ()) for t in texts.items()):
+            other_texts = self.texts[other_key]
+            if all(other_texts.get(lang, text) == text for lang, text in texts.items()):
+                key, passage = other_key, other_texts
+                break
+        new_texts = {lang: text for lang, text in texts.items() if lang not in passage}
+        self.texts[key] = passage | new_texts
+        for text in new_texts.items():
+            self.keys.setdefault(text, {})[key] = None
+        return key, new_texts
+
+    def add_twins(self, keys: Iterable[str]) -> list[str]:
+        """Return keys of passages, and of those that have an equal text in some language."""
+        twins = dict.fromkeys(keys)
+        for key in keys:
+            for text in self.texts[key].items():
+                twins |= self.keys[text]
+        return list(twins)
 
 
 def _find_row_kind(row: dict[str, object], location: str) -> str:
