@@ -206,6 +206,29 @@ def test_problems_are_counted_and_warned_of(caplog: pytest.LogCaptureFixture) ->
     assert pairs.groups.has_query.tolist() == [[True], [True]]
 
 
+def test_hard_negatives_of_other_languages_are_counted(caplog: pytest.LogCaptureFixture) -> None:
+    group = {
+        "query": {"en": "q"}, "positive": {"en": "p"},
+        "negative": {"en": ["n"], "fr": ["r"], "de": []},
+    }  # fmt: skip
+    assert pairs_from_groups([group], negatives=1)[0]["negative_1"] == "n"
+    (message,) = caplog.messages
+    assert "1 groups have hard negatives in languages without a passage" in message
+
+
+def test_scripts_of_a_collection_stay(tmp_path: Path) -> None:
+    rows = [
+        {"passage": "p", "text": {"zh-Hans": "边", "zh-Hant": "邊"}},
+        {"query": "q", "text": {"zh-Hans": "哪边", "zh-Hant": "哪邊"}, "relevant": ["p"]},
+    ]
+    path = tmp_path / "scripts.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    pairs = bh.pairs_from_collection(bh.read_jsonl(path, variants=True))
+    assert pairs.languages == ("zh-Hans", "zh-Hant")
+    row = pairs.__getitems__([int(pairs.row_codes.encode(0, 0, 1))])[0]
+    assert (row["anchor"], row["positive"]) == ("哪边", "邊")
+
+
 def test_a_negative_that_answers_in_another_language_is_left_out(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -275,7 +298,9 @@ def test_languages_to_keep(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> 
             "anchor": "Who?", "positive": "Ada.", "negative_1": "Bob.",
             "label": [ada, ada, hash_text("เอดา"), -2, hash_text("Bob."), -3, en, en],
         }  # fmt: skip
-        assert not caplog.records
+        (message_of_c,) = caplog.messages  # whose negative is English, and whose passage is not
+        assert "1 groups have hard negatives in languages without a passage" in message_of_c
+        caplog.clear()
         # Of "b" the query is in English and the passage is not, as of "c".
         subset = make(languages=["en", "de"])
         assert (subset.languages, len(subset)) == (("de", "en"), 1)
@@ -311,7 +336,11 @@ def test_blank_lines_of_bitext_are_counted(caplog: pytest.LogCaptureFixture) -> 
         ([{"query": {"de": "a"}, "positive": {}}], {}, "group '0' has no positive in any language"),
         ([{"query": {"de": " "}, "positive": {"de": "b"}}], {}, "group '0' has no query"),
         ([{"query": "a", "positive": "b"}], {}, "query must map languages to texts, or be a text"),
-        ([{"query": {"xx-nope": "a"}, "positive": {"de": "b"}}], {}, "unknown language code"),
+        (
+            [{"query": {"xx-nope": "a"}, "positive": {"de": "b"}}],
+            {},
+            "pairs, group '0': query: unknown lan",
+        ),
         ([{"query": {"de": 3}, "positive": {"de": "b"}}], {}, "query in 'de' is 3, no text"),
         ([GROUPS[0], GROUPS[0]], {}, "1 ids are there twice, first 'a'"),
         ([["a", "b"]], {}, r"pairs, group '0' is \['a', 'b'\], and maps nothing"),

@@ -168,7 +168,13 @@ def _parse_entry(entry: Entry, location: str) -> dict[str, list[str]]:
         ):
             raise BadData(f"{location}: {lang!r} has {value!r:.40}, no words")
         if forms:
-            words[normalise(lang)] = list(forms)
+            try:
+                code = normalise(lang)
+            except BadData as error:
+                raise BadData(f"{location}: {error}") from error
+            if code in words:
+                raise BadData(f"{location} has two languages that are both {code!r}; leave one")
+            words[code] = list(forms)
     return words
 
 

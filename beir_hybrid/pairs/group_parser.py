@@ -20,6 +20,7 @@ _TABLE_ROWS = 1 << 15  # groups a table
 _PROBLEMS = {  # in messages, behind a count
     "blank": "blank texts are taken for missing translations",
     "unused": "groups have hard negatives that are left out; negatives=1 (or more) uses them",
+    "stray": "groups have hard negatives in languages without a passage; these are left out",
     "same": "hard negatives are passages of their query, and are left out",
     "none": "groups are left out, without query or passage in these languages",
     "odd": "images are converted to plain colours, or to one of their frames",
@@ -49,6 +50,8 @@ class GroupParser:
         The only languages to keep; groups without query or passage in them are left out.
     is_partial
         Whether groups may lack query or passage; they are left out.
+    keeps_variants
+        Whether languages are codes of a collection, and scripts and regions stay.
 
     Attributes
     ----------
@@ -64,10 +67,12 @@ class GroupParser:
         languages: Iterable[str] | None = None,
         *,
         is_partial: bool = False,
+        keeps_variants: bool = False,
     ) -> None:
         self.name, self.negatives, self.language = name, negatives, language
         self.languages = None if languages is None else normalise_all(languages)
         self.is_partial = is_partial or languages is not None
+        self.keeps_variants = keeps_variants
         self.counts: dict[str, int] = {}
         self.first: dict[str, str] = {}
         self._source_languages: set[str] = set()
@@ -144,7 +149,7 @@ class GroupParser:
         for lang, content in value.items():
             if content is None:
                 continue
-            code = normalise(lang)
+            code = lang if self.keeps_variants else _normalise_key(lang, part, place)
             self._source_languages.add(code)
             if self.languages is not None and code not in self.languages:
                 continue
@@ -168,6 +173,8 @@ class GroupParser:
         if not isinstance(value, Mapping):
             raise BadData(f"{place.location}: negative must map languages to lists of texts")
         values = self._normalise_keys(value, "negative", place)
+        is_stray = any(values[lang][1] for lang in values.keys() - positive.keys())
+        self._count("stray", int(is_stray), place)
         golds, negatives = set(positive.values()), {}
         for lang in positive:
             texts = values.get(lang, (lang, []))[1]
@@ -211,6 +218,14 @@ class GroupParser:
                 _PROBLEMS[problem],
                 self.first[problem],
             )
+
+
+def _normalise_key(lang: str, part: str, place: _Place) -> str:
+    """Return the code of a language; raise `BadData` with the group for one that is none."""
+    try:
+        return normalise(lang)
+    except BadData as error:
+        raise BadData(f"{place.location}: {part}: {error}") from error
 
 
 def _check_keys(group: Group, place: _Place) -> None:

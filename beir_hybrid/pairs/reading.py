@@ -144,7 +144,7 @@ def pairs_from_collection(
     groups, golds = group(collection, keys)
     if not groups:
         raise BadData(f"{collection.name} has none of the queries that are asked for")
-    parser = GroupParser(collection.name)
+    parser = GroupParser(collection.name, keeps_variants=True)
     tables = list(build_tables(groups, parser))
     parser.report()
     return build_pairs(tables, 0, collection.name, _hash_golds(golds))

@@ -7,6 +7,7 @@ from beir_hybrid.collection import Collection, Origin
 from beir_hybrid.collection.lines import read_json_lines, require_text
 from beir_hybrid.errors import BadData, UnknownName
 from beir_hybrid.files import sha256
+from beir_hybrid.languages import normalise_all
 from beir_hybrid.sources.image_text import (
     CaptionedImage,
     build_image_collection,
@@ -30,6 +31,7 @@ def load(
     cat", "de": ["Eine Katze", "Ein Kater"]}}``. Paths start in the folder and stay in it. Other
     fields are ignored. An image without a caption in `languages` is a passage and no query.
     """
+    languages = None if languages is None else normalise_all(languages)
     folder = Path(path).resolve()
     if not folder.is_dir():
         raise BadData(f"there is no folder {path}")

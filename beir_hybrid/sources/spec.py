@@ -11,7 +11,7 @@ from typing import get_args
 from beir_hybrid.collection import Collection
 from beir_hybrid.errors import BadOption, lookup
 from beir_hybrid.files import atomic_file, cache_folder, file_lock
-from beir_hybrid.languages import choose_languages, normalise_all
+from beir_hybrid.languages import as_list, choose_languages, normalise_variant
 from beir_hybrid.sources.options import convert_option
 
 logger = logging.getLogger(__name__)
@@ -95,7 +95,7 @@ class Dataset:
     def _choose_languages(self, tags: str | Iterable[str]) -> tuple[str, ...]:
         """Return the codes of languages in a fixed order, so that only one collection is built."""
         if not self.languages:
-            return tuple(sorted(normalise_all(tags)))
+            return tuple(sorted(set(map(normalise_variant, as_list(tags)))))
         codes = choose_languages(f"language of {self.name}", tags, self.languages)
         return tuple(lang for lang in self.languages if lang in codes)
 
