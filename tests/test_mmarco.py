@@ -74,6 +74,20 @@ def test_blank_translations_are_missing(mmarco: Path, caplog: pytest.LogCaptureF
     assert "german_collection.tsv: 1 texts are blank" in caplog.text
 
 
+def test_a_passage_that_is_blank_in_all_languages_is_no_gold(mmarco: Path) -> None:
+    path = mmarco / "google/collections/german_collection.tsv"
+    blank = path.read_text("utf-8").replace("de three", " ").replace("de two", "")
+    path.write_text(blank, "utf-8")
+    collection = bh.load("mmarco", ["de"])
+    assert collection.view().to_beir()[2] == {"de:q:10": {"de:1": 1}, "de:q:20": {"de:1": 1}}
+    assert collection.options["dropped"] == {
+        "relevant passages without text": 2, "queries without a relevant passage": 1,
+    }  # fmt: skip
+    path.write_text("".join(line for line in blank.splitlines(True) if line[0] != "1"), "utf-8")
+    with pytest.raises(BadData, match="1 passages that judgements name and the collection lacks"):
+        bh.load("mmarco", ["de"], queries=3)
+
+
 @pytest.mark.parametrize(
     ("file", "line", "message"),
     [

@@ -143,7 +143,9 @@ def test_empty_contexts_are_dropped_with_their_questions(
     for _ in range(2):  # built, and from the cache
         caplog.clear()
         collection = read_squad({"de": path}, on_bad="drop", name="rome")
-        assert caplog.messages == ["rome: left out 2 paragraphs without text"]
+        assert caplog.messages == [
+            "rome: left out 2 paragraphs without text, 2 questions of paragraphs without text"
+        ]
     assert collection.passages["id"].to_pylist() == ["de:2"]
     assert collection.queries["id"].to_pylist() == ["de:q:1"]
 

@@ -87,8 +87,8 @@ def _get_file_state(path: Path) -> tuple[str, int, int]:
     try:
         state = path.stat()
     except (OSError, ValueError):
-        return str(path), 0, 0
-    return str(path), state.st_size, state.st_mtime_ns
+        return str(path.absolute()), 0, 0
+    return str(path.absolute()), state.st_size, state.st_mtime_ns
 
 
 def write_images(name: str, rows: Iterable[CaptionedImage], writer: CollectionWriter) -> None:

@@ -70,13 +70,14 @@ def load(
     languages = _check_languages(languages, split)
     commit = find_commit(CORPUS, revision)
     options = {"split": split, "passages": passages, "revision": commit}
-    recipe = {
-        "dataset": "miracl", "languages": languages, "options": options, "title": title_policy
-    }  # fmt: skip
     remotes = {
         lang: (_find_remote("topics", lang, split), _find_remote("qrels", lang, split))
         for lang in languages
     }
+    recipe = {
+        "dataset": "miracl", "languages": languages, "options": options, "title": title_policy,
+        "files": [remote.sha256 for remote in chain.from_iterable(remotes.values())],
+    }  # fmt: skip
 
     def build(writer: CollectionWriter) -> None:
         for remote in chain.from_iterable(remotes.values()):

@@ -5,7 +5,8 @@ hybrid batches that need no translator.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +16,7 @@ from beir_hybrid.collection.lines import read_lines
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.files import sha256
 from beir_hybrid.hub import fetch_hub_file
+from beir_hybrid.sources.bad_rows import BadRows
 from beir_hybrid.sources.spec import Dataset, announce
 
 logger = logging.getLogger(__name__)
@@ -57,20 +59,23 @@ def load(
         origins: list[Origin] = []
         golds = _read_golds(_fetch(_JUDGEMENTS[split], "", origins), split, queries)
         announce(MMARCO)
+        query_files, gold_keys = {}, _GoldKeys(set(chain.from_iterable(golds.values())))
         for lang in languages:
             name = LANGUAGES[lang]
-            path = _fetch(f"data/google/queries/{split}/{name}_queries.{split}.tsv", lang, origins)
-            _add_queries(path, lang, golds, writer)
+            file = f"data/google/queries/{split}/{name}_queries.{split}.tsv"
+            query_files[lang] = _fetch(file, lang, origins)
             path = _fetch(f"data/google/collections/{name}_collection.tsv", lang, origins)
-            gold_keys = {passage for keys in golds.values() for passage in keys}
-            _add_passages(path, lang, None if passages == "all" else gold_keys, writer)
+            _add_passages(path, lang, gold_keys, writer, takes_all=passages == "all")
+        golds, record = _drop_golds(golds, gold_keys.blank - gold_keys.filled, writer)
+        for lang, path in query_files.items():
+            _add_queries(path, lang, golds, writer)
         writer.expand_judgements()
         caveat = "the corpora hold judged passages only: not comparable with published figures"
         writer.finish(
             licence=MMARCO.licence,
             citation=MMARCO.citation,
             provenance=origins,
-            options=options,
+            options=options | record,
             title_policy="text",
             caveat=caveat if passages == "judged" else "",
         )
@@ -110,21 +115,51 @@ def _add_queries(
 ) -> None:
     """Write the queries of a file that have relevant passages."""
     for key, text in _read_texts(path):
-        if key in golds:
+        if text and key in golds:
             query = writer.add_query(lang, key, text, key)
             for passage in golds[key]:
                 writer.add_judgement(query, passage)
 
 
-def _add_passages(path: Path, lang: str, keys: set[str] | None, writer: CollectionWriter) -> None:
-    """Write the passages of a file, or those with certain ids."""
+class _GoldKeys:
+    """The keys of relevant passages, and of those that are blank or a text in some language."""
+
+    def __init__(self, keys: set[str]) -> None:
+        self.keys = keys
+        self.blank: set[str] = set()
+        self.filled: set[str] = set()
+
+
+def _add_passages(
+    path: Path, lang: str, golds: _GoldKeys, writer: CollectionWriter, *, takes_all: bool
+) -> None:
+    """Write the passages of a file, or those that are relevant to some query."""
     for key, text in _read_texts(path):
-        if keys is None or key in keys:
+        is_gold = key in golds.keys
+        if is_gold:
+            (golds.filled if text else golds.blank).add(key)
+        if text and (is_gold or takes_all):
             writer.add_passage(lang, key, "", text)
 
 
+def _drop_golds(
+    golds: Mapping[str, Iterable[str]], textless_keys: set[str], writer: CollectionWriter
+) -> tuple[dict[str, dict[str, None]], dict[str, object]]:
+    """Leave out passages without text, and queries without another relevant passage; count both."""
+    bad_rows = BadRows("drop")
+    for key in textless_keys:
+        bad_rows.note("relevant passages without text", key)
+    rest: dict[str, dict[str, None]] = {}
+    for query, keys in golds.items():
+        if keys_with_text := dict.fromkeys(key for key in keys if key not in textless_keys):
+            rest[query] = keys_with_text
+        else:
+            bad_rows.note("queries without a relevant passage", query)
+    return rest, bad_rows.record(writer)
+
+
 def _read_texts(path: Path) -> Iterator[tuple[str, str]]:
-    """Yield the ids and texts of a file; blank texts are missing translations, and counted."""
+    """Yield the ids and texts of a file; blank texts are empty, and counted with a warning."""
     n_blank = 0
     for number, line in read_lines(path):
         try:
@@ -133,10 +168,8 @@ def _read_texts(path: Path) -> Iterator[tuple[str, str]]:
             raise BadData(f"{path} line {number} is not UTF-8: {error}") from error
         if not tab:
             raise BadData(f"{path} line {number}: expected an id, a tab and a text")
-        if text.strip():
-            yield key, text
-        else:
-            n_blank += 1
+        n_blank += not text.strip()
+        yield key, text if text.strip() else ""
     if n_blank:
         logger.warning("%s: %d texts are blank, and count as missing translations", path, n_blank)
 

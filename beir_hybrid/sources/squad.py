@@ -130,7 +130,7 @@ def convert_squad(
         for number, paragraph in enumerate(read_paragraphs(path)):
             spans = list_spans(paragraph, unit, lang)
             if not paragraph.context.strip():
-                bad_rows.note("paragraphs without text", paragraph.location)
+                _note_blank(paragraph, bad_rows)
                 continue
             ids = []
             for position, (start, end) in enumerate(spans):
@@ -154,6 +154,13 @@ def convert_squad(
     for query, key in queries:
         for passage in golds[key]:
             writer.add_judgement(query, passage)
+
+
+def _note_blank(paragraph: Paragraph, bad_rows: BadRows) -> None:
+    bad_rows.note("paragraphs without text", paragraph.location)
+    for question in paragraph.questions:
+        location = f"{paragraph.location}: question {question.key!r}"
+        bad_rows.note("questions of paragraphs without text", location)
 
 
 def describe_splitter(paths: Iterable[Path], unit: Unit) -> dict[str, str]:

@@ -56,7 +56,8 @@ def load(languages: tuple[str, ...] | None = None, *, part: Part = "all") -> Col
             title_policy="text",
         )
 
-    recipe = {"dataset": "squadshifts", "languages": languages, "options": options}
+    checksums = [origin.sha256 for origin in origins]
+    recipe = {"dataset": "squadshifts", "files": checksums, "options": options}
     return load_or_build("squadshifts", recipe, build)
 
 

@@ -51,7 +51,8 @@ def load(languages: tuple[str, ...] | None = None) -> Collection:
             title_policy="text",
         )
 
-    return load_or_build("xquad", {"dataset": "xquad", "languages": languages}, build)
+    recipe = {"dataset": "xquad", "files": {lang: _SHA256[lang] for lang in languages}}
+    return load_or_build("xquad", recipe, build)
 
 
 XQUAD = Dataset(
