@@ -70,6 +70,8 @@ def fetch(remote: Remote) -> Path:
     if path.is_file() and sha256(path) == remote.sha256:
         return path
     if is_offline():
+        if path.is_file():
+            raise BadData(f"{path} is damaged, and BEIR_HYBRID_OFFLINE keeps it from being fetched")
         raise offline_error(remote.url, remote.place)
     with file_lock(path):
         if path.is_file():  # another process may have been faster

@@ -47,7 +47,7 @@ def cache_folder() -> Path:
 
 def sha256(path: Path) -> str:
     """Return the hexadecimal SHA-256 of a file's bytes."""
-    with path.open("rb") as file:
+    with explain_read_errors(path, "cannot be read"), path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

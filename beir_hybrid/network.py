@@ -18,7 +18,7 @@ def mirror_folder() -> Path | None:
     name = os.environ.get("BEIR_HYBRID_MIRROR")
     if not name:
         return None
-    folder = Path(name).expanduser()
+    folder = Path(os.path.expanduser(name))  # noqa: PTH111 - `expanduser` of a path raises
     if not folder.is_dir():
         raise BadOption(f"BEIR_HYBRID_MIRROR is {name!r}, which is no folder; mend or unset it")
     return folder

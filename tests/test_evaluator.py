@@ -50,6 +50,11 @@ def evaluate_by_hand(model: SentenceTransformer, store: Path) -> dict[str, float
 
 
 @pytest.mark.filterwarnings("ignore:.*pin_memory.*:UserWarning")  # torch, where no GPU is
+def test_a_name_is_no_collection() -> None:
+    with pytest.raises(BadOption, match="xquad-r"):
+        HybridEvaluator("xquad-r")  # type: ignore[arg-type] # a likely mistake
+
+
 def test_a_trainer_selects_the_best_checkpoint_by_a_value(tmp_path: Path, own_cache: Path) -> None:
     pytest.importorskip("accelerate", reason="the trainer needs it: the extra 'train'")
     model, collection = static_model(), make_collection()

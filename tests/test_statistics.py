@@ -430,3 +430,8 @@ def test_memory_does_not_grow_with_the_samples() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 100e6  # the weights of all samples alone take 160 MB
+
+
+def test_an_impossible_seed_is_named() -> None:
+    with pytest.raises(BadOption, match="seed is -1"):
+        draw_weights(20, seed=-1)

@@ -133,7 +133,7 @@ def _get_title_and_text(document: Mapping[str, str]) -> tuple[str, str]:
 
 
 def _check_types(
-    corpus: Mapping[str, object],
+    corpus: Mapping[str, Mapping[str, object]],
     queries: Mapping[str, object],
     qrels: Mapping[str, Mapping[str, object]],
     name: str,
@@ -149,11 +149,19 @@ def _check_types(
                 raise BadData(f"{name}: the id {key!r} is of type {type(key).__name__}, not str")
             if not isinstance(value, value_type):
                 raise BadData(f"{name}: {kind} {key!r} is {value!r:.{_MESSAGE_LENGTH}}")
+    _check_texts(corpus, name)
     for query, relevances in qrels.items():
         for passage, relevance in relevances.items():
             if not isinstance(relevance, Real) or relevance % 1:
                 place = f"the relevance of {passage!r} to {query!r}"
                 raise BadData(f"{name}: {place} is {relevance!r}, no integer")
+
+
+def _check_texts(corpus: Mapping[str, Mapping[str, object]], name: str) -> None:
+    for key, document in corpus.items():
+        for part in ("title", "text"):
+            if not isinstance(text := document.get(part), str | None):
+                raise BadData(f"{name}: the {part} of {key!r} is {text!r:.{_MESSAGE_LENGTH}}")
 
 
 def _share_languages(

@@ -70,7 +70,7 @@ def _parse_judgement(row: Sequence[str]) -> JudgementRow | None:
 
 
 def _may_be_header(row: Sequence[str]) -> bool:
-    if len(row) != len(QRELS_HEADER):
+    if len(row) != len(QRELS_HEADER) or any(map(str.isdigit, row[-1])):  # a grade with a typo
         return False
     try:
         float(row[-1])

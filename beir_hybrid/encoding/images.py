@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from beir_hybrid.errors import BadData
+from beir_hybrid.errors import BadData, BeirHybridError
 from beir_hybrid.files import sha256
 from beir_hybrid.images import open_image
 
@@ -84,10 +84,8 @@ def open_unchanged_image(key: str, path: str | Path) -> "Image":
     """Decode an image, or raise `BadData` if its file has changed since its key was made."""
     try:
         current_key = f"sha256:{sha256(Path(path))}"
-    except OSError as error:
-        raise BadData(
-            f"{path} cannot be read ({error.strerror}); load the collection or pairs anew"
-        ) from error
+    except BeirHybridError as error:
+        raise BadData(f"{error}; load the collection or pairs anew") from error
     if current_key != key:
         raise BadData(
             f"{path} is no longer the image that was loaded; load the collection or pairs anew"

@@ -15,6 +15,7 @@ from beir_hybrid.collection.setting import IMAGE, SETTING_KINDS
 from beir_hybrid.encoding import Embeddings, Encoder, as_encoder, encode
 from beir_hybrid.errors import BadData
 from beir_hybrid.evaluation.arguments import check_collection
+from beir_hybrid.evaluation.dtype_choice import choose_dtype
 from beir_hybrid.evaluation.vectors import name_model
 from beir_hybrid.languages import choose_languages
 from beir_hybrid.measures.arrays import divide
@@ -99,8 +100,8 @@ def compute_clip_score(
     judgements = judgements.select(judgements.relevance > 0)
     captions = _pair_captions_with_images(judgements)
     reference_pairs = _pair_captions_with_references(judgements, references)
-    encoder = as_encoder(model, **options)
     folder = Path(store) if store is not None else None
+    encoder = choose_dtype(as_encoder(model, **options), collection, folder)
     images = _encode_images(encoder, collection, folder)
     query_vectors, reference_vectors = _encode_captions(
         encoder, collection, captions.query, reference_pairs.passage, folder

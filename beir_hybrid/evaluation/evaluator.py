@@ -14,6 +14,7 @@ from beir_hybrid.collection import Collection
 from beir_hybrid.collection.setting import SETTING_KINDS, KindName
 from beir_hybrid.encoding.options import check_option_names
 from beir_hybrid.errors import BadOption, lookup
+from beir_hybrid.evaluation.arguments import check_collection
 from beir_hybrid.evaluation.default_measures import default_measures
 from beir_hybrid.evaluation.evaluate import evaluate
 from beir_hybrid.evaluation.plan import SettingNames, choose_kinds
@@ -63,6 +64,7 @@ class HybridEvaluator(BaseEvaluator):
         **options: object,
     ) -> None:
         check_option_names(options)
+        collection = check_collection(collection)
         self.calibration = _parse_calibration(calibration)
         super().__init__()  # type: ignore[no-untyped-call] # untyped in sentence-transformers
         self.collection = collection

@@ -143,7 +143,7 @@ def _collect_rows(
         best = [split_language(passage, langs)[0] for passage in order[:depth]]
         top[number, : len(best)] = [_number(lang, languages) for lang in best]
         for passage, relevance in relevances.items():
-            if relevance != int(relevance):
+            if not math.isfinite(relevance) or relevance != int(relevance):
                 raise BadData(
                     f"the relevance of {passage!r} to {query!r} is {relevance}, no integer"
                 )

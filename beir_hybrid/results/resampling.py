@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from beir_hybrid.checks import check_positive
+from beir_hybrid.checks import check_positive, check_seed
 
 SAMPLES = 1000  # of the bootstrap behind stored intervals
 _BLOCK = 2**21  # numbers held at once while resampling: 16 MiB an array
@@ -26,6 +26,7 @@ def is_constant(differences: np.ndarray) -> bool:
 def generate_weights(n: int, samples: int, seed: int) -> Iterator[np.ndarray]:
     """Yield blocks of bootstrap weights, each row a draw of n groups out of n."""
     check_positive(queries=n, samples=samples)
+    check_seed(seed=seed)
     generator = np.random.default_rng(seed)
     for rows in _split_samples(n, samples):
         draws = generator.integers(n, size=(len(rows), n))
@@ -45,6 +46,7 @@ def _generate_flips(n: int, samples: int, seed: int) -> Iterator[np.ndarray]:
         for rows in _split_samples(n, 2**n):
             yield (np.asarray(rows)[:, None] >> np.arange(n) & 1) * 2.0 - 1
         return
+    check_seed(seed=seed)
     generator = np.random.default_rng(seed)
     for rows in _split_samples(n, samples):
         bits = generator.integers(256, size=(len(rows), -(-n // 8)), dtype=np.uint8)
