@@ -394,6 +394,7 @@ def test_the_order_of_kinds_settings_and_queries() -> None:
         (["xyz@3"], "no measure xyz@3: ir-measures has none"),
         (["AP; import os"], "no measure AP; import os"),
         ([], "no measure is named"),
+        ([SameLanguageShare(cutoff=2, langs={"a": "en"})], "langs is of ir_measures; collections"),
     ],
 )
 def test_impossible_measures_are_refused(measures: list[str], message: str) -> None:

@@ -144,3 +144,21 @@ def test_vectors_of_another_collection_are_refused(tmp_path: Path) -> None:
         evaluate(vectors, make_collection(("de", "en"), "other"))
     with pytest.raises(BadOption, match=r"options \['batch_size'\] do not apply to vectors"):
         evaluate(vectors, make_collection(), batch_size=2)
+
+
+def test_the_order_of_ids_is_a_part_of_the_model(tmp_path: Path) -> None:
+    collection = make_collection()
+    folder = write_vectors(tmp_path / "mine", collection)
+    first = read_vectors(folder, collection)
+    ids = folder / "queries.txt"
+    rows = ids.read_text().splitlines(keepends=True)
+    ids.write_text("\ufeff" + "".join(rows), "utf-8")  # a byte-order mark is no part of an id
+    assert len(read_vectors(folder, collection).queries) == len(first.queries)
+    ids.write_text("".join([rows[1], rows[0], *rows[2:]]))
+    assert read_vectors(folder, collection).model.fingerprint != first.model.fingerprint
+
+
+def test_the_name_of_the_working_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    collection = make_collection()
+    monkeypatch.chdir(write_vectors(tmp_path / "mine", collection))
+    assert read_vectors(".", collection).model.name == "mine"

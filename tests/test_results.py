@@ -301,6 +301,12 @@ def test_results_of_another_evaluation_stay(tmp_path: Path) -> None:
         with pytest.raises(BadOption, match=f"mine holds results {difference}.*{CURE}"):
             other.save(folder)
         assert read_files(folder) == stored
+    # A fact that the new results lack is a difference, too.
+    fingerprint = results.provenance.model.fingerprint | {"lower": True}
+    lower = replace(results.provenance.model, fingerprint=fingerprint)
+    replace(results, provenance=replace(results.provenance, model=lower)).save(tmp_path / "lower")
+    with pytest.raises(BadOption, match="lower holds results of 'words' with another lower;"):
+        results.save(tmp_path / "lower")
     # Other measures of the same evaluation replace the old ones, and so does whoever says so.
     evaluate_small(measures=[R @ 1]).save(folder)
     other.save(folder, replace=True)

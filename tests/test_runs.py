@@ -13,9 +13,10 @@ import xxhash
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beir_hybrid import CollectionWriter, View
+from beir_hybrid import CollectionWriter, View, from_beir
 from beir_hybrid.collection import open_collection
 from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.evaluation.run_writer import RunWriter
 from beir_hybrid.integrity import compute_checksum
 from beir_hybrid.retrieval import TopPassages
 from beir_hybrid.retrieval.runs import (
@@ -199,7 +200,7 @@ def test_a_truncated_gzip_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_run_of_ours_is_compared_with_its_checksum(tmp_path: Path) -> None:
-    path = write_run(tmp_path / "run.trec", RUN, "mine")
+    path = write_run(tmp_path / "run.trec", RUN)
     checksum = xxhash.xxh3_128_hexdigest(path.read_bytes())
     assert name_checksum_file(path).read_text() == f"{checksum}  run.trec\n"  # as xxh128sum has it
     path.write_bytes(path.read_bytes().replace(b" 0.5 ", b" 8.5 "))
@@ -208,7 +209,7 @@ def test_a_run_of_ours_is_compared_with_its_checksum(tmp_path: Path) -> None:
         read_run(path)
     name_checksum_file(path).unlink()
     assert read_run(path)["q2"]  # a run of somebody else's has no checksum
-    write_run(path, RUN, "mine")
+    write_run(path, RUN)
     assert read_run(path) == RUN
 
 
@@ -225,6 +226,10 @@ def test_a_file_that_is_no_run_of_ours_is_not_replaced(tmp_path: Path, name: str
             write_run(path, RUN)
         assert path.read_bytes() == content
         assert [file.name for file in tmp_path.iterdir()] == [name]
+    with open_file(path, "wt") as file:
+        file.write("q Q0 d 1 0.5 theirs\n")
+    with pytest.raises(BadOption, match=message):  # whatever tag is asked for
+        write_run(path, RUN, "theirs")
     path.unlink()
     write_run(path, RUN, "mine")
     write_run(path, RUN)  # by its checksum
@@ -354,3 +359,14 @@ def test_a_file_in_the_place_of_our_run_is_not_replaced(tmp_path: Path) -> None:
     with pytest.raises(BadOption, match="is no run of beir-hybrid's"):
         write_run(path, RUN, "mine")
     assert path.read_text() == "a letter\n"
+
+
+def test_an_evaluation_removes_the_runs_of_settings_alone(tmp_path: Path) -> None:
+    corpus = {f"{lang}:1": {"text": "x"} for lang in ("de", "en")}
+    collection = from_beir(corpus, {"de:q": "x"}, {"de:q": {"de:1": 1, "en:1": 1}})
+    for name in ("de-de", "de-all", "de-fused", "fused-bm25-e5"):
+        write_run(tmp_path / f"{name}.trec", RUN)
+    (tmp_path / "de-en.trec").write_text("q Q0 d 1 0.5 theirs\n")
+    RunWriter(tmp_path, collection, []).clear()
+    names = {path.name for path in tmp_path.glob("*.trec")}
+    assert names == {"de-fused.trec", "fused-bm25-e5.trec", "de-en.trec"}

@@ -218,6 +218,14 @@ def test_unanswered_queries_stay_in_exports(tmp_path: Path) -> None:
     assert judgements == qrels
 
 
+def test_a_grade_with_a_typo_is_no_header(tmp_path: Path) -> None:
+    qrels = tmp_path / "qrels.tsv"
+    for grade in ("1.O", "1,0"):
+        qrels.write_text(f"en:q1\ten:d0\t{grade}\nen:q1\ten:d1\t1\n")
+        with pytest.raises(BadData, match=f"line 1.*{grade}"):
+            bh.load("trec", qrels=qrels)
+
+
 def test_an_id_with_two_languages_is_refused(tmp_path: Path) -> None:
     (tmp_path / "qrels").write_text("1 0 1 1\n2 0 2 1\n")
     (tmp_path / "languages").write_text("1 en\n2 en\n1 de\n2 de\n")
@@ -272,3 +280,20 @@ def test_a_run_that_may_be_of_a_pool_says_how_it_counts(
     bh.evaluate_runs(english, collection, measures=[AP])
     assert "mine.trec holds passages in en alone and counts as en-en" in caplog.text
     assert "en-all.trec" in caplog.text
+
+
+def test_runs_of_one_language_in_one_file_say_how_they_count(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    corpus = {f"{lang}:{i}": {"text": "x"} for lang in ("de", "en") for i in range(2)}
+    qrels = {f"{lang}:q:1": {f"{lang}:0": 1} for lang in ("de", "en")}
+    collection = bh.from_beir(corpus, dict.fromkeys(qrels, "x"), qrels)
+    path = bh.write_run(tmp_path / "mono.trec", {"de:q:1": {"de:0": 1.0}, "en:q:1": {"en:0": 1.0}})
+    bh.evaluate_runs(path, collection, measures=[AP])
+    assert "mono.trec holds passages in one language for each language of queries" in caplog.text
+    assert "counts as de-all, en-all; " in caplog.text
+    assert "such as de-de.trec" in caplog.text
+    caplog.clear()
+    bh.write_run(path, {"de:q:1": {"de:0": 1.0, "en:0": 0.5}, "en:q:1": {"en:0": 1.0}})
+    bh.evaluate_runs(path, collection, measures=[AP])
+    assert not caplog.text

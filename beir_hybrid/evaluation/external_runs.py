@@ -194,7 +194,7 @@ def _read_file(path: Path, collection: Collection, judgements: Judgements) -> li
     if setting:
         return [SettingRun(setting, *file, is_named=True)]
     setting_runs = _split_by_setting(file.run, judgements)
-    _warn_of_guess(path, [part.setting for part in setting_runs], judgements)
+    _warn_of_guess(path, setting_runs, judgements)
     return [setting_runs[0]._replace(ignored=file.ignored), *setting_runs[1:]]
 
 
@@ -230,13 +230,27 @@ def _split_by_setting(run: Run, judgements: Judgements) -> list[SettingRun]:
     ]
 
 
-def _warn_of_guess(path: Path, settings: Sequence[Setting], judgements: Judgements) -> None:
-    """Say how a run counts that may be of a pool, and found passages in one language alone."""
-    if not settings[0].is_pool and len(judgements.text_languages) > 1:
+def _warn_of_guess(path: Path, parts: Sequence[SettingRun], judgements: Judgements) -> None:
+    """Say how runs count that may be of a pool or not: each query finds one language alone."""
+    if len(judgements.text_languages) < 2:  # noqa: PLR2004 - there is no pool
+        return
+    settings = [part.setting for part in parts]
+    languages = [
+        {passage_id.partition(":")[0] for scores in part.run.values() for passage_id in scores}
+        for part in parts
+    ]
+    if not settings[0].is_pool:
         logger.warning(
             "%s holds passages in %s alone and counts as %s; a run of the whole pool is told by "
             "its name, such as %s-all.trec", path, settings[0].passages,
             ", ".join(setting.name for setting in settings), settings[0].queries,
+        )  # fmt: skip
+    elif all(len(codes) == 1 for codes in languages):
+        example = f"{settings[0].queries}-{min(languages[0])}.trec"
+        logger.warning(
+            "%s holds passages in one language for each language of queries, and counts as %s; "
+            "runs of one language are told by their names, such as %s",
+            path, ", ".join(setting.name for setting in settings), example,
         )  # fmt: skip
 
 

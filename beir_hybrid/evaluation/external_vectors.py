@@ -33,7 +33,8 @@ def read_vectors(folder: str | Path, collection: Collection) -> CollectionVector
     queries = _read_vector_rows(folder, "queries", collection.queries["id"])
     passages = _read_vector_rows(folder, "passages", collection.passages["id"])
     checksums = {role: sha256(folder / f"{role}.npy") for role in ("queries", "passages")}
-    model = ModelProvenance(folder.name, fingerprint={"kind": "vectors", **checksums})
+    checksums |= {f"ids of {role}": sha256(folder / f"{role}.txt") for role in list(checksums)}
+    model = ModelProvenance(folder.resolve().name, fingerprint={"kind": "vectors", **checksums})
     return CollectionVectors(queries, passages, model)
 
 
@@ -73,4 +74,4 @@ def _read_array(path: Path) -> np.ndarray:
 
 def _read_row_ids(path: Path) -> pa.ChunkedArray:
     with explain_read_errors(path, "is not UTF-8"):
-        return pa.chunked_array([pa.array(path.read_text("utf-8").splitlines(), pa.string())])
+        return pa.chunked_array([pa.array(path.read_text("utf-8-sig").splitlines(), pa.string())])

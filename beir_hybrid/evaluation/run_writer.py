@@ -33,9 +33,11 @@ class RunWriter:
                 check_run_place(self._name_file(setting))
 
     def clear(self) -> None:
-        """Remove the runs of an earlier evaluation, and no other files."""
+        """Remove the runs of the collection's settings that are ours, and no other files."""
         with explain_write_errors(self.folder):
-            for path in sorted(self.folder.glob("*-*.trec")):
+            for path in map(self._name_file, self.collection.list_settings()):
+                if not path.is_file():
+                    continue
                 with path.open("rb") as file:
                     tag = file.readline().split()[-1:]
                 if tag == [TAG.encode()]:

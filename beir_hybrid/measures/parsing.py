@@ -82,6 +82,8 @@ def _parse_one(name: Measure | str) -> Measure:
         raise BadOption(f"no measure {label}: its cutoff must be at least 1")
     if measure.params.get("rel", 1) < 1:  # trec_eval refuses 0, and takes unjudged passages for -1
         raise BadOption(f"no measure {label}: rel, the least relevant grade, must be at least 1")
+    if measure.params.get("langs"):
+        raise BadOption(f"no measure {label}: langs is of ir_measures; collections have languages")
     if not is_supported:
         raise _explain_missing_provider(measure, label)
     return measure

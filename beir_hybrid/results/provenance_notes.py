@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Mapping
 
-from ir_measures import Measure
+from ir_measures import Measure, SumAgg
 
 from beir_hybrid.results.provenance import ModelProvenance, RunsProvenance
 from beir_hybrid.text import plural
@@ -24,6 +24,12 @@ def list_model_notes(model: ModelProvenance) -> list[str]:
         queries = plural(model.trained_on.get("compared", 0), "queries")
         notes.append(f"trained on this: {n_shared:,} of {queries} compared are training data")
     return notes
+
+
+def list_sum_notes(measures: Iterable[Measure]) -> list[str]:
+    """Return a note on the measures that ir-measures adds up over queries."""
+    names = [str(measure) for measure in measures if isinstance(measure.aggregator(), SumAgg)]
+    return [f"{', '.join(names)}: averages over queries; ir-measures has sums"] if names else []
 
 
 def _describe_prompts(prompts: object) -> list[str]:

@@ -10,7 +10,7 @@ from beir_hybrid.measures.base import BiasMeasure
 from beir_hybrid.results.estimate import Estimate
 from beir_hybrid.results.measurements import Measurements
 from beir_hybrid.results.pool_languages import TOP
-from beir_hybrid.results.provenance_notes import list_model_notes, list_run_notes
+from beir_hybrid.results.provenance_notes import list_model_notes, list_run_notes, list_sum_notes
 from beir_hybrid.text import escape_unprintable, plural
 
 if TYPE_CHECKING:
@@ -162,7 +162,7 @@ def list_notes(results: Measurements) -> list[str]:
     if any(counts.values()):
         texts = " and ".join(f"{count:,} {kind}" for kind, count in counts.items() if count)
         notes.append(f"{texts} are longer than the model reads, and were cut")
-    notes += list_model_notes(results.provenance.model)
+    notes += [*list_model_notes(results.provenance.model), *list_sum_notes(results.measures)]
     for kind, row in results.before_reranking.items():
         means = ", ".join(f"{name} {format_value(mean)}" for name, mean in row.items())
         notes.append(f"before reranking, {SETTING_KINDS[kind].label}: {means}")

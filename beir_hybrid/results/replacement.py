@@ -33,13 +33,19 @@ _NAMES = {
     "kind": "kind of system",
 }
 _PLURALS = (
-    "files", "modules", "passages", "prompts", "queries", "settings", "weights", RERANKER_WEIGHTS
+    "files", "ids of passages", "ids of queries", "modules", "passages", "prompts", "queries",
+    "settings", "weights", RERANKER_WEIGHTS,
 )  # fmt: skip
 _SHOWN_FACTS = 3
 
 
 def check_replaceable(
-    folder: Path, name: str | None, facts: Facts, collection: CollectionProvenance
+    folder: Path,
+    name: str | None,
+    facts: Facts,
+    collection: CollectionProvenance,
+    *,
+    is_complete: bool = False,
 ) -> None:
     """Raise an error if new results may not replace what a folder holds.
 
@@ -49,6 +55,8 @@ def check_replaceable(
         Of the new results: the system's name and those of `list_facts`, as far as they are known.
     collection
         Of the new results.
+    is_complete
+        Whether `facts` are all, and others of the folder's results are differences.
 
     Raises
     ------
@@ -65,7 +73,8 @@ def check_replaceable(
     except BadData as error:
         raise BadData(f"{error}; {CURE}") from error
     saved_facts = list_facts(saved, kinds)
-    differences = [fact for fact in facts if _is_other(saved_facts.get(fact), facts[fact])]
+    names = {**facts, **saved_facts} if is_complete else facts
+    differences = [name for name in names if _is_other(saved_facts.get(name), facts.get(name))]
     if name is not None and saved.model.name != name:
         difference = f"{saved.model.name!r}, not of {name!r}"
     elif _is_other(to_record(saved.collection.identity), to_record(collection.identity)):

@@ -107,7 +107,9 @@ class Results(Measurements):
         def check() -> None:
             if not replace:
                 facts = list_facts(self.provenance, self.kinds)
-                check_replaceable(folder, self.model, facts, self.provenance.collection)
+                check_replaceable(
+                    folder, self.model, facts, self.provenance.collection, is_complete=True
+                )
 
         write_results(folder, record, to_record(self.timing), self.table, check)
         return folder

@@ -95,7 +95,7 @@ def write_run(
     if tag.split() != [tag]:
         raise BadOption(f"the tag {tag!r} must be one word")
     written_ids: set[str] = set()
-    check_run_place(path, tag)
+    check_run_place(path)
     with atomic_file(path) as temporary, _open_for_writing(temporary, path.suffix) as file:
         for query_id, documents in run.items() if isinstance(run, Mapping) else run:
             if query_id in written_ids:
@@ -112,10 +112,10 @@ def write_run(
     return path
 
 
-def check_run_place(path: Path, tag: str = TAG) -> None:
+def check_run_place(path: Path) -> None:
     """Raise `BadOption` if a file is there that `write_run` did not write.
 
-    Its runs have a checksum beside them or, after a kill, their tag alone.
+    Its runs have a checksum beside them or, after a kill, the tag of beir-hybrid alone.
     """
     checksum_file = name_checksum_file(path)
     if not path.is_file() or not path.stat().st_size:
@@ -128,7 +128,7 @@ def check_run_place(path: Path, tag: str = TAG) -> None:
         columns = next((line.split() for _, line in read_lines(path)), [])
     except BadData:
         columns = []
-    if len(columns) == _N_COLUMNS and columns[-1] == tag.encode():
+    if len(columns) == _N_COLUMNS and columns[-1] == TAG.encode():
         return
     raise BadOption(f"{path} is no run of beir-hybrid's; name another file, or remove this one")
 

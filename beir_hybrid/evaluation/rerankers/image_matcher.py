@@ -16,6 +16,7 @@ from beir_hybrid.collection.setting import IMAGE, KindName
 from beir_hybrid.encoding.fingerprint import hash_tokenizer, hash_weights
 from beir_hybrid.encoding.model_inputs import find_long_texts
 from beir_hybrid.errors import BadData, BadOption
+from beir_hybrid.evaluation.vectors import shorten_name
 from beir_hybrid.progress import hide_progress_bars
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ class ImageMatcher(ABC):
         from sentence_transformers.util import get_device_name
 
         self.model_name, self.batch_size = str(model), batch_size
-        self.name = f"{self.LABEL} {model}"
+        self.name = f"{self.LABEL} {shorten_name(str(model))}"
         self.model, self.tokenizer = self._load_or_explain(str(model))
         self.model.eval().to(device or get_device_name())
         self.max_seq_length = self._text_config.max_position_embeddings
