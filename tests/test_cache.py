@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from beir_hybrid.encoding import encode
-from beir_hybrid.extras.cache import _date_use, list_cache, measure_file
+from beir_hybrid.errors import BadOption
+from beir_hybrid.extras.cache import _date_use, list_cache, measure_file, remove_entry
 from beir_hybrid.files import atomic_file
 from tests.hash_encoder import HashEncoder, make_texts
 from tests.test_cli import run_program
@@ -121,3 +122,17 @@ def test_bad_requests(cache: Path, words: list[str], message: str) -> None:
 def test_no_cache_is_an_empty_one(tmp_path: Path) -> None:
     outcome = run_program("cache", "list", BEIR_HYBRID_CACHE=str(tmp_path / "none"))
     assert (outcome.returncode, outcome.stdout) == (0, f"0 parts, 0.0 MB, in {tmp_path / 'none'}\n")
+
+
+def test_a_link_is_not_removed(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BEIR_HYBRID_CACHE", str(cache))
+    big_disk = tmp_path / "big-disk"
+    folder = cache / "collections" / "capitals-0123"
+    folder.rename(big_disk)
+    folder.symlink_to(big_disk, target_is_directory=True)
+    (entry,) = [entry for entry in list_cache() if entry.path == folder]
+    with pytest.raises(BadOption, match="capitals-0123 is a link; remove it"):
+        remove_entry(entry)
+    assert folder.is_symlink()

@@ -14,6 +14,7 @@ from ir_measures import AP
 import beir_hybrid as bh
 from beir_hybrid.collection import Collection
 from beir_hybrid.collection.setting import SETTING_KINDS
+from beir_hybrid.errors import BadData
 from beir_hybrid.report.hard_groups import find_hard_groups
 from beir_hybrid.report.local_collection import find_local_collection
 from beir_hybrid.results.render import format_signed, format_value
@@ -229,3 +230,13 @@ def test_the_title_is_that_of_the_first_page_and_leads_back(
     assert pages
     for page in pages:
         assert '<a href="../index.html">Ours &amp; &lt;theirs&gt;</a>' in page.read_text("utf-8")
+
+
+def test_systems_that_share_no_setting_have_pages(capitals: Collection, tmp_path: Path) -> None:
+    for name, kind in (("one", "mono"), ("two", "cross")):
+        evaluate_system(name, capitals, settings=kind).save(tmp_path / "results" / name)
+    page = bh.leaderboard(tmp_path / "results", tmp_path / "site")
+    assert page.is_file()
+    one, two = (bh.Results.load(tmp_path / "results" / name) for name in ("one", "two"))
+    with pytest.raises(BadData, match="the results share no setting"):
+        bh.plot_matrix(one, "AP", less=two)

@@ -196,6 +196,11 @@ def test_errors_say_what_to_do(results_folder: Path, tmp_path: Path) -> None:
         bh.push("model", [], tmp_path / "card", repository="me/x", upload=True)
     with pytest.raises(BadOption, match="no results are named"):
         bh.push("model", [], tmp_path / "card")
+    with pytest.raises(BadOption, match="goes with its scores; name results, too"):
+        bh.push("model", [], tmp_path / "card", model=tmp_path, repository="me/x", upload=True)
+    twice = [results_folder / "fair", results_folder / "fair"]
+    with pytest.raises(BadOption, match="2 of the results are on capitals"):
+        bh.push("model", twice, tmp_path / "card")
     with pytest.raises(BadOption, match="goes with its card, not with mteb"):
         bh.push("mteb", results_folder, tmp_path / "card", model=tmp_path)
     with pytest.raises(BadOption, match="exists; name another folder"):

@@ -14,7 +14,7 @@ import pytest
 from ir_measures import AP
 
 import beir_hybrid as bh
-from beir_hybrid.errors import BadOption
+from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.report.reproduction_record import REPRODUCTION, read_reproduction
 from beir_hybrid.results.timing import Timing
 from tests.models import static_model
@@ -449,3 +449,17 @@ def test_json_belongs_to_a_check(tmp_path: Path, run_cli: RunCli) -> None:
         2,
         "BadOption: --json prints the comparison of --check\n",
     )
+
+
+@pytest.mark.parametrize(
+    ("changes", "fact"),
+    [({"calibration": {}}, "method"), ({"fingerprint": {"kind": "bm25"}}, "k1")],
+)
+def test_records_that_lack_a_fact_are_no_traceback(
+    folder: Path, changes: dict[str, Any], fact: str
+) -> None:
+    collection = bh.load("jsonl", path=folder / "two.jsonl")
+    results = bh.evaluate(str(folder / "model"), collection, measures="AP", settings="mono")
+    model = replace(results.provenance.model, **changes)
+    with pytest.raises(BadData, match=f"lack '{fact}' in the records"):
+        bh.reproduce_commands(replace(results, provenance=replace(results.provenance, model=model)))

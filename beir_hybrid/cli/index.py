@@ -94,6 +94,8 @@ def index(
 
     if index.verify is not None:
         _check_verification(index, model, encoder)
+        if not dataset and load != LoadOptions():
+            raise BadOption("--verify takes languages and options of a dataset only with --dataset")
         manifests = _verify_index(index.verify, model, load.load(dataset) if dataset else None,
                                   encoder)  # fmt: skip
         _echo_manifests(index.verify, "is whole", manifests)

@@ -56,6 +56,7 @@ def leaderboard(
 
 def _list_hidden_results(sources: list[Path]) -> list[Path]:
     """List folders of results that lie in folders of results, and are not named themselves."""
+    from beir_hybrid.report.entry_files import is_leaderboard
     from beir_hybrid.results.storage import RESULTS, is_results_folder
 
     roots = {source.resolve() for source in sources}
@@ -64,7 +65,7 @@ def _list_hidden_results(sources: list[Path]) -> list[Path]:
         for source in sources
         if source.is_dir()
         for path in sorted(source.rglob(RESULTS))
-        if is_results_folder(path.parent)
+        if is_results_folder(path.parent) and not any(map(is_leaderboard, path.parents))
     }
     return [
         path

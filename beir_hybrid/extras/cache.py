@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from beir_hybrid.errors import BeirHybridError
+from beir_hybrid.errors import BadOption, BeirHybridError
 from beir_hybrid.files import cache_folder, explain_write_errors
 from beir_hybrid.records import read_json
 
@@ -61,6 +61,8 @@ def list_cache() -> list[CacheEntry]:
 
 def remove_entry(entry: CacheEntry) -> None:
     """Remove a part of the cache; a process that reads it goes on reading."""
+    if entry.path.is_symlink():
+        raise BadOption(f"{entry.path} is a link; remove it and what it points at yourself")
     with explain_write_errors(entry.path):
         doomed = entry.path.with_name(f".{entry.path.name}.{secrets.token_hex(4)}.tmp")
         entry.path.rename(doomed)  # no process finds half of it

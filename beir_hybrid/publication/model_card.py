@@ -54,6 +54,9 @@ def build_card(systems: Sequence[Results], model: Path | None = None) -> "ModelC
             f"a card is for one model, and these are {names[0]} and {names[1]}; evaluate both "
             "with the same --name, or write two cards"
         )
+    collections = [results.collection for results in systems]
+    if twice := [name for name in collections if collections.count(name) > 1]:
+        raise BadOption(f"{len(twice)} of the results are on {twice[0]}, and would be one entry")
     name = escape_unprintable(hide_path(names[0]))
     path = None if model is None else model / CARD
     if path is not None and is_plain_file(path):
@@ -72,6 +75,9 @@ def read_card(path: Path) -> "ModelCard":
     try:
         card = ModelCard(path.read_text("utf-8"))
         hide_paths_in_card(card)
+        data = cast("ModelCardData", card.data)
+        if isinstance(data.language, list):  # YAML takes Norwegian for False
+            data.language = ["no" if tag is False else tag for tag in data.language]
     except Exception as error:  # YAML of anybody's: the parser raises errors of its own
         raise BadData(f"{path}: the metadata of this card cannot be read: {error}") from error
     return card

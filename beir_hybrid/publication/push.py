@@ -69,6 +69,8 @@ def push(
     if model is not None and kind != "model":
         raise BadOption(f"a model's folder goes with its card, not with {kind}")
     sources = [results] if isinstance(results, str | Path | Results) else list(results)
+    if model is not None and not sources:
+        raise BadOption("a model's folder goes with its scores; name results, too")
     if sources:
         _write(publication, sources, folder, None if model is None else Path(model))
     elif not upload:

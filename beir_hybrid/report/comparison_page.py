@@ -127,6 +127,8 @@ def _map_gains(first: Entry, second: Entry, measure: str) -> HeatMap | None:
     matrix = Matrix(a.rows, a.columns, a.values - b.values)
     pools = [list_pool_values(entry, measure, matrix) for entry in entries]
     pool = _subtract(*pools) if all(pools) else []
+    if not any(map(math.isfinite, [*matrix.values.ravel().tolist(), *pool])):
+        return None
     description = (
         f"{first.name} less {second.name}, in every setting. Small print: 95% intervals, "
         "where six groups of queries or more were compared. "

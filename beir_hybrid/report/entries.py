@@ -125,7 +125,7 @@ def name_licence(value: object) -> str:
 
 
 def parse_count(value: object) -> int | None:
-    """Return a positive whole number, or None for any other value."""
-    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+    """Return a positive whole number of 64 bits, or None for any other value."""
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value < 1 << 63:
         return value
     return None

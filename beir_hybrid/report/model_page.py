@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from beir_hybrid.collection.setting import SETTING_KINDS
-from beir_hybrid.errors import BadOption
+from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.records import to_record
 from beir_hybrid.report.columns import shorten_number
 from beir_hybrid.report.entries import Entry
@@ -153,7 +153,7 @@ def list_commands(results: Results) -> tuple[list[str], str]:
     """
     try:
         lines, obstacle = reproduce_commands(results), ""
-    except BadOption as error:
+    except BeirHybridError as error:
         lines, obstacle = [], str(error)
     paths = find_local_paths([to_record(results.timing.request), results.model])
     # A command has a path as it is, or quoted.

@@ -11,10 +11,10 @@ from ir_measures import Measure
 
 from beir_hybrid.collection.setting import IMAGE, SETTING_KINDS, KindName, Setting
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.languages import name_language
 from beir_hybrid.measures import BIAS_MEASURES
 from beir_hybrid.measures.base import BiasMeasure
 from beir_hybrid.report.figures import COLOURS, create_figure, plot_style, write_title
+from beir_hybrid.report.page_names import describe_language
 from beir_hybrid.results.compare import check_same_collection
 from beir_hybrid.results.estimate import Matrix
 from beir_hybrid.results.render import format_signed, format_value
@@ -48,6 +48,8 @@ def plot_matrix(
         subtrahend = less.matrix(measure, one_target=one_target)
         if (subtrahend.rows, subtrahend.columns) != (matrix.rows, matrix.columns):
             raise BadData("the results have different settings, so that there is no difference")
+        if np.isnan(values - subtrahend.values).all():
+            raise BadData("the results share no setting, so that there is no difference")
         values, name = values - subtrahend.values, f"{results.model} less {less.model}"
     suffix = ", one target" if one_target else ""
     figure = create_figure(max(5.2, 2.5 + 0.5 * len(matrix.columns)), 1.7 + 0.36 * len(matrix.rows))
@@ -202,4 +204,4 @@ def _draw_bars(
 
 
 def _label_language(code: str) -> str:
-    return "images" if code == IMAGE else f"{name_language(code)} ({code})"
+    return "images" if code == IMAGE else f"{describe_language(code)} ({code})"

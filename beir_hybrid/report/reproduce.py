@@ -10,7 +10,7 @@ from beir_hybrid.calibration.methods import parse_method
 from beir_hybrid.checks import check_positive_or_none
 from beir_hybrid.collection.setting import ALL, KindName
 from beir_hybrid.encoding.options import TRUST, read_recorded_options
-from beir_hybrid.errors import BadOption
+from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.report.command_words import (
     Words,
     check_name,
@@ -58,6 +58,8 @@ def reproduce_commands(
     ------
     BadOption
         If model or collection were objects, which no command can name.
+    BadData
+        If the results lack facts about their model.
 
     Examples
     --------
@@ -77,7 +79,10 @@ def reproduce_commands(
             f"{job.owner} are reproduced without Pyserini's dense search, which takes the hits"
         )
     build = _BUILDERS.get(system)
-    commands = build(job) if build else _build_model_commands(job, hits)
+    try:
+        commands = build(job) if build else _build_model_commands(job, hits)
+    except KeyError as error:  # records of anybody's
+        raise BadData(f"{job.owner} lack {error} in the records of their model") from error
     name = check_name(job.dataset.name, "dataset")
     fetch = ["datasets", "fetch", name, *write_dataset_options(job.dataset)]
     trust = [_TRUST_NOTE] if (job.request.options or {}).get(TRUST) else []

@@ -176,3 +176,24 @@ def test_any_pair_leads_to_the_comparison(index: Path, page: Page) -> None:  # n
     page.goto((index.parent / "comparisons" / "capitals-first--capitals-second.html").as_uri())
     page.click("text=Compare any other two")
     assert read_pair(page) == ["first", "second"]
+
+
+def test_a_system_without_a_pool_ranks_in_a_choice_of_others(
+    page: Page,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("BEIR_HYBRID_CACHE", str(tmp_path / "cache"))
+    capitals = build_capitals(tmp_path)
+    best = evaluate_system("best", capitals, settings="mono,cross")
+    second = evaluate_system("second", capitals, failures=FAILURES["second"])
+    page.goto(bh.leaderboard([best, second], tmp_path / "site").as_uri())
+    page.evaluate("document.querySelectorAll('.languages').forEach((d) => { d.open = true; })")
+    assert dict(zip(read_systems(page), read_column(page, "Rank"), strict=True)) == {
+        "second": "1", "best": "",
+    }  # fmt: skip
+    choose(page, "de", "en")
+    page.wait_for_selector("html[data-drawn]")
+    assert dict(zip(read_systems(page), read_column(page, "Rank"), strict=True)) == {
+        "best": "1", "second": "2",
+    }  # fmt: skip

@@ -78,7 +78,8 @@ const listRanks = (board) => {
   const { figures, measure } = board;
   const ranks = figures.data.ranks[measure] ?? [];
   if (!figures.hasChoice()) return ranks;
-  const losses = listLosses(board).map((loss, system) => (ranks[system] == null ? Infinity : loss));
+  const losses = listLosses(board).map((loss, system) => (
+    figures.data.compared.includes(system) ? loss : Infinity));
   return losses.map((loss) => (loss < Infinity ? 1 + losses.filter((rival) => rival < loss).length : null));
 };
 const fillTable = (board) => {
