@@ -57,11 +57,12 @@ class _BarPrinter(ProgressCallback):
         args: TrainingArguments,
         state: TrainerState,
         control: TrainerControl,
+        logs: dict[str, object] | None = None,
         **context: Any,
     ) -> None:
         """Print a line above the bar."""
         if self.training_bar is not None:
-            self.training_bar.write(format_logs(context["logs"], state), file=sys.stderr)
+            self.training_bar.write(format_logs(logs or {}, state), file=sys.stderr)
 
 
 class _LinePrinter(PrinterCallback):
@@ -72,8 +73,9 @@ class _LinePrinter(PrinterCallback):
         args: TrainingArguments,
         state: TrainerState,
         control: TrainerControl,
+        logs: dict[str, object] | None = None,
         **context: Any,
     ) -> None:
         """Print a line."""
         if state.is_world_process_zero:
-            sys.stderr.write(format_logs(context["logs"], state) + "\n")
+            sys.stderr.write(format_logs(logs or {}, state) + "\n")
