@@ -17,6 +17,7 @@ from beir_hybrid.collection.setting import SETTING_KINDS
 from beir_hybrid.errors import BadData
 from beir_hybrid.report.hard_groups import find_hard_groups
 from beir_hybrid.report.local_collection import find_local_collection
+from beir_hybrid.report.plots import plot_matrix
 from beir_hybrid.results.render import format_signed, format_value
 from tests.boards import LANGUAGES, Page, build_capitals, evaluate_system
 from tests.leaderboard_fixtures import capitals, module_cache, read_rows, results_folder, site
@@ -239,4 +240,4 @@ def test_systems_that_share_no_setting_have_pages(capitals: Collection, tmp_path
     assert page.is_file()
     one, two = (bh.Results.load(tmp_path / "results" / name) for name in ("one", "two"))
     with pytest.raises(BadData, match="the results share no setting"):
-        bh.plot_matrix(one, "AP", less=two)
+        plot_matrix(one, "AP", less=two)
