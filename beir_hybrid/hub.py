@@ -118,13 +118,21 @@ def find_offline_setting() -> str:
     return "BEIR_HYBRID_OFFLINE" if is_offline() else "HF_HUB_OFFLINE" * HF_HUB_OFFLINE
 
 
-def restrict_datasets() -> None:
+@contextmanager
+def restrict_datasets() -> Iterator[None]:
     """Have `datasets` and the hub's client read their caches alone in offline mode."""
-    if is_offline():
-        from datasets import config
-        from huggingface_hub import constants
+    if not is_offline():
+        yield
+        return
+    from datasets import config
+    from huggingface_hub import constants
 
-        config.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE = True
+    values = config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE
+    config.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE = True
+    try:
+        yield
+    finally:
+        config.HF_HUB_OFFLINE, constants.HF_HUB_OFFLINE = values
 
 
 def can_load_from_hub(name: str, revision: str | None = None) -> bool:

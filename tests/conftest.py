@@ -14,7 +14,9 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     cache = tmp_path / "cache"
     monkeypatch.setenv("BEIR_HYBRID_CACHE", str(cache))
     monkeypatch.delenv("BEIR_HYBRID_MIRROR", raising=False)
-    monkeypatch.delenv("BEIR_HYBRID_OFFLINE", raising=False)
+    for variable in ("BEIR_HYBRID_OFFLINE", "HF_HUB_OFFLINE"):  # encoders set the second
+        monkeypatch.setenv(variable, "")  # so that it is as before afterwards
+        monkeypatch.delenv(variable)
     monkeypatch.setattr("os.fsync", lambda _descriptor: None)  # tests outlive no crash of a system
     return cache
 

@@ -138,7 +138,7 @@ def test_tables_fold_on_narrow_terminals(columns: str) -> None:
     assert max(map(len, listing.splitlines())) <= int(columns)
     assert [line.split()[0] for line in listing.splitlines() if not line.startswith(" ")] == [
         "name",
-        *DATASETS,
+        *sorted(DATASETS),
     ]
     page = run_program("datasets", "show", "xquad-r", COLUMNS=columns).stdout
     assert max(map(len, page.splitlines())) <= int(columns)
@@ -155,10 +155,10 @@ def test_tables_in_a_pipe_are_not_folded() -> None:
     )
     first, *lines = listing.stdout.splitlines()
     assert first.split() == ["name", "languages", "licence", "what", "it", "is"]
-    assert [line.split()[0] for line in lines] == DATASETS
+    assert [line.split()[0] for line in lines] == sorted(DATASETS)
     assert max(map(len, lines)) > 80
     summary = "your own parallel queries and passages, a file of JSON lines"
-    assert lines[-2].rstrip().split(maxsplit=3) == ["jsonl", "your", "own", summary]
+    assert ["jsonl", "your", "own", summary] in [line.rstrip().split(maxsplit=3) for line in lines]
 
 
 @pytest.mark.parametrize(

@@ -266,7 +266,7 @@ def test_plot_of_bias_as_png(tmp_path: Path) -> None:
 
 def test_json_of_datasets(jsonl_file: Path) -> None:  # noqa: F811
     entries = json.loads(run_program("datasets", "list", "--json").stdout)
-    assert [entry["name"] for entry in entries] == list(bh.datasets())
+    assert [entry["name"] for entry in entries] == sorted(bh.datasets())
     page = json.loads(run_program("datasets", "show", "mlqa-r", "--json").stdout)
     assert page in entries
     assert page["languages"] == ["ar", "de", "en", "es", "hi", "vi", "zh"]

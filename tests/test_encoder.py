@@ -54,7 +54,6 @@ def save_to_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[.
     """Give what puts a model into the hub's cache, where no hub can be asked."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setenv("BEIR_HYBRID_OFFLINE", "1")
-    monkeypatch.setenv("HF_HUB_OFFLINE", "1")  # set by the encoder too: to be undone
 
     def put(name: str, **options: Any) -> str:
         home = tmp_path / f"models--{name.replace('/', '--')}"

@@ -257,7 +257,7 @@ def test_an_image_that_has_changed_is_refused(
     with pytest.raises(BadData, match=r"p3\.png is no longer the image that was loaded"):
         evaluate_reranked("store")
     file.unlink()
-    with pytest.raises(BadData, match=r"p3\.png cannot be read \(No such file"):
+    with pytest.raises(BadData, match=r"there is no file .*p3\.png; load"):
         evaluate_reranked("store")
     file.write_bytes(content)
     assert evaluate_reranked("store") == evaluate_reranked(
@@ -290,7 +290,7 @@ def test_results_name_the_matcher_and_the_model_that_it_replaces(
     results = bh.evaluate(draw_vectors(collection), collection, measures=[AP], rerank=matcher)
     reranker, name = results.provenance.reranker, tmp_path / "blip"
     assert reranker is not None
-    assert reranker.name == f"BLIP matching head (stand-in for ALBEF) {name}"
+    assert reranker.name == "BLIP matching head (stand-in for ALBEF) blip"
     assert (reranker.fingerprint["kind"], reranker.depth) == ("blip-matcher", 100)
     assert read_request(results).rerank == f"blip:{name}"
     results_by_name = bh.evaluate(

@@ -248,7 +248,7 @@ def test_changed_images_are_refused(tmp_path: Path, clip_folder: Path) -> None:
     with pytest.raises(BadData, match=changed):
         bh.TipCache.from_pairs(bh.SentenceTransformerEncoder(clip_folder, normalize=True), pairs)
     (tmp_path / "b.png").unlink()
-    with pytest.raises(BadData, match=r"b\.png cannot be read \(No such file"):
+    with pytest.raises(BadData, match=r"there is no file .*b\.png; load"):
         pairs[ids.index("b#0")]
     assert pairs[ids.index("c#0")]["positive"].getpixel((3, 3)) == COLOURS["green"][2]
 

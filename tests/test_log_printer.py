@@ -7,8 +7,10 @@ from transformers import TrainerState
 
 import beir_hybrid as bh
 from beir_hybrid.training.log_printer import format_logs
+from beir_hybrid.training.train import train
 from tests.models import static_model
-from tests.test_train import SMALL, make_groups, train
+from tests.test_train import SMALL
+from tests.training_run import make_groups
 
 
 @pytest.mark.parametrize(

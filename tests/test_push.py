@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -198,7 +199,7 @@ def test_errors_say_what_to_do(results_folder: Path, tmp_path: Path) -> None:
         bh.push("model", [], tmp_path / "card")
     with pytest.raises(BadOption, match="goes with its scores; name results, too"):
         bh.push("model", [], tmp_path / "card", model=tmp_path, repository="me/x", upload=True)
-    twice = [results_folder / "fair", results_folder / "fair"]
+    twice = [results_folder / "fair", shutil.copytree(results_folder / "fair", tmp_path / "again")]
     with pytest.raises(BadOption, match="2 of the results are on capitals"):
         bh.push("model", twice, tmp_path / "card")
     with pytest.raises(BadOption, match="goes with its card, not with mteb"):

@@ -302,7 +302,7 @@ def test_results_of_another_evaluation_stay(tmp_path: Path) -> None:
             other.save(folder)
         assert read_files(folder) == stored
     # A fact that the new results lack is a difference, too.
-    fingerprint = results.provenance.model.fingerprint | {"lower": True}
+    fingerprint = {**results.provenance.model.fingerprint, "lower": True}
     lower = replace(results.provenance.model, fingerprint=fingerprint)
     replace(results, provenance=replace(results.provenance, model=lower)).save(tmp_path / "lower")
     with pytest.raises(BadOption, match="lower holds results of 'words' with another lower;"):

@@ -57,9 +57,9 @@ def load_hub_groups(name: str, split: str, revision: str | None) -> "Dataset":
     """Return a dataset of the hub, or of a folder that `datasets` reads."""
     from datasets import load_dataset
 
-    restrict_datasets()
     try:
-        return load_dataset(name, split=split, revision=revision)
+        with restrict_datasets():
+            return load_dataset(name, split=split, revision=revision)
     except Exception as error:  # its readers of formats raise anything
         reason = f"{str(error) or repr(error):.300}"
         raise BadData(f"{name!r:.80} is no file, folder or dataset to be had: {reason}") from error

@@ -76,8 +76,9 @@ def read_card(path: Path) -> "ModelCard":
         card = ModelCard(path.read_text("utf-8"))
         hide_paths_in_card(card)
         data = cast("ModelCardData", card.data)
-        if isinstance(data.language, list):  # YAML takes Norwegian for False
-            data.language = ["no" if tag is False else tag for tag in data.language]
+        languages: object = data.language
+        if isinstance(languages, list):  # YAML takes Norwegian for False
+            data.language = ["no" if tag is False else tag for tag in languages]
     except Exception as error:  # YAML of anybody's: the parser raises errors of its own
         raise BadData(f"{path}: the metadata of this card cannot be read: {error}") from error
     return card

@@ -73,14 +73,14 @@ def check_replaceable(
     except BadData as error:
         raise BadData(f"{error}; {CURE}") from error
     saved_facts = list_facts(saved, kinds)
-    names = {**facts, **saved_facts} if is_complete else facts
-    differences = [name for name in names if _is_other(saved_facts.get(name), facts.get(name))]
+    all_facts = {**facts, **saved_facts} if is_complete else facts
+    differences = [fact for fact in all_facts if _is_other(saved_facts.get(fact), facts.get(fact))]
     if name is not None and saved.model.name != name:
         difference = f"{saved.model.name!r}, not of {name!r}"
     elif _is_other(to_record(saved.collection.identity), to_record(collection.identity)):
         difference = f"{saved.model.name!r} on other data"
-    elif names := [fact for fact in differences if fact not in _IRRELEVANT_FACTS]:
-        difference = f"{saved.model.name!r} {_describe_differences(names, saved_facts)}"
+    elif relevant_facts := [fact for fact in differences if fact not in _IRRELEVANT_FACTS]:
+        difference = f"{saved.model.name!r} {_describe_differences(relevant_facts, saved_facts)}"
     else:
         return
     raise BadOption(f"{folder} holds results of {difference}; {CURE}")

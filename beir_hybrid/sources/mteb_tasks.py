@@ -122,9 +122,9 @@ def _load_data(name: str, subsets: list[str]) -> Mapping[str, Any]:
     """Return mteb's rows by subset and split."""
     task = _make_task(name)
     task.hf_subsets = subsets
-    restrict_datasets()
     try:
-        task.load_data()
+        with restrict_datasets():
+            task.load_data()
     except Exception as error:  # loaders and the hub's client raise anything
         raise Unreachable(f"mteb cannot load {name}: {find_reason(error)}") from error
     task.convert_v1_dataset_format_to_v2(num_proc=None)
