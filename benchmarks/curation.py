@@ -25,6 +25,8 @@ from benchmarks.measure import (
 )
 
 QUESTIONS, GROUPS = 20_000, 1_000_000
+SCALE_QUESTIONS, SCALE_PASSAGES = 100_000, 1_000_000
+MEMORY_GOAL = 4 << 30  # bytes
 PAIRS, FILTER_RUNS = 5, 3
 NEGATIVES, RANGE_MIN, RANGE_MAX = 5, 3, 20
 WORDS = [f"word{number}" for number in range(5_000)]
@@ -37,6 +39,7 @@ def main() -> None:
     packages = list_versions("sentence-transformers", "torch")
     print(f"{packages}. Medians, with intervals of the true median.\n")
     measure_mining(QUESTIONS)
+    measure_scale(SCALE_QUESTIONS, SCALE_PASSAGES)
     measure_filter(GROUPS)
 
 
@@ -66,6 +69,21 @@ def measure_mining(count: int) -> None:
     memory_ratio = estimate([their.peak / our.peak for our, their in runs])
     rows.append(("theirs / ours", time_ratio.show(), memory_ratio.show()))
     print_table(*rows)
+
+
+def measure_scale(questions: int, passages: int) -> None:
+    """Print time and memory of mining in a large corpus, once."""
+    with tempfile.TemporaryDirectory(prefix="beir-hybrid-") as name:
+        folder = Path(name)
+        _run_step("write-pairs", folder, questions)
+        _run_step("write-corpus", folder, passages - questions)
+        run = _run_step("ours", folder, questions)
+    verdict = "met" if run.peak <= MEMORY_GOAL else "missed"
+    print(
+        f"\n{questions:,} questions among {passages:,} passages, one run: "
+        f"{run.result['seconds']:,.0f} s, peak {run.peak / MIB:,.0f} MiB,\nof which "
+        f"{run.anonymous / MIB:,.0f} are not files; at most {MEMORY_GOAL / MIB:,.0f}: {verdict}"
+    )
 
 
 def measure_filter(count: int) -> None:
@@ -123,10 +141,22 @@ def write_pairs(folder: Path, count: int) -> dict[str, Any]:
     return {}
 
 
+def write_corpus(folder: Path, count: int) -> dict[str, Any]:
+    """Write a collection of passages, with the one query that a collection needs."""
+    rng = random.Random(2)
+    with (folder / "corpus.jsonl").open("w", encoding="utf-8") as file:
+        for number, text in enumerate(_draw_texts(rng, count, 43)):
+            file.write(json.dumps({"passage": str(number), "text": {"en": text}}) + "\n")
+        file.write(json.dumps({"query": "q", "text": {"en": "word0"}, "relevant": ["0"]}) + "\n")
+    return {}
+
+
 def mine_ours(folder: Path, count: int) -> dict[str, Any]:
-    """Mine with `bh.mine_negatives`."""
+    """Mine with `bh.mine_negatives`, in a corpus if there is one."""
     import beir_hybrid as bh
 
+    path = folder / "corpus.jsonl"
+    corpus = bh.read_jsonl(path) if path.exists() else None
     output = folder / f"mined-{count}.jsonl"
     for old_file in folder.glob("mined-*"):
         old_file.unlink()
@@ -134,7 +164,7 @@ def mine_ours(folder: Path, count: int) -> dict[str, Any]:
     encoder = bh.SentenceTransformerEncoder(folder / "model", normalize=True)
     bh.mine_negatives(
         folder / "pairs.jsonl", output, encoder, negatives=NEGATIVES, range_min=RANGE_MIN,
-        range_max=RANGE_MAX,
+        range_max=RANGE_MAX, corpus=corpus,
     )  # fmt: skip
     seconds = time.perf_counter() - start
     with output.open(encoding="utf-8") as file:
@@ -200,6 +230,7 @@ def filter_groups(folder: Path, count: int) -> dict[str, Any]:
 
 STEPS: dict[str, Callable[[Path, int], dict[str, Any]]] = {
     "write-pairs": write_pairs,
+    "write-corpus": write_corpus,
     "ours": mine_ours,
     "theirs": mine_theirs,
     "write-groups": write_groups,

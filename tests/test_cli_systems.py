@@ -167,6 +167,21 @@ def test_json_has_the_systems_before_the_one_that_fails(
     assert run_cli(line[0], *line[2:], models / "first", "--json").out == ""
 
 
+def test_a_measure_in_the_place_of_a_model_is_refused(
+    run_cli: RunCli, models: Path, data_options: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(models)
+    line = ["evaluate", "first", *data_options, "--measures", "ndcg@10", "mAP", "ndcg_cut_10"]
+    outcome = run_cli(*line)
+    assert (outcome.code, outcome.out) == (2, "")
+    assert outcome.err == (
+        "BadOption: mAP is a measure, and no folder: --measures takes several as 'AP R@10'\n"
+    )
+    (models / "first").rename(models / "mAP")
+    assert run_cli("evaluate", "mAP", *data_options, "--measures", "AP").code == 0
+    (models / "mAP").rename(models / "first")
+
+
 def test_one_system_named_twice_is_refused(
     run_cli: RunCli, models: Path, data_options: list[object], monkeypatch: pytest.MonkeyPatch
 ) -> None:

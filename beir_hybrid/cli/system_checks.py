@@ -7,7 +7,7 @@ from pathlib import Path
 from beir_hybrid.cli.options import check_model
 from beir_hybrid.cli.printing import echo
 from beir_hybrid.encoding.options import EncoderOptions, list_loading_options
-from beir_hybrid.errors import BadData, BadOption, UnknownName
+from beir_hybrid.errors import BadData, BadOption, BeirHybridError, UnknownName
 from beir_hybrid.network import is_offline
 
 BM25 = "bm25"  # in the place of a model
@@ -15,12 +15,13 @@ BM25_OPTIONS = ("settings", "depth", "runs")  # of a ranking
 
 
 def check_models(models: Sequence[str]) -> None:
-    """Raise an error for a name of no model, and for a model that is named twice."""
+    """Raise an error for a name of no model, or of a measure, and for a model named twice."""
     names: dict[str, str] = {}
     for model in models:
         if model == BM25:
             _announce_folder()
         else:
+            _check_no_measure(model)
             check_model(model)
         is_folder = model != BM25 and Path(model).is_dir()
         key = str(Path(model).resolve()) if is_folder else model.rstrip("/")
@@ -28,6 +29,19 @@ def check_models(models: Sequence[str]) -> None:
             pair = "" if names[key] == model else f", as {names[key]} too"
             raise BadOption(f"{model} is named twice{pair}; name it once")
         names[key] = model
+
+
+def _check_no_measure(name: str) -> None:
+    """Raise an error for a measure in the place of a model."""
+    from beir_hybrid.measures.parsing import parse_measures
+
+    if "/" in name or Path(name).exists():
+        return
+    try:
+        parse_measures(name)
+    except BeirHybridError:
+        return
+    raise BadOption(f"{name} is a measure, and no folder: --measures takes several as 'AP R@10'")
 
 
 def _announce_folder() -> None:
