@@ -9,7 +9,14 @@ import pytest
 from beir_hybrid.errors import BeirHybridError
 from beir_hybrid.retrieval import RankedPassages, RankRequest, batch_counter, count, rank
 from beir_hybrid.retrieval.merge_runs import merge
-from beir_hybrid.retrieval.merging import MERGE_METHODS, MergeMethod, parse_merge_method
+from beir_hybrid.retrieval.merged_pool import find_thresholds
+from beir_hybrid.retrieval.merging import (
+    MERGE_METHODS,
+    MergeMethod,
+    Scale,
+    parse_merge_method,
+    scale_scores,
+)
 from beir_hybrid.retrieval.runs import Run, make_run_rows
 from beir_hybrid.retrieval.sharding import rank_sharded
 from tests.rankings import Languages, assert_same_ranking, make_request, make_scorer
@@ -248,3 +255,30 @@ def test_pools_that_are_too_large_to_keep_their_scores(
     monkeypatch.setattr(count, "_KEPT_SCORES", 0)
     monkeypatch.setattr(batch_counter, "_FEW_CHUNKS", share)
     assert_same_ranking(rank(make_scorer(queries, passages), request), expected)
+
+
+@pytest.mark.parametrize("factor", [1.0, 1e-3, 37.5, 1e6, 1e-30])
+@pytest.mark.parametrize("shift", [0.0, 0.75, -0.75, 1e5])
+def test_thresholds_are_the_ends_of_what_ties(factor: float, shift: float) -> None:
+    """Beyond the lowest and the highest score that ties, the next float32 does not."""
+    draw = np.random.default_rng(5)
+    n, languages = 200, 3
+    scores = draw.uniform(-1, 1, n).astype(np.float32)
+    scores[:3] = 0, 0.75, -0.75
+    factors = factor * draw.uniform(0.5, 2, (n, languages))
+    scale = Scale(shift + draw.uniform(-0.1, 0.1, (n, languages)), factors)
+    own = draw.integers(0, languages, n)
+    low, high = find_thresholds(scores, np.arange(n), own, scale)
+    targets = scale_scores(scores, scale.shift[range(n), own], scale.factor[range(n), own])
+
+    def compare(thresholds: np.ndarray, towards: float | None = None) -> np.ndarray:
+        moved = thresholds if towards is None else np.nextafter(thresholds, np.float32(towards))
+        scaled = scale_scores(moved, scale.shift, scale.factor)
+        return np.sign(scaled.astype(np.float64) - targets[:, None])
+
+    assert (compare(low) >= 0).all()
+    assert (compare(low, -np.inf) < 0).all()
+    assert (compare(high) <= 0).all()
+    assert (compare(high, np.inf) > 0).all()
+    assert (low[range(n), own] <= scores).all()
+    assert (high[range(n), own] >= scores).all()

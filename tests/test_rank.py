@@ -153,6 +153,20 @@ def test_small_rankings_full_of_ties(data: st.DataObject) -> None:
     check_dense(vectors(*queries), vectors(*passages), golds, languages, id_order, k)
 
 
+@pytest.mark.parametrize("k", [1, 3, 8, 9])
+@pytest.mark.parametrize("stride", [1, 32, 64, 128], ids=lambda stride: f"every {stride}th")
+def test_few_best_wherever_they_are(k: int, stride: int) -> None:
+    """The best passages may be neighbours, or at equal distances, or in ascending order."""
+    n = 1500
+    scores = np.random.default_rng(stride).random(n).astype(np.float32)
+    scores[-1 : -stride * k : -stride] += 2
+    passages = np.stack([scores, np.sort(scores), -np.sort(-scores)], axis=1)
+    golds = np.arange(3), np.array([0, 1, 2])
+    languages = {"de": range(1400), "en": range(1400, n)}
+    check_dense(np.eye(3, dtype=np.float32), passages, golds, languages,
+                np.arange(n, dtype=np.int32), k)  # fmt: skip
+
+
 def test_four_passages_by_hand() -> None:
     # The scores of the first query are 2, 2, 3, 2, those of the second 0, 0, 1, 0.
     scorer = make_scorer(vectors([1, 0], [0, 1]), vectors([2, 0], [2, 0], [3, 1], [2, 0]))

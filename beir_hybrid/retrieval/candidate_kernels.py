@@ -12,6 +12,9 @@ import numpy as np
 from beir_hybrid.retrieval.top_candidates import CHUNK, TopCandidates
 
 _SMALLEST_STEP, _MOST_STEPS = np.float32(1e-30), 64  # of a search for a bar
+_GROUPS = 64  # of scores, whose maxima tell a bar if k is small
+_SMALL_K = 8
+_PART = 32  # scores among which a loop finds those from a bar on
 
 
 @nb.njit(nogil=True, cache=True)
@@ -25,15 +28,15 @@ def collect_candidates(
     """Add the passages of the block that may be among the k best of each query."""
     scores, rows, sizes, bars = candidates
     capacity = scores.shape[1]
-    places = np.empty(CHUNK, dtype=np.int64)
-    low, high = _find_range(fast[0])
-    guess, step = (low + high) / np.float32(2), max((high - low) / np.float32(16), _SMALLEST_STEP)
+    places, maxima = np.empty(CHUNK, np.int64), np.empty(_GROUPS, np.float32)
+    guess, step = _guess_bar(fast[0])
     for i in range(fast.shape[0]):
         size = sizes[i]
         if size > capacity:
             continue
         if bars[i] == -np.inf and size + fast.shape[1] > k + _count_spare(k):
-            bar = _find_bar(scores[i, :size], fast[i], k, guess, step)
+            values = fast[i] if k > _SMALL_K or size else _find_group_maxima(fast[i], maxima)
+            bar = _find_bar(scores[i, :size], values, k, guess, step)
             bars[i] = bar - 2 * margin[i]
             guess = bar if bar > -np.inf else guess
             size = _drop_below(bars[i], scores[i], rows[i], size)
@@ -75,15 +78,33 @@ def _count_from(bar: np.float32, values: np.ndarray) -> int:
 def _find_from(bar: np.float32, values: np.ndarray, places: np.ndarray) -> None:
     """Fill in the places of the values that are at least `bar`."""
     n = 0
-    for c in range(values.shape[0]):  # without a branch to mispredict
-        places[n] = c
-        n += values[c] >= bar
+    for start in range(0, values.shape[0], _PART):
+        part = values[start : start + _PART]
+        if _count_from(bar, part):
+            for c in range(part.shape[0]):  # without a branch to mispredict
+                places[n] = start + c
+                n += part[c] >= bar
+
+
+@nb.njit(nogil=True, cache=True, fastmath={"nnan", "nsz"})  # so that it becomes vector code
+def _find_group_maxima(values: np.ndarray, maxima: np.ndarray) -> np.ndarray:
+    """Return `maxima`, filled with the largest of every `_GROUPS`-th value from each of the first.
+
+    What k of the maxima reach, k values reach.
+    """
+    maxima[:] = -np.inf
+    for start in range(0, values.shape[0], _GROUPS):
+        part = values[start : start + _GROUPS]
+        for group in range(part.shape[0]):
+            maxima[group] = max(maxima[group], part[group])
+    return maxima
 
 
 @nb.njit(nogil=True, cache=True)
-def _find_range(values: np.ndarray) -> tuple[np.float32, np.float32]:
-    """Return the smallest and the largest value."""
-    return values.min(), values.max()
+def _guess_bar(values: np.ndarray) -> tuple[np.float32, np.float32]:
+    """Return the middle of some values, and the first step of a search for a bar from there."""
+    low, high = values.min(), values.max()
+    return (low + high) / np.float32(2), max((high - low) / np.float32(16), _SMALLEST_STEP)
 
 
 @nb.njit(nogil=True, cache=True)

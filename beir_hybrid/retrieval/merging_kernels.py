@@ -8,15 +8,27 @@ _LARGEST_BITS = 0x7F7FFFFF  # of the largest finite float32
 
 
 @nb.njit(nogil=True, cache=True, inline="always")
-def _scale(
+def _flip(bits: int) -> int:
+    """Turn the bits of a float32 into integers that sort as the numbers do, or back."""
+    return bits if bits >= 0 else bits ^ 0x7FFFFFFF
+
+
+@nb.njit(nogil=True, cache=True, inline="always")
+def _scale(score: np.float32, shift: float, factor: float) -> np.float32:
+    """Return the comparable score."""
+    return np.float32((np.float64(score) - shift) * factor) + np.float32(0.0)
+
+
+@nb.njit(nogil=True, cache=True, inline="always")
+def _scale_bits(
     bits: int, shift: float, factor: float, ints: np.ndarray, floats: np.ndarray
 ) -> np.float32:
     """Return the comparable score of the float32 with these sortable bits.
 
     `ints` and `floats` are views of one number.
     """
-    ints[0] = bits if bits >= 0 else bits ^ 0x7FFFFFFF
-    return np.float32((np.float64(floats[0]) - shift) * factor) + np.float32(0.0)
+    ints[0] = _flip(bits)
+    return _scale(floats[0], shift, factor)
 
 
 @nb.njit(nogil=True, cache=True)
@@ -34,19 +46,17 @@ def _find_lowest(
     so the search doubles its steps and then halves the interval.
     """
     floats[0] = np.float32(np.float64(target) / factor + shift)
-    bits = int(ints[0])
-    guess = bits if bits >= 0 else bits ^ 0x7FFFFFFF
-    guess = min(max(guess, -_LARGEST_BITS), _LARGEST_BITS)
+    guess = min(max(_flip(int(ints[0])), -_LARGEST_BITS), _LARGEST_BITS)
     low, step = guess - 1, 1
     while low > -_LARGEST_BITS:
-        value = _scale(low, shift, factor, ints, floats)
+        value = _scale_bits(low, shift, factor, ints, floats)
         if value < target or (is_above and value == target):
             break
         step *= 2
         low = max(low - step, -_LARGEST_BITS)
     high, step = low + 1, 1
     while high < _LARGEST_BITS:
-        value = _scale(high, shift, factor, ints, floats)
+        value = _scale_bits(high, shift, factor, ints, floats)
         if value > target or (not is_above and value == target):
             break
         low = high
@@ -54,12 +64,52 @@ def _find_lowest(
         high = min(high + step, _LARGEST_BITS)
     while high - low > 1:
         middle = (high + low) // 2
-        value = _scale(middle, shift, factor, ints, floats)
+        value = _scale_bits(middle, shift, factor, ints, floats)
         if value > target or (not is_above and value == target):
             high = middle
         else:
             low = middle
     return high
+
+
+@nb.njit(nogil=True, cache=True)
+def _try_neighbours(
+    targets: np.ndarray,
+    queries: np.ndarray,
+    shift: np.ndarray,
+    factor: np.ndarray,
+    low: np.ndarray,
+    high: np.ndarray,
+) -> np.ndarray:
+    """Do what `invert_scale` does where the result of the inverse and its neighbours tell.
+
+    Mostly they do, and the loops over languages become vector code.
+
+    Returns
+    -------
+        Whether they do, (golds,) bool.
+    """
+    numbers = np.empty((3, shift.shape[1]), np.float32)
+    near, lower, upper = numbers
+    near_bits, lower_bits, upper_bits = numbers.view(np.int32)
+    is_certain = np.empty(len(targets), np.bool_)
+    for gold in range(len(targets)):
+        target, shifts, factors = targets[gold], shift[queries[gold]], factor[queries[gold]]
+        for language in range(len(shifts)):
+            near[language] = np.float64(target) / factors[language] + shifts[language]
+        for language in range(len(shifts)):
+            bits = _flip(near_bits[language])
+            lower_bits[language], upper_bits[language] = _flip(bits - 1), _flip(bits + 1)
+        n_certain = np.uint32(0)
+        for language in range(len(shifts)):
+            a, b = shifts[language], factors[language]
+            value = _scale(near[language], a, b)
+            low[gold, language] = near[language] if value >= target else upper[language]
+            high[gold, language] = near[language] if value <= target else lower[language]
+            is_above = _scale(upper[language], a, b) > target
+            n_certain += np.uint32(is_above & (_scale(lower[language], a, b) < target))
+        is_certain[gold] = n_certain == len(shifts)
+    return is_certain
 
 
 @nb.njit(nogil=True, cache=True)
@@ -74,13 +124,14 @@ def invert_scale(
     """Fill in the lowest and the highest score of each language that becomes each gold's target."""
     ints = np.empty(1, np.int32)
     floats = ints.view(np.float32)
-    for gold in range(len(targets)):
+    is_certain = _try_neighbours(targets, queries, shift, factor, low, high)
+    for gold in np.flatnonzero(~is_certain):
         query = queries[gold]
         for language in range(shift.shape[1]):
             a, b = shift[query, language], factor[query, language]
             first = _find_lowest(targets[gold], a, b, False, ints, floats)
             last = _find_lowest(targets[gold], a, b, True, ints, floats) - 1
-            ints[0] = first if first >= 0 else first ^ 0x7FFFFFFF
+            ints[0] = _flip(first)
             low[gold, language] = floats[0]
-            ints[0] = last if last >= 0 else last ^ 0x7FFFFFFF
+            ints[0] = _flip(last)
             high[gold, language] = floats[0]

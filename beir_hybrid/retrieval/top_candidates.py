@@ -22,7 +22,7 @@ class TopCandidates(NamedTuple):
     @classmethod
     def allocate(cls, n: int, k: int) -> "TopCandidates":
         """Return empty candidates for n queries."""
-        capacity = 2 * k + 4 * CHUNK
+        capacity = 2 * k + CHUNK
         return cls(
             np.empty((n, capacity), np.float32),
             np.empty((n, capacity), np.int32),
