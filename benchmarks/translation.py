@@ -126,7 +126,7 @@ def train(label: str, path: Path, model: str, test: "Collection", folder: Path) 
 def print_counts(title: str, record: "StepRecord") -> None:
     """Print the counts of a step in a line."""
     counts = {name: value for name, value in record.counts.items() if value not in ({}, 0)}
-    text = json.dumps(counts, ensure_ascii=False).replace('"', "").strip("{}")
+    text = json.dumps(counts, ensure_ascii=False).replace('"', "")[1:-1]
     print(f"{title}: {text}")
 
 

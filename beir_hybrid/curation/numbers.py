@@ -6,13 +6,14 @@ import unicodedata
 from collections import Counter
 from functools import cache
 
-_DIGIT = re.compile(r"\d")
+_MARKS = ".,' \u00a0\u2019\u202f\u066c"
+_RUN = re.compile(rf"\d[\d{_MARKS}]*")  # which may be several numbers
 # Digits, and marks of thousands, which languages write differently or leave out.
 # Lakh and crore, as in 12,34,567; then thousands. Behind four digits or more a space begins another
 # number, as in "2008 150".
 _NUMBER = re.compile(
     r"\d{1,2}(?:,\d{2})+,\d{3}(?!\d)"
-    r"|\d{1,3}(?:[.,' \u00a0\u2019\u202f\u066c]\d{3}(?!\d))+"
+    rf"|\d{{1,3}}(?:[{_MARKS}]\d{{3}}(?!\d))+"
     r"|\d+(?:[.,'\u2019\u066c]\d{3}(?!\d))*"
 )
 _MARK = re.compile(r"\D")
@@ -32,9 +33,8 @@ def list_numbers(text: str) -> list[str]:
     >>> list_numbers("In 2008 150 of 12,34,567")
     ['1234567', '150', '2008']
     """
-    if not _DIGIT.search(text):
-        return []
-    numbers = [_read_number(number) for number in _NUMBER.findall(text)]
+    runs = _RUN.findall(text)
+    numbers = [_read_number(number) for run in runs for number in _NUMBER.findall(run)]
     return sorted(number for number in numbers if len(number) > 1)
 
 
