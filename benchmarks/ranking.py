@@ -46,6 +46,7 @@ def main() -> None:
         folder = Path(name)
         run_child("ranking", "generate", folder, str(PASSAGES), str(QUERIES))
         _compare_with_peer(folder, PASSAGES, QUERIES)
+        _compare_on_gpu(folder, PASSAGES, QUERIES)
         _measure_growth(folder)
 
 
@@ -73,6 +74,31 @@ def _compare_with_peer(folder: Path, passages: int, queries: int) -> None:
         ("peer, s", peer.show(), "-", "-"),
         ("ours / peer", ratio.show(), "<= 1.1", ratio.verdict(below=1.1)),
         ("ours beyond the map, MiB", memory.show(",.0f"), "< 3,072", memory.verdict(below=3072)),
+    )
+
+
+def _compare_on_gpu(folder: Path, passages: int, queries: int) -> None:
+    import torch
+
+    if not torch.cuda.is_available():
+        print("\nThere is no GPU here: ranking on one is unmeasured.")
+        return
+    sizes = str(passages), str(queries)
+    runs = run_in_turns(
+        lambda: run_child("ranking", "ours-on-gpu", folder, *sizes),
+        lambda: run_child("ranking", "product", folder, *sizes),
+        PAIRS,
+    )
+    ours, product = (
+        estimate([run.result["seconds"] for run in side]) for side in zip(*runs, strict=True)
+    )
+    ratio = estimate([a.result["seconds"] / b.result["seconds"] for a, b in runs])
+    print(f"\nThe same on {torch.cuda.get_device_name()}, beside its bare float32 product:\n")
+    print_table(
+        ("", f"median [{ours.confidence:.0%} interval]", "target", "verdict"),
+        ("ours, s", ours.show(), "-", "-"),
+        ("the product, s", product.show(), "-", "-"),
+        ("ours / the product", ratio.show(), "<= 3", ratio.verdict(below=3)),
     )
 
 
@@ -115,7 +141,7 @@ def generate(folder: Path, passages: int, queries: int) -> dict[str, Any]:
     return {}
 
 
-def ours(folder: Path, passages: int, queries: int) -> dict[str, Any]:
+def ours(folder: Path, passages: int, queries: int, device: str = "cpu") -> dict[str, Any]:
     """Rank exactly; golds are drawn at random and passages are in ten languages."""
     from beir_hybrid.encoding import Embeddings
     from beir_hybrid.retrieval import DenseScorer, RankRequest, rank
@@ -126,6 +152,7 @@ def ours(folder: Path, passages: int, queries: int) -> dict[str, Any]:
     scorer = DenseScorer(
         Embeddings.from_array(np.load(folder / "queries.npy")[:queries]),
         Embeddings([mapped], np.zeros(passages, np.int32), rows),
+        device,
     )
     golds = np.repeat(np.arange(queries), GOLDS), draw.integers(0, passages, queries * GOLDS)
     edges = np.linspace(0, passages, LANGS + 1).astype(int).tolist()
@@ -135,10 +162,29 @@ def ours(folder: Path, passages: int, queries: int) -> dict[str, Any]:
     small = Embeddings.from_array(np.eye(2, DIM, dtype=np.float32))
     # Compiled code is loaded here: it is kept between processes.
     rank(
-        DenseScorer(small, small),
+        DenseScorer(small, small, device),
         RankRequest(rows[:1], rows[:1], {"en": range(2)}, rows[:2], k=1),
     )
     return _measure_seconds(lambda: rank(scorer, request))
+
+
+def multiply_on_gpu(folder: Path, passages: int, queries: int) -> dict[str, Any]:
+    """Multiply in float32 on a GPU, some queries at a time, from vectors in the host's memory."""
+    import torch
+
+    mapped = np.load(folder / "passages.npy", mmap_mode="r")[:passages]
+    query_vectors = torch.from_numpy(np.load(folder / "queries.npy")[:queries])
+    torch.ones(8, 8, device="cuda") @ torch.ones(8, 8, device="cuda")  # loads its library
+
+    def multiply() -> None:
+        blocks = np.array_split(mapped, 16)
+        vectors = torch.cat([torch.from_numpy(block.copy()).cuda() for block in blocks])
+        for batch in torch.split(query_vectors.cuda(), 2048):
+            for block in torch.split(vectors, 1 << 14):
+                _ = batch @ block.T
+        torch.cuda.synchronize()
+
+    return _measure_seconds(multiply)
 
 
 def peer(folder: Path, passages: int, queries: int) -> dict[str, Any]:
@@ -161,7 +207,9 @@ if __name__ == "__main__":
     STEPS: dict[str, Callable[[Path, int, int], dict[str, Any]]] = {
         "generate": generate,
         "ours": ours,
+        "ours-on-gpu": partial(ours, device="cuda"),
         "peer": peer,
+        "product": multiply_on_gpu,
     }
     step, folder, *counts = sys.argv[1:]
     print(json.dumps(STEPS[step](Path(folder), *map(int, counts))))

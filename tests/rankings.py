@@ -11,9 +11,9 @@ Golds = tuple[np.ndarray, np.ndarray]  # rows of queries, ascending, and of pass
 Languages = dict[str, range]
 
 
-def make_scorer(queries: np.ndarray, passages: np.ndarray) -> DenseScorer:
+def make_scorer(queries: np.ndarray, passages: np.ndarray, device: str = "cpu") -> DenseScorer:
     """Return the scorer of two arrays of vectors."""
-    return DenseScorer(Embeddings.from_array(queries), Embeddings.from_array(passages))
+    return DenseScorer(Embeddings.from_array(queries), Embeddings.from_array(passages), device)
 
 
 def make_request(

@@ -21,8 +21,8 @@ from beir_hybrid.encoding.store import encode_rows
 from beir_hybrid.encoding.token_embeddings import TokenEmbeddings, TokenVectors
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.retrieval import rank
-from beir_hybrid.retrieval.count import BATCH_QUERIES
 from beir_hybrid.retrieval.late_scorer import LateScorer
+from beir_hybrid.retrieval.scorer import BatchPlan
 from beir_hybrid.retrieval.sharding import rank_sharded
 from tests.families import make_late
 from tests.rankings import assert_same_ranking, make_request
@@ -84,7 +84,7 @@ def test_ranks_are_those_of_a_sort_of_maxsim(seed: int, kind: str, k: int, shard
 
 def test_several_batches_blocks_and_groups_of_tokens() -> None:
     draw = np.random.default_rng(5)
-    n_queries, n_passages = BATCH_QUERIES + 5, 600
+    n_queries, n_passages = BatchPlan().queries + 5, 600
     queries = draw_texts(draw, n_queries, 6, 16, "any")
     passages = draw_texts(draw, n_passages, 30, 16, "any")
     scorer = LateScorer(embed(queries, 16), embed(passages, 16))

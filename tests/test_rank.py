@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -14,12 +13,10 @@ from hypothesis import strategies as st
 from beir_hybrid.encoding import Embeddings
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.retrieval import DenseScorer, RankedPassages, RankRequest, rank
-from beir_hybrid.retrieval.count import BATCH_QUERIES
-from beir_hybrid.retrieval.dense_scorer import full_precision
 from beir_hybrid.retrieval.exact_scorer import ExactScorer
 from beir_hybrid.retrieval.kernels import count_dense_above
 from beir_hybrid.retrieval.request import BLOCK_PASSAGES
-from beir_hybrid.retrieval.scorer import BatchGolds, Scorer
+from beir_hybrid.retrieval.scorer import BatchGolds, BatchPlan, Scorer
 from beir_hybrid.retrieval.sharding import rank_sharded
 from tests.rankings import Golds, Languages, assert_same_ranking, make_request, make_scorer
 
@@ -73,9 +70,10 @@ def check_dense(
     queries: np.ndarray, passages: np.ndarray, golds: Golds, languages: Languages,
     id_order: np.ndarray, k: int,
 ) -> RankedPassages:  # fmt: skip
-    """Rank vectors, and compare with their inner products."""
+    """Rank vectors by numpy and by torch, and compare with their inner products."""
     request = make_request(golds, languages, id_order, k=k, collects_languages=True)
     ranked = rank(make_scorer(queries, passages), request)
+    assert_same_ranking(rank(make_scorer(queries, passages, "cpu:0"), request), ranked)
     # Whatever the order of the sums, float64 is exact for the integers and far finer than float32
     # for the others.
     products = queries.astype(np.float64) @ passages.astype(np.float64).T
@@ -216,7 +214,7 @@ def test_minus_zero_ties_with_zero() -> None:
 def test_more_than_one_batch_and_block_in_any_cut_of_the_passages() -> None:
     """Blocks end where languages do: other languages are other blocks, and the pool is the same."""
     draw = np.random.default_rng(5)
-    n, m = BATCH_QUERIES + 300, 2 * BLOCK_PASSAGES + 700
+    n, m = BatchPlan().queries + 300, 2 * BLOCK_PASSAGES + 700
     queries, passages = gaussian(draw, n, 24), gaussian(draw, m, 24)
     passages[draw.integers(0, m, 2000)] = passages[17]
     id_order = draw.permutation(m).astype(np.int32)
@@ -392,28 +390,3 @@ def test_more_ties_than_candidates_can_hold_are_ranked_from_all_scores() -> None
     top = rank(scorer, request).top[""]
     assert top.rows.tolist() == [np.argsort(-id_order[:3000])[:2].tolist()]
     assert top.scores.tolist() == [[1, 1]]
-
-
-@pytest.mark.parametrize("earlier", ["none", "tf32", "ieee"])
-def test_products_on_a_gpu_are_in_full_precision(earlier: str) -> None:
-    """A training with ``tf32=True`` leaves the switch on for the whole process."""
-    from torch.backends.cuda import matmul
-
-    matmul.fp32_precision = earlier
-    try:
-        with full_precision():
-            assert matmul.fp32_precision == "ieee"
-        assert matmul.fp32_precision == earlier
-        with suppress(ZeroDivisionError), full_precision():
-            raise ZeroDivisionError
-        assert matmul.fp32_precision == earlier
-        # Of two threads, one begins later and ends later.
-        first, second = ExitStack(), ExitStack()
-        for stack in (first, second):
-            stack.enter_context(full_precision())
-        first.close()
-        assert matmul.fp32_precision == "ieee"
-        second.close()
-        assert matmul.fp32_precision == earlier
-    finally:
-        matmul.fp32_precision = "none"

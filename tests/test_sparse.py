@@ -26,8 +26,8 @@ from beir_hybrid.encoding.store import encode_rows
 from beir_hybrid.errors import BadData, BadOption
 from beir_hybrid.results.render import list_notes
 from beir_hybrid.retrieval import rank
-from beir_hybrid.retrieval.count import BATCH_QUERIES
 from beir_hybrid.retrieval.request import BLOCK_PASSAGES
+from beir_hybrid.retrieval.scorer import BatchPlan
 from beir_hybrid.retrieval.sharding import rank_sharded
 from beir_hybrid.retrieval.sparse_scorer import SparseScorer
 from tests.families import make_inference_free, make_sparse
@@ -77,7 +77,7 @@ def test_ranks_are_those_of_a_sort_of_scipys_product(
 
 
 def test_scores_are_scipys_bits_over_several_batches_and_blocks() -> None:
-    n_queries, n_passages = BATCH_QUERIES + 3, BLOCK_PASSAGES + 17
+    n_queries, n_passages = BatchPlan().queries + 3, BLOCK_PASSAGES + 17
     queries, passages = (draw_matrix(n, n, 300, 0.05) for n in (n_queries, n_passages))
     scorer = make_sparse_scorer(queries, passages)
     expected = multiply(queries, passages)

@@ -7,11 +7,10 @@ from threading import Event
 import numpy as np
 
 from beir_hybrid.retrieval.gold_scores import GoldScores
-from beir_hybrid.retrieval.request import RankRequest, split_into_blocks
+from beir_hybrid.retrieval.request import RankRequest
 from beir_hybrid.retrieval.results import POOL, POOL_WITH_IMAGES
-from beir_hybrid.retrieval.scorer import BatchGolds, ScoreBlock, Scorer
-from beir_hybrid.retrieval.top_candidates import CHUNK, TopCandidates
-from beir_hybrid.retrieval.top_keys import pack_keys
+from beir_hybrid.retrieval.scorer import BatchGolds, Candidates, ScoreBlock, Scorer
+from beir_hybrid.retrieval.top_candidates import CHUNK
 
 _FEW_CHUNKS = 0.04  # of all: computing them exactly is faster than all of them again
 
@@ -50,15 +49,15 @@ class BatchCounter:
         )
         self.counts_by_language = np.zeros((n_golds, n_languages * request.takes_turns), np.int64)
         self.pools = request.list_pools()
+        self.blocks = list(request.list_blocks(scorer.plan.passages))
         self.keeps_maxima = request.compares_scores and memory is None
         self.scored_blocks: dict[range, ScoreBlock] = {}
         self.maxima: dict[range, np.ndarray] = {}  # of chunks, by block
-        self.candidates: dict[str, TopCandidates] = {}  # of pools that are not finished
-        self.free_candidates: list[TopCandidates] = []
+        self.candidates: dict[str, Candidates] = {}  # of pools that are not finished
+        self.free_candidates: list[Candidates] = []
 
     def add_block(self, block: range) -> None:
         """Count and collect over one block of passages, all of one language."""
-        from beir_hybrid.retrieval.candidate_kernels import collect_candidates
         from beir_hybrid.retrieval.kernels import find_chunk_maxima
 
         number, name = self.request.find_language(block)
@@ -82,9 +81,8 @@ class BatchCounter:
         for pool in pools & self.pools.keys():
             k = min(self.request.depth, len(self.pools[pool]))
             if pool not in self.candidates:
-                self.candidates[pool] = self._allocate_candidates()
-            candidates = self.candidates[pool]
-            collect_candidates(scored_block.scores, block.start, self.margin, k, candidates)
+                self.candidates[pool] = self._open_candidates()
+            self.candidates[pool].collect(scored_block, block.start, k)
 
     def _count_block(self, block: range, scores: ScoreBlock, golds: BatchGolds) -> np.ndarray:
         """Return counts over a block of passages, (golds, 3)."""
@@ -106,7 +104,7 @@ class BatchCounter:
         chunks = self._find_needed_chunks(batch_golds)
         # Among the passages of a gold's language the order stays, but rounding may add ties.
         has_rounding_ties = golds.find_rounding_ties()
-        for block in self.request.list_blocks():
+        for block in self.blocks:
             if is_stopped.is_set():
                 break
             number, _ = self.request.find_language(block)
@@ -176,46 +174,13 @@ class BatchCounter:
         for name in list(self.candidates):
             if self.pools[name].stop <= stop:
                 candidates = self.candidates.pop(name)
-                self._write_best(name, candidates, top_keys[name])
+                candidates.write_best(self.pools[name], self.request.id_order, top_keys[name])
                 self.free_candidates.append(candidates)
 
-    def _allocate_candidates(self) -> TopCandidates:
+    def _open_candidates(self) -> Candidates:
         if self.free_candidates:
             return self.free_candidates.pop().empty()
-        return TopCandidates.allocate(len(self.queries), self.request.depth)
-
-    def _write_best(self, name: str, candidates: TopCandidates, keys: np.ndarray) -> None:
-        """Score the candidates of a pool exactly, and write the keys of the best."""
-        from beir_hybrid.retrieval.candidate_kernels import (
-            fill_keys,
-            list_candidates,
-            prune_candidates,
-        )
-
-        k = keys.shape[1]
-        prune_candidates(k, self.margin, candidates)
-        sizes, rows = candidates.sizes, candidates.rows
-        overfull = np.flatnonzero(sizes > rows.shape[1])  # too many scores are close together
-        sizes[overfull] = 0
-        queries, passages = list_candidates(sizes, rows)
-        scores = self.batch.score_pairs(queries, passages)
-        batch_keys = np.empty((len(sizes), sizes.max(initial=k)), np.int64)
-        fill_keys(scores.view(np.int32), passages, self.request.id_order, sizes, batch_keys)
-        batch_keys.sort(axis=1)
-        keys[:] = batch_keys[:, ::-1][:, :k]
-        if len(overfull):
-            keys[overfull] = self._find_top_keys(overfull, self.pools[name], k)
-
-    def _find_top_keys(self, queries: np.ndarray, passages: range, k: int) -> np.ndarray:
-        """Return the k largest keys of some queries, from the exact scores of all passages."""
-        top_keys = [np.empty(0, np.int64) for _ in queries]
-        for block in split_into_blocks(passages):
-            id_order = self.request.id_order[block.start : block.stop]
-            for i, query in enumerate(queries.tolist()):
-                block_keys = pack_keys(self.batch.score_all(query, block), id_order)
-                keys = np.concatenate([top_keys[i], block_keys])
-                top_keys[i] = np.partition(keys, len(keys) - k)[-k:] if len(keys) > k else keys
-        return np.sort(np.stack(top_keys), axis=1)[:, ::-1]
+        return self.batch.open_candidates(self.request.depth)
 
 
 def _find_lowest(golds: BatchGolds) -> np.ndarray:

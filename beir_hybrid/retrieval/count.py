@@ -18,7 +18,6 @@ from beir_hybrid.retrieval.gold_scores import GoldScores
 from beir_hybrid.retrieval.request import RankRequest
 from beir_hybrid.retrieval.scorer import Scorer
 
-BATCH_QUERIES = 512  # queries that a thread scores against all passages
 _KEPT_SCORES = 1 << 23  # scores that a thread keeps for a second count
 _FEWEST_QUERIES = 64  # a smaller batch would be slower than a second product
 
@@ -86,13 +85,14 @@ def count_passages(
     """
     n_queries = scorer.n_queries
     counts = RankCounts.allocate(len(golds.queries), n_queries, request)
-    threads = threads or count_cores()
+    threads = scorer.plan.threads or threads or count_cores()
     batch_size, free_memory = _plan_batches(scorer, request, threads)
+    blocks = list(request.list_blocks(scorer.plan.passages))
     starts = range(0, n_queries, batch_size)
     batches = [range(start, min(start + batch_size, n_queries)) for start in starts]
     with _worker_threads(threads) as (workers, is_stopped):
         # The maximum by numpy, which unlike Python's `max` keeps a NaN.
-        bounds = workers.map(scorer.bound_passages, request.list_blocks())
+        bounds = workers.map(scorer.bound_passages, blocks)
         bound = float(np.max(list(bounds), initial=0.0))
 
         def count_batch(queries: range) -> None:
@@ -101,7 +101,7 @@ def count_passages(
             part = slice(queries.start, queries.stop)
             top_keys = {name: keys[part] for name, keys in counts.top_keys.items()}
             top_keys = top_keys or _allocate_keys(request, len(queries))
-            for block in request.list_blocks():
+            for block in blocks:
                 if is_stopped.is_set():
                     return
                 counter.add_block(block)
@@ -133,9 +133,9 @@ def _plan_batches(
     Scores are kept, for a pool that is merged by comparable scores, if the passages are so few that
     they fit; then the batches are smaller. Else there is no memory.
     """
-    batch_size = min(BATCH_QUERIES, _KEPT_SCORES // max(1, scorer.n_passages))
+    batch_size = min(scorer.plan.queries, _KEPT_SCORES // max(1, scorer.n_passages))
     if not request.compares_scores or batch_size < _FEWEST_QUERIES:
-        return BATCH_QUERIES, []
+        return scorer.plan.queries, []
     n_scores = min(batch_size, scorer.n_queries) * scorer.n_passages
     return batch_size, [np.empty(n_scores, np.float32) for _ in range(threads)]
 

@@ -1,21 +1,21 @@
 """Scores of dense retrieval: inner products of embeddings."""
 
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from beir_hybrid.encoding import Embeddings
 from beir_hybrid.errors import BadData
-from beir_hybrid.retrieval.scorer import BatchGolds
+from beir_hybrid.retrieval.candidates import HostCandidates
+from beir_hybrid.retrieval.scorer import BatchGolds, BatchPlan, QueryBatch
+
+if TYPE_CHECKING:
+    from beir_hybrid.retrieval.device_scorer import DevicePassages
 
 _PAIR_QUERIES = 512  # queries whose vectors are in memory while pairs are scored
 UNIT_ROUNDOFF = 2.0**-24  # half the distance from 1 to the next float32
-_precision_lock = threading.Lock()
-_earlier_precisions: list[object] = []  # an entry for each block of `full_precision` that runs
 UNDERFLOW = 2.0**-126  # the largest error of a product if the processor takes smaller ones for 0
 
 
@@ -26,7 +26,8 @@ class DenseScorer:
     Parameters
     ----------
     device
-        ``"cuda"`` to multiply on a GPU; by default there, if there is one, else on the processor.
+        ``"cuda"`` to score on a GPU, or another of torch's devices, such as ``"cpu:0"``; ``"cpu"``
+        stands for numpy. By default a GPU if there is one.
     """
 
     queries: Embeddings
@@ -55,12 +56,31 @@ class DenseScorer:
         """Memory of a vector."""
         return 4 * self.passages.dim
 
+    @property
+    def plan(self) -> BatchPlan:
+        """How many queries and passages are scored at once."""
+        if self._device_passages is None:
+            return BatchPlan()
+        from beir_hybrid.retrieval.device_scorer import DEVICE_PLAN
+
+        return DEVICE_PLAN
+
+    @cached_property
+    def _device_passages(self) -> "DevicePassages | None":
+        """The vectors of passages on the device, None if that is the processor."""
+        device = self.device or _choose_device()
+        if device == "cpu":
+            return None
+        from beir_hybrid.retrieval.device_scorer import DevicePassages
+
+        return DevicePassages(self.passages, device)
+
     def bound_passages(self, passages: range) -> float:
         """Return the length of a block's longest vector; NaN if one of its numbers is."""
         vectors = self.passages.take(slice(passages.start, passages.stop))
         return float(np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64).max()))
 
-    def open_batch(self, queries: range, bound: float) -> "_DenseBatch":
+    def open_batch(self, queries: range, bound: float) -> QueryBatch:
         """Load the vectors of a batch of queries, and bound the errors of its fast scores."""
         vectors = self.queries.take(slice(queries.start, queries.stop))
         lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors, dtype=np.float64))
@@ -72,8 +92,12 @@ class DenseScorer:
         # Errors of dim products and sums, whatever their order; 16 for the roundings here.
         n_roundings = self.queries.dim + 16
         margin = (lengths * bound * UNIT_ROUNDOFF + UNDERFLOW) * n_roundings
-        device = self.device or _choose_device()
-        return _DenseBatch(vectors, margin.astype(np.float32), self.passages, device)
+        batch = _DenseBatch(vectors, margin.astype(np.float32), self.passages)
+        if self._device_passages is None:
+            return batch
+        from beir_hybrid.retrieval.device_scorer import DeviceBatch
+
+        return DeviceBatch.from_host(batch, vectors, self._device_passages, lengths * bound)
 
     def score_pairs(self, queries: np.ndarray, passages: np.ndarray) -> np.ndarray:
         """Return exact scores, (n,) float32, of pairs of rows; `queries` ascend."""
@@ -111,12 +135,17 @@ class _DenseBatch:
     vectors: np.ndarray  # (queries, dim) float32
     margin: np.ndarray  # (queries,) float32
     passages: Embeddings
-    device: str
 
     def score_block(self, passages: range, memory: np.ndarray | None = None) -> "_DenseBlock":
         """Multiply the batch with a block of passages."""
         vectors = self.passages.take(slice(passages.start, passages.stop))
-        return _DenseBlock(_multiply(self.vectors, vectors, self.device, memory), self, vectors)
+        shape = len(self.vectors), len(vectors)
+        out = None if memory is None else memory.reshape(shape)
+        return _DenseBlock(np.matmul(self.vectors, vectors.T, out=out), self, vectors)
+
+    def open_candidates(self, depth: int) -> HostCandidates:
+        """Return candidates for at most so many best passages of each query."""
+        return HostCandidates(self, depth)
 
     def score_pairs(self, queries: np.ndarray, passages: np.ndarray) -> np.ndarray:
         """Return exact scores of pairs of a query of the batch and a passage."""
@@ -166,49 +195,6 @@ def _dot_rows(
             rows = np.arange(len(rows), dtype=rows.dtype)
         scores[in_shard] = dot_pairs(queries, vectors, query_rows[in_shard], rows)
     return scores
-
-
-def _multiply(
-    queries: np.ndarray, passages: np.ndarray, device: str, memory: np.ndarray | None
-) -> np.ndarray:
-    """Return the product of two matrices of vectors, float32, computed on a device."""
-    if device == "cpu":
-        shape = len(queries), len(passages)
-        out = None if memory is None else memory.reshape(shape)
-        return np.matmul(queries, passages.T, out=out)
-    import torch
-
-    with full_precision():
-        product = torch.from_numpy(queries).to(device) @ torch.from_numpy(passages).to(device).T
-    scores: np.ndarray = product.cpu().numpy()
-    return scores
-
-
-@contextmanager
-def full_precision() -> Iterator[None]:
-    """Have GPUs multiply in float32 while the block runs, in all threads.
-
-    A training may have allowed TF32 for the whole process. Its products are off by more than the
-    margin within which `_DenseBatch` looks at exact scores. The first of several threads switches
-    it off, and the last one on again.
-    """
-    from torch.backends.cuda import matmul
-
-    # torch before 2.9 has the latter alone; reading that may fail where there are both.
-    has_precision = hasattr(matmul, "fp32_precision")
-    switch, full = ("fp32_precision", "ieee") if has_precision else ("allow_tf32", False)
-    with _precision_lock:
-        is_first = not _earlier_precisions
-        _earlier_precisions.append(getattr(matmul, switch) if is_first else full)
-        if is_first:
-            setattr(matmul, switch, full)
-    try:
-        yield
-    finally:
-        with _precision_lock:
-            earlier = _earlier_precisions.pop()
-            if not _earlier_precisions:  # the last thread has what the first one saw
-                setattr(matmul, switch, earlier)
 
 
 def _wrap(vectors: np.ndarray) -> Embeddings:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from beir_hybrid.retrieval.scorer import BatchGolds, Scorer
+from beir_hybrid.retrieval.candidates import HostCandidates
+from beir_hybrid.retrieval.scorer import BatchGolds, BatchPlan, Scorer
 
 
 class ExactScorer(ABC):
@@ -51,6 +52,11 @@ class ExactScorer(ABC):
     def with_passages(self, passages: object) -> Scorer:
         """Return a scorer of the same queries and of passages that `load_passages` returned."""
 
+    @property
+    def plan(self) -> BatchPlan:
+        """How many queries and passages are scored at once."""
+        return BatchPlan()
+
     def bound_passages(self, passages: range) -> float:  # noqa: ARG002 - exact scores need none
         """Return 0: exact scores need no bound."""
         return 0.0
@@ -77,6 +83,10 @@ class _ExactBatch:
         """Score all queries of the batch against a block of passages."""
         del memory
         return _ExactBlock(self.scorer.score_rows(self.queries, passages))
+
+    def open_candidates(self, depth: int) -> HostCandidates:
+        """Return candidates for at most so many best passages of each query."""
+        return HostCandidates(self, depth)
 
     def score_pairs(self, queries: np.ndarray, passages: np.ndarray) -> np.ndarray:
         """Return the scores of pairs of a query of the batch and a passage."""

@@ -8,8 +8,9 @@ import numpy as np
 
 from beir_hybrid.encoding.token_embeddings import TokenEmbeddings, TokenVectors
 from beir_hybrid.errors import BadData
+from beir_hybrid.retrieval.candidates import HostCandidates
 from beir_hybrid.retrieval.dense_scorer import UNDERFLOW, UNIT_ROUNDOFF
-from beir_hybrid.retrieval.scorer import BatchGolds
+from beir_hybrid.retrieval.scorer import BatchGolds, BatchPlan
 
 # Tokens of passages and of queries whose products are in memory at a time, and fit the cache.
 _PASSAGE_TOKENS, _QUERY_TOKENS = 2048, 512
@@ -51,6 +52,11 @@ class LateScorer:
         """The number of products of two numbers that all scores take."""
         n_pairs = int(self.queries.count_tokens().sum()) * int(self.passages.count_tokens().sum())
         return n_pairs * self.passages.dim
+
+    @property
+    def plan(self) -> BatchPlan:
+        """How many queries and passages are scored at once."""
+        return BatchPlan()
 
     def bound_passages(self, passages: range) -> float:
         """Return the length of the longest vector of a token; NaN if one of its numbers is."""
@@ -191,6 +197,10 @@ class _LateBatch:
             find_maxima(products, passages.bounds, part_maxima)
             maxima[:, start : start + _QUERY_TOKENS] = part_maxima
         return maxima
+
+    def open_candidates(self, depth: int) -> HostCandidates:
+        """Return candidates for at most so many best passages of each query."""
+        return HostCandidates(self, depth)
 
     def score_pairs(self, queries: np.ndarray, passages: np.ndarray) -> np.ndarray:
         """Return exact scores of pairs of a query of the batch and a passage."""

@@ -121,13 +121,13 @@ class RankRequest:
             pools |= {name: rows for name, rows in self.languages.items() if rows}
         return pools
 
-    def list_blocks(self) -> Iterator[range]:
+    def list_blocks(self, size: int = BLOCK_PASSAGES) -> Iterator[range]:
         """Yield blocks of passages, each of one language."""
         for rows in self.languages.values():
-            yield from split_into_blocks(rows)
+            yield from split_into_blocks(rows, size)
 
 
-def split_into_blocks(rows: range) -> Iterator[range]:
-    """Yield adjacent ranges of at most `BLOCK_PASSAGES` rows."""
-    for start in range(rows.start, rows.stop, BLOCK_PASSAGES):
-        yield range(start, min(start + BLOCK_PASSAGES, rows.stop))
+def split_into_blocks(rows: range, size: int = BLOCK_PASSAGES) -> Iterator[range]:
+    """Yield adjacent ranges of at most `size` rows."""
+    for start in range(rows.start, rows.stop, size):
+        yield range(start, min(start + size, rows.stop))

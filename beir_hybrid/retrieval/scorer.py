@@ -4,7 +4,7 @@ Exact ranks, best passages, shards and their merging work on a `Scorer`, whateve
 `DenseScorer` for inner products of embeddings, or a subclass of `ExactScorer`.
 """
 
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -21,6 +21,17 @@ class BatchGolds(NamedTuple):
     low: np.ndarray  # (golds,) float32
     high: np.ndarray  # (golds,) float32; below `low` where no score ties
     id_order: np.ndarray  # (golds,) int32: the place of the passage's id among sorted ids
+
+
+class BatchPlan(NamedTuple):
+    """How many queries and passages are scored at once, and by how many threads.
+
+    The scores of a block of passages should fit the processor's cache.
+    """
+
+    queries: int = 512
+    passages: int = 2048
+    threads: int = 0  # as many as cores
 
 
 class ScoreBlock(Protocol):
@@ -43,6 +54,29 @@ class ScoreBlock(Protocol):
         """
 
 
+class Candidates(Protocol):
+    """The passages of a pool that may be among the best of each query of a batch."""
+
+    def empty(self) -> "Candidates":
+        """Remove all candidates."""
+
+    def collect(self, block: Any, first_row: int, k: int) -> None:
+        """Add the passages of a block of the batch that may be among the k best of a query."""
+
+    def write_best(self, passages: range, id_order: np.ndarray, keys: np.ndarray) -> None:
+        """Score the candidates exactly, and write the keys of the best.
+
+        Parameters
+        ----------
+        passages
+            All passages of the pool.
+        id_order
+            For each passage, the place of its id among sorted ids, (passages,) int32.
+        keys
+            To be filled, (queries, k) int64, descending; see `pack_keys`.
+        """
+
+
 class QueryBatch(Protocol):
     """A batch of queries, ready to be scored against blocks of passages."""
 
@@ -58,6 +92,9 @@ class QueryBatch(Protocol):
         memory
             Where the scores may be written to, (queries * passages,) float32.
         """
+
+    def open_candidates(self, depth: int) -> Candidates:
+        """Return candidates, none yet, for at most so many best passages of each query."""
 
     def score_pairs(self, queries: np.ndarray, passages: np.ndarray) -> np.ndarray:
         """Return exact scores, (n,) float32, of pairs of a query of the batch and a passage."""
@@ -84,6 +121,10 @@ class Scorer(Protocol):
     @property
     def passage_bytes(self) -> int:
         """Average memory of a passage, which decides how large shards are."""
+
+    @property
+    def plan(self) -> BatchPlan:
+        """How many queries and passages are scored at once."""
 
     def bound_passages(self, passages: range) -> float:
         """Return a bound of a block of passages; `open_batch` gets the largest of all blocks."""
