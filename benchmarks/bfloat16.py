@@ -7,7 +7,6 @@ the rounding of the product itself where it is bfloat16 too.
 """
 
 import statistics
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -195,4 +194,4 @@ def encode_xquad_r() -> tuple[np.ndarray, np.ndarray, list[list[int]], list[list
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

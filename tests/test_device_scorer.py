@@ -8,7 +8,7 @@ import pytest
 from beir_hybrid.retrieval import RankedPassages, RankRequest, device_scorer, rank
 from beir_hybrid.retrieval.device_scorer import DevicePassages
 from beir_hybrid.retrieval.merging import MERGE_METHODS, parse_merge_method
-from beir_hybrid.retrieval.precision import full_precision
+from beir_hybrid.retrieval.process_settings import full_precision
 from beir_hybrid.retrieval.scorer import BatchPlan
 from beir_hybrid.retrieval.sharding import rank_sharded
 from tests.rankings import assert_same_ranking, make_request, make_scorer

@@ -9,7 +9,7 @@ import numpy as np
 from beir_hybrid.retrieval.gold_scores import GoldScores
 from beir_hybrid.retrieval.request import RankRequest
 from beir_hybrid.retrieval.results import POOL, POOL_WITH_IMAGES
-from beir_hybrid.retrieval.scorer import BatchGolds, Candidates, ScoreBlock, Scorer
+from beir_hybrid.retrieval.scorer import BatchDemand, BatchGolds, Candidates, ScoreBlock, Scorer
 from beir_hybrid.retrieval.top_candidates import CHUNK
 
 _FEW_CHUNKS = 0.04  # of all: computing them exactly is faster than all of them again
@@ -31,15 +31,17 @@ class BatchCounter:
         golds: GoldScores,
         request: RankRequest,
         queries: range,
-        bound: float,
+        bound: np.ndarray,
         memory: np.ndarray | None = None,
     ) -> None:
         self.request, self.queries, self.memory = request, queries, memory
         self.golds = slice(*np.searchsorted(golds.queries, [queries.start, queries.stop]).tolist())
         self.gold_scores = golds.select(self.golds, queries.start)
-        self.batch = scorer.open_batch(queries, bound)
-        self.margin = self.batch.margin
         self.batch_golds = _split_by_language(self.gold_scores, len(queries), request)
+        is_known = bool(self.batch_golds) and not request.compares_scores
+        demand = BatchDemand(self.batch_golds[0], request.depth) if is_known else None
+        self.batch = scorer.open_batch(queries, bound, demand)
+        self.margin = self.batch.margin
         n_golds, n_languages = len(self.gold_scores.queries), len(request.languages)
         self.golds_by_language = [
             np.flatnonzero(self.gold_scores.languages == number) for number in range(n_languages)

@@ -58,7 +58,13 @@ class HostCandidates:
 def find_top_keys(
     batch: QueryBatch, queries: np.ndarray, passages: range, id_order: np.ndarray, k: int
 ) -> np.ndarray:
-    """Return the k largest keys of some queries, from the exact scores of all passages."""
+    """Return the k largest keys of some queries, from better scores or the exact ones of all."""
+    if finer := batch.refine(queries):
+        candidates, keys = finer.open_candidates(k), np.empty((len(queries), k), np.int64)
+        for block in split_into_blocks(passages):
+            candidates.collect(finer.score_block(block), block.start, k)
+        candidates.write_best(passages, id_order, keys)
+        return keys
     top_keys = [np.empty(0, np.int64) for _ in queries]
     for block in split_into_blocks(passages):
         for i, query in enumerate(queries.tolist()):

@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import reduce
 from threading import Event
 
 import numpy as np
 
 from beir_hybrid.retrieval.batch_counter import BatchCounter
 from beir_hybrid.retrieval.gold_scores import GoldScores
+from beir_hybrid.retrieval.process_settings import one_torch_thread
 from beir_hybrid.retrieval.request import RankRequest
 from beir_hybrid.retrieval.scorer import Scorer
 
@@ -91,9 +93,8 @@ def count_passages(
     starts = range(0, n_queries, batch_size)
     batches = [range(start, min(start + batch_size, n_queries)) for start in starts]
     with _worker_threads(threads) as (workers, is_stopped):
-        # The maximum by numpy, which unlike Python's `max` keeps a NaN.
         bounds = workers.map(scorer.bound_passages, blocks)
-        bound = float(np.max(list(bounds), initial=0.0))
+        bound = reduce(np.maximum, bounds, np.zeros(1))  # which keeps a NaN
 
         def count_batch(queries: range) -> None:
             memory = free_memory.pop() if free_memory else None
@@ -150,7 +151,8 @@ def _worker_threads(threads: int) -> Iterator[tuple[ThreadPoolExecutor, Event]]:
     from threadpoolctl import threadpool_limits
 
     is_stopped = Event()
-    with threadpool_limits(1, user_api="blas"), ThreadPoolExecutor(threads) as workers:
+    limits = threadpool_limits(1, user_api="blas")
+    with limits, one_torch_thread(), ThreadPoolExecutor(threads) as workers:
         try:
             yield workers, is_stopped
         finally:

@@ -12,7 +12,7 @@ import numpy as np
 
 from beir_hybrid.encoding import Embeddings
 from beir_hybrid.retrieval.candidates import find_top_keys
-from beir_hybrid.retrieval.precision import full_precision
+from beir_hybrid.retrieval.process_settings import full_precision
 from beir_hybrid.retrieval.scorer import BatchGolds, BatchPlan, QueryBatch
 
 if TYPE_CHECKING:
@@ -107,6 +107,9 @@ class DeviceBatch:
         """Return candidates, which need no depth."""
         del depth
         return DeviceCandidates(self)
+
+    def refine(self, queries: np.ndarray) -> None:
+        """Return None: there are no better products than in float32."""
 
     def score_pairs(self, queries: np.ndarray, passages: np.ndarray) -> np.ndarray:
         """Return exact scores of pairs of a query of the batch and a passage."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from beir_hybrid.retrieval.candidates import HostCandidates
-from beir_hybrid.retrieval.scorer import BatchGolds, BatchPlan, Scorer
+from beir_hybrid.retrieval.scorer import BatchDemand, BatchGolds, BatchPlan, Scorer
 
 
 class ExactScorer(ABC):
@@ -57,13 +57,15 @@ class ExactScorer(ABC):
         """How many queries and passages are scored at once."""
         return BatchPlan()
 
-    def bound_passages(self, passages: range) -> float:  # noqa: ARG002 - exact scores need none
+    def bound_passages(self, passages: range) -> np.ndarray:  # noqa: ARG002 - there is no need
         """Return 0: exact scores need no bound."""
-        return 0.0
+        return np.zeros(1)
 
-    def open_batch(self, queries: range, bound: float) -> "_ExactBatch":
+    def open_batch(
+        self, queries: range, bound: np.ndarray, demand: BatchDemand | None = None
+    ) -> "_ExactBatch":
         """Return a batch of queries."""
-        del bound
+        del bound, demand
         return _ExactBatch(self, queries)
 
 
@@ -87,6 +89,9 @@ class _ExactBatch:
     def open_candidates(self, depth: int) -> HostCandidates:
         """Return candidates for at most so many best passages of each query."""
         return HostCandidates(self, depth)
+
+    def refine(self, queries: np.ndarray) -> None:
+        """Return None: the scores are exact."""
 
     def score_pairs(self, queries: np.ndarray, passages: np.ndarray) -> np.ndarray:
         """Return the scores of pairs of a query of the batch and a passage."""

@@ -9,8 +9,8 @@ import numpy as np
 from beir_hybrid.encoding.token_embeddings import TokenEmbeddings, TokenVectors
 from beir_hybrid.errors import BadData
 from beir_hybrid.retrieval.candidates import HostCandidates
-from beir_hybrid.retrieval.dense_scorer import UNDERFLOW, UNIT_ROUNDOFF
-from beir_hybrid.retrieval.scorer import BatchGolds, BatchPlan
+from beir_hybrid.retrieval.dense_batch import UNDERFLOW, UNIT_ROUNDOFF
+from beir_hybrid.retrieval.scorer import BatchDemand, BatchGolds, BatchPlan
 
 # Tokens of passages and of queries whose products are in memory at a time, and fit the cache.
 _PASSAGE_TOKENS, _QUERY_TOKENS = 2048, 512
@@ -58,19 +58,23 @@ class LateScorer:
         """How many queries and passages are scored at once."""
         return BatchPlan()
 
-    def bound_passages(self, passages: range) -> float:
-        """Return the length of the longest vector of a token; NaN if one of its numbers is."""
+    def bound_passages(self, passages: range) -> np.ndarray:
+        """Return the length of the longest vector of a token, (1,); NaN if one number is."""
         lengths = [
             _measure_lengths(self.passages.take(slice(group.start, group.stop)).tokens)
             for group in self.split_block(passages)
         ]
-        return float(np.max(np.concatenate(lengths), initial=0.0))
+        bound: np.ndarray = np.max(np.concatenate(lengths), initial=0.0, keepdims=True)
+        return bound
 
-    def open_batch(self, queries: range, bound: float) -> "_LateBatch":
+    def open_batch(
+        self, queries: range, bound: np.ndarray, demand: BatchDemand | None = None
+    ) -> "_LateBatch":
         """Load the tokens of a batch of queries, and bound the errors of its fast scores."""
+        del demand
         vectors = self.queries.take(slice(queries.start, queries.stop))
         lengths = _measure_lengths(vectors.tokens)
-        errors = np.append(self._bound_errors(lengths, bound), 0)
+        errors = np.append(self._bound_errors(lengths, float(bound[0])), 0)
         margin = np.add.reduceat(errors, vectors.bounds[:-1]) * (np.diff(vectors.bounds) > 0)
         if not (margin < np.finfo(np.float32).max * UNIT_ROUNDOFF).all():
             raise BadData("vectors of tokens are so large that scores are no float32")
@@ -201,6 +205,9 @@ class _LateBatch:
     def open_candidates(self, depth: int) -> HostCandidates:
         """Return candidates for at most so many best passages of each query."""
         return HostCandidates(self, depth)
+
+    def refine(self, queries: np.ndarray) -> None:
+        """Return None: there are no better products than in float32."""
 
     def score_pairs(self, queries: np.ndarray, passages: np.ndarray) -> np.ndarray:
         """Return exact scores of pairs of a query of the batch and a passage."""

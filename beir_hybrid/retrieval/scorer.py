@@ -23,6 +23,13 @@ class BatchGolds(NamedTuple):
     id_order: np.ndarray  # (golds,) int32: the place of the passage's id among sorted ids
 
 
+class BatchDemand(NamedTuple):
+    """What is asked of a batch of queries: it may tell how its scores are best computed."""
+
+    golds: BatchGolds
+    depth: int  # how many best passages of each query are collected
+
+
 class BatchPlan(NamedTuple):
     """How many queries and passages are scored at once, and by how many threads.
 
@@ -96,6 +103,9 @@ class QueryBatch(Protocol):
     def open_candidates(self, depth: int) -> Candidates:
         """Return candidates, none yet, for at most so many best passages of each query."""
 
+    def refine(self, queries: np.ndarray) -> "QueryBatch | None":
+        """Return some of the queries with smaller errors of scores, if that is possible."""
+
     def score_pairs(self, queries: np.ndarray, passages: np.ndarray) -> np.ndarray:
         """Return exact scores, (n,) float32, of pairs of a query of the batch and a passage."""
 
@@ -126,11 +136,16 @@ class Scorer(Protocol):
     def plan(self) -> BatchPlan:
         """How many queries and passages are scored at once."""
 
-    def bound_passages(self, passages: range) -> float:
-        """Return a bound of a block of passages; `open_batch` gets the largest of all blocks."""
+    def bound_passages(self, passages: range) -> np.ndarray:
+        """Return bounds of a block of passages, (any,); `open_batch` gets the largest of all."""
 
-    def open_batch(self, queries: range, bound: float) -> QueryBatch:
-        """Load a batch of queries; raise `BadData` if their scores would be no numbers."""
+    def open_batch(
+        self, queries: range, bound: np.ndarray, demand: BatchDemand | None = None
+    ) -> QueryBatch:
+        """Load a batch of queries; raise `BadData` if their scores would be no numbers.
+
+        The demand is None if the golds' scores are not known yet.
+        """
 
     def score_pairs(self, queries: np.ndarray, passages: np.ndarray) -> np.ndarray:
         """Return exact scores, (n,) float32, of pairs of rows; `queries` ascend."""
