@@ -3,6 +3,7 @@
 # (transformers' logging has no types.)
 
 import dataclasses
+import importlib.metadata
 import json
 import shutil
 from collections.abc import Callable, Sequence
@@ -304,7 +305,7 @@ def test_a_fingerprint_names_the_machinery() -> None:
     model = static_model()
     fingerprint: Any = SentenceTransformerEncoder(model).fingerprint
     assert fingerprint["device"] == "cpu"
-    assert fingerprint["versions"]["torch"] == torch.__version__
+    assert fingerprint["versions"]["torch"] == importlib.metadata.version("torch")
 
 
 def copy_with_settings(folder: Path, target: Path, name: str, **changes: Any) -> Path:

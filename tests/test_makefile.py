@@ -1,5 +1,6 @@
 """The Makefile keeps Pythons apart, and the workflows do nothing that it does not do."""
 
+import os
 import re
 import subprocess
 import sys
@@ -9,14 +10,16 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parent.parent
+_OF_MAKE = ("MAKEFLAGS", "MAKEOVERRIDES", "MFLAGS", "MAKELEVEL", "PYTHON")  # for makes below it
 VERSION = "{}.{}".format(*sys.version_info)
 
 
 def list_recipe(*arguments: str) -> list[str]:
-    """Return the commands that make would run."""
+    """Return the commands that make would run, whatever the make that runs the tests was told."""
+    environment = {key: value for key, value in os.environ.items() if key not in _OF_MAKE}
     return subprocess.run(
         ["make", "--dry-run", "--always-make", *arguments],  # noqa: S607 - the make of the path
-        cwd=ROOT, capture_output=True, text=True, check=True,
+        cwd=ROOT, env=environment, capture_output=True, text=True, check=True,
     ).stdout.splitlines()  # fmt: skip
 
 
