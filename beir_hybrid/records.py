@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, Field, fields, is_dataclass
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 from types import UnionType
 from typing import (
@@ -35,6 +36,9 @@ _LARGEST_INT = 2**63 - 1
 _MAX_DEPTH = 100  # of values in values
 # Half of a character that UTF-16 writes in two: JSON can escape it, UTF-8 cannot write it.
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_STRING = re.compile(rb'"(?:[^"\\]++|\\.)*+"?', re.DOTALL)
+_STEPS = {ord("["): 1, ord("{"): 1, ord("]"): -1, ord("}"): -1}  # of the depth, at a bracket
+_NO_BRACKETS = bytes(set(range(256)) - _STEPS.keys())
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
@@ -50,29 +54,22 @@ def parse_json(text: bytes) -> Any:
     >>> parse_json(b'{"a": [1, 2]}')
     {'a': [1, 2]}
     """
-    try:
-        value = json.loads(text.removeprefix(_BYTE_ORDER_MARK).decode("utf-8"))
-        if text.count(b"[") + text.count(b"{") > _MAX_DEPTH:
-            _check_depth(value)
-        if _SURROGATE.search(text):
-            json.dumps(value, ensure_ascii=False).encode("utf-8")
-    except RecursionError as error:
-        raise ValueError("it is nested too deeply") from error
+    if text.count(b"[") + text.count(b"{") > _MAX_DEPTH:
+        _check_depth(text)
+    value = json.loads(text.removeprefix(_BYTE_ORDER_MARK).decode("utf-8"))
+    if _SURROGATE.search(text):
+        json.dumps(value, ensure_ascii=False).encode("utf-8")
     return value
 
 
-def _check_depth(value: object) -> None:
-    """Raise ValueError for values in which recursive functions would drown."""
-    level, depth = [value], 0
-    while level := [
-        child
-        for parent in level
-        if isinstance(parent, list | dict)
-        for child in (parent.values() if isinstance(parent, dict) else parent)
-    ]:
-        depth += 1
-        if depth > _MAX_DEPTH:
-            raise ValueError(f"values are nested more than {_MAX_DEPTH} deep")
+def _check_depth(text: bytes) -> None:
+    """Raise ValueError for values in which recursive functions would drown, the parser's first.
+
+    In a process that runs Java, too, a parser that recurses deeply may end the process.
+    """
+    brackets = _STRING.sub(b"", text).translate(None, _NO_BRACKETS)
+    if max(accumulate(map(_STEPS.__getitem__, brackets)), default=0) > _MAX_DEPTH:
+        raise ValueError(f"values are nested more than {_MAX_DEPTH} deep")
 
 
 def json_key(key: str, *, omit_empty: bool = False) -> Record:

@@ -25,7 +25,7 @@ OUTSIDE = "; it must be a path inside of {folder}"
         ({"image": ""}, WHERE + ": 'image' is ''" + OUTSIDE),
         (
             {"image": "a\0.png"},
-            WHERE + ": 'image' is 'a\\x00.png', which is no path: embedded null byte",
+            WHERE + ": 'image' is 'a\\x00.png', which is no path: ",
         ),
         ({"image": "none.png"}, "x: 1 of 1 image is missing, first {folder}/none.png"),
         ({"image": "dir"}, "x: 1 of 1 image is unusable: {folder}/dir is a folder, not an image"),

@@ -42,6 +42,7 @@ def run_code(code: str, **environment: str) -> "subprocess.CompletedProcess[str]
 def test_java_starts_without_a_system_java_and_restores_the_environment() -> None:
     code = f"""
 import logging, os, signal, warnings
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
 before = dict(os.environ)
 from beir_hybrid.pyserini.java import start_java
 start_java()

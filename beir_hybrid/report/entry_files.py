@@ -8,7 +8,7 @@ from pathlib import Path
 
 from beir_hybrid.collection.setting import SETTING_KINDS
 from beir_hybrid.errors import BadData, BadOption
-from beir_hybrid.records import to_record
+from beir_hybrid.records import parse_json, to_record
 from beir_hybrid.report.entries import (
     Benchmark,
     Entry,
@@ -128,8 +128,8 @@ def is_leaderboard(folder: Path) -> bool:
     if not is_plain_file(path):  # a pipe would never end
         return False
     try:
-        return bool(json.loads(path.read_bytes())["made with"] == MADE_WITH)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return bool(parse_json(path.read_bytes())["made with"] == MADE_WITH)
+    except (OSError, ValueError, KeyError, TypeError):
         return False
 
 
