@@ -1,6 +1,7 @@
 """The depth of JSON that is read, before and without recursion."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from beir_hybrid.records import parse_json
 def test_depth_of_values(opening: bytes) -> None:
     """100 levels are read, more are refused before the parser is called."""
     closing = b"]" if opening == b"[" else b"}"
-    value = parse_json(opening * 100 + b"1" + closing * 100)
+    value: Any = parse_json(opening * 100 + b"1" + closing * 100)
     for _ in range(100):
         value = value[0] if isinstance(value, list) else value["a"]
     assert value == 1
