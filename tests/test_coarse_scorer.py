@@ -142,6 +142,19 @@ def test_errors_are_within_the_margin(
     assert (batch.margin <= 0.02 * (lengths * bound[0]) + 1e-30).all()
 
 
+@pytest.mark.parametrize("device", ["cpu", "cpu:0"])
+@pytest.mark.filterwarnings("error")
+def test_arrays_that_cannot_be_written(device: str, opened: list[CoarseBatch]) -> None:
+    """As those of a store are, whose files are mapped into memory."""
+    queries, passages, golds = draw_vectors(13)
+    request = near_request(golds, k=3)
+    expected = rank(make_scorer(queries, passages), request)
+    for array in (queries, passages, request.id_order):
+        array.flags.writeable = False
+    assert_same_ranking(rank(make_scorer(queries, passages, device), request), expected)
+    assert opened
+
+
 def test_numbers_out_of_range(opened: list[CoarseBatch]) -> None:
     queries, passages, golds = draw_vectors(10)
     check(queries * np.float32(1e19), passages, near_request(golds, k=3))

@@ -19,6 +19,7 @@ from beir_hybrid.retrieval.candidates import HostCandidates
 from beir_hybrid.retrieval.dense_batch import UNDERFLOW, UNIT_ROUNDOFF, DenseBatch, DenseBlock
 from beir_hybrid.retrieval.process_settings import one_torch_thread
 from beir_hybrid.retrieval.scorer import BatchDemand
+from beir_hybrid.retrieval.tensors import to_tensor
 
 if TYPE_CHECKING:
     import torch
@@ -57,9 +58,7 @@ class CoarseBatch:
     @classmethod
     def from_exact(cls, exact: DenseBatch, centre: np.ndarray, bound: np.ndarray) -> "CoarseBatch":
         """Round a batch; `bound` is that of all passages, see `DenseScorer.bound_passages`."""
-        import torch
-
-        rounded = torch.from_numpy(exact.vectors).bfloat16()
+        rounded = to_tensor(exact.vectors).bfloat16()
         queries = exact.vectors.astype(np.float64)
         lengths = np.linalg.norm(queries, axis=1)
         rests = np.linalg.norm(queries - rounded.float().numpy(), axis=1)

@@ -14,6 +14,7 @@ from beir_hybrid.encoding import Embeddings
 from beir_hybrid.retrieval.candidates import find_top_keys
 from beir_hybrid.retrieval.process_settings import full_precision
 from beir_hybrid.retrieval.scorer import BatchGolds, BatchPlan, QueryBatch
+from beir_hybrid.retrieval.tensors import to_tensor
 
 if TYPE_CHECKING:
     import torch
@@ -45,17 +46,15 @@ class DevicePassages:
         vectors = torch.empty((n, dim), device=self.device)
         for start in range(0, n, _LOAD_ROWS):
             part = slice(start, min(start + _LOAD_ROWS, n))
-            vectors[part] = torch.from_numpy(self.source.take(part)).to(self.device)
+            vectors[part] = to_tensor(self.source.take(part), self.device)
         return vectors
 
     def take(self, rows: range) -> "torch.Tensor":
         """Return the vectors of a block, (rows, dim) float32."""
-        import torch
-
         part = slice(rows.start, rows.stop)
         if self.all_vectors is not None:
             return self.all_vectors[part]
-        return torch.from_numpy(self.source.take(part)).to(self.device)
+        return to_tensor(self.source.take(part), self.device)
 
 
 @dataclass(frozen=True)
@@ -82,12 +81,8 @@ class DeviceBatch:
         cls, host: QueryBatch, vectors: np.ndarray, passages: DevicePassages, largest: np.ndarray
     ) -> "DeviceBatch":
         """Copy a batch; `largest` has the product of each query's and the passages' lengths."""
-        import torch
-
         spread = largest * (2 * (vectors.shape[1] + 16) * _DOUBLE_ROUNDOFF)
-        queries, spreads = (
-            torch.from_numpy(array).to(passages.device) for array in (vectors, spread)
-        )
+        queries, spreads = (to_tensor(array, passages.device) for array in (vectors, spread))
         return cls(host, passages, queries, spreads)
 
     @property
@@ -247,7 +242,7 @@ class DeviceCandidates:
         is_candidate &= ~overfull[:, None]
         queries, places = is_candidate.nonzero(as_tuple=True)
         rows = self._rows[queries, places]
-        orders = torch.from_numpy(id_order).to(device)[rows]
+        orders = to_tensor(id_order, str(device))[rows]
         all_keys = torch.full(self._rows.shape, torch.iinfo(torch.int64).min, device=device)
         all_keys[queries, places] = _pack_keys(self._score(queries, rows), orders)
         keys[:] = all_keys.topk(k).values.cpu().numpy()
