@@ -22,7 +22,14 @@ import pytest
 import beir_hybrid as bh
 from beir_hybrid.curation.text_pieces import split_text
 from beir_hybrid.curation.translators import open_translator
-from beir_hybrid.errors import BadData, BadOption, NotWritable, UnknownName, Unreachable
+from beir_hybrid.errors import (
+    BadData,
+    BadOption,
+    MissingExtra,
+    NotWritable,
+    UnknownName,
+    Unreachable,
+)
 from tests.group_files import read_rows, read_step, write_rows
 from tests.test_cli_evaluate import RunCli, run_cli  # noqa: F401 - a fixture
 from tests.translation_models import save_nllb_model, save_plain_model, save_word_model
@@ -485,3 +492,62 @@ def test_a_model_without_tokens_of_languages_has_one_pair(tmp_path: Path) -> Non
     assert engine.name_languages("da", "en") == engine.name_languages("sv", "en") == ("", {})
     with pytest.raises(BadOption, match="translates from 'gmq' into 'eng' alone"):
         engine.name_languages("da", "de")
+
+
+def convert(model: Path, folder: Path, *names: str) -> Path:
+    """Convert a model by CTranslate2, with files of its tokenizer."""
+    from ctranslate2.converters import TransformersConverter
+
+    TransformersConverter(str(model), copy_files=list(names)).convert(str(folder))
+    return folder
+
+
+TOKENIZER = ("tokenizer.json", "tokenizer_config.json")
+
+
+def test_a_converted_model_translates_as_the_model_does(tmp_path: Path, word_model: Path) -> None:
+    converted = convert(word_model, tmp_path / "converted", *TOKENIZER)
+    texts = ["w3", "w1 w2 w4", " ".join(f"w{n % 10}" for n in range(13)), "w9 <b>"]
+    rows = [{"query": {"en": text}, "positive": {"en": "w5 w6"}} for text in texts]
+    path = write_rows(tmp_path / "en.jsonl", rows)
+    files = []
+    for engine in (f"ctranslate2:{converted}", f"hf:{word_model}"):
+        output = tmp_path / f"{len(files)}.jsonl"
+        record = bh.translate_pairs(path, output, ["de", "fr"], engine)
+        assert record.counts["split"] == 1
+        files.append(read_rows(output))
+        assert files[-1][0].pop("translated") == dict.fromkeys(("de", "fr"), engine)
+    for ours, theirs in zip(*files, strict=True):
+        assert ours["query"] == theirs["query"]
+        assert ours["positive"] == theirs["positive"]
+    assert files[0][1]["query"] == {"en": "w1 w2 w4", "de": "de1 de2 de4", "fr": "fr1 fr2 fr4"}
+
+
+def test_a_converted_model_is_told_languages_by_tokens(tmp_path: Path) -> None:
+    """The token of the target is no part of the translation."""
+    model = save_nllb_model(tmp_path / "nllb")
+    converted = convert(model, tmp_path / "converted", *TOKENIZER)
+    engines = [open_translator(f"ctranslate2:{converted}"), open_translator(f"hf:{model}")]
+    texts = ["a", "a a a", "a a"]
+    ours, theirs = (engine.translate(texts, "zh", "de") for engine in engines)
+    assert ours == theirs
+    assert engines[0].measure("a a a") == engines[1].measure("a a a")
+    assert engines[0].fingerprint != engines[1].fingerprint
+
+
+def test_folders_that_are_no_converted_model(
+    tmp_path: Path, word_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(BadData, match=r"no converted model, which has model\.bin; make one by ct2"):
+        open_translator(f"ctranslate2:{word_model}")
+    converted = convert(word_model, tmp_path / "converted")
+    with pytest.raises(BadData, match=r"cannot be read: .* --copy_files with the files of the"):
+        open_translator(f"ctranslate2:{converted}")
+    whole = convert(word_model, tmp_path / "whole", *TOKENIZER)
+    content = (whole / "model.bin").read_bytes()
+    (whole / "model.bin").write_bytes(content[: len(content) // 2])
+    with pytest.raises(BadData, match="cannot be read"):
+        open_translator(f"ctranslate2:{whole}")
+    monkeypatch.setitem(sys.modules, "ctranslate2", None)
+    with pytest.raises(MissingExtra, match="pip install ctranslate2"):
+        open_translator(f"ctranslate2:{whole}")

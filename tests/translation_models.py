@@ -87,5 +87,6 @@ def _save_untrained(folder: Path, tokenizer: Any) -> Path:
     )  # fmt: skip
     model: Any = M2M100ForConditionalGeneration(config)
     model.save_pretrained(folder)
+    tokenizer.model_max_length = config.max_position_embeddings
     tokenizer.save_pretrained(folder)
     return folder

@@ -216,8 +216,9 @@ class TranslationOptions:
         str,
         typer.Option(
             "--with",
-            help="hf:MODEL, openai:MODEL@URL (the key in OPENAI_API_KEY), or command:PROGRAM, "
-            "which reads and writes lines; {source} and {target} in it are the languages.",
+            help="hf:MODEL, ctranslate2:DIR, openai:MODEL@URL (the key in OPENAI_API_KEY), or "
+            "command:PROGRAM, which reads and writes lines; {source} and {target} in it are the "
+            "languages.",
             metavar="ENGINE",
         ),
     ]

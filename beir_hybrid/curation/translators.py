@@ -47,6 +47,12 @@ def _open_command(rest: str) -> Translator:
     return CommandTranslator(rest)
 
 
+def _open_converted(rest: str) -> Translator:
+    from beir_hybrid.curation.converted_translator import ConvertedTranslator
+
+    return ConvertedTranslator(rest)
+
+
 def _open_endpoint(rest: str) -> Translator:
     from beir_hybrid.curation.endpoint_translator import EndpointTranslator
 
@@ -59,9 +65,10 @@ def _open_model(rest: str) -> Translator:
     return ModelTranslator(rest)
 
 
-_METAVARS = {"command": "PROGRAM", "hf": "MODEL", "openai": "MODEL@URL"}
+_METAVARS = {"command": "PROGRAM", "ctranslate2": "DIR", "hf": "MODEL", "openai": "MODEL@URL"}
 ENGINES: dict[str, Callable[[str], Translator]] = {
     "command": _open_command,
+    "ctranslate2": _open_converted,
     "hf": _open_model,
     "openai": _open_endpoint,
 }
