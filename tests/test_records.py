@@ -12,7 +12,7 @@ from beir_hybrid.records import parse_json
 def test_depth_of_values(opening: bytes) -> None:
     """100 levels are read, more are refused before the parser is called."""
     closing = b"]" if opening == b"[" else b"}"
-    value: Any = parse_json(opening * 100 + b"1" + closing * 100)
+    value = parse_json(opening * 100 + b"1" + closing * 100)
     for _ in range(100):
         value = value[0] if isinstance(value, list) else value["a"]
     assert value == 1
@@ -28,5 +28,5 @@ def test_brackets_in_texts_are_no_depth(text: str) -> None:
 
 
 def test_many_values_side_by_side_are_no_depth() -> None:
-    value = [{"a": [[], {}]}] * 1000
+    value: list[Any] = [{"a": [[], {}]}] * 1000
     assert parse_json(json.dumps(value).encode()) == value

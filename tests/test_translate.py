@@ -510,7 +510,7 @@ def test_a_converted_model_translates_as_the_model_does(tmp_path: Path, word_mod
     texts = ["w3", "w1 w2 w4", " ".join(f"w{n % 10}" for n in range(13)), "w9 <b>"]
     rows = [{"query": {"en": text}, "positive": {"en": "w5 w6"}} for text in texts]
     path = write_rows(tmp_path / "en.jsonl", rows)
-    files = []
+    files: list[list[dict[str, Any]]] = []
     for engine in (f"ctranslate2:{converted}", f"hf:{word_model}"):
         output = tmp_path / f"{len(files)}.jsonl"
         record = bh.translate_pairs(path, output, ["de", "fr"], engine)
