@@ -15,6 +15,8 @@ from mteb.get_tasks import _TASKS_REGISTRY
 
 import beir_hybrid as bh
 import beir_hybrid.mteb
+from beir_hybrid.cli.options import LoadOptions
+from beir_hybrid.cli.training_data import DataOptions
 from beir_hybrid.errors import BadData, BadOption, UnknownName, Unreachable
 from beir_hybrid.sources import find_dataset, mteb_tasks
 
@@ -95,6 +97,19 @@ def test_subsets_make_settings_and_share_rows() -> None:
     assert collection.options["mteb"] == mteb.__version__
     german = bh.load("mteb:LettersRetrieval", ["deu"])
     assert (german.languages, len(german.queries)) == (("de",), 2)
+
+
+def test_tasks_are_training_data() -> None:
+    """By name as other datasets, with languages and options of their own."""
+    for name, n_groups in (
+        ("mteb:LettersRetrieval", 7),  # 3 German, and 4 English, one with a German passage
+        ("mteb:LettersRetrieval:languages=de", 3),
+        ("mteb:LettersRetrieval:languages=en+de,parallel=true", 5),
+    ):
+        [pairs] = DataOptions(train=[name]).read(LoadOptions())
+        assert len(pairs) == n_groups
+    with pytest.raises(UnknownName, match="no task of mteb 'LetterRetrieval'; did you mean 'Let"):
+        DataOptions(train=["mteb:LetterRetrieval"]).read(LoadOptions())
 
 
 def test_parallel_queries_share_relevant_passages() -> None:

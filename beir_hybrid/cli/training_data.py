@@ -59,12 +59,12 @@ class DataOptions:
     def read(self, load: LoadOptions) -> "list[ParallelPairs]":
         """Read datasets by name, files, datasets of the hub and parallel lines."""
         from beir_hybrid.pairs.reading import read_bitext
-        from beir_hybrid.sources import datasets
+        from beir_hybrid.sources import is_dataset
 
         names, bitexts = self.train or [], self.bitext or []
         if not names and not bitexts:
             raise BadOption("--train is needed, or --bitext")
-        n_datasets = sum(split_options(name)[0] in datasets() for name in names)
+        n_datasets = sum(is_dataset(split_options(name)[0]) for name in names)
         for option, value, is_unused in (
             ("negatives", self.negatives, n_datasets == len(names)),
             ("language", self.language, n_datasets == len(names)),
@@ -88,10 +88,10 @@ class DataOptions:
     ) -> "ParallelPairs":
         """Read a dataset by its name, a file, a folder of images, or a dataset of the hub."""
         from beir_hybrid.pairs.reading import pairs_from_collection, read_pairs
-        from beir_hybrid.sources import datasets
+        from beir_hybrid.sources import is_dataset
 
         dataset, own_languages, own_options = split_options(name)
-        if dataset in datasets():
+        if is_dataset(dataset):
             options = [*(load.option or []), *own_options]
             return pairs_from_collection(
                 load_dataset(dataset, own_languages or languages, options, offline=load.offline)
@@ -114,8 +114,15 @@ def split_options(name: str) -> tuple[str, list[str] | None, list[str]]:
 
     >>> split_options("mmarco:languages=de+en,queries=1000")
     ('mmarco', ['de', 'en'], ['queries=1000'])
+    >>> split_options("mteb:MKQARetrieval:languages=de")
+    ('mteb:MKQARetrieval', ['de'], [])
     """
+    from beir_hybrid.sources import is_dataset
+
     dataset, _, text = name.partition(":")
+    if is_dataset(f"{dataset}:"):  # another tool's
+        task, _, text = text.partition(":")
+        dataset = f"{dataset}:{task}"
     options = text.split(",") if text else []
     languages = [option for option in options if option.startswith("languages=")]
     codes = [code for option in languages for code in option.partition("=")[2].split("+")]

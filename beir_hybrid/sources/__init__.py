@@ -7,7 +7,13 @@ citation when its files have been fetched.
 
 from beir_hybrid.collection.cache import load_or_build
 from beir_hybrid.download import Remote, fetch
-from beir_hybrid.sources.registry import datasets, find_dataset, load, load_recorded
+from beir_hybrid.sources.registry import (
+    datasets,
+    find_dataset,
+    is_dataset,
+    load,
+    load_recorded,
+)
 from beir_hybrid.sources.spec import Dataset, announce
 
 __all__ = [
@@ -17,6 +23,7 @@ __all__ = [
     "datasets",
     "fetch",
     "find_dataset",
+    "is_dataset",
     "load",
     "load_or_build",
     "load_recorded",

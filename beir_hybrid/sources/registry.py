@@ -47,6 +47,12 @@ def datasets() -> dict[str, Dataset]:
     return table
 
 
+def is_dataset(name: str) -> bool:
+    """Return whether a name is a dataset's, or one of another tool's such as ``mteb:TASK``."""
+    catalogue, colon, _ = name.partition(":")
+    return name in datasets() or (bool(colon) and catalogue in _CATALOGUES)
+
+
 def find_dataset(name: str) -> Dataset:
     """Return a dataset by its name; of other packages, only that of the dataset is imported."""
     catalogue, colon, rest = name.partition(":")
