@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Container, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
@@ -53,9 +54,12 @@ def to_json_facts(value: Any, ignore: Container[str] = ()) -> Any:
 
 def describe_model(model: Any) -> dict[str, Any]:
     """Return everything on which the outputs of a sentence-transformers model depend."""
+    with ThreadPoolExecutor(1) as worker:  # checksums leave other threads the interpreter
+        weights = worker.submit(hash_weights, model)
+        parts = describe_parts(model)
     return {
-        "weights": hash_weights(model),
-        **describe_parts(model),
+        "weights": weights.result(),
+        **parts,
         "max_length": finite_limit(model.max_seq_length),
         "dtype": str(model.dtype).removeprefix("torch."),
         "device": model.device.type,
