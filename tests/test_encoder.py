@@ -25,6 +25,7 @@ from beir_hybrid.encoding import (
     SentenceTransformerEncoder,
     as_encoder,
     encode,
+    model_encoder,
 )
 from beir_hybrid.encoding.encoder import EncoderAdapter, EncoderLike
 from beir_hybrid.encoding.presets import BY_MODEL, PRESETS
@@ -306,6 +307,28 @@ def test_a_fingerprint_names_the_machinery() -> None:
     fingerprint: Any = SentenceTransformerEncoder(model).fingerprint
     assert fingerprint["device"] == "cpu"
     assert fingerprint["versions"]["torch"] == importlib.metadata.version("torch")
+
+
+def test_batches_of_long_texts_have_fewer_on_a_processor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch has 8 texts of 4 tokens, or as many tokens: two texts of 16, of which it reads 16."""
+    monkeypatch.setattr(model_encoder, "_TOKENS", 4)
+    texts = ["w1 " * n for n in (14, 1, 2, 99, 1, 5, 2, 1, 14, 2, 1, 1, 1, 1)]
+    lengths = [16, 3, 4, 16, 3, 7, 4, 3, 16, 4, 3, 3, 3, 3]
+    encoder = SentenceTransformerEncoder(transformer_model(tmp_path), batch_size=8)
+    batches = encoder.list_batches(texts, "passages")
+    assert sorted(np.concatenate(batches).tolist()) == list(range(14))
+    assert [[lengths[row] for row in batch] for batch in batches] == [
+        [16, 16], [16, 7], [4, 4, 4, 3, 3, 3, 3, 3], [3, 3],
+    ]  # fmt: skip
+    vectors = np.empty((14, 16), np.float32)
+    for rows, batch_vectors in encoder.encode_batches(texts, "passages"):
+        vectors[rows] = batch_vectors
+    expected = encoder.model.encode(texts, normalize_embeddings=True)
+    assert vectors == pytest.approx(expected, abs=1e-6)
+    single = SentenceTransformerEncoder(encoder.model, batch_size=1)
+    assert [len(batch) for batch in single.list_batches(texts, "passages")] == [1] * 14
 
 
 def copy_with_settings(folder: Path, target: Path, name: str, **changes: Any) -> Path:

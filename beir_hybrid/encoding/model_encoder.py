@@ -34,6 +34,7 @@ from beir_hybrid.encoding.presets import BY_MODEL, Preset
 from beir_hybrid.errors import BadOption
 from beir_hybrid.network import is_offline
 
+_TOKENS = 64  # of a text of which a batch on a processor has as many as it may have
 MODEL_KINDS = (
     "a model is a name on the hub, a folder, a SentenceTransformer, a model of mteb's, or an "
     "object with fingerprint, encode_queries and encode_passages"
@@ -128,12 +129,19 @@ class ModelEncoder(Encoder):
     def list_batches(self, texts: Sequence[str], role: Role) -> list[np.ndarray]:
         """Return the indexes of the texts of each batch, about equal in numbers of tokens.
 
-        sentence-transformers sorts by characters, and pads a fifth more.
+        sentence-transformers sorts by characters, and pads a fifth more. On a processor, a batch of
+        long texts has fewer of them: it is as fast, and the progress moves.
         """
         counts = count_tokens(self.model, texts, self.prompts[role])
         order = np.arange(len(texts)) if counts is None else np.argsort(-counts, kind="stable")
-        starts = range(0, len(order), self.batch_size)
-        return [order[start : start + self.batch_size] for start in starts]
+        limits = counts if self.model.device.type == "cpu" else None
+        batches, start = [], 0
+        while start < len(order):
+            n_tokens = _TOKENS if limits is None else max(limits[order[start]], _TOKENS)
+            size = max(1, int(self.batch_size * _TOKENS / n_tokens))
+            batches.append(order[start : start + size])
+            start += size
+        return batches
 
     def find_truncated(self, texts: Sequence[str], role: Role) -> list[int] | None:
         """Return the indexes of the texts that are longer than the model reads."""
