@@ -99,7 +99,11 @@ const drawAxes = (axes, scales, frame) => {
     parts.push(make("line", { x1: left, x2: right, y1: y, y2: y, class: "grid" }));
     parts.push(make("text", { x: left - 6, y: y + 4, "text-anchor": "end" }, shortenNumber(Math.round(tick * 1e6) / 1e6)));
   }
-  const describe = ({ label, direction, isLog }) => `${label} (${direction === "near the unbiased value" ? "best near the dashed line" : `${direction} is better`}${isLog ? ", logarithmic" : ""})`;
+  const advise = ({ direction, unbiased }) => {
+    if (direction !== "near the unbiased value") return `${direction} is better`;
+    return unbiased == null ? "best near the unbiased value" : "best near the dashed line";
+  };
+  const describe = (axis) => `${axis.label} (${advise(axis)}${axis.isLog ? ", logarithmic" : ""})`;
   parts.push(make("text", { x: (left + right) / 2, y: bottom + 36, "text-anchor": "middle", class: "axis" }, describe(axes.x)));
   parts.push(make("text", { x: 2, y: 12, class: "axis" }, describe(axes.y)));
   return [make("rect", { width, height: bottom + 44, class: "ground" }), ...parts];
@@ -141,7 +145,11 @@ const drawPlot = (board) => {
   if (!points.length) { plot.append(make("p", {}, "No visible system has both figures.")); return; }
   const bounds = (side) => points.map((point) => point[side].mean)
     .concat(axes[side].direction.startsWith("near") ? points.map((point) => point[side].unbiased).filter((value) => value === value) : []);
-  for (const side of ["x", "y"]) axes[side].isLog ||= isWide(axes[side], bounds(side));
+  for (const side of ["x", "y"]) {
+    axes[side].isLog ||= isWide(axes[side], bounds(side));
+    /* of chosen languages it is not known */
+    axes[side].unbiased = points.map((point) => point[side].unbiased).find((value) => value === value);
+  }
   const scales = {
     x: makeScale(axes.x, bounds("x"), frame.left, frame.right),
     y: makeScale(axes.y, bounds("y"), frame.bottom, frame.top),
@@ -151,9 +159,8 @@ const drawPlot = (board) => {
   const label = `${axes.y.label} by ${axes.x.label}; the table above has the values`;
   const drawing = make("svg", { width, height: frame.bottom + 44, viewBox: `0 0 ${width} ${frame.bottom + 44}`, role: "group", "aria-label": label }, ...drawAxes(axes, scales, frame));
   for (const side of ["x", "y"].filter((name) => axes[name].direction.startsWith("near"))) {
-    const unbiased = points.map((point) => point[side].unbiased).find((value) => value === value);
-    if (unbiased == null) continue;
-    const place = scales[side].place(unbiased);
+    if (axes[side].unbiased == null) continue;
+    const place = scales[side].place(axes[side].unbiased);
     const line = side === "x" ? { x1: place, x2: place, y1: frame.top, y2: frame.bottom }
       : { x1: frame.left, x2: frame.right, y1: place, y2: place };
     drawing.append(make("line", { ...line, class: "unbiased" }));
