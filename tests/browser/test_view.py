@@ -111,8 +111,12 @@ def test_a_limit_on_size_keeps_systems_that_are_known_to_be_small(
     assert sorted(read_systems(page)) == ["large", "small", "terms", "unknown"]
     page.fill("#size", "200")
     assert sorted(read_systems(page)) == ["small", "terms"]
+    count = page.locator("#count")
+    assert count.inner_text() == "2 of 4 systems, 1 of unknown size left out"
     page.fill("#size", "0.5")
     assert read_systems(page) == ["terms"]  # BM25 has no parameters at all
+    page.fill("#size", "")
+    assert count.inner_text() == "4 of 4 systems"
 
 
 def test_a_link_shows_the_same_view(site: Path, page: Page) -> None:  # noqa: F811

@@ -82,24 +82,27 @@ const family = document.getElementById("family");
 const licence = document.getElementById("licence");
 const trainedOn = document.getElementById("trained-on");
 const size = document.getElementById("size");
-/* the millions that a limit looks at: BM25 has no parameters; a system that names none fits no limit */
+/* the millions that a limit looks at: BM25 has no parameters; a system that names none fits no limit, and is counted */
 const findSize = ({ size: parameters, family: name }) => parameters ?? (name === "BM25" ? 0 : Infinity);
 const filterRows = () => {
   const words = filter.value.toLowerCase().split(/\s+/).filter(Boolean);
   const most = size.value === "" ? Infinity : size.value * 1e6;
   const ticked = new Set([...document.querySelectorAll(".choose:checked")].map((box) => box.value));
-  const counts = { visible: 0, total: 0 };
+  const counts = { visible: 0, total: 0, sizeless: 0 };
   for (const { section, rows, figures, texts } of boards) {
     section.hidden = dataset.value !== "" && dataset.value !== section.id;
     rows.forEach((row, system) => {
+      const millions = findSize(figures.data.systems[system]);
       row.hidden = !words.every((word) => texts[system].includes(word))
         || (onlyChosen.checked && ticked.size > 0 && !row.querySelector(".choose").checked)
         || (!published.checked && row.classList.contains("published"))
         || (family?.value && figures.data.systems[system].family !== family.value)
         || (licence?.value && figures.data.systems[system].licence !== licence.value)
         || (trainedOn?.checked === false && figures.data.systems[system].isTrainedOn)
-        || !(findSize(figures.data.systems[system]) <= most);
-      counts.total += published.checked || !row.classList.contains("published");
+        || !(millions <= most);
+      const isCounted = published.checked || !row.classList.contains("published");
+      counts.total += isCounted;
+      counts.sizeless += isCounted && !section.hidden && size.value !== "" && millions === Infinity;
       counts.visible += !row.hidden && !section.hidden;
     });
     const links = [...section.querySelectorAll("ul.links li")];
@@ -108,7 +111,7 @@ const filterRows = () => {
     const hasPair = pairs.includes(true);
     links.forEach((link, place) => { link.hidden = hasPair && !pairs[place]; });
   }
-  document.getElementById("count").textContent = `${counts.visible} of ${counts.total} systems`;
+  document.getElementById("count").textContent = `${counts.visible} of ${counts.total} systems${counts.sizeless ? `, ${counts.sizeless} of unknown size left out` : ""}`;
 };
 
 /* the view is in the address: what differs from the page as it was made, so that a link shows it */
